@@ -1,0 +1,60 @@
+"""sparqsim: what a processing element buys you on a real network, in cycles, error and utilization.
+
+    trace = sparqsim.load_trace("net.safetensors")
+    both = sparqsim.compare(trace, pes=["mac-8b8b", "sparq-5opt"], array=sparqsim.ArrayConfig(rows=16, cols=16))
+    both.speedup("sparq-5opt", over="mac-8b8b")
+
+Names are imported when first used, so `import sparqsim` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ArrayConfig": "config",
+    "Comparison": "report",
+    "GemmShape": "trace",
+    "InputError": "errors",
+    "Layer": "trace",
+    "PEDesign": "pe",
+    "Report": "report",
+    "Trace": "trace",
+    "check_trace": "trace",
+    "compare": "simulation",
+    "get_pe": "pe",
+    "load_trace": "trace",
+    "simulate": "simulation",
+}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are strings, from the table above
+
+if TYPE_CHECKING:
+    from sparqsim.config import ArrayConfig as ArrayConfig
+    from sparqsim.errors import InputError as InputError
+    from sparqsim.pe import PEDesign as PEDesign
+    from sparqsim.pe import get_pe as get_pe
+    from sparqsim.report import Comparison as Comparison
+    from sparqsim.report import Report as Report
+    from sparqsim.simulation import compare as compare
+    from sparqsim.simulation import simulate as simulate
+    from sparqsim.trace import GemmShape as GemmShape
+    from sparqsim.trace import Layer as Layer
+    from sparqsim.trace import Trace as Trace
+    from sparqsim.trace import check_trace as check_trace
+    from sparqsim.trace import load_trace as load_trace
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sparqsim' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"sparqsim.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,64 @@
+"""The only import of numba.
+
+Two traps of numba's on-disk cache give plausible wrong numbers: a cached kernel is not rebuilt when a function
+it calls *in another file* changes, nor when a module global it read changes. So kernels here take arrays and
+integers only, call jitted functions of their own file only, and the cache folder is named by a digest of all the
+package's sources: any edit starts an empty cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import numba
+from numba import prange
+
+__all__ = ["jit", "prange"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _sources_digest(package: Path) -> str:
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _cache_folder() -> Path:
+    """Return a private folder for compiled kernels, new for every state of the sources."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    home = Path(base) if base else Path.home() / ".cache"
+    folder = home / "sparqsim" / "kernels" / _sources_digest(Path(__file__).parent)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="sparqsim-kernels-"))
+
+
+_CACHE_FOLDER = str(_cache_folder())
+
+
+def jit(function: Callable[P, R], *, parallel: bool = False) -> Callable[P, R]:
+    """Compile `function` (arrays and integers in, arrays out) to machine code, cached on disk."""
+    users_folder = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = _CACHE_FOLDER
+    try:
+        compiled: Callable[P, R] = numba.njit(cache=True, parallel=parallel, nogil=True)(function)
+    finally:
+        numba.config.CACHE_DIR = users_folder
+    return compiled
+
+
+def parallel_jit(function: Callable[P, R]) -> Callable[P, R]:
+    """Like `jit`, with `prange` loops spread over the cores."""
+    return jit(function, parallel=True)

@@ -1,0 +1,36 @@
+"""`sparqsim pe ...`: the PE designs there are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="List, show and check PE designs.")
+
+
+@app.command("list")
+def list_designs() -> None:
+    """List every PE design: lanes, cycles per step, keys."""
+    from sparqsim.cli.show import show_designs
+    from sparqsim.pe.registry import designs, outside_designs
+
+    show_designs(designs())
+    for name, entry in outside_designs().items():
+        typer.echo(f"{name}: from another package ({entry.value})")
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Show what a design's circuit does, its source and its keys."""
+    import inspect
+    import sys
+
+    from sparqsim.pe import get_pe
+    from sparqsim.pe.registry import key_choices
+
+    design = type(get_pe(name))
+    typer.echo(f"{design.name}: {inspect.getdoc(design)}\n")
+    typer.echo(inspect.getdoc(sys.modules[design.__module__]) or "")
+    for key, (default, accepted) in key_choices(design).items():
+        typer.echo(f"\n{key}={accepted} (default {default})")

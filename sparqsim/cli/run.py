@@ -1,0 +1,78 @@
+"""`sparqsim simulate` and `sparqsim compare`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sparqsim.cli.options import Array, Coupling, Dataflow, Include, Output, Overlap, Trace, array_config
+
+
+def simulate(
+    trace: Trace,
+    pe: Annotated[str, typer.Option("--pe", metavar="NAME", help="PE design: see `sparqsim pe list`.")],
+    array: Array = "16x16",
+    dataflow: Dataflow = "os",
+    coupling: Coupling = "lockstep",
+    overlap: Overlap = "off",
+    all_layers: Include = False,
+    output: Output = None,
+) -> None:
+    """Simulate one PE design on a trace: cycles and where they went, utilization, error."""
+    import sparqsim
+    from sparqsim.cli.show import layer_progress, show_report
+    from sparqsim.files import write_text
+
+    config = array_config(array, dataflow, coupling, overlap)
+    with layer_progress() as progress:
+        report = sparqsim.simulate(sparqsim.load_trace(trace), pe, config, keep_8bit=not all_layers, progress=progress)
+    if output:
+        write_text(output, report.to_json())
+    show_report(report)
+
+
+def compare(
+    trace: Trace,
+    pe: Annotated[str | None, typer.Option("--pe", metavar="A,B,C", help="PE designs, separated by commas outside a "
+                                           "design's keys. [default: the MACs, sparq-5opt, -3opt, -2opt, -exact]",
+                                           show_default=False)] = None,
+    baseline: Annotated[str, typer.Option("--baseline", metavar="NAME", help="Design that has speedup 1.")] = "mac-8b8b",
+    array: Array = "16x16",
+    dataflow: Dataflow = "os",
+    coupling: Coupling = "lockstep",
+    overlap: Overlap = "off",
+    all_layers: Include = False,
+    output: Output = None,
+    plot: Annotated[str | None, typer.Option("--plot", metavar="FILE", help="Draw speedups and error (.svg, .pdf, .png).")] = None,
+) -> None:
+    """Compare PE designs on a trace and the same array."""
+    import sparqsim
+    from sparqsim.cli.show import layer_progress, show_comparison
+    from sparqsim.files import write_text
+    from sparqsim.simulation import DEFAULT_PES
+
+    config = array_config(array, dataflow, coupling, overlap)
+    designs = split_designs(pe) if pe else list(DEFAULT_PES)
+    with layer_progress() as progress:
+        result = sparqsim.compare(sparqsim.load_trace(trace), designs, config, baseline=baseline,
+                                  keep_8bit=not all_layers, progress=progress)
+    if output:
+        write_text(output, result.to_json())
+    show_comparison(result)
+    if plot:
+        from sparqsim.plot import plot_speedup
+
+        plot_speedup(result, plot)
+
+
+def split_designs(text: str) -> list[str]:
+    """Split 'a:k=v,l=w,b' into designs: a part 'key=value' after a design with keys belongs to that design."""
+    designs: list[str] = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        continues = bool(designs) and ":" in designs[-1] and "=" in part and ":" not in part
+        if continues:
+            designs[-1] += "," + part
+        else:
+            designs.append(part)
+    return designs

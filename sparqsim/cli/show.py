@@ -1,0 +1,197 @@
+"""Results as tables for a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from sparqsim.pe import PEDesign
+from sparqsim.report import Comparison, Cycles, Measured, Report
+from sparqsim.trace import Layer, Trace
+
+MAC_BASELINES = ("mac-8b8b", "mac-4b8b", "mac-4b4b")
+PARTS = ("compute", "fill", "drain", "pe_stall", "memory_stall")
+
+
+def console() -> Console:
+    """Return the console for results: as wide as the terminal, 80 columns in a pipe."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+@contextmanager
+def layer_progress() -> Iterator[Callable[[Sequence[Layer]], Any]]:
+    """Give a wrapper that shows progress over layers on a terminal's stderr, and nothing in a pipe."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                   console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    with bar:
+        yield lambda layers: bar.track(layers, description="layers")
+
+
+def show_report(report: Report) -> None:
+    """Print one design's layers and total."""
+    out = console()
+    out.print(heading(report))
+    table = new_table("layer", "cycles", *(part.replace("_", " ") for part in parts_shown([report.cycles])),
+                      "PEs used", "array", "effective", "SQNR dB", title="Cycles and where they went")
+    for layer in report.layers:
+        table.add_row(layer.name + ("*" if layer.kept_8bit else ""), *measured_cells(layer, report.cycles))
+    table.add_section()
+    table.add_row("total", *measured_cells(report.totals, report.cycles))
+    out.print(table)
+    out.print(notes([report]))
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Print totals of every design, then speedup and SQNR layer by layer."""
+    out = console()
+    reports = [comparison.reports[name] for name in comparison.order]
+    out.print(heading(comparison.reports[comparison.baseline], design=False))
+    out.print(totals_table(comparison))
+    out.print(layer_table(comparison, f"Speedup over {comparison.baseline}, layer by layer",
+                          lambda name, at: f"{comparison.layer_speedup(name, at):.2f}",
+                          lambda name: f"{comparison.speedup(name):.2f}"))
+    out.print(layer_table(comparison, "SQNR of the layer's outputs against exact 8-bit arithmetic, dB",
+                          lambda name, at: decibels(comparison.reports[name].layers[at]),
+                          lambda name: decibels(comparison.reports[name].totals)))
+    out.print(notes(reports))
+
+
+def totals_table(comparison: Comparison) -> Table:
+    """Return the table of whole-network figures, one design a row."""
+    reports = [comparison.reports[name] for name in comparison.order]
+    against = [name for name in dict.fromkeys((comparison.baseline, *MAC_BASELINES)) if name in comparison.reports]
+    parts = parts_shown([report.cycles for report in reports])
+    table = new_table("design", "cycles", *(part.replace("_", " ") for part in parts), "array",
+                      *(f"x {name}" for name in against), "SQNR dB", title="Whole network")
+    for name, report in zip(comparison.order, reports, strict=True):
+        cycles, use = report.cycles, report.totals.utilization
+        shares = [percent(getattr(cycles, part) / cycles.total) for part in parts]
+        speedups = [f"{comparison.speedup(name, over=other):.2f}" for other in against]
+        table.add_row(name + mark(report), f"{cycles.total:,}", *shares, percent(use.array), *speedups,
+                      decibels(report.totals))
+    return table
+
+
+def layer_table(comparison: Comparison, title: str, cell: Callable[[str, int], str],
+                total: Callable[[str], str]) -> Table:
+    """Return a table of one figure, layers down and designs across."""
+    names = comparison.order
+    table = new_table("layer", *names, title=title)
+    for at, layer in enumerate(comparison.reports[comparison.baseline].layers):
+        table.add_row(layer.name + ("*" if layer.kept_8bit else ""), *(cell(name, at) for name in names))
+    table.add_section()
+    table.add_row("total", *(total(name) for name in names))
+    return table
+
+
+def show_trace(trace: Trace) -> None:
+    """Print what a trace holds, reading one layer at a time."""
+    out = console()
+    document = trace.metadata
+    for name in ("network", "synthetic", "calibrator", "origin", "license_note"):
+        if getattr(document, name):
+            out.print(f"[bold]{name.replace('_', ' ')}[/]: ", end="")
+            out.print(getattr(document, name), markup=False)
+    out.print(f"[bold]sha256[/]: {trace.sha256}")
+    table = new_table("layer", "op", "M", "K", "N", "groups", "MACs", "type", "zeros", "8-bit kept",
+                      title="Layers: per group Y[M,N] = X[M,K] @ W[K,N]")
+    for layer in trace.layers:
+        shape, values = layer.gemm, layer.activations
+        table.add_row(layer.name, layer.op, str(shape.m), str(shape.k), str(shape.n), str(shape.groups),
+                      f"{shape.macs:,}", str(values.dtype), percent(float((values == 0).mean())),
+                      "yes" if layer.keep_8bit else "")
+    out.print(table)
+    for name, value in document.provenance.items():
+        out.print(f"[bold]{name}[/]: ", end="")
+        out.print(str(value), markup=False)
+    for name, values in trace.arrays.items():
+        out.print(f"[bold]array {name}[/]: {values.dtype} {values.shape}")
+
+
+def show_designs(designs: Mapping[str, type[PEDesign]]) -> None:
+    """Print the PE designs there are."""
+    from sparqsim.pe.registry import key_choices
+
+    table = new_table("design", "lanes", "multipliers", "cycles per step", "activations", title="PE designs")
+    table.add_column("keys (first: default)", justify="left", overflow="fold")
+    for name, design in designs.items():
+        keys = "; ".join(f"{key}={accepted}" for key, (_, accepted) in key_choices(design).items())
+        steps = "1" if design.most_step_cycles == 1 else f"1..{design.most_step_cycles} (values)"
+        taken = "uint8, int8" if design.signed_activations else "uint8"
+        table.add_row(name, str(design.lanes), str(design.multipliers), steps, taken, keys)
+    console().print(table)
+
+
+def heading(report: Report, *, design: bool = True) -> str:
+    """Return what was simulated, on one line."""
+    array = report.array
+    overlap = "on" if array.overlap else "off"
+    source = report.provenance.network or f"trace {report.provenance.trace_sha256[:12]}"
+    label = f" [SYNTHETIC values: {report.provenance.synthetic}]" if report.provenance.synthetic else ""
+    return (f"{source}{label}: {f'{report.pe.spec}, ' if design else ''}array {array.rows}x{array.cols}, dataflow "
+            f"{array.dataflow}, {array.coupling}, overlap {overlap}, memory not modelled")
+
+
+def notes(reports: Sequence[Report]) -> str:
+    """Return what a reader must know to read the table."""
+    fixed = [report.pe.spec for report in reports if not report.pe.cycles_depend_on_values]
+    varying = [report.pe.spec for report in reports if report.pe.cycles_depend_on_values]
+    kept = [layer.name for layer in reports[0].layers if layer.kept_8bit]
+    lines = []
+    if fixed:
+        lines.append(f"Values cannot change cycles (only shapes can): {', '.join(fixed)}.")
+    if varying:
+        lines.append(f"~ Cycles depend on values: {', '.join(varying)}.")
+    if kept:
+        lines.append(f"* kept at 8 bits, run as mac-8b8b by every design, as the method does: {', '.join(kept)} "
+                     "(--all-layers includes them).")
+    lines.append("Cycles: array cycles at equal PE count; compute = steps at one cycle, fill = skew and loads, drain = "
+                 "results leaving, pe stall = slow steps. PEs used = used/all PEs over tiles; array = MACs/(cycles x PEs x lanes); "
+                 "effective = the same, both operands non-zero. SQNR '-': exact.")
+    return "\n".join(lines)
+
+
+def new_table(first: str, *others: str, title: str) -> Table:
+    """Return an empty table: text left in the first column, figures right in the others."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left",
+                  title_style="bold")
+    table.add_column(first, justify="left", no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=False)
+    return table
+
+
+def parts_shown(cycles: Sequence[Cycles]) -> list[str]:
+    """Return the attribution classes to show: a stall class only where somebody stalls."""
+    return [part for part in PARTS if "stall" not in part or any(getattr(each, part) for each in cycles)]
+
+
+def measured_cells(measured: Measured, network: Cycles) -> list[str]:
+    """Return the cells of one layer or the total: cycles, attribution, utilization, SQNR."""
+    cycles, use = measured.cycles, measured.utilization
+    return [f"{cycles.total:,}", *(f"{getattr(cycles, part):,}" for part in parts_shown([network])),
+            percent(use.mapping), percent(use.array), percent(use.effective), decibels(measured)]
+
+
+def decibels(measured: Measured) -> str:
+    """Return SQNR in dB, '-' for an exact result."""
+    value = measured.error.sqnr_db
+    return "-" if value is None else f"{value:.1f}"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with one decimal."""
+    return f"{100 * share:.1f}%"
+
+
+def mark(report: Report) -> str:
+    """Return '~' for a design whose cycles depend on values."""
+    return "~" if report.pe.cycles_depend_on_values else ""

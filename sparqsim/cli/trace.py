@@ -1,0 +1,31 @@
+"""`sparqsim trace ...`: look at trace files."""
+
+from __future__ import annotations
+
+import typer
+
+from sparqsim.cli.options import Trace
+
+app = typer.Typer(no_args_is_help=True, help="Look at trace files, check them, make them.")
+
+
+@app.command()
+def info(trace: Trace) -> None:
+    """Show what a trace holds: network, layers, their shapes and zeros, how it was made."""
+    import sparqsim
+    from sparqsim.cli.show import show_trace
+
+    show_trace(sparqsim.load_trace(trace))
+
+
+@app.command()
+def check(trace: Trace) -> None:
+    """Name every fault of a trace file; exit code 0 if there is none, 2 if there are."""
+    import sparqsim
+
+    faults = sparqsim.check_trace(trace)
+    for fault in faults[:-1]:
+        typer.echo(f"{trace}: {fault}", err=True)
+    if faults:
+        raise sparqsim.InputError(f"{trace}: {faults[-1]}")
+    typer.echo(f"{trace}: a sound trace")

@@ -1,0 +1,18 @@
+"""Dataflows: one file each. They time work; they know nothing of PE designs."""
+
+from __future__ import annotations
+
+from sparqsim.dataflow.base import Axes, Dataflow, Timing, Work
+from sparqsim.dataflow.input_stationary import InputStationary
+from sparqsim.dataflow.output_stationary import OutputStationary
+from sparqsim.dataflow.weight_stationary import WeightStationary
+
+__all__ = ["Axes", "Dataflow", "Timing", "Work", "get_dataflow"]
+
+DATAFLOWS: dict[str, Dataflow] = {flow.name: flow for flow in
+                                  (OutputStationary(), WeightStationary(), InputStationary())}
+
+
+def get_dataflow(name: str) -> Dataflow:
+    """Return the dataflow `name`: 'os', 'ws' or 'is'."""
+    return DATAFLOWS[name]

@@ -1,0 +1,125 @@
+"""What values decide, measured in one pass over a layer's rows: error, pair classes, windows, part activity, step cycles."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.activity import PartCounter
+from sparqsim.pe.base import Array, PEDesign, exact_matmul, padded_to
+from sparqsim.report import Error, Pairs
+from sparqsim.trace.lowering import LoweredLayer
+
+#: Elements of X that are in work at once, as float64 32 MiB.
+BLOCK_ELEMENTS = 1 << 22
+#: Squares of integers below 2^21 can be added 2^21 times in int64.
+HALF_BITS = 20
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one design makes of one layer's values.
+
+    `macs_nonzero`: MACs with both operands non-zero. `activity`: part -> cycles, or {} where the design does not count its parts.
+    `step_cycles`: uint8 (groups, M, steps), or None where every step takes one cycle.
+    """
+
+    error: Error
+    pairs: Pairs
+    windows: dict[str, int]
+    activity: dict[str, int]
+    macs_nonzero: int
+    step_cycles: NDArray[np.uint8] | None
+
+
+def row_blocks(layer: LoweredLayer) -> Iterator[Array]:
+    """Yield X in blocks of rows (groups, rows, K), a few million elements each."""
+    rows = max(1, BLOCK_ELEMENTS // (layer.groups * layer.k))
+    for start in range(0, layer.m, rows):
+        yield layer.rows(start, start + rows)
+
+
+def measure(layer: LoweredLayer, designs: list[PEDesign]) -> list[Measurement]:
+    """Measure every design on one layer; operands are lowered and multiplied exactly once for all of them."""
+    meters = [Meter(pe, layer.weights) for pe in designs]
+    nonzero = np.zeros((layer.groups, layer.k), np.int64)
+    for x in row_blocks(layer):
+        exact = exact_matmul(x, layer.weights)
+        signal = sum_of_squares(exact)
+        nonzero += np.count_nonzero(x, axis=1)
+        for meter in meters:
+            meter.add(x, exact, signal)
+    macs_nonzero = int((nonzero * np.count_nonzero(layer.weights, axis=2)).sum())
+    return [meter.measurement(macs_nonzero) for meter in meters]
+
+
+class Meter:
+    """Accumulates one design's measurement over row blocks."""
+
+    def __init__(self, pe: PEDesign, weights: NDArray[np.int8]) -> None:
+        self._pe, self._weights = pe, weights
+        self._outputs = self._signal = self._noise = self._max_abs = 0
+        self._pairs: Counter[str] = Counter()
+        self._windows: Counter[int] = Counter()
+        self._parts: PartCounter | None = None
+        self._cycles: list[NDArray[np.uint8]] = []
+
+    def add(self, x: Array, exact: NDArray[np.int64], signal: int) -> None:
+        """Count a block of rows of X (groups, rows, K), whose exact products are `exact` and their squares' sum `signal`."""
+        pe = self._pe
+        self._add_error(exact, signal, x)
+        self._windows.update(pe.windows(x))
+        states = pe.activation_states(x)
+        if states is not None:
+            self._parts = self._parts or PartCounter(pe, self._weights)
+            self._parts.add(states)
+        cycles = pe.step_cycles(x)
+        if cycles is not None:
+            self._cycles.append(cycles)
+
+    def _add_error(self, exact: NDArray[np.int64], signal: int, x: Array) -> None:
+        used_x, used_w = self._pe.used_operands(x, self._weights)
+        self._pairs.update(pair_classes(x, used_x))
+        self._outputs += exact.size
+        self._signal += signal
+        if used_x is x and used_w is self._weights:
+            return
+        difference = exact_matmul(used_x, used_w) - exact
+        self._noise += sum_of_squares(difference)
+        self._max_abs = max(self._max_abs, int(np.abs(difference).max()))
+
+    def measurement(self, macs_nonzero: int) -> Measurement:
+        """Return what was accumulated."""
+        return Measurement(
+            error=Error(outputs=self._outputs, signal=self._signal, noise=self._noise, max_abs=self._max_abs),
+            pairs=Pairs(**self._pairs),
+            windows={str(shift): count for shift, count in sorted(self._windows.items())},
+            activity={} if self._parts is None else self._parts.cycles(),
+            macs_nonzero=macs_nonzero,
+            step_cycles=np.concatenate(self._cycles, axis=1) if self._cycles else None,
+        )
+
+
+def pair_classes(x: Array, used: Array) -> dict[str, int]:
+    """Return the fields of `Pairs` for activations (..., K) and the values used in their place."""
+    first, second = np.moveaxis(padded_to(x, 2).reshape(-1, 2), 1, 0)
+    changed = padded_to(used != x, 2).reshape(-1, 2).any(axis=1)
+    zeros = (first == 0).astype(np.uint8) + (second == 0)
+    both_zero, one_zero = int((zeros == 2).sum()), int((zeros == 1).sum())
+    trimmed = int((changed & (zeros == 0)).sum())
+    return {"both_zero": both_zero, "one_zero": one_zero, "trimmed": trimmed,
+            "both_nonzero_exact": len(zeros) - both_zero - one_zero - trimmed,
+            "one_zero_changed": int((changed & (zeros == 1)).sum())}
+
+
+def sum_of_squares(values: NDArray[np.int64]) -> int:
+    """Return the exact sum of squares of integers below 2^40 in size, as an unbounded int."""
+    total = 0
+    for part in np.array_split(values.ravel(), -(-values.size >> HALF_BITS) or 1):
+        high, low = part >> HALF_BITS, part & ((1 << HALF_BITS) - 1)
+        total += (int(high @ high) << 2 * HALF_BITS) + (int(high @ low) << HALF_BITS + 1) + int(low @ low)
+    return total

@@ -1,0 +1,212 @@
+"""What a PE design must give.
+
+A design is one frozen dataclass in one file of this folder (or anywhere else, loaded as FILE.py:CLASS). Its fields are the
+keys a user may set. It gives
+
+* `name`, `lanes` (pairs of operands consumed per step), `signed_activations`;
+* `step(xs, ws)`: the definition, in plain Python: what the circuit does in one step, in cycles and value, and which of
+  its parts were active;
+* a fast form of the same: `used_operands` for designs that only transform operands before multiplying them, else
+  `matmul`; and `step_cycles` where a step may take more than `1` cycle.
+
+The fast form must equal `step` for every operand. A design never knows the dataflow that times it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.errors import InputError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a PE does in one step.
+
+    Parameters
+    ----------
+    value : int
+        What is added to the partial sum.
+    cycles : int
+        How long the step takes.
+    active_cycles : mapping of str to int
+        For each part of the PE that does useful work in this step, the cycles it does so.
+    controls : mapping of str to int
+        Control codes of the step's last cycle, as a waveform shows them.
+    """
+
+    value: int
+    cycles: int = 1
+    active_cycles: Mapping[str, int] = field(default_factory=dict)
+    controls: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PEDesign(ABC):
+    """A processing element: its arithmetic and how long each step takes. See the module's docstring."""
+
+    name: ClassVar[str]
+    #: Pairs of operands (one activation, one weight) that a PE consumes per step.
+    lanes: ClassVar[int]
+    #: Narrow or wide multipliers in a PE, the denominator of multiplier utilization.
+    multipliers: ClassVar[int] = 1
+    #: Whether int8 activations are accepted.
+    signed_activations: ClassVar[bool] = True
+    #: Most cycles a step can take; 1 means that values cannot change cycles.
+    most_step_cycles: ClassVar[int] = 1
+    #: Registers an operand passes between the array's edge and the first PE, in cycles.
+    edge_cycles: ClassVar[int] = 0
+    #: Dataflows the design supports.
+    dataflows: ClassVar[tuple[str, ...]] = ("os", "ws", "is")
+
+    @abstractmethod
+    def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
+        """Return what one step does with `lanes` activations and `lanes` weights: the definition of the design.
+
+        `signed` tells whether the layer's activations are int8 (the circuit's mode), uint8 otherwise.
+        """
+
+    @property
+    def spec(self) -> str:
+        """The design's name with every key that is not at its default, e.g. 'sparq-5opt:rounding=trim'."""
+        keys = [f"{key.name}={getattr(self, key.name)}" for key in fields(self)
+                if getattr(self, key.name) != key.default]
+        return self.name + (":" + ",".join(keys) if keys else "")
+
+    @property
+    def cycles_depend_on_values(self) -> bool:
+        """Whether two operand sets of the same shape can take different numbers of cycles."""
+        return self.most_step_cycles > 1
+
+    def steps(self, k: int) -> int:
+        """Return the steps that K elements take: ceil(K / lanes)."""
+        return -(-k // self.lanes)
+
+    def k_order(self, k: int) -> NDArray[np.int64]:
+        """Return which element of K each lane takes in each step: (steps, lanes) indices, -1 for a padded zero.
+
+        Adjacent elements by default: step s takes s * lanes .. s * lanes + lanes - 1.
+        """
+        order = np.arange(self.steps(k) * self.lanes).reshape(-1, self.lanes)
+        return np.where(order < k, order, -1)
+
+    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
+        """Return the operands as the multipliers see them: the product of the two is the design's exact result.
+
+        Parameters
+        ----------
+        x : uint8 or int8 (..., M, K)
+        w : int8 (..., K, N)
+
+        Returns
+        -------
+        Integer arrays of the same shapes (K may be padded with zeros in neither).
+        """
+        raise NotImplementedError(f"{self.name} is not a transformation of its operands")
+
+    def matmul(self, x: Array, w: Array) -> NDArray[np.int64]:
+        """Return the design's exact arithmetic for X @ W.
+
+        Parameters
+        ----------
+        x : uint8 or int8 (..., M, K)
+        w : int8 (..., K, N)
+
+        Returns
+        -------
+        int64 (..., M, N)
+
+        Raises
+        ------
+        InputError
+            For other dtypes, shapes that disagree, or activations the design cannot take.
+        """
+        self.check_operands(x, w)
+        return exact_matmul(*self.used_operands(x, w))
+
+    def step_cycles(self, x: Array) -> NDArray[np.uint8] | None:
+        """Return the cycles of each step where only activations decide them, uint8 (..., M, steps).
+
+        None where every step takes one cycle.
+        """
+        return None
+
+    def activation_states(self, x: Array) -> NDArray[np.uint8] | None:
+        """Return what each step's activations make of the circuit, uint8 (..., M, steps): an index into the first
+        list of `state_examples`; None where the design does not count its parts.
+        """
+        return None
+
+    def weight_states(self, w: Array) -> NDArray[np.uint8]:
+        """Return which lanes of each step have a weight other than zero, uint8 bit masks (..., steps, N)."""
+        return nonzero_masks(w.swapaxes(-1, -2), self.lanes).swapaxes(-1, -2)
+
+    def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+        """Return one tuple of activations per activation state, and one tuple of weights per weight state."""
+        raise NotImplementedError(f"{self.name} does not count its parts")
+
+    def windows(self, x: Array) -> dict[int, int]:
+        """Return how many non-zero activations are used through a window at each left shift (lone values apart)."""
+        return {}
+
+    def check_operands(self, x: Array, w: Array) -> None:
+        """Raise InputError unless X (..., M, K) and W (..., K, N) are operands this design takes."""
+        if x.dtype not in (np.uint8, np.int8):
+            raise InputError(f"activations are {x.dtype}, expected uint8 or int8")
+        if w.dtype != np.int8:
+            raise InputError(f"weights are {w.dtype}, expected int8")
+        if x.ndim < 2 or w.ndim < 2 or x.shape[-1] != w.shape[-2]:
+            raise InputError(f"x has shape {x.shape} and w {w.shape}, expected (M, K) and (K, N)")
+        self.check_signedness(x.dtype == np.int8)
+
+    def check_signedness(self, signed: bool) -> None:
+        """Raise InputError for int8 activations given to a design that takes only uint8."""
+        if signed and not self.signed_activations:
+            raise InputError(f"{self.name} takes unsigned activations (uint8 after ReLU), got int8; "
+                             "designs that take signed activations: see `sparqsim pe list`")
+
+
+def exact_matmul(x: Array, w: Array) -> NDArray[np.int64]:
+    """Return x @ w for integers of at most 16 bits, exactly, through float64 BLAS.
+
+    Exact because |psum| <= K * 2^15 * 2^15 stays below 2^53 for every K below 2^23.
+    """
+    product: NDArray[np.int64] = (x.astype(np.float64) @ w.astype(np.float64)).astype(np.int64)
+    return product
+
+
+def padded_to(x: Array, lanes: int) -> Array:
+    """Return `x` (..., K) with zeros appended so that K is a multiple of `lanes`, C-contiguous."""
+    short = -x.shape[-1] % lanes
+    if short:
+        x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, short)])
+    return np.ascontiguousarray(x)
+
+
+def nonzero_masks(values: Array, lanes: int) -> NDArray[np.uint8]:
+    """Return, for each `lanes` adjacent elements of (..., K), the bit mask of those that are not zero."""
+    groups = padded_to(values != 0, lanes).reshape(*values.shape[:-1], -1, lanes)
+    mask = np.zeros(groups.shape[:-1], np.uint8)
+    for lane in range(lanes):
+        mask |= groups[..., lane].astype(np.uint8) << lane
+    return mask
+
+
+def mask_examples(lanes: int, value: int) -> list[tuple[int, ...]]:
+    """Return, for every bit mask, a tuple with `value` in the lanes of the mask and 0 elsewhere."""
+    return [tuple(value if mask >> lane & 1 else 0 for lane in range(lanes)) for mask in range(1 << lanes)]
+
+
+def round_half_even(x: Array, bits: int) -> Array:
+    """Return round(x / 2^bits), ties to even, for an integer array, as int32."""
+    x = x.astype(np.int32)
+    half_less_one = (1 << bits >> 1) - 1
+    return (x + half_less_one + (x >> bits & 1)) >> bits if bits else x

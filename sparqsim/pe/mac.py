@@ -1,0 +1,135 @@
+"""Conventional multiply-accumulate arrays: the baselines of every comparison.
+
+`mac-8b8b` is the conventional 8-bit PE: one multiplier, exact. `mac-4b8b` keeps only the top nibble of each activation and
+has two multipliers; `mac-4b4b` keeps only the top nibble of both operands and has four. The nibble is static: it
+is always bits 7..4, whatever the value.
+
+Source: the arithmetic is this project's definition of a conventional 4-bit array (see docs); rounding is half to even and
+saturates (x to 0..15 for unsigned operands, -8..7 for signed ones); `rounding=trim` drops the low nibble (floor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.pe.base import Array, PEDesign, Step, mask_examples, nonzero_masks, round_half_even
+
+Rounding = Literal["nearest-even", "trim"]
+
+
+def top_nibble(value: int, lowest: int, highest: int, rounding: Rounding) -> int:
+    """Return 16 * clamp(value / 16), rounded half to even or floored: the plain definition."""
+    nibble = value // 16 if rounding == "trim" else round(value / 16)
+    return 16 * max(lowest, min(highest, nibble))
+
+
+def top_nibbles(values: Array, rounding: Rounding) -> Array:
+    """Return `top_nibble` of every element, int16; the range follows the dtype (uint8 or int8)."""
+    lowest, highest = (0, 15) if values.dtype == np.uint8 else (-8, 7)
+    nibbles = values.astype(np.int16) >> 4 if rounding == "trim" else round_half_even(values, 4)
+    return (16 * np.clip(nibbles, lowest, highest)).astype(np.int16)
+
+
+@dataclass(frozen=True)
+class Mac(PEDesign):
+    """`lanes` multipliers and an adder tree."""
+
+    def used_pair(self, x: int, w: int, signed: bool) -> tuple[int, int]:
+        """Return the activation and the weight as a multiplier sees them."""
+        return x, w
+
+    def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
+        """Multiply each pair of used operands and add."""
+        pairs = [self.used_pair(x, w, signed) for x, w in zip(xs, ws, strict=True)]
+        working = [lane for lane, (x, w) in enumerate(pairs) if x * w != 0]
+        active = {f"multiplier_{lane}": 1 for lane in working}
+        if working:
+            active["pe"] = 1
+        if len(working) > 1:
+            active["adder"] = 1
+        return Step(sum(x * w for x, w in pairs), 1, active, {f"x{lane}": x for lane, (x, _) in enumerate(pairs)})
+
+    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
+        """Return the operands unchanged."""
+        return x, w
+
+    def activation_states(self, x: Array) -> NDArray[np.uint8]:
+        """Return which lanes have a used activation other than zero."""
+        return nonzero_masks(self.used_operands(x, np.zeros((0, 0), np.int8))[0], self.lanes)
+
+    def weight_states(self, w: Array) -> NDArray[np.uint8]:
+        """Return which lanes have a used weight other than zero."""
+        return super().weight_states(self.used_operands(np.zeros((0, 0), np.uint8), w)[1])
+
+    def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+        """Return masks of operands that survive trimming."""
+        return mask_examples(self.lanes, 16), mask_examples(self.lanes, 16)
+
+
+@dataclass(frozen=True)
+class Mac8b8b(Mac):
+    """The conventional 8-bit PE: x * w, exact, one pair per cycle."""
+
+    name: ClassVar[str] = "mac-8b8b"
+    lanes: ClassVar[int] = 1
+
+    def windows(self, x: Array) -> dict[int, int]:
+        """Every non-zero activation is used whole."""
+        return {0: int(np.count_nonzero(x))}
+
+
+@dataclass(frozen=True)
+class Mac2x8b8b(Mac8b8b):
+    """Two 8-bit multipliers that share one accumulator, exact: the baseline of equal throughput for two-lane designs."""
+
+    name: ClassVar[str] = "mac-2x8b8b"
+    lanes: ClassVar[int] = 2
+    multipliers: ClassVar[int] = 2
+
+
+@dataclass(frozen=True)
+class Mac4b8b(Mac):
+    """Two multipliers of a 4-bit activation and an 8-bit weight: x to its top nibble.
+
+    A signed activation keeps -8..7 sixteenths, an unsigned one 0..15.
+    """
+
+    name: ClassVar[str] = "mac-4b8b"
+    lanes: ClassVar[int] = 2
+    multipliers: ClassVar[int] = 2
+    rounding: Rounding = "nearest-even"
+
+    def used_pair(self, x: int, w: int, signed: bool) -> tuple[int, int]:
+        """Return the top nibble of the activation, and the weight."""
+        lowest, highest = (-8, 7) if signed else (0, 15)
+        return top_nibble(x, lowest, highest, self.rounding), w
+
+    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
+        """Trim every activation."""
+        return top_nibbles(x, self.rounding), w
+
+    def windows(self, x: Array) -> dict[int, int]:
+        """Every non-zero activation is used through bits 7..4."""
+        return {4: int(np.count_nonzero(x))}
+
+
+@dataclass(frozen=True)
+class Mac4b4b(Mac4b8b):
+    """Four multipliers of a 4-bit activation and a 4-bit weight: both to their top nibbles."""
+
+    name: ClassVar[str] = "mac-4b4b"
+    lanes: ClassVar[int] = 4
+    multipliers: ClassVar[int] = 4
+
+    def used_pair(self, x: int, w: int, signed: bool) -> tuple[int, int]:
+        """Return the top nibbles of both."""
+        return super().used_pair(x, w, signed)[0], top_nibble(w, -8, 7, self.rounding)
+
+    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
+        """Trim every activation and every weight."""
+        return top_nibbles(x, self.rounding), top_nibbles(w, self.rounding)

@@ -1,0 +1,142 @@
+"""Designs found by name: the files of this folder, entry points of other packages, or a file of the user's."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from sparqsim.errors import InputError, nearest
+from sparqsim.pe.base import PEDesign
+
+ENTRY_POINTS = "sparqsim.pe"
+
+
+def get_pe(spec: str | PEDesign) -> PEDesign:
+    """Return the design that 'NAME', 'NAME:key=value,key=value' or 'FILE.py:CLASS[:key=value]' names.
+
+    Raises
+    ------
+    InputError
+        For an unknown name (with the nearest known one), an unknown key, or a value out of range.
+    """
+    if isinstance(spec, PEDesign):
+        return spec
+    from_file = re.fullmatch(r"(.+\.py):(\w+)(?::(.*))?", str(spec))
+    if from_file:
+        return _with_keys(_class_in_file(from_file[1], from_file[2]), from_file[3] or "", spec)
+    name, _, keys = str(spec).partition(":")
+    return _with_keys(_class_named(name), keys, spec)
+
+
+@cache
+def designs() -> dict[str, type[PEDesign]]:
+    """Return every design that ships with the package, by name."""
+    package = importlib.import_module("sparqsim.pe")
+    modules = [importlib.import_module(f"sparqsim.pe.{module.name}") for module in pkgutil.iter_modules(package.__path__)]
+    found = {design.name: design for module in modules for design in _designs_in(module)}
+    return dict(sorted(found.items()))
+
+
+def outside_designs() -> dict[str, Any]:
+    """Return the entry points of installed packages that offer designs, by name, not loaded."""
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+
+
+def _designs_in(module: ModuleType) -> Iterator[type[PEDesign]]:
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, PEDesign) and value.__module__ == module.__name__ \
+                and "name" in vars(value):
+            yield value
+
+
+def _class_named(name: str) -> type[PEDesign]:
+    if name in designs():
+        return designs()[name]
+    outside = outside_designs()
+    if name not in outside:
+        known = [*designs(), *outside]
+        raise InputError(f"PE design {name!r} is not known{nearest(name, known)}; expected one of {', '.join(known)}, "
+                         "or FILE.py:CLASS")
+    try:
+        return _checked_class(outside[name].load(), f"entry point {name!r}")
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"entry point {name!r} of group {ENTRY_POINTS} cannot be loaded: {error!r}") from error
+
+
+def _class_in_file(path: str, class_name: str) -> type[PEDesign]:
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"PE design file {path!r} is not a file; expected FILE.py:CLASS")
+    module_spec = importlib.util.spec_from_file_location(f"sparqsim_user_{file.stem}", file)
+    if module_spec is None or module_spec.loader is None:
+        raise InputError(f"PE design file {path!r} is not Python source; expected FILE.py:CLASS")
+    module = importlib.util.module_from_spec(module_spec)
+    import sys
+
+    sys.modules[module_spec.name] = module  # dataclasses look their module up
+    try:
+        module_spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(f"PE design file {path!r} cannot be run: {error!r}") from error
+    if not hasattr(module, class_name):
+        known = [design.__name__ for design in _designs_in(module)]
+        raise InputError(f"{path}: no class {class_name!r}{nearest(class_name, known)}; "
+                         f"expected one of {', '.join(known) or '(the file holds no PE design)'}")
+    return _checked_class(getattr(module, class_name), f"{path}:{class_name}")
+
+
+def _checked_class(value: Any, origin: str) -> type[PEDesign]:
+    if not (isinstance(value, type) and issubclass(value, PEDesign)):
+        raise InputError(f"{origin} is {value!r}, expected a subclass of sparqsim.PEDesign")
+    if getattr(value, "__abstractmethods__", None) or not hasattr(value, "name") or not hasattr(value, "lanes"):
+        raise InputError(f"{origin} is unfinished: expected `name`, `lanes` and `step`")
+    return value
+
+
+def _with_keys(design: type[PEDesign], text: str, spec: str) -> PEDesign:
+    known = {key.name: key for key in fields(design)}
+    hints = get_type_hints(design)
+    values: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if name not in known or not equals:
+            accepted = ", ".join(known) or "no keys"
+            raise InputError(f"PE design {spec!r}: key {part!r} is not known{nearest(name, known)}; "
+                             f"{design.name} accepts {accepted}")
+        values[name] = _key_value(spec, known[name], hints[name], value)
+    try:
+        return design(**values)
+    except ValueError as error:
+        raise InputError(f"PE design {spec!r}: {error}") from None
+
+
+def _key_value(spec: str, key: Field[Any], hint: Any, text: str) -> Any:
+    if get_origin(hint) is Literal:
+        if text not in get_args(hint):
+            choices = get_args(hint)
+            raise InputError(f"PE design {spec!r}: {key.name}={text!r}{nearest(text, choices)}; "
+                             f"expected one of {', '.join(choices)}")
+        return text
+    if hint is int and re.fullmatch(r"\d{1,9}", text) and int(text) >= key.metadata.get("least", 0):
+        return int(text)
+    raise InputError(f"PE design {spec!r}: {key.name}={text!r}, expected an integer of at least "
+                     f"{key.metadata.get('least', 0)}")
+
+
+def key_choices(design: type[PEDesign]) -> dict[str, tuple[str, str]]:
+    """Return for each key of a design its default and what it accepts, as text."""
+    hints = get_type_hints(design)
+    return {key.name: ("" if key.default is MISSING else str(key.default),
+                       " | ".join(get_args(hints[key.name])) or f"integer >= {key.metadata.get('least', 0)}")
+            for key in fields(design)}

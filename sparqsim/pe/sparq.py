@@ -1,0 +1,228 @@
+"""SPARQ: two narrow multipliers, a window on each activation, and the pair rule.
+
+What the circuit does with a pair (x1, w1), (x2, w2) in one cycle:
+
+* **Pair-zero detector.** If exactly one of x1, x2 is zero, the other is *lone* and may use both multipliers.
+* **Window muxes with leading-one select.** Otherwise each activation goes through an n-bit window placed at its leading one
+  (`windows.py`), and keeps q and a shift code. A lone value goes through a 2n-bit window, whose high half feeds one multiplier and low half
+  the other.
+* **Weight muxes.** A lone value meets its own weight on both multipliers; otherwise each activation meets its own.
+* **Two narrow multipliers**, n-bit unsigned by 8-bit signed; **shift units** (every shift a lone value needs is one the windows
+  need too); **adder**.
+
+y = (q1 * wA << s1) + (q2 * wB << s2)
+
+Steps always take one cycle: values change error, window use and switching, never cycles.
+
+Source: SPARQ, Shomron et al., NeurIPS 2021 (arXiv 2105.11010). The zero test looks at activations only, before trimming.
+Our assumptions: one mux bit per pair (for a lone value the order of the two shifts tells which weight to use), a registered trim unit at the
+row edge (`edge_cycles` = 1), `pairing=off` (bSPARQ alone), which the authors' kernel cannot do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.pe.base import Array, PEDesign, Step, padded_to
+from sparqsim.pe.windows import WHOLE, Rounding, WindowSet, window_tables
+
+
+@dataclass(frozen=True)
+class PairControl:
+    """What the trim unit sends along a row for one pair: 2n data bits, two shift codes and one mux bit."""
+
+    q1: int
+    shift1: int
+    q2: int
+    shift2: int
+    lone: bool
+
+
+def lone_of(x1: int, x2: int) -> int | None:
+    """Pair-zero detector: return 0 or 1, the position of the lone value, or None."""
+    if (x1 == 0) == (x2 == 0):
+        return None
+    return 0 if x2 == 0 else 1
+
+
+def split(q: int, shift: int, position: int, bits: int) -> PairControl:
+    """Split a lone value's 2n-bit window into halves; the lone value's own multiplier gets the high one."""
+    high, low = (q >> bits, shift + bits), (q & ((1 << bits) - 1), shift)
+    first, second = (high, low) if position == 0 else (low, high)
+    return PairControl(*first, *second, lone=True)
+
+
+def weight_mux(control: PairControl, w1: int, w2: int) -> tuple[int, int]:
+    """Return the weights of the two multipliers; of a lone value the larger shift marks the position."""
+    if not control.lone:
+        return w1, w2
+    return (w1, w1) if control.shift1 > control.shift2 else (w2, w2)
+
+
+def multiply_shift_add(control: PairControl, w1: int, w2: int) -> Step:
+    """Multipliers, shift units and adder of one PE: one cycle of a trimmed pair."""
+    wa, wb = weight_mux(control, w1, w2)
+    products = control.q1 * wa, control.q2 * wb
+    value = (products[0] << control.shift1) + (products[1] << control.shift2)
+    working = {
+        "pair_zero_detector": control.lone,
+        "multiplier_0": products[0] != 0,
+        "multiplier_1": products[1] != 0,
+        "weight_mux": control.lone,
+        "shifter_0": products[0] != 0 and control.shift1 > 0,
+        "shifter_1": products[1] != 0 and control.shift2 > 0,
+        "adder": products[0] != 0 and products[1] != 0,
+        "pe": products != (0, 0),
+    }
+    controls = {"q0": control.q1, "shift0": control.shift1, "q1": control.q2, "shift1": control.shift2,
+                "mux": int(control.lone)}
+    return Step(value, 1, {part: 1 for part, works in working.items() if works}, controls)
+
+
+@dataclass(frozen=True)
+class Sparq(PEDesign):
+    """The circuit for any window set; a named design fixes `windows_of_pair` and `windows_of_lone`."""
+
+    lanes: ClassVar[int] = 2
+    multipliers: ClassVar[int] = 2
+    signed_activations: ClassVar[bool] = False
+    edge_cycles: ClassVar[int] = 1
+    windows_of_pair: ClassVar[WindowSet]
+    windows_of_lone: ClassVar[WindowSet] = WHOLE
+    rounding: Rounding = "nearest-even"
+    pairing: Literal["on", "off"] = "on"
+
+    def trim_unit(self, x1: int, x2: int) -> PairControl:
+        """Return what the PEs of a row receive for one pair of activations."""
+        lone = lone_of(x1, x2) if self.pairing == "on" else None
+        if lone is not None:
+            q, shift = self.windows_of_lone.quantise((x1, x2)[lone], self.rounding)
+            return split(q, shift, lone, self.windows_of_pair.bits)
+        (q1, shift1), (q2, shift2) = (self.windows_of_pair.quantise(x, self.rounding) for x in (x1, x2))
+        return PairControl(q1, shift1, q2, shift2, lone=False)
+
+    def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
+        """Trim the pair, then multiply, shift and add."""
+        return multiply_shift_add(self.trim_unit(*xs), *ws)
+
+    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
+        """Trim every pair of activations; a last element without partner pairs with zero."""
+        return self._looked_up(pair_tables(self).used, x)[..., :x.shape[-1]], w
+
+    def activation_states(self, x: Array) -> NDArray[np.uint8]:
+        """Return the circuit state of every pair."""
+        tables = pair_tables(self)
+        return np.take(tables.state, pair_codes(x))
+
+    def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+        """Return one pair of each circuit state, and weights for every zero mask."""
+        return pair_tables(self).examples, [(0, 0), (1, 0), (0, 1), (1, 1)]
+
+    def windows(self, x: Array) -> dict[int, int]:
+        """Count the left shift of every non-zero activation that goes through an n-bit window."""
+        counts = np.bincount(pair_codes(x).ravel(), minlength=65_536)
+        first, second = np.divmod(np.arange(65_536), 256)[::-1]
+        windowed = (first > 0) & (second > 0) if self.pairing == "on" else np.ones(65_536, bool)
+        shift = window_tables(self.windows_of_pair, self.rounding)[1]
+        found = dict.fromkeys(self.windows_of_pair.shifts, 0)
+        for values in (first, second):
+            used = windowed & (values > 0)
+            totals = np.bincount(shift[values[used]], weights=counts[used], minlength=8)
+            for left_shift in found:
+                found[left_shift] += int(totals[left_shift])
+        return found
+
+    @staticmethod
+    def _looked_up(table: NDArray[np.uint16], x: Array) -> NDArray[np.uint8]:
+        return np.take(table, pair_codes(x)).view("<u2").view(np.uint8)
+
+
+def pair_codes(x: Array) -> NDArray[np.uint16]:
+    """Return each pair of uint8 activations (..., K) as x1 + 256 * x2, (..., ceil(K / 2))."""
+    return padded_to(x, 2).view("<u2")
+
+
+@dataclass(frozen=True)
+class PairTables:
+    """The trim unit for all 65,536 pairs, indexed by x1 + 256 * x2.
+
+    `used`: the two values used, packed like the index. `state`: which parts can work. `examples`: a pair of each state.
+    """
+
+    used: NDArray[np.uint16]
+    state: NDArray[np.uint8]
+    examples: list[tuple[int, ...]]
+
+
+@lru_cache(maxsize=32)
+def pair_tables(design: Sparq) -> PairTables:
+    """Return the fast form of `Sparq.trim_unit`."""
+    x2, x1 = np.divmod(np.arange(65_536), 256)
+    q, shift = (table.astype(np.int64) for table in window_tables(design.windows_of_pair, design.rounding))
+    lone_q, lone_shift = (table.astype(np.int64) for table in window_tables(design.windows_of_lone, design.rounding))
+    lone = ((x1 == 0) != (x2 == 0)) & (design.pairing == "on")
+    used1, used2 = (np.where(lone, lone_q[x] << lone_shift[x], q[x] << shift[x]) for x in (x1, x2))
+    bits = design.windows_of_pair.bits
+    both = x1 | x2  # the lone value, where there is one
+    high, low, at = lone_q[both] >> bits, lone_q[both] & ((1 << bits) - 1), lone_shift[both]
+    first = x2 == 0
+    q1, q2 = (np.where(lone, np.where(mine, high, low), q[x]) for x, mine in ((x1, first), (x2, ~first)))
+    shift1, shift2 = (np.where(lone, np.where(mine, at + bits, at), shift[x])
+                      for x, mine in ((x1, first), (x2, ~first)))
+    features = [lone, lone & first, q1 > 0, q2 > 0, (q1 > 0) & (shift1 > 0), (q2 > 0) & (shift2 > 0)]
+    state, examples = _numbered(sum(feature.astype(np.int64) << bit for bit, feature in enumerate(features)))
+    return PairTables((used1 + 256 * used2).astype(np.uint16), state, examples)
+
+
+def _numbered(signature: NDArray[np.int64]) -> tuple[NDArray[np.uint8], list[tuple[int, ...]]]:
+    """Number the distinct signatures of all pairs from 0; return the numbers and one pair of each."""
+    _, first, number = np.unique(signature, return_index=True, return_inverse=True)
+    return number.astype(np.uint8), [(int(code) % 256, int(code) // 256) for code in first]
+
+
+@dataclass(frozen=True)
+class Sparq5opt(Sparq):
+    """4-bit windows at shifts 4..0; a lone value keeps its 8 bits."""
+
+    name: ClassVar[str] = "sparq-5opt"
+    windows_of_pair: ClassVar[WindowSet] = WindowSet(4, (0, 1, 2, 3, 4))
+
+
+@dataclass(frozen=True)
+class Sparq3opt(Sparq):
+    """4-bit windows at shifts 4, 2, 0; a lone value keeps its 8 bits."""
+
+    name: ClassVar[str] = "sparq-3opt"
+    windows_of_pair: ClassVar[WindowSet] = WindowSet(4, (0, 2, 4))
+
+
+@dataclass(frozen=True)
+class Sparq2opt(Sparq):
+    """4-bit windows at shifts 4, 0; a lone value keeps its 8 bits."""
+
+    name: ClassVar[str] = "sparq-2opt"
+    windows_of_pair: ClassVar[WindowSet] = WindowSet(4, (0, 4))
+
+
+@dataclass(frozen=True)
+class Sparq6opt(Sparq):
+    """3-bit windows at shifts 5..0; a lone value goes through a 6-bit window at shifts 2..0."""
+
+    name: ClassVar[str] = "sparq-6opt"
+    windows_of_pair: ClassVar[WindowSet] = WindowSet(3, (0, 1, 2, 3, 4, 5))
+    windows_of_lone: ClassVar[WindowSet] = WindowSet(6, (0, 1, 2))
+
+
+@dataclass(frozen=True)
+class Sparq7opt(Sparq):
+    """2-bit windows at shifts 6..0; a lone value goes through a 4-bit window at shifts 4..0."""
+
+    name: ClassVar[str] = "sparq-7opt"
+    windows_of_pair: ClassVar[WindowSet] = WindowSet(2, (0, 1, 2, 3, 4, 5, 6))
+    windows_of_lone: ClassVar[WindowSet] = WindowSet(4, (0, 1, 2, 3, 4))

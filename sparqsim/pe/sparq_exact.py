@@ -1,0 +1,93 @@
+"""Exact SPARQ: the SPARQ circuit, but a pair that would lose bits takes a second cycle instead.
+
+If one activation of a pair is zero, or both fit their windows (those of `sparq-5opt`) without losing a bit, the step takes one
+cycle, as in SPARQ. Otherwise each activation is lone for one cycle: x1 on both multipliers, then x2. The result is exact;
+cycles depend on activations.
+
+Source: **not** the published design, which always trims and never waits: this is our variant, to show what exactness costs in time. How
+neighbouring PEs wait for each other is the array's coupling.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.pe.base import Array, PEDesign, Step
+from sparqsim.pe.sparq import Sparq5opt, lone_of, multiply_shift_add, pair_codes, pair_tables, split
+from sparqsim.pe.windows import WHOLE, WindowSet
+
+TRIMMED = Sparq5opt(rounding="trim")
+
+
+@dataclass(frozen=True)
+class SparqExact(PEDesign):
+    """x * w exactly; one cycle where SPARQ would lose nothing, else two."""
+
+    name: ClassVar[str] = "sparq-exact"
+    lanes: ClassVar[int] = 2
+    multipliers: ClassVar[int] = 2
+    signed_activations: ClassVar[bool] = False
+    most_step_cycles: ClassVar[int] = 2
+    edge_cycles: ClassVar[int] = 1
+    windows_of_pair: ClassVar[WindowSet] = Sparq5opt.windows_of_pair
+
+    def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
+        """Take the SPARQ step if it is exact, else two steps with one lone value each."""
+        if lone_of(*xs) is not None or all(_fits(x) for x in xs):
+            return multiply_shift_add(TRIMMED.trim_unit(*xs), *ws)
+        halves = [multiply_shift_add(split(x, 0, position, self.windows_of_pair.bits), *ws)
+                  for position, x in enumerate(xs)]
+        active: Counter[str] = Counter()
+        for half in halves:
+            active.update(half.active_cycles)
+        # Neither activation is zero, so the detector found nothing: the control unit made them lone.
+        active.pop("pair_zero_detector", None)
+        return Step(halves[0].value + halves[1].value, 2, active, halves[1].controls)
+
+    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
+        """Return the operands unchanged: the design is exact."""
+        return x, w
+
+    def step_cycles(self, x: Array) -> NDArray[np.uint8]:
+        """Return 2 for each pair that SPARQ would trim, else 1."""
+        return np.take(_exact_tables()[0], pair_codes(x))
+
+    def activation_states(self, x: Array) -> NDArray[np.uint8]:
+        """Return the circuit state of every pair; two-cycle steps have states of their own."""
+        return np.take(_exact_tables()[1], pair_codes(x))
+
+    def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+        """Return one pair of each circuit state, and weights for every zero mask."""
+        return _exact_tables()[2], [(0, 0), (1, 0), (0, 1), (1, 1)]
+
+    def windows(self, x: Array) -> dict[int, int]:
+        """Count windows of the pairs that take one cycle; the values of the others are used whole."""
+        codes = pair_codes(x)
+        kept = np.where(self.step_cycles(x) == 1, codes, 0).astype("<u2")
+        return TRIMMED.windows(kept.view(np.uint8))
+
+
+def _fits(x: int) -> bool:
+    q, shift = SparqExact.windows_of_pair.quantise(x, "trim")
+    return q << shift == x
+
+
+@cache
+def _exact_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[tuple[int, ...]]]:
+    """Return, for x1 + 256 * x2: the step's cycles, the circuit state; and a pair of each state."""
+    tables = pair_tables(TRIMMED)
+    codes = np.arange(65_536, dtype=np.uint16)
+    slow = tables.used != codes
+    halves = [((codes >> shift & 15) > 0) for shift in (0, 4, 8, 12)]
+    signature = sum(half.astype(np.int64) << bit for bit, half in enumerate(halves)) + 16
+    state, first = np.where(slow, signature, 0), []
+    _, first, number = np.unique(np.where(slow, 1000 + state, tables.state), return_index=True, return_inverse=True)
+    examples = [(int(code) % 256, int(code) // 256) for code in first]
+    return np.where(slow, 2, 1).astype(np.uint8), number.astype(np.uint8), examples

@@ -1,0 +1,78 @@
+"""Frozen records that turn into JSON and back; derived values are written out, and checked on the way in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sparqsim.errors import InputError
+
+
+class Record(BaseModel):
+    """A frozen record that refuses unknown keys and wrong types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+    def to_json(self) -> str:
+        """Return JSON with sorted keys and a final newline: equal records give equal bytes."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, origin: str = "JSON") -> Self:
+        """Return the record that `to_json` wrote.
+
+        Raises
+        ------
+        InputError
+            Naming `origin`, the field and the value; also for derived values that disagree with their sources.
+        """
+        try:
+            record = cls.model_validate_json(text, extra="ignore")
+        except ValidationError as error:
+            raise InputError(f"{origin}: {faults_of(error)[0]}") from None
+        difference = _first_difference(record.model_dump(mode="json", by_alias=True), json.loads(text))
+        if difference:
+            raise InputError(f"{origin}: {difference}")
+        return record
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read the record saved at `path`."""
+        return cls.from_json(read_text(path), str(path))
+
+
+def read_text(path: str | Path) -> str:
+    """Return the text of a file. Raises InputError naming it."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); expected a text file") from None
+
+
+def faults_of(error: ValidationError) -> list[str]:
+    """Return one line per fault that validation found: field, what is wrong, the value found."""
+    return [_fault_line(fault["loc"], fault["msg"], fault["input"]) for fault in error.errors()]
+
+
+def _fault_line(location: tuple[int | str, ...], message: str, value: object) -> str:
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return f"{field or 'document'}: {message} (found {shown})"
+
+
+def _first_difference(expected: Any, found: Any, path: str = "") -> str | None:
+    """Return where `found` differs from what its own fields derive, or None."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        unknown = sorted(found.keys() - expected.keys())
+        if unknown:
+            return f"{path}{unknown[0]}: unknown field, expected one of {', '.join(expected)}"
+        parts = [(expected[key], found[key], f"{path}{key}.") for key in expected if key in found]
+    elif isinstance(expected, list) and isinstance(found, list):
+        parts = [(one, other, f"{path}{index}.") for index, (one, other) in enumerate(zip(expected, found, strict=True))]
+    else:
+        return None if expected == found else f"{path[:-1]}: found {found!r}, but the fields it derives from give {expected!r}"
+    return next(filter(None, (_first_difference(*part) for part in parts)), None)

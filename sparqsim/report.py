@@ -1,0 +1,322 @@
+"""Results: what was simulated, where every cycle went, what it cost in error. JSON in and out.
+
+Integers are stored; ratios derive from them. Equal runs give equal bytes: no timestamps, paths or host names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field, computed_field
+
+from sparqsim.errors import InputError, nearest
+from sparqsim.record import Record
+
+REPORT_SCHEMA = "sparqsim.report/1"
+COMPARISON_SCHEMA = "sparqsim.comparison/1"
+
+
+class Cycles(Record):
+    """Array cycles by what they were spent on; `total` is their sum.
+
+    compute: streamed steps at one cycle each. fill: skew of the wavefront, and loads of stationary operands. drain: sums leaving the array.
+    pe_stall: what steps longer than a cycle add. memory_stall: waiting for operands (0 where memory is not modelled).
+    """
+
+    compute: int
+    fill: int
+    drain: int
+    pe_stall: int
+    memory_stall: int = 0
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's own idiom; mypy knows no stacked property
+    @property
+    def total(self) -> int:
+        """All cycles."""
+        return self.compute + self.fill + self.drain + self.pe_stall + self.memory_stall
+
+    @classmethod
+    def sum_of(cls, parts: Iterable[Cycles]) -> Cycles:
+        """Add cycles class by class."""
+        parts = list(parts)
+        names = cls.model_fields
+        return cls(**{name: sum(getattr(part, name) for part in parts) for name in names})
+
+
+class Gemm(Record):
+    """Per group, Y[m, n] = X[m, k] @ W[k, n]."""
+
+    m: int
+    k: int
+    n: int
+    groups: int
+
+
+class Pairs(Record):
+    """Pairs of adjacent activations (k, k + 1), k even, of X, by what the design makes of them (counts).
+
+    both_zero; one_zero: exactly one is zero; both_nonzero_exact: neither is zero, both are used whole; trimmed: neither is zero, and at least one
+    is changed. `one_zero_changed`: those of one_zero whose value is changed all the same.
+    """
+
+    both_zero: int
+    one_zero: int
+    both_nonzero_exact: int
+    trimmed: int
+    one_zero_changed: int
+
+    @classmethod
+    def sum_of(cls, parts: Iterable[Pairs]) -> Pairs:
+        """Add counts."""
+        parts = list(parts)
+        return cls(**{name: sum(getattr(part, name) for part in parts) for name in cls.model_fields})
+
+
+class Error(Record):
+    """Error of the outputs (integer sums) against the exact 8-bit result.
+
+    Stored: `outputs` (count), `signal` = sum of y^2, `noise` = sum of (y' - y)^2, `max_abs` = max |y' - y|, in units of one product's least bit.
+    """
+
+    outputs: int
+    signal: int
+    noise: int
+    max_abs: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def mse(self) -> float:
+        """Mean squared error per output, noise / outputs."""
+        return self.noise / self.outputs
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def sqnr_db(self) -> float | None:
+        """Signal to quantisation noise, 10 log10(signal / noise), dB; None where there is no noise."""
+        if self.noise == 0 or self.signal == 0:
+            return None
+        # Rounded so that equal integers give equal bytes on machines whose log10 differs in the last place.
+        return round(10 * (math.log10(self.signal) - math.log10(self.noise)), 9)
+
+
+class Counts(Record):
+    """The integers behind utilization.
+
+    macs_nonzero: MACs whose activation and weight are both non-zero. pe_cycles: total cycles x PEs. lane_cycles: x lanes. multiplier_cycles: x
+    multipliers. used_pe_cycles: cycles of PEs that hold real work, padded ones left out. busy_pe_cycles: cycles in which a PE forms a non-zero product;
+    busy_multiplier_cycles: the same for its multipliers, summed (None where the design does not count its parts).
+    """
+
+    macs: int
+    macs_nonzero: int
+    pe_cycles: int
+    lane_cycles: int
+    multiplier_cycles: int
+    used_pe_cycles: int
+    busy_pe_cycles: int | None
+    busy_multiplier_cycles: int | None
+
+    @classmethod
+    def sum_of(cls, parts: Iterable[Counts]) -> Counts:
+        """Add counts; unknown where one is unknown."""
+        parts = list(parts)
+        columns = {name: [getattr(part, name) for part in parts] for name in cls.model_fields}
+        return cls(**{name: None if None in values else sum(values) for name, values in columns.items()})
+
+
+class Utilization(Record):
+    """Shares of the array's capacity, 0 to 1.
+
+    mapping: used PEs over all PEs, mean over tiles weighted by their cycles. array: MACs / (total cycles x PEs x lanes). effective: the same for
+    MACs whose operands are both non-zero. pe: PE cycles with a non-zero product / all PE cycles. multiplier: the same per multiplier.
+    """
+
+    mapping: float
+    array: float
+    effective: float
+    pe: float | None
+    multiplier: float | None
+
+    @classmethod
+    def of(cls, counts: Counts) -> Utilization:
+        """Derive the shares."""
+        def share(part: int | None, whole: int) -> float | None:
+            return None if part is None else part / whole
+
+        return cls(
+            mapping=counts.used_pe_cycles / counts.pe_cycles,
+            array=counts.macs / counts.lane_cycles,
+            effective=counts.macs_nonzero / counts.lane_cycles,
+            pe=share(counts.busy_pe_cycles, counts.pe_cycles),
+            multiplier=share(counts.busy_multiplier_cycles, counts.multiplier_cycles),
+        )
+
+
+class Measured(Record):
+    """What a layer and a whole network have in common."""
+
+    cycles: Cycles
+    tiles: int
+    partial_sums: int
+    counts: Counts
+    pairs: Pairs
+    error: Error
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the exact layer, zeros included."""
+        return self.counts.macs
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def utilization(self) -> Utilization:
+        """Shares of the array's capacity."""
+        return Utilization.of(self.counts)
+
+
+class LayerReport(Measured):
+    """One layer.
+
+    pe: the design that ran it (`mac-8b8b` where `kept_8bit`). windows: non-zero activations per left shift of the window they went through; lone values
+    that use both multipliers are not among them. activity: for each part of the PE, cycles it worked, summed over PEs. partial_sums: sums that left the
+    array, K folds counted one by one. synthetic: how the operands were drawn, '' for a real network's.
+    """
+
+    name: str
+    op: str
+    pe: str
+    kept_8bit: bool
+    gemm: Gemm
+    windows: dict[str, int]
+    activity: dict[str, int]
+
+
+class Totals(Measured):
+    """The whole network. Error: sums over layers, so `sqnr_db` weighs layers by their energy in integer units."""
+
+    @classmethod
+    def of(cls, layers: Iterable[LayerReport]) -> Totals:
+        """Add up layers."""
+        layers = list(layers)
+        errors = [layer.error for layer in layers]
+        return cls(
+            cycles=Cycles.sum_of(layer.cycles for layer in layers),
+            tiles=sum(layer.tiles for layer in layers),
+            partial_sums=sum(layer.partial_sums for layer in layers),
+            counts=Counts.sum_of(layer.counts for layer in layers),
+            pairs=Pairs.sum_of(layer.pairs for layer in layers),
+            error=Error(outputs=sum(error.outputs for error in errors), signal=sum(error.signal for error in errors),
+                        noise=sum(error.noise for error in errors), max_abs=max(error.max_abs for error in errors)),
+        )
+
+
+class PEInfo(Record):
+    """The PE design of a report; `cycles_depend_on_values` is False where only shapes decide cycles."""
+
+    name: str
+    spec: str
+    lanes: int
+    multipliers: int
+    cycles_depend_on_values: bool
+
+
+class ArrayInfo(Record):
+    """The array of a report."""
+
+    rows: int
+    cols: int
+    dataflow: str
+    coupling: str
+    overlap: bool
+
+
+class Provenance(Record):
+    """What made a report: package version, engine, and the SHA-256 of the trace file's bytes. `synthetic`: see the trace."""
+
+    version: str
+    engine: str
+    trace_sha256: str
+    network: str
+    synthetic: str
+
+
+class Report(Record):
+    """What one PE design does on one trace."""
+
+    schema_: Literal["sparqsim.report/1"] = Field(default=REPORT_SCHEMA, alias="schema")
+    provenance: Provenance
+    pe: PEInfo
+    array: ArrayInfo
+    memory: None = None
+    keep_8bit: bool
+    layers: tuple[LayerReport, ...]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def totals(self) -> Totals:
+        """Sums over layers."""
+        return Totals.of(self.layers)
+
+    @property
+    def cycles(self) -> Cycles:
+        """Cycles of the whole network."""
+        return Cycles.sum_of(layer.cycles for layer in self.layers)
+
+    @property
+    def utilization(self) -> Utilization:
+        """Utilization over the whole network."""
+        return self.totals.utilization
+
+
+class LayerSpeedup(Record):
+    """One layer's speedups over the baseline, by design."""
+
+    name: str
+    speedup: dict[str, float]
+
+
+class Comparison(Record):
+    """Several designs on one trace and one array; speedup = total cycles of the baseline / total cycles of the design."""
+
+    schema_: Literal["sparqsim.comparison/1"] = Field(default=COMPARISON_SCHEMA, alias="schema")
+    baseline: str
+    order: tuple[str, ...]
+    reports: dict[str, Report]
+
+    @computed_field(alias="speedup")  # type: ignore[prop-decorator]
+    @property
+    def speedups(self) -> dict[str, float]:
+        """Speedup of every design over the baseline, whole network."""
+        return {name: self.speedup(name) for name in self.order}
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def layers(self) -> tuple[LayerSpeedup, ...]:
+        """Speedup of every design over the baseline, layer by layer."""
+        names = [layer.name for layer in self.reports[self.baseline].layers]
+        return tuple(LayerSpeedup(name=layer, speedup={name: self.layer_speedup(name, at) for name in self.order})
+                     for at, layer in enumerate(names))
+
+    def speedup(self, name: str, over: str | None = None) -> float:
+        """Return total cycles of `over` (default: the baseline) / total cycles of design `name`.
+
+        Raises
+        ------
+        InputError
+            For a design that was not compared.
+        """
+        return self._report(over or self.baseline).cycles.total / self._report(name).cycles.total
+
+    def layer_speedup(self, name: str, layer: int, over: str | None = None) -> float:
+        """Return the same for layer number `layer`, counted from 0."""
+        baseline, design = self._report(over or self.baseline), self._report(name)
+        return baseline.layers[layer].cycles.total / design.layers[layer].cycles.total
+
+    def _report(self, name: str) -> Report:
+        if name not in self.reports:
+            raise InputError(f"design {name!r} is not in this comparison{nearest(name, self.reports)}; "
+                             f"expected one of {', '.join(self.reports)}")
+        return self.reports[name]

@@ -1,0 +1,161 @@
+"""simulate() and compare(): the whole story on one screen.
+
+    trace file -> Layer -> GEMM -> tiles -> PE gives values and step cycles -> dataflow times them -> Report
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import sparqsim
+from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import Timing, Work, get_dataflow
+from sparqsim.errors import InputError
+from sparqsim.measure import Measurement, measure
+from sparqsim.pe import PEDesign, get_pe
+from sparqsim.report import (
+    ArrayInfo,
+    Comparison,
+    Counts,
+    Cycles,
+    Gemm,
+    LayerReport,
+    PEInfo,
+    Provenance,
+    Report,
+)
+from sparqsim.trace import Layer, Trace
+
+DEFAULT_PES = ("mac-8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-exact")
+BASELINE = "mac-8b8b"
+#: The design that runs layers marked keep_8bit.
+KEPT = "mac-8b8b"
+
+Progress = Callable[[Sequence[Layer]], Sequence[Layer]]
+
+
+def simulate(trace: Trace, pe: str | PEDesign = "sparq-5opt", array: ArrayConfig | None = None, *,
+             coupling: str | None = None, overlap: bool | None = None, keep_8bit: bool = True,
+             progress: Progress | None = None) -> Report:
+    """Return what one PE design does on a trace.
+
+    Parameters
+    ----------
+    trace : Trace
+    pe : str or PEDesign
+        'NAME' or 'NAME:key=value,...'.
+    array : ArrayConfig
+        Default 16x16, output-stationary.
+    coupling, overlap
+        Replace those of `array` if given.
+    keep_8bit : bool
+        Whether layers marked keep_8bit run as `mac-8b8b` (the method's way), or as `pe`.
+    progress : callable, optional
+        Wraps the sequence of layers while they are worked on.
+
+    Raises
+    ------
+    InputError
+        For a design that cannot take a layer's activations, or a dataflow that the design does not support.
+    """
+    return _reports(trace, [get_pe(pe)], _array(array, coupling, overlap), keep_8bit, progress)[0]
+
+
+def compare(trace: Trace, pes: Sequence[str | PEDesign] = DEFAULT_PES, array: ArrayConfig | None = None, *,
+            baseline: str | PEDesign = BASELINE, coupling: str | None = None, overlap: bool | None = None,
+            keep_8bit: bool = True, progress: Progress | None = None) -> Comparison:
+    """Return what several PE designs do on a trace and the same array, and their speedups over `baseline`.
+
+    Parameters as in `simulate`; the baseline is added to `pes` where it is missing.
+    """
+    designs = [get_pe(pe) for pe in pes]
+    reference = get_pe(baseline)
+    if reference not in designs:
+        designs.insert(0, reference)
+    names = [pe.spec for pe in designs]
+    if len(set(names)) < len(names):
+        raise InputError(f"pes={', '.join(names)}: a design is named twice, expected each once")
+    reports = _reports(trace, designs, _array(array, coupling, overlap), keep_8bit, progress)
+    return Comparison(baseline=reference.spec, order=tuple(names),
+                      reports=dict(zip(names, reports, strict=True)))
+
+
+def _array(array: ArrayConfig | None, coupling: str | None, overlap: bool | None) -> ArrayConfig:
+    array = array or ArrayConfig()
+    return replace(array, coupling=coupling or array.coupling, overlap=array.overlap if overlap is None else overlap)
+
+
+def _reports(trace: Trace, designs: list[PEDesign], array: ArrayConfig, keep_8bit: bool,
+             progress: Progress | None) -> list[Report]:
+    for pe in designs:
+        _check(pe, trace, array, keep_8bit)
+    layers = trace.layers if progress is None else progress(trace.layers)
+    by_layer = [_layer_reports(layer, designs, array, keep_8bit) for layer in layers]
+    return [_report(trace, pe, array, keep_8bit, layers_of_pe)
+            for pe, layers_of_pe in zip(designs, zip(*by_layer, strict=True), strict=True)]
+
+
+def _check(pe: PEDesign, trace: Trace, array: ArrayConfig, keep_8bit: bool) -> None:
+    if array.dataflow not in pe.dataflows:
+        raise InputError(f"dataflow={array.dataflow!r}: {pe.spec} supports {', '.join(pe.dataflows)}")
+    for layer in trace.layers:
+        try:
+            _design_for(layer, pe, keep_8bit).check_signedness(layer.signed)
+        except InputError as error:
+            raise InputError(f"layer {layer.name!r}: {error}") from None
+
+
+def _design_for(layer: Layer, pe: PEDesign, keep_8bit: bool) -> PEDesign:
+    return get_pe(KEPT) if keep_8bit and layer.keep_8bit else pe
+
+
+def _layer_reports(layer: Layer, designs: list[PEDesign], array: ArrayConfig, keep_8bit: bool) -> list[LayerReport]:
+    """Return one layer's report for each design; designs that share an outcome share the work."""
+    running = [_design_for(layer, pe, keep_8bit) for pe in designs]
+    distinct = list(dict.fromkeys(running))
+    measured = dict(zip(distinct, measure(layer.lower(), distinct), strict=True))
+    kept = keep_8bit and layer.keep_8bit
+    reports = {pe: _layer_report(layer, pe, array, measured[pe], kept) for pe in distinct}
+    return [reports[pe] for pe in running]
+
+
+def _layer_report(layer: Layer, pe: PEDesign, array: ArrayConfig, measured: Measurement, kept: bool) -> LayerReport:
+    shape = layer.gemm
+    work = Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, pe.edge_cycles)
+    timing = get_dataflow(array.dataflow).timing(work, array, measured.step_cycles)
+    return LayerReport(
+        name=layer.name, op=layer.op, pe=pe.spec, kept_8bit=kept,
+        gemm=Gemm(m=shape.m, k=shape.k, n=shape.n, groups=shape.groups),
+        cycles=Cycles(compute=timing.compute, fill=timing.fill, drain=timing.drain, pe_stall=timing.pe_stall),
+        tiles=timing.tiles, partial_sums=timing.partial_sums,
+        counts=_counts(shape.macs, pe, array, timing, measured),
+        pairs=measured.pairs, windows=measured.windows, activity=measured.activity, error=measured.error,
+    )
+
+
+def _counts(macs: int, pe: PEDesign, array: ArrayConfig, timing: Timing, measured: Measurement) -> Counts:
+    pe_cycles = timing.total * array.pes
+    activity = measured.activity
+    busy = sum(cycles for part, cycles in activity.items() if part.startswith("multiplier_"))
+    return Counts(
+        macs=macs, macs_nonzero=measured.macs_nonzero,
+        pe_cycles=pe_cycles, lane_cycles=pe_cycles * pe.lanes, multiplier_cycles=pe_cycles * pe.multipliers,
+        used_pe_cycles=timing.used_pe_cycles,
+        busy_pe_cycles=activity.get("pe", 0) if activity else None,
+        busy_multiplier_cycles=busy if activity else None,
+    )
+
+
+def _report(trace: Trace, pe: PEDesign, array: ArrayConfig, keep_8bit: bool,
+            layers: Sequence[LayerReport]) -> Report:
+    return Report(
+        provenance=Provenance(version=sparqsim.__version__, engine="fast", trace_sha256=trace.sha256,
+                              network=trace.metadata.network, synthetic=trace.metadata.synthetic),
+        pe=PEInfo(name=pe.name, spec=pe.spec, lanes=pe.lanes, multipliers=pe.multipliers,
+                  cycles_depend_on_values=pe.cycles_depend_on_values),
+        array=ArrayInfo(rows=array.rows, cols=array.cols, dataflow=array.dataflow, coupling=array.coupling,
+                        overlap=array.overlap),
+        keep_8bit=keep_8bit,
+        layers=tuple(layers),
+    )

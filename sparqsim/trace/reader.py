@@ -1,0 +1,130 @@
+"""Reading trace files: `load_trace` for use, `check_trace` for every fault there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from sparqsim.errors import InputError
+from sparqsim.record import faults_of
+from sparqsim.trace.layer import Layer, LayerFault
+from sparqsim.trace.schema import FORMAT, LayerRecord, TraceDocument
+from sparqsim.trace.tensorfile import TensorFile
+from sparqsim.trace.trace import ARRAYS, METADATA_KEY, Trace, name_faults
+
+
+def load_trace(path: str | Path) -> Trace:
+    """Open a trace file; operands are read from it layer by layer, when used.
+
+    Raises
+    ------
+    InputError
+        When the file is not a sound trace; the line names the file, the layer and the field.
+    """
+    file = TensorFile(path)
+    document, faults = _document(file)
+    if document is None:
+        raise InputError(f"{path}: {_first_of(faults)}")
+    layers = []
+    for record in document.layers:
+        layer, found = _layer(file, record)
+        faults += found
+        layers += [layer] if layer else []
+    if faults:
+        raise InputError(f"{path}: {_first_of(faults)}")
+    fields = {name: getattr(document, name) for name in TraceDocument.model_fields if name != "layers"}
+    return Trace(layers, arrays=StoredArrays(file), digest=lambda: file.sha256, **fields)
+
+
+def check_trace(path: str | Path) -> list[str]:
+    """Return every fault of a trace file, one line each; an empty list means it is sound.
+
+    Shapes and dtypes are checked from the header; tensors are then read once, layer by layer, for what only values
+    can show (activations that are all zero, extra tensors).
+    """
+    try:
+        file = TensorFile(path)
+    except InputError as error:
+        return [str(error)]
+    document, faults = _document(file)
+    if document is None:
+        return faults
+    for record in document.layers:
+        layer, found = _layer(file, record)
+        faults += found + (_value_faults(layer) if layer else [])
+    return faults + _stray_tensors(file, document)
+
+
+class StoredArrays(Mapping[str, NDArray[Any]]):
+    """The arrays beside the layers in a trace file, each read when asked for."""
+
+    def __init__(self, file: TensorFile) -> None:
+        self._file = file
+        self._names = [name.removeprefix(ARRAYS) for name in file.names if name.startswith(ARRAYS)]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._file.source(ARRAYS + name).load()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _first_of(faults: list[str]) -> str:
+    more = f" (and {len(faults) - 1} more: see `sparqsim trace check`)" if len(faults) > 1 else ""
+    return faults[0] + more
+
+
+def _document(file: TensorFile) -> tuple[TraceDocument | None, list[str]]:
+    """Return the file's document and its faults; None where the document cannot be read at all."""
+    text = file.metadata.get(METADATA_KEY)
+    if text is None:
+        return None, [f"metadata key {METADATA_KEY!r} is missing: a safetensors file, but not a trace; "
+                      f"expected format {FORMAT!r}"]
+    try:
+        document = TraceDocument.model_validate_json(text)
+    except ValidationError as error:
+        return None, faults_of(error)
+    except RecursionError:
+        return None, [f"metadata key {METADATA_KEY!r}: nested too deeply, expected a trace document"]
+    return document, name_faults([record.name for record in document.layers])
+
+
+def _layer(file: TensorFile, record: LayerRecord) -> tuple[Layer | None, list[str]]:
+    """Return the layer `record` describes, or None and its faults."""
+    wanted = [f"{record.name}/{tensor}" for tensor in ("activations", "weights")]
+    missing = [f"layer {record.name!r}: tensor {name!r} is missing" for name in wanted if name not in file.names]
+    if missing:
+        return None, missing
+    if (bias := f"{record.name}/bias") in file.names:
+        wanted.append(bias)
+    try:
+        return Layer(record, *[file.source(name) for name in wanted]), []
+    except LayerFault as error:
+        return None, error.faults
+    except InputError as error:
+        return None, [str(error)]
+
+
+def _value_faults(layer: Layer) -> list[str]:
+    found = []
+    if not np.any(layer.weights):
+        found.append(f"layer {layer.name!r}: weights are all zero, expected a trained layer")
+    if not np.any(layer.activations):
+        found.append(f"layer {layer.name!r}: activations are all zero, expected values of a real input")
+    return found
+
+
+def _stray_tensors(file: TensorFile, document: TraceDocument) -> list[str]:
+    known = {f"{record.name}/{tensor}" for record in document.layers for tensor in ("activations", "weights", "bias")}
+    return [f"tensor {name!r} belongs to no layer, expected NAME/activations, NAME/weights, NAME/bias or arrays/NAME"
+            for name in file.names if name not in known and not name.startswith(ARRAYS)]

@@ -1,0 +1,74 @@
+"""The JSON document in a trace file's metadata: what it may say, checked field by field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from sparqsim.record import Record
+
+FORMAT = "sparqsim.trace/1"
+
+Positive = Annotated[int, Field(ge=1, le=2**31)]
+NotNegative = Annotated[int, Field(ge=0, le=2**31)]
+Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class ConvGeometry(Record):
+    """How a convolution walks its input. Lengths in pixels.
+
+    `kernel`, `stride`, `dilation` are (vertical, horizontal); `padding` is (top, bottom, left, right).
+    """
+
+    kernel: tuple[Positive, Positive]
+    stride: tuple[Positive, Positive] = (1, 1)
+    padding: tuple[NotNegative, NotNegative, NotNegative, NotNegative] = (0, 0, 0, 0)
+    dilation: tuple[Positive, Positive] = (1, 1)
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the (height, width) of the output in pixels; below 1 where the kernel does not fit."""
+        top, bottom, left, right = self.padding
+        sizes = []
+        for size, axis in ((height + top + bottom, 0), (width + left + right, 1)):
+            reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1
+            sizes.append((size - reach) // self.stride[axis] + 1)
+        return sizes[0], sizes[1]
+
+
+class LayerRecord(Record):
+    """One layer of the document; its tensors stand in the file as NAME/activations, NAME/weights, NAME/bias.
+
+    A real value is (integer - activation_zero_point) * activation_scale. A zero point other than 0 is allowed only
+    with `zero_point_corrected`: the array then multiplies the stored integers, and zero_point * (sum of the weights)
+    is subtracted from each output, exactly.
+    """
+
+    name: Name
+    op: Literal["conv2d", "linear", "gemm"]
+    geometry: ConvGeometry | None = None
+    groups: Positive = 1
+    activation_scale: Scale = 1.0
+    activation_zero_point: Annotated[int, Field(ge=-128, le=255)] = 0
+    zero_point_corrected: bool = False
+    weight_scales: tuple[Scale, ...] = ()
+    keep_8bit: bool = False
+    note: str = ""
+
+
+class TraceDocument(Record):
+    """The whole document.
+
+    `network`: what was run. `calibrator`: how activation scales were found. `origin`: the program that wrote it.
+    `synthetic`: how the values were drawn if they are not a real network's, else ''. `provenance`: anything else.
+    """
+
+    format: Literal["sparqsim.trace/1"] = FORMAT
+    network: str = ""
+    calibrator: str = ""
+    origin: str = ""
+    license_note: str = ""
+    synthetic: str = ""
+    provenance: dict[str, JsonValue] = {}
+    layers: tuple[LayerRecord, ...]
