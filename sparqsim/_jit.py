@@ -17,12 +17,16 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import numba
+from numba import config as numba_config
 from numba import prange
 
 __all__ = ["jit", "prange"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: numba reads this setting when a decorator runs; it is the user's, so it is put back.
+CACHE_SETTING = "CACHE_DIR"
 
 
 def _sources_digest(package: Path) -> str:
@@ -50,12 +54,12 @@ _CACHE_FOLDER = str(_cache_folder())
 
 def jit(function: Callable[P, R], *, parallel: bool = False) -> Callable[P, R]:
     """Compile `function` (arrays and integers in, arrays out) to machine code, cached on disk."""
-    users_folder = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = _CACHE_FOLDER
+    users_folder = getattr(numba_config, CACHE_SETTING)
+    setattr(numba_config, CACHE_SETTING, _CACHE_FOLDER)
     try:
         compiled: Callable[P, R] = numba.njit(cache=True, parallel=parallel, nogil=True)(function)
     finally:
-        numba.config.CACHE_DIR = users_folder
+        setattr(numba_config, CACHE_SETTING, users_folder)
     return compiled
 
 

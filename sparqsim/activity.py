@@ -1,7 +1,8 @@
 """How often each part of a PE works, counted exactly without stepping every PE.
 
-Which parts work in a step is decided by a small state of the step's activations and a small state of its weights. PE (m, n) pairs row m
-of X with column n of W, so counting rows per activation state and columns per weight state, step by step, is enough:
+Which parts work in a step is decided by a small state of the step's activations and a small state of its weights. PE
+(m, n) pairs row m of X with column n of W, so counting rows per activation state and columns per weight state, step
+by step, is enough:
 
     cycles of a part = sum over steps, states a, states b of rows[step, a] * cols[step, b] * table[a, b, part]
 

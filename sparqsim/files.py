@@ -31,8 +31,8 @@ def replaced(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        os.chmod(temporary, _mode_for(target))
-        os.replace(temporary, target)
+        temporary.chmod(_mode_for(target))
+        temporary.replace(target)
     except OSError as error:
         raise _unwritable(target, error) from None
     finally:

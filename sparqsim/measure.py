@@ -1,4 +1,4 @@
-"""What values decide, measured in one pass over a layer's rows: error, pair classes, windows, part activity, step cycles."""
+"""What values decide, in one pass over a layer's rows: error, pair classes, windows, activity, step cycles."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ HALF_BITS = 20
 class Measurement:
     """What one design makes of one layer's values.
 
-    `macs_nonzero`: MACs with both operands non-zero. `activity`: part -> cycles, or {} where the design does not count its parts.
-    `step_cycles`: uint8 (groups, M, steps), or None where every step takes one cycle.
+    `macs_nonzero`: MACs with both operands non-zero. `activity`: part -> cycles, or {} where the design does not
+    count its parts. `step_cycles`: uint8 (groups, M, steps), or None where every step takes one cycle.
     """
 
     error: Error
@@ -69,7 +69,7 @@ class Meter:
         self._cycles: list[NDArray[np.uint8]] = []
 
     def add(self, x: Array, exact: NDArray[np.int64], signal: int) -> None:
-        """Count a block of rows of X (groups, rows, K), whose exact products are `exact` and their squares' sum `signal`."""
+        """Count a block of X (groups, rows, K); `exact` is its exact product, `signal` the sum of squares of that."""
         pe = self._pe
         self._add_error(exact, signal, x)
         self._windows.update(pe.windows(x))

@@ -72,7 +72,10 @@ def _first_difference(expected: Any, found: Any, path: str = "") -> str | None:
             return f"{path}{unknown[0]}: unknown field, expected one of {', '.join(expected)}"
         parts = [(expected[key], found[key], f"{path}{key}.") for key in expected if key in found]
     elif isinstance(expected, list) and isinstance(found, list):
-        parts = [(one, other, f"{path}{index}.") for index, (one, other) in enumerate(zip(expected, found, strict=True))]
+        pairs = zip(expected, found, strict=True)
+        parts = [(one, other, f"{path}{index}.") for index, (one, other) in enumerate(pairs)]
+    elif expected == found:
+        return None
     else:
-        return None if expected == found else f"{path[:-1]}: found {found!r}, but the fields it derives from give {expected!r}"
+        return f"{path[:-1]}: found {found!r}, but the fields it derives from give {expected!r}"
     return next(filter(None, (_first_difference(*part) for part in parts)), None)

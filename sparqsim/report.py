@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, computed_field
 
 from sparqsim.errors import InputError, nearest
 from sparqsim.record import Record
 
-REPORT_SCHEMA = "sparqsim.report/1"
-COMPARISON_SCHEMA = "sparqsim.comparison/1"
-
 
 class Cycles(Record):
     """Array cycles by what they were spent on; `total` is their sum.
 
-    compute: streamed steps at one cycle each. fill: skew of the wavefront, and loads of stationary operands. drain: sums leaving the array.
-    pe_stall: what steps longer than a cycle add. memory_stall: waiting for operands (0 where memory is not modelled).
+    compute: streamed steps at one cycle each. fill: skew of the wavefront, and loads of stationary operands. drain:
+    sums leaving the array. pe_stall: what steps longer than a cycle add. memory_stall: waiting for operands (0 where
+    memory is not modelled).
     """
 
     compute: int
@@ -57,8 +55,9 @@ class Gemm(Record):
 class Pairs(Record):
     """Pairs of adjacent activations (k, k + 1), k even, of X, by what the design makes of them (counts).
 
-    both_zero; one_zero: exactly one is zero; both_nonzero_exact: neither is zero, both are used whole; trimmed: neither is zero, and at least one
-    is changed. `one_zero_changed`: those of one_zero whose value is changed all the same.
+    both_zero; one_zero: exactly one is zero; both_nonzero_exact: neither is zero, both are used whole; trimmed:
+    neither is zero, and at least one is changed. `one_zero_changed`: those of one_zero whose value is changed all the
+    same.
     """
 
     both_zero: int
@@ -77,7 +76,8 @@ class Pairs(Record):
 class Error(Record):
     """Error of the outputs (integer sums) against the exact 8-bit result.
 
-    Stored: `outputs` (count), `signal` = sum of y^2, `noise` = sum of (y' - y)^2, `max_abs` = max |y' - y|, in units of one product's least bit.
+    Stored: `outputs` (count), `signal` = sum of y^2, `noise` = sum of (y' - y)^2, `max_abs` = max |y' - y|, in units
+    of one product's least bit.
     """
 
     outputs: int
@@ -104,9 +104,10 @@ class Error(Record):
 class Counts(Record):
     """The integers behind utilization.
 
-    macs_nonzero: MACs whose activation and weight are both non-zero. pe_cycles: total cycles x PEs. lane_cycles: x lanes. multiplier_cycles: x
-    multipliers. used_pe_cycles: cycles of PEs that hold real work, padded ones left out. busy_pe_cycles: cycles in which a PE forms a non-zero product;
-    busy_multiplier_cycles: the same for its multipliers, summed (None where the design does not count its parts).
+    macs_nonzero: MACs whose activation and weight are both non-zero. pe_cycles: total cycles x PEs. lane_cycles: x
+    lanes. multiplier_cycles: x multipliers. used_pe_cycles: cycles of PEs that hold real work, padded ones left out.
+    busy_pe_cycles: cycles in which a PE forms a non-zero product; busy_multiplier_cycles: the same for its
+    multipliers, summed (None where the design does not count its parts).
     """
 
     macs: int
@@ -123,14 +124,16 @@ class Counts(Record):
         """Add counts; unknown where one is unknown."""
         parts = list(parts)
         columns = {name: [getattr(part, name) for part in parts] for name in cls.model_fields}
-        return cls(**{name: None if None in values else sum(values) for name, values in columns.items()})
+        sums: dict[str, Any] = {name: None if None in values else sum(values) for name, values in columns.items()}
+        return cls(**sums)
 
 
 class Utilization(Record):
     """Shares of the array's capacity, 0 to 1.
 
-    mapping: used PEs over all PEs, mean over tiles weighted by their cycles. array: MACs / (total cycles x PEs x lanes). effective: the same for
-    MACs whose operands are both non-zero. pe: PE cycles with a non-zero product / all PE cycles. multiplier: the same per multiplier.
+    mapping: used PEs over all PEs, mean over tiles weighted by their cycles. array: MACs / (total cycles x PEs x
+    lanes). effective: the same for MACs whose operands are both non-zero. pe: PE cycles with a non-zero product / all
+    PE cycles. multiplier: the same per multiplier.
     """
 
     mapping: float
@@ -180,9 +183,10 @@ class Measured(Record):
 class LayerReport(Measured):
     """One layer.
 
-    pe: the design that ran it (`mac-8b8b` where `kept_8bit`). windows: non-zero activations per left shift of the window they went through; lone values
-    that use both multipliers are not among them. activity: for each part of the PE, cycles it worked, summed over PEs. partial_sums: sums that left the
-    array, K folds counted one by one. synthetic: how the operands were drawn, '' for a real network's.
+    pe: the design that ran it (`mac-8b8b` where `kept_8bit`). windows: non-zero activations per left shift of the
+    window they went through; lone values that use both multipliers are not among them. activity: for each part of the
+    PE, cycles it worked, summed over PEs. partial_sums: sums that left the array, K folds counted one by one.
+    synthetic: how the operands were drawn, '' for a real network's.
     """
 
     name: str
@@ -234,7 +238,7 @@ class ArrayInfo(Record):
 
 
 class Provenance(Record):
-    """What made a report: package version, engine, and the SHA-256 of the trace file's bytes. `synthetic`: see the trace."""
+    """What made a report; `trace_sha256` is that of the trace file's bytes, `synthetic` is the trace's own label."""
 
     version: str
     engine: str
@@ -246,7 +250,7 @@ class Provenance(Record):
 class Report(Record):
     """What one PE design does on one trace."""
 
-    schema_: Literal["sparqsim.report/1"] = Field(default=REPORT_SCHEMA, alias="schema")
+    schema_: Literal["sparqsim.report/1"] = Field(default="sparqsim.report/1", alias="schema")
     provenance: Provenance
     pe: PEInfo
     array: ArrayInfo
@@ -279,9 +283,12 @@ class LayerSpeedup(Record):
 
 
 class Comparison(Record):
-    """Several designs on one trace and one array; speedup = total cycles of the baseline / total cycles of the design."""
+    """Several designs on one trace and one array.
 
-    schema_: Literal["sparqsim.comparison/1"] = Field(default=COMPARISON_SCHEMA, alias="schema")
+    Speedup = total cycles of the baseline / total cycles of the design, at equal PE count and equal clock.
+    """
+
+    schema_: Literal["sparqsim.comparison/1"] = Field(default="sparqsim.comparison/1", alias="schema")
     baseline: str
     order: tuple[str, ...]
     reports: dict[str, Report]

@@ -1,6 +1,6 @@
 """simulate() and compare(): the whole story on one screen.
 
-    trace file -> Layer -> GEMM -> tiles -> PE gives values and step cycles -> dataflow times them -> Report
+trace file -> Layer -> GEMM -> tiles -> PE gives values and step cycles -> dataflow times them -> Report
 """
 
 from __future__ import annotations

@@ -37,14 +37,16 @@ def compare(
     pe: Annotated[str | None, typer.Option("--pe", metavar="A,B,C", help="PE designs, separated by commas outside a "
                                            "design's keys. [default: the MACs, sparq-5opt, -3opt, -2opt, -exact]",
                                            show_default=False)] = None,
-    baseline: Annotated[str, typer.Option("--baseline", metavar="NAME", help="Design that has speedup 1.")] = "mac-8b8b",
+    baseline: Annotated[str, typer.Option("--baseline", metavar="NAME", help="The design of speedup 1.")] = "mac-8b8b",
     array: Array = "16x16",
     dataflow: Dataflow = "os",
     coupling: Coupling = "lockstep",
     overlap: Overlap = "off",
     all_layers: Include = False,
     output: Output = None,
-    plot: Annotated[str | None, typer.Option("--plot", metavar="FILE", help="Draw speedups and error (.svg, .pdf, .png).")] = None,
+    plot: Annotated[
+        str | None, typer.Option("--plot", metavar="FILE", help="Draw speedups and error (.svg, .pdf, .png).")
+    ] = None,
 ) -> None:
     """Compare PE designs on a trace and the same array."""
     import sparqsim

@@ -39,13 +39,15 @@ def show_report(report: Report) -> None:
     """Print one design's layers and total."""
     out = console()
     out.print(heading(report))
-    table = new_table("layer", "cycles", *(part.replace("_", " ") for part in parts_shown([report.cycles])),
-                      "PEs used", "array", "effective", "SQNR dB", title="Cycles and where they went")
+    out.print()
+    table = new_table("layer", "cycles", *(part.replace("_", "\n") for part in parts_shown([report.cycles])),
+                      "PEs\nused %", "array\n%", "effec-\ntive %", "SQNR\ndB", title="Cycles and where they went")
     for layer in report.layers:
         table.add_row(layer.name + ("*" if layer.kept_8bit else ""), *measured_cells(layer, report.cycles))
     table.add_section()
     table.add_row("total", *measured_cells(report.totals, report.cycles))
     out.print(table)
+    out.print()
     out.print(notes([report]))
 
 
@@ -54,13 +56,17 @@ def show_comparison(comparison: Comparison) -> None:
     out = console()
     reports = [comparison.reports[name] for name in comparison.order]
     out.print(heading(comparison.reports[comparison.baseline], design=False))
+    out.print()
     out.print(totals_table(comparison))
+    out.print()
     out.print(layer_table(comparison, f"Speedup over {comparison.baseline}, layer by layer",
                           lambda name, at: f"{comparison.layer_speedup(name, at):.2f}",
                           lambda name: f"{comparison.speedup(name):.2f}"))
-    out.print(layer_table(comparison, "SQNR of the layer's outputs against exact 8-bit arithmetic, dB",
+    out.print()
+    out.print(layer_table(comparison, "SQNR of the outputs against exact 8-bit, dB",
                           lambda name, at: decibels(comparison.reports[name].layers[at]),
                           lambda name: decibels(comparison.reports[name].totals)))
+    out.print()
     out.print(notes(reports))
 
 
@@ -69,8 +75,9 @@ def totals_table(comparison: Comparison) -> Table:
     reports = [comparison.reports[name] for name in comparison.order]
     against = [name for name in dict.fromkeys((comparison.baseline, *MAC_BASELINES)) if name in comparison.reports]
     parts = parts_shown([report.cycles for report in reports])
-    table = new_table("design", "cycles", *(part.replace("_", " ") for part in parts), "array",
-                      *(f"x {name}" for name in against), "SQNR dB", title="Whole network")
+    table = new_table("design", "cycles", *(part.replace("_", "\n") + " %" for part in parts), "array\n%",
+                      *("over\n" + short(name) for name in against), "SQNR\ndB",
+                      title="Whole network: cycles, where they went, utilization, speedup, error")
     for name, report in zip(comparison.order, reports, strict=True):
         cycles, use = report.cycles, report.totals.utilization
         shares = [percent(getattr(cycles, part) / cycles.total) for part in parts]
@@ -84,7 +91,7 @@ def layer_table(comparison: Comparison, title: str, cell: Callable[[str, int], s
                 total: Callable[[str], str]) -> Table:
     """Return a table of one figure, layers down and designs across."""
     names = comparison.order
-    table = new_table("layer", *names, title=title)
+    table = new_table("layer", *(name.replace("-", "-\n", 1) for name in names), title=title)
     for at, layer in enumerate(comparison.reports[comparison.baseline].layers):
         table.add_row(layer.name + ("*" if layer.kept_8bit else ""), *(cell(name, at) for name in names))
     table.add_section()
@@ -101,7 +108,7 @@ def show_trace(trace: Trace) -> None:
             out.print(f"[bold]{name.replace('_', ' ')}[/]: ", end="")
             out.print(getattr(document, name), markup=False)
     out.print(f"[bold]sha256[/]: {trace.sha256}")
-    table = new_table("layer", "op", "M", "K", "N", "groups", "MACs", "type", "zeros", "8-bit kept",
+    table = new_table("layer", "op", "M", "K", "N", "groups", "MACs", "type", "zeros\n%", "8-bit\nkept",
                       title="Layers: per group Y[M,N] = X[M,K] @ W[K,N]")
     for layer in trace.layers:
         shape, values = layer.gemm, layer.activations
@@ -153,20 +160,28 @@ def notes(reports: Sequence[Report]) -> str:
     if kept:
         lines.append(f"* kept at 8 bits, run as mac-8b8b by every design, as the method does: {', '.join(kept)} "
                      "(--all-layers includes them).")
-    lines.append("Cycles: array cycles at equal PE count; compute = steps at one cycle, fill = skew and loads, drain = "
-                 "results leaving, pe stall = slow steps. PEs used = used/all PEs over tiles; array = MACs/(cycles x PEs x lanes); "
-                 "effective = the same, both operands non-zero. SQNR '-': exact.")
+    lines.append(
+        "Cycles are those of the array, PE count being equal: compute = steps at one cycle each, fill = skew and "
+        "loads, drain = sums leaving, pe stall = what slower steps add. PEs used: over all PEs, mean over tiles. "
+        "array = MACs / (cycles x PEs x lanes); effective = the same, both operands non-zero. SQNR '-': exact."
+    )
     return "\n".join(lines)
 
 
 def new_table(first: str, *others: str, title: str) -> Table:
     """Return an empty table: text left in the first column, figures right in the others."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left",
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title_justify="left",
                   title_style="bold")
-    table.add_column(first, justify="left", no_wrap=True)
+    table.add_column(first, justify="left", vertical="bottom", overflow="fold")
     for name in others:
-        table.add_column(name, justify="right", no_wrap=False)
+        table.add_column(name, justify="right", vertical="bottom", overflow="fold",
+                         min_width=max(len(line) for line in name.split("\n")))
     return table
+
+
+def short(name: str) -> str:
+    """Return a design's name without its family: '8b8b' of 'mac-8b8b'."""
+    return name.removeprefix("mac-")
 
 
 def parts_shown(cycles: Sequence[Cycles]) -> list[str]:
@@ -188,8 +203,8 @@ def decibels(measured: Measured) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage with one decimal."""
-    return f"{100 * share:.1f}%"
+    """Return a share in percent with one decimal."""
+    return f"{100 * share:.1f}"
 
 
 def mark(report: Report) -> str:

@@ -1,10 +1,11 @@
 """What every dataflow shares: the array is cut into tiles, a tile is a wavefront, tiles follow one another.
 
-A layer is M x N outputs of S steps each, per group (S = ceil(K / lanes)). A dataflow says which of M, N, S lies along the array's
-rows, which along its columns, and which is streamed; and whether stationary operands load before a tile or results drain
-after it. Everything else is the same for all three, so each dataflow is one short file.
+A layer is M x N outputs of S steps each, per group (S = ceil(K / lanes)). A dataflow says which of M, N, S lies along
+the array's rows, which along its columns, and which is streamed; and whether stationary operands load before a tile
+or results drain after it. Everything else is the same for all three, so each dataflow is one short file.
 
-In lockstep, PE (i, j) does the streamed item s of a tile in wave s + i + j, and a wave takes as long as its slowest active PE.
+In lockstep, PE (i, j) does the streamed item s of a tile in wave s + i + j, and a wave takes as long as its slowest
+active PE.
 """
 
 from __future__ import annotations
@@ -106,12 +107,13 @@ class TileGrid:
     @property
     def used_by_tile(self) -> NDArray[np.int64]:
         """PEs each tile of a group uses, int64 (column tiles, row tiles)."""
-        return np.multiply.outer(self._used(self.along_cols, self.cols), self._used(self.along_rows, self.rows))
+        return np.outer(self._used(self.along_cols, self.cols), self._used(self.along_rows, self.rows))
 
     @staticmethod
     def _used(along: int, side: int) -> NDArray[np.int64]:
         starts = np.arange(0, along, side)
-        return np.minimum(side, along - starts)
+        used: NDArray[np.int64] = np.minimum(side, along - starts)
+        return used
 
 
 class Dataflow(ABC):
@@ -127,7 +129,7 @@ class Dataflow(ABC):
 
     @abstractmethod
     def tile_costs(self, cycles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return step cycles (groups, M, S) of one value per activation pair as (groups, stream | 1, rows, cols | 1)."""
+        """Return step cycles (groups, M, S) along the array: (groups, stream or 1, rows, cols or 1)."""
 
     @abstractmethod
     def partial_sums(self, work: Work, array: ArrayConfig) -> int:
@@ -176,7 +178,8 @@ class Dataflow(ABC):
         waves = tile_waves(self.tile_costs(cycles), grid.stream, array.rows, array.cols)
         waves = np.broadcast_to(waves, (grid.groups, grid.col_tiles, grid.row_tiles, waves.shape[-1]))
         if not array.overlap:
-            return waves.sum(-1, dtype=np.int64) - waves.shape[-1]
+            return np.asarray(waves.sum(-1, dtype=np.int64) - waves.shape[-1])
         period = max(grid.stream, array.rows)
         merged = merged_waves(waves.reshape(grid.tiles, -1), period)
-        return (merged.sum(-1, dtype=np.int64) - merged.shape[-1]).reshape(waves.shape[:-1])
+        stalls: NDArray[np.int64] = merged.sum(-1, dtype=np.int64) - merged.shape[-1]
+        return stalls.reshape(waves.shape[:-1])

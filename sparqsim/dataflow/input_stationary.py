@@ -1,8 +1,8 @@
 """`is`: activations stay. Rows hold the steps of K, columns hold M, N is streamed.
 
-A tile loads in R cycles, then streams in N + R + C - 2 + e; with overlap, the next activations load into a second register while a
-tile streams: R + (T - 1) * max(N, R) + N + R + C - 2 + e cycles for T tiles. A tile holds R * lanes elements of K; sums of
-several such folds are added outside the array.
+A tile loads in R cycles, then streams in N + R + C - 2 + e; with overlap, the next activations load into a second
+register while a tile streams: R + (T - 1) * max(N, R) + N + R + C - 2 + e cycles for T tiles. A tile holds R * lanes
+elements of K; sums of several such folds are added outside the array.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class InputStationary(Dataflow):
         return Axes(work.steps, work.m, work.n)
 
     def tile_costs(self, cycles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """An activation pair stays in its PE, so its cost is the same for every streamed weight."""
+        """Give every streamed weight the cost of the activation pair that stays in the PE."""
         return cycles.transpose(0, 2, 1)[:, None]
 
     def partial_sums(self, work: Work, array: ArrayConfig) -> int:

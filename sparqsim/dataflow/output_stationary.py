@@ -1,7 +1,8 @@
 """`os`: partial sums stay. Rows hold M, columns hold N, the steps of K are streamed.
 
-A tile fills and computes in S + R + C - 2 + e cycles, then drains its sums down the columns in R cycles; with overlap, shadow
-accumulators drain while the next tile streams: (T - 1) * max(S, R) + S + R + C - 2 + e + R cycles for T tiles.
+A tile fills and computes in S + R + C - 2 + e cycles, then drains its sums down the columns in R cycles; with
+overlap, shadow accumulators drain while the next tile streams: (T - 1) * max(S, R) + S + R + C - 2 + e + R cycles for
+T tiles.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class OutputStationary(Dataflow):
         return Axes(work.m, work.n, work.steps)
 
     def tile_costs(self, cycles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """All columns of a row share their activations."""
+        """Give all columns of a row the same cost: they share their activations."""
         return cycles.transpose(0, 2, 1)[..., None]
 
     def partial_sums(self, work: Work, array: ArrayConfig) -> int:

@@ -1,7 +1,7 @@
 """What a PE design must give.
 
-A design is one frozen dataclass in one file of this folder (or anywhere else, loaded as FILE.py:CLASS). Its fields are the
-keys a user may set. It gives
+A design is one frozen dataclass in one file of this folder (or anywhere else, loaded as FILE.py:CLASS). Its fields
+are the keys a user may set. It gives
 
 * `name`, `lanes` (pairs of operands consumed per step), `signed_activations`;
 * `step(xs, ws)`: the definition, in plain Python: what the circuit does in one step, in cycles and value, and which of
@@ -140,8 +140,9 @@ class PEDesign(ABC):
         return None
 
     def activation_states(self, x: Array) -> NDArray[np.uint8] | None:
-        """Return what each step's activations make of the circuit, uint8 (..., M, steps): an index into the first
-        list of `state_examples`; None where the design does not count its parts.
+        """Return what each step's activations make of the circuit, uint8 (..., M, steps).
+
+        A state is an index into the first list of `state_examples`; None where the design does not count its parts.
         """
         return None
 

@@ -1,11 +1,11 @@
 """Conventional multiply-accumulate arrays: the baselines of every comparison.
 
-`mac-8b8b` is the conventional 8-bit PE: one multiplier, exact. `mac-4b8b` keeps only the top nibble of each activation and
-has two multipliers; `mac-4b4b` keeps only the top nibble of both operands and has four. The nibble is static: it
-is always bits 7..4, whatever the value.
+`mac-8b8b` is the conventional 8-bit PE: one multiplier, exact. `mac-4b8b` keeps only the top nibble of each
+activation and has two multipliers; `mac-4b4b` keeps only the top nibble of both operands and has four. The nibble is
+static: it is always bits 7..4, whatever the value.
 
-Source: the arithmetic is this project's definition of a conventional 4-bit array (see docs); rounding is half to even and
-saturates (x to 0..15 for unsigned operands, -8..7 for signed ones); `rounding=trim` drops the low nibble (floor).
+Source: the arithmetic is this project's definition of a conventional 4-bit array (see docs); rounding is half to even
+and saturates (x to 0..15 for unsigned operands, -8..7 for signed ones); `rounding=trim` drops the low nibble (floor).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Mac8b8b(Mac):
 
 @dataclass(frozen=True)
 class Mac2x8b8b(Mac8b8b):
-    """Two 8-bit multipliers that share one accumulator, exact: the baseline of equal throughput for two-lane designs."""
+    """Two 8-bit multipliers that share one accumulator, exact: equal throughput to the two-lane designs."""
 
     name: ClassVar[str] = "mac-2x8b8b"
     lanes: ClassVar[int] = 2

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import pkgutil
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
 from functools import cache
@@ -41,7 +42,8 @@ def get_pe(spec: str | PEDesign) -> PEDesign:
 def designs() -> dict[str, type[PEDesign]]:
     """Return every design that ships with the package, by name."""
     package = importlib.import_module("sparqsim.pe")
-    modules = [importlib.import_module(f"sparqsim.pe.{module.name}") for module in pkgutil.iter_modules(package.__path__)]
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    modules = [importlib.import_module(f"sparqsim.pe.{name}") for name in names]
     found = {design.name: design for module in modules for design in _designs_in(module)}
     return dict(sorted(found.items()))
 
@@ -82,8 +84,6 @@ def _class_in_file(path: str, class_name: str) -> type[PEDesign]:
     if module_spec is None or module_spec.loader is None:
         raise InputError(f"PE design file {path!r} is not Python source; expected FILE.py:CLASS")
     module = importlib.util.module_from_spec(module_spec)
-    import sys
-
     sys.modules[module_spec.name] = module  # dataclasses look their module up
     try:
         module_spec.loader.exec_module(module)

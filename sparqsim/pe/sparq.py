@@ -3,20 +3,21 @@
 What the circuit does with a pair (x1, w1), (x2, w2) in one cycle:
 
 * **Pair-zero detector.** If exactly one of x1, x2 is zero, the other is *lone* and may use both multipliers.
-* **Window muxes with leading-one select.** Otherwise each activation goes through an n-bit window placed at its leading one
-  (`windows.py`), and keeps q and a shift code. A lone value goes through a 2n-bit window, whose high half feeds one multiplier and low half
-  the other.
+* **Window muxes with leading-one select.** Otherwise each activation goes through an n-bit window placed at its
+  leading one (`windows.py`), and keeps q and a shift code. A lone value goes through a 2n-bit window, whose high half
+  feeds one multiplier and low half the other.
 * **Weight muxes.** A lone value meets its own weight on both multipliers; otherwise each activation meets its own.
-* **Two narrow multipliers**, n-bit unsigned by 8-bit signed; **shift units** (every shift a lone value needs is one the windows
-  need too); **adder**.
+* **Two narrow multipliers**, n-bit unsigned by 8-bit signed; **shift units** (every shift a lone value needs is one
+  the windows need too); **adder**.
 
 y = (q1 * wA << s1) + (q2 * wB << s2)
 
 Steps always take one cycle: values change error, window use and switching, never cycles.
 
-Source: SPARQ, Shomron et al., NeurIPS 2021 (arXiv 2105.11010). The zero test looks at activations only, before trimming.
-Our assumptions: one mux bit per pair (for a lone value the order of the two shifts tells which weight to use), a registered trim unit at the
-row edge (`edge_cycles` = 1), `pairing=off` (bSPARQ alone), which the authors' kernel cannot do.
+Source: SPARQ, Shomron et al., NeurIPS 2021 (arXiv 2105.11010). The zero test looks at activations only, before
+trimming. Our assumptions: one mux bit per pair (for a lone value the order of the two shifts tells which weight to
+use), a registered trim unit at the row edge (`edge_cycles` = 1), `pairing=off` (bSPARQ alone), which the authors'
+kernel cannot do.
 """
 
 from __future__ import annotations
@@ -176,12 +177,12 @@ def pair_tables(design: Sparq) -> PairTables:
     shift1, shift2 = (np.where(lone, np.where(mine, at + bits, at), shift[x])
                       for x, mine in ((x1, first), (x2, ~first)))
     features = [lone, lone & first, q1 > 0, q2 > 0, (q1 > 0) & (shift1 > 0), (q2 > 0) & (shift2 > 0)]
-    state, examples = _numbered(sum(feature.astype(np.int64) << bit for bit, feature in enumerate(features)))
+    state, examples = numbered_states(sum(feature.astype(np.int64) << bit for bit, feature in enumerate(features)))
     return PairTables((used1 + 256 * used2).astype(np.uint16), state, examples)
 
 
-def _numbered(signature: NDArray[np.int64]) -> tuple[NDArray[np.uint8], list[tuple[int, ...]]]:
-    """Number the distinct signatures of all pairs from 0; return the numbers and one pair of each."""
+def numbered_states(signature: NDArray[np.int64]) -> tuple[NDArray[np.uint8], list[tuple[int, ...]]]:
+    """Return the distinct signatures of all pairs numbered from 0, and one pair of each."""
     _, first, number = np.unique(signature, return_index=True, return_inverse=True)
     return number.astype(np.uint8), [(int(code) % 256, int(code) // 256) for code in first]
 

@@ -1,11 +1,11 @@
 """Exact SPARQ: the SPARQ circuit, but a pair that would lose bits takes a second cycle instead.
 
-If one activation of a pair is zero, or both fit their windows (those of `sparq-5opt`) without losing a bit, the step takes one
-cycle, as in SPARQ. Otherwise each activation is lone for one cycle: x1 on both multipliers, then x2. The result is exact;
-cycles depend on activations.
+If one activation of a pair is zero, or both fit their windows (those of `sparq-5opt`) without losing a bit, the step
+takes one cycle, as in SPARQ. Otherwise each activation is lone for one cycle: x1 on both multipliers, then x2. The
+result is exact; cycles depend on activations.
 
-Source: **not** the published design, which always trims and never waits: this is our variant, to show what exactness costs in time. How
-neighbouring PEs wait for each other is the array's coupling.
+Source: **not** the published design, which always trims and never waits: this is our variant, to show what exactness
+costs in time. How neighbouring PEs wait for each other is the array's coupling.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.pe.base import Array, PEDesign, Step
-from sparqsim.pe.sparq import Sparq5opt, lone_of, multiply_shift_add, pair_codes, pair_tables, split
-from sparqsim.pe.windows import WHOLE, WindowSet
+from sparqsim.pe.sparq import Sparq5opt, lone_of, multiply_shift_add, numbered_states, pair_codes, pair_tables, split
+from sparqsim.pe.windows import WindowSet
 
 TRIMMED = Sparq5opt(rounding="trim")
 
@@ -85,9 +85,6 @@ def _exact_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[tuple[in
     tables = pair_tables(TRIMMED)
     codes = np.arange(65_536, dtype=np.uint16)
     slow = tables.used != codes
-    halves = [((codes >> shift & 15) > 0) for shift in (0, 4, 8, 12)]
-    signature = sum(half.astype(np.int64) << bit for bit, half in enumerate(halves)) + 16
-    state, first = np.where(slow, signature, 0), []
-    _, first, number = np.unique(np.where(slow, 1000 + state, tables.state), return_index=True, return_inverse=True)
-    examples = [(int(code) % 256, int(code) // 256) for code in first]
-    return np.where(slow, 2, 1).astype(np.uint8), number.astype(np.uint8), examples
+    halves_used = sum(((codes >> shift & 15) > 0).astype(np.int64) << bit for bit, shift in enumerate((0, 4, 8, 12)))
+    state, examples = numbered_states(np.where(slow, 1000 + halves_used, tables.state))
+    return np.where(slow, 2, 1).astype(np.uint8), state, examples

@@ -88,8 +88,8 @@ def _document(file: TensorFile) -> tuple[TraceDocument | None, list[str]]:
     """Return the file's document and its faults; None where the document cannot be read at all."""
     text = file.metadata.get(METADATA_KEY)
     if text is None:
-        return None, [f"metadata key {METADATA_KEY!r} is missing: a safetensors file, but not a trace; "
-                      f"expected format {FORMAT!r}"]
+        fault = f"metadata key {METADATA_KEY!r} is missing (a safetensors file, but no trace); expected {FORMAT!r}"
+        return None, [fault]
     try:
         document = TraceDocument.model_validate_json(text)
     except ValidationError as error:

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue
 
 from sparqsim.record import Record
 
-FORMAT = "sparqsim.trace/1"
+FORMAT: Literal["sparqsim.trace/1"] = "sparqsim.trace/1"
 
 Positive = Annotated[int, Field(ge=1, le=2**31)]
 NotNegative = Annotated[int, Field(ge=0, le=2**31)]
@@ -70,5 +70,5 @@ class TraceDocument(Record):
     origin: str = ""
     license_note: str = ""
     synthetic: str = ""
-    provenance: dict[str, JsonValue] = {}
+    provenance: dict[str, JsonValue] = Field(default_factory=dict)
     layers: tuple[LayerRecord, ...]

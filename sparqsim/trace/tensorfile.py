@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class TensorFile:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            self._handle = safe_open(str(self.path), framework="numpy")
+            self._handle: Any = cast("Any", safe_open)(str(self.path), framework="numpy")
         except (OSError, SafetensorError) as error:
             raise InputError(f"{self.path}: not a readable safetensors file ({error}); expected a trace written "
                              "by sparqsim") from None
