@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from sparqsim.errors import InputError
 from sparqsim.record import faults_of
 from sparqsim.trace.lowering import LoweredLayer
 from sparqsim.trace.schema import ConvGeometry, LayerRecord
+from sparqsim.trace.source import TensorSource
 
 Array = NDArray[Any]
 
@@ -31,20 +32,6 @@ class GemmShape:
     def macs(self) -> int:
         """Multiply-accumulates of the whole layer, all groups."""
         return self.m * self.k * self.n * self.groups
-
-
-@dataclass(frozen=True)
-class TensorSource:
-    """Where one tensor comes from: its shape and dtype now, its values when `load` is called."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    load: Callable[[], Array]
-
-    @classmethod
-    def of(cls, array: Array) -> TensorSource:
-        """Return a source that holds `array`."""
-        return cls(array.shape, array.dtype, lambda: array)
 
 
 class LayerFault(InputError):
@@ -178,10 +165,8 @@ class Layer:
         return GemmShape(m, positions * depth, channels // self.record.groups, self.record.groups)
 
     def lower(self) -> LoweredLayer:
-        """Load the operands once and return them as the matrix products of the array."""
-        geometry = self.record.geometry
-        return LoweredLayer(self.activations, self.weights, self.record.groups,
-                            geometry, self.output_shape, self.record.activation_zero_point)
+        """Return the matrix products of the array; activations are read block by block."""
+        return LoweredLayer(self.activations_source, self.weights, self.record, self.output_shape)
 
 
 def _checked(model: Any, layer: str, **fields: Any) -> Any:

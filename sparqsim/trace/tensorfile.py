@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from sparqsim.errors import InputError
-from sparqsim.trace.layer import TensorSource
+from sparqsim.trace.source import TensorSource
 
 DTYPES = {"U8": np.uint8, "I8": np.int8, "I16": np.int16, "U16": np.uint16, "I32": np.int32, "U32": np.uint32,
           "I64": np.int64, "U64": np.uint64, "F16": np.float16, "F32": np.float32, "F64": np.float64,
@@ -48,10 +48,10 @@ class TensorFile:
         code = view.get_dtype()
         if code not in DTYPES:
             raise InputError(f"{self.path}: tensor {name!r} is {code}, expected one of {', '.join(DTYPES)}")
-        return TensorSource(tuple(view.get_shape()), np.dtype(DTYPES[code]), lambda: self._load(name))
+        return TensorSource(tuple(view.get_shape()), np.dtype(DTYPES[code]), lambda part: self._read(name, part))
 
-    def _load(self, name: str) -> NDArray[Any]:
-        tensor: NDArray[Any] = self._handle.get_tensor(name)
+    def _read(self, name: str, part: tuple[slice, ...]) -> NDArray[Any]:
+        tensor: NDArray[Any] = self._handle.get_slice(name)[part] if part else self._handle.get_tensor(name)
         return tensor
 
     @cached_property
