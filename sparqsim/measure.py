@@ -107,7 +107,8 @@ class Meter:
 def pair_classes(x: Array, used: Array) -> dict[str, int]:
     """Return the fields of `Pairs` for activations (..., K) and the values used in their place."""
     first, second = np.moveaxis(padded_to(x, 2).reshape(-1, 2), 1, 0)
-    changed = padded_to(used != x, 2).reshape(-1, 2).any(axis=1)
+    # One byte per element: a pair read as one 16-bit number is non-zero where either element changed.
+    changed = padded_to(used != x, 2).view(np.uint16).ravel() != 0
     zeros = (first == 0).astype(np.uint8) + (second == 0)
     both_zero, one_zero = int((zeros == 2).sum()), int((zeros == 1).sum())
     trimmed = int((changed & (zeros == 0)).sum())
