@@ -256,7 +256,7 @@ class Report(Record):
     array: ArrayInfo
     memory: None = None
     keep_8bit: bool
-    layers: tuple[LayerReport, ...]
+    layers: tuple[LayerReport, ...] = Field(min_length=1)
 
     @computed_field  # type: ignore[prop-decorator]
     @property

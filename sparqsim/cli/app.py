@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from sparqsim.cli import pe, run, trace
+from sparqsim.cli import pe, plot, run, trace
 from sparqsim.errors import InputError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("simulate")(run.simulate)
 app.command("compare")(run.compare)
+app.command("plot")(plot.plot)
 app.add_typer(trace.app, name="trace")
 app.add_typer(pe.app, name="pe")
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparqsim.cli.options import Array, Coupling, Dataflow, Include, Output, Overlap, Trace, array_config
+
+if TYPE_CHECKING:
+    from sparqsim.report import Comparison
 
 
 def simulate(
@@ -35,7 +40,7 @@ def simulate(
 def compare(
     trace: Trace,
     pe: Annotated[str | None, typer.Option("--pe", metavar="A,B,C", help="PE designs, separated by commas outside a "
-                                           "design's keys. [default: the MACs, sparq-5opt, -3opt, -2opt, -exact]",
+                                           "design's keys; without it the MACs, sparq-5opt, -3opt, -2opt and -exact.",
                                            show_default=False)] = None,
     baseline: Annotated[str, typer.Option("--baseline", metavar="NAME", help="The design of speedup 1.")] = "mac-8b8b",
     array: Array = "16x16",
@@ -54,6 +59,10 @@ def compare(
     from sparqsim.files import write_text
     from sparqsim.simulation import DEFAULT_PES
 
+    if plot:
+        from sparqsim.plot import figure_format
+
+        figure_format(plot)  # a wrong suffix is told before the work, not after it
     config = array_config(array, dataflow, coupling, overlap)
     designs = split_designs(pe) if pe else list(DEFAULT_PES)
     with layer_progress() as progress:
@@ -65,7 +74,17 @@ def compare(
     if plot:
         from sparqsim.plot import plot_speedup
 
-        plot_speedup(result, plot)
+        plot_speedup(result, plot, command=_command(result, trace, plot))
+
+
+def _command(result: Comparison, trace: str, plot: str) -> str:
+    """Return the command that draws the figure again; of files only their names, so that a moved figure is the same."""
+    array = result.reports[result.baseline].array
+    words = ["sparqsim", "compare", Path(trace).name, "--pe", ",".join(result.order), "--baseline", result.baseline,
+             "--array", f"{array.rows}x{array.cols}", "--dataflow", array.dataflow, "--coupling", array.coupling,
+             "--overlap", "on" if array.overlap else "off"]
+    kept = [] if result.reports[result.baseline].keep_8bit else ["--all-layers"]
+    return shlex.join([*words, *kept, "--plot", Path(plot).name])
 
 
 def split_designs(text: str) -> list[str]:

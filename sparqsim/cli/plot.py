@@ -1,0 +1,116 @@
+"""`sparqsim plot`: figures from saved results."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparqsim.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from sparqsim.heatmap import Heatmap
+    from sparqsim.report import Comparison, Report
+
+#: The options each kind of figure takes, beside those that all take.
+OPTIONS = {
+    "speedup": ("baseline",),
+    "layers": ("baseline", "pe"),
+    "utilization": ("pe", "trace", "layer"),
+    "pareto": ("baseline",),
+}
+
+Results = Annotated[list[str], typer.Argument(
+    metavar="REPORT...", help="JSON of `simulate` or `compare`; several are put together.")]
+Figure = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="The figure: .svg, .pdf or .png.")]
+Kind = Annotated[str, typer.Option(
+    "--kind", metavar="speedup|layers|utilization|pareto",
+    help="speedup: bars and error by layer. layers: where cycles went. utilization: how busy each PE was (needs "
+         "--trace). pareto: error against speedup.")]
+Baseline = Annotated[str | None, typer.Option(
+    "--baseline", metavar="NAME", help="Design that has speedup 1. Default: the comparison's.",
+    show_default=False)]
+Design = Annotated[str | None, typer.Option(
+    "--pe", metavar="NAME", help="The one design of a comparison to draw (layers, utilization).", show_default=False)]
+Operands = Annotated[str | None, typer.Option(
+    "--trace", metavar="TRACE", help="The trace the report was made from (utilization).", show_default=False)]
+LayerName = Annotated[str | None, typer.Option(
+    "--layer", metavar="NAME", help="One layer (utilization); all of them if absent.", show_default=False)]
+Width = Annotated[str | None, typer.Option(
+    "--width", metavar="column|page", help="Width in a two-column paper. Default: column for pareto, else page.",
+    show_default=False)]
+
+
+def plot(results: Results, *, output: Figure, kind: Kind = "speedup", baseline: Baseline = None, pe: Design = None,
+         trace: Operands = None, layer: LayerName = None, width: Width = None) -> None:
+    """Draw a figure from results: speedups, where cycles went, busy PEs, error against speedup."""
+    from sparqsim.plot import figure_format, plot_layers, plot_pareto, plot_speedup, plot_utilization
+    from sparqsim.results import load_result
+
+    options = {"baseline": baseline, "pe": pe, "trace": trace, "layer": layer}
+    _check_options(kind, options)
+    figure_format(output)
+    loaded = [load_result(path) for path in results]
+    how: dict[str, Any] = {"command": _command(results, kind, {**options, "width": width}, output)}
+    if width is not None:
+        how["width"] = width
+    if kind == "utilization":
+        plot_utilization(_heatmap(_one_report(loaded, pe), trace, layer), output, **how)
+    elif kind == "layers":
+        one = pe is not None or (len(loaded) == 1 and not hasattr(loaded[0], "reports"))
+        plot_layers(_one_report(loaded, pe) if one else _comparison(loaded, kind, baseline), output, **how)
+    else:
+        draw = plot_speedup if kind == "speedup" else plot_pareto
+        draw(_comparison(loaded, kind, baseline), output, **how)
+
+
+def _check_options(kind: str, options: Mapping[str, str | None]) -> None:
+    if kind not in OPTIONS:
+        raise InputError(f"--kind {kind!r}{nearest(kind, OPTIONS)}: expected one of {', '.join(OPTIONS)}")
+    for name, value in options.items():
+        if value is not None and name not in OPTIONS[kind]:
+            takers = ", ".join(other for other, names in OPTIONS.items() if name in names)
+            raise InputError(f"--{name} {value!r}: figures of kind {kind} do not take it, expected --kind {takers}")
+
+
+def _comparison(results: list[Comparison | Report], kind: str, baseline: str | None) -> Comparison:
+    from sparqsim.results import as_comparison
+
+    comparison = as_comparison(results, baseline)
+    if len(comparison.order) < 2:
+        raise InputError(f"--kind {kind}: the results hold one design, {comparison.order[0]}; expected a comparison or "
+                         "at least two reports")
+    return comparison
+
+
+def _one_report(results: list[Comparison | Report], pe: str | None) -> Report:
+    """Return the only report, or that of the design `pe`."""
+    from sparqsim.results import as_comparison
+
+    reports = as_comparison(results).reports
+    if pe is None and len(reports) > 1:
+        raise InputError(f"the results hold {len(reports)} designs, expected --pe with one of {', '.join(reports)}")
+    name = next(iter(reports)) if pe is None else pe
+    if name not in reports:
+        raise InputError(f"--pe {name!r} is not in the results{nearest(name, reports)}; "
+                         f"expected one of {', '.join(reports)}")
+    return reports[name]
+
+
+def _heatmap(report: Report, trace: str | None, layer: str | None) -> Heatmap:
+    import sparqsim
+    from sparqsim.heatmap import heatmap
+
+    if trace is None:
+        raise InputError("--kind utilization: a report holds no operands, expected --trace with the trace it was "
+                         "made from")
+    return heatmap(report, sparqsim.load_trace(trace), layer)
+
+
+def _command(results: list[str], kind: str, options: Mapping[str, str | None], output: str) -> str:
+    """Return the command that makes the figure; of the output only its name, so that a moved figure is the same."""
+    given = [word for name, value in options.items() if value is not None for word in (f"--{name}", value)]
+    return shlex.join(["sparqsim", "plot", *results, "--kind", kind, *given, "-o", Path(output).name])

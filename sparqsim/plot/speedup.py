@@ -1,0 +1,157 @@
+"""Speedup per layer and in total, and below it what it costs in error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from sparqsim.plot.labels import add_legend, add_notes, design_label, reading_notes, subject_of
+from sparqsim.plot.slots import SlotRow, frame, label_height_inches, panel_rows, slot_rows
+from sparqsim.plot.style import INK, SMALL_POINTS, Look, figure_format, house_style, looks_of, save_figure
+from sparqsim.report import Comparison, Error, Report
+
+LEAST_BAR_POINTS = 3.2
+HEIGHTS_INCHES = (1.45, 1.0)
+EXACT_LABEL = "exact"
+#: How far above the decibels exact results are drawn, in heights of the decibel axis: room for a line of text.
+EXACT_STEP = 0.22
+#: Hides the baseline's line where a number stands on it.
+BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
+
+
+def plot_speedup(comparison: Comparison, path: str | Path, *, width: str = "page", command: str = "") -> None:
+    """Draw `speedup_figure` into a file.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    path : str or Path
+        .svg, .pdf or .png.
+    width : str
+        'page' or 'column'; layers that do not fit side by side continue on a further row.
+    command : str
+        The command that makes the figure, kept in the file's metadata.
+
+    Raises
+    ------
+    InputError
+        For an unknown suffix or width, or a path that cannot be written.
+    """
+    figure_format(path)
+    figure = speedup_figure(comparison, width=width)
+    save_figure(figure, path, title=f"Speedup over {comparison.baseline}", command=command)
+
+
+def speedup_figure(comparison: Comparison, *, width: str = "page") -> Figure:
+    """Return grouped bars of speedup over the baseline, by layer and in total, and each design's SQNR below its bar."""
+    shown = _shown(comparison)
+    layers = shown[0].layers
+    looks = looks_of(comparison.order)
+    rows = slot_rows(len(layers), width, len(shown), LEAST_BAR_POINTS)
+    scale = SqnrScale.of(shown)
+    with house_style():
+        figure, panels = panel_rows(len(rows), HEIGHTS_INCHES, width, label_height_inches(layers) + 0.35)
+        for row, (upper, lower) in zip(rows, panels, strict=True):
+            _draw_speedups(upper, row, comparison, shown, looks)
+            _draw_errors(lower, row, shown, looks, scale)
+            frame((upper, lower), row, layers)
+        panels[-1][-1].set_xlabel("layer")
+        _draw_words(figure, comparison, shown, looks)
+    return figure
+
+
+def _shown(comparison: Comparison) -> list[Report]:
+    """Return the reports that get a bar: the baseline, always 1, only if it has an error to show or is alone."""
+    reports = [comparison.reports[name] for name in comparison.order]
+    others = [report for report in reports if report.pe.spec != comparison.baseline]
+    baseline_is_exact = comparison.reports[comparison.baseline].totals.error.noise == 0
+    return others if others and baseline_is_exact else reports
+
+
+def _draw_speedups(axes: Axes, row: SlotRow, comparison: Comparison, shown: Sequence[Report],
+                   looks: dict[str, Look]) -> None:
+    for slot in row.slots:
+        places, bar = slot.places(len(shown))
+        values = [speedup_at(comparison, report.pe.spec, slot.index) for report in shown]
+        axes.bar(places, values, bar, color=[looks[report.pe.spec].color for report in shown],
+                 hatch=[looks[report.pe.spec].hatch for report in shown], edgecolor=INK)
+        for place, value in zip(places, values, strict=True) if slot.index is None else ():
+            axes.annotate(f"{value:.2f}", (place, value), (0, 1.5), textcoords="offset points", rotation=90,
+                          ha="center", va="bottom", fontsize=SMALL_POINTS, bbox=BEHIND_TEXT)
+    axes.axhline(1, color=INK, linestyle=(0, (4, 2)), linewidth=0.7)
+    axes.set_ylim(0, _highest(comparison, shown) * 1.05 + 0.35)
+    axes.set_ylabel(f"speedup (x) over\n{comparison.baseline}, equal PEs")
+
+
+def speedup_at(comparison: Comparison, spec: str, layer: int | None) -> float:
+    """Return the speedup of layer number `layer`, or of the whole network for None."""
+    return comparison.speedup(spec) if layer is None else comparison.layer_speedup(spec, layer)
+
+
+def _highest(comparison: Comparison, shown: Sequence[Report]) -> float:
+    layers = range(len(shown[0].layers))
+    return max(1.0, *(comparison.layer_speedup(report.pe.spec, at) for report in shown for at in layers))
+
+
+class SqnrScale:
+    """The decibel axis: from just below the least SQNR to just above the greatest, then a line for exact results."""
+
+    def __init__(self, values: Sequence[float]) -> None:
+        low, high = (min(values), max(values)) if values else (0.0, 10.0)
+        self.bottom = 5 * math.floor((low - 1) / 5)
+        self.top = 5 * math.ceil((high + 1) / 5)
+        step = EXACT_STEP * (self.top - self.bottom)
+        self.exact, self.limit = self.top + step, self.top + 1.5 * step
+
+    @classmethod
+    def of(cls, reports: Sequence[Report]) -> SqnrScale:
+        """Return the scale that holds every layer and total of `reports`."""
+        values = [part.error.sqnr_db for report in reports for part in (*report.layers, report.totals)]
+        return cls([value for value in values if value is not None])
+
+    def place(self, error: Error) -> float:
+        """Return where an error is drawn; not-a-number for noise on an all-zero signal, which has no SQNR."""
+        if error.noise == 0:
+            return self.exact
+        return math.nan if error.sqnr_db is None else error.sqnr_db
+
+    def apply(self, axes: Axes) -> None:
+        """Give the axes this scale, its line for exact results set off."""
+        step = 5 * max(1, round((self.top - self.bottom) / 20))
+        ticks = [*range(self.bottom, self.top + 1, step)]
+        axes.set_ylim(self.bottom, self.limit)
+        axes.set_yticks([*ticks, self.exact], [*map(str, ticks), EXACT_LABEL])
+
+
+def _draw_errors(axes: Axes, row: SlotRow, shown: Sequence[Report], looks: dict[str, Look], scale: SqnrScale) -> None:
+    for slot in row.slots:
+        for place, report in zip(slot.places(len(shown))[0], shown, strict=True):
+            measured = report.totals if slot.index is None else report.layers[slot.index]
+            look = looks[report.pe.spec]
+            axes.plot(place, scale.place(measured.error), look.marker, color=look.color, markersize=3.2,
+                      markeredgecolor=INK, markeredgewidth=0.3, clip_on=False)
+    scale.apply(axes)
+    axes.set_ylabel("output SQNR (dB)")
+
+
+def _draw_words(figure: Figure, comparison: Comparison, shown: Sequence[Report], looks: dict[str, Look]) -> None:
+    line = Line2D([], [], color=INK, linestyle=(0, (4, 2)), linewidth=0.7)
+    handles = [(_patch(looks[report.pe.spec]), _mark(looks[report.pe.spec])) for report in shown]
+    labels = [design_label(report) for report in shown]
+    add_legend(figure, subject_of(shown[0]), [line, *handles], [f"{comparison.baseline} = 1", *labels])
+    add_notes(figure, reading_notes([comparison.reports[name] for name in comparison.order]))
+
+
+def _patch(look: Look) -> Patch:
+    return Patch(facecolor=look.color, hatch=look.hatch, edgecolor=INK)
+
+
+def _mark(look: Look) -> Line2D:
+    return Line2D([], [], linestyle="", marker=look.marker, color=look.color, markersize=3.2, markeredgecolor=INK,
+                  markeredgewidth=0.3)

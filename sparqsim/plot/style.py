@@ -1,0 +1,171 @@
+"""One style for every figure, and the one way a figure reaches a file.
+
+Colours are those of Okabe and Ito (2008), safe for the colour-blind, and tints of them, plus greys for the conventional
+arrays; hatches and marks tell designs apart where colour is lost in print. A design looks the same in every figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from sparqsim.errors import InputError, nearest
+from sparqsim.files import replaced
+
+FORMATS = ("svg", "pdf", "png")
+#: One column and the whole page of a two-column paper.
+WIDTHS_INCHES = {"column": 3.5, "page": 7.16}
+POINTS_PER_INCH = 72
+#: Ships with matplotlib: the same glyphs on every machine.
+FONT = "DejaVu Sans"
+FONT_POINTS = 7.0
+SMALL_POINTS = 6.0
+INK = "#222222"
+PALE = "#ececec"
+
+SETTINGS: dict[str, Any] = {
+    # A dollar in a layer's name is a dollar.
+    "text.parse_math": False, "font.family": FONT, "font.size": FONT_POINTS,
+    "axes.titlesize": FONT_POINTS, "axes.labelsize": FONT_POINTS,
+    "xtick.labelsize": SMALL_POINTS, "ytick.labelsize": SMALL_POINTS, "legend.fontsize": SMALL_POINTS,
+    "legend.title_fontsize": SMALL_POINTS, "figure.titlesize": FONT_POINTS, "legend.frameon": False,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
+    "axes.linewidth": 0.5, "patch.linewidth": 0.3, "hatch.linewidth": 0.4, "lines.linewidth": 0.8,
+    "xtick.major.width": 0.5, "ytick.major.width": 0.5, "xtick.major.size": 2, "ytick.major.size": 2,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
+    "axes.grid.axis": "y", "grid.color": "#d8d8d8", "grid.linewidth": 0.4,
+    "savefig.dpi": 200, "figure.dpi": 200,
+    # Outlines, not text: a reader without the font sees the same figure. TrueType, not Type 3: publishers ask for it.
+    "svg.fonttype": "path", "pdf.fonttype": 42,
+    # Element names derive from this, not from chance: equal figures give equal bytes.
+    "svg.hashsalt": "sparqsim",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a design, or a class of cycles, is drawn: fill colour, hatch over it, mark in scatter plots."""
+
+    color: str
+    hatch: str = ""
+    marker: str = "o"
+
+
+LOOKS = {
+    "mac-8b8b": Look("#4d4d4d", "", "s"),
+    "mac-4b8b": Look("#999999", "", "D"),
+    "mac-4b4b": Look("#d9d9d9", "", "d"),
+    "mac-2x8b8b": Look("#737373", "....", "p"),
+    "sparq-5opt": Look("#0072b2", "", "o"),
+    "sparq-3opt": Look("#56b4e9", "////", "^"),
+    "sparq-2opt": Look("#c6e4f7", "\\\\\\\\", "v"),
+    "sparq-6opt": Look("#009e73", "", "<"),
+    "sparq-7opt": Look("#8fd6c0", "----", ">"),
+    "sparq-exact": Look("#e69f00", "xxxx", "X"),
+    "sysmt-2t": Look("#cc79a7", "", "P"),
+    "sysmt-4t": Look("#ecc7dc", "++++", "h"),
+    "smt-sa-2t": Look("#d55e00", "", "H"),
+    "smt-sa-4t": Look("#f2b48a", "////", "8"),
+}
+SPARE_LOOKS = tuple(Look(color, hatch, marker) for (hatch, marker), color in product(
+    (("oo", "*"), ("|||", "o"), ("xx", "s"), ("...", "^"), ("", "D"), ("--", "v")),
+    ("#f0e442", "#a6761d", "#666666", "#66c2a5", "#8da0cb", "#fb9a99")))
+
+CYCLE_LOOKS = {
+    "compute": Look("#0072b2"),
+    "fill": Look("#c6e4f7", "////"),
+    "drain": Look("#999999", "\\\\\\\\"),
+    "pe_stall": Look("#e69f00", "xxxx"),
+    "memory_stall": Look("#d55e00", "...."),
+}
+
+
+def looks_of(specs: Sequence[str]) -> dict[str, Look]:
+    """Return a look for each design; a known design has its own, others take spare ones in order."""
+    spare = iter(SPARE_LOOKS * (1 + len(specs) // len(SPARE_LOOKS)))
+    looks: dict[str, Look] = {}
+    for spec in specs:
+        own = LOOKS.get(spec.partition(":")[0])
+        looks[spec] = own if own and own not in looks.values() else next(spare)
+    return looks
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw with this module's settings, whatever the user's own configuration of matplotlib says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(SETTINGS)  # type: ignore[arg-type]  # keys are literals there
+        yield
+
+
+def new_figure(width: str, height_inches: float) -> Figure:
+    """Return an empty figure of a width named in `WIDTHS_INCHES`.
+
+    Raises
+    ------
+    InputError
+        For another width.
+    """
+    return Figure(figsize=(width_inches(width), height_inches), layout="constrained")
+
+
+def width_inches(width: str) -> float:
+    """Return the width that 'column' or 'page' names, in inches."""
+    if width not in WIDTHS_INCHES:
+        raise InputError(f"width={width!r}{nearest(str(width), WIDTHS_INCHES)}: "
+                         f"expected one of {', '.join(WIDTHS_INCHES)}")
+    return WIDTHS_INCHES[width]
+
+
+def figure_format(path: str | Path) -> str:
+    """Return 'svg', 'pdf' or 'png', the format that a file's suffix asks for.
+
+    Raises
+    ------
+    InputError
+        For another suffix, or none.
+    """
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        found = f"suffix '.{suffix}'" if suffix else "no suffix"
+        raise InputError(f"{path}: {found}: a figure is written as .{', .'.join(FORMATS)}")
+    return suffix
+
+
+def save_figure(figure: Figure, path: str | Path, *, title: str, command: str = "") -> None:
+    """Write a figure whole or not at all; equal figures give equal bytes.
+
+    Parameters
+    ----------
+    figure : Figure
+    path : str or Path
+        Its suffix decides the format.
+    title, command : str
+        Kept in the file's metadata: what the figure shows, and the command that made it.
+
+    Raises
+    ------
+    InputError
+        For an unknown suffix, or a path that cannot be written.
+    """
+    file_format = figure_format(path)
+    with house_style(), replaced(path) as temporary:
+        figure.savefig(temporary, format=file_format, metadata=_metadata(file_format, title, command))
+
+
+def _metadata(file_format: str, title: str, command: str) -> dict[str, str | None]:
+    """Return what a file says of itself in its format's own words, without a time."""
+    origin = f"made by: {command}" if command else ""
+    if file_format == "svg":
+        return {"Title": title, "Description": origin or None, "Date": None}
+    if file_format == "pdf":
+        return {"Title": title, "Subject": origin or None, "CreationDate": None}
+    return {"Title": title, "Description": origin} if origin else {"Title": title}

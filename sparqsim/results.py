@@ -1,0 +1,89 @@
+"""Results from files: a report or a comparison, and reports of one run put together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from sparqsim.errors import InputError
+from sparqsim.record import read_text
+from sparqsim.report import COMPARISON_SCHEMA, REPORT_SCHEMA, Comparison, Report
+
+KINDS: dict[str, type[Comparison | Report]] = {REPORT_SCHEMA: Report, COMPARISON_SCHEMA: Comparison}
+
+
+def load_result(path: str | Path) -> Comparison | Report:
+    """Return the report or the comparison saved at `path`, as its field `schema` says.
+
+    Raises
+    ------
+    InputError
+        For a file that is neither, naming it, the field and the value.
+    """
+    text = read_text(path)
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({error}); expected the -o of `simulate` or `compare`") from None
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if not isinstance(schema, str) or schema not in KINDS:
+        raise InputError(f"{path}: schema={schema!r}, expected one of {', '.join(KINDS)}")
+    try:
+        result = KINDS[schema].from_json(text, str(path))
+        as_comparison([result])
+    except InputError as error:
+        raise InputError(error if str(error).startswith(str(path)) else f"{path}: {error}") from None
+    except (ArithmeticError, LookupError, ValueError) as error:
+        # Derived figures of integers that no run gives: no layers, no cycles, a design that is not there.
+        raise InputError(f"{path}: its numbers contradict each other ({error!r}); expected a file that `simulate` or "
+                         "`compare` wrote") from None
+    return result
+
+
+def as_comparison(results: Sequence[Comparison | Report], baseline: str | None = None) -> Comparison:
+    """Put results of one trace on one array together.
+
+    Parameters
+    ----------
+    results : sequence of Comparison or Report
+    baseline : str, optional
+        The design with speedup 1; default: the first comparison's, else the first report's.
+
+    Raises
+    ------
+    InputError
+        For results of different traces, arrays or settings, a design that occurs twice, or a baseline that does not.
+    """
+    named = [pair for result in results for pair in _named_reports(result)]
+    reports = dict(named)
+    for name, report in named:
+        if reports[name] is not report:
+            raise InputError(f"design {name!r} is in two of the results, expected each design once")
+        if report.pe.spec != name:
+            raise InputError(f"reports.{name}.pe.spec: found {report.pe.spec!r}, expected {name!r}")
+        _check_comparable(named[0][1], report)
+    baselines = [result.baseline for result in results if isinstance(result, Comparison)]
+    chosen = baseline or [*baselines, *reports][0]
+    if chosen not in reports:
+        raise InputError(f"baseline {chosen!r} is not among the results; expected one of {', '.join(reports)}")
+    return Comparison(baseline=chosen, order=tuple(reports), reports=reports)
+
+
+def _named_reports(result: Comparison | Report) -> list[tuple[str, Report]]:
+    if isinstance(result, Report):
+        return [(result.pe.spec, result)]
+    return [(name, result.reports[name]) for name in result.order]
+
+
+def _check_comparable(first: Report, other: Report) -> None:
+    for setting, one, another in (
+        ("trace sha256", first.provenance.trace_sha256, other.provenance.trace_sha256),
+        ("array", first.array, other.array),
+        ("memory", first.memory, other.memory),
+        ("keep_8bit", first.keep_8bit, other.keep_8bit),
+        ("layers", [layer.name for layer in first.layers], [layer.name for layer in other.layers]),
+    ):
+        if one != another:
+            raise InputError(f"{setting} of {other.pe.spec} ({another}) is not that of {first.pe.spec} ({one}); "
+                             "expected results of one trace on one array")
