@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, computed_field
 
 from sparqsim.errors import InputError, nearest
 from sparqsim.record import Record
+
+REPORT_SCHEMA: Final = "sparqsim.report/1"
+COMPARISON_SCHEMA: Final = "sparqsim.comparison/1"
 
 
 class Cycles(Record):
@@ -250,7 +253,7 @@ class Provenance(Record):
 class Report(Record):
     """What one PE design does on one trace."""
 
-    schema_: Literal["sparqsim.report/1"] = Field(default="sparqsim.report/1", alias="schema")
+    schema_: Literal["sparqsim.report/1"] = Field(default=REPORT_SCHEMA, alias="schema")
     provenance: Provenance
     pe: PEInfo
     array: ArrayInfo
@@ -288,7 +291,7 @@ class Comparison(Record):
     Speedup = total cycles of the baseline / total cycles of the design, at equal PE count and equal clock.
     """
 
-    schema_: Literal["sparqsim.comparison/1"] = Field(default="sparqsim.comparison/1", alias="schema")
+    schema_: Literal["sparqsim.comparison/1"] = Field(default=COMPARISON_SCHEMA, alias="schema")
     baseline: str
     order: tuple[str, ...]
     reports: dict[str, Report]
