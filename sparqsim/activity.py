@@ -36,12 +36,12 @@ class PartCounter:
         self._rows += _state_counts(states, self._rows.shape[-1])
 
     def cycles(self) -> dict[str, int]:
-        """Return the cycles in which each part worked, summed over all PEs."""
+        """Return the cycles in which each part worked, summed over all PEs; 0 for a part that never did."""
         joint = np.einsum("gsa,gsb->ab", self._rows, self._cols)
         totals: Counter[str] = Counter()
         for row, parts_of_row in zip(joint.tolist(), self._table, strict=True):
             for count, parts in zip(row, parts_of_row, strict=True):
-                totals.update({part: count * cycles for part, cycles in parts.items() if count})
+                totals.update({part: count * cycles for part, cycles in parts.items()})
         return dict(sorted(totals.items()))
 
 

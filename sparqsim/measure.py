@@ -37,8 +37,8 @@ class Measurement:
 
 
 def row_blocks(layer: LoweredLayer) -> Iterator[Array]:
-    """Yield X in blocks of rows (groups, rows, K), a few million elements each."""
-    rows = max(1, BLOCK_ELEMENTS // (layer.groups * layer.k))
+    """Yield X in blocks of rows (groups, rows, K); a block and its product have a few million elements each."""
+    rows = max(1, BLOCK_ELEMENTS // (layer.groups * max(layer.k, layer.n)))
     for start in range(0, layer.m, rows):
         yield layer.rows(start, start + rows)
 

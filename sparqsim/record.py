@@ -14,7 +14,10 @@ from sparqsim.errors import InputError
 class Record(BaseModel):
     """A frozen record that refuses unknown keys and wrong types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, populate_by_name=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
     def to_json(self) -> str:
         """Return JSON with sorted keys and a final newline: equal records give equal bytes."""
@@ -33,7 +36,10 @@ class Record(BaseModel):
             record = cls.model_validate_json(text, extra="ignore")
         except ValidationError as error:
             raise InputError(f"{origin}: {faults_of(error)[0]}") from None
-        difference = _first_difference(record.model_dump(mode="json", by_alias=True), json.loads(text))
+        try:
+            difference = _first_difference(record.model_dump(mode="json", by_alias=True), json.loads(text))
+        except (ArithmeticError, LookupError, ValueError) as error:  # nothing can be derived from such fields
+            raise InputError(f"{origin}: fields that do not belong together: {error}") from None
         if difference:
             raise InputError(f"{origin}: {difference}")
         return record
@@ -59,9 +65,12 @@ def faults_of(error: ValidationError) -> list[str]:
 
 def _fault_line(location: tuple[int | str, ...], message: str, value: object) -> str:
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    return f"{field or 'document'}: {message} (found {_shown(value)})"
+
+
+def _shown(value: object) -> str:
     shown = repr(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return f"{field or 'document'}: {message} (found {shown})"
+    return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
 def _first_difference(expected: Any, found: Any, path: str = "") -> str | None:
@@ -72,10 +81,12 @@ def _first_difference(expected: Any, found: Any, path: str = "") -> str | None:
             return f"{path}{unknown[0]}: unknown field, expected one of {', '.join(expected)}"
         parts = [(expected[key], found[key], f"{path}{key}.") for key in expected if key in found]
     elif isinstance(expected, list) and isinstance(found, list):
+        if len(expected) != len(found):
+            return f"{path[:-1]}: {len(found)} entries, but the fields it derives from give {len(expected)}"
         pairs = zip(expected, found, strict=True)
         parts = [(one, other, f"{path}{index}.") for index, (one, other) in enumerate(pairs)]
     elif expected == found:
         return None
     else:
-        return f"{path[:-1]}: found {found!r}, but the fields it derives from give {expected!r}"
+        return f"{path[:-1]}: found {_shown(found)}, but the fields it derives from give {_shown(expected)}"
     return next(filter(None, (_first_difference(*part) for part in parts)), None)

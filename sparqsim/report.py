@@ -83,7 +83,7 @@ class Error(Record):
     of one product's least bit.
     """
 
-    outputs: int
+    outputs: int = Field(ge=1)
     signal: int
     noise: int
     max_abs: int

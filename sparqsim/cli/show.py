@@ -11,17 +11,27 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from sparqsim.errors import printable
 from sparqsim.pe import PEDesign
-from sparqsim.report import Comparison, Cycles, Measured, Report
+from sparqsim.report import Comparison, Cycles, LayerReport, Measured, Report
 from sparqsim.trace import Layer, Trace
 
 MAC_BASELINES = ("mac-8b8b", "mac-4b8b", "mac-4b4b")
 PARTS = ("compute", "fill", "drain", "pe_stall", "memory_stall")
 
 
+class ResultConsole(Console):
+    """A console whose reader may go away (`| head`): that is no error, and `main` ends quietly."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to `main`; by default the exit code would be 1, which here means that the answer is no."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Return the console for results: as wide as the terminal, 80 columns in a pipe."""
-    return Console(highlight=False, soft_wrap=False)
+    # Names come from files: what looks like markup or an emoji code in them is shown as it is.
+    return ResultConsole(highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
 @contextmanager
@@ -43,7 +53,7 @@ def show_report(report: Report) -> None:
     table = new_table("layer", "cycles", *(part.replace("_", "\n") for part in parts_shown([report.cycles])),
                       "PEs\nused %", "array\n%", "effec-\ntive %", "SQNR\ndB", title="Cycles and where they went")
     for layer in report.layers:
-        table.add_row(layer.name + ("*" if layer.kept_8bit else ""), *measured_cells(layer, report.cycles))
+        table.add_row(layer_label(layer), *measured_cells(layer, report.cycles))
     table.add_section()
     table.add_row("total", *measured_cells(report.totals, report.cycles))
     out.print(table)
@@ -93,7 +103,7 @@ def layer_table(comparison: Comparison, title: str, cell: Callable[[str, int], s
     names = comparison.order
     table = new_table("layer", *(name.replace("-", "-\n", 1) for name in names), title=title)
     for at, layer in enumerate(comparison.reports[comparison.baseline].layers):
-        table.add_row(layer.name + ("*" if layer.kept_8bit else ""), *(cell(name, at) for name in names))
+        table.add_row(layer_label(layer), *(cell(name, at) for name in names))
     table.add_section()
     table.add_row("total", *(total(name) for name in names))
     return table
@@ -105,22 +115,26 @@ def show_trace(trace: Trace) -> None:
     document = trace.metadata
     for name in ("network", "synthetic", "calibrator", "origin", "license_note"):
         if getattr(document, name):
-            out.print(f"[bold]{name.replace('_', ' ')}[/]: ", end="")
-            out.print(getattr(document, name), markup=False)
-    out.print(f"[bold]sha256[/]: {trace.sha256}")
+            show_field(out, name.replace("_", " "), getattr(document, name))
+    show_field(out, "sha256", trace.sha256)
     table = new_table("layer", "op", "M", "K", "N", "groups", "MACs", "type", "zeros\n%", "8-bit\nkept",
                       title="Layers: per group Y[M,N] = X[M,K] @ W[K,N]")
     for layer in trace.layers:
         shape, values = layer.gemm, layer.activations
-        table.add_row(layer.name, layer.op, str(shape.m), str(shape.k), str(shape.n), str(shape.groups),
+        table.add_row(printable(layer.name), layer.op, str(shape.m), str(shape.k), str(shape.n), str(shape.groups),
                       f"{shape.macs:,}", str(values.dtype), percent(float((values == 0).mean())),
                       "yes" if layer.keep_8bit else "")
     out.print(table)
     for name, value in document.provenance.items():
-        out.print(f"[bold]{name}[/]: ", end="")
-        out.print(str(value), markup=False)
+        show_field(out, name, value)
     for name, values in trace.arrays.items():
-        out.print(f"[bold]array {name}[/]: {values.dtype} {values.shape}")
+        show_field(out, f"array {name}", f"{values.dtype} {values.shape}")
+
+
+def show_field(out: Console, name: str, value: object) -> None:
+    """Print one thing a trace says about itself."""
+    out.print(f"{printable(name)}: ", end="", style="bold")
+    out.print(printable(str(value)))
 
 
 def show_designs(designs: Mapping[str, type[PEDesign]]) -> None:
@@ -143,7 +157,8 @@ def heading(report: Report, *, design: bool = True) -> str:
     overlap = "on" if array.overlap else "off"
     source = report.provenance.network or f"trace {report.provenance.trace_sha256[:12]}"
     label = f" [SYNTHETIC values: {report.provenance.synthetic}]" if report.provenance.synthetic else ""
-    return (f"{source}{label}: {f'{report.pe.spec}, ' if design else ''}array {array.rows}x{array.cols}, dataflow "
+    source = printable(source + label)
+    return (f"{source}: {f'{report.pe.spec}, ' if design else ''}array {array.rows}x{array.cols}, dataflow "
             f"{array.dataflow}, {array.coupling}, overlap {overlap}, memory not modelled")
 
 
@@ -151,7 +166,7 @@ def notes(reports: Sequence[Report]) -> str:
     """Return what a reader must know to read the table."""
     fixed = [report.pe.spec for report in reports if not report.pe.cycles_depend_on_values]
     varying = [report.pe.spec for report in reports if report.pe.cycles_depend_on_values]
-    kept = [layer.name for layer in reports[0].layers if layer.kept_8bit]
+    kept = [printable(layer.name) for layer in reports[0].layers if layer.kept_8bit]
     lines = []
     if fixed:
         lines.append(f"Values cannot change cycles (only shapes can): {', '.join(fixed)}.")
@@ -177,6 +192,11 @@ def new_table(first: str, *others: str, title: str) -> Table:
         table.add_column(name, justify="right", vertical="bottom", overflow="fold",
                          min_width=max(len(line) for line in name.split("\n")))
     return table
+
+
+def layer_label(layer: LayerReport) -> str:
+    """Return a layer's name, with '*' where it was kept at 8 bits."""
+    return printable(layer.name) + ("*" if layer.kept_8bit else "")
 
 
 def short(name: str) -> str:

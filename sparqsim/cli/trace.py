@@ -22,10 +22,13 @@ def info(trace: Trace) -> None:
 def check(trace: Trace) -> None:
     """Name every fault of a trace file; exit code 0 if there is none, 2 if there are."""
     import sparqsim
+    from sparqsim.errors import printable
 
     faults = sparqsim.check_trace(trace)
-    for fault in faults[:-1]:
-        typer.echo(f"{trace}: {fault}", err=True)
+    if len(faults) > 1:
+        for fault in faults:
+            typer.echo(printable(f"{trace}: {fault}"))
+        raise sparqsim.InputError(f"{trace}: {len(faults)} faults, listed on standard output; the first: {faults[0]}")
     if faults:
-        raise sparqsim.InputError(f"{trace}: {faults[-1]}")
+        raise sparqsim.InputError(f"{trace}: {faults[0]}")
     typer.echo(f"{trace}: a sound trace")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -29,10 +30,19 @@ def top_nibble(value: int, lowest: int, highest: int, rounding: Rounding) -> int
 
 
 def top_nibbles(values: Array, rounding: Rounding) -> Array:
-    """Return `top_nibble` of every element, int16; the range follows the dtype (uint8 or int8)."""
-    lowest, highest = (0, 15) if values.dtype == np.uint8 else (-8, 7)
+    """Return `top_nibble` of every element, of the dtype given (uint8 or int8), whose range it follows."""
+    return np.take(nibble_table(values.dtype == np.int8, rounding), values.view(np.uint8))
+
+
+@cache
+def nibble_table(signed: bool, rounding: Rounding) -> Array:
+    """Return `top_nibble` of all 256 bit patterns: uint8 (256,), or int8 (256,) where they are `signed`."""
+    values = np.arange(256, dtype=np.uint8).view(np.int8 if signed else np.uint8)
+    lowest, highest = (-8, 7) if signed else (0, 15)
     nibbles = values.astype(np.int16) >> 4 if rounding == "trim" else round_half_even(values, 4)
-    return (16 * np.clip(nibbles, lowest, highest)).astype(np.int16)
+    table: Array = (16 * np.clip(nibbles, lowest, highest)).astype(values.dtype)
+    table.flags.writeable = False
+    return table
 
 
 @dataclass(frozen=True)

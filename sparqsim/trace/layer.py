@@ -17,6 +17,8 @@ from sparqsim.trace.schema import ConvGeometry, LayerRecord
 from sparqsim.trace.source import TensorSource
 
 Array = NDArray[Any]
+#: Padding may make an image this many times larger, or this many elements: a small file cannot claim all memory.
+MOST_PADDING_GROWTH, MOST_PADDED_ELEMENTS = 64, 1 << 26
 
 
 @dataclass(frozen=True)
@@ -226,6 +228,11 @@ def _geometry_faults(layer: Layer) -> list[str]:
         found.append(f"weights hold {positions} kernel positions, expected {geometry.kernel[0]}x{geometry.kernel[1]}")
     if channels != depth * groups:
         found.append(f"activations have {channels} channels, expected {depth} per group x {groups} groups")
+    top, bottom, left, right = geometry.padding
+    padded = (height + top + bottom) * (width + left + right)
+    if padded * channels > max(MOST_PADDED_ELEMENTS, MOST_PADDING_GROWTH * height * width * channels):
+        found.append(f"padding {geometry.padding} makes {padded} pixels of {height}x{width}: expected at most "
+                     f"{MOST_PADDING_GROWTH} times as many")
     if min(geometry.output_size(height, width)) < 1:
         found.append(f"kernel {geometry.kernel} does not fit the padded input of {height}x{width} pixels")
     return found

@@ -50,7 +50,7 @@ class LoweredLayer:
         images = self._activations.read((slice(first, -(-stop // pixels)),))
         patches = _patches(images, geometry, self.groups, self._pixels, self._record.activation_zero_point)
         picture, row, column = np.unravel_index(np.arange(start, stop) - first * pixels, patches.shape[1:4])
-        return patches[:, picture, row, column].reshape(self.groups, stop - start, self.k)
+        return np.ascontiguousarray(patches[:, picture, row, column].reshape(self.groups, stop - start, self.k))
 
 
 def _patches(

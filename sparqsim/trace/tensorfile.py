@@ -30,11 +30,7 @@ class TensorFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
-            self._handle: Any = cast("Any", safe_open)(str(self.path), framework="numpy")
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"{self.path}: not a readable safetensors file ({error}); expected a trace written "
-                             "by sparqsim") from None
+        self._handle = self._opened()
         #: Tensor names in the file.
         self.names = sorted(self._handle.keys())
         #: The file's text metadata.
@@ -50,8 +46,17 @@ class TensorFile:
             raise InputError(f"{self.path}: tensor {name!r} is {code}, expected one of {', '.join(DTYPES)}")
         return TensorSource(tuple(view.get_shape()), np.dtype(DTYPES[code]), lambda part: self._read(name, part))
 
+    def _opened(self) -> Any:
+        try:
+            return cast("Any", safe_open)(str(self.path), framework="numpy")
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{self.path}: not a readable safetensors file ({error}); expected a trace written "
+                             "by sparqsim") from None
+
     def _read(self, name: str, part: tuple[slice, ...]) -> NDArray[Any]:
-        tensor: NDArray[Any] = self._handle.get_slice(name)[part] if part else self._handle.get_tensor(name)
+        # A mapping of its own for every read: else pages once read stay resident until they add up to the whole file.
+        with self._opened() as handle:
+            tensor: NDArray[Any] = handle.get_slice(name)[part] if part else handle.get_tensor(name)
         return tensor
 
     @cached_property

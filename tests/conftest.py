@@ -1,0 +1,162 @@
+"""What tests share: where things are, every PE design there is, the command line in process, crafted files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from itertools import product
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+import sparqsim
+from sparqsim.cli import main
+from sparqsim.pe.registry import designs
+
+ROOT = Path(__file__).parent.parent
+DIGITS = ROOT / "workloads" / "digits_resnet.safetensors"
+SHARED = Path(os.environ.get("SPARQSIM_SHARED", ROOT.parent / "shared"))
+NO_SHARED = f"shared data not found at {SHARED} (set SPARQSIM_SHARED)"
+
+settings.register_profile("default", deadline=None, max_examples=30)
+settings.register_profile("ci", deadline=None, max_examples=30, derandomize=True, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """With SPARQSIM_FAIL_ON_SKIP=1 a skipped test fails, unless shared data is what it lacks."""
+    report = (yield).get_result()
+    if report.skipped and os.environ.get("SPARQSIM_FAIL_ON_SKIP") == "1" and NO_SHARED not in str(report.longrepr):
+        report.outcome, report.longrepr = "failed", f"skipped where nothing may be: {report.longrepr}"
+
+
+def every_spec() -> list[str]:
+    """Return every shipped design with every combination of its keys, e.g. 'sparq-5opt:rounding=trim'."""
+    specs = []
+    for name, design in designs().items():
+        hints = get_type_hints(design)
+        keys = [key.name for key in fields(design) if get_args(hints[key.name])]
+        for values in product(*(get_args(hints[key]) for key in keys)):
+            chosen = ",".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
+            specs.append(f"{name}:{chosen}" if chosen else name)
+    return specs
+
+
+@pytest.fixture(params=every_spec(), scope="session")
+def pe(request: pytest.FixtureRequest) -> sparqsim.PEDesign:
+    """Every shipped design, every combination of its keys."""
+    return sparqsim.get_pe(request.param)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def digits_path() -> Path:
+    return DIGITS
+
+
+@pytest.fixture(scope="session")
+def digits() -> sparqsim.Trace:
+    """The trace that ships."""
+    return sparqsim.load_trace(DIGITS)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of data that is never copied into the repository."""
+    if not SHARED.is_dir():
+        pytest.skip(NO_SHARED)
+    return SHARED
+
+
+@pytest.fixture
+def small_trace() -> sparqsim.Trace:
+    """A convolution kept at 8 bits, a convolution in two groups and a GEMM: a few kilobytes."""
+    rng = np.random.default_rng(7)
+
+    def integers(low: int, high: int, shape: tuple[int, ...], dtype: type) -> Any:
+        return rng.integers(low, high, shape).astype(dtype)
+
+    sparse = integers(0, 256, (2, 6, 5, 4), np.uint8) * (rng.random((2, 6, 5, 4)) < 0.6)
+    layers = [
+        sparqsim.Layer.conv2d("first", integers(0, 256, (2, 6, 5, 3), np.uint8),
+                              integers(-128, 128, (4, 9, 3), np.int8),
+                              kernel=(3, 3), padding=(1, 1, 1, 1), keep_8bit=True),
+        sparqsim.Layer.conv2d("grouped", sparse.astype(np.uint8), integers(-128, 128, (6, 6, 2), np.int8),
+                              kernel=(2, 3), stride=(2, 1), padding=(0, 1, 1, 1), groups=2, weight_scales=(0.5,) * 6),
+        sparqsim.Layer.from_gemm("gemm", integers(0, 256, (5, 11), np.uint8), integers(-128, 128, (11, 3), np.int8)),
+    ]
+    return sparqsim.Trace(layers, network="three small layers", arrays={"labels": np.arange(2)})
+
+
+@pytest.fixture
+def small_path(small_trace: sparqsim.Trace, tmp_path: Path) -> Path:
+    """The small trace, saved."""
+    path = tmp_path / "small.safetensors"
+    small_trace.save(path)
+    return path
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Run `sparqsim ARGUMENTS` in this process; any exception but SystemExit is a traceback a user would see."""
+
+    def command(*arguments: object) -> Ended:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        code = ended.value.code
+        return Ended(code if isinstance(code, int) else int(code is not None), *capsys.readouterr())
+
+    return command
+
+
+@pytest.fixture
+def refused(run: Callable[..., Ended]) -> Callable[..., str]:
+    """Run a command that must be refused: exit code 2, nothing but one line on stderr. Return the line."""
+
+    def command(*arguments: object) -> str:
+        ended = run(*arguments)
+        assert ended.code == 2, ended
+        assert ended.err.count("\n") == 1, ended.err
+        assert ended.err.startswith("sparqsim: "), ended.err
+        assert ended.err[:-1].isprintable(), ended.err
+        return ended.err
+
+    return command
+
+
+@pytest.fixture
+def craft(tmp_path: Path) -> Callable[..., Path]:
+    """Write a safetensors file byte by byte: any header (bytes, or a JSON value), any announced header length."""
+
+    def write(header: Any, data: bytes = b"", *, length: int | None = None, name: str = "crafted.safetensors") -> Path:
+        text = header if isinstance(header, bytes) else json.dumps(header).encode()
+        announced = len(text) if length is None else length
+        path = tmp_path / name
+        path.write_bytes(announced.to_bytes(8, "little") + text + data)
+        return path
+
+    return write
