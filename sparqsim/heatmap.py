@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.dataflow import Work, get_dataflow
+from sparqsim.dataflow import get_dataflow
 from sparqsim.errors import InputError, nearest
 from sparqsim.measure import row_blocks
 from sparqsim.pe import PEDesign, get_pe
@@ -143,9 +143,9 @@ class Placement:
 
     @classmethod
     def of(cls, array: ArrayInfo) -> Placement:
-        """Ask the dataflow where it puts sizes that name themselves: m = 1, s = 2, n = 3."""
-        found = get_dataflow(array.dataflow).axes(Work(m=1, steps=2, n=3))
-        axes = (found.rows - 1, found.cols - 1, found.stream - 1)
+        """Ask the dataflow what it puts where."""
+        stream, rows, cols = ("msn".index(role) for role in get_dataflow(array.dataflow).roles)
+        axes = (rows, cols, stream)
         sides = dict(zip(axes, (array.rows, array.cols, 1), strict=True))
         return cls(sides[0], sides[1], sides[2], axes)
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, computed_field
 
+from sparqsim.bounds import Bounds
 from sparqsim.errors import InputError, nearest
 from sparqsim.record import Record
 
@@ -164,6 +165,7 @@ class Measured(Record):
     """What a layer and a whole network have in common."""
 
     cycles: Cycles
+    bounds: Bounds
     tiles: int
     partial_sums: int
     counts: Counts
@@ -211,6 +213,7 @@ class Totals(Measured):
         errors = [layer.error for layer in layers]
         return cls(
             cycles=Cycles.sum_of(layer.cycles for layer in layers),
+            bounds=Bounds.sum_of(layer.bounds for layer in layers),
             tiles=sum(layer.tiles for layer in layers),
             partial_sums=sum(layer.partial_sums for layer in layers),
             counts=Counts.sum_of(layer.counts for layer in layers),

@@ -6,13 +6,13 @@ trace file -> Layer -> GEMM -> tiles -> PE gives values and step cycles -> dataf
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import sparqsim
+from sparqsim.bounds import Bounds
 from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import Timing, Work, get_dataflow
+from sparqsim.engines import ENGINES, Outcome, checked_engine
 from sparqsim.errors import InputError
-from sparqsim.measure import Measurement, measure
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.report import (
     ArrayInfo,
@@ -37,7 +37,7 @@ Progress = Callable[[Sequence[Layer]], Sequence[Layer]]
 
 def simulate(trace: Trace, pe: str | PEDesign = "sparq-5opt", array: ArrayConfig | None = None, *,
              coupling: str | None = None, overlap: bool | None = None, keep_8bit: bool = True,
-             progress: Progress | None = None) -> Report:
+             engine: str = "fast", progress: Progress | None = None) -> Report:
     """Return what one PE design does on a trace.
 
     Parameters
@@ -51,20 +51,25 @@ def simulate(trace: Trace, pe: str | PEDesign = "sparq-5opt", array: ArrayConfig
         Replace those of `array` if given.
     keep_8bit : bool
         Whether layers marked keep_8bit run as `mac-8b8b` (the method's way), or as `pe`.
+    engine : {'fast', 'event'}
+        How time and values are found: by closed forms, recurrences and matrix products, or, for small layers, by an
+        array of processes that does every step. The report is the same.
     progress : callable, optional
         Wraps the sequence of layers while they are worked on.
 
     Raises
     ------
     InputError
-        For a design that cannot take a layer's activations, or a dataflow that the design does not support.
+        For a design that cannot take a layer's activations, a dataflow that the design does not support, or a layer too
+        large for the engine.
     """
-    return _reports(trace, [get_pe(pe)], _array(array, coupling, overlap), keep_8bit, progress)[0]
+    setting = _Setting(_array(array, coupling, overlap), keep_8bit, checked_engine(engine))
+    return _reports(trace, [get_pe(pe)], setting, progress)[0]
 
 
 def compare(trace: Trace, pes: Sequence[str | PEDesign] = DEFAULT_PES, array: ArrayConfig | None = None, *,
             baseline: str | PEDesign = BASELINE, coupling: str | None = None, overlap: bool | None = None,
-            keep_8bit: bool = True, progress: Progress | None = None) -> Comparison:
+            keep_8bit: bool = True, engine: str = "fast", progress: Progress | None = None) -> Comparison:
     """Return what several PE designs do on a trace and the same array, and their speedups over `baseline`.
 
     Parameters as in `simulate`; the baseline is added to `pes` where it is missing.
@@ -76,7 +81,8 @@ def compare(trace: Trace, pes: Sequence[str | PEDesign] = DEFAULT_PES, array: Ar
     names = [pe.spec for pe in designs]
     if len(set(names)) < len(names):
         raise InputError(f"pes={', '.join(names)}: a design is named twice, expected each once")
-    reports = _reports(trace, designs, _array(array, coupling, overlap), keep_8bit, progress)
+    setting = _Setting(_array(array, coupling, overlap), keep_8bit, checked_engine(engine))
+    reports = _reports(trace, designs, setting, progress)
     return Comparison(baseline=reference.spec, order=tuple(names),
                       reports=dict(zip(names, reports, strict=True)))
 
@@ -86,55 +92,67 @@ def _array(array: ArrayConfig | None, coupling: str | None, overlap: bool | None
     return replace(array, coupling=coupling or array.coupling, overlap=array.overlap if overlap is None else overlap)
 
 
-def _reports(trace: Trace, designs: list[PEDesign], array: ArrayConfig, keep_8bit: bool,
-             progress: Progress | None) -> list[Report]:
+@dataclass(frozen=True)
+class _Setting:
+    """What all designs of a comparison share."""
+
+    array: ArrayConfig
+    keep_8bit: bool
+    engine: str
+
+
+def _reports(trace: Trace, designs: list[PEDesign], setting: _Setting, progress: Progress | None) -> list[Report]:
     for pe in designs:
-        _check(pe, trace, array, keep_8bit)
+        _check(pe, trace, setting)
     layers = trace.layers if progress is None else progress(trace.layers)
-    by_layer = [_layer_reports(layer, designs, array, keep_8bit) for layer in layers]
-    return [_report(trace, pe, array, keep_8bit, layers_of_pe)
+    by_layer = [_layer_reports(layer, designs, setting) for layer in layers]
+    return [_report(trace, pe, setting, layers_of_pe)
             for pe, layers_of_pe in zip(designs, zip(*by_layer, strict=True), strict=True)]
 
 
-def _check(pe: PEDesign, trace: Trace, array: ArrayConfig, keep_8bit: bool) -> None:
-    if array.dataflow not in pe.dataflows:
-        raise InputError(f"dataflow={array.dataflow!r}: {pe.spec} supports {', '.join(pe.dataflows)}")
+def _check(pe: PEDesign, trace: Trace, setting: _Setting) -> None:
+    if setting.array.dataflow not in pe.dataflows:
+        raise InputError(f"dataflow={setting.array.dataflow!r}: {pe.spec} supports {', '.join(pe.dataflows)}")
     for layer in trace.layers:
+        running = _design_for(layer, pe, setting)
         try:
-            _design_for(layer, pe, keep_8bit).check_signedness(layer.signed)
+            running.check_signedness(layer.signed)
+            ENGINES[setting.engine].check(layer.gemm, running, setting.array)
         except InputError as error:
             raise InputError(f"layer {layer.name!r}: {error}") from None
 
 
-def _design_for(layer: Layer, pe: PEDesign, keep_8bit: bool) -> PEDesign:
-    return get_pe(KEPT) if keep_8bit and layer.keep_8bit else pe
+def _design_for(layer: Layer, pe: PEDesign, setting: _Setting) -> PEDesign:
+    return get_pe(KEPT) if setting.keep_8bit and layer.keep_8bit else pe
 
 
-def _layer_reports(layer: Layer, designs: list[PEDesign], array: ArrayConfig, keep_8bit: bool) -> list[LayerReport]:
+def _layer_reports(layer: Layer, designs: list[PEDesign], setting: _Setting) -> list[LayerReport]:
     """Return one layer's report for each design; designs that share an outcome share the work."""
-    running = [_design_for(layer, pe, keep_8bit) for pe in designs]
+    running = [_design_for(layer, pe, setting) for pe in designs]
     distinct = list(dict.fromkeys(running))
-    measured = dict(zip(distinct, measure(layer.lower(), distinct), strict=True))
-    kept = keep_8bit and layer.keep_8bit
-    reports = {pe: _layer_report(layer, pe, array, measured[pe], kept) for pe in distinct}
+    outcomes = ENGINES[setting.engine].run(layer.lower(), distinct, setting.array, layer.signed)
+    kept = setting.keep_8bit and layer.keep_8bit
+    reports = {pe: _layer_report(layer, pe, setting.array, outcome, kept)
+               for pe, outcome in zip(distinct, outcomes, strict=True)}
     return [reports[pe] for pe in running]
 
 
-def _layer_report(layer: Layer, pe: PEDesign, array: ArrayConfig, measured: Measurement, kept: bool) -> LayerReport:
-    shape = layer.gemm
-    work = Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, pe.edge_cycles)
-    timing = get_dataflow(array.dataflow).timing(work, array, measured.step_cycles)
+def _layer_report(layer: Layer, pe: PEDesign, array: ArrayConfig, outcome: Outcome, kept: bool) -> LayerReport:
+    shape, timing, measured = layer.gemm, outcome.timing, outcome.measured
+    real_steps = shape.groups * shape.m * pe.steps(shape.k) * shape.n
     return LayerReport(
         name=layer.name, op=layer.op, pe=pe.spec, kept_8bit=kept,
         gemm=Gemm(m=shape.m, k=shape.k, n=shape.n, groups=shape.groups),
         cycles=Cycles(compute=timing.compute, fill=timing.fill, drain=timing.drain, pe_stall=timing.pe_stall),
+        bounds=Bounds.of(timing, real_steps, array.pes),
         tiles=timing.tiles, partial_sums=timing.partial_sums,
-        counts=_counts(shape.macs, pe, array, timing, measured),
+        counts=_counts(shape.macs, pe, array, outcome),
         pairs=measured.pairs, windows=measured.windows, activity=measured.activity, error=measured.error,
     )
 
 
-def _counts(macs: int, pe: PEDesign, array: ArrayConfig, timing: Timing, measured: Measurement) -> Counts:
+def _counts(macs: int, pe: PEDesign, array: ArrayConfig, outcome: Outcome) -> Counts:
+    timing, measured = outcome.timing, outcome.measured
     pe_cycles = timing.total * array.pes
     activity = measured.activity
     busy = sum(cycles for part, cycles in activity.items() if part.startswith("multiplier_"))
@@ -147,15 +165,15 @@ def _counts(macs: int, pe: PEDesign, array: ArrayConfig, timing: Timing, measure
     )
 
 
-def _report(trace: Trace, pe: PEDesign, array: ArrayConfig, keep_8bit: bool,
-            layers: Sequence[LayerReport]) -> Report:
+def _report(trace: Trace, pe: PEDesign, setting: _Setting, layers: Sequence[LayerReport]) -> Report:
+    array = setting.array
     return Report(
-        provenance=Provenance(version=sparqsim.__version__, engine="fast", trace_sha256=trace.sha256,
+        provenance=Provenance(version=sparqsim.__version__, engine=setting.engine, trace_sha256=trace.sha256,
                               network=trace.metadata.network, synthetic=trace.metadata.synthetic),
         pe=PEInfo(name=pe.name, spec=pe.spec, lanes=pe.lanes, multipliers=pe.multipliers,
                   cycles_depend_on_values=pe.cycles_depend_on_values),
         array=ArrayInfo(rows=array.rows, cols=array.cols, dataflow=array.dataflow, coupling=array.coupling,
                         overlap=array.overlap),
-        keep_8bit=keep_8bit,
+        keep_8bit=setting.keep_8bit,
         layers=tuple(layers),
     )

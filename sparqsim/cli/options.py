@@ -31,6 +31,14 @@ Overlap = Annotated[
         help="Whether a tile streams while the one before it drains (os) or the next one loads (ws, is).",
     ),
 ]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="fast|event",
+        help="event: for small layers, every step of every PE by simulated processes; the same report.",
+    ),
+]
 Include = Annotated[
     bool,
     typer.Option(

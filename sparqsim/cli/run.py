@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparqsim.cli.options import Array, Coupling, Dataflow, Include, Output, Overlap, Trace, array_config
+from sparqsim.cli.options import Array, Coupling, Dataflow, Engine, Include, Output, Overlap, Trace, array_config
 
 if TYPE_CHECKING:
     from sparqsim.report import Comparison
@@ -21,6 +21,7 @@ def simulate(
     dataflow: Dataflow = "os",
     coupling: Coupling = "lockstep",
     overlap: Overlap = "off",
+    engine: Engine = "fast",
     all_layers: Include = False,
     output: Output = None,
 ) -> None:
@@ -31,7 +32,8 @@ def simulate(
 
     config = array_config(array, dataflow, coupling, overlap)
     with layer_progress() as progress:
-        report = sparqsim.simulate(sparqsim.load_trace(trace), pe, config, keep_8bit=not all_layers, progress=progress)
+        report = sparqsim.simulate(sparqsim.load_trace(trace), pe, config, keep_8bit=not all_layers, engine=engine,
+                                   progress=progress)
     if output:
         write_text(output, report.to_json())
     show_report(report)
@@ -47,6 +49,7 @@ def compare(
     dataflow: Dataflow = "os",
     coupling: Coupling = "lockstep",
     overlap: Overlap = "off",
+    engine: Engine = "fast",
     all_layers: Include = False,
     output: Output = None,
     plot: Annotated[
@@ -67,7 +70,7 @@ def compare(
     designs = split_designs(pe) if pe else list(DEFAULT_PES)
     with layer_progress() as progress:
         result = sparqsim.compare(sparqsim.load_trace(trace), designs, config, baseline=baseline,
-                                  keep_8bit=not all_layers, progress=progress)
+                                  keep_8bit=not all_layers, engine=engine, progress=progress)
     if output:
         write_text(output, result.to_json())
     show_comparison(result)

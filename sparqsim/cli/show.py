@@ -58,6 +58,7 @@ def show_report(report: Report) -> None:
     table.add_row("total", *measured_cells(report.totals, report.cycles))
     out.print(table)
     out.print()
+    out.print(bounds_table(report))
     out.print(notes([report]))
 
 
@@ -78,6 +79,18 @@ def show_comparison(comparison: Comparison) -> None:
                           lambda name: decibels(comparison.reports[name].totals)))
     out.print()
     out.print(notes(reports))
+
+
+def bounds_table(report: Report) -> Table:
+    """Return the table of ideal cycles beside the real ones, layers down."""
+    table = new_table("layer", "cycles", "busiest PE", "work", "ragged", "fill, drain", "waiting",
+                      title="Ideal cycles (busiest PE, work spread evenly), and work + where the rest went = cycles")
+    rows = [(layer.name + ("*" if layer.kept_8bit else ""), layer) for layer in report.layers]
+    for name, measured in (*rows, ("total", report.totals)):
+        bounds = measured.bounds
+        figures = (measured.cycles.total, bounds.slack_cycles, bounds.work_cycles, *bounds.gap.model_dump().values())
+        table.add_row(name, *(f"{figure:,}" for figure in figures))
+    return table
 
 
 def totals_table(comparison: Comparison) -> Table:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sparqsim.dataflow.base import Axes, Dataflow, Timing, Work
+from sparqsim.dataflow.base import Dataflow, Timing, Work
 from sparqsim.dataflow.input_stationary import InputStationary
 from sparqsim.dataflow.output_stationary import OutputStationary
 from sparqsim.dataflow.weight_stationary import WeightStationary
 
-__all__ = ["Axes", "Dataflow", "Timing", "Work", "get_dataflow"]
+__all__ = ["Dataflow", "Timing", "Work", "get_dataflow"]
 
 DATAFLOWS: dict[str, Dataflow] = {flow.name: flow for flow in
                                   (OutputStationary(), WeightStationary(), InputStationary())}

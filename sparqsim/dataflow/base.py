@@ -1,8 +1,8 @@
 """What every dataflow shares: the array is cut into tiles, a tile is a wavefront, tiles follow one another.
 
-A layer is M x N outputs of S steps each, per group (S = ceil(K / lanes)). A dataflow says which of M, N, S lies along
-the array's rows, which along its columns, and which is streamed; and whether stationary operands load before a tile
-or results drain after it. Everything else is the same for all three, so each dataflow is one short file.
+A layer is M x N outputs of S steps each, per group (S = ceil(K / lanes)). A dataflow says which of M, N, S lies
+along the array's rows, which along its columns, and which is streamed; and whether stationary operands load before
+a tile or results drain after it. Everything else is the same for all three, so each dataflow is one short file.
 
 In lockstep, PE (i, j) does the streamed item s of a tile in wave s + i + j, and a wave takes as long as its slowest
 active PE.
@@ -11,13 +11,16 @@ active PE.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.config import ArrayConfig
+from sparqsim.dataflow.costs import ActivationCosts, PairCosts, PairTileCosts, TileCosts
+from sparqsim.dataflow.elastic import Links, chained_stalls, separate_stalls, steady_stalls, unit_stalls
+from sparqsim.dataflow.grid import TileGrid
 from sparqsim.dataflow.waves import merged_waves, tile_waves
 
 
@@ -36,8 +39,9 @@ class Work:
 class Timing:
     """Cycles of a layer by what they were spent on, and the PEs its tiles used.
 
-    `used_pe_cycles`: sum over tiles of (PEs that hold real work) x (cycles of the tile).
-    `partial_sums`: sums that leave the array, those of K folds counted one by one.
+    `used_pe_cycles`: sum over tiles of (PEs that hold real work) x (cycles of the tile). `partial_sums`: sums that
+    leave the array, those of K folds counted one by one. `busiest_pe`: step cycles of the PE that has most of them,
+    over all tiles. `pe_work`: step cycles of all PEs, padding left out.
     """
 
     tiles: int
@@ -47,73 +51,13 @@ class Timing:
     pe_stall: int
     used_pe_cycles: int
     partial_sums: int
+    busiest_pe: int
+    pe_work: int
 
     @property
     def total(self) -> int:
         """All cycles."""
         return self.compute + self.fill + self.drain + self.pe_stall
-
-
-@dataclass(frozen=True)
-class Axes:
-    """Sizes of the work along the array's rows and columns, and of the stream."""
-
-    rows: int
-    cols: int
-    stream: int
-
-
-@dataclass(frozen=True)
-class TileGrid:
-    """How the work is cut: sizes along the array's rows and columns, the array's own, and the stream's length."""
-
-    groups: int
-    along_rows: int
-    along_cols: int
-    stream: int
-    rows: int
-    cols: int
-
-    @property
-    def row_tiles(self) -> int:
-        """Tiles along the rows."""
-        return -(-self.along_rows // self.rows)
-
-    @property
-    def col_tiles(self) -> int:
-        """Tiles along the columns."""
-        return -(-self.along_cols // self.cols)
-
-    @property
-    def tiles(self) -> int:
-        """All tiles, of all groups."""
-        return self.groups * self.row_tiles * self.col_tiles
-
-    @property
-    def used_pes(self) -> int:
-        """Sum over all tiles of the PEs that hold real work."""
-        return self.groups * self.along_rows * self.along_cols
-
-    @property
-    def first_used_pes(self) -> int:
-        """PEs the first tile uses: no tile uses more."""
-        return min(self.rows, self.along_rows) * min(self.cols, self.along_cols)
-
-    @property
-    def last_used_pes(self) -> int:
-        """PEs the last tile uses."""
-        return int(self._used(self.along_rows, self.rows)[-1] * self._used(self.along_cols, self.cols)[-1])
-
-    @property
-    def used_by_tile(self) -> NDArray[np.int64]:
-        """PEs each tile of a group uses, int64 (column tiles, row tiles)."""
-        return np.outer(self._used(self.along_cols, self.cols), self._used(self.along_rows, self.rows))
-
-    @staticmethod
-    def _used(along: int, side: int) -> NDArray[np.int64]:
-        starts = np.arange(0, along, side)
-        used: NDArray[np.int64] = np.minimum(side, along - starts)
-        return used
 
 
 class Dataflow(ABC):
@@ -122,35 +66,62 @@ class Dataflow(ABC):
     name: ClassVar[str]
     #: Whether stationary operands load (R cycles) before a tile; else results drain (R cycles) after it.
     loads: ClassVar[bool]
-
-    @abstractmethod
-    def axes(self, work: Work) -> Axes:
-        """Return which sizes lie along rows, columns and the stream."""
-
-    @abstractmethod
-    def tile_costs(self, cycles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return step cycles (groups, M, S) along the array: (groups, stream or 1, rows, cols or 1)."""
+    #: Which of 'm', 's' (steps of K) and 'n' is streamed, lies along the rows, and along the columns.
+    roles: ClassVar[str]
 
     @abstractmethod
     def partial_sums(self, work: Work, array: ArrayConfig) -> int:
         """Return how many sums leave the array."""
 
-    def timing(self, work: Work, array: ArrayConfig, cycles: NDArray[np.uint8] | None = None) -> Timing:
+    def grid(self, work: Work, array: ArrayConfig) -> TileGrid:
+        """Return how the work is cut into tiles."""
+        sizes = {"m": work.m, "s": work.steps, "n": work.n}
+        stream, rows, cols = (sizes[role] for role in self.roles)
+        return TileGrid(work.groups, rows, cols, stream, array.rows, array.cols)
+
+    def timing(self, work: Work, array: ArrayConfig, cycles: NDArray[np.uint8] | PairCosts | None = None) -> Timing:
         """Return the cycles of a layer.
 
         Parameters
         ----------
         work : Work
         array : ArrayConfig
-        cycles : uint8 (groups, M, S), optional
-            Cycles of each step where activations decide them; one cycle each if absent.
+        cycles : uint8 (groups, M, S) or PairCosts, optional
+            Cycles of each step where activations decide them, or a function that gives them where weights do too;
+            one cycle each if absent.
         """
-        axes = self.axes(work)
-        grid = TileGrid(work.groups, axes.rows, axes.cols, axes.stream, array.rows, array.cols)
-        stalls = None if cycles is None else self._stalls(grid, array, cycles)
-        return self._timing(work, array, grid, stalls)
+        grid = self.grid(work, array)
+        links = self._links(work, array, grid)
+        if cycles is None:
+            stalls = None if links is None else unit_stalls(links, grid, overlap=array.overlap)
+            return self.timing_of(work, array, stalls, grid.tiles * grid.stream, grid.used_pes * grid.stream)
+        costs = self.tile_costs(cycles, grid)
+        if links is None:
+            stalls = wave_stalls(costs, overlap=array.overlap)
+        else:
+            stalls = elastic_stalls(costs, links, overlap=array.overlap)
+        return self.timing_of(work, array, stalls, *costs.tally.busiest_and_all())
 
-    def _timing(self, work: Work, array: ArrayConfig, grid: TileGrid, stalls: NDArray[np.int64] | None) -> Timing:
+    def tile_costs(self, cycles: NDArray[np.uint8] | PairCosts, grid: TileGrid) -> TileCosts:
+        """Return step cycles as tiles."""
+        if not isinstance(cycles, np.ndarray):
+            return PairTileCosts(cycles, grid, self.roles)
+        of_stream_rows_cols = cycles[..., None].transpose(0, *(1 + "msn".index(role) for role in self.roles))
+        return ActivationCosts(of_stream_rows_cols, grid, columns_share=self.roles[2] == "n")
+
+    def timing_of(self, work: Work, array: ArrayConfig, stalls: NDArray[np.int64] | None, busiest_pe: int,
+                  pe_work: int) -> Timing:
+        """Return the timing of a layer whose tiles each take `stalls` more cycles than they would with one-cycle steps.
+
+        Parameters
+        ----------
+        work : Work
+        array : ArrayConfig
+        stalls : int64 (groups, column tiles, row tiles), optional
+        busiest_pe, pe_work : int
+            As in `Timing`.
+        """
+        grid = self.grid(work, array)
         skew = array.rows + array.cols - 2 + work.edge_cycles
         period = max(grid.stream, array.rows)
         if array.overlap:
@@ -171,15 +142,36 @@ class Dataflow(ABC):
             pe_stall=0 if stalls is None else int(stalls.sum()),
             used_pe_cycles=used,
             partial_sums=self.partial_sums(work, array),
+            busiest_pe=busiest_pe,
+            pe_work=pe_work,
         )
 
-    def _stalls(self, grid: TileGrid, array: ArrayConfig, cycles: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Return the cycles that slow steps add to each tile, int64 (groups, column tiles, row tiles)."""
-        waves = tile_waves(self.tile_costs(cycles), grid.stream, array.rows, array.cols)
-        waves = np.broadcast_to(waves, (grid.groups, grid.col_tiles, grid.row_tiles, waves.shape[-1]))
-        if not array.overlap:
-            return np.asarray(waves.sum(-1, dtype=np.int64) - waves.shape[-1])
-        period = max(grid.stream, array.rows)
-        merged = merged_waves(waves.reshape(grid.tiles, -1), period)
-        stalls: NDArray[np.int64] = merged.sum(-1, dtype=np.int64) - merged.shape[-1]
-        return stalls.reshape(waves.shape[:-1])
+    def _links(self, work: Work, array: ArrayConfig, grid: TileGrid) -> Links | None:
+        """Return the elastic links of the array, None in lockstep."""
+        if array.link_depth is None:
+            return None
+        return Links(array.link_depth, work.edge_cycles, max(grid.stream, array.rows), grid.stream, self.loads)
+
+
+def wave_stalls(costs: TileCosts, *, overlap: bool) -> NDArray[np.int64]:
+    """Return the cycles that slow steps add to each tile in lockstep, int64 (groups, column tiles, row tiles)."""
+    grid = costs.grid
+    batches = (tile_waves(batch, grid.stream, grid.cols) for batch in costs.batches(repeat=False))
+    if not overlap:
+        return costs.for_tiles(np.concatenate([waves.sum(-1, dtype=np.int64) - waves.shape[-1] for waves in batches]))
+    waves = np.concatenate(list(batches))
+    length = waves.shape[-1]
+    of_tiles = np.broadcast_to(waves.reshape(grid.groups, -1, grid.row_tiles, length), (*grid.shape, length))
+    merged = merged_waves(of_tiles.reshape(grid.tiles, length), max(grid.stream, grid.rows))
+    stalls: NDArray[np.int64] = (merged.sum(-1, dtype=np.int64) - merged.shape[-1]).reshape(grid.shape)
+    return stalls
+
+
+def elastic_stalls(costs: TileCosts, links: Links, *, overlap: bool) -> NDArray[np.int64]:
+    """Return the cycles that slow steps add to each tile of an elastic array, as `wave_stalls` does."""
+    links = replace(links, mirrored=costs.columns_share and costs.grid.cols > 1)
+    if overlap:
+        return chained_stalls(costs.batches(repeat=True), links, costs.grid.tiles).reshape(costs.grid.shape)
+    stalls = [steady_stalls(batch[:, 0], links) if batch.shape[1] == 1 and not costs.columns_share
+              else separate_stalls(batch, links) for batch in costs.batches(repeat=False)]
+    return costs.for_tiles(np.concatenate(stalls))

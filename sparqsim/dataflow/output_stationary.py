@@ -1,19 +1,16 @@
 """`os`: partial sums stay. Rows hold M, columns hold N, the steps of K are streamed.
 
 A tile fills and computes in S + R + C - 2 + e cycles, then drains its sums down the columns in R cycles; with
-overlap, shadow accumulators drain while the next tile streams: (T - 1) * max(S, R) + S + R + C - 2 + e + R cycles for
-T tiles.
+overlap, shadow accumulators drain while the next tile streams: (T - 1) * max(S, R) + S + R + C - 2 + e + R cycles
+for T tiles.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sparqsim.config import ArrayConfig
-from sparqsim.dataflow.base import Axes, Dataflow, Work
+from sparqsim.dataflow.base import Dataflow, Work
 
 
 class OutputStationary(Dataflow):
@@ -21,14 +18,7 @@ class OutputStationary(Dataflow):
 
     name: ClassVar[str] = "os"
     loads: ClassVar[bool] = False
-
-    def axes(self, work: Work) -> Axes:
-        """Rows M, columns N, stream S."""
-        return Axes(work.m, work.n, work.steps)
-
-    def tile_costs(self, cycles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Give all columns of a row the same cost: they share their activations."""
-        return cycles.transpose(0, 2, 1)[..., None]
+    roles: ClassVar[str] = "smn"
 
     def partial_sums(self, work: Work, array: ArrayConfig) -> int:
         """Every output leaves the array once, complete."""

@@ -5,30 +5,34 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim._jit import parallel_jit, prange
+
 Costs = NDArray[np.uint8]
 
 
-def tile_waves(costs: Costs, stream: int, rows: int, cols: int) -> Costs:
+def tile_waves(costs: Costs, stream: int, cols: int) -> Costs:
     """Return the longest step of every wave of every tile.
 
     Parameters
     ----------
-    costs : uint8 (groups, stream or 1, size along rows, size along columns or 1)
+    costs : uint8 (tiles, stream or 1, rows, columns or 1)
         Cycles of each step; an axis of length 1 means that the cost does not change along it.
     stream : int
         Items streamed through a tile.
-    rows, cols : int
-        The array's sides.
+    cols : int
+        The array's columns.
 
     Returns
     -------
-    uint8 (groups, column tiles or 1, row tiles, stream + rows + cols - 2)
-        Wave w is the maximum over all (s, i, j) with s + i + j = w; padded PEs take one cycle.
+    uint8 (tiles, stream + rows + cols - 2)
+        Wave w is the maximum over all (s, i, j) with s + i + j = w.
     """
-    by_tile = _cut(costs, rows, cols)
-    extents = [(by_tile.shape[axis], full) for axis, full in ((3, stream), (4, rows), (5, cols))]
-    waves = _diagonal_maxima(by_tile)
-    for size, full in extents:
+    _, items, _, width = costs.shape
+    # Row and column enter alike; one column is faster to run through as a row.
+    by_row = np.ascontiguousarray(costs.swapaxes(2, 3) if width == 1 else costs)
+    waves = np.ones((len(costs), sum(by_row.shape[1:]) - 2), np.uint8)
+    _diagonal_maxima(by_row, waves)
+    for size, full in ((items, stream), (width, cols)):
         if size == 1:
             waves = sliding_maxima(waves, full)
     return waves
@@ -74,22 +78,13 @@ def sliding_maxima(values: Costs, width: int) -> Costs:
     return result
 
 
-def _cut(costs: Costs, rows: int, cols: int) -> Costs:
-    """Return costs as (groups, column tiles, row tiles, stream, rows, cols), padded PEs at one cycle."""
-    groups, stream, along_rows, along_cols = costs.shape
-    width = 1 if along_cols == 1 else cols
-    short = (-along_rows % rows, -along_cols % width)
-    padded = np.pad(costs, ((0, 0), (0, 0), (0, short[0]), (0, short[1])), constant_values=1)
-    by_tile = padded.reshape(groups, stream, -1, rows, padded.shape[3] // width, width)
-    return by_tile.transpose(0, 4, 2, 1, 3, 5)
-
-
-def _diagonal_maxima(by_tile: Costs) -> Costs:
-    """Return the maximum over each diagonal s + i + j = w of the last three axes."""
-    stream, rows, cols = by_tile.shape[3:]
-    waves = np.ones((*by_tile.shape[:3], stream + rows + cols - 2), np.uint8)
-    for i in range(rows):
-        for j in range(cols):
-            place = waves[..., i + j:i + j + stream]
-            np.maximum(place, by_tile[..., i, j], out=place)
-    return waves
+@parallel_jit
+def _diagonal_maxima(costs: Costs, waves: Costs) -> None:
+    """Raise waves (tiles, w) to the maximum over each diagonal s + i + j = w of costs (tiles, s, i, j)."""
+    tiles, items, rows, cols = costs.shape
+    for tile in prange(tiles):
+        for s in range(items):
+            for i in range(rows):
+                place, row = waves[tile, s + i:s + i + cols], costs[tile, s, i]
+                for j in range(cols):
+                    place[j] = max(place[j], row[j])

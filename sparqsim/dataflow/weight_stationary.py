@@ -1,19 +1,16 @@
 """`ws`: weights stay. Rows hold the steps of K, columns hold N, M is streamed.
 
 A tile loads in R cycles, then streams in M + R + C - 2 + e; with overlap, the next weights load into a second
-register while a tile streams: R + (T - 1) * max(M, R) + M + R + C - 2 + e cycles for T tiles. A tile holds R * lanes
-elements of K; sums of several such folds are added outside the array.
+register while a tile streams: R + (T - 1) * max(M, R) + M + R + C - 2 + e cycles for T tiles. A tile holds R *
+lanes elements of K; sums of several such folds are added outside the array.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sparqsim.config import ArrayConfig
-from sparqsim.dataflow.base import Axes, Dataflow, Work
+from sparqsim.dataflow.base import Dataflow, Work
 
 
 class WeightStationary(Dataflow):
@@ -21,14 +18,7 @@ class WeightStationary(Dataflow):
 
     name: ClassVar[str] = "ws"
     loads: ClassVar[bool] = True
-
-    def axes(self, work: Work) -> Axes:
-        """Rows S, columns N, stream M."""
-        return Axes(work.steps, work.n, work.m)
-
-    def tile_costs(self, cycles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Give all columns of a row the same cost: they share their activations."""
-        return cycles[..., None]
+    roles: ClassVar[str] = "msn"
 
     def partial_sums(self, work: Work, array: ArrayConfig) -> int:
         """Every output leaves the array once per K fold."""

@@ -1,1 +1,7 @@
-"""Discrete-event models in SimPy: the definition of the timing that the fast forms equal."""
+"""Discrete-event models: the definition of timing, slow and plain. The only place that imports simpy."""
+
+from __future__ import annotations
+
+from sparqsim.event.array import Run, StepRecord, Tile, run_tiles
+
+__all__ = ["Run", "StepRecord", "Tile", "run_tiles"]

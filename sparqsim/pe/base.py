@@ -7,7 +7,8 @@ are the keys a user may set. It gives
 * `step(xs, ws)`: the definition, in plain Python: what the circuit does in one step, in cycles and value, and which of
   its parts were active;
 * a fast form of the same: `used_operands` for designs that only transform operands before multiplying them, else
-  `matmul`; and `step_cycles` where a step may take more than `1` cycle.
+  `matmul`; and where a step may take more than `1` cycle, `step_cycles` (activations decide) or
+  `pair_step_cycles` (weights do, too).
 
 The fast form must equal `step` for every operand. A design never knows the dataflow that times it.
 """
@@ -136,6 +137,21 @@ class PEDesign(ABC):
         """Return the cycles of each step where only activations decide them, uint8 (..., M, steps).
 
         None where every step takes one cycle.
+        """
+        return None
+
+    def pair_step_cycles(self, x: Array, w: Array) -> NDArray[np.uint8] | None:
+        """Return the cycles of each step where activations and weights decide them together.
+
+        Parameters
+        ----------
+        x : uint8 or int8 (rows, steps, lanes)
+            Activations of each step, as `k_order` gives them out.
+        w : int8 (steps, lanes, cols)
+
+        Returns
+        -------
+        uint8 (rows, steps, cols); None where activations alone decide them, or nothing does.
         """
         return None
 

@@ -1,0 +1,98 @@
+"""Two ways to the same report: the fast engine, and the array of processes that defines it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import Timing, Work, get_dataflow
+from sparqsim.errors import InputError, nearest
+from sparqsim.measure import Measurement, measure, sum_of_squares
+from sparqsim.operands import StepOperands, costs_of_pairs
+from sparqsim.pe.base import PEDesign, exact_matmul
+from sparqsim.report import Error
+from sparqsim.trace import GemmShape
+from sparqsim.trace.lowering import LoweredLayer
+
+#: PE-steps, padded ones included, that the event engine takes: some seconds.
+LARGEST_EVENT_RUN = 200_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a design makes of a layer: its cycles, and what its values decide."""
+
+    timing: Timing
+    measured: Measurement
+
+
+class Engine(Protocol):
+    """A way to find the outcomes of designs on a layer."""
+
+    def check(self, shape: GemmShape, pe: PEDesign, array: ArrayConfig) -> None:
+        """Raise InputError for a layer that the engine cannot take."""
+
+    def run(self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool) -> list[Outcome]:
+        """Return the outcome of each design."""
+
+
+class FastEngine:
+    """Closed forms and recurrences for time, matrix products and tables for values."""
+
+    def check(self, shape: GemmShape, pe: PEDesign, array: ArrayConfig) -> None:
+        """Take every layer."""
+
+    def run(self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool) -> list[Outcome]:
+        """Measure all designs in one pass over the layer, then time each."""
+        return [Outcome(self._timing(layer, pe, array, measured), measured)
+                for pe, measured in zip(designs, measure(layer, designs), strict=True)]
+
+    def _timing(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, measured: Measurement) -> Timing:
+        cycles = StepOperands(layer, pe).pair_costs if costs_of_pairs(pe) else measured.step_cycles
+        work = Work(layer.m, pe.steps(layer.k), layer.n, layer.groups, pe.edge_cycles)
+        return get_dataflow(array.dataflow).timing(work, array, cycles)
+
+
+class EventEngine:
+    """Every step of every PE by the design's plain-Python `step`, in processes: the definition of time and value.
+
+    Only what describes the operands and not the PEs (pair classes, windows, zeros) is counted as in the fast engine.
+    """
+
+    def check(self, shape: GemmShape, pe: PEDesign, array: ArrayConfig) -> None:
+        """Refuse layers that would take more than some seconds."""
+        work = Work(shape.m, pe.steps(shape.k), shape.n, shape.groups)
+        steps = get_dataflow(array.dataflow).grid(work, array).steps
+        if steps > LARGEST_EVENT_RUN:
+            raise InputError(f"{steps:,} PE-steps of {pe.spec} on a {array.rows}x{array.cols} array, padding included; "
+                             f"engine 'event' takes at most {LARGEST_EVENT_RUN:,} (engine 'fast' takes any number)")
+
+    def run(self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool) -> list[Outcome]:
+        """Run the layer once for each design."""
+        return [self._outcome(layer, pe, array, measured, signed)
+                for pe, measured in zip(designs, measure(layer, designs), strict=True)]
+
+    def _outcome(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, measured: Measurement,
+                 signed: bool) -> Outcome:
+        from sparqsim.event.layer import run_layer  # simpy is loaded only when used
+
+        done = run_layer(layer, pe, array, get_dataflow(array.dataflow), signed=signed)
+        exact = exact_matmul(layer.rows(), layer.weights)
+        difference = done.outputs - exact
+        error = Error(outputs=exact.size, signal=sum_of_squares(exact), noise=sum_of_squares(difference),
+                      max_abs=int(np.abs(difference).max()))
+        # A design that does not count its parts gives no states to count; `step` may name parts all the same.
+        return Outcome(done.timing, replace(measured, error=error, activity=done.activity if measured.activity else {}))
+
+
+ENGINES: dict[str, Engine] = {"fast": FastEngine(), "event": EventEngine()}
+
+
+def checked_engine(name: str) -> str:
+    """Return the engine's name if it is one."""
+    if name not in ENGINES:
+        raise InputError(f"engine={name!r}: expected one of {', '.join(ENGINES)}{nearest(str(name), ENGINES)}")
+    return name

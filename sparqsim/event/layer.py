@@ -1,0 +1,142 @@
+"""A whole layer through the processes, every step by the design's plain-Python `step`: the slowest and plainest way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import Dataflow, Timing, Work
+from sparqsim.dataflow.grid import TileGrid
+from sparqsim.event.array import Run, Tile, run_tiles
+from sparqsim.operands import StepOperands
+from sparqsim.pe.base import Array, PEDesign, Step
+from sparqsim.trace.lowering import LoweredLayer
+
+
+@dataclass(frozen=True)
+class Operand:
+    """What a link carries or a PE holds: one step's operands, and whether they belong to the layer or pad the tile."""
+
+    values: tuple[int, ...]
+    real: bool
+
+
+@dataclass(frozen=True)
+class LayerRun:
+    """What the processes made of a layer.
+
+    `outputs`: int64 (groups, M, N). `activity`: cycles of each part of the PE, padding left out.
+    """
+
+    timing: Timing
+    outputs: NDArray[np.int64]
+    activity: dict[str, int]
+
+
+def run_layer(layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, flow: Dataflow, *, signed: bool) -> LayerRun:
+    """Run every tile of a layer through the array of processes.
+
+    Parameters
+    ----------
+    layer : LoweredLayer
+    pe : PEDesign
+    array : ArrayConfig
+    flow : Dataflow
+    signed : bool
+        Whether activations are int8.
+    """
+    work = Work(layer.m, pe.steps(layer.k), layer.n, layer.groups, pe.edge_cycles)
+    cut = LayerTiles(layer, pe, flow, flow.grid(work, array))
+    activity: Counter[str] = Counter()
+    pe_work = 0
+
+    def step(left: Operand, other: Operand) -> Step:
+        nonlocal pe_work
+        # In `is` activations are held and weights enter from the left.
+        x, w = (other, left) if flow.roles[0] == "n" else (left, other)
+        done = pe.step(x.values, w.values, signed)
+        if x.real and w.real:
+            activity.update(done.active_cycles)
+            pe_work += done.cycles
+        return done
+
+    run = run_tiles(cut.tiles(), step, array, pe.edge_cycles)
+    busiest = max(map(max, run.busy_cycles(array.rows, array.cols)))
+    timing = flow.timing_of(work, array, stalls_of(run, work, array, flow), busiest, pe_work)
+    if timing.total != run.cycles:
+        raise AssertionError(f"the processes took {run.cycles} cycles, attributed are {timing.total}")
+    return LayerRun(timing, cut.outputs(run.sums), {part: count for part, count in sorted(activity.items()) if count})
+
+
+def stalls_of(run: Run, work: Work, array: ArrayConfig, flow: Dataflow) -> NDArray[np.int64]:
+    """Return by how much each tile exceeds a tile of one-cycle steps, int64 (groups, column tiles, row tiles)."""
+    grid = flow.grid(work, array)
+    unit = flow.timing_of(work, array, None, 0, 0).total
+    cycles = np.array(run.tile_cycles, np.int64)
+    if array.overlap:
+        period = max(grid.stream, array.rows)
+        expected = np.full(grid.tiles, period)
+        expected[-1] = unit - period * (grid.tiles - 1)
+    else:
+        expected = np.full(grid.tiles, unit // grid.tiles)
+    stalls: NDArray[np.int64] = (cycles - expected).reshape(grid.shape)
+    return stalls
+
+
+class LayerTiles:
+    """A layer cut into tiles of operands, and put together again from the sums of its tiles."""
+
+    def __init__(self, layer: LoweredLayer, pe: PEDesign, flow: Dataflow, grid: TileGrid) -> None:
+        self._layer, self._flow, self._grid = layer, flow, grid
+        self._operands = StepOperands(layer, pe)
+        self._sizes = {"m": layer.m, "s": pe.steps(layer.k), "n": layer.n}
+
+    def tiles(self) -> list[Tile]:
+        """Return the operands of every tile."""
+        return [self._tile(number) for number in range(self._grid.tiles)]
+
+    def _part(self, number: int) -> tuple[int, dict[str, slice]]:
+        group, rows, cols = self._grid.slices(number)
+        return group, dict(zip(self._flow.roles, (slice(0, self._grid.stream), rows, cols), strict=True))
+
+    def _tile(self, number: int) -> Tile:
+        group, part = self._part(number)
+        x = self._marked(self._operands.activations(group, part["m"], part["s"]), "ms", part)
+        w = self._marked(self._operands.weights(group, part["s"], part["n"]).swapaxes(1, 2), "sn", part)
+        if self._flow.roles == "smn":
+            return Tile(rows=x, cols=turned(w))
+        if self._flow.roles == "msn":
+            return Tile(rows=turned(x), held=w)
+        return Tile(rows=w, held=turned(x))
+
+    def _marked(self, values: Array, roles: str, part: dict[str, slice]) -> list[list[Operand]]:
+        """Return values (first role, second role, lanes) as operands; real are those within the layer."""
+        first, second = (range(part[role].start, part[role].stop) for role in roles)
+        ends = [self._sizes[role] for role in roles]
+        return [[Operand(tuple(lanes), one < ends[0] and other < ends[1])
+                 for other, lanes in zip(second, line, strict=True)]
+                for one, line in zip(first, values.tolist(), strict=True)]
+
+    def outputs(self, sums: Sequence[dict[tuple[int, int], int]]) -> NDArray[np.int64]:
+        """Return the outputs, int64 (groups, M, N): sums of the tiles in their places, those of K folds added."""
+        result = np.zeros((self._layer.groups, self._layer.m, self._layer.n), np.int64)
+        # Sums come with the array's row where they stay, with the streamed item where they move.
+        place = self._flow.roles[0] if self._flow.loads else self._flow.roles[1]
+        for number, of_tile in enumerate(sums):
+            group, part = self._part(number)
+            for (first, col), value in of_tile.items():
+                at = {place: first, self._flow.roles[2]: col}
+                m, n = (at[role] + part[role].start for role in "mn")
+                if m < self._layer.m and n < self._layer.n:
+                    result[group, m, n] += value
+        return result
+
+
+def turned(lines: list[list[Operand]]) -> list[list[Operand]]:
+    """Return columns as rows."""
+    return [list(line) for line in zip(*lines, strict=True)]

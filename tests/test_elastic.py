@@ -1,0 +1,193 @@
+"""Elastic links: the published recurrence, what depth buys, and which bounds are reached."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import Work, get_dataflow
+from sparqsim.dataflow.elastic import Links, chained_stalls, separate_stalls, steady_stalls
+from sparqsim.event import Tile, run_tiles
+from sparqsim.pe.base import Step
+
+FLOWS = ("os", "ws", "is")
+
+
+def published_starts(costs, depth: int, edge: int) -> dict[tuple[int, int, int], int]:
+    """Return f(i, j, s) of one tile, term by term as DESIGN 1.3 writes it. `costs` is (S, R, C)."""
+    items, rows, cols = costs.shape
+    f: dict[tuple[int, int, int], int] = {}
+    for s, i, j in itertools.product(range(items), range(rows), range(cols)):
+        terms = [f[i, j, s - 1] + int(costs[s - 1, i, j])] if s else []
+        neighbours = (i, j - 1, s), (i - 1, j, s), (i, j + 1, s - depth), (i + 1, j, s - depth)
+        terms += [f[place] + 1 for place in neighbours if place in f]
+        terms += [s + edge] if j == 0 else []
+        terms += [s] if i == 0 else []
+        f[i, j, s] = max(terms)
+    return f
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 8), st.integers(1, 4), st.sampled_from(FLOWS),
+       st.integers(0, 1), st.integers(0, 2**32 - 1))
+def test_processes_start_every_step_when_the_published_recurrence_says(rows, cols, items, depth, dataflow, edge, seed):
+    costs = np.random.default_rng(seed).integers(1, 6, (items, rows, cols))
+    loads = dataflow != "os"
+    left = [[(i, s) for s in range(items)] for i in range(rows)]
+    columns = {"held": [list(range(cols))] * rows} if loads else {"cols": [[j] * items for j in range(cols)]}
+    array = ArrayConfig(rows, cols, dataflow, f"elastic:{depth}")
+    run = run_tiles([Tile(left, **columns)], lambda x, col: Step(0, int(costs[x[1], x[0], col])), array, edge)
+    load = rows if loads else 0
+    starts = {(step.row, step.col, step.item): step.start - load for step in run.steps}
+    expected = published_starts(costs, depth, edge)
+    assert starts == expected
+    last = max(start + int(costs[s, i, j]) for (i, j, s), start in expected.items())
+    assert run.cycles == last + rows
+
+
+def random_case(seed: int, most: int = 6):
+    """Return a shape, full-rank costs and an array's settings, drawn from `seed`."""
+    rng = np.random.default_rng(seed)
+    rows, cols = (int(side) for side in rng.integers(1, 10, 2))
+    dataflow, overlap = FLOWS[rng.integers(3)], bool(rng.integers(2))
+    work = Work(*(int(size) for size in rng.integers(1, 25, 3)), int(rng.integers(1, 3)), int(rng.integers(2)))
+    shape = (work.groups, work.m + rows + cols, work.steps + rows, work.n + cols)
+    costs = rng.integers(1, most, shape, np.uint8, endpoint=True)
+    if rng.integers(2):
+        costs[rng.random(shape) < 0.8] = 1
+    settings_of_array = {"rows": rows, "cols": cols, "dataflow": dataflow, "overlap": overlap}
+    given_costs = [costs[:, :work.m, :work.steps, 0], lambda group, m, s, n: costs[group, m, s, n]][rng.integers(2)]
+    return settings_of_array, work, given_costs
+
+
+def timed(array: dict, coupling: str, work: Work, costs):
+    return get_dataflow(array["dataflow"]).timing(work, ArrayConfig(coupling=coupling, **array), costs)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 5))
+def test_elastic_is_never_slower_than_lockstep_from_depth_2_on(seed, depth):
+    """For a reason: lockstep's start times meet every condition of the recurrence (a right neighbour's item s - D
+    is D - 1 >= 1 waves earlier), and the recurrence gives the earliest times that do.
+    """
+    array, work, costs = random_case(seed)
+    assert timed(array, f"elastic:{depth}", work, costs).total <= timed(array, "lockstep", work, costs).total
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40))
+def test_deeper_links_are_never_slower(seed, depth):
+    array, work, costs = random_case(seed)
+    deeper = timed(array, f"elastic:{depth + 1}", work, costs)
+    assert deeper.total <= timed(array, f"elastic:{depth}", work, costs).total
+
+
+def test_depth_1_can_lose_to_lockstep():
+    array = {"rows": 4, "cols": 4, "dataflow": "os", "overlap": False}
+    assert timed(array, "elastic:1", Work(4, 50, 4), None).total > timed(array, "lockstep", Work(4, 50, 4), None).total
+
+
+@pytest.mark.parametrize("dataflow", FLOWS)
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("sides", [(1, 1), (1, 4), (5, 1), (4, 3)])
+def test_depth_1_halves_the_throughput_of_one_cycle_steps(dataflow, overlap, sides):
+    """Starts two cycles apart, the first one as ever: items - 1 cycles more; a lone PE has no links."""
+    array = {"rows": sides[0], "cols": sides[1], "dataflow": dataflow, "overlap": overlap}
+    items = 60
+    rows, cols = sides
+    work = {"os": Work(rows, items, cols), "ws": Work(items, rows, cols), "is": Work(cols, rows, items)}[dataflow]
+    lockstep, single = timed(array, "lockstep", work, None), timed(array, "elastic:1", work, None)
+    assert single.pe_stall == (0 if sides == (1, 1) else items - 1)
+    assert single.total == lockstep.total + single.pe_stall
+    tiles = Work(work.m * 3, work.steps, work.n) if dataflow != "ws" else Work(work.m, work.steps * 3, work.n)
+    added = timed(array, "elastic:1", tiles, None).total - timed(array, "lockstep", tiles, None).total
+    assert added == (0 if sides == (1, 1) else 3 * items - 1 if overlap else 3 * (items - 1))
+
+
+@pytest.mark.parametrize("dataflow", FLOWS)
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("coupling", ["lockstep", "elastic:1", "elastic:2", "elastic:7"])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_steps_of_one_cycle_given_one_by_one_equal_the_closed_form(dataflow, overlap, coupling, groups):
+    array = {"rows": 3, "cols": 4, "dataflow": dataflow, "overlap": overlap}
+    work = Work(7, 5, 6, groups, edge_cycles=1)
+    closed = timed(array, coupling, work, None)
+    assert timed(array, coupling, work, np.ones((groups, 7, 5), np.uint8)) == closed
+
+    def of_pairs(_, *parts):
+        return np.ones([part.stop - part.start for part in parts], np.uint8)
+
+    assert timed(array, coupling, work, of_pairs) == closed
+
+
+def longest_path(costs) -> int:
+    """Return the cycles of a tile (S, R, C) whose PEs never wait for room: its longest path of steps and links."""
+    items, rows, cols = costs.shape
+    end: dict[tuple[int, int, int], int] = {}
+    for s, i, j in itertools.product(range(items), range(rows), range(cols)):
+        before = [end[i, j, s - 1]] if s else []
+        for place in ((i - 1, j, s), (i, j - 1, s)):
+            before += [end[place] - int(costs[s, place[0], place[1]]) + 1] if place in end else []
+        end[i, j, s] = max(before, default=0) + int(costs[s, i, j])
+    return max(end.values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_links_as_deep_as_the_stream_reach_the_longest_path(rows, cols, items, seed):
+    """From D = items on nobody waits for room: a tile takes its longest path. That is the bound depth can reach;
+    the work of the busiest PE lies below it by what that PE waits for operands that pass through slower PEs.
+    """
+    costs = np.random.default_rng(seed).integers(1, 5, (items, rows, cols), np.uint8)
+    path = longest_path(costs)
+    for depth in (items, items + 3, 999_999):
+        stall = separate_stalls(costs[None], Links(depth, 0, items, items, loads=False))[0]
+        assert stall + items + rows + cols - 2 == path
+    assert path >= costs.sum(axis=0, dtype=int).max()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 30), st.integers(1, 6), st.integers(0, 2**32 - 1))
+@example(3, 3, 5, 1, 2)
+def test_costs_that_stay_along_the_stream_reach_the_busiest_pe(rows, cols, items, depth, seed):
+    """The busiest PE sets the pace alone: from D = 2 on a tile takes its work and at most the skew and one step
+    more, whatever the depth."""
+    costs = np.random.default_rng(seed).integers(1, 5 if seed % 2 else 1, (1, rows, cols), np.uint8, endpoint=True)
+    links = Links(depth, 0, items, items, loads=True)
+    stall = steady_stalls(costs, links)
+    assert stall == separate_stalls(costs[:, None], links)
+    if depth > 1:
+        busiest = items * int(costs.max())
+        assert busiest <= stall + items + rows + cols - 2 <= busiest + rows + cols - 2 + int(costs.max())
+
+
+def test_depth_closes_in_on_the_busiest_pe_of_long_streams():
+    """With random costs the share of time that the busiest PE waits falls with depth and with the stream's length."""
+    rng = np.random.default_rng(5)
+    waits = []
+    for items, depth in ((64, 2), (4096, 2), (4096, 64), (4096, 4096)):
+        costs = rng.integers(1, 3, (items, 8, 8), np.uint8)
+        busiest = int(costs.sum(axis=0, dtype=int).max())
+        total = int(separate_stalls(costs[None], Links(depth, 0, items, items, loads=False))[0]) + items + 14
+        waits.append(total / busiest)
+    assert waits == sorted(waits, reverse=True)
+    assert waits[-1] < 1.05
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.booleans())
+def test_wide_and_narrow_integers_and_any_batches_agree(seed, depth, loads):
+    """Lateness is kept in 32 bits where it cannot overflow, else in 64; tiles arrive in batches of any size."""
+    rng = np.random.default_rng(seed)
+    tiles, items, rows, cols = (int(size) for size in rng.integers(1, 8, 4))
+    costs = rng.integers(1, 9, (tiles, items, rows, cols), np.uint8)
+    links = Links(depth, 1, max(items, rows), items, loads)
+    narrow, cut = chained_stalls([costs], links, tiles), tiles // 2
+    assert (chained_stalls([part for part in (costs[:cut], costs[cut:]) if len(part)], links, tiles) == narrow).all()
+    assert (chained_stalls([costs], links, tiles, most_cycles=1 << 40) == narrow).all()
+    assert (separate_stalls(costs, links, most_cycles=1 << 40) == separate_stalls(costs, links)).all()

@@ -1,0 +1,136 @@
+"""The array of processes defines timing: the fast forms must equal it, integer for integer, and so must the
+recurrence, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import Timing, Work, get_dataflow
+from sparqsim.event import Run, Tile, run_tiles
+from sparqsim.event.layer import stalls_of
+from sparqsim.pe.base import Step
+
+COUPLINGS = ("lockstep", "elastic:1", "elastic:2", "elastic:3", "elastic:4")
+LARGEST_CASE = 900  # PE-steps: the processes take some 50 microseconds for each
+
+
+@dataclass(frozen=True)
+class Case:
+    """An array, a layer's shape, and the cycles of each step, padded operands included: uint8 (groups, M, S, N)."""
+
+    array: ArrayConfig
+    work: Work
+    rank: str
+    costs: NDArray[np.uint8]
+
+    @property
+    def flow(self):
+        return get_dataflow(self.array.dataflow)
+
+    def fast(self) -> Timing:
+        given = {"unit": None, "activation": self.costs[:, :self.work.m, :self.work.steps, 0],
+                 "pair": lambda group, m, s, n: self.costs[group, m, s, n]}
+        return self.flow.timing(self.work, self.array, given[self.rank])
+
+    def cost(self, tile: int, row: int, col: int, item: int) -> int:
+        group, rows, cols = self.flow.grid(self.work, self.array).slices(tile)
+        at = dict(zip(self.flow.roles, (item, rows.start + row, cols.start + col), strict=True))
+        return int(self.costs[group, at["m"], at["s"], at["n"]])
+
+    def event(self) -> tuple[Run, Timing]:
+        """Run the processes with operands that tell where they belong; any two that meet must belong together."""
+        grid = self.flow.grid(self.work, self.array)
+
+        def of_rows(tile):
+            return [[(tile, i, s) for s in range(grid.stream)] for i in range(grid.rows)]
+
+        def step(left, other):
+            (tile, row, item), (other_tile, *place) = left, other
+            assert tile == other_tile
+            col = place[1] if self.flow.loads else place[0]
+            assert place[0] == row if self.flow.loads else place[1] == item
+            return Step(1000 * tile + item, self.cost(tile, row, col, item))
+
+        def of_columns(tile):
+            if self.flow.loads:
+                return {"held": [[(tile, i, j) for j in range(grid.cols)] for i in range(grid.rows)]}
+            return {"cols": [[(tile, j, s) for s in range(grid.stream)] for j in range(grid.cols)]}
+
+        tiles = [Tile(of_rows(tile), **of_columns(tile)) for tile in range(grid.tiles)]
+        run = run_tiles(tiles, step, self.array, self.work.edge_cycles)
+        busiest = max(map(max, run.busy_cycles(grid.rows, grid.cols)))
+        work = sum(step.cycles for step in run.steps if self.is_real(step))
+        stalls = stalls_of(run, self.work, self.array, self.flow)
+        return run, self.flow.timing_of(self.work, self.array, stalls, busiest, work)
+
+    def is_real(self, step) -> bool:
+        grid = self.flow.grid(self.work, self.array)
+        _, rows, cols = grid.slices(step.tile)
+        return rows.start + step.row < grid.along_rows and cols.start + step.col < grid.along_cols
+
+
+@st.composite
+def cases(draw) -> Case:
+    rows, cols = draw(st.integers(1, 8)), draw(st.integers(1, 8))
+    array = ArrayConfig(rows, cols, draw(st.sampled_from(["os", "ws", "is"])), draw(st.sampled_from(COUPLINGS)),
+                        draw(st.booleans()))
+    room = max(1, LARGEST_CASE // (rows * cols))
+    stream = draw(st.integers(1, min(room, 24)))
+    tiles = room // stream
+    groups = draw(st.integers(1, min(2, tiles)))
+    row_tiles = draw(st.integers(1, min(4, tiles // groups)))
+    col_tiles = draw(st.integers(1, min(4, tiles // groups // row_tiles)))
+    along_rows = rows * row_tiles - draw(st.integers(0, rows - 1))
+    along_cols = cols * col_tiles - draw(st.integers(0, cols - 1))
+    roles = get_dataflow(array.dataflow).roles
+    sizes = dict(zip(roles, (stream, along_rows, along_cols), strict=True))
+    padded = dict(zip(roles, (stream, rows * row_tiles, cols * col_tiles), strict=True))
+    work = Work(sizes["m"], sizes["s"], sizes["n"], groups, draw(st.integers(0, 1)))
+    rank = draw(st.sampled_from(["unit", "activation", "pair"]))
+    shape = (groups, padded["m"], padded["s"], padded["n"])
+    return Case(array, work, rank, drawn_costs(draw, rank, work, shape))
+
+
+def drawn_costs(draw, rank: str, work: Work, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return costs (groups, M, S, N): all one; shared along N, one where operands are padding; or any."""
+    if rank == "unit":
+        return np.ones(shape, np.uint8)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    most = draw(st.sampled_from([2, 2, 3, 9, 255]))
+    costs = rng.integers(1, most, shape, np.uint8, endpoint=True)
+    if draw(st.booleans()):  # slow steps few and far between
+        costs = np.where(rng.random(shape) < 0.8, 1, costs).astype(np.uint8)
+    if rank == "activation":
+        costs[:] = costs[..., :1]
+        costs[:, work.m:], costs[:, :, work.steps:] = 1, 1
+    return costs
+
+
+def examples(count: int):
+    return settings(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def check_event_equals_fast(case: Case) -> None:
+    run, defined = case.event()
+    assert defined.total == run.cycles
+    assert case.fast() == defined
+
+
+@examples(450)
+@given(cases())
+def test_fast_timing_equals_the_processes(case):
+    check_event_equals_fast(case)
+
+
+@pytest.mark.slow
+@examples(6000)
+@given(cases())
+def test_fast_timing_equals_the_processes_long_run(case):
+    check_event_equals_fast(case)
