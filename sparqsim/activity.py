@@ -11,7 +11,7 @@ and `table` is `PEDesign.step` itself, on one example of each state.
 
 from __future__ import annotations
 
-from collections import Counter
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,10 @@ class PartCounter:
 
     def __init__(self, pe: PEDesign, weights: NDArray[np.int8]) -> None:
         """Start with no rows; `weights` int8 (groups, K, N)."""
-        self._pe = pe
-        xs, ws = pe.state_examples()
-        self._table = [[pe.step(x, w).active_cycles for w in ws] for x in xs]
-        self._cols = _state_counts(np.ascontiguousarray(pe.weight_states(weights).swapaxes(1, 2)), len(ws))
-        self._rows = np.zeros((*self._cols.shape[:2], len(xs)), np.int64)
+        self._table = part_table(pe)
+        xs, ws = (len(examples) for examples in pe.state_examples())
+        self._cols = _state_counts(np.ascontiguousarray(pe.weight_states(weights).swapaxes(1, 2)), ws)
+        self._rows = np.zeros((*self._cols.shape[:2], xs), np.int64)
 
     def add(self, states: NDArray[np.uint8]) -> None:
         """Count a block of rows: activation states, uint8 (groups, rows, steps)."""
@@ -38,11 +37,19 @@ class PartCounter:
     def cycles(self) -> dict[str, int]:
         """Return the cycles in which each part worked, summed over all PEs; 0 for a part that never did."""
         joint = np.einsum("gsa,gsb->ab", self._rows, self._cols)
-        totals: Counter[str] = Counter()
-        for row, parts_of_row in zip(joint.tolist(), self._table, strict=True):
-            for count, parts in zip(row, parts_of_row, strict=True):
-                totals.update({part: count * cycles for part, cycles in parts.items()})
-        return dict(sorted(totals.items()))
+        return {part: int((joint * cycles).sum()) for part, cycles in sorted(self._table.items())}
+
+
+@lru_cache(maxsize=64)
+def part_table(pe: PEDesign) -> dict[str, NDArray[np.int64]]:
+    """Return for each part of the PE the cycles it works, int64 (activation states, weight states)."""
+    xs, ws = pe.state_examples()
+    table: dict[str, NDArray[np.int64]] = {}
+    for row, x in enumerate(xs):
+        for col, w in enumerate(ws):
+            for part, cycles in pe.step(x, w).active_cycles.items():
+                table.setdefault(part, np.zeros((len(xs), len(ws)), np.int64))[row, col] = cycles
+    return table
 
 
 def _state_counts(states: NDArray[np.uint8], number: int) -> NDArray[np.int64]:

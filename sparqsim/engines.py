@@ -14,6 +14,7 @@ from sparqsim.measure import Measurement, measure, sum_of_squares
 from sparqsim.operands import StepOperands, costs_of_pairs
 from sparqsim.pe.base import PEDesign, exact_matmul
 from sparqsim.report import Error
+from sparqsim.self_timed import self_timed
 from sparqsim.trace import GemmShape
 from sparqsim.trace.lowering import LoweredLayer
 
@@ -51,6 +52,8 @@ class FastEngine:
                 for pe, measured in zip(designs, measure(layer, designs), strict=True)]
 
     def _timing(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, measured: Measurement) -> Timing:
+        if pe.times_itself:
+            return self_timed(layer, pe, array)
         cycles = StepOperands(layer, pe).pair_costs if costs_of_pairs(pe) else measured.step_cycles
         work = Work(layer.m, pe.steps(layer.k), layer.n, layer.groups, pe.edge_cycles)
         return get_dataflow(array.dataflow).timing(work, array, cycles)
@@ -77,6 +80,8 @@ class EventEngine:
 
     def _outcome(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, measured: Measurement,
                  signed: bool) -> Outcome:
+        if pe.times_itself:
+            return Outcome(self_timed(layer, pe, array, by_definition=True), measured)
         from sparqsim.event.layer import run_layer  # simpy is loaded only when used
 
         done = run_layer(layer, pe, array, get_dataflow(array.dataflow), signed=signed)
@@ -85,7 +90,8 @@ class EventEngine:
         error = Error(outputs=exact.size, signal=sum_of_squares(exact), noise=sum_of_squares(difference),
                       max_abs=int(np.abs(difference).max()))
         # A design that does not count its parts gives no states to count; `step` may name parts all the same.
-        return Outcome(done.timing, replace(measured, error=error, activity=done.activity if measured.activity else {}))
+        activity = dict.fromkeys(measured.activity, 0) | done.activity if measured.activity else {}
+        return Outcome(done.timing, replace(measured, error=error, activity=activity))
 
 
 ENGINES: dict[str, Engine] = {"fast": FastEngine(), "event": EventEngine()}

@@ -63,7 +63,7 @@ class Meter:
     def __init__(self, pe: PEDesign, weights: NDArray[np.int8]) -> None:
         self._pe, self._weights = pe, weights
         self._outputs = self._signal = self._noise = self._max_abs = 0
-        self._pairs: Counter[str] = Counter()
+        self._pairs: list[Pairs] = []
         self._windows: Counter[int] = Counter()
         self._parts: PartCounter | None = None
         self._cycles: list[NDArray[np.uint8]] = []
@@ -82,13 +82,13 @@ class Meter:
             self._cycles.append(cycles)
 
     def _add_error(self, exact: NDArray[np.int64], signal: int, x: Array) -> None:
-        used_x, used_w = self._pe.used_operands(x, self._weights)
-        self._pairs.update(pair_classes(x, used_x))
+        used = self._pe.used_operands(x, self._weights)
+        self._pairs.append(pair_classes(x, None if used is None else used[0]))
         self._outputs += exact.size
         self._signal += signal
-        if used_x is x and used_w is self._weights:
+        if used is not None and used[0] is x and used[1] is self._weights:
             return
-        difference = exact_matmul(used_x, used_w) - exact
+        difference = (self._pe.matmul(x, self._weights) if used is None else exact_matmul(*used)) - exact
         self._noise += sum_of_squares(difference)
         self._max_abs = max(self._max_abs, int(np.abs(difference).max()))
 
@@ -96,7 +96,7 @@ class Meter:
         """Return what was accumulated."""
         return Measurement(
             error=Error(outputs=self._outputs, signal=self._signal, noise=self._noise, max_abs=self._max_abs),
-            pairs=Pairs(**self._pairs),
+            pairs=Pairs.sum_of(self._pairs),
             windows={str(shift): count for shift, count in sorted(self._windows.items())},
             activity={} if self._parts is None else self._parts.cycles(),
             macs_nonzero=macs_nonzero,
@@ -104,17 +104,23 @@ class Meter:
         )
 
 
-def pair_classes(x: Array, used: Array) -> dict[str, int]:
-    """Return the fields of `Pairs` for activations (..., K) and the values used in their place."""
+def pair_classes(x: Array, used: Array | None) -> Pairs:
+    """Return the classes of the pairs of activations (..., K), given the values used in their place.
+
+    `used` is None where the value used depends on the weight it meets.
+    """
     first, second = np.moveaxis(padded_to(x, 2).reshape(-1, 2), 1, 0)
-    # One byte per element: a pair read as one 16-bit number is non-zero where either element changed.
-    changed = padded_to(used != x, 2).view(np.uint16).ravel() != 0
     zeros = (first == 0).astype(np.uint8) + (second == 0)
     both_zero, one_zero = int((zeros == 2).sum()), int((zeros == 1).sum())
+    if used is None:
+        return Pairs(both_zero=both_zero, one_zero=one_zero, both_nonzero_exact=None, trimmed=None,
+                     one_zero_changed=None)
+    # One byte per element: a pair read as one 16-bit number is non-zero where either element changed.
+    changed = padded_to(used != x, 2).view(np.uint16).ravel() != 0
     trimmed = int((changed & (zeros == 0)).sum())
-    return {"both_zero": both_zero, "one_zero": one_zero, "trimmed": trimmed,
-            "both_nonzero_exact": len(zeros) - both_zero - one_zero - trimmed,
-            "one_zero_changed": int((changed & (zeros == 1)).sum())}
+    return Pairs(both_zero=both_zero, one_zero=one_zero, trimmed=trimmed,
+                 both_nonzero_exact=len(zeros) - both_zero - one_zero - trimmed,
+                 one_zero_changed=int((changed & (zeros == 1)).sum()))
 
 
 def sum_of_squares(values: NDArray[np.int64]) -> int:

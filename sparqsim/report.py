@@ -47,6 +47,13 @@ class Cycles(Record):
         return cls(**{name: sum(getattr(part, name) for part in parts) for name in names})
 
 
+def _sums(record: type[Record], parts: Iterable[Record]) -> dict[str, Any]:
+    """Return the sum of every field, None where one part has None."""
+    parts = list(parts)
+    columns = {name: [getattr(part, name) for part in parts] for name in record.model_fields}
+    return {name: None if None in values else sum(values) for name, values in columns.items()}
+
+
 class Gemm(Record):
     """Per group, Y[m, n] = X[m, k] @ W[k, n]."""
 
@@ -59,22 +66,22 @@ class Gemm(Record):
 class Pairs(Record):
     """Pairs of adjacent activations (k, k + 1), k even, of X, by what the design makes of them (counts).
 
-    both_zero; one_zero: exactly one is zero; both_nonzero_exact: neither is zero, both are used whole; trimmed:
-    neither is zero, and at least one is changed. `one_zero_changed`: those of one_zero whose value is changed all the
-    same.
+    both_zero; one_zero: exactly one is zero; both_nonzero_exact: neither is zero, both are used whole; trimmed: neither
+    is zero, and at least one is changed. `one_zero_changed`: those of one_zero whose value is changed all the same. The
+    last three are None where an activation is changed beside one weight and not beside another, so that no count of
+    pairs exists; `activity` then counts the changes.
     """
 
     both_zero: int
     one_zero: int
-    both_nonzero_exact: int
-    trimmed: int
-    one_zero_changed: int
+    both_nonzero_exact: int | None
+    trimmed: int | None
+    one_zero_changed: int | None
 
     @classmethod
     def sum_of(cls, parts: Iterable[Pairs]) -> Pairs:
-        """Add counts."""
-        parts = list(parts)
-        return cls(**{name: sum(getattr(part, name) for part in parts) for name in cls.model_fields})
+        """Add counts; unknown where one is unknown."""
+        return cls(**_sums(cls, parts))
 
 
 class Error(Record):
@@ -126,10 +133,7 @@ class Counts(Record):
     @classmethod
     def sum_of(cls, parts: Iterable[Counts]) -> Counts:
         """Add counts; unknown where one is unknown."""
-        parts = list(parts)
-        columns = {name: [getattr(part, name) for part in parts] for name in cls.model_fields}
-        sums: dict[str, Any] = {name: None if None in values else sum(values) for name, values in columns.items()}
-        return cls(**sums)
+        return cls(**_sums(cls, parts))
 
 
 class Utilization(Record):
@@ -224,13 +228,17 @@ class Totals(Measured):
 
 
 class PEInfo(Record):
-    """The PE design of a report; `cycles_depend_on_values` is False where only shapes decide cycles."""
+    """The PE design of a report; `cycles_depend_on_values` is False where only shapes decide cycles.
+
+    `times_itself`: the design's own queues set the timing, so the array's coupling and overlap do not apply to it.
+    """
 
     name: str
     spec: str
     lanes: int
     multipliers: int
     cycles_depend_on_values: bool
+    times_itself: bool = False
 
 
 class ArrayInfo(Record):

@@ -171,7 +171,7 @@ def _report(trace: Trace, pe: PEDesign, setting: _Setting, layers: Sequence[Laye
         provenance=Provenance(version=sparqsim.__version__, engine=setting.engine, trace_sha256=trace.sha256,
                               network=trace.metadata.network, synthetic=trace.metadata.synthetic),
         pe=PEInfo(name=pe.name, spec=pe.spec, lanes=pe.lanes, multipliers=pe.multipliers,
-                  cycles_depend_on_values=pe.cycles_depend_on_values),
+                  cycles_depend_on_values=pe.cycles_depend_on_values, times_itself=pe.times_itself),
         array=ArrayInfo(rows=array.rows, cols=array.cols, dataflow=array.dataflow, coupling=array.coupling,
                         overlap=array.overlap),
         keep_8bit=setting.keep_8bit,

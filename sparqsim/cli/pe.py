@@ -34,3 +34,26 @@ def show(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     typer.echo(inspect.getdoc(sys.modules[design.__module__]) or "")
     for key, (default, accepted) in key_choices(design).items():
         typer.echo(f"\n{key}={accepted} (default {default})")
+
+
+@app.command()
+def check(name: Annotated[str, typer.Argument(metavar="NAME|FILE.py:CLASS")]) -> None:
+    """Check that a design keeps its contract: its fast form equals its `step`, and its `step` what it declares.
+
+    Without keys, every choice of every key is checked. Exit code 0 if all checks pass, 1 if one fails.
+    """
+    from sparqsim.pe import get_pe
+    from sparqsim.pe.contract import check_design, variants
+
+    asked = get_pe(name)
+    known = variants(type(asked))
+    failed = 0
+    for pe in known if asked == known[0] else [asked]:
+        typer.echo(pe.spec)
+        for outcome in check_design(pe):
+            failed += outcome.failure != ""
+            reason = f": {outcome.failure}" if outcome.failure else ""
+            typer.echo(f"  {'FAILED' if reason else 'ok':<7} {outcome.check}{reason}")
+    if failed:
+        typer.echo(f"{failed} checks failed")
+        raise typer.Exit(1)

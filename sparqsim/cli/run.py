@@ -24,6 +24,12 @@ def simulate(
     engine: Engine = "fast",
     all_layers: Include = False,
     output: Output = None,
+    wave: Annotated[str | None, typer.Option("--wave", metavar="FILE", help="Write one tile, cycle by cycle, as a "
+                                             "waveform (.vcd) that GTKWave opens; arrays up to 16x16.")] = None,
+    wave_layer: Annotated[str | None, typer.Option("--wave-layer", metavar="NAME", show_default=False,
+                                                   help="Layer of the tile. Default: the design's first.")] = None,
+    wave_tile: Annotated[int | None, typer.Option("--wave-tile", metavar="N", show_default=False,
+                                                  help="Tile of the layer, from 0. Default: 0.")] = None,
 ) -> None:
     """Simulate one PE design on a trace: cycles and where they went, utilization, error."""
     import sparqsim
@@ -31,9 +37,17 @@ def simulate(
     from sparqsim.files import write_text
 
     config = array_config(array, dataflow, coupling, overlap)
+    loaded, design = sparqsim.load_trace(trace), sparqsim.get_pe(pe)
+    if wave:
+        from sparqsim.simulation import KEPT
+        from sparqsim.wave import write_wave
+
+        write_wave(wave, loaded, design, config, wave_layer, wave_tile or 0,
+                   kept=None if all_layers else sparqsim.get_pe(KEPT))
+    elif wave_layer is not None or wave_tile is not None:
+        raise sparqsim.InputError("--wave-layer and --wave-tile choose what --wave writes; expected --wave FILE too")
     with layer_progress() as progress:
-        report = sparqsim.simulate(sparqsim.load_trace(trace), pe, config, keep_8bit=not all_layers, engine=engine,
-                                   progress=progress)
+        report = sparqsim.simulate(loaded, design, config, keep_8bit=not all_layers, engine=engine, progress=progress)
     if output:
         write_text(output, report.to_json())
     show_report(report)

@@ -185,6 +185,10 @@ def notes(reports: Sequence[Report]) -> str:
         lines.append(f"Values cannot change cycles (only shapes can): {', '.join(fixed)}.")
     if varying:
         lines.append(f"~ Cycles depend on values: {', '.join(varying)}.")
+    alone = [report.pe.spec for report in reports if report.pe.times_itself]
+    if alone:
+        lines.append(f"{', '.join(alone)}: timed by queues of their own, so coupling and overlap do not apply; tiles "
+                     "follow one another without refilling and sums leave for free: compare under --overlap on.")
     if kept:
         lines.append(f"* kept at 8 bits, run as mac-8b8b by every design, as the method does: {', '.join(kept)} "
                      "(--all-layers includes them).")

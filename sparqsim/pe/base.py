@@ -10,7 +10,9 @@ are the keys a user may set. It gives
   `matmul`; and where a step may take more than `1` cycle, `step_cycles` (activations decide) or
   `pair_step_cycles` (weights do, too).
 
-The fast form must equal `step` for every operand. A design never knows the dataflow that times it.
+The fast form must equal `step` for every operand: `contract.py` checks that, and `sparqsim pe check` runs it. A design
+never knows the dataflow that times it, unless its PEs run through queues of their own: then it times whole arrays
+itself (`array_timing`).
 """
 
 from __future__ import annotations
@@ -51,6 +53,33 @@ class Step:
 
 
 @dataclass(frozen=True)
+class ArrayTiming:
+    """How long one group's tiles take on an array of a design that times itself; the parts sum to the last tile's end.
+
+    `tile_ends`: int64 (row tiles, column tiles), run row by row: the cycle by which every PE is done with a tile.
+    `compute`, `fill`, `drain`: as in a report, in cycles; what remains is stall. `pe_cycles`: int64 (rows, cols), the
+    cycles each PE would work if it never waited; `work`: the sum of them, padded outputs left out.
+    """
+
+    tile_ends: NDArray[np.int64]
+    compute: int
+    fill: int
+    drain: int
+    pe_cycles: NDArray[np.int64]
+    work: int
+
+    @property
+    def total(self) -> int:
+        """All cycles."""
+        return int(self.tile_ends[-1, -1])
+
+    @property
+    def pe_stall(self) -> int:
+        """Cycles beyond those that shapes alone ask for."""
+        return self.total - self.compute - self.fill - self.drain
+
+
+@dataclass(frozen=True)
 class PEDesign(ABC):
     """A processing element: its arithmetic and how long each step takes. See the module's docstring."""
 
@@ -67,6 +96,10 @@ class PEDesign(ABC):
     edge_cycles: ClassVar[int] = 0
     #: Dataflows the design supports.
     dataflows: ClassVar[tuple[str, ...]] = ("os", "ws", "is")
+    #: Whether the result is X @ W, whatever the operands.
+    exact: ClassVar[bool] = False
+    #: Whether the design times whole arrays itself, through `array_timing`; coupling and overlap then do not apply.
+    times_itself: ClassVar[bool] = False
 
     @abstractmethod
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
@@ -99,8 +132,11 @@ class PEDesign(ABC):
         order = np.arange(self.steps(k) * self.lanes).reshape(-1, self.lanes)
         return np.where(order < k, order, -1)
 
-    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
+    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array] | None:
         """Return the operands as the multipliers see them: the product of the two is the design's exact result.
+
+        None where what becomes of an operand depends on the other matrix, so that no such pair of matrices exists; the
+        design then has a `matmul` of its own.
 
         Parameters
         ----------
@@ -111,7 +147,7 @@ class PEDesign(ABC):
         -------
         Integer arrays of the same shapes (K may be padded with zeros in neither).
         """
-        raise NotImplementedError(f"{self.name} is not a transformation of its operands")
+        return None
 
     def matmul(self, x: Array, w: Array) -> NDArray[np.int64]:
         """Return the design's exact arithmetic for X @ W.
@@ -131,7 +167,10 @@ class PEDesign(ABC):
             For other dtypes, shapes that disagree, or activations the design cannot take.
         """
         self.check_operands(x, w)
-        return exact_matmul(*self.used_operands(x, w))
+        used = self.used_operands(x, w)
+        if used is None:
+            raise NotImplementedError(f"{self.name} gives neither `used_operands` nor a `matmul` of its own")
+        return exact_matmul(*used)
 
     def step_cycles(self, x: Array) -> NDArray[np.uint8] | None:
         """Return the cycles of each step where only activations decide them, uint8 (..., M, steps).
@@ -154,6 +193,19 @@ class PEDesign(ABC):
         uint8 (rows, steps, cols); None where activations alone decide them, or nothing does.
         """
         return None
+    def array_timing(self, x: Array, w: Array, rows: int, cols: int, *, by_definition: bool = False) -> ArrayTiming:
+        """Return how long an output-stationary array takes for one group, if the design times arrays itself.
+
+        Parameters
+        ----------
+        x : uint8 or int8 (M, K)
+        w : int8 (K, N)
+        rows, cols : int
+            The array's sides.
+        by_definition : bool
+            Whether to step the plain definition of the array instead of its fast form; the result is the same.
+        """
+        raise NotImplementedError(f"{self.name} does not time arrays itself")
 
     def activation_states(self, x: Array) -> NDArray[np.uint8] | None:
         """Return what each step's activations make of the circuit, uint8 (..., M, steps).
@@ -164,7 +216,8 @@ class PEDesign(ABC):
 
     def weight_states(self, w: Array) -> NDArray[np.uint8]:
         """Return which lanes of each step have a weight other than zero, uint8 bit masks (..., steps, N)."""
-        return nonzero_masks(w.swapaxes(-1, -2), self.lanes).swapaxes(-1, -2)
+        in_steps = arranged(w.swapaxes(-1, -2), self.k_order(w.shape[-2]))
+        return nonzero_masks(in_steps.reshape(*in_steps.shape[:-2], -1), self.lanes).swapaxes(-1, -2)
 
     def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
         """Return one tuple of activations per activation state, and one tuple of weights per weight state."""
@@ -206,6 +259,13 @@ def padded_to(x: Array, lanes: int) -> Array:
     if short:
         x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, short)])
     return np.ascontiguousarray(x)
+
+
+def arranged(values: Array, order: NDArray[np.int64]) -> Array:
+    """Return (..., K) as (..., steps, lanes) in the order of `PEDesign.k_order`, zeros where nothing is taken."""
+    padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, 1)])
+    taken: Array = padded[..., order]  # an index of -1 finds the zero just appended
+    return taken
 
 
 def nonzero_masks(values: Array, lanes: int) -> NDArray[np.uint8]:

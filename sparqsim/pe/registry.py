@@ -33,9 +33,9 @@ def get_pe(spec: str | PEDesign) -> PEDesign:
         return spec
     from_file = re.fullmatch(r"(.+\.py):(\w+)(?::(.*))?", str(spec))
     if from_file:
-        return _with_keys(_class_in_file(from_file[1], from_file[2]), from_file[3] or "", spec)
+        return with_keys(_class_in_file(from_file[1], from_file[2]), from_file[3] or "", spec)
     name, _, keys = str(spec).partition(":")
-    return _with_keys(_class_named(name), keys, spec)
+    return with_keys(_class_named(name), keys, spec)
 
 
 @cache
@@ -104,7 +104,8 @@ def _checked_class(value: Any, origin: str) -> type[PEDesign]:
     return value
 
 
-def _with_keys(design: type[PEDesign], text: str, spec: str) -> PEDesign:
+def with_keys(design: type[PEDesign], text: str, spec: str) -> PEDesign:
+    """Return the design with the keys of 'key=value,key=value'; `spec` is what messages show. Raises InputError."""
     known = {key.name: key for key in fields(design)}
     hints = get_type_hints(design)
     values: dict[str, Any] = {}
@@ -117,7 +118,7 @@ def _with_keys(design: type[PEDesign], text: str, spec: str) -> PEDesign:
         values[name] = _key_value(spec, known[name], hints[name], value)
     try:
         return design(**values)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise InputError(f"PE design {spec!r}: {error}") from None
 
 

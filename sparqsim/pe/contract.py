@@ -1,0 +1,288 @@
+"""The contract of PE designs, as checks that anyone can run: `sparqsim pe check NAME` or `FILE.py:CLASS`.
+
+`step` is the definition of a design, so every check compares a fast form with `step`, or `step` with what the design
+declares. A check returns when the design keeps it, and raises `Violation` with the operands, what was expected and
+what was found.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.errors import InputError
+from sparqsim.pe.base import Array, PEDesign, arranged
+from sparqsim.pe.trials import KINDS, dtype_of, modes, operands, plain_steps, weights
+
+#: (M, K, N) of random products: K odd, K = 1, K below and above the lanes, a single row or column, a long sum.
+SHAPES = ((3, 1, 2), (1, 2, 1), (4, 3, 3), (5, 7, 4), (2, 8, 3), (3, 33, 2), (1, 130, 1))
+DATAFLOWS = ("os", "ws", "is")
+
+
+class Violation(Exception):
+    """A design does not keep its contract."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check found: `failure` is '' where the design keeps it."""
+
+    check: str
+    failure: str
+
+
+def check_design(pe: PEDesign) -> Iterator[Outcome]:
+    """Run every check on a design."""
+    for name, check in CHECKS.items():
+        yield Outcome(name, failure_of(check, pe))
+
+
+def failure_of(check: Callable[[PEDesign], None], pe: PEDesign) -> str:
+    """Return why a design fails a check, or ''. Whatever the design raises is a failure of the design."""
+    try:
+        check(pe)
+    except Violation as violation:
+        return str(violation)
+    except Exception as error:  # noqa: BLE001 - whatever a design raises is the design's failure
+        return f"raised {error!r}"
+    return ""
+
+
+def variants(design: type[PEDesign]) -> list[PEDesign]:
+    """Return the design with default keys, and with each key changed alone: every choice, or the two least integers."""
+    default, hints = design(), get_type_hints(design)
+    found = [default]
+    for key in fields(design):
+        least = key.metadata.get("least", 0)
+        choices = get_args(hints[key.name]) if get_origin(hints[key.name]) is Literal else (least, least + 1)
+        found += [replace(default, **{key.name: choice}) for choice in choices]
+    return list(dict.fromkeys(found))
+
+
+def expect(holds: bool, message: str) -> None:
+    """Raise Violation with the message unless the condition holds."""
+    if not holds:
+        raise Violation(message)
+
+
+def check_declaration(pe: PEDesign) -> None:
+    """Expect that name, lanes, multipliers, cycles and dataflows are declared, and make sense."""
+    expect(isinstance(pe.name, str) and pe.name != "" and not set(pe.name) & set(":,= "),
+           f"name={pe.name!r}, expected a text without ':', ',', '=' and spaces")
+    for what, least in (("lanes", 1), ("multipliers", 1), ("most_step_cycles", 1), ("edge_cycles", 0)):
+        value = getattr(pe, what)
+        expect(type(value) is int and value >= least, f"{what}={value!r}, expected an integer of at least {least}")
+    expect(bool(pe.dataflows) and set(pe.dataflows) <= set(DATAFLOWS),
+           f"dataflows={pe.dataflows!r}, expected some of {', '.join(DATAFLOWS)}")
+
+
+def check_frozen(pe: PEDesign) -> None:
+    """Expect a frozen value: equal keys make equal, hashable designs."""
+    twin = replace(pe)
+    expect(twin == pe and hash(twin) == hash(pe), f"two designs {pe.spec} are not equal, or hash differently")
+    try:
+        pe.name = "renamed"  # type: ignore[misc]
+    except FrozenInstanceError:
+        return
+    raise Violation("attributes can be set, expected @dataclass(frozen=True)")
+
+
+def check_spec(pe: PEDesign) -> None:
+    """Expect the text that names a design, its keys included, to make the same design again."""
+    from sparqsim.pe.registry import with_keys
+
+    again = with_keys(type(pe), pe.spec.partition(":")[2], pe.spec)
+    expect(again == pe, f"spec {pe.spec!r} makes {again!r}, expected {pe!r}")
+
+
+def check_k_order(pe: PEDesign) -> None:
+    """Expect every element of K to be taken once, in `steps` steps, -1 standing for a padded zero."""
+    for k in (*range(1, 4 * pe.lanes + 2), 64, 129):
+        order = pe.k_order(k)
+        expect(order.shape == (pe.steps(k), pe.lanes),
+               f"k_order({k}) has shape {order.shape}, expected (steps, lanes) = ({pe.steps(k)}, {pe.lanes})")
+        taken = np.sort(order[order >= 0])
+        expect(bool(np.array_equal(taken, np.arange(k)) and order.min() >= -1),
+               f"k_order({k}) takes {taken.tolist()}, expected 0..{k - 1} once each, -1 elsewhere")
+
+
+def check_first_pairs(pe: PEDesign) -> None:
+    """Expect `matmul` to equal `step` for all 65,536 values of a step's first two activations, 256 sets of weights."""
+    if pe.lanes == 1:
+        return
+    for signed in modes(pe):
+        x = np.zeros((256, 256, pe.lanes), np.uint8)
+        x[..., 0], x[..., 1] = np.arange(256)[:, None], np.arange(256)
+        x[..., 2:] = operands(pe, (256, 256, pe.lanes - 2), "sparse", seed=3).view(np.uint8)
+        in_order = np.empty_like(x)
+        in_order[..., pe.k_order(pe.lanes)[0]] = x
+        w = weights((256, pe.lanes, 1), "sparse", seed=4)
+        compare(pe, in_order.view(dtype_of(signed)), w)
+
+
+def check_first_products(pe: PEDesign) -> None:
+    """Expect `matmul` to equal `step` for all 65,536 values of a step's first activation and weight, others at work."""
+    for signed in modes(pe):
+        rest = operands(pe, (256, pe.lanes), "random", seed=5, signed=signed)
+        x, w = rest, weights((pe.lanes, 256), "random", seed=6)
+        x[:, pe.k_order(pe.lanes)[0, 0]] = np.arange(256).astype(np.uint8).view(x.dtype)
+        w[pe.k_order(pe.lanes)[0, 0]] = np.arange(-128, 128)
+        compare(pe, x, w)
+
+
+def check_products(pe: PEDesign) -> None:
+    """Expect `matmul` and the declared cycles to equal `step` for ragged products of every kind of operands."""
+    for signed, kind, (m, k, n) in itertools.product(modes(pe), KINDS, SHAPES):
+        compare(pe, operands(pe, (m, k), kind, seed=m + k, signed=signed), weights((k, n), kind, seed=n + k))
+
+
+def check_batches(pe: PEDesign) -> None:
+    """Expect a stack of products to be the products one by one, and operands to stay as they are."""
+    x, w = operands(pe, (3, 4, 5), "random", seed=7), weights((3, 5, 2), "random", seed=8)
+    kept = x.copy(), w.copy()
+    result = pe.matmul(x, w)
+    expect(result.dtype == np.int64 and result.shape == (3, 4, 2),
+           f"matmul gives {result.dtype} {result.shape}, expected int64 (3, 4, 2)")
+    for at in range(3):
+        expect(np.array_equal(result[at], pe.matmul(x[at], w[at])),
+               f"matmul of a stack differs from product {at} by itself")
+    expect(np.array_equal(x, kept[0]) and np.array_equal(w, kept[1]), "matmul changes its operands")
+
+
+def check_exact(pe: PEDesign) -> None:
+    """Expect X @ W from a design that is declared exact."""
+    if not pe.exact:
+        return
+    for signed, kind, (m, k, n) in itertools.product(modes(pe), KINDS, SHAPES):
+        x, w = operands(pe, (m, k), kind, seed=m, signed=signed), weights((k, n), kind, seed=n)
+        difference_of(pe, x, w, pe.matmul(x, w), x.astype(np.int64) @ w.astype(np.int64), "x @ w", "matmul")
+
+
+def check_signed(pe: PEDesign) -> None:
+    """Expect int8 activations to be refused by a design that does not declare them."""
+    if pe.signed_activations:
+        return
+    try:
+        pe.matmul(np.zeros((1, 2), np.int8), np.zeros((2, 1), np.int8))
+    except InputError:
+        return
+    raise Violation("matmul takes int8 activations, expected InputError since signed_activations is False")
+
+
+def check_activity(pe: PEDesign) -> None:
+    """Expect the parts counted by states to be those that `step` says were active."""
+    from sparqsim.activity import PartCounter
+
+    for kind, signed in itertools.product(KINDS, modes(pe)):
+        x, w = operands(pe, (1, 6, 21), kind, seed=9, signed=signed), weights((1, 21, 5), kind, seed=10)
+        states = pe.activation_states(x)
+        if states is None:
+            return
+        counter = PartCounter(pe, w)
+        counter.add(states)
+        active: Counter[str] = Counter()
+        for step in plain_steps(pe, x[0], w[0]):
+            active.update(step.active_cycles)
+        expect(+Counter(counter.cycles()) == +active, f"active cycles of {kind} operands by states are "
+               f"{counter.cycles()}, expected those of step, {dict(sorted(active.items()))}")
+
+
+def check_windows(pe: PEDesign) -> None:
+    """Expect windows to count non-zero activations: never more than there are, rows adding up."""
+    for signed, kind in itertools.product(modes(pe), KINDS):
+        x = operands(pe, (4, 12), kind, seed=11, signed=signed)
+        found = pe.windows(x)
+        expect(all(count >= 0 for count in found.values()) and sum(found.values()) <= int(np.count_nonzero(x)),
+               f"windows of {kind} activations are {found}, expected at most {np.count_nonzero(x)} in all")
+        rows: Counter[int] = Counter()
+        for row in x:
+            rows.update(pe.windows(row[None]))
+        expect(+rows == +Counter(found),
+               f"windows of {kind} activations are {found}, expected the sum over rows {dict(rows)}")
+
+
+def check_array_timing(pe: PEDesign) -> None:
+    """Expect arrays that a design times itself to end tile after tile, no part negative, no PE outrunning its work."""
+    if not pe.times_itself:
+        return
+    for kind, (m, k, n) in itertools.product(KINDS, SHAPES):
+        timing = pe.array_timing(operands(pe, (m, k), kind, seed=m), weights((k, n), kind, seed=n), 2, 3)
+        ends = timing.tile_ends.ravel()
+        expect(timing.tile_ends.shape == (-(-m // 2), -(-n // 3)) and bool((np.diff(ends, prepend=0) > 0).all()),
+               f"tiles of a {m}x{n} product on 2x3 PEs end at {timing.tile_ends.tolist()}, "
+               "expected a rising cycle for each")
+        expect(min(timing.pe_stall, timing.compute, timing.fill, timing.drain) >= 0,
+               f"cycles are {timing}, expected no part below 0")
+        expect(timing.total >= int(timing.pe_cycles.max()), f"the array takes {timing.total} cycles, but one PE works "
+               f"{timing.pe_cycles.max()}")
+
+
+#: Every check by the name under which it is reported.
+CHECKS: dict[str, Callable[[PEDesign], None]] = {
+    "declares name, lanes, cycles, dataflows": check_declaration,
+    "is frozen, hashable, equal to its twin": check_frozen,
+    "its spec makes it again": check_spec,
+    "takes every element of K once": check_k_order,
+    "matmul = step, all pairs of activations": check_first_pairs,
+    "matmul = step, all activations x weights": check_first_products,
+    "matmul, cycles = step, ragged products": check_products,
+    "stacks of products, operands untouched": check_batches,
+    "exact, if declared so": check_exact,
+    "refuses int8 activations it cannot take": check_signed,
+    "part activity = step": check_activity,
+    "windows are consistent": check_windows,
+    "array timing is consistent, if its own": check_array_timing,
+}
+
+
+def compare(pe: PEDesign, x: Array, w: Array) -> None:
+    """Expect `matmul` and the step cycles of X (..., M, K) @ W (..., K, N) to be those of `step`."""
+    fast = pe.matmul(x, w)
+    for at in np.ndindex(*x.shape[:-2]):
+        shape = (x.shape[-2], w.shape[-1], pe.steps(x.shape[-1]))
+        steps = [(step.value, step.cycles) for step in plain_steps(pe, x[at], w[at])]
+        values, cycles = np.moveaxis(np.array(steps, np.int64).reshape(*shape, 2), -1, 0)
+        difference_of(pe, x[at], w[at], fast[at], values.sum(-1), "step", "matmul")
+        compare_cycles(pe, x[at], w[at], cycles, declared_cycles(pe, x[at], w[at]))
+
+
+def declared_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:
+    """Return the cycles of each step by the design's fast form, for X (M, K) and W (K, N): axes (M, N or 1, steps)."""
+    told = pe.step_cycles(x)
+    return np.ones((len(x), w.shape[1], pe.steps(len(w))), np.uint8) if told is None else told[:, None]
+
+
+def compare_cycles(pe: PEDesign, x: Array, w: Array, cycles: NDArray[np.int64], told: NDArray[np.uint8]) -> None:
+    """Expect each step's cycles (M, N, steps) to be within bounds, and to be what `declared_cycles` says."""
+    for m, n, s in np.argwhere((cycles < 1) | (cycles > pe.most_step_cycles))[:1]:
+        raise Violation(f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, "
+                        f"expected 1..{pe.most_step_cycles} (most_step_cycles)")
+    if pe.times_itself:
+        return
+    if told.shape not in (cycles.shape, (len(x), 1, cycles.shape[2])):
+        raise Violation(f"step_cycles of {len(x)} rows has shape {told[:, 0].shape}, expected (rows, steps) = "
+                        f"({len(x)}, {cycles.shape[2]})")
+    told = np.broadcast_to(told, cycles.shape)
+    for m, n, s in np.argwhere(cycles != told)[:1]:
+        raise Violation(f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, but step_cycles says "
+                        f"{told[m, n, s]}")
+
+
+def difference_of(pe: PEDesign, x: Array, w: Array, found: Array, expected: Array, truth: str, other: str) -> None:
+    """Expect two products to be equal; name the operands of the first place where they are not."""
+    for m, n in np.argwhere(found != expected)[:1]:
+        alone = pe.steps(x.shape[1]) == 1
+        where = shown(pe, x[m], w[:, n], 0) if alone else f"x={x[m].tolist()} w={w[:, n].tolist()}"
+        raise Violation(f"{where}: {truth} gives {expected[m, n]}, {other} gives {found[m, n]}")
+
+
+def shown(pe: PEDesign, x: Array, w: Array, s: int) -> str:
+    """Return the operands of one step as text, lane by lane."""
+    order = pe.k_order(len(x))
+    return f"x={tuple(arranged(x, order)[s].tolist())} w={tuple(arranged(w, order)[s].tolist())}"

@@ -1,0 +1,193 @@
+"""The contract suite on every design and key, and on designs that break one clause each."""
+
+import re
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from sparqsim.errors import InputError
+from sparqsim.pe.base import PEDesign, Step
+from sparqsim.pe.contract import CHECKS, check_design, failure_of, variants
+from sparqsim.pe.mac import Mac2x8b8b, Mac4b8b, Mac8b8b
+from sparqsim.pe.registry import designs
+from sparqsim.pe.smt_sa import SmtSa2t
+from sparqsim.pe.sparq import Sparq5opt
+from sparqsim.pe.sparq_exact import SparqExact
+from sparqsim.pe.sysmt import SySmt2t
+
+EVERY = [pe for design in designs().values() for pe in variants(design)]
+
+
+@pytest.mark.parametrize("pe", EVERY, ids=lambda pe: pe.spec)
+def test_design_keeps_its_contract(pe):
+    assert [outcome for outcome in check_design(pe) if outcome.failure] == []
+
+
+def test_every_key_and_design_is_among_the_variants():
+    specs = {pe.spec for pe in EVERY}
+    assert {"sysmt-4t:variant=W0", "smt-sa-2t:queue_depth=1", "sparq-7opt:pairing=off"} <= specs
+    assert {design.name for design in designs().values()} <= specs
+
+
+class WrongForOnePair(Sparq5opt):
+    def step(self, xs, ws, signed=False):
+        return Step(1 if tuple(xs) == (255, 254) else super().step(xs, ws, signed).value)
+
+
+class WrongForOneProduct(Mac8b8b):
+    def step(self, xs, ws, signed=False):
+        return Step(0 if (xs[0], ws[0]) == (200, -128) else super().step(xs, ws, signed).value)
+
+
+class WrongWhenSigned(Mac4b8b):
+    def step(self, xs, ws, signed=False):
+        return super().step(xs, ws, signed=False)
+
+
+class WrongForOddK(Mac2x8b8b):
+    def used_operands(self, x, w):
+        kept = np.arange(x.shape[-1]) < x.shape[-1] // 2 * 2
+        return x * kept, w
+
+
+class SlowWithoutSaying(Mac8b8b):
+    def step(self, xs, ws, signed=False):
+        return Step(super().step(xs, ws).value, cycles=2)
+
+
+class QuickerThanItSays(SparqExact):
+    def step_cycles(self, x):
+        return np.maximum(super().step_cycles(x), 2)
+
+
+class CyclesOfTheWrongShape(SparqExact):
+    def step_cycles(self, x):
+        return super().step_cycles(x)[:, :1]
+
+
+class NotExact(Mac4b8b):
+    exact = True
+
+
+class LosesAnElement(Mac2x8b8b):
+    def k_order(self, k):
+        return np.maximum(super().k_order(k) - 1, -1)
+
+
+class CountsActivityWrongly(Mac2x8b8b):
+    def activation_states(self, x):
+        return super().activation_states(x) | 1
+
+
+class CountsZerosAsWindows(Mac8b8b):
+    def windows(self, x):
+        return {0: x.size}
+
+
+class TakesSigned(Sparq5opt):
+    def check_signedness(self, signed):
+        pass
+
+    def used_operands(self, x, w):
+        return x, w
+
+
+class SpoilsItsOperands(Mac8b8b):
+    def used_operands(self, x, w):
+        x[...] = x[..., ::-1].copy()
+        return x[..., ::-1].copy(), w
+
+
+class TilesEndTogether(SmtSa2t):
+    def array_timing(self, x, w, rows, cols):
+        timing = super().array_timing(x, w, rows, cols)
+        timing.tile_ends[...] = timing.total
+        return timing
+
+
+class NoLanes(Mac8b8b):
+    lanes = 0
+
+
+@dataclass(frozen=True)
+class ForgetsItsKey(Mac8b8b):
+    depth: int = 1
+
+    @property
+    def spec(self):
+        return "mac-8b8b"
+
+
+@dataclass(frozen=True, eq=False)
+class NeverEqual(Mac8b8b):
+    def __eq__(self, other):
+        return self is other
+
+    def __hash__(self):
+        return id(self)
+
+
+class Crashes(Mac8b8b):
+    def matmul(self, x, w):
+        raise ZeroDivisionError
+
+
+def check_called(part):
+    return next(check for name, check in CHECKS.items() if part in name)
+
+
+@pytest.mark.parametrize(("design", "check", "message"), [
+    (WrongForOnePair, "all pairs", r"x=\(255, 254\) w=.*: step gives 1, matmul gives -?\d+"),
+    (WrongForOneProduct, "activations x weights", r"x=\(200,\) w=\(-128,\): step gives 0, matmul gives -25600"),
+    (WrongWhenSigned, "activations x weights", "step gives .*, matmul gives"),
+    (WrongForOddK, "ragged products", "step gives .*, matmul gives"),
+    (SlowWithoutSaying, "ragged products", r"takes 2 cycles, expected 1\.\.1 \(most_step_cycles\)"),
+    (QuickerThanItSays, "ragged products", "takes 1 cycles, but step_cycles says 2"),
+    (CyclesOfTheWrongShape, "ragged products", r"has shape \(\d, 1\), expected \(rows, steps\)"),
+    (NotExact, "exact", "x @ w gives .*, matmul gives"),
+    (LosesAnElement, "element of K", r"k_order\(1\) takes \[0\]|k_order\(\d+\) takes"),
+    (CountsActivityWrongly, "activity", "by states are .*, expected those of step"),
+    (CountsZerosAsWindows, "windows", "expected at most"),
+    (TakesSigned, "int8", "expected InputError since signed_activations is False"),
+    (SpoilsItsOperands, "stacks", "matmul changes its operands|differs from product"),
+    (TilesEndTogether, "array timing", "expected a rising cycle for each"),
+    (NoLanes, "declares", "lanes=0, expected an integer of at least 1"),
+    (NeverEqual, "twin", "are not equal, or hash differently"),
+    (Crashes, "ragged products", r"raised ZeroDivisionError\(\)"),
+])
+def test_a_broken_design_fails_its_check(design, check, message):
+    assert re.search(message, failure_of(check_called(check), design()))
+
+
+def test_a_forgotten_key_does_not_make_the_design_again():
+    assert "expected ForgetsItsKey(depth=2)" in failure_of(check_called("makes it again"), ForgetsItsKey(depth=2))
+
+
+def test_a_design_that_can_be_changed_is_found():
+    thawed = type("Thawed", (Mac8b8b,), {"__setattr__": object.__setattr__})
+    assert "attributes can be set" in failure_of(check_called("frozen"), thawed())
+
+
+@dataclass(frozen=True)
+class NeedsDepth(PEDesign):
+    name: ClassVar[str] = "needs-depth"
+    lanes: ClassVar[int] = 1
+    depth: int = field(default=4, metadata={"least": 2})
+
+    def step(self, xs, ws, signed=False):
+        return Step(0)
+
+
+def test_integer_keys_vary_from_their_least_value():
+    assert [pe.depth for pe in variants(NeedsDepth)] == [4, 2, 3]
+
+
+def test_neither_used_operands_nor_matmul_is_told():
+    assert "gives neither `used_operands` nor a `matmul`" in failure_of(check_called("ragged"), NeedsDepth())
+
+
+def test_sysmt_refuses_signed_activations():
+    with pytest.raises(InputError, match="takes unsigned activations"):
+        SySmt2t().matmul(np.zeros((1, 2), np.int8), np.zeros((2, 1), np.int8))
