@@ -20,12 +20,14 @@ _HOMES = {
     "GemmShape": "trace",
     "InputError": "errors",
     "Layer": "trace",
+    "MemoryConfig": "memory",
     "PEDesign": "pe",
     "Report": "report",
     "Trace": "trace",
     "check_trace": "trace",
     "compare": "simulation",
     "get_pe": "pe",
+    "load_accelerator": "memory",
     "load_trace": "trace",
     "simulate": "simulation",
 }
@@ -35,6 +37,8 @@ __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are strings, fro
 if TYPE_CHECKING:
     from sparqsim.config import ArrayConfig as ArrayConfig
     from sparqsim.errors import InputError as InputError
+    from sparqsim.memory import MemoryConfig as MemoryConfig
+    from sparqsim.memory import load_accelerator as load_accelerator
     from sparqsim.pe import PEDesign as PEDesign
     from sparqsim.pe import get_pe as get_pe
     from sparqsim.report import Comparison as Comparison

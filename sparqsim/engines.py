@@ -11,6 +11,8 @@ from sparqsim.config import ArrayConfig
 from sparqsim.dataflow import Timing, Work, get_dataflow
 from sparqsim.errors import InputError, nearest
 from sparqsim.measure import Measurement, measure, sum_of_squares
+from sparqsim.memory import recurrence
+from sparqsim.memory.system import Runner
 from sparqsim.operands import StepOperands, costs_of_pairs
 from sparqsim.pe.base import PEDesign, exact_matmul
 from sparqsim.report import Error
@@ -39,6 +41,9 @@ class Engine(Protocol):
     def run(self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool) -> list[Outcome]:
         """Return the outcome of each design."""
 
+    def memory_runner(self) -> Runner:
+        """Return what runs the memory system's schedule."""
+
 
 class FastEngine:
     """Closed forms and recurrences for time, matrix products and tables for values."""
@@ -50,6 +55,10 @@ class FastEngine:
         """Measure all designs in one pass over the layer, then time each."""
         return [Outcome(self._timing(layer, pe, array, measured), measured)
                 for pe, measured in zip(designs, measure(layer, designs), strict=True)]
+
+    def memory_runner(self) -> Runner:
+        """Return the recurrence."""
+        return recurrence.run
 
     def _timing(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, measured: Measurement) -> Timing:
         if pe.times_itself:
@@ -77,6 +86,12 @@ class EventEngine:
         """Run the layer once for each design."""
         return [self._outcome(layer, pe, array, measured, signed)
                 for pe, measured in zip(designs, measure(layer, designs), strict=True)]
+
+    def memory_runner(self) -> Runner:
+        """Return the processes that define the memory system's timing."""
+        from sparqsim.event import memory
+
+        return memory.run
 
     def _outcome(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, measured: Measurement,
                  signed: bool) -> Outcome:

@@ -13,6 +13,7 @@ from pydantic import Field, computed_field
 
 from sparqsim.bounds import Bounds
 from sparqsim.errors import InputError, nearest
+from sparqsim.memory.traffic import LayerTraffic, MemoryInfo, Traffic
 from sparqsim.record import Record
 
 REPORT_SCHEMA: Final = "sparqsim.report/1"
@@ -205,10 +206,13 @@ class LayerReport(Measured):
     gemm: Gemm
     windows: dict[str, int]
     activity: dict[str, int]
+    traffic: LayerTraffic | None = None
 
 
 class Totals(Measured):
     """The whole network. Error: sums over layers, so `sqnr_db` weighs layers by their energy in integer units."""
+
+    traffic: Traffic | None = None
 
     @classmethod
     def of(cls, layers: Iterable[LayerReport]) -> Totals:
@@ -224,6 +228,7 @@ class Totals(Measured):
             pairs=Pairs.sum_of(layer.pairs for layer in layers),
             error=Error(outputs=sum(error.outputs for error in errors), signal=sum(error.signal for error in errors),
                         noise=sum(error.noise for error in errors), max_abs=max(error.max_abs for error in errors)),
+            traffic=Traffic.sum_of(layer.traffic for layer in layers),
         )
 
 
@@ -268,7 +273,7 @@ class Report(Record):
     provenance: Provenance
     pe: PEInfo
     array: ArrayInfo
-    memory: None = None
+    memory: MemoryInfo | None = None
     keep_8bit: bool
     layers: tuple[LayerReport, ...] = Field(min_length=1)
 

@@ -11,8 +11,14 @@ from dataclasses import dataclass, replace
 import sparqsim
 from sparqsim.bounds import Bounds
 from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import Timing
 from sparqsim.engines import ENGINES, Outcome, checked_engine
 from sparqsim.errors import InputError
+from sparqsim.measure import Measurement
+from sparqsim.memory import MemoryConfig
+from sparqsim.memory.system import Outcome as Waits
+from sparqsim.memory.system import through_memory
+from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.report import (
     ArrayInfo,
@@ -36,8 +42,8 @@ Progress = Callable[[Sequence[Layer]], Sequence[Layer]]
 
 
 def simulate(trace: Trace, pe: str | PEDesign = "sparq-5opt", array: ArrayConfig | None = None, *,
-             coupling: str | None = None, overlap: bool | None = None, keep_8bit: bool = True,
-             engine: str = "fast", progress: Progress | None = None) -> Report:
+             memory: MemoryConfig | None = None, coupling: str | None = None, overlap: bool | None = None,
+             keep_8bit: bool = True, engine: str = "fast", progress: Progress | None = None) -> Report:
     """Return what one PE design does on a trace.
 
     Parameters
@@ -47,6 +53,8 @@ def simulate(trace: Trace, pe: str | PEDesign = "sparq-5opt", array: ArrayConfig
         'NAME' or 'NAME:key=value,...'.
     array : ArrayConfig
         Default 16x16, output-stationary.
+    memory : MemoryConfig, optional
+        The memory system around the array; without it operands are always there.
     coupling, overlap
         Replace those of `array` if given.
     keep_8bit : bool
@@ -63,13 +71,14 @@ def simulate(trace: Trace, pe: str | PEDesign = "sparq-5opt", array: ArrayConfig
         For a design that cannot take a layer's activations, a dataflow that the design does not support, or a layer too
         large for the engine.
     """
-    setting = _Setting(_array(array, coupling, overlap), keep_8bit, checked_engine(engine))
+    setting = _Setting(_array(array, coupling, overlap), memory, keep_8bit, checked_engine(engine))
     return _reports(trace, [get_pe(pe)], setting, progress)[0]
 
 
 def compare(trace: Trace, pes: Sequence[str | PEDesign] = DEFAULT_PES, array: ArrayConfig | None = None, *,
-            baseline: str | PEDesign = BASELINE, coupling: str | None = None, overlap: bool | None = None,
-            keep_8bit: bool = True, engine: str = "fast", progress: Progress | None = None) -> Comparison:
+            baseline: str | PEDesign = BASELINE, memory: MemoryConfig | None = None, coupling: str | None = None,
+            overlap: bool | None = None, keep_8bit: bool = True, engine: str = "fast",
+            progress: Progress | None = None) -> Comparison:
     """Return what several PE designs do on a trace and the same array, and their speedups over `baseline`.
 
     Parameters as in `simulate`; the baseline is added to `pes` where it is missing.
@@ -81,7 +90,7 @@ def compare(trace: Trace, pes: Sequence[str | PEDesign] = DEFAULT_PES, array: Ar
     names = [pe.spec for pe in designs]
     if len(set(names)) < len(names):
         raise InputError(f"pes={', '.join(names)}: a design is named twice, expected each once")
-    setting = _Setting(_array(array, coupling, overlap), keep_8bit, checked_engine(engine))
+    setting = _Setting(_array(array, coupling, overlap), memory, keep_8bit, checked_engine(engine))
     reports = _reports(trace, designs, setting, progress)
     return Comparison(baseline=reference.spec, order=tuple(names),
                       reports=dict(zip(names, reports, strict=True)))
@@ -97,6 +106,7 @@ class _Setting:
     """What all designs of a comparison share."""
 
     array: ArrayConfig
+    memory: MemoryConfig | None
     keep_8bit: bool
     engine: str
 
@@ -113,6 +123,9 @@ def _reports(trace: Trace, designs: list[PEDesign], setting: _Setting, progress:
 def _check(pe: PEDesign, trace: Trace, setting: _Setting) -> None:
     if setting.array.dataflow not in pe.dataflows:
         raise InputError(f"dataflow={setting.array.dataflow!r}: {pe.spec} supports {', '.join(pe.dataflows)}")
+    if setting.memory is not None and pe.times_itself:
+        raise InputError(f"{pe.spec} times whole arrays itself, and has no tiles for a memory system to wait for; "
+                         "expected no memory with it")
     for layer in trace.layers:
         running = _design_for(layer, pe, setting)
         try:
@@ -132,34 +145,45 @@ def _layer_reports(layer: Layer, designs: list[PEDesign], setting: _Setting) -> 
     distinct = list(dict.fromkeys(running))
     outcomes = ENGINES[setting.engine].run(layer.lower(), distinct, setting.array, layer.signed)
     kept = setting.keep_8bit and layer.keep_8bit
-    reports = {pe: _layer_report(layer, pe, setting.array, outcome, kept)
+    reports = {pe: _layer_report(layer, pe, setting, outcome, kept)
                for pe, outcome in zip(distinct, outcomes, strict=True)}
     return [reports[pe] for pe in running]
 
 
-def _layer_report(layer: Layer, pe: PEDesign, array: ArrayConfig, outcome: Outcome, kept: bool) -> LayerReport:
-    shape, timing, measured = layer.gemm, outcome.timing, outcome.measured
+def _layer_report(layer: Layer, pe: PEDesign, setting: _Setting, outcome: Outcome, kept: bool) -> LayerReport:
+    shape, timing, measured, array = layer.gemm, outcome.timing, outcome.measured, setting.array
+    waits = _waits(layer, pe, setting, timing)
+    cycles = Cycles(compute=timing.compute, fill=timing.fill, drain=timing.drain, pe_stall=timing.pe_stall,
+                    memory_stall=waits.memory_stall if waits else 0)
+    used_pe_cycles = timing.used_pe_cycles + (waits.used_pe_cycles if waits else 0)
     real_steps = shape.groups * shape.m * pe.steps(shape.k) * shape.n
     return LayerReport(
         name=layer.name, op=layer.op, pe=pe.spec, kept_8bit=kept,
         gemm=Gemm(m=shape.m, k=shape.k, n=shape.n, groups=shape.groups),
-        cycles=Cycles(compute=timing.compute, fill=timing.fill, drain=timing.drain, pe_stall=timing.pe_stall),
+        cycles=cycles,
         bounds=Bounds.of(timing, real_steps, array.pes),
         tiles=timing.tiles, partial_sums=timing.partial_sums,
-        counts=_counts(shape.macs, pe, array, outcome),
+        counts=_counts(shape.macs, pe, cycles.total * array.pes, used_pe_cycles, measured),
+        traffic=waits.traffic if waits else None,
         pairs=measured.pairs, windows=measured.windows, activity=measured.activity, error=measured.error,
     )
 
 
-def _counts(macs: int, pe: PEDesign, array: ArrayConfig, outcome: Outcome) -> Counts:
-    timing, measured = outcome.timing, outcome.measured
-    pe_cycles = timing.total * array.pes
+def _waits(layer: Layer, pe: PEDesign, setting: _Setting, timing: Timing) -> Waits | None:
+    """Return what the memory system adds, None where it is not modelled."""
+    if setting.memory is None:
+        return None
+    runner = ENGINES[setting.engine].memory_runner()
+    return through_memory(layer, pe, setting.array, setting.memory, timing.tile_stalls, runner=runner)
+
+
+def _counts(macs: int, pe: PEDesign, pe_cycles: int, used_pe_cycles: int, measured: Measurement) -> Counts:
     activity = measured.activity
     busy = sum(cycles for part, cycles in activity.items() if part.startswith("multiplier_"))
     return Counts(
         macs=macs, macs_nonzero=measured.macs_nonzero,
         pe_cycles=pe_cycles, lane_cycles=pe_cycles * pe.lanes, multiplier_cycles=pe_cycles * pe.multipliers,
-        used_pe_cycles=timing.used_pe_cycles,
+        used_pe_cycles=used_pe_cycles,
         busy_pe_cycles=activity.get("pe", 0) if activity else None,
         busy_multiplier_cycles=busy if activity else None,
     )
@@ -174,6 +198,6 @@ def _report(trace: Trace, pe: PEDesign, setting: _Setting, layers: Sequence[Laye
                   cycles_depend_on_values=pe.cycles_depend_on_values, times_itself=pe.times_itself),
         array=ArrayInfo(rows=array.rows, cols=array.cols, dataflow=array.dataflow, coupling=array.coupling,
                         overlap=array.overlap),
-        keep_8bit=setting.keep_8bit,
+        memory=None if setting.memory is None else MemoryInfo.of(setting.memory), keep_8bit=setting.keep_8bit,
         layers=tuple(layers),
     )

@@ -191,3 +191,17 @@ def test_wide_and_narrow_integers_and_any_batches_agree(seed, depth, loads):
     assert (chained_stalls([part for part in (costs[:cut], costs[cut:]) if len(part)], links, tiles) == narrow).all()
     assert (chained_stalls([costs], links, tiles, most_cycles=1 << 40) == narrow).all()
     assert (separate_stalls(costs, links, most_cycles=1 << 40) == separate_stalls(costs, links)).all()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.booleans())
+def test_skipping_ahead_changes_nothing(seed, depth, loads):
+    """Costs given once for all items of a tile, skipped through once the pace is steady, or item by item time alike."""
+    rng = np.random.default_rng(seed)
+    tiles, rows, cols = (int(size) for size in rng.integers(1, 6, 3))
+    items = int(rng.integers(1, 60))
+    costs = np.where(rng.random((tiles, 1, rows, cols)) < 0.25, rng.integers(2, 9, (tiles, 1, rows, cols)), 1)
+    costs = costs.astype(np.uint8)
+    links = Links(depth, 1, max(items, rows), items, loads)
+    stepped = chained_stalls([np.repeat(costs, items, axis=1)], links, tiles)
+    assert (chained_stalls([costs], links, tiles) == stepped).all()

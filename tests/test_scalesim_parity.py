@@ -24,7 +24,7 @@ def shared_folder() -> Path:
     """Return the folder with SCALE-Sim's files: $SPARQSIM_SHARED, or `shared` beside the repository."""
     folder = Path(os.environ.get("SPARQSIM_SHARED", Path(__file__).resolve().parents[1].parent / "shared")) / "scalesim"
     if not folder.is_dir():
-        pytest.skip(f"no SCALE-Sim files at {folder} (set SPARQSIM_SHARED)")
+        pytest.skip(f"shared data not found at {folder.parent} (set SPARQSIM_SHARED)")
     return folder
 
 

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from sparqsim.cli import pe, plot, run, trace
+from sparqsim.cli import memory, pe, plot, run, trace
 from sparqsim.errors import InputError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("simulate")(run.simulate)
 app.command("compare")(run.compare)
 app.command("plot")(plot.plot)
+app.command("bandwidth")(memory.bandwidth)
 app.add_typer(trace.app, name="trace")
 app.add_typer(pe.app, name="pe")
 

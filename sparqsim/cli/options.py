@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparqsim.config import ArrayConfig
 from sparqsim.errors import InputError
 
+if TYPE_CHECKING:
+    from sparqsim.memory import MemoryConfig
+
 Trace = Annotated[str, typer.Argument(metavar="TRACE", help="Trace file (.safetensors).")]
-Array = Annotated[str, typer.Option("--array", metavar="RxC", help="PEs: rows x columns.")]
+Array = Annotated[
+    str | None, typer.Option("--array", metavar="RxC", show_default="16x16", help="PEs: rows x columns.")
+]
 Dataflow = Annotated[
-    str,
-    typer.Option("--dataflow", metavar="os|ws|is", help="What stays in a PE: sums, weights or activations."),
+    str | None,
+    typer.Option(
+        "--dataflow",
+        metavar="os|ws|is",
+        show_default="os",
+        help="What stays in a PE: sums, weights or activations.",
+    ),
 ]
 Coupling = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--coupling",
+        show_default="lockstep",
         metavar="lockstep|elastic:D",
         help="How PEs wait for each other when steps take longer than a cycle.",
     ),
 ]
 Overlap = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--overlap",
+        show_default="off",
         metavar="on|off",
         help="Whether a tile streams while the one before it drains (os) or the next one loads (ws, is).",
     ),
@@ -49,8 +62,52 @@ Include = Annotated[
 Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the result as JSON.")]
 
 
-def array_config(array: str, dataflow: str, coupling: str, overlap: str) -> ArrayConfig:
-    """Return the array that the options describe."""
-    if overlap not in {"on", "off"}:
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Accelerator with its memory: a .toml file, a SCALE-Sim .cfg file, or a preset: edge, tpu-v1-like, "
+        "eyeriss-like. Its array holds unless --array and the like say otherwise.",
+    ),
+]
+Timeline = Annotated[
+    str | None,
+    typer.Option(
+        "--timeline",
+        metavar="FILE",
+        help="Write tiles, DMA and scratchpads over time as a Chrome trace (opens in Perfetto); needs --config.",
+    ),
+]
+
+
+def array_config(
+    array: str | None, dataflow: str | None, coupling: str | None, overlap: str | None, base: ArrayConfig | None = None
+) -> ArrayConfig:
+    """Return the array that the options describe; what they leave out is as in `base`."""
+    if overlap not in {None, "on", "off"}:
         raise InputError(f"--overlap {overlap!r}: expected on or off")
-    return ArrayConfig.parse(array, dataflow=dataflow, coupling=coupling, overlap=overlap == "on")
+    base = base or ArrayConfig()
+    shape = base if array is None else ArrayConfig.parse(array)
+    return replace(
+        base,
+        rows=shape.rows,
+        cols=shape.cols,
+        dataflow=base.dataflow if dataflow is None else dataflow,
+        coupling=base.coupling if coupling is None else coupling,
+        overlap=base.overlap if overlap is None else overlap == "on",
+    )
+
+
+def accelerator_config(
+    config: str | None, array: str | None, dataflow: str | None, coupling: str | None, overlap: str | None
+) -> tuple[ArrayConfig, MemoryConfig | None]:
+    """Return the array and the memory that the options describe; remarks on an imported file go to stderr."""
+    if config is None:
+        return array_config(array, dataflow, coupling, overlap), None
+    from sparqsim.memory import load_accelerator
+
+    accelerator = load_accelerator(config)
+    for remark in accelerator.remarks:
+        typer.echo(f"{config}: {remark}", err=True)
+    return array_config(array, dataflow, coupling, overlap, accelerator.array), accelerator.memory

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparqsim.cli.options import Array, Coupling, Dataflow, Engine, Include, Output, Overlap, Trace, array_config
+from sparqsim.cli.options import (
+    Array,
+    Config,
+    Coupling,
+    Dataflow,
+    Engine,
+    Include,
+    Output,
+    Overlap,
+    Timeline,
+    Trace,
+    accelerator_config,
+)
 
 if TYPE_CHECKING:
     from sparqsim.report import Comparison
@@ -17,13 +29,15 @@ if TYPE_CHECKING:
 def simulate(
     trace: Trace,
     pe: Annotated[str, typer.Option("--pe", metavar="NAME", help="PE design: see `sparqsim pe list`.")],
-    array: Array = "16x16",
-    dataflow: Dataflow = "os",
-    coupling: Coupling = "lockstep",
-    overlap: Overlap = "off",
+    array: Array = None,
+    dataflow: Dataflow = None,
+    coupling: Coupling = None,
+    overlap: Overlap = None,
+    config: Config = None,
     engine: Engine = "fast",
     all_layers: Include = False,
     output: Output = None,
+    timeline: Timeline = None,
     wave: Annotated[str | None, typer.Option("--wave", metavar="FILE", help="Write one tile, cycle by cycle, as a "
                                              "waveform (.vcd) that GTKWave opens; arrays up to 16x16.")] = None,
     wave_layer: Annotated[str | None, typer.Option("--wave-layer", metavar="NAME", show_default=False,
@@ -36,20 +50,27 @@ def simulate(
     from sparqsim.cli.show import layer_progress, show_report
     from sparqsim.files import write_text
 
-    config = array_config(array, dataflow, coupling, overlap)
+    shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
+    if timeline and memory is None:
+        raise sparqsim.InputError(f"--timeline {timeline!r}: memory is not modelled; expected --config too")
     loaded, design = sparqsim.load_trace(trace), sparqsim.get_pe(pe)
     if wave:
         from sparqsim.simulation import KEPT
         from sparqsim.wave import write_wave
 
-        write_wave(wave, loaded, design, config, wave_layer, wave_tile or 0,
+        write_wave(wave, loaded, design, shape, wave_layer, wave_tile or 0,
                    kept=None if all_layers else sparqsim.get_pe(KEPT))
     elif wave_layer is not None or wave_tile is not None:
         raise sparqsim.InputError("--wave-layer and --wave-tile choose what --wave writes; expected --wave FILE too")
     with layer_progress() as progress:
-        report = sparqsim.simulate(loaded, design, config, keep_8bit=not all_layers, engine=engine, progress=progress)
+        report = sparqsim.simulate(loaded, design, shape, memory=memory, keep_8bit=not all_layers, engine=engine,
+                                   progress=progress)
     if output:
         write_text(output, report.to_json())
+    if timeline and memory is not None:
+        from sparqsim.cli.memory import save_timeline
+
+        save_timeline(timeline, loaded, report, shape, memory)
     show_report(report)
 
 
@@ -59,10 +80,11 @@ def compare(
                                            "design's keys; without it the MACs, sparq-5opt, -3opt, -2opt and -exact.",
                                            show_default=False)] = None,
     baseline: Annotated[str, typer.Option("--baseline", metavar="NAME", help="The design of speedup 1.")] = "mac-8b8b",
-    array: Array = "16x16",
-    dataflow: Dataflow = "os",
-    coupling: Coupling = "lockstep",
-    overlap: Overlap = "off",
+    array: Array = None,
+    dataflow: Dataflow = None,
+    coupling: Coupling = None,
+    overlap: Overlap = None,
+    config: Config = None,
     engine: Engine = "fast",
     all_layers: Include = False,
     output: Output = None,
@@ -80,10 +102,10 @@ def compare(
         from sparqsim.plot import figure_format
 
         figure_format(plot)  # a wrong suffix is told before the work, not after it
-    config = array_config(array, dataflow, coupling, overlap)
+    shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     designs = split_designs(pe) if pe else list(DEFAULT_PES)
     with layer_progress() as progress:
-        result = sparqsim.compare(sparqsim.load_trace(trace), designs, config, baseline=baseline,
+        result = sparqsim.compare(sparqsim.load_trace(trace), designs, shape, baseline=baseline, memory=memory,
                                   keep_8bit=not all_layers, engine=engine, progress=progress)
     if output:
         write_text(output, result.to_json())
@@ -91,17 +113,18 @@ def compare(
     if plot:
         from sparqsim.plot import plot_speedup
 
-        plot_speedup(result, plot, command=_command(result, trace, plot))
+        plot_speedup(result, plot, command=_command(result, trace, config, plot))
 
 
-def _command(result: Comparison, trace: str, plot: str) -> str:
+def _command(result: Comparison, trace: str, config: str | None, plot: str) -> str:
     """Return the command that draws the figure again; of files only their names, so that a moved figure is the same."""
     array = result.reports[result.baseline].array
     words = ["sparqsim", "compare", Path(trace).name, "--pe", ",".join(result.order), "--baseline", result.baseline,
              "--array", f"{array.rows}x{array.cols}", "--dataflow", array.dataflow, "--coupling", array.coupling,
              "--overlap", "on" if array.overlap else "off"]
     kept = [] if result.reports[result.baseline].keep_8bit else ["--all-layers"]
-    return shlex.join([*words, *kept, "--plot", Path(plot).name])
+    around = [] if config is None else ["--config", Path(config).name]
+    return shlex.join([*words, *around, *kept, "--plot", Path(plot).name])
 
 
 def split_designs(text: str) -> list[str]:

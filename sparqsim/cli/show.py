@@ -59,6 +59,12 @@ def show_report(report: Report) -> None:
     out.print(table)
     out.print()
     out.print(bounds_table(report))
+    out.print()
+    if report.memory is not None:
+        from sparqsim.cli.memory import traffic_table
+
+        out.print(traffic_table(report))
+        out.print()
     out.print(notes([report]))
 
 
@@ -172,7 +178,17 @@ def heading(report: Report, *, design: bool = True) -> str:
     label = f" [SYNTHETIC values: {report.provenance.synthetic}]" if report.provenance.synthetic else ""
     source = printable(source + label)
     return (f"{source}: {f'{report.pe.spec}, ' if design else ''}array {array.rows}x{array.cols}, dataflow "
-            f"{array.dataflow}, {array.coupling}, overlap {overlap}, memory not modelled")
+            f"{array.dataflow}, {array.coupling}, overlap {overlap}, {memory_label(report)}")
+
+
+def memory_label(report: Report) -> str:
+    """Return what surrounds the array, in a few words."""
+    memory = report.memory
+    if memory is None:
+        return "memory not modelled"
+    bandwidth = memory.dram.bandwidth_bytes_per_cycle
+    rate = "unlimited DRAM" if bandwidth is None else f"DRAM {bandwidth:g} B/cycle"
+    return f"memory {memory.name} ({rate}, storage {memory.storage})"
 
 
 def notes(reports: Sequence[Report]) -> str:

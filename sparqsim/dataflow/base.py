@@ -11,7 +11,7 @@ active PE.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -53,6 +53,8 @@ class Timing:
     partial_sums: int
     busiest_pe: int
     pe_work: int
+    #: Cycles that slow steps add to each tile, int64 (groups, column tiles, row tiles); None: no step is slow.
+    tile_stalls: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
     @property
     def total(self) -> int:
@@ -144,6 +146,7 @@ class Dataflow(ABC):
             partial_sums=self.partial_sums(work, array),
             busiest_pe=busiest_pe,
             pe_work=pe_work,
+            tile_stalls=stalls,
         )
 
     def _links(self, work: Work, array: ArrayConfig, grid: TileGrid) -> Links | None:

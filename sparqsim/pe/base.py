@@ -94,6 +94,8 @@ class PEDesign(ABC):
     most_step_cycles: ClassVar[int] = 1
     #: Registers an operand passes between the array's edge and the first PE, in cycles.
     edge_cycles: ClassVar[int] = 0
+    #: Bits of a weight as it is stored.
+    weight_bits: ClassVar[int] = 8
     #: Dataflows the design supports.
     dataflows: ClassVar[tuple[str, ...]] = ("os", "ws", "is")
     #: Whether the result is X @ W, whatever the operands.
@@ -171,6 +173,10 @@ class PEDesign(ABC):
         if used is None:
             raise NotImplementedError(f"{self.name} gives neither `used_operands` nor a `matmul` of its own")
         return exact_matmul(*used)
+
+    def activation_pair_bits(self, storage: str) -> int:
+        """Return the bits that two adjacent activations take in memory; `storage` as in `MemoryConfig`."""
+        return 16
 
     def step_cycles(self, x: Array) -> NDArray[np.uint8] | None:
         """Return the cycles of each step where only activations decide them, uint8 (..., M, steps).

@@ -114,6 +114,10 @@ class Mac4b8b(Mac):
     multipliers: ClassVar[int] = 2
     rounding: Rounding = "nearest-even"
 
+    def activation_pair_bits(self, storage: str) -> int:
+        """Operands are stored as they are used: 4 bits each."""
+        return 8
+
     def used_pair(self, x: int, w: int, signed: bool) -> tuple[int, int]:
         """Return the top nibble of the activation, and the weight."""
         lowest, highest = (-8, 7) if signed else (0, 15)
@@ -135,6 +139,7 @@ class Mac4b4b(Mac4b8b):
     name: ClassVar[str] = "mac-4b4b"
     lanes: ClassVar[int] = 4
     multipliers: ClassVar[int] = 4
+    weight_bits: ClassVar[int] = 4
 
     def used_pair(self, x: int, w: int, signed: bool) -> tuple[int, int]:
         """Return the top nibbles of both."""

@@ -99,6 +99,14 @@ class Sparq(PEDesign):
     rounding: Rounding = "nearest-even"
     pairing: Literal["on", "off"] = "on"
 
+    def activation_pair_bits(self, storage: str) -> int:
+        """Return 16 for raw activations; else two windows, two shift codes and two mux bits, or one for the pair."""
+        if storage == "raw":
+            return 16
+        windows = self.windows_of_pair
+        code_bits = (len(windows.shifts) - 1).bit_length()
+        return 2 * (windows.bits + code_bits) + (1 if storage == "windowed-pair" else 2)
+
     def trim_unit(self, x1: int, x2: int) -> PairControl:
         """Return what the PEs of a row receive for one pair of activations."""
         lone = lone_of(x1, x2) if self.pairing == "on" else None

@@ -1,0 +1,136 @@
+"""What the memory system did, for the terminal; and `sparqsim bandwidth`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparqsim.cli.options import (
+    Array,
+    Coupling,
+    Dataflow,
+    Include,
+    Output,
+    Overlap,
+    Trace,
+    accelerator_config,
+)
+from sparqsim.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sparqsim.config import ArrayConfig
+    from sparqsim.memory import MemoryConfig
+    from sparqsim.memory.curves import BandwidthCurves
+    from sparqsim.memory.traffic import Traffic
+    from sparqsim.report import Cycles, Report
+    from sparqsim.trace import Trace as LoadedTrace
+
+
+def traffic_table(report: Report) -> Table:
+    """Return the table of DRAM traffic: kilobytes by operand, loop order, share of cycles that waited."""
+    from sparqsim.cli.show import new_table
+
+    table = new_table("layer", "loops", "chunks", "act kB", "wgt kB", "out kB", "psum kB", "waiting", "of it ports",
+                      title="DRAM traffic (1 kB = 1000 bytes) and waiting")
+    for layer in report.layers:
+        if layer.traffic is not None:
+            table.add_row(layer.name, layer.traffic.loop_order, str(layer.traffic.stream_chunks),
+                          *traffic_cells(layer.traffic, layer.cycles))
+    table.add_section()
+    if report.totals.traffic is not None:
+        table.add_row("total", "", "", *traffic_cells(report.totals.traffic, report.cycles))
+    return table
+
+
+def traffic_cells(traffic: Traffic, cycles: Cycles) -> list[str]:
+    """Return DRAM traffic of activations, weights, finished outputs and partial sums, then shares of waiting cycles."""
+    from sparqsim.cli.show import percent
+
+    sums = traffic.psum_spill_bytes + traffic.psum_reload_bytes
+    moved = [traffic.activations.dram_read_bytes, traffic.weights.dram_read_bytes,
+             traffic.outputs.dram_write_bytes - traffic.psum_spill_bytes, sums]
+    waiting = [percent(part / cycles.total) for part in (cycles.memory_stall, traffic.port_stall)]
+    return [*(f"{size / 1000:,.1f}" for size in moved), *waiting]
+
+
+def save_timeline(path: str, trace: LoadedTrace, report: Report, array: ArrayConfig, memory: MemoryConfig) -> None:
+    """Write the timeline of a report's run; say what was left out."""
+    from sparqsim.memory.network import outcomes
+    from sparqsim.memory.timeline import MOST_EVENTS, write_timeline
+    from sparqsim.pe import get_pe
+
+    designs = [get_pe(layer.pe) for layer in report.layers]
+    runs = ((layer, outcome) for layer, _, outcome in outcomes(trace, designs, array, memory))
+    left_out = write_timeline(path, runs, layers=len(designs))
+    if left_out:
+        typer.echo(f"{path}: {left_out:,} events left out to keep to {MOST_EVENTS:,}: only the beginning of each layer "
+                   "is shown", err=True)
+
+
+def bandwidth(
+    trace: Trace,
+    config: Annotated[
+        str, typer.Option("--config", metavar="FILE", help="Accelerator; its DRAM bandwidth is replaced.")
+    ],
+    pe: Annotated[str | None, typer.Option("--pe", metavar="A,B,C", help="PE designs, as in `compare`.")] = None,
+    baseline: Annotated[str, typer.Option("--baseline", metavar="NAME", help="The design of speedup 1.")] = "mac-8b8b",
+    bandwidths: Annotated[str | None, typer.Option("--bandwidths", metavar="B,B,...", show_default="1,2,4,...,512",
+                                                   help="DRAM bandwidths in bytes per cycle.")] = None,
+    array: Array = None,
+    dataflow: Dataflow = None,
+    coupling: Coupling = None,
+    overlap: Overlap = None,
+    all_layers: Include = False,
+    output: Output = None,
+    plot: Annotated[
+        str | None, typer.Option("--plot", metavar="FILE", help="Draw the curves (.svg, .pdf, .png).")
+    ] = None,
+) -> None:
+    """Show at which DRAM bandwidth the speedup of each design dies."""
+    import sparqsim
+    from sparqsim.cli.run import split_designs
+    from sparqsim.cli.show import console
+    from sparqsim.files import write_text
+    from sparqsim.memory.curves import BANDWIDTHS, bandwidth_curves
+    from sparqsim.simulation import DEFAULT_PES, KEPT
+
+    shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
+    names = list(dict.fromkeys([baseline, *(split_designs(pe) if pe else DEFAULT_PES)]))
+    designs = [sparqsim.get_pe(name) for name in names]
+    if memory is None:
+        raise InputError("--config: expected an accelerator with a memory")
+    result = bandwidth_curves(
+        sparqsim.load_trace(trace), designs, shape, memory, baseline=sparqsim.get_pe(baseline).spec,
+        kept=None if all_layers else sparqsim.get_pe(KEPT),
+        bandwidths=parse_bandwidths(bandwidths) if bandwidths else BANDWIDTHS)
+    if output:
+        write_text(output, result.to_json())
+    console().print(curves_table(result))
+    if plot:
+        from sparqsim.plot.bandwidth import plot_bandwidth
+
+        plot_bandwidth(result, plot)
+
+
+def parse_bandwidths(text: str) -> list[float]:
+    """Return the numbers of a comma-separated list; their range is checked where they are used."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--bandwidths {text!r}: expected numbers of bytes per cycle, e.g. 1,2.5,16") from None
+
+
+def curves_table(result: BandwidthCurves) -> Table:
+    """Return speedups, bandwidths down and designs across."""
+    from sparqsim.cli.show import new_table
+
+    table = new_table("DRAM B/cycle", *result.order, title=f"Speedup over {result.baseline} at equal DRAM bandwidth")
+    for at, value in enumerate(result.bandwidths):
+        label = "no limit" if value is None else f"{value:g}"
+        table.add_row(label, *(f"{result.speedup[name][at]:.2f}" for name in result.order))
+    table.add_section()
+    table.add_row("no memory", *(f"{result.array_speedup[name]:.2f}" for name in result.order))
+    return table

@@ -1,0 +1,113 @@
+"""Accelerator files: an array and its memory in TOML, presets that ship with the package, SCALE-Sim's .cfg files."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sparqsim.config import ArrayConfig
+from sparqsim.errors import InputError, nearest
+from sparqsim.memory.config import CheckedConfig, DramConfig, MemoryConfig, ScratchpadConfig
+from sparqsim.record import read_text
+
+Section = TypeVar("Section", bound=CheckedConfig)
+
+PADS = ("activations", "weights", "outputs")
+TOP_KEYS = ("name", "storage", "output_bits", "psum_bits", "loop_order")
+SECTIONS = ("array", "dram", *PADS)
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """What an accelerator file says. `remarks`: what of an imported file was ignored or means something else here."""
+
+    memory: MemoryConfig
+    array: ArrayConfig | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def preset_names() -> list[str]:
+    """Return the accelerators that ship with the package."""
+    return sorted(item.name.removesuffix(".toml") for item in _presets().iterdir() if item.name.endswith(".toml"))
+
+
+def load_accelerator(source: str | Path) -> Accelerator:
+    """Return the accelerator of a preset name, a .toml file or a SCALE-Sim .cfg file.
+
+    Raises
+    ------
+    InputError
+        Naming the file, the key, its value and what is accepted.
+    """
+    name = str(source)
+    if name in preset_names():
+        return parse_accelerator((_presets() / f"{name}.toml").read_text(encoding="utf-8"), f"preset {name}")
+    path = Path(source)
+    if not path.exists():
+        raise InputError(f"{path}: no such file; expected a .toml or SCALE-Sim .cfg file, or a preset: "
+                         f"{', '.join(preset_names())}{nearest(name, preset_names())}")
+    if path.suffix == ".cfg":
+        from sparqsim.memory.scalesim import import_cfg
+
+        return import_cfg(path)
+    return parse_accelerator(read_text(path), name)
+
+
+def parse_accelerator(text: str, origin: str) -> Accelerator:
+    """Return the accelerator that the TOML `text` describes; `origin` names it in errors."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{origin}: not TOML ({error})") from None
+    _known(origin, "", document, (*TOP_KEYS, *SECTIONS))
+    settings: dict[str, Any] = {key: document[key] for key in TOP_KEYS if key in document}
+    settings["dram"] = _section(origin, "dram", DramConfig, document)
+    settings |= {pad: _section(origin, pad, ScratchpadConfig, document) for pad in PADS}
+    if not isinstance(settings.get("name", ""), str):
+        raise InputError(f"{origin}: name={settings['name']!r}: expected text")
+    return Accelerator(_made(origin, "", MemoryConfig, settings), _array(origin, document))
+
+
+def _section(origin: str, name: str, kind: type[Section], document: Mapping[str, Any]) -> Section:
+    return _made(origin, f"{name}.", kind, _table(origin, name, document))
+
+
+def _made(origin: str, prefix: str, kind: type[Section], settings: dict[str, Any]) -> Section:
+    _known(origin, prefix, settings, tuple(key.name for key in fields(kind)))
+    try:
+        return kind(**settings)
+    except InputError as error:
+        raise InputError(f"{origin}: {prefix}{error}") from None
+
+
+def _array(origin: str, document: Mapping[str, Any]) -> ArrayConfig | None:
+    if "array" not in document:
+        return None
+    settings = _table(origin, "array", document)
+    _known(origin, "array.", settings, tuple(key.name for key in fields(ArrayConfig)))
+    try:
+        return ArrayConfig(**settings)
+    except InputError as error:
+        raise InputError(f"{origin}: [array] {error}") from None
+
+
+def _table(origin: str, name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    table = document.get(name, {})
+    if not isinstance(table, dict):
+        raise InputError(f"{origin}: {name}={table!r}: expected a table, [{name}]")
+    return table
+
+
+def _known(origin: str, prefix: str, found: Mapping[str, Any], accepted: tuple[str, ...]) -> None:
+    for key in found:
+        if key not in accepted:
+            raise InputError(f"{origin}: {prefix}{key}={found[key]!r}: unknown key{nearest(key, accepted)}; "
+                             f"expected one of {', '.join(accepted)}")
+
+
+def _presets() -> Any:
+    return resources.files("sparqsim.memory") / "presets"

@@ -1,0 +1,82 @@
+"""Speedup against DRAM bandwidth: where the gain of a design dies. The data of `plot --kind bandwidth`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import Field, computed_field
+
+from sparqsim.config import ArrayConfig
+from sparqsim.memory import recurrence
+from sparqsim.memory.config import MemoryConfig
+from sparqsim.memory.network import layer_timing
+from sparqsim.memory.system import prepare
+from sparqsim.memory.traffic import MemoryInfo
+from sparqsim.pe import PEDesign
+from sparqsim.record import Record
+from sparqsim.report import ArrayInfo
+from sparqsim.trace import Trace
+
+#: Bytes per cycle: from starved to plenty.
+BANDWIDTHS = tuple(float(1 << power) for power in range(10))
+
+
+class BandwidthCurves(Record):
+    """Total cycles of several designs on one trace, array and memory at several DRAM bandwidths.
+
+    bandwidths: bytes per cycle, None: no limit. cycles: for each design, total cycles at each bandwidth. array_cycles:
+    without memory. `memory.dram.bandwidth_bytes_per_cycle` is replaced by each of `bandwidths` in turn.
+    """
+
+    schema_: Literal["sparqsim.bandwidth/1"] = Field(default="sparqsim.bandwidth/1", alias="schema")
+    network: str
+    synthetic: str
+    trace_sha256: str
+    array: ArrayInfo
+    memory: MemoryInfo
+    baseline: str
+    order: tuple[str, ...]
+    bandwidths: tuple[float | None, ...]
+    cycles: dict[str, tuple[int, ...]]
+    array_cycles: dict[str, int]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def speedup(self) -> dict[str, tuple[float, ...]]:
+        """Total cycles of the baseline over total cycles of each design, at each bandwidth."""
+        base = self.cycles[self.baseline]
+        return {name: tuple(one / other for one, other in zip(base, self.cycles[name], strict=True))
+                for name in self.order}
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def array_speedup(self) -> dict[str, float]:
+        """The same without memory."""
+        return {name: self.array_cycles[self.baseline] / self.array_cycles[name] for name in self.order}
+
+
+def bandwidth_curves(trace: Trace, designs: Sequence[PEDesign], array: ArrayConfig, memory: MemoryConfig, *,
+                     baseline: str, kept: PEDesign | None, bandwidths: Sequence[float] = BANDWIDTHS) -> BandwidthCurves:
+    """Return total cycles of `designs` at every bandwidth; layers marked keep_8bit run as `kept` if it is given."""
+    memories = [replace(memory, dram=replace(memory.dram, bandwidth_bytes_per_cycle=value)) for value in bandwidths]
+    cycles, alone = {}, {}
+    for pe in designs:
+        totals = [0] * (len(memories) + 1)
+        for layer in trace.layers:
+            running = kept if kept is not None and layer.keep_8bit else pe
+            timing = layer_timing(layer, running, array)
+            totals[-1] += timing.total
+            program = prepare(layer, running, array, memory, timing.tile_stalls).program
+            for at, each in enumerate(memories):
+                totals[at] += recurrence.run(program, each).total
+        *cycles[pe.spec], alone[pe.spec] = totals
+    info = ArrayInfo(rows=array.rows, cols=array.cols, dataflow=array.dataflow, coupling=array.coupling,
+                     overlap=array.overlap)
+    return BandwidthCurves(
+        network=trace.metadata.network, synthetic=trace.metadata.synthetic, trace_sha256=trace.sha256, array=info,
+        memory=MemoryInfo.of(memory), baseline=baseline, order=tuple(pe.spec for pe in designs),
+        bandwidths=tuple(None if value == math.inf else float(value) for value in bandwidths),
+        cycles={name: tuple(values) for name, values in cycles.items()}, array_cycles=alone)

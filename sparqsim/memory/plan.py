@@ -1,0 +1,147 @@
+"""How a layer is moved: its formats, how its stream is cut so that blocks fit, and the loop order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparqsim.config import ArrayConfig
+from sparqsim.errors import InputError
+from sparqsim.memory.blocks import (
+    Fetches,
+    Formats,
+    Writes,
+    activation_fetches,
+    output_writes,
+    weight_fetches,
+)
+from sparqsim.memory.config import MemoryConfig
+from sparqsim.memory.footprint import InputMap, elements_fetched
+from sparqsim.memory.nest import AXES, OPERANDS, Nest, orders_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one layer asks of the memory system.
+
+    Parameters
+    ----------
+    name : str
+        The layer's, for errors.
+    sizes : dict of str to int
+        m, k and n of one group.
+    groups, lanes : int
+    source : InputMap
+    pair_bits, weight_bits : int
+        Bits in memory of two adjacent activations and of a weight.
+    storage : str
+        The storage in effect.
+    """
+
+    name: str
+    sizes: dict[str, int]
+    groups: int
+    lanes: int
+    source: InputMap
+    pair_bits: int
+    weight_bits: int
+    storage: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One group's loops and the transfers they need, the same for every group."""
+
+    nest: Nest
+    formats: Formats
+    activations: Fetches
+    weights: Fetches
+    outputs: Writes
+
+    @property
+    def dram_bytes(self) -> int:
+        """Bytes moved for one group."""
+        outputs = self.outputs
+        return int(self.activations.sizes.sum() + self.weights.sizes.sum()
+                   + outputs.sizes.sum() + outputs.reload_sizes.sum())
+
+    @property
+    def held_bytes(self) -> dict[str, int]:
+        """For each operand, the bytes of its fullest scratchpad half."""
+        return {operand: getattr(self, operand).largest for operand in OPERANDS}
+
+
+def plan_layer(job: Job, array: ArrayConfig, memory: MemoryConfig) -> Plan:
+    """Return the plan of a layer in the configured loop order; 'auto' is the one with the fewest DRAM bytes.
+
+    Raises
+    ------
+    InputError
+        For an order of another dataflow, or operands that fit no scratchpad half.
+    """
+    orders = orders_of(array.dataflow)
+    if memory.loop_order == "auto":
+        return min((plan_order(job, array, memory, order) for order in orders), key=lambda plan: plan.dram_bytes)
+    if memory.loop_order not in orders:
+        raise InputError(f"loop_order={memory.loop_order!r}: dataflow {array.dataflow} runs "
+                         f"{', '.join(orders)} or auto")
+    return plan_order(job, array, memory, memory.loop_order)
+
+
+def plan_order(job: Job, array: ArrayConfig, memory: MemoryConfig, order: str) -> Plan:
+    """Return the plan of a layer in one loop order.
+
+    The stream is cut into the fewest equal chunks of a sequence that starts at one chunk and grows in proportion to
+    the block that fits worst.
+
+    Raises
+    ------
+    InputError
+        Naming the layer and the operand where even one streamed step does not fit.
+    """
+    stream = AXES[array.dataflow][2]
+    length = -(-job.sizes[stream] // (job.lanes if stream == "k" else 1))
+    chunks = 1
+    while True:
+        plan = _plan(job, array, memory, order, -(-length // chunks))
+        worst, ratio = _worst(plan, memory)
+        if ratio <= 1:
+            return plan
+        if stream not in OPERANDS[worst] or chunks == length:
+            raise _does_not_fit(job, plan, memory, worst)
+        chunks = min(length, max(chunks + 1, int(chunks * ratio)))
+
+
+def _plan(job: Job, array: ArrayConfig, memory: MemoryConfig, order: str, chunk: int) -> Plan:
+    nest = Nest.of(job.sizes, array, job.lanes, order, chunk)
+    formats = Formats(job.pair_bits, job.weight_bits, memory.output_bits, memory.psum_bits, job.storage)
+    return Plan(nest, formats, activation_fetches(nest, formats, memory.activations.half_bytes, job.source),
+                weight_fetches(nest, formats, memory.weights.half_bytes),
+                output_writes(nest, formats, memory.outputs.half_bytes))
+
+
+def _worst(plan: Plan, memory: MemoryConfig) -> tuple[str, float]:
+    """Return the operand that fits worst, and its bytes over the half's; one the stream cannot cut counts first."""
+    held = plan.held_bytes
+    ratios = {operand: held[operand] / getattr(memory, operand).half_bytes for operand in OPERANDS}
+    stream = plan.nest.order[2]
+    return max(ratios.items(), key=lambda entry: (entry[1] > 1 and stream not in OPERANDS[entry[0]], entry[1]))
+
+
+def _does_not_fit(job: Job, plan: Plan, memory: MemoryConfig, operand: str) -> InputError:
+    pad = getattr(memory, operand)
+    return InputError(f"layer {job.name!r}: {operand}.size_kib={pad.size_kib}: a block of {operand} takes "
+                      f"{plan.held_bytes[operand]} bytes, half of the scratchpad holds {pad.half_bytes}; "
+                      f"expected at least {plan.held_bytes[operand] * 2 / 1024:.3f} KiB, or a smaller array")
+
+
+def used_bytes(job: Job, memory: MemoryConfig) -> dict[str, int]:
+    """Return the bytes of each operand that the layer uses, all groups; input that no window touches left out."""
+    sizes = job.sizes
+    whole = [np.array([[0, sizes[dim]]], np.int64) for dim in "mk"]
+    elements = int(elements_fetched(job.source, whole[0], whole[1], np.zeros(1, np.int64))[0])
+    per_group = {"activations": -(-elements * job.pair_bits // 16),
+                 "weights": -(-sizes["k"] * sizes["n"] * job.weight_bits // 8),
+                 "outputs": -(-sizes["m"] * sizes["n"] * memory.output_bits // 8)}
+    return {operand: count * job.groups for operand, count in per_group.items()}

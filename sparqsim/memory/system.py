@@ -1,0 +1,137 @@
+"""One layer through the memory system: the whole story on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import Work, get_dataflow
+from sparqsim.dataflow.tiles import TileTimes, tile_times
+from sparqsim.memory.config import MemoryConfig
+from sparqsim.memory.footprint import InputMap
+from sparqsim.memory.nest import AXES
+from sparqsim.memory.plan import Job, Plan, plan_layer, used_bytes
+from sparqsim.memory.schedule import ENGINES, Schedule, Times, item_lengths, schedule, sram_bytes, sums_written
+from sparqsim.memory.traffic import LayerTraffic, OperandTraffic
+from sparqsim.pe import PEDesign
+from sparqsim.trace import Layer
+
+Runner = Callable[[Schedule, MemoryConfig], Times]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the memory system adds to a layer.
+
+    `memory_stall`: cycles beyond the array's own. `used_pe_cycles`: of PEs with real work, in those cycles.
+    """
+
+    memory_stall: int
+    used_pe_cycles: int
+    traffic: LayerTraffic
+    plan: Plan
+    program: Schedule
+    times: Times
+
+
+def job_of(layer: Layer, pe: PEDesign, memory: MemoryConfig) -> Job:
+    """Return what a layer asks of the memory when `pe` runs it."""
+    shape, source = layer.gemm, InputMap.of(layer)
+    raw = pe.activation_pair_bits("raw")
+    stored = pe.activation_pair_bits(memory.storage) if source.pairs_are_whole else raw
+    return Job(layer.name, {"m": shape.m, "k": shape.k, "n": shape.n}, shape.groups, pe.lanes, source,
+               stored, pe.weight_bits, memory.storage if stored != raw else "raw")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A layer ready to run: everything but the DRAM's speed is settled."""
+
+    job: Job
+    tiles: TileTimes
+    plan: Plan
+    program: Schedule
+
+
+def prepare(layer: Layer, pe: PEDesign, array: ArrayConfig, memory: MemoryConfig,
+            tile_stalls: NDArray[np.int64] | None = None) -> Prepared:
+    """Return a layer's program. Parameters and errors as in `through_memory`."""
+    job, shape = job_of(layer, pe, memory), layer.gemm
+    work = Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, pe.edge_cycles)
+    tiles = tile_times(get_dataflow(array.dataflow), work, array, tile_stalls)
+    plan = plan_layer(job, array, memory)
+    return Prepared(job, tiles, plan, schedule(plan, tiles, memory, array.dataflow))
+
+
+def through_memory(layer: Layer, pe: PEDesign, array: ArrayConfig, memory: MemoryConfig,
+                   tile_stalls: NDArray[np.int64] | None = None, *, runner: Runner | None = None) -> Outcome:
+    """Return what the memory system makes of a layer.
+
+    Parameters
+    ----------
+    layer, pe, array, memory
+    tile_stalls : int64 (groups, column tiles, row tiles), optional
+        What slow steps add to each tile, as in `Timing`.
+    runner : callable, optional
+        `recurrence.run` by default, or `event.memory.run`.
+
+    Raises
+    ------
+    InputError
+        Where a block of an operand fits no scratchpad half.
+    """
+    from sparqsim.memory import recurrence
+
+    ready = prepare(layer, pe, array, memory, tile_stalls)
+    plan, tiles, program = ready.plan, ready.tiles, ready.program
+    times = (runner or recurrence.run)(program, memory)
+    waits = spent_by_item(times) - item_lengths(plan.nest, tiles, array.dataflow)
+    traffic = layer_traffic(ready.job, plan, memory, int(program.lengths.sum()) - tiles.total)
+    used_pe_cycles = int((waits * used_pes(plan, tiles, array.dataflow)).sum())
+    return Outcome(int(waits.sum()), used_pe_cycles, traffic, plan, program, times)
+
+
+def spent_by_item(times: Times) -> NDArray[np.int64]:
+    """Return the cycles from each item's end to the next one's; the last one's reach to the end of the layer."""
+    return np.diff(np.append(times.item_ends[:-1], times.total), prepend=0)
+
+
+def used_pes(plan: Plan, tiles: TileTimes, dataflow: str) -> NDArray[np.int64]:
+    """Return the PEs with real work in each item of all groups."""
+    rows, cols = tuple(AXES[dataflow][:2])
+    index = plan.nest.index
+    return np.tile(tiles.grid.used_by_tile[index[cols], index[rows]], tiles.grid.groups)
+
+
+def layer_traffic(job: Job, plan: Plan, memory: MemoryConfig, port_stall: int) -> LayerTraffic:
+    """Return what a layer moves."""
+    groups, outputs = job.groups, plan.outputs
+    used, by_array = used_bytes(job, memory), sram_bytes(plan)
+    moved = {operand: groups * int(by_array[operand].sum()) for operand in ENGINES}
+    fetched = {"activations": plan.activations.sizes, "weights": plan.weights.sizes}
+    operands = {name: OperandTraffic(
+        used_bytes=used[name], dram_read_bytes=groups * int(sizes.sum()), dram_write_bytes=0,
+        sram_read_bytes=moved[name], sram_write_bytes=groups * int(sizes.sum()),
+        burst_padding_bytes=groups * _padding(sizes, memory))
+        for name, sizes in fetched.items()}
+    written, reloaded = groups * int(outputs.sizes.sum()), groups * int(outputs.reload_sizes.sum())
+    made = groups * int(sums_written(plan).sum())
+    operands["outputs"] = OperandTraffic(
+        used_bytes=used["outputs"], dram_read_bytes=reloaded, dram_write_bytes=written,
+        sram_read_bytes=written + moved["outputs"] - made, sram_write_bytes=reloaded + made,
+        burst_padding_bytes=groups * (_padding(outputs.sizes, memory) + _padding(outputs.reload_sizes, memory)))
+    stream = plan.nest.order[2]
+    kept = {"activations": plan.activations.scope, "weights": plan.weights.scope, "outputs": outputs.scope}
+    return LayerTraffic(
+        **operands, psum_spill_bytes=groups * outputs.spilled, psum_reload_bytes=reloaded, port_stall=port_stall,
+        loop_order=plan.nest.order, stream_chunks=plan.nest.pieces(stream), storage=job.storage,
+        activation_pair_bits=job.pair_bits, weight_bits=job.weight_bits, kept=kept)
+
+
+def _padding(sizes: NDArray[np.int64], memory: MemoryConfig) -> int:
+    """Return the bytes that fill up the last burst of each transfer."""
+    return int((-sizes % memory.dram.burst_bytes).sum())

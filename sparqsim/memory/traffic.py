@@ -1,0 +1,139 @@
+"""What the memory system moved, as it stands in reports. All sizes in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+from pydantic import computed_field
+
+from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
+from sparqsim.record import Record
+
+
+class OperandTraffic(Record):
+    """One operand's traffic.
+
+    used_bytes: what the layer needs or makes of it at all. dram_*, sram_*: moved at the DRAM channel and at the
+    operand's scratchpad (sram_read: by the array, and by the write-back; sram_write: by fetches, and by the array).
+    burst_padding_bytes: moved over the channel besides, to fill whole bursts.
+    """
+
+    used_bytes: int
+    dram_read_bytes: int
+    dram_write_bytes: int
+    sram_read_bytes: int
+    sram_write_bytes: int
+    burst_padding_bytes: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def repeated_bytes(self) -> int:
+        """Bytes over the channel beyond one transfer of each used byte: halos, refetches, spilled and reloaded sums."""
+        return self.dram_read_bytes + self.dram_write_bytes - self.used_bytes
+
+
+class Traffic(Record):
+    """Traffic of a layer or a network.
+
+    psum_spill_bytes, psum_reload_bytes: the part of the outputs' DRAM traffic that is partial sums. port_stall: the
+    part of memory_stall in which a scratchpad's port is too narrow for the array; the rest waits for the DRAM.
+    """
+
+    activations: OperandTraffic
+    weights: OperandTraffic
+    outputs: OperandTraffic
+    psum_spill_bytes: int
+    psum_reload_bytes: int
+    port_stall: int
+
+    @property
+    def dram_bytes(self) -> int:
+        """Bytes over the DRAM channel, without those that only fill bursts."""
+        return sum(operand.dram_read_bytes + operand.dram_write_bytes
+                   for operand in (self.activations, self.weights, self.outputs))
+
+    @classmethod
+    def sum_of(cls, parts: Iterable[Traffic | None]) -> Self | None:
+        """Add traffic; None where one part is unknown."""
+        known = [part for part in parts if part is not None]
+        return cls(**_added([part.model_dump(include=set(Traffic.model_fields)) for part in known])) if known else None
+
+
+def _added(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Add equal nested dictionaries of numbers, derived fields left out."""
+    first = parts[0]
+    return {key: _added([part[key] for part in parts]) if isinstance(value, dict) else sum(part[key] for part in parts)
+            for key, value in first.items() if key != "repeated_bytes"}
+
+
+class LayerTraffic(Traffic):
+    """One layer's traffic and how it was moved.
+
+    loop_order: outermost loop first. stream_chunks: pieces that each tile's stream is cut into. storage: of the
+    activations, in effect ('raw' where pairs straddle kernel positions). activation_pair_bits, weight_bits: stored bits
+    of two adjacent activations and of a weight. kept: for each operand, what a scratchpad half keeps: 'block', 'outer'
+    (all blocks of a turn of the outermost loop) or 'group' (all).
+    """
+
+    loop_order: str
+    stream_chunks: int
+    storage: str
+    activation_pair_bits: int
+    weight_bits: int
+    kept: dict[str, str]
+
+
+class ScratchpadInfo(Record):
+    """A scratchpad; None: no limit."""
+
+    size_kib: float | None
+    port_bytes_per_cycle: float | None
+
+    @classmethod
+    def of(cls, pad: ScratchpadConfig) -> ScratchpadInfo:
+        """Return the record of a scratchpad."""
+        return cls(size_kib=_finite(pad.size_kib), port_bytes_per_cycle=_finite(pad.port_bytes_per_cycle))
+
+
+class DramInfo(Record):
+    """The DRAM channel; bandwidth None: no limit."""
+
+    bandwidth_bytes_per_cycle: float | None
+    latency_cycles: int
+    burst_bytes: int
+    request_bytes: int
+    arbitration: str
+
+    @classmethod
+    def of(cls, dram: DramConfig) -> DramInfo:
+        """Return the record of a channel."""
+        return cls(bandwidth_bytes_per_cycle=_finite(dram.bandwidth_bytes_per_cycle),
+                   latency_cycles=dram.latency_cycles, burst_bytes=dram.burst_bytes,
+                   request_bytes=dram.request_bytes, arbitration=dram.arbitration)
+
+
+class MemoryInfo(Record):
+    """The memory system of a report: as `MemoryConfig`."""
+
+    name: str
+    dram: DramInfo
+    activations: ScratchpadInfo
+    weights: ScratchpadInfo
+    outputs: ScratchpadInfo
+    storage: str
+    output_bits: int
+    psum_bits: int
+    loop_order: str
+
+    @classmethod
+    def of(cls, memory: MemoryConfig) -> MemoryInfo:
+        """Return the record of a memory system."""
+        return cls(name=memory.name, dram=DramInfo.of(memory.dram), activations=ScratchpadInfo.of(memory.activations),
+                   weights=ScratchpadInfo.of(memory.weights), outputs=ScratchpadInfo.of(memory.outputs),
+                   storage=memory.storage, output_bits=memory.output_bits, psum_bits=memory.psum_bits,
+                   loop_order=memory.loop_order)
+
+
+def _finite(value: float) -> float | None:
+    return None if value == float("inf") else float(value)

@@ -1,0 +1,77 @@
+"""Speedup over the baseline against DRAM bandwidth, one line for each design: where a design's gain dies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sparqsim.errors import InputError
+from sparqsim.memory.curves import BandwidthCurves
+from sparqsim.plot.labels import add_legend, add_notes, subject
+from sparqsim.plot.style import INK, figure_format, house_style, looks_of, new_figure, save_figure
+from sparqsim.report import Provenance
+
+PANEL_INCHES = 2.4
+#: Unlimited bandwidth stands this many times to the right of the largest.
+WITHOUT_MEMORY = 2.5
+
+
+def plot_bandwidth(curves: BandwidthCurves, path: str | Path, *, width: str = "column", command: str = "") -> None:
+    """Draw `bandwidth_figure` into a file. `path`, `width`, `command` and errors as in `plot_speedup`."""
+    figure_format(path)
+    save_figure(bandwidth_figure(curves, width=width), path, title="Speedup against DRAM bandwidth", command=command)
+
+
+def bandwidth_figure(curves: BandwidthCurves, *, width: str = "column") -> Figure:
+    """Return lines of speedup (x) over DRAM bandwidth (bytes per cycle, logarithmic); the last mark: without memory.
+
+    Raises
+    ------
+    InputError
+        For curves without a finite bandwidth.
+    """
+    finite = [at for at, value in enumerate(curves.bandwidths) if value is not None]
+    if not finite:
+        raise InputError("bandwidth curves: no finite bandwidth, expected at least one")
+    with house_style():
+        figure = new_figure(width, PANEL_INCHES + 0.12 * len(curves.order))
+        axes = figure.subplots()
+        handles = _draw_lines(axes, curves, finite)
+        axes.set_ylabel(f"speedup (x) over {curves.baseline}")
+        axes.set_xlabel("DRAM bandwidth (bytes per cycle)")
+        axes.set_ylim(bottom=0)
+        axes.grid(visible=True)
+        add_legend(figure, _title(curves), handles, list(curves.order))
+        memory = curves.memory
+        add_notes(figure, [f"memory {memory.name}, storage {memory.storage}, loop order {memory.loop_order}",
+                           "all designs at equal bandwidth; rightmost: memory not modelled"])
+    return figure
+
+
+def _title(curves: BandwidthCurves) -> str:
+    source = Provenance(version="", engine="", trace_sha256=curves.trace_sha256, network=curves.network,
+                        synthetic=curves.synthetic)
+    return subject(source, curves.array)
+
+
+def _draw_lines(axes: Axes, curves: BandwidthCurves, finite: list[int]) -> list[Line2D]:
+    """Draw every design's line and its mark without memory; return what the legend shows."""
+    looks, handles = looks_of(curves.order), []
+    places = [curves.bandwidths[at] or 0.0 for at in finite]
+    right = max(places) * WITHOUT_MEMORY
+    for name in curves.order:
+        look, speedups = looks[name], [curves.speedup[name][at] for at in finite]
+        style: dict[str, Any] = {"color": look.color, "marker": look.marker, "markersize": 3.5, "markeredgecolor": INK,
+                 "markeredgewidth": 0.3}
+        handles += axes.plot(places, speedups, **style)
+        axes.plot([places[-1], right], [speedups[-1], curves.array_speedup[name]], linestyle=":", color=look.color)
+        axes.plot([right], [curves.array_speedup[name]], **style)
+    axes.set_xscale("log", base=2)
+    ticks = places if len(places) <= 10 else places[:: -(-len(places) // 10)]
+    axes.set_xticks([*ticks, right], [*(f"{value:g}" for value in ticks), "no\nlimit"])
+    axes.minorticks_off()
+    return handles

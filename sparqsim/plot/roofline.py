@@ -1,0 +1,84 @@
+"""Operational intensity against attained MACs per cycle, layer by layer, under the roofs of each design."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+from sparqsim.memory.roofline import Roofline, roofline
+from sparqsim.plot.labels import add_legend, add_notes, design_label, subject_of, value_note
+from sparqsim.plot.style import INK, Look, figure_format, house_style, looks_of, new_figure, save_figure
+from sparqsim.report import Comparison, Report
+
+PANEL_INCHES = 2.6
+
+
+def plot_roofline(result: Comparison | Report, path: str | Path, *, width: str = "column", command: str = "") -> None:
+    """Draw `roofline_figure` into a file. `path`, `width`, `command` and errors as in `plot_speedup`."""
+    figure_format(path)
+    save_figure(roofline_figure(result, width=width), path, title="Roofline", command=command)
+
+
+def roofline_figure(result: Comparison | Report, *, width: str = "column") -> Figure:
+    """Return a mark for each layer and design: MACs per DRAM byte against MACs per cycle, both logarithmic.
+
+    Raises
+    ------
+    InputError
+        For results without memory.
+    """
+    reports = [result.reports[name] for name in result.order] if isinstance(result, Comparison) else [result]
+    roofs = [roofline(report) for report in reports]
+    kept = any(point.kept_8bit for each in roofs for point in each.points)
+    with house_style():
+        figure = new_figure(width, PANEL_INCHES + 0.12 * len(reports))
+        axes = figure.subplots()
+        handles = _draw(axes, roofs)
+        axes.set_xlabel("operational intensity (MACs per DRAM byte)")
+        axes.set_ylabel("attained (MACs per cycle)")
+        axes.grid(visible=True)
+        add_legend(figure, subject_of(reports[0]), handles, [design_label(report) for report in reports])
+        add_notes(figure, [_roof_note(roofs[0]), value_note(reports),
+                           *(["hollow: kept at 8 bits, run as mac-8b8b under every design"] if kept else [])])
+    return figure
+
+
+def _roof_note(roofs: Roofline) -> str:
+    slope = "no limit" if roofs.bandwidth is None else f"{roofs.bandwidth:g} bytes per cycle"
+    return f"slope: DRAM bandwidth, {slope}; flat: PEs x lanes"
+
+
+def _draw(axes: Axes, roofs: Sequence[Roofline]) -> list[Line2D]:
+    """Draw roofs and layers; return what the legend shows."""
+    looks, handles = looks_of([each.spec for each in roofs]), []
+    intensities = [point.intensity for each in roofs for point in each.points]
+    low, high = min(intensities) / 2, max(intensities) * 2
+    for each in roofs:
+        _draw_roof(axes, each, looks[each.spec], low, high)
+    for each in roofs:
+        look = looks[each.spec]
+        for point in each.points:
+            axes.plot(point.intensity, point.attained, look.marker, markersize=4, markeredgewidth=0.4, zorder=3,
+                      color="none" if point.kept_8bit else look.color,
+                      markeredgecolor=look.color if point.kept_8bit else INK)
+        handles.append(Line2D([], [], color=look.color, marker=look.marker, markersize=4, markeredgecolor=INK,
+                              markeredgewidth=0.4))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.set_minor_formatter(NullFormatter())
+    return handles
+
+
+def _draw_roof(axes: Axes, roofs: Roofline, look: Look, low: float, high: float) -> None:
+    """Draw both roofs, their corner included."""
+    corner = [] if roofs.bandwidth is None else [roofs.compute_roof / roofs.bandwidth]
+    places = sorted([low, high, *(place for place in corner if low < place < high)])
+    axes.plot(places, [roofs.roof(place) for place in places], color=look.color)
