@@ -36,7 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     """With SPARQSIM_FAIL_ON_SKIP=1 a skipped test fails, unless shared data is what it lacks."""
     report = (yield).get_result()
-    if report.skipped and os.environ.get("SPARQSIM_FAIL_ON_SKIP") == "1" and NO_SHARED not in str(report.longrepr):
+    forbidden = os.environ.get("SPARQSIM_FAIL_ON_SKIP") == "1"
+    if forbidden and report.skipped and "shared data not found" not in str(report.longrepr):
         report.outcome, report.longrepr = "failed", f"skipped where nothing may be: {report.longrepr}"
 
 

@@ -18,31 +18,41 @@ Source: SPARQ, Shomron et al., NeurIPS 2021 (arXiv 2105.11010). The zero test lo
 trimming. Our assumptions: one mux bit per pair (for a lone value the order of the two shifts tells which weight to
 use), a registered trim unit at the row edge (`edge_cycles` = 1), `pairing=off` (bSPARQ alone), which the authors'
 kernel cannot do.
+
+**Not in the paper: `signed=magnitude`, an extension of ours.** The published design takes unsigned activations only and
+refuses int8 (`signed=refuse`, the default). With `signed=magnitude` the trim unit splits an int8 activation into its
+sign and its magnitude (0..128, which fits 8 bits), the rules above apply to magnitudes, and each multiplier negates its
+product where the activation it holds is negative. Unsigned layers are computed as before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.errors import InputError
 from sparqsim.pe.base import Array, PEDesign, Step, padded_to
 from sparqsim.pe.windows import WHOLE, Rounding, WindowSet, window_tables
 
 
 @dataclass(frozen=True)
 class PairControl:
-    """What the trim unit sends along a row for one pair: 2n data bits, two shift codes and one mux bit."""
+    """What the trim unit sends along a row for one pair: 2n data bits, two shift codes and one mux bit.
+
+    `negative`: the sign bit of each multiplier's activation (only with `signed=magnitude`).
+    """
 
     q1: int
     shift1: int
     q2: int
     shift2: int
     lone: bool
+    negative: tuple[bool, bool] = (False, False)
 
 
 def lone_of(x1: int, x2: int) -> int | None:
@@ -67,9 +77,10 @@ def weight_mux(control: PairControl, w1: int, w2: int) -> tuple[int, int]:
 
 
 def multiply_shift_add(control: PairControl, w1: int, w2: int) -> Step:
-    """Multipliers, shift units and adder of one PE: one cycle of a trimmed pair."""
+    """Multipliers (with the sign), shift units and adder of one PE: one cycle of a trimmed pair."""
     wa, wb = weight_mux(control, w1, w2)
-    products = control.q1 * wa, control.q2 * wb
+    sign1, sign2 = (-1 if negative else 1 for negative in control.negative)
+    products = sign1 * control.q1 * wa, sign2 * control.q2 * wb
     value = (products[0] << control.shift1) + (products[1] << control.shift2)
     working = {
         "pair_zero_detector": control.lone,
@@ -98,6 +109,24 @@ class Sparq(PEDesign):
     windows_of_lone: ClassVar[WindowSet] = WHOLE
     rounding: Rounding = "nearest-even"
     pairing: Literal["on", "off"] = "on"
+    signed: Literal["refuse", "magnitude"] = "refuse"
+
+    def __post_init__(self) -> None:
+        # Of this design with these keys; the class says what the name alone takes.
+        object.__setattr__(self, "signed_activations", self.signed == "magnitude")
+
+    def check_signedness(self, signed: bool) -> None:
+        """Raise InputError for int8 activations, unless `signed=magnitude` was asked for by name."""
+        if signed and not self.signed_activations:
+            raise InputError(f"{self.name} takes unsigned activations (uint8 after ReLU), got int8; designs that take "
+                             f"signed activations: see `sparqsim pe list`, or {self.name}:signed=magnitude (not in "
+                             "the paper)")
+
+    def signed_trim_unit(self, x1: int, x2: int) -> PairControl:
+        """Trim the magnitudes of int8 activations; both halves of a lone value carry its sign. Not in the paper."""
+        control = self.trim_unit(abs(x1), abs(x2))
+        negative = (x1 < 0 or x2 < 0,) * 2 if control.lone else (x1 < 0, x2 < 0)
+        return replace(control, negative=negative)
 
     def activation_pair_bits(self, storage: str) -> int:
         """Return 16 for raw activations; else two windows, two shift codes and two mux bits, or one for the pair."""
@@ -105,10 +134,11 @@ class Sparq(PEDesign):
             return 16
         windows = self.windows_of_pair
         code_bits = (len(windows.shifts) - 1).bit_length()
-        return 2 * (windows.bits + code_bits) + (1 if storage == "windowed-pair" else 2)
+        sign_bits = 1 if self.signed == "magnitude" else 0
+        return 2 * (windows.bits + code_bits + sign_bits) + (1 if storage == "windowed-pair" else 2)
 
     def trim_unit(self, x1: int, x2: int) -> PairControl:
-        """Return what the PEs of a row receive for one pair of activations."""
+        """Return what the PEs of a row receive for one pair of unsigned activations."""
         lone = lone_of(x1, x2) if self.pairing == "on" else None
         if lone is not None:
             q, shift = self.windows_of_lone.quantise((x1, x2)[lone], self.rounding)
@@ -118,16 +148,19 @@ class Sparq(PEDesign):
 
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
         """Trim the pair, then multiply, shift and add."""
-        return multiply_shift_add(self.trim_unit(*xs), *ws)
+        self.check_signedness(signed)
+        return multiply_shift_add((self.signed_trim_unit if signed else self.trim_unit)(*xs), *ws)
 
     def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
         """Trim every pair of activations; a last element without partner pairs with zero."""
-        return self._looked_up(pair_tables(self).used, x)[..., :x.shape[-1]], w
+        used = self._looked_up(pair_tables(self).used, magnitudes(x))[..., :x.shape[-1]]
+        # A magnitude of 127 may be used as 128, so signed values need more than int8.
+        return (np.where(x < 0, -used.astype(np.int16), used) if x.dtype == np.int8 else used), w
 
     def activation_states(self, x: Array) -> NDArray[np.uint8]:
         """Return the circuit state of every pair."""
         tables = pair_tables(self)
-        return np.take(tables.state, pair_codes(x))
+        return np.take(tables.state, pair_codes(magnitudes(x)))
 
     def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
         """Return one pair of each circuit state, and weights for every zero mask."""
@@ -135,7 +168,7 @@ class Sparq(PEDesign):
 
     def windows(self, x: Array) -> dict[int, int]:
         """Count the left shift of every non-zero activation that goes through an n-bit window."""
-        counts = np.bincount(pair_codes(x).ravel(), minlength=65_536)
+        counts = np.bincount(pair_codes(magnitudes(x)).ravel(), minlength=65_536)
         first, second = np.divmod(np.arange(65_536), 256)[::-1]
         windowed = (first > 0) & (second > 0) if self.pairing == "on" else np.ones(65_536, bool)
         shift = window_tables(self.windows_of_pair, self.rounding)[1]
@@ -150,6 +183,11 @@ class Sparq(PEDesign):
     @staticmethod
     def _looked_up(table: NDArray[np.uint16], x: Array) -> NDArray[np.uint8]:
         return np.take(table, pair_codes(x)).view("<u2").view(np.uint8)
+
+
+def magnitudes(x: Array) -> NDArray[np.uint8]:
+    """Return |x| of int8 activations as uint8 (so -128 gives 128); uint8 ones as they are."""
+    return np.abs(x).view(np.uint8) if x.dtype == np.int8 else x
 
 
 def pair_codes(x: Array) -> NDArray[np.uint16]:

@@ -5,22 +5,33 @@ takes one cycle, as in SPARQ. Otherwise each activation is lone for one cycle: x
 result is exact; cycles depend on activations.
 
 Source: **not** the published design, which always trims and never waits: this is our variant, to show what exactness
-costs in time. How neighbouring PEs wait for each other is the array's coupling.
+costs in time. How neighbouring PEs wait for each other is the array's coupling. `signed=magnitude` is the extension of
+`sparq.py`, ours as well: signs beside magnitudes, for int8 activations.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.pe.base import Array, PEDesign, Step
-from sparqsim.pe.sparq import Sparq5opt, lone_of, multiply_shift_add, numbered_states, pair_codes, pair_tables, split
+from sparqsim.pe.sparq import (
+    PairControl,
+    Sparq5opt,
+    lone_of,
+    magnitudes,
+    multiply_shift_add,
+    numbered_states,
+    pair_codes,
+    pair_tables,
+    split,
+)
 from sparqsim.pe.windows import WindowSet
 
 TRIMMED = Sparq5opt(rounding="trim")
@@ -37,13 +48,17 @@ class SparqExact(PEDesign):
     most_step_cycles: ClassVar[int] = 2
     edge_cycles: ClassVar[int] = 1
     windows_of_pair: ClassVar[WindowSet] = Sparq5opt.windows_of_pair
+    signed: Literal["refuse", "magnitude"] = "refuse"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "signed_activations", self.signed == "magnitude")
 
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
         """Take the SPARQ step if it is exact, else two steps with one lone value each."""
-        if lone_of(*xs) is not None or all(_fits(x) for x in xs):
-            return multiply_shift_add(TRIMMED.trim_unit(*xs), *ws)
-        halves = [multiply_shift_add(split(x, 0, position, self.windows_of_pair.bits), *ws)
-                  for position, x in enumerate(xs)]
+        self.check_signedness(signed)
+        if lone_of(*xs) is not None or all(_fits(abs(x)) for x in xs):
+            return multiply_shift_add((TRIMMED.signed_trim_unit if signed else TRIMMED.trim_unit)(*xs), *ws)
+        halves = [multiply_shift_add(self._made_lone(x, position), *ws) for position, x in enumerate(xs)]
         active: Counter[str] = Counter()
         for half in halves:
             active.update(half.active_cycles)
@@ -51,17 +66,21 @@ class SparqExact(PEDesign):
         active.pop("pair_zero_detector", None)
         return Step(halves[0].value + halves[1].value, 2, active, halves[1].controls)
 
+    def _made_lone(self, x: int, position: int) -> PairControl:
+        control = split(abs(x), 0, position, self.windows_of_pair.bits)
+        return replace(control, negative=(x < 0, x < 0))
+
     def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
         """Return the operands unchanged: the design is exact."""
         return x, w
 
     def step_cycles(self, x: Array) -> NDArray[np.uint8]:
         """Return 2 for each pair that SPARQ would trim, else 1."""
-        return np.take(_exact_tables()[0], pair_codes(x))
+        return np.take(_exact_tables()[0], pair_codes(magnitudes(x)))
 
     def activation_states(self, x: Array) -> NDArray[np.uint8]:
         """Return the circuit state of every pair; two-cycle steps have states of their own."""
-        return np.take(_exact_tables()[1], pair_codes(x))
+        return np.take(_exact_tables()[1], pair_codes(magnitudes(x)))
 
     def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
         """Return one pair of each circuit state, and weights for every zero mask."""
@@ -69,7 +88,7 @@ class SparqExact(PEDesign):
 
     def windows(self, x: Array) -> dict[int, int]:
         """Count windows of the pairs that take one cycle; the values of the others are used whole."""
-        codes = pair_codes(x)
+        codes = pair_codes(magnitudes(x))
         kept = np.where(self.step_cycles(x) == 1, codes, 0).astype("<u2")
         return TRIMMED.windows(kept.view(np.uint8))
 

@@ -1,0 +1,23 @@
+"""PyTorch networks: `dump` writes a trace, `evaluate` runs the whole network in a design's arithmetic.
+
+    from sparqsim.torch import dump, evaluate
+    report = dump(model, loader, "net.safetensors", images=1)
+    result = evaluate(model, loader, pe="sparq-5opt")
+
+Needs the extra `torch`.
+"""
+
+from __future__ import annotations
+
+from sparqsim.errors import InputError
+
+try:
+    import torch as _torch  # noqa: F401 - asked for here, so that its absence is told in one line
+except ModuleNotFoundError:
+    raise InputError("sparqsim.torch needs PyTorch: pip install 'sparqsim[torch]'") from None
+
+from sparqsim.torch.dump import DumpReport, dump
+from sparqsim.torch.evaluate import Evaluation, evaluate
+from sparqsim.torch.quantised import QuantisedNetwork
+
+__all__ = ["DumpReport", "Evaluation", "QuantisedNetwork", "dump", "evaluate"]

@@ -1,0 +1,139 @@
+"""Calibrators: the clip each one chooses, and that cutting pictures into batches changes nothing."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparqsim import InputError
+from sparqsim.calibrate import BINS, calibrator
+
+SPECS = ["mean-max", "max", "percentile:99", "percentile:100", "mse", "mse:4", "mse:2", "lp:3", "lp:0.5:4"]
+
+
+def pictures(seed=0, count=12, signed=False):
+    """Pictures whose ranges differ by powers of two, so that histograms have to widen; half the values are zero."""
+    random = np.random.default_rng(seed)
+    values = random.normal(size=(count, 5, 7)) * 2.0 ** random.integers(-8, 9, (count, 1, 1))
+    return (values if signed else np.maximum(values, 0)).astype(np.float32)
+
+
+def observed(spec, batches, signed=None):
+    observer = calibrator(spec).observer(signed)
+    for batch in batches:
+        observer.update(batch)
+    return observer
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(0, 12), max_size=5), signed=st.booleans())
+def test_batches_do_not_matter(spec, seed, cuts, signed):
+    data = pictures(seed, signed=signed)
+    at_once, cut = observed(spec, [data]), observed(spec, np.split(data, sorted(cuts)))
+    assert (cut.scale(), cut.signed, cut.lowest) == (at_once.scale(), at_once.signed, at_once.lowest)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_scales_go_with_the_data(spec):
+    data = pictures(3)
+    assert observed(spec, [data * 4]).scale() == 4 * observed(spec, [data]).scale()
+
+
+def test_clips_by_hand():
+    data = np.array([[0, 1, 2, 4], [0, 8, 0, 8], [0, 0, 0, 3]], np.float32)
+    assert observed("mean-max", [data]).scale() == (4 + 8 + 3) / 3 / 255
+    assert observed("max", [data]).scale() == 8 / 255
+    assert observed("mean-max", [-data]).scale() == 5 / 127
+    assert observed("max", [data], signed=True).scale() == 8 / 127
+
+
+def test_percentile_is_the_upper_edge_of_its_bin_among_nonzero_values():
+    values = np.arange(1, 1001, dtype=np.float64)
+    data = np.concatenate([np.zeros(5000), values])[None]
+    width = 1024 / BINS  # the range is the power of two above 1000
+    for percent in (10, 50, 99.9):
+        clip = observed(f"percentile:{percent}", [data]).scale() * 255
+        exact = np.sort(values)[round(percent * 10) - 1]
+        assert exact < clip <= exact + width
+    assert observed("percentile:100", [data]).scale() == 1000 / 255
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("power", [0.5, 2, 3])
+@pytest.mark.parametrize("signed", [False, True])
+def test_least_error_is_the_least_of_a_plain_search(bits, power, signed):
+    data = np.random.default_rng(bits).exponential(size=(4, 2000)) * (-1) ** np.arange(2000)
+    data = data if signed else np.abs(data)
+    top, step = (127, 1 << (8 - bits)) if signed else (255, 1 << (8 - bits))
+
+    def cost(scale):
+        used = np.minimum(np.rint(np.abs(data) / (scale * step)), top // step) * scale * step
+        return (np.abs(used - np.abs(data)) ** power).mean()
+
+    found = observed(f"lp:{power}:{bits}", [data]).scale()
+    others = np.linspace(0.01, 1.2, 500) * np.abs(data).max() / top
+    # 1 %: bins stand for their middles, and the clips tried are a grid.
+    assert cost(found) <= 1.01 * min(cost(scale) for scale in others)
+    assert cost(found) <= cost(observed("max", [data]).scale())
+
+
+def test_mse_is_lp_2_and_8_bits_are_the_default():
+    data = pictures(5)
+    assert observed("mse", [data]).scale() == observed("mse:8", [data]).scale() == observed("lp:2", [data]).scale()
+    assert observed("mse:4", [data]).scale() == observed("lp:2:4", [data]).scale()
+
+
+def test_signedness_is_given_or_found():
+    assert not observed("max", [pictures()]).signed
+    assert observed("max", [pictures(), -pictures()]).signed
+    assert observed("max", [pictures()], signed=True).signed
+    assert observed("max", [-pictures()]).lowest == -pictures().max()
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_zeros_and_nothing_have_a_scale(spec):
+    assert observed(spec, [np.zeros((2, 3), np.float32)]).scale() == 1.0
+    assert observed(spec, [np.zeros((0, 3), np.float32)]).scale() == 1.0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("spec", SPECS)
+def test_values_that_are_not_finite_are_refused(spec, value):
+    with pytest.raises(InputError, match="NaN or infinite"):
+        observed(spec, [np.array([[1, value]], np.float32)])
+
+
+@pytest.mark.parametrize("spec", ["mse", "percentile:99.9"])
+def test_memory_does_not_grow_with_pictures(spec):
+    batch = np.abs(np.random.default_rng(0).normal(size=(1, 100_000))).astype(np.float32)
+    tracemalloc.start()
+    observed(spec, [batch] * 2)
+    few = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    observed(spec, (batch * (1 + number) for number in range(50)))
+    many = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert many < few + 2 * batch.nbytes
+
+
+@pytest.mark.parametrize(("spec", "message"), [
+    ("meanmax", "did you mean mean-max"),
+    ("percentile", "expected one of mean-max, max"),
+    ("percentile:0", "above 0 and up to 100"),
+    ("percentile:101", "above 0 and up to 100"),
+    ("percentile:nan", "P='nan'"),
+    ("mse:9", "BITS='9', expected 2 to 8"),
+    ("mse:1", "BITS='1'"),
+    ("lp", "not known"),
+    ("lp:x", "P='x'"),
+    ("lp:2:x", "BITS='x'"),
+    ("max:1", "not known"),
+])
+def test_unknown_calibrators_are_refused(spec, message):
+    with pytest.raises(InputError, match=message):
+        calibrator(spec)
