@@ -100,8 +100,9 @@ class EventEngine:
         from sparqsim.event.layer import run_layer  # simpy is loaded only when used
 
         done = run_layer(layer, pe, array, get_dataflow(array.dataflow), signed=signed)
-        exact = exact_matmul(layer.rows(), layer.weights)
-        difference = done.outputs - exact
+        stored = layer.rows(), layer.weights
+        exact = layer.corrected(exact_matmul(*stored), *stored)
+        difference = layer.corrected(done.outputs, *(pe.used_operands(*stored) or stored)) - exact
         error = Error(outputs=exact.size, signal=sum_of_squares(exact), noise=sum_of_squares(difference),
                       max_abs=int(np.abs(difference).max()))
         # A design that does not count its parts gives no states to count; `step` may name parts all the same.

@@ -45,10 +45,10 @@ def row_blocks(layer: LoweredLayer) -> Iterator[Array]:
 
 def measure(layer: LoweredLayer, designs: list[PEDesign]) -> list[Measurement]:
     """Measure every design on one layer; operands are lowered and multiplied exactly once for all of them."""
-    meters = [Meter(pe, layer.weights) for pe in designs]
+    meters = [Meter(pe, layer) for pe in designs]
     nonzero = np.zeros((layer.groups, layer.k), np.int64)
     for x in row_blocks(layer):
-        exact = exact_matmul(x, layer.weights)
+        exact = layer.corrected(exact_matmul(x, layer.weights), x, layer.weights)
         signal = sum_of_squares(exact)
         nonzero += np.count_nonzero(x, axis=1)
         for meter in meters:
@@ -60,8 +60,8 @@ def measure(layer: LoweredLayer, designs: list[PEDesign]) -> list[Measurement]:
 class Meter:
     """Accumulates one design's measurement over row blocks."""
 
-    def __init__(self, pe: PEDesign, weights: NDArray[np.int8]) -> None:
-        self._pe, self._weights = pe, weights
+    def __init__(self, pe: PEDesign, layer: LoweredLayer) -> None:
+        self._pe, self._weights, self._corrected = pe, layer.weights, layer.corrected
         self._outputs = self._signal = self._noise = self._max_abs = 0
         self._pairs: list[Pairs] = []
         self._windows: Counter[int] = Counter()
@@ -69,7 +69,7 @@ class Meter:
         self._cycles: list[NDArray[np.uint8]] = []
 
     def add(self, x: Array, exact: NDArray[np.int64], signal: int) -> None:
-        """Count a block of X (groups, rows, K); `exact` is its exact product, `signal` the sum of squares of that."""
+        """Count a block of X (groups, rows, K); `exact`: its corrected product; `signal`: the sum of its squares."""
         pe = self._pe
         self._add_error(exact, signal, x)
         self._windows.update(pe.windows(x))
@@ -88,7 +88,11 @@ class Meter:
         self._signal += signal
         if used is not None and used[0] is x and used[1] is self._weights:
             return
-        difference = (self._pe.matmul(x, self._weights) if used is None else exact_matmul(*used)) - exact
+        if used is None:
+            result = self._corrected(self._pe.matmul(x, self._weights), x, self._weights)
+        else:
+            result = self._corrected(exact_matmul(*used), *used)
+        difference = result - exact
         self._noise += sum_of_squares(difference)
         self._max_abs = max(self._max_abs, int(np.abs(difference).max()))
 

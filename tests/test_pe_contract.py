@@ -1,7 +1,8 @@
 """The contract suite on every design and key, and on designs that break one clause each."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -11,13 +12,14 @@ from sparqsim.errors import InputError
 from sparqsim.pe.base import PEDesign, Step
 from sparqsim.pe.contract import CHECKS, check_design, failure_of, variants
 from sparqsim.pe.mac import Mac2x8b8b, Mac4b8b, Mac8b8b
-from sparqsim.pe.registry import designs
+from sparqsim.pe.registry import designs, get_pe
 from sparqsim.pe.smt_sa import SmtSa2t
 from sparqsim.pe.sparq import Sparq5opt
 from sparqsim.pe.sparq_exact import SparqExact
 from sparqsim.pe.sysmt import SySmt2t
 
-EVERY = [pe for design in designs().values() for pe in variants(design)]
+BIT_SERIAL = get_pe(f"{Path(__file__).parent / 'bit_serial.py'}:BitSerial")
+EVERY = [*(pe for design in designs().values() for pe in variants(design)), BIT_SERIAL]
 
 
 @pytest.mark.parametrize("pe", EVERY, ids=lambda pe: pe.spec)
@@ -67,6 +69,11 @@ class CyclesOfTheWrongShape(SparqExact):
         return super().step_cycles(x)[:, :1]
 
 
+class QuickerPairsThanItSays(type(BIT_SERIAL)):
+    def pair_step_cycles(self, x, w):
+        return np.maximum(super().pair_step_cycles(x, w), 2)
+
+
 class NotExact(Mac4b8b):
     exact = True
 
@@ -101,10 +108,16 @@ class SpoilsItsOperands(Mac8b8b):
 
 
 class TilesEndTogether(SmtSa2t):
-    def array_timing(self, x, w, rows, cols):
-        timing = super().array_timing(x, w, rows, cols)
+    def array_timing(self, x, w, rows, cols, *, by_definition=False):
+        timing = super().array_timing(x, w, rows, cols, by_definition=by_definition)
         timing.tile_ends[...] = timing.total
         return timing
+
+
+class TilesEndLate(SmtSa2t):
+    def array_timing(self, x, w, rows, cols, *, by_definition=False):
+        timing = super().array_timing(x, w, rows, cols, by_definition=by_definition)
+        return timing if by_definition else replace(timing, tile_ends=timing.tile_ends + 1)
 
 
 class NoLanes(Mac8b8b):
@@ -144,8 +157,9 @@ def check_called(part):
     (WrongWhenSigned, "activations x weights", "step gives .*, matmul gives"),
     (WrongForOddK, "ragged products", "step gives .*, matmul gives"),
     (SlowWithoutSaying, "ragged products", r"takes 2 cycles, expected 1\.\.1 \(most_step_cycles\)"),
-    (QuickerThanItSays, "ragged products", "takes 1 cycles, but step_cycles says 2"),
-    (CyclesOfTheWrongShape, "ragged products", r"has shape \(\d, 1\), expected \(rows, steps\)"),
+    (QuickerThanItSays, "ragged products", "takes 1 cycles, but the fast form says 2"),
+    (QuickerPairsThanItSays, "ragged products", "takes 1 cycles, but the fast form says 2"),
+    (CyclesOfTheWrongShape, "ragged products", r"has shape \(\d, 1, 1\), expected \(rows, columns or 1, steps\)"),
     (NotExact, "exact", "x @ w gives .*, matmul gives"),
     (LosesAnElement, "element of K", r"k_order\(1\) takes \[0\]|k_order\(\d+\) takes"),
     (CountsActivityWrongly, "activity", "by states are .*, expected those of step"),
@@ -153,6 +167,7 @@ def check_called(part):
     (TakesSigned, "int8", "expected InputError since signed_activations is False"),
     (SpoilsItsOperands, "stacks", "matmul changes its operands|differs from product"),
     (TilesEndTogether, "array timing", "expected a rising cycle for each"),
+    (TilesEndLate, "array timing", r"end at .*, expected, by definition, \[\["),
     (NoLanes, "declares", "lanes=0, expected an integer of at least 1"),
     (NeverEqual, "twin", "are not equal, or hash differently"),
     (Crashes, "ragged products", r"raised ZeroDivisionError\(\)"),

@@ -174,6 +174,8 @@ def test_step_cycles_equal_step(pe, xw):
     plain = [[pe.step([row[k] for k in lanes], [1] * pe.lanes).cycles for lanes in pe.k_order(x.shape[1]).tolist()]
              for row in padded]
     assert max(map(max, plain)) <= pe.most_step_cycles
+    if pe.times_itself:
+        return  # its steps never wait for each other: `array_timing` is what counts
     assert plain == (np.ones((len(x), pe.steps(x.shape[1]))) if cycles is None else cycles).tolist()
 
 

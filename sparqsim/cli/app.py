@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from sparqsim.cli import memory, pe, plot, run, trace
+from sparqsim.cli import accuracy, memory, pe, plot, run, trace
 from sparqsim.errors import InputError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("simulate")(run.simulate)
 app.command("compare")(run.compare)
 app.command("plot")(plot.plot)
 app.command("bandwidth")(memory.bandwidth)
+app.command("accuracy")(accuracy.accuracy)
 app.add_typer(trace.app, name="trace")
 app.add_typer(pe.app, name="pe")
 

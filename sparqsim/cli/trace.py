@@ -1,12 +1,42 @@
-"""`sparqsim trace ...`: look at trace files."""
+"""`sparqsim trace ...`: look at trace files, make them."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
 from sparqsim.cli.options import Trace
 
 app = typer.Typer(no_args_is_help=True, help="Look at trace files, check them, make them.")
+
+Target = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="Trace file to write (.safetensors).")]
+Images = Annotated[str, typer.Option("--images", metavar="DIR|FILE", help="Directory of pictures, or .npz/.npy file.")]
+Steps = Annotated[
+    str,
+    typer.Option(
+        "--preprocess",
+        metavar="SPEC",
+        help="Steps such as resize:256,crop:224,scale:1/255,"
+        "mean:0.485:0.456:0.406,std:0.229:0.224:0.225,order:rgb,layout:nchw.",
+    ),
+]
+Calibrate = Annotated[
+    str,
+    typer.Option(
+        "--calibrate", metavar="NAME", help="How activation scales are found: mean-max, max, percentile:P, mse, lp:P."
+    ),
+]
+Skip = Annotated[str, typer.Option("--skip", metavar="A,B", help="Nodes or operators to leave out of the trace.")]
+Keep = Annotated[
+    str | None,
+    typer.Option(
+        "--keep-8bit",
+        metavar="A,B",
+        help="Layers that stay at 8 bits ('' for none). [default: first convolution, last layer]",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
@@ -32,3 +62,78 @@ def check(trace: Trace) -> None:
     if faults:
         raise sparqsim.InputError(f"{trace}: {faults[0]}")
     typer.echo(f"{trace}: a sound trace")
+
+
+@app.command()
+def dump(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Network: .onnx or .tflite.")],
+    images: Images,
+    output: Target,
+    preprocess: Steps = "",
+    calibrate: Calibrate = "mean-max",
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help="Pictures in the trace. [default: all]", show_default=False),
+    ] = None,
+    calibrate_on: Annotated[
+        int | None,
+        typer.Option(
+            "--calibrate-on",
+            metavar="N",
+            min=1,
+            help="Pictures that scales are found on. [default: as --limit]",
+            show_default=False,
+        ),
+    ] = None,
+    skip: Skip = "",
+    keep_8bit: Keep = None,
+    license_note: Annotated[str, typer.Option("--license-note", metavar="TEXT", help="Kept in the trace.")] = "",
+) -> None:
+    """Run a network on pictures and store the 8-bit operands of its convolutions and products."""
+    from sparqsim.cli.dumping import dump_model, show_dump
+    from sparqsim.images import Pictures
+
+    pictures = Pictures.open(images, preprocess)
+    report = dump_model(
+        model,
+        pictures.first(limit),
+        pictures.first(calibrate_on or limit),
+        output,
+        calibrate=calibrate,
+        skip=names(skip),
+        keep_8bit=None if keep_8bit is None else names(keep_8bit),
+        license_note=license_note,
+    )
+    show_dump(report, output)
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.csv|FILE.onnx|DIR",
+            help="SCALE-Sim topology, ONNX graph (shapes only), or directory of act-*.npy and wgt-*.npy.",
+        ),
+    ],
+    output: Target,
+    zeros: Annotated[
+        float,
+        typer.Option("--zeros", metavar="SHARE", help="Expected share of zero activations, where values are drawn."),
+    ] = 0.5,
+    correlation: Annotated[float, typer.Option("--correlation", metavar="R", help="Of neighbouring channels.")] = 0.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N")] = 0,
+    calibrate: Calibrate = "mean-max",
+    skip: Skip = "",
+) -> None:
+    """Make a trace of layer shapes, with drawn values that are labelled synthetic; or of .npy files."""
+    from sparqsim.cli.dumping import import_source
+    from sparqsim.trace.synthetic import Distribution
+
+    for note in import_source(source, output, Distribution(zeros, correlation, seed), calibrate, names(skip)):
+        typer.echo(note)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return the comma-separated names of an option."""
+    return tuple(filter(None, (name.strip() for name in text.split(","))))

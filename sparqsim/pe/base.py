@@ -199,6 +199,7 @@ class PEDesign(ABC):
         uint8 (rows, steps, cols); None where activations alone decide them, or nothing does.
         """
         return None
+
     def array_timing(self, x: Array, w: Array, rows: int, cols: int, *, by_definition: bool = False) -> ArrayTiming:
         """Return how long an output-stationary array takes for one group, if the design times arrays itself.
 

@@ -212,11 +212,14 @@ def check_array_timing(pe: PEDesign) -> None:
     if not pe.times_itself:
         return
     for kind, (m, k, n) in itertools.product(KINDS, SHAPES):
-        timing = pe.array_timing(operands(pe, (m, k), kind, seed=m), weights((k, n), kind, seed=n), 2, 3)
+        x, w = operands(pe, (m, k), kind, seed=m), weights((k, n), kind, seed=n)
+        timing, plain = pe.array_timing(x, w, 2, 3), pe.array_timing(x, w, 2, 3, by_definition=True)
         ends = timing.tile_ends.ravel()
         expect(timing.tile_ends.shape == (-(-m // 2), -(-n // 3)) and bool((np.diff(ends, prepend=0) > 0).all()),
                f"tiles of a {m}x{n} product on 2x3 PEs end at {timing.tile_ends.tolist()}, "
                "expected a rising cycle for each")
+        expect(np.array_equal(ends, plain.tile_ends.ravel()), f"tiles of a {m}x{n} product on 2x3 PEs end at "
+               f"{timing.tile_ends.tolist()}, expected, by definition, {plain.tile_ends.tolist()}")
         expect(min(timing.pe_stall, timing.compute, timing.fill, timing.drain) >= 0,
                f"cycles are {timing}, expected no part below 0")
         expect(timing.total >= int(timing.pe_cycles.max()), f"the array takes {timing.total} cycles, but one PE works "
@@ -254,7 +257,10 @@ def compare(pe: PEDesign, x: Array, w: Array) -> None:
 
 def declared_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:
     """Return the cycles of each step by the design's fast form, for X (M, K) and W (K, N): axes (M, N or 1, steps)."""
-    told = pe.step_cycles(x)
+    order, told = pe.k_order(x.shape[1]), pe.step_cycles(x)
+    of_pairs = pe.pair_step_cycles(arranged(x, order), np.moveaxis(arranged(w.T, order), 0, -1))
+    if of_pairs is not None:
+        return of_pairs.transpose(0, 2, 1)
     return np.ones((len(x), w.shape[1], pe.steps(len(w))), np.uint8) if told is None else told[:, None]
 
 
@@ -266,11 +272,11 @@ def compare_cycles(pe: PEDesign, x: Array, w: Array, cycles: NDArray[np.int64], 
     if pe.times_itself:
         return
     if told.shape not in (cycles.shape, (len(x), 1, cycles.shape[2])):
-        raise Violation(f"step_cycles of {len(x)} rows has shape {told[:, 0].shape}, expected (rows, steps) = "
-                        f"({len(x)}, {cycles.shape[2]})")
+        raise Violation(f"step_cycles of {len(x)} rows and {w.shape[1]} columns has shape {told.shape}, expected "
+                        f"(rows, columns or 1, steps) = ({len(x)}, {w.shape[1]} or 1, {cycles.shape[2]})")
     told = np.broadcast_to(told, cycles.shape)
     for m, n, s in np.argwhere(cycles != told)[:1]:
-        raise Violation(f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, but step_cycles says "
+        raise Violation(f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, but the fast form says "
                         f"{told[m, n, s]}")
 
 

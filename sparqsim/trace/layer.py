@@ -259,7 +259,20 @@ def _record_faults(layer: Layer) -> list[str]:
         found.append(f"weight_scales has {len(record.weight_scales)} entries, expected {channels[0]}, one per channel")
     if layer.bias_source is not None and layer.bias_source.shape != channels:
         found.append(f"bias has shape {layer.bias_source.shape}, expected {channels}")
-    if record.activation_zero_point and not record.zero_point_corrected:
+    return found + _zero_point_faults(record, channels)
+
+
+def _zero_point_faults(record: LayerRecord, channels: tuple[int, ...]) -> list[str]:
+    found, points = [], record.weight_zero_points
+    if points and (len(points),) not in (channels, (1,)):
+        found.append(
+            f"weight_zero_points has {len(points)} entries, expected {channels[0]} (one per channel), 1 or none"
+        )
+    if record.zero_point_corrected:
+        return found
+    if record.activation_zero_point:
         found.append(f"activation_zero_point={record.activation_zero_point}, expected 0 "
                      "(or zero_point_corrected: true)")
+    if any(points):
+        found.append(f"weight_zero_points={points[:3]}..., expected 0 (or zero_point_corrected: true)")
     return found

@@ -38,6 +38,7 @@ class LoweredLayer:
         self.k, self.n, self.groups = positions * depth, channels // record.groups, record.groups
         #: W of every group, int8 (groups, K, N).
         self.weights = np.ascontiguousarray(weights.reshape(self.groups, self.n, self.k).transpose(0, 2, 1))
+        self._weight_zero_points = np.asarray(record.weight_zero_points or (0,), np.int64)
 
     def rows(self, start: int = 0, stop: int | None = None) -> Array:
         """Return rows start..stop of X of every group: (groups, stop - start, K), C-contiguous."""
@@ -51,6 +52,27 @@ class LoweredLayer:
         patches = _patches(images, geometry, self.groups, self._pixels, self._record.activation_zero_point)
         picture, row, column = np.unravel_index(np.arange(start, stop) - first * pixels, patches.shape[1:4])
         return np.ascontiguousarray(patches[:, picture, row, column].reshape(self.groups, stop - start, self.k))
+
+    def corrected(self, product: NDArray[np.int64], x: Array, w: Array) -> NDArray[np.int64]:
+        """Return the sums of (x - zero point) * (w - zero point), exactly, given the array's sums of x * w.
+
+        product - zx * sum(w) - zw * sum(x) + K * zx * zw: the first sum is known when the weights are, the second is
+        one number per row of X. A design that changes operands gives the changed ones, here too: a real zero then
+        stands for itself wherever the design keeps the integer zero point.
+
+        Parameters
+        ----------
+        product : int64 (groups, M, N)
+        x : integers (groups, M, K)
+        w : integers (groups, K, N)
+        """
+        zx, zw = self._record.activation_zero_point, self._weight_zero_points
+        if zx:
+            product = product - zx * w.sum(axis=1, keepdims=True, dtype=np.int64)
+        if zw.any():
+            per_channel = np.broadcast_to(zw, self.groups * self.n).reshape(self.groups, 1, self.n)
+            product = product - per_channel * (x.sum(axis=2, keepdims=True, dtype=np.int64) - self.k * zx)
+        return product
 
 
 def _patches(

@@ -40,9 +40,10 @@ class ConvGeometry(Record):
 class LayerRecord(Record):
     """One layer of the document; its tensors stand in the file as NAME/activations, NAME/weights, NAME/bias.
 
-    A real value is (integer - activation_zero_point) * activation_scale. A zero point other than 0 is allowed only
-    with `zero_point_corrected`: the array then multiplies the stored integers, and zero_point * (sum of the weights)
-    is subtracted from each output, exactly.
+    A real activation is (integer - activation_zero_point) * activation_scale; a real weight is
+    (integer - weight_zero_points[n]) * weight_scales[n], with one zero point per output channel, one for all, or none.
+    Zero points other than 0 are allowed only with `zero_point_corrected`: the array then multiplies the stored
+    integers, and its sums are corrected exactly outside of it (`LoweredLayer.corrected`).
     """
 
     name: Name
@@ -51,6 +52,7 @@ class LayerRecord(Record):
     groups: Positive = 1
     activation_scale: Scale = 1.0
     activation_zero_point: Annotated[int, Field(ge=-128, le=255)] = 0
+    weight_zero_points: tuple[Annotated[int, Field(ge=-128, le=127)], ...] = ()
     zero_point_corrected: bool = False
     weight_scales: tuple[Scale, ...] = ()
     keep_8bit: bool = False

@@ -1,0 +1,80 @@
+"""What `sparqsim trace dump` and `sparqsim trace import` do once the command line is read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from sparqsim.cli.show import console, new_table, percent
+from sparqsim.errors import InputError
+from sparqsim.images import Pictures
+from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
+from sparqsim.trace.synthetic import Distribution, save_synthetic
+
+
+def dump_model(model: str, pictures: Pictures, calibration: Pictures, target: str, *, calibrate: str,
+               skip: Collection[str], keep_8bit: Collection[str] | None, license_note: str) -> DumpReport:
+    """Dump a model by its kind of file. Raises InputError for other kinds."""
+    suffix = Path(model).suffix.lower()
+    if suffix == ".onnx":
+        from sparqsim.onnx.dump import calibrated
+        from sparqsim.onnx.dump import dump as dump_onnx
+
+        network = calibrated(model, calibration, calibrate, skip=skip, keep_8bit=keep_8bit)
+        return dump_onnx(network, pictures, target, license_note=license_note)
+    if suffix == ".tflite":
+        from sparqsim.tflite.dump import dump as dump_tflite
+
+        return dump_tflite(model, pictures, target, skip=skip, keep_8bit=keep_8bit, license_note=license_note)
+    raise InputError(f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.torch.dump)")
+
+
+def show_dump(report: DumpReport, target: str) -> None:
+    """Print what was dumped, layer by layer, and what was not."""
+    out = console()
+    title = f"{target}: {report.pictures} pictures"
+    table = new_table("layer", "op", "zeros", "pairs with a zero", "8-bit kept", title=title)
+    table.add_column("activations", justify="left")
+    for layer in report.layers:
+        table.add_row(layer.name, layer.op, percent(layer.zeros / layer.values), _pair_share(layer),
+                      "yes" if layer.keep_8bit else "", layer.reason.partition(":")[0])
+    out.print(table)
+    for reason in dict.fromkeys(layer.reason for layer in report.layers):
+        count = sum(layer.reason == reason for layer in report.layers)
+        out.print(f"{count} layers {reason}", markup=False)
+    out.print("Pairs: adjacent channels (2i, 2i+1) at one position; with a zero: at least one of the two.")
+    for name in report.skipped:
+        out.print(f"left out: {name}", markup=False)
+
+
+def _pair_share(layer: DumpedLayer) -> str:
+    return percent(layer.pairs_with_zero / layer.pairs) if layer.pairs else "-"
+
+
+def import_source(source: str, target: str, distribution: Distribution, calibrate: str,
+                  skip: Collection[str]) -> list[str]:
+    """Write the trace of a topology, a graph or a directory of .npy files; return what to tell the user."""
+    place = Path(source)
+    if place.is_dir():
+        from sparqsim.trace.npy import read_directory
+
+        trace = read_directory(place, calibrate)
+        trace.save(target)
+        return [f"{target}: {len(trace.layers)} layers from .npy files; scales: {trace.metadata.calibrator}"]
+    if place.suffix.lower() == ".csv":
+        from sparqsim.trace.topology import read_topology
+
+        topology = read_topology(place)
+        shapes, notes, origin = list(topology.layers), list(topology.notes), "SCALE-Sim topology"
+    elif place.suffix.lower() == ".onnx":
+        from sparqsim.onnx.shapes import read_shapes
+
+        shapes, notes = read_shapes(place, frozenset(skip))
+        origin = "ONNX graph, shapes only"
+    else:
+        raise InputError(
+            f"{source}: expected a topology (.csv), a graph (.onnx), or a directory of act-*.npy and wgt-*.npy"
+        )
+    save_synthetic(target, shapes, distribution, network=place.name, origin=f"sparqsim trace import ({origin})",
+                   provenance={"notes": list(notes)})
+    return [*notes, f"{target}: {len(shapes)} layers; SYNTHETIC values: {distribution}"]

@@ -1,0 +1,134 @@
+"""An ONNX graph whose convolutions and products run on 8-bit integers, with the integer sums left open.
+
+Every node that the array runs becomes
+
+    codes = QuantizeLinear(x)            (a network's own codes are taken as they are)
+    sums  = sparqsim.Sums(codes)         int32: sum of (x - zx) * (w - zw), in a design's arithmetic
+    y     = float(sums) * scale + bias   (QLinear nodes: requantised to their own output codes)
+
+Codes are uint8 here, also for signed layers (128 higher). `direct.py` computes the sums with numpy, layer by layer;
+`native.py` replaces `Sums` by standard operators, so that onnxruntime runs the whole. All else is shared.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.errors import InputError
+from sparqsim.images import needed
+from sparqsim.onnx.dump import Network
+from sparqsim.onnx.graph import MODERN_OPSET
+from sparqsim.onnx.macs import MacNode
+
+Array = NDArray[Any]
+
+DOMAIN, SUMS = "sparqsim", "Sums"
+
+
+class GraphBuilder:
+    """Collects nodes and initializers; names are kept apart by a prefix.
+
+    Parameters
+    ----------
+    prefix : str
+        Begins every name made here.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.nodes: list[Any] = []
+        self.initializers: list[Any] = []
+
+    def constant(self, value: Array | np.generic) -> str:
+        """Add an initializer and return its name."""
+        name = f"{self._prefix}.c{len(self.initializers)}"
+        self.initializers.append(needed("onnx.numpy_helper", "onnx").from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def node(self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
+        """Add a node and return the name of its output."""
+        output = output or f"{self._prefix}.t{len(self.nodes)}"
+        helper = needed("onnx.helper", "onnx")
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], domain=domain, name=f"{output}.node",
+                                           **attributes))
+        return output
+
+    def cast(self, tensor: str, dtype: Any) -> str:
+        """Add a cast and return its output."""
+        helper = needed("onnx.helper", "onnx")
+        return self.node("Cast", tensor, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def quantised_model(network: Network) -> Any:
+    """Return the model with a `sparqsim.Sums` node for every node of `network`.
+
+    Raises
+    ------
+    InputError
+        For a model older than opset 13 that `Graph.modern` could not convert.
+    """
+    helper = needed("onnx.helper", "onnx")
+    source = network.graph.model
+    if network.graph.opset < MODERN_OPSET:
+        raise InputError(f"{network.graph.path}: opset {network.graph.opset} cannot be converted to {MODERN_OPSET}, "
+                         "expected a model of a later opset")
+    model = type(source)()
+    model.CopyFrom(source)
+    macs = {node.at: node for node in network.nodes}
+    del model.graph.node[:]
+    for at, node in enumerate(network.graph.nodes):
+        if at not in macs:
+            model.graph.node.append(node)
+            continue
+        builder = _integer_node(network, macs[at], node)
+        model.graph.node.extend(builder.nodes)
+        model.graph.initializer.extend(builder.initializers)
+    model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
+    return model
+
+
+def _integer_node(network: Network, mac: MacNode, node: Any) -> GraphBuilder:
+    builder = GraphBuilder(f"sparqsim.{mac.at}")
+    inputs = [_codes(builder, network, name) for name in (mac.source, mac.other) if name]
+    sums = builder.node(SUMS, *inputs, domain=DOMAIN, layer=mac.name)
+    quantises = node.op_type in ("QLinearConv", "QLinearMatMul") or (len(node.input) > 8 and bool(node.input[7]))
+    value = _real(builder, network, mac, sums, "" if quantises else node.output[0])
+    if quantises:
+        scale, point = node.input[7 if node.op_type == "QGemm" else 6:][:2]
+        builder.node("QuantizeLinear", value, scale, point, output=node.output[0])
+    return builder
+
+
+def _codes(builder: GraphBuilder, network: Network, tensor: str) -> str:
+    """Return the tensor's codes as uint8: stored integers, 128 higher where they are int8."""
+    codes, own = network.codes[tensor], {node.source for node in network.nodes if node.codes is not None}
+    if tensor not in own:
+        scale = builder.constant(np.float32(codes.scale))
+        return builder.node("QuantizeLinear", tensor, scale, builder.constant(np.uint8(128 if codes.signed else 0)))
+    if not codes.signed:
+        return tensor
+    wide = builder.node("Add", builder.cast(tensor, np.int32), builder.constant(np.int32(128)))
+    return builder.cast(wide, np.uint8)
+
+
+def _real(builder: GraphBuilder, network: Network, mac: MacNode, sums: str, output: str) -> str:
+    """Return sums * scale + bias, float32."""
+    spread = len(network.shapes[mac.source]) - 2 if mac.convolution else 0
+    value = builder.cast(sums, np.float32)
+    scale = output_scale(network, mac)
+    scale = scale if mac.weights is None else scale.reshape(-1, *[1] * spread)
+    if mac.bias is None:
+        return builder.node("Mul", value, builder.constant(scale), output=output)
+    value = builder.node("Mul", value, builder.constant(scale))
+    return builder.node("Add", value, builder.constant(mac.bias.reshape(-1, *[1] * spread)), output=output)
+
+
+def output_scale(network: Network, mac: MacNode) -> NDArray[np.float32]:
+    """Return the real value of one unit of a layer's sums: float32 (output channel,), or () for two activations."""
+    scale = network.codes[mac.source].scale
+    if mac.weights is None:
+        return np.asarray(scale * network.codes[mac.other].scale, np.float32)
+    return (scale * mac.weights.scales).astype(np.float32)

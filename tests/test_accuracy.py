@@ -1,0 +1,192 @@
+"""Accuracy reports: counted answers, cycles of the same run, the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparqsim import ArrayConfig, InputError, Layer, Trace, simulate
+from sparqsim.accuracy import accuracy, best_five, hits
+from sparqsim.accuracy_report import AccuracyReport
+from sparqsim.images import Pictures
+
+
+class Fixed:
+    """Answers that are written down: a network for the counting."""
+
+    name, calibrator, reference_name = "fixed", "none", "float network"
+    answers = {"mac-8b8b": [1, 2, 3, 4], "mac-4b8b": [1, 2, 0, 0]}  # noqa: RUF012 - a test's constant
+
+    def scores(self, classes: list[int]) -> list[np.ndarray]:
+        rows = np.zeros((4, 8))
+        rows[np.arange(4), classes] = 1
+        return [rows[:3], rows[3:]]
+
+    def reference(self, pictures: Pictures) -> Any:
+        return self.scores([1, 2, 3, 5])
+
+    def under(self, pe: Any, pictures: Pictures, *, keep_8bit: bool) -> Any:
+        return self.scores(self.answers[pe.name])
+
+    def route(self, pe: Any, *, keep_8bit: bool) -> str:
+        return "written down"
+
+    def trace(self, pictures: Pictures) -> Trace:
+        x = np.full((len(pictures) * 20, 30), 39, np.uint8)
+        return Trace([Layer.from_gemm("a", x, np.ones((30, 9), np.int8))])
+
+
+def four(tmp_path: Path) -> Pictures:
+    np.savez(tmp_path / "p.npz", images=np.zeros((4, 2, 2, 3), np.uint8))
+    return Pictures.open(tmp_path / "p.npz")
+
+
+def test_a_report_counts_and_times(tmp_path: Path) -> None:
+    labels = np.array([1, 2, 3, 5])
+    array = ArrayConfig(rows=8, cols=8)
+    report = accuracy(Fixed(), four(tmp_path), labels, ["mac-8b8b", "mac-4b8b"], array=array, traced_pictures=2)
+    assert report.reference_hits.model_dump() == {"top1": 4, "top5": 4, "agree": 4}
+    assert [design.hits.top1 for design in report.designs] == [3, 2]
+    assert [design.hits.agree for design in report.designs] == [3, 2]
+    trace = Fixed().trace(four(tmp_path).first(2))
+    eight, four_bit = (simulate(trace, pe, array) for pe in ("mac-8b8b", "mac-4b8b"))
+    assert [design.cycles for design in report.designs] == [eight.cycles.total, four_bit.cycles.total]
+    assert report.designs[1].speedup == eight.cycles.total / four_bit.cycles.total
+    assert report.designs[1].layers[0].sqnr_db == four_bit.layers[0].error.sqnr_db
+    assert report.designs[0].layers[0].sqnr_db is None
+
+
+def test_a_report_survives_json(tmp_path: Path) -> None:
+    report = accuracy(Fixed(), four(tmp_path), None, ["mac-4b8b"])
+    assert report.designs[0].hits.top1 is None
+    assert AccuracyReport.from_json(report.to_json()) == report
+
+
+def test_lower_classes_win_ties() -> None:
+    assert best_five([np.array([[1.0, 3, 3, 0, 3, 3, 3]])], None).tolist() == [[1, 2, 4, 5, 6]]
+
+
+def test_hits() -> None:
+    answers = np.array([[4, 1, 2, 3, 0], [0, 1, 2, 3, 4], [5, 1, 2, 3, 4]])
+    found = hits(answers, np.array([[4], [1], [5]]), np.array([4, 4, 9]))
+    assert found.model_dump() == {"top1": 1, "top5": 2, "agree": 2}
+
+
+@pytest.mark.parametrize(("scores", "labels", "word"), [
+    (np.zeros((2, 3, 4)), None, "expected scores"), (np.full((2, 3), np.nan), None, "NaN"),
+    (np.zeros((2, 3)), np.array([0, 3]), "label 3: the network has 3 classes")])
+def test_scores_that_cannot_be_ranked_are_bad_input(scores: np.ndarray, labels: Any, word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        best_five([scores], labels)
+
+
+def sparqsim(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sparqsim", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
+    pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
+    helper, random = onnx.helper, np.random.default_rng(1)
+    nodes = [helper.make_node("Conv", ["x", "w0"], ["c0"], name="first"), helper.make_node("Relu", ["c0"], ["r0"]),
+             helper.make_node("Conv", ["r0", "w1"], ["c1"], name="second"), helper.make_node("Relu", ["c1"], ["r1"]),
+             helper.make_node("GlobalAveragePool", ["r1"], ["p"]), helper.make_node("Flatten", ["p"], ["f"]),
+             helper.make_node("Gemm", ["f", "w2"], ["y"], name="last")]
+    weights = {"w0": (8, 3, 3, 3), "w1": (8, 8, 3, 3), "w2": (8, 6)}
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", 1, ["n", 3, 8, 8])],
+        [helper.make_tensor_value_info("y", 1, ["n", 6])],
+        [
+            onnx.numpy_helper.from_array(random.normal(size=shape).astype(np.float32), name)
+            for name, shape in weights.items()
+        ],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(tmp_path / "net.onnx")
+    )
+    np.savez(
+        tmp_path / "p.npz",
+        images=random.integers(0, 256, (6, 8, 8, 3), dtype=np.uint8),
+        labels=random.integers(0, 6, 6),
+    )
+    return tmp_path / "net.onnx"
+
+
+def test_the_command_line_from_model_to_speedup(network: Path) -> None:
+    """Dump, check, simulate, accuracy: one network, exit code 0 all the way."""
+    trace, out = network.with_name("t.safetensors"), network.with_name("a.json")
+    images = ("--images", network.with_name("p.npz"), "--preprocess", "scale:1/255,mean:0.5,std:0.25")
+    dumped = sparqsim("trace", "dump", network, *images, "-o", trace, "--limit", 2)
+    assert (dumped.returncode, dumped.stderr) == (0, "")
+    assert "pairs with a zero" in dumped.stdout
+    assert sparqsim("trace", "check", trace).returncode == 0
+    done = sparqsim("accuracy", network, *images, "--pe", "mac-8b8b,sparq-5opt:rounding=trim", "-o", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    report = AccuracyReport.load(out)
+    assert [design.pe for design in report.designs] == ["mac-8b8b", "sparq-5opt:rounding=trim"]
+    assert report.reference_hits.top1 is not None
+    assert report.designs[1].speedup > 1
+    assert "second" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("trace", "dump", "net.pt", "--images", "p.npz", "-o", "t"), ("net.pt", ".onnx or .tflite")),
+        (("trace", "dump", "net.onnx", "--images", "none", "-o", "t"), ("none",)),
+        (("trace", "dump", "net.onnx", "--images", "p.npz", "-o", "gone/t"), ("gone/t",)),
+        (
+            ("trace", "dump", "net.onnx", "--images", "p.npz", "-o", "t", "--keep-8bit", "secnd"),
+            ("secnd", "did you mean second"),
+        ),
+        (
+            ("trace", "dump", "net.onnx", "--images", "p.npz", "-o", "t", "--calibrate", "maxx"),
+            ("maxx", "did you mean max"),
+        ),
+        (("trace", "import", "net.xyz", "-o", "t"), ("net.xyz", ".csv")),
+        (("trace", "import", "net.onnx", "-o", "t", "--zeros", "1.5"), ("zeros=1.5",)),
+        (
+            (
+                "accuracy",
+                "net.onnx",
+                "--images",
+                "p.npz",
+                "--pe",
+                "sparq-5opt",
+                "--all-layers",
+                "--preprocess",
+                "mean:9",
+            ),
+            ("layer 'first'", "sparq-5opt takes unsigned"),
+        ),
+        (("accuracy", "net.onnx", "--images", "p.npz", "--pe", "nothing"), ("nothing",)),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(network: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    files = {name: network.parent / name for name in ("net.pt", "net.onnx", "net.xyz", "p.npz", "none", "t", "gone/t")}
+    done = sparqsim(*(files.get(argument, argument) for argument in arguments))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert all(word in done.stderr for word in words)
+
+
+def test_imports_on_the_command_line(network: Path) -> None:
+    folder = network.parent
+    (folder / "net.csv").write_text("Layer,M,N,K,\nq,4,5,6\n")
+    (folder / "dir").mkdir()
+    np.save(folder / "dir" / "act-a.npy", np.ones((2, 3), np.uint8))
+    np.save(folder / "dir" / "wgt-a.npy", np.ones((4, 3), np.int8))
+    for source, word in (("net.csv", "no comma at the end"), ("dir", "1 layers"), ("net.onnx", "SYNTHETIC values")):
+        done = sparqsim("trace", "import", folder / source, "-o", folder / "t.safetensors")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert word in done.stdout

@@ -1,0 +1,282 @@
+"""TFLite networks: their own integers, and the whole network computed again, bit for bit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparqsim import InputError, check_trace, get_pe, load_trace
+from sparqsim.images import Pictures
+
+schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs the extra 'tflite'")
+flatbuffers = pytest.importorskip("flatbuffers", reason="needs the extra 'tflite'")
+pytest.importorskip("PIL", reason="needs the extra 'tflite' (pillow)")
+
+from sparqsim.tflite.dump import dump, prepared  # noqa: E402
+from sparqsim.tflite.evaluate import TfliteNetwork  # noqa: E402
+from sparqsim.tflite.execute import Executor, outputs_of  # noqa: E402
+from sparqsim.tflite.macs import read_operators  # noqa: E402
+from sparqsim.tflite.model import Model  # noqa: E402
+
+SHARED = Path(os.environ.get("SPARQSIM_SHARED", Path(__file__).parents[2] / "shared"))
+MOBILENETS = SHARED / "data" / "imagenet_mobilenet_int8"
+EXACT = get_pe("mac-8b8b")
+
+
+class Builder:
+    """Writes a small .tflite file with the schema's own object interface."""
+
+    def __init__(self, signed: bool) -> None:
+        self.random = np.random.default_rng(3)
+        self.kind, self.dtype = (9, np.int8) if signed else (3, np.uint8)
+        self.tensors: list[Any] = []
+        self.buffers: list[Any] = [schema.BufferT()]
+        self.operators: list[Any] = []
+        self.codes: list[int] = []
+
+    def tensor(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        scales: list[float],
+        points: list[int],
+        value: np.ndarray | None = None,
+        kind: int | None = None,
+    ) -> int:
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type = name.encode(), list(shape), self.kind if kind is None else kind
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale, tensor.quantization.zeroPoint = scales, points
+        tensor.quantization.quantizedDimension = 3 if name.startswith("dw") else 0
+        tensor.buffer = 0
+        if value is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(value.tobytes(), np.uint8)
+            self.buffers.append(buffer)
+            tensor.buffer = len(self.buffers) - 1
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def weights(self, name: str, shape: tuple[int, ...], channels: int) -> int:
+        signed = self.dtype is np.int8
+        value = self.random.integers(-127, 128, shape).astype(np.int8) if signed else self.random.integers(
+            0, 256, shape).astype(np.uint8)
+        scales = self.random.uniform(0.002, 0.01, channels if signed else 1).tolist()
+        return self.tensor(name, shape, scales, [0] * len(scales) if signed else [131], value)
+
+    def bias(self, weights: int, channels: int, scale: float) -> int:
+        scales = [scale * each for each in self.tensors[weights].quantization.scale]
+        value = self.random.integers(-500, 500, channels).astype(np.int32)
+        return self.tensor(f"bias{weights}", (channels,), scales, [0] * len(scales), value, kind=2)
+
+    def operator(self, name: str, inputs: list[int], output: int, **options: Any) -> None:
+        code = getattr(schema.BuiltinOperator, name)
+        if code not in self.codes:
+            self.codes.append(code)
+        made = schema.OperatorT()
+        made.opcodeIndex, made.inputs, made.outputs = self.codes.index(code), inputs, [output]
+        table = {
+            "CONV_2D": "Conv2DOptions",
+            "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+            "ADD": "AddOptions",
+            "FULLY_CONNECTED": "FullyConnectedOptions",
+            "AVERAGE_POOL_2D": "Pool2DOptions",
+            "RESHAPE": "ReshapeOptions",
+            "MAX_POOL_2D": "Pool2DOptions",
+            "TRANSPOSE_CONV": "TransposeConvOptions",
+        }[name]
+        made.builtinOptionsType = getattr(schema.BuiltinOptions, table)
+        made.builtinOptions = getattr(schema, table + "T")()
+        for option, value in options.items():
+            setattr(made.builtinOptions, option, value)
+        self.operators.append(made)
+
+    def save(self, path: Path, inputs: list[int], outputs: list[int]) -> Path:
+        graph = schema.SubGraphT()
+        graph.tensors, graph.operators, graph.inputs, graph.outputs = self.tensors, self.operators, inputs, outputs
+        model = schema.ModelT()
+        model.version, model.subgraphs, model.buffers = 3, [graph], self.buffers
+        model.operatorCodes = []
+        for code in self.codes:
+            entry = schema.OperatorCodeT()
+            entry.builtinCode = entry.deprecatedBuiltinCode = code
+            newer = code in (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D)
+            others = 1 if code == schema.BuiltinOperator.RESHAPE else 2
+            entry.version = 1 if self.dtype is np.uint8 else 3 if newer else others
+            model.operatorCodes.append(entry)
+        writer = flatbuffers.Builder(1024)
+        writer.Finish(model.Pack(writer), b"TFL3")
+        path.write_bytes(bytes(writer.Output()))
+        return path
+
+
+def small_network(path: Path, signed: bool, last: str = "FULLY_CONNECTED") -> Path:
+    """Strided convolution, depthwise with two outputs per channel, pools, a sum, a classifier; zero points all over."""
+    build = Builder(signed)
+    shift = -128 if signed else 0
+    x = build.tensor("x", (1, 9, 8, 3), [0.02], [128 + shift])
+    c1 = build.tensor("first", (1, 5, 4, 4), [0.1], [0 + shift])
+    w1 = build.weights("w1", (4, 3, 3, 3), 4)
+    build.operator(
+        "CONV_2D", [x, w1, build.bias(w1, 4, 0.02)], c1, padding=0, strideH=2, strideW=2, fusedActivationFunction=3
+    )
+    c2 = build.tensor("depth", (1, 5, 4, 8), [0.3], [77 + shift])
+    w2 = build.weights("dw", (1, 3, 3, 8), 8)
+    build.operator(
+        "DEPTHWISE_CONV_2D", [c1, w2, build.bias(w2, 8, 0.1)], c2, padding=0, strideH=1, strideW=1, depthMultiplier=2
+    )
+    build.tensors[w2].quantization.quantizedDimension = 3
+    c3 = build.tensor("point", (1, 5, 4, 8), [0.4], [120 + shift])
+    w3 = build.weights("w3", (8, 1, 1, 8), 8)
+    build.operator("CONV_2D", [c2, w3, build.bias(w3, 8, 0.3)], c3, padding=1, strideH=1, strideW=1)
+    added = build.tensor("added", (1, 5, 4, 8), [0.5], [100 + shift])
+    build.operator("ADD", [c2, c3], added)
+    largest = build.tensor("largest", (1, 3, 2, 8), [0.5], [100 + shift])
+    build.operator("MAX_POOL_2D", [added], largest, padding=0, strideH=2, strideW=2, filterHeight=2, filterWidth=2)
+    mean = build.tensor("mean", (1, 1, 1, 8), [0.5], [100 + shift])
+    build.operator("AVERAGE_POOL_2D", [largest], mean, padding=1, strideH=1, strideW=1, filterHeight=3, filterWidth=2)
+    y = build.tensor("y", (1, 6), [0.2], [90 + shift])
+    if last == "FULLY_CONNECTED":
+        flat = build.tensor("flat", (1, 8), [0.5], [100 + shift])
+        shape = build.tensor("shape", (2,), [], [], np.array([1, 8], np.int32), kind=2)
+        build.operator("RESHAPE", [mean, shape], flat)
+        w4 = build.weights("w4", (6, 8), 1)
+        quantization = build.tensors[w4].quantization
+        quantization.scale, quantization.zeroPoint = quantization.scale[:1], quantization.zeroPoint[:1]
+        build.operator("FULLY_CONNECTED", [flat, w4], y)
+    else:
+        build.operator(last, [mean, mean, mean], y)
+    return build.save(path, [x], [y])
+
+
+def shown(path: Path, count: int = 3, size: tuple[int, int] = (9, 8)) -> Pictures:
+    np.savez(path, images=np.random.default_rng(1).integers(0, 256, (count, *size, 3), dtype=np.uint8))
+    return Pictures.open(path)
+
+
+@pytest.fixture(params=[False, True], ids=["uint8", "int8"])
+def network_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return small_network(tmp_path / "net.tflite", request.param)
+
+
+def differing(path: Path, pictures: Pictures) -> dict[str, int]:
+    """Return, for every activation tensor, how many elements of our own computation are not the interpreter's."""
+    model = Model(path)
+    macs = read_operators(model)
+    values = Executor(model, macs).run(np.stack(list(prepared(model, pictures))), {mac.name: EXACT for mac in macs})
+    interpreter, found = model.interpreter(), {}
+    for at, picture in enumerate(prepared(model, pictures)):
+        own = interpreter.run(picture, list(values))
+        for index, value in values.items():
+            name = model.tensors[index].name
+            found[name] = found.get(name, 0) + int((value[at] != own[index][0]).sum())
+    return found
+
+
+def test_whole_network_is_the_interpreters(network_file: Path, tmp_path: Path) -> None:
+    """Exact 8-bit arithmetic gives every tensor of the interpreter, bit for bit."""
+    found = differing(network_file, shown(tmp_path / "p.npz"))
+    assert len(found) >= 8
+    assert set(found.values()) == {0}
+
+
+def test_trace_gives_the_interpreters_outputs(network_file: Path, tmp_path: Path) -> None:
+    """From the trace file alone (and bias, output scale): the output of every layer."""
+    from sparqsim.arithmetic import layer_sums
+    from sparqsim.tflite.execute import output_factors
+    from sparqsim.tflite.fixedpoint import multiplied, multiplied_once, requantised
+
+    pictures, target = shown(tmp_path / "p.npz"), tmp_path / "t.safetensors"
+    dump(network_file, pictures, target)
+    assert check_trace(target) == []
+    model = Model(network_file)
+    interpreter = model.interpreter()
+    macs = read_operators(model)
+    own = [interpreter.run(picture, [mac.target.index for mac in macs]) for picture in prepared(model, pictures)]
+    for mac, layer in zip(macs, load_trace(target).layers, strict=True):
+        sums = layer_sums(layer, EXACT) + (0 if mac.bias_codes is None else mac.bias_codes)
+        codes = requantised(
+            sums,
+            output_factors(mac),
+            mac.target,
+            mac.operator.options.get("fusedActivationFunction", 0),
+            rounding=multiplied_once if mac.geometry is None else multiplied,
+        )
+        wanted = np.concatenate([each[mac.target.index].reshape(-1, codes.shape[1]) for each in own])
+        assert np.array_equal(codes, wanted), mac.name
+
+
+def test_zero_points_are_stored_and_said(network_file: Path, tmp_path: Path) -> None:
+    report = dump(network_file, shown(tmp_path / "p.npz"), tmp_path / "t.safetensors")
+    layers = load_trace(tmp_path / "t.safetensors").layers
+    assert [layer.record.activation_zero_point for layer in layers[1:]] == [0, 77, 100]
+    assert layers[1].record.groups == 4
+    assert layers[1].gemm.n == 2
+    assert all(not layer.signed for layer in layers[1:])
+    assert "corrected" in report.layers[2].reason
+    signed = "own int8" in report.layers[1].reason
+    # The int8 picture is 128 lower than the uint8 one around the same zero: symmetric as it is.
+    assert layers[0].signed == signed
+    assert layers[1].record.weight_zero_points == (() if signed else (3,) * 8)
+
+
+def test_a_design_changes_answers_and_exact_ones_do_not(network_file: Path, tmp_path: Path) -> None:
+    pictures, network = shown(tmp_path / "p.npz", 6), TfliteNetwork(network_file)
+    reference = np.concatenate(list(network.reference(pictures)))
+    assert np.array_equal(np.concatenate(list(network.under(EXACT, pictures))), reference)
+    assert not np.array_equal(np.concatenate(list(network.under(get_pe("mac-4b4b"), pictures))), reference)
+
+
+def test_designs_use_corrected_operands(network_file: Path, tmp_path: Path) -> None:
+    """A trimmed activation counts as its code minus the zero point, and a trimmed weight likewise."""
+    pictures, model = shown(tmp_path / "p.npz", 1), Model(network_file)
+    mac = read_operators(model)[2]
+    value = model.interpreter().run(next(prepared(model, pictures)), [mac.source.index])[mac.source.index]
+    pe, stored = get_pe("mac-4b4b"), mac.stored(value)[0]
+    x, _ = pe.used_operands(stored.reshape(-1, 8), np.zeros((8, 1), np.int8))
+    _, w = pe.used_operands(np.zeros((1, 8), np.uint8), np.ascontiguousarray(mac.weights.codes[:, 0, :].T))
+    sums = (x.astype(np.int64) - mac.codes.stored_zero_point) @ (
+        w.astype(np.int64) - mac.weights.zero_points
+    ) + mac.bias_codes
+    from sparqsim.tflite.execute import output_factors
+    from sparqsim.tflite.fixedpoint import requantised
+
+    wanted = requantised(sums, output_factors(mac), mac.target, 0)
+    assert np.array_equal(outputs_of(mac, value, pe).reshape(-1, 8), wanted)
+
+
+def test_unsupported_operators_are_named_and_can_be_skipped(tmp_path: Path) -> None:
+    file = small_network(tmp_path / "up.tflite", signed=False, last="TRANSPOSE_CONV")
+    with pytest.raises(InputError, match=r"operator 'y': TRANSPOSE_CONV .*--skip TRANSPOSE_CONV"):
+        read_operators(Model(file))
+    assert [mac.name for mac in read_operators(Model(file), ["TRANSPOSE_CONV"])] == ["first", "depth", "point"]
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\0\0\0\0TFL3", b"\xff" * 64])
+def test_foreign_files_are_bad_input(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.tflite").write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.tflite: not a readable TFLite model"):
+        Model(tmp_path / "x.tflite")
+
+
+def test_pictures_of_another_size_are_bad_input(tmp_path: Path) -> None:
+    file = small_network(tmp_path / "n.tflite", signed=False)
+    with pytest.raises(InputError, match="--preprocess"):
+        dump(file, shown(tmp_path / "p.npz", 1, (5, 5)), tmp_path / "t.safetensors")
+
+
+@pytest.mark.parametrize(("name", "size", "tensors"), [("mobilenet_v1_0.5_160_quant", 160, 31),
+                                                       ("mobilenet_v2_1.0_224_quant", 224, 66)])
+def test_mobilenets_are_the_interpreters(name: str, size: int, tensors: int) -> None:
+    """Every tensor of the two MobileNets on one real picture."""
+    file = MOBILENETS / f"{name}.tflite"
+    if not file.exists():
+        pytest.skip(f"{file} is not here (set SPARQSIM_SHARED)")
+    pictures = Pictures.open(SHARED / "data" / "imagenet_samples", f"crop:0.875,resize:{size}").first(1)
+    found = differing(file, pictures)
+    assert len(found) == tensors
+    assert set(found.values()) == {0}
