@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from sparqsim.cli import accuracy, memory, pe, plot, run, trace
+from sparqsim.cli import accuracy, memory, pe, plot, rtl, run, trace
 from sparqsim.errors import InputError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("bandwidth")(memory.bandwidth)
 app.command("accuracy")(accuracy.accuracy)
 app.add_typer(trace.app, name="trace")
 app.add_typer(pe.app, name="pe")
+app.add_typer(rtl.app, name="rtl")
 
 
 @app.callback(invoke_without_command=True)

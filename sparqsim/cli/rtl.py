@@ -1,0 +1,73 @@
+"""`sparqsim rtl ...`: the circuits behind the numbers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sparqsim.cli.options import Array, Coupling, Dataflow, Overlap, Trace, array_config
+
+app = typer.Typer(no_args_is_help=True, help="Run and synthesise the SystemVerilog of the arrays and PE designs.")
+PE = Annotated[str, typer.Option("--pe", metavar="NAME", help="PE design: see `sparqsim pe list`.")]
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="PE design: see `sparqsim pe list`.")],
+    array: Annotated[str, typer.Option("--array", metavar="RxC", help="PEs: rows x columns.")] = "4x5",
+    steps: Annotated[int, typer.Option("--steps", metavar="N", min=1, max=2000, help="Steps of a tile's stream.")] = 40,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the random operands.")] = 0,
+) -> None:
+    """Run a design's RTL in every dataflow on random operands and compare it with the simulator, cycle by cycle.
+
+    Needs Icarus Verilog. Ends with exit code 1 at the first difference.
+    """
+    from sparqsim.cli.rtl_work import check_design
+
+    if not check_design(name, array, steps, seed):
+        raise typer.Exit(1)
+
+
+@app.command()
+def simulate(
+    trace: Trace,
+    layer: Annotated[str, typer.Option("--layer", metavar="L", help="Name of the layer.")],
+    pe: PE,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="WAVE.vcd", help="Where the waveform goes.")],
+    tile: Annotated[int, typer.Option("--tile", metavar="N", min=0, help="Which tile of the layer's first group.")] = 0,
+    array: Array = "8x8",
+    dataflow: Dataflow = "os",
+    coupling: Coupling = "lockstep",
+    overlap: Overlap = "off",
+) -> None:
+    """Run one tile of a layer in RTL, compare it with the simulator, and write the waveform (VCD).
+
+    Needs Icarus Verilog. Ends with exit code 1 at the first difference.
+    """
+    from sparqsim.cli.rtl_work import simulate_tile
+
+    if not simulate_tile(trace, layer, tile, pe, array_config(array, dataflow, coupling, overlap), output=output):
+        raise typer.Exit(1)
+
+
+@app.command()
+def area(
+    liberty: Annotated[str | None, typer.Option("--liberty", metavar="FILE", help="Synthesise for it.")] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Synthesise again for the shipped table's libraries: "
+                                          "Yosys' transistor estimate, Debian's qflow-tech-osu018.")] = False,
+    cols: Annotated[int, typer.Option("--cols", metavar="N", min=1, help="Columns that share a trim unit.")] = 16,
+    output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write it as JSON.")] = None,
+) -> None:
+    """Show areas of the PE designs relative to the conventional ones.
+
+    From the table that ships, or (--measure, --liberty) synthesised now; that needs Yosys.
+    """
+    from sparqsim.cli.rtl_work import area_table, show_areas
+    from sparqsim.files import write_text
+    from sparqsim.rtl.synthesis import table_text
+
+    table = area_table(liberty, measure)
+    if output:
+        write_text(output, table_text(table))
+    show_areas(table, cols)

@@ -1,0 +1,117 @@
+"""What `sparqsim rtl` does and prints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+import typer
+
+from sparqsim.cli.options import array_config
+from sparqsim.cli.show import console, new_table
+from sparqsim.config import DATAFLOWS, ArrayConfig
+from sparqsim.errors import InputError, nearest
+from sparqsim.pe import PEDesign, get_pe
+from sparqsim.rtl import area
+from sparqsim.rtl.check import MismatchError, check_gemm, compare, rtl_activity, simulated_activity
+from sparqsim.rtl.designs import circuit_of
+from sparqsim.rtl.synthesis import libraries, measured_table
+from sparqsim.rtl.tiles import cut
+from sparqsim.trace import Layer, Trace, load_trace
+
+
+def check_design(name: str, shape: str, steps: int, seed: int) -> bool:
+    """Check a design in every dataflow, lockstep and elastic, overlapped and not; say what was compared."""
+    design, rng = get_pe(name), np.random.default_rng(seed)
+    circuit_of(design)
+    settings = [*product(DATAFLOWS, ("lockstep",), ("off", "on")), *product(DATAFLOWS, ("elastic:2",), ("off",))]
+    compared = 0
+    for dataflow, coupling, overlap in settings:
+        array = array_config(shape, dataflow, coupling, overlap)
+        m, k, n = _random_sizes(rng, design, array, steps)
+        x = (rng.integers(0, 256, (m, k)) * (rng.random((m, k)) < 0.6)).astype(np.uint8)
+        try:
+            checked = check_gemm(design, array, x, rng.integers(-128, 128, (k, n)).astype(np.int8))
+        except MismatchError as error:
+            typer.echo(f"MISMATCH {error}")
+            return False
+        compared += checked.comparisons
+        typer.echo(f"{array}: {m}x{k}x{n}, {checked.cycles:,} cycles, {checked.comparisons:,} sums equal")
+    typer.echo(f"{design.spec}: RTL and simulator agree: {compared:,} PE sums x cycles, all results, all cycles")
+    return True
+
+
+def _random_sizes(rng: np.random.Generator, design: PEDesign, array: ArrayConfig, steps: int) -> tuple[int, int, int]:
+    """Return (M, K, N) of up to four tiles, ragged, with `steps` streamed; K odd where lanes allow."""
+    along_rows, along_cols = (side + int(rng.integers(0, side + 1)) for side in (array.rows, array.cols))
+    m, s, n = {"os": (along_rows, steps, along_cols), "ws": (steps, along_rows, along_cols),
+               "is": (along_cols, along_rows, steps)}[array.dataflow]
+    return m, max(s * design.lanes - 1, 1), n
+
+
+def simulate_tile(path: str, layer_name: str, tile: int, name: str, array: ArrayConfig, *, output: str) -> bool:
+    """Run one tile in RTL and in the simulator, and keep the waveform."""
+    from sparqsim.files import replaced
+
+    design, layer = get_pe(name), _layer_named(load_trace(path), layer_name, path)
+    circuit_of(design, signed=layer.signed)
+    lowered = layer.lower()
+    tiles = cut(design, array, lowered.rows()[0], lowered.weights[0])
+    if tile >= len(tiles):
+        raise InputError(f"--tile {tile}: layer {layer_name!r} has {len(tiles)} tiles on {array}; "
+                         f"expected 0 to {len(tiles) - 1}")
+    tile_alone, tile_count = tiles.only(tile), len(tiles)
+    simulated, plan = simulated_activity(design, array, tile_alone)
+    with replaced(output) as temporary:
+        shown = rtl_activity(design, array, tile_alone, plan, cycles=len(simulated.advance) + 1, wave=str(temporary))
+    try:
+        compare(simulated, shown, f"{design.spec} on {array}")
+    except MismatchError as error:
+        typer.echo(f"MISMATCH {error}")
+        return False
+    typer.echo(f"{layer_name}, tile {tile} of {tile_count}: {design.spec} on {array} takes {shown.cycles:,} cycles; "
+               f"RTL and simulator agree in {simulated.psums.size:,} comparisons; waveform in {output}")
+    return True
+
+
+def _layer_named(trace: Trace, name: str, path: str) -> Layer:
+    for layer in trace.layers:
+        if layer.name == name:
+            return layer
+    names = [layer.name for layer in trace.layers]
+    raise InputError(f"{path}: has no layer {name!r}{nearest(name, names)}; expected one of {', '.join(names)}")
+
+
+def area_table(liberty: str | None, measure: bool) -> Mapping[str, Any]:
+    """Return the table that ships, or synthesise one."""
+    if liberty is None and not measure:
+        return area.shipped_table()
+    return measured_table(libraries(liberty), _synthesis_progress)
+
+
+def _synthesis_progress(runs: list[Any]) -> Iterable[Any]:
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(runs, "libraries x flows", console=Console(stderr=True), transient=True,
+                 disable=not sys.stderr.isatty())
+
+
+def show_areas(table: Mapping[str, Any], cols: int) -> None:
+    """Print ranges over the table's rows, then the rows' sources."""
+    out, rows = console(), table["rows"]
+    shown = new_table("design", "PE", "per MAC x mac-8b8b", "per MAC x mac-2x8b8b", "trim unit %",
+                      title=f"Relative area: median (range) of {len(rows)} combinations, {cols} columns to a trim unit")
+    for name in rows[0]["pe"]:
+        share = area.trim_unit_share(name, cols, table).scaled(100)
+        shown.add_row(name, str(area.relative_pe_area(name, cols=cols, table=table)),
+                      *(str(area.relative_area_per_mac(name, base, cols, table)) for base in area.BASELINES),
+                      f"{share.low:.1f}-{share.high:.1f}" if share.high else "-")
+    out.print(shown)
+    out.print(table["label"])
+    out.print("PE: over mac-8b8b's. Per MAC: at the peak of one step per cycle (sparq-exact may need two).")
+    for key in ("library", "flow", "tool"):
+        out.print(f"{key}: " + "; ".join(dict.fromkeys(row[key] for row in rows)))

@@ -1,0 +1,158 @@
+"""Run a design's RTL beside the simulator and compare: every PE's sum in every cycle, and when results leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import Work, get_dataflow
+from sparqsim.errors import InputError
+from sparqsim.pe.base import Array, PEDesign
+from sparqsim.rtl.designs import circuit_of
+from sparqsim.rtl.expected import Activity, expected
+from sparqsim.rtl.runner import simulate
+from sparqsim.rtl.stimulus import array_lines
+from sparqsim.rtl.tiles import (
+    Tiles,
+    by_place,
+    cut,
+    first_cycle_values,
+    step_cycles,
+    step_values,
+)
+from sparqsim.rtl.timeline import Schedule, Timeline, elastic, lockstep, schedule
+
+FLOWS = {"os": 0, "ws": 1, "is": 2}
+#: Cycles that are run after the last expected result, to see that nothing more comes.
+EXTRA_CYCLES = 3
+LONGEST_ELASTIC_CYCLES = 4096
+
+
+class MismatchError(Exception):
+    """The RTL and the simulator disagree; the message names the first place."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was compared: cycles run, and psums x cycles."""
+
+    cycles: int
+    comparisons: int
+
+
+def check_gemm(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Checked:
+    """Run X (M, K) @ W (K, N) in RTL and compare it with the simulator, its total cycles and its result included.
+
+    Raises
+    ------
+    MismatchError
+        Where they disagree.
+    InputError
+        For a design without RTL, or operands it cannot take.
+    """
+    design.check_operands(x, w)
+    circuit_of(design, signed=x.dtype == np.int8)  # refuses a design without RTL before any work
+    tiles, where = cut(design, array, x, w), f"{design.spec} on {array}"
+    runs = [tiles] if array.link_depth is None else [tiles.only(tile) for tile in range(len(tiles))]
+    shown = [check_tiles(design, array, run) for run in runs]
+    total = sum(activity.cycles for activity in shown)
+    if total != (told := simulated_cycles(design, array, x, w)):
+        raise MismatchError(f"{where}: the RTL takes {total} cycles, the simulator says {told}")
+    result = assembled(array, np.concatenate([results(array, *pair) for pair in zip(runs, shown, strict=True)]), x, w)
+    if not np.array_equal(result, design.matmul(x, w)):
+        raise MismatchError(f"{where}: the RTL's result differs from the simulator's at (m, n) "
+                       f"{tuple(np.argwhere(result != design.matmul(x, w))[0].tolist())}")
+    return Checked(total, sum(activity.psums.size for activity in shown))
+
+
+def simulated_cycles(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> int:
+    """Return the cycles that the simulator gives to X @ W."""
+    work = Work(len(x), design.steps(x.shape[1]), w.shape[1], edge_cycles=design.edge_cycles)
+    costs = design.step_cycles(np.ascontiguousarray(x))
+    return get_dataflow(array.dataflow).timing(work, array, None if costs is None else costs[None]).total
+
+
+def check_tiles(design: PEDesign, array: ArrayConfig, tiles: Tiles) -> Activity:
+    """Run tiles one after the other in RTL, compare every cycle and return what the RTL did; see `check_gemm`."""
+    simulated, plan = simulated_activity(design, array, tiles)
+    shown = rtl_activity(design, array, tiles, plan, cycles=len(simulated.advance) + EXTRA_CYCLES)
+    compare(simulated, shown, f"{design.spec} on {array}")
+    return shown
+
+
+def results(array: ArrayConfig, tiles: Tiles, shown: Activity) -> NDArray[np.int64]:
+    """Return what left the array: (tiles, rows, cols) in `os`, else (tiles, stream, cols)."""
+    by_column = shown.outputs.T[shown.leaving.T].reshape(array.cols, len(tiles), -1)
+    return by_column.transpose(1, 2, 0)[:, ::-1 if array.dataflow == "os" else 1]
+
+
+def assembled(array: ArrayConfig, parts: NDArray[np.int64], x: Array, w: Array) -> NDArray[np.int64]:
+    """Return tiles' results as one (M, N), sums of K folds added."""
+    (m_size, n_size), rows, cols = (len(x), w.shape[1]), array.rows, array.cols
+    total = np.zeros((m_size + rows + cols, n_size + cols), np.int64)
+    along_m, along_n = {"os": (rows, cols), "ws": (m_size, cols), "is": (cols, n_size)}[array.dataflow]
+    columns = -(-m_size // along_m) if array.dataflow == "is" else -(-n_size // along_n)
+    for tile, part in enumerate(parts):
+        col, row = divmod(tile, len(parts) // columns)
+        m, n = {"os": (row, col), "ws": (0, col), "is": (col, 0)}[array.dataflow]
+        block = part.T if array.dataflow == "is" else part
+        total[m * along_m:m * along_m + block.shape[0], n * along_n:n * along_n + block.shape[1]] += block
+    return total[:m_size, :n_size]
+
+
+def simulated_activity(design: PEDesign, array: ArrayConfig, tiles: Tiles) -> tuple[Activity, Schedule]:
+    """Return what the simulator says the array does."""
+    flow = array.dataflow
+    values, first_cycle = (by_place(v, flow) for v in (step_values(design, tiles), first_cycle_values(design, tiles)))
+    costs = np.broadcast_to(by_place(step_cycles(design, tiles), flow), values.shape)
+    plan, timeline = _timeline(design, array, costs)
+    return expected(flow, array.overlap, values, first_cycle, timeline), plan
+
+
+def _timeline(design: PEDesign, array: ArrayConfig, costs: NDArray[np.uint8]) -> tuple[Schedule, Timeline]:
+    if array.link_depth is None:
+        return lockstep(array, costs, design.edge_cycles)
+    if len(costs) != 1 or array.overlap:
+        raise InputError(f"elastic links run in RTL one tile at a time, overlap off; got {len(costs)} tiles on {array}")
+    return schedule(array, 1, costs.shape[1], 0), elastic(array, costs, design.edge_cycles)
+
+
+def rtl_activity(design: PEDesign, array: ArrayConfig, tiles: Tiles, plan: Schedule, *, cycles: int,
+                 wave: str | None = None) -> Activity:
+    """Return what the RTL does in `cycles` cycles; `wave` names a file for its waveform."""
+    if array.link_depth is not None and cycles > LONGEST_ELASTIC_CYCLES:
+        raise InputError(f"{cycles} cycles of an array with elastic links; expected at most {LONGEST_ELASTIC_CYCLES}")
+    circuit = circuit_of(design, signed=tiles.x.dtype == np.int8)
+    rows, cols = array.rows, array.cols
+    parameters = {**circuit.parameters, "FLOW": FLOWS[array.dataflow], "ROWS": rows, "COLS": cols,
+                  "OVERLAP": int(array.overlap), "DEPTH": array.link_depth or 0}
+    start_words, valid_words = -(-rows * cols // 32), -(-cols // 32)
+    widths = [1, start_words, valid_words, cols, rows * cols]
+    options = {"wave": wave} if wave else {}
+    words = simulate("testbench_array", parameters, array_lines(design, circuit, array, tiles, plan), sum(widths),
+                     cycles=cycles, **options)
+    advance, starts, valid, outputs, psums = np.split(words, np.cumsum(widths)[:-1], axis=1)
+    return Activity(advance[:, 0] != 0, _bits(starts)[:, :rows * cols].reshape(-1, rows, cols),
+                    psums.reshape(-1, rows, cols), _bits(valid)[:, :cols], outputs)
+
+
+def _bits(words: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return (records, words) of 32 bits as (records, bits), the lowest first."""
+    bits: NDArray[np.bool_] = np.unpackbits(words.astype("<u4").view(np.uint8), axis=1, bitorder="little") != 0
+    return bits
+
+
+def compare(simulated: Activity, shown: Activity, where: str) -> None:
+    """Raise MismatchError at the first difference; after the simulator's last cycle nothing may start or leave."""
+    cycles = len(simulated.advance)
+    if shown.starts[cycles:].any() or shown.leaving[cycles:].any():
+        raise MismatchError(f"{where}: the RTL works on after cycle {cycles - 1}, the simulator's last")
+    for part in ("advance", "starts", "psums", "leaving", "outputs"):
+        ours, theirs = getattr(simulated, part), getattr(shown, part)[:cycles]
+        if not np.array_equal(ours, theirs):
+            place = tuple(int(at) for at in np.argwhere(ours != theirs)[0])
+            raise MismatchError(f"{where}: {part} differ first at (cycle, PE) {place}: simulator {int(ours[place])}, "
+                           f"RTL {int(theirs[place])}")

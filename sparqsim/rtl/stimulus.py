@@ -1,0 +1,79 @@
+"""Operands as the hexadecimal lines that the test benches read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.config import ArrayConfig
+from sparqsim.pe.base import Array, PEDesign
+from sparqsim.rtl.designs import Circuit
+from sparqsim.rtl.tiles import Tiles
+from sparqsim.rtl.timeline import Schedule
+
+Words = NDArray[np.object_]
+
+
+def array_lines(design: PEDesign, circuit: Circuit, array: ArrayConfig, tiles: Tiles, plan: Schedule) -> str:
+    """Return what the array's edge is offered in each advance, for `testbench_array`."""
+    west, north, west_bits, north_bits = _edges(design, circuit, array.dataflow, tiles)
+    lines = np.zeros(plan.advances, object)
+    north_at = array.rows * west_bits
+    flags_at = north_at + array.cols * north_bits
+    for tile, start in enumerate(plan.streams):
+        streamed, beside = packed(west[tile], west_bits), packed(north[tile], north_bits)
+        lines[start:start + len(streamed)] += streamed + (_stream_flags(len(streamed)) << flags_at)
+        at = start if array.dataflow == "os" else plan.loads[tile]
+        tokens = np.arange(len(beside)) == 0  # the load token comes with row 0's operand
+        valid = np.ones(len(beside), bool) if array.dataflow == "os" else tokens
+        lines[at:at + len(beside)] += (beside << north_at) + (valid.astype(int).astype(object) << (flags_at + 3))
+    return _hexadecimal(lines)
+
+
+def pair_lines(design: PEDesign, circuit: Circuit, x: Array, w: Array) -> str:
+    """Return x, w (steps, lanes) for `testbench_pair`."""
+    x, w = stored_operands(design, circuit, x, w)
+    return _hexadecimal(packed(x, circuit.xbits) + (packed(w, circuit.wbits) << circuit.x_width))
+
+
+def _edges(design: PEDesign, circuit: Circuit, dataflow: str, tiles: Tiles) -> tuple[Words, Words, int, int]:
+    """Return what enters at the left, (tiles, advances, rows), and above, (tiles, advances, cols), and their bits."""
+    x, w = stored_operands(design, circuit, tiles.x, tiles.w)
+    by_step_x, by_step_w = packed(x, circuit.xbits), packed(w, circuit.wbits)  # (tiles, m, s), (tiles, s, n)
+    if dataflow == "is":
+        return by_step_w.swapaxes(1, 2), by_step_x.swapaxes(1, 2), circuit.w_width, circuit.x_width
+    west = by_step_x.swapaxes(1, 2) if dataflow == "os" else by_step_x
+    return west, by_step_w, circuit.x_width, circuit.w_width
+
+
+def _stream_flags(length: int) -> Words:
+    """Return {valid, first, last} of every streamed item."""
+    flags = np.full(length, 4)
+    flags[0] += 2
+    flags[-1] += 1
+    return flags.astype(object)
+
+
+def stored_operands(design: PEDesign, circuit: Circuit, x: Array, w: Array) -> tuple[Array, Array]:
+    """Return operands as memory holds them: the nibbles, of designs that store nibbles."""
+    if not circuit.scale:
+        return x, w
+    used = design.used_operands(x, w)
+    if used is None:
+        raise TypeError(f"{design.spec} has no operands of its own: what becomes of one depends on the other matrix")
+    used_x, used_w = used
+    return used_x.astype(np.int64) >> (8 - circuit.xbits), used_w.astype(np.int64) >> (8 - circuit.wbits)
+
+
+def packed(operands: NDArray[Any], bits: int) -> Words:
+    """Return (..., items) integers of `bits` bits as one integer per list of items, item 0 lowest."""
+    fields = operands & ((1 << bits) - 1) if operands.dtype == object else operands.astype(np.int64) & ((1 << bits) - 1)
+    places = np.array([1 << (bits * at) for at in range(operands.shape[-1])], object)
+    total: Words = (fields.astype(object) * places).sum(-1)
+    return total
+
+
+def _hexadecimal(lines: Words) -> str:
+    return "".join(f"{line:x}\n" for line in lines)

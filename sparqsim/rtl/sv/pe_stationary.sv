@@ -1,0 +1,71 @@
+// A PE that keeps one operand (FLOW = 1: the weight, 2: the activation), passes the other to the right and its sum down. Loading: operands move
+// down one row per cycle, a token one row every two cycles; the operand for row r enters r cycles after the token, which meets it there.
+// With OVERLAP the next operand waits in a second register until the first step of its tile.
+`include "parameters.svh"
+module pe_stationary #(`PE_PARAMETERS, parameter FLOW = 1, OVERLAP = 0, DEPTH = 0,
+                       SW = FLOW == 1 ? AW : WW, LW = FLOW == 1 ? WW : AW) (
+    input clk,
+    input rst,
+    input phase,
+    input advance,
+    input valid,
+    input room,
+    input first,
+    input [SW-1:0] streamed,
+    input token,
+    input [LW-1:0] load,
+    output token_below,
+    output [LW-1:0] load_below,
+    input signed [`ACC-1:0] psum_above,
+    output signed [`ACC-1:0] psum_below,
+    output start,
+    output finish,
+    output stall,
+    output reg signed [`ACC-1:0] psum
+);
+    wire [SW-1:0] streamed_used;
+    wire [LW-1:0] kept;
+    wire first_used, second, two;
+    step_control #(SW + 1, DEPTH) control(
+        .clk(clk), .rst(rst), .phase(phase), .advance(advance), .valid(valid), .room(room), .operands({first, streamed}),
+        .two(two), .used({first_used, streamed_used}), .start(start), .second(second), .finish(finish));
+    assign stall = (DEPTH == 0) & start & two;
+
+    reg [1:0] tokens;
+    reg [LW-1:0] passing, active;
+    assign token_below = tokens[1];
+    assign load_below = passing;
+    always @(posedge clk)
+        if (rst) tokens <= 0;
+        else if (advance) tokens <= {tokens, token};
+    always @(posedge clk) if (advance) passing <= load;
+
+    generate
+        if (OVERLAP != 0) begin : doubled
+            reg [LW-1:0] next;
+            always @(posedge clk) if (advance & token) next <= load;
+            always @(posedge clk) if (finish & first_used) active <= next;
+            assign kept = first_used ? next : active;
+        end else begin : single
+            always @(posedge clk) if (advance & token) active <= load;
+            assign kept = active;
+        end
+    endgenerate
+
+    wire signed [`VALUE-1:0] value;
+    wire work = start | second;
+    wire signed [`ACC-1:0] sum = (second ? psum : psum_above) + value;
+    // In a wave of two cycles a PE that needs one has added before the wave ends.
+    assign psum_below = KIND != `EXACT | work ? sum : psum;
+    always @(posedge clk)
+        if (rst) psum <= 0;
+        else if (work) psum <= sum;
+
+    generate
+        if (FLOW == 1) begin : weights_stay
+            dot #(`PE_PASS) dot(streamed_used, kept, second, two, value);
+        end else begin : activations_stay
+            dot #(`PE_PASS) dot(kept, streamed_used, second, two, value);
+        end
+    endgenerate
+endmodule

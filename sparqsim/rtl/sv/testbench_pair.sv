@@ -1,0 +1,40 @@
+// The edge unit and a PE's dot unit, without an array: all operands of a file, one line of results each.
+//   +stimulus=FILE   one line of hex per step: {weights, activations}
+//   +record=FILE     4-state words: the edge unit's output, whether the step takes two cycles, the values of the first and second cycle
+`include "parameters.svh"
+module testbench_pair #(`PE_PARAMETERS) ();
+    reg [WW+XW-1:0] line;
+    wire [XW-1:0] x = line[XW-1:0];
+    wire [WW-1:0] w = line[WW+XW-1:XW];
+    reg second;
+    wire [AW-1:0] a;
+    wire two;
+    wire signed [`VALUE-1:0] value;
+    edge_unit #(`PE_PASS) edge_unit(x, a);
+    dot #(`PE_PASS) dot(a, w, second, two, value);
+
+    reg [8*1024-1:0] stimulus_file, record_file;
+    reg signed [31:0] word;
+    integer stimulus, record, found;
+
+    initial begin
+        found = $value$plusargs("stimulus=%s", stimulus_file);
+        found = $value$plusargs("record=%s", record_file);
+        stimulus = $fopen(stimulus_file, "r");
+        record = $fopen(record_file, "wb");
+        while ($fscanf(stimulus, "%h", line) == 1) begin
+            second = 0;
+            #1 word = a;
+            $fwrite(record, "%z", word);
+            word = two;
+            $fwrite(record, "%z", word);
+            word = value <<< SCALE;
+            $fwrite(record, "%z", word);
+            second = 1;
+            #1 word = value <<< SCALE;
+            $fwrite(record, "%z", word);
+        end
+        $fclose(record);
+        $finish(0);
+    end
+endmodule

@@ -1,0 +1,98 @@
+"""A layer's operands as tiles of an array, and what each step does with them.
+
+Indices of a tile: m, n (an output), s (a step of K), lane. In `os` the array's rows are m, its columns n, and s is
+streamed; in `ws` rows are s, columns n, m is streamed; in `is` rows are s, columns m, n is streamed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.config import ArrayConfig
+from sparqsim.pe.base import Array, PEDesign
+
+#: For each dataflow, which axes of (m, s, n) are streamed, along rows, along columns.
+AXES = {"os": (1, 0, 2), "ws": (0, 1, 2), "is": (2, 1, 0)}
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Operands of every tile, padded with zeros to the array: `x` (tiles, m, s, lanes), `w` (tiles, s, n, lanes)."""
+
+    x: NDArray[Any]
+    w: NDArray[Any]
+
+    def only(self, tile: int) -> Tiles:
+        """Return one tile."""
+        return Tiles(self.x[tile:tile + 1], self.w[tile:tile + 1])
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def cut(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Tiles:
+    """Return X (M, K) and W (K, N) as tiles in the array's order: by columns, rows innermost.
+
+    Sizes along the array's sides are padded to its own; the stream is whole.
+    """
+    by_step_x, by_step_w = _by_step(design, x.T).transpose(2, 0, 1), _by_step(design, w).swapaxes(1, 2)
+    sizes = (len(x), len(by_step_w), w.shape[1])
+    stream, along_rows, along_cols = AXES[array.dataflow]
+    side = [0, 0, 0]
+    side[stream], side[along_rows], side[along_cols] = sizes[stream], array.rows, array.cols
+    blocks = [range(0, max(size, 1), length) for size, length in zip(sizes, side, strict=True)]
+    xs, ws = [], []
+    for col in blocks[along_cols]:
+        for row in blocks[along_rows]:
+            at = [0, 0, 0]
+            at[along_rows], at[along_cols] = row, col
+            xs.append(_block(by_step_x, at[:2], side[:2]))
+            ws.append(_block(by_step_w, at[1:], side[1:]))
+    return Tiles(np.stack(xs), np.stack(ws))
+
+
+def _by_step(design: PEDesign, operand: Array) -> Array:
+    """Return (K, other) as (steps, lanes, other), zeros where a lane has no element."""
+    padded = np.concatenate([operand, np.zeros((1, operand.shape[1]), operand.dtype)])
+    return padded[design.k_order(len(operand))]
+
+
+def _block(operand: Array, at: list[int], side: list[int]) -> Array:
+    """Return operand[at[0]:, at[1]:] of (.., .., lanes), cut or padded to `side`."""
+    piece = operand[at[0]:at[0] + side[0], at[1]:at[1] + side[1]]
+    return np.pad(piece, [(0, side[0] - piece.shape[0]), (0, side[1] - piece.shape[1]), (0, 0)])
+
+
+def step_values(design: PEDesign, tiles: Tiles) -> NDArray[np.int64]:
+    """Return what each step adds, (tiles, m, s, n), by the design's fast arithmetic."""
+    x = np.moveaxis(tiles.x, 2, 1)  # a step is a product of its own: (tiles, s, m, lanes) @ (tiles, s, lanes, n)
+    products = design.matmul(np.ascontiguousarray(x), np.ascontiguousarray(np.moveaxis(tiles.w, 3, 2)))
+    return np.moveaxis(products, 1, 2)
+
+
+def first_cycle_values(design: PEDesign, tiles: Tiles) -> NDArray[np.int64]:
+    """Return what each step has added after its first cycle: of a step of two cycles, lane 0 alone."""
+    values = step_values(design, tiles)
+    cycles = step_cycles(design, tiles)
+    if (cycles == 1).all():
+        return values
+    alone = tiles.x.copy()
+    alone[..., 1] = 0
+    return np.where(cycles == 2, step_values(design, Tiles(alone, tiles.w)), values)
+
+
+def step_cycles(design: PEDesign, tiles: Tiles) -> NDArray[np.uint8]:
+    """Return each step's cycles, uint8 (tiles, m, s, 1)."""
+    count, m, s, lanes = tiles.x.shape
+    cycles = design.step_cycles(np.ascontiguousarray(tiles.x.reshape(count, m, s * lanes)))
+    return np.ones((count, m, s, 1), np.uint8) if cycles is None else cycles[..., None]
+
+
+def by_place(values: NDArray[Any], dataflow: str) -> NDArray[Any]:
+    """Return (tiles, m, s, n) as (tiles, stream, rows, cols)."""
+    return values.transpose(0, *(1 + axis for axis in AXES[dataflow]))
+

@@ -1,0 +1,92 @@
+"""Relative areas: the arithmetic on a table, the table that ships, and that synthesis gives it again."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from sparqsim.errors import InputError
+from sparqsim.pe import get_pe
+from sparqsim.rtl.area import AreaRange, relative_area_per_mac, relative_pe_area, shipped_table, trim_unit_share
+from sparqsim.rtl.designs import circuit_of
+from sparqsim.rtl.runner import tool_version
+from sparqsim.rtl.synthesis import DESIGNS, FLOWS, LABEL, Library, area_in, libraries, synthesised
+
+pytestmark = pytest.mark.no_simulator
+
+TABLE = {"rows": [
+    {"pe": {"mac-8b8b": base, "mac-2x8b8b": two, "sparq-5opt": sparq},
+     "edge": {"mac-8b8b": 0, "mac-2x8b8b": 0, "sparq-5opt": trim}}
+    for base, two, sparq, trim in ((100, 160, 120, 32), (10, 18, 9, 4), (10, 15, 14, 4))]}
+
+
+def test_range_of_pe_areas_with_their_share_of_a_trim_unit():
+    assert relative_pe_area("sparq-5opt", cols=4, table=TABLE) == AreaRange(1.0, 1.28, 1.5)
+    assert relative_pe_area("sparq-5opt", cols=1, table=TABLE) == AreaRange(1.3, 1.52, 1.8)
+    assert trim_unit_share("sparq-5opt", cols=4, table=TABLE) == AreaRange(8 / 128, 1 / 15, 1 / 10)
+
+
+def test_area_per_mac_counts_lanes():
+    assert relative_area_per_mac("sparq-5opt", cols=4, table=TABLE) == AreaRange(0.5, 0.64, 0.75)
+    assert relative_area_per_mac("mac-2x8b8b", table=TABLE) == AreaRange(0.75, 0.8, 0.9)
+    assert relative_area_per_mac("sparq-5opt", "mac-2x8b8b", cols=4, table=TABLE) == AreaRange(10 / 18, 128 / 160, 1.0)
+
+
+def test_keys_do_not_matter_and_unknown_designs_are_refused():
+    assert relative_pe_area("sparq-5opt:rounding=trim", table=TABLE) == relative_pe_area("sparq-5opt", table=TABLE)
+    with pytest.raises(InputError, match="no 'sparq-2opt'; expected one of mac-2x8b8b, mac-8b8b, sparq-5opt"):
+        relative_pe_area("sparq-2opt", table=TABLE)
+
+
+def test_the_shipped_table_is_complete_and_says_where_it_is_from():
+    table = shipped_table()
+    assert table["label"] == LABEL
+    assert len({(row["library"], row["flow"]) for row in table["rows"]}) == len(table["rows"]) == 2 * len(FLOWS)
+    for row in table["rows"]:
+        assert row["tool"].startswith("Yosys ")
+        assert list(row["pe"]) == list(row["edge"]) == sorted(DESIGNS)
+        assert all(area > 0 for area in row["pe"].values())
+        assert {name for name, area in row["edge"].items() if area} == {name for name in DESIGNS if "sparq" in name}
+
+
+def test_order_of_area_per_mac_holds_in_every_row():
+    for row in shipped_table()["rows"]:
+        alone = {"rows": [row]}
+        areas = [relative_area_per_mac(name, table=alone).middle
+                 for name in ("mac-4b8b", "sparq-2opt", "sparq-3opt", "sparq-5opt", "mac-2x8b8b", "mac-8b8b")]
+        assert areas == sorted(areas), (row["library"], row["flow"])
+
+
+def test_statistics_that_leave_cells_out_are_refused():
+    assert area_in("\n   Chip area for module '\\area_pe': 40754.000000\n", "x.lib") == 40754
+    assert area_in("\n   Chip area for top module '\\area_pe': 12.5\n", "x.lib") == 12.5
+    assert area_in("\n   Estimated number of transistors:      10020\n", "x") == 10020
+    for incomplete in ("", "   Estimated number of transistors:      10020+\n",
+                       "   Area for cell type $_DFF_P_ is unknown!\n Chip area for module '\\area_pe': 12.5\n"):
+        with pytest.raises(InputError, match="do not give the area of every cell"):
+            area_in(incomplete, "x.lib")
+
+
+def test_a_liberty_that_is_none_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is not a file"):
+        libraries(str(tmp_path / "none.lib"))
+    assert [library.name for library in libraries(str(_liberty(tmp_path)))] == ["my.lib 2cf24dba5fb0"]
+
+
+def _liberty(folder):
+    path = folder / "my.lib"
+    path.write_bytes(b"hello")
+    return path
+
+
+@pytest.mark.parametrize("flow", ["default", "ripple-carry adders"])
+def test_synthesis_gives_the_shipped_figures_again(flow):
+    if shutil.which("yosys") is None:
+        pytest.skip("yosys is not installed (apt install yosys)")
+    row = next(row for row in shipped_table()["rows"] if row["library"] == Library().name and row["flow"] == flow)
+    for part, top, name in (("pe", "area_pe", "mac-8b8b"), ("edge", "area_edge", "sparq-2opt")):
+        found = synthesised(Library(), flow, top, circuit_of(get_pe(name)).parameters)
+        if tool_version("yosys", "-V") == row["tool"]:
+            assert found == row[part][name]
+        assert 0.7 < found / row[part][name] < 1.4

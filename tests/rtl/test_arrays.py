@@ -1,0 +1,99 @@
+"""Every array in lockstep: each PE's sum in every cycle, the drained results and when each leaves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sparqsim.config import ArrayConfig
+from sparqsim.errors import InputError
+from sparqsim.pe import PEDesign, get_pe
+from sparqsim.pe.registry import designs
+from sparqsim.rtl.check import MismatchError, check_gemm, compare, rtl_activity, simulated_activity
+from sparqsim.rtl.tiles import cut
+
+SPECS = ["mac-8b8b", "mac-2x8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-6opt",
+         "sparq-7opt", "sparq-exact", *[name for name in ("sysmt-2t",) if name in designs()]]
+FLOWS = pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
+OVERLAP = pytest.mark.parametrize("overlap", [False, True], ids=["in-turn", "overlapped"])
+SPEC = pytest.mark.parametrize("spec", SPECS)
+
+#: Steps streamed in all, by kind of design: as many as keep the suite's time in bounds.
+LONG = {"mac": 4800, "sparq": 1000, "sysmt": 1000, "sparq-exact": 400}
+
+
+@SPEC
+@FLOWS
+@OVERLAP
+def test_random_shapes(spec, dataflow, overlap, rng, agree):
+    """Arrays from 1x1 to 8x8, ragged tiles, odd K."""
+    design = get_pe(spec)
+    rows, cols = (int(side) for side in rng.integers(1, 9, 2))
+    array = ArrayConfig(rows, cols, dataflow=dataflow, overlap=overlap)
+    for _ in range(3):
+        m, k, n = (int(size) for size in rng.integers(1, 22, 3))
+        agree(design, array, (m, k, n))
+
+
+@SPEC
+@FLOWS
+@OVERLAP
+def test_long_streams_on_8x8(spec, dataflow, overlap, agree, sized):
+    """Two tiles, one ragged, of long streams: most of the comparisons."""
+    design = get_pe(spec)
+    stream = LONG.get(spec) or LONG[spec.partition("-")[0]]
+    shape = sized(dataflow, stream // 2, 15, 8, design)
+    agree(design, ArrayConfig(8, 8, dataflow=dataflow, overlap=overlap), shape)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 3), (1, 2, 1), (3, 3, 5), (17, 1, 1), (1, 1, 17), (4, 16, 4),
+                                   (5, 17, 3)], ids=str)
+@pytest.mark.parametrize("sides", [(1, 1), (1, 4), (4, 1), (4, 4)], ids=str)
+@pytest.mark.parametrize("spec", ["mac-4b4b", "sparq-5opt", "sparq-exact"])
+def test_smallest_and_ragged(spec, sides, shape, agree):
+    for dataflow in ("os", "ws", "is"):
+        for overlap in (False, True):
+            agree(get_pe(spec), ArrayConfig(*sides, dataflow=dataflow, overlap=overlap), shape)
+
+
+@pytest.mark.parametrize(("spec", "dataflow"), [("sparq-5opt", "os"), ("mac-8b8b", "ws")])
+def test_16x16(spec, dataflow, agree, sized):
+    design = get_pe(spec)
+    agree(design, ArrayConfig(16, 16, dataflow=dataflow), sized(dataflow, 300, 16, 16, design))
+
+
+@pytest.mark.parametrize("spec", ["mac-8b8b", "mac-4b8b", "mac-4b4b:rounding=trim"])
+@FLOWS
+def test_signed_activations(spec, dataflow, agree):
+    agree(get_pe(spec), ArrayConfig(3, 4, dataflow=dataflow), (7, 13, 6), signed=True)
+
+
+@pytest.mark.parametrize("spec", ["sparq-5opt:rounding=trim", "sparq-2opt:pairing=off", "mac-4b8b:rounding=trim"])
+@FLOWS
+def test_keys_of_designs(spec, dataflow, agree):
+    agree(get_pe(spec), ArrayConfig(4, 3, dataflow=dataflow), (9, 21, 7))
+
+
+def test_a_difference_is_told(rng):
+    """One wrong number in what the simulator says must not pass."""
+    design, array = get_pe("sparq-5opt"), ArrayConfig(2, 3)
+    x, w = rng.integers(1, 256, (2, 6)).astype(np.uint8), rng.integers(1, 128, (6, 3)).astype(np.int8)
+    tiles = cut(design, array, x, w)
+    simulated, plan = simulated_activity(design, array, tiles)
+    shown = rtl_activity(design, array, tiles, plan, cycles=len(simulated.advance) + 3)
+    compare(simulated, shown, "here")
+    for part in ("advance", "starts", "psums", "leaving", "outputs"):
+        values = getattr(simulated, part)
+        kept = values[3:4].copy()
+        values[3:4] = ~kept if kept.dtype == bool else kept + 1
+        with pytest.raises(MismatchError, match=f"here: {part} differ first at \\(cycle, PE\\) \\(3,"):
+            compare(simulated, shown, "here")
+        values[3:4] = kept
+
+
+def test_designs_without_rtl_are_refused():
+    other = type("Other", (PEDesign,), {"name": "other", "lanes": 1, "step": None})()
+    with pytest.raises(InputError, match="has no RTL"):
+        check_gemm(other, ArrayConfig(2, 2), np.ones((2, 2), np.uint8), np.ones((2, 2), np.int8))
+    with pytest.raises(InputError, match="unsigned"):
+        check_gemm(get_pe("sparq-5opt"), ArrayConfig(2, 2), np.ones((2, 2), np.int8), np.ones((2, 2), np.int8))

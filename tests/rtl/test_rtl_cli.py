@@ -1,0 +1,70 @@
+"""`sparqsim rtl check|simulate|area`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sparqsim.cli import main
+from sparqsim.rtl import check
+
+TRACE = Path(__file__).parents[2] / "workloads" / "digits_resnet.safetensors"
+
+
+def ended(*arguments: object) -> object:
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    return stop.value.code
+
+
+def test_check_tells_what_was_compared(capsys):
+    assert ended("rtl", "check", "sparq-exact", "--array", "2x3", "--steps", "9") == 0
+    told = capsys.readouterr().out
+    assert told.count("sums equal") == 9
+    assert "sparq-exact: RTL and simulator agree" in told
+
+
+def test_check_ends_with_1_at_a_mismatch(capsys, monkeypatch):
+    monkeypatch.setattr(check, "simulated_cycles", lambda *_: 7)
+    assert ended("rtl", "check", "mac-8b8b", "--array", "2x2", "--steps", "5") == 1
+    assert "the simulator says 7" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("dataflow", "coupling"), [("os", "lockstep"), ("ws", "elastic:2")])
+def test_simulate_writes_a_waveform(dataflow, coupling, tmp_path, capsys):
+    wave = tmp_path / "wave.vcd"
+    assert ended("rtl", "simulate", TRACE, "--layer", "fc", "--pe", "sparq-5opt", "--array", "4x4", "--tile", 1,
+                 "--dataflow", dataflow, "--coupling", coupling, "-o", wave) == 0
+    assert "$enddefinitions" in wave.read_text()
+    assert "fc, tile 1 of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    (("--layer", "cf", "--pe", "sparq-5opt"), "has no layer 'cf' (did you mean fc?)"),
+    (("--layer", "fc", "--pe", "sparq-5opt", "--tile", "9999"), "--tile 9999: layer 'fc' has"),
+    (("--layer", "fc", "--pe", "sparq-5op"), "did you mean sparq-5opt?"),
+    (("--layer", "fc", "--pe", "sparq-5opt", "--coupling", "elastic:2", "--overlap", "on"), "overlap off"),
+])
+def test_simulate_refuses(arguments, told, tmp_path, capsys):
+    assert ended("rtl", "simulate", TRACE, *arguments, "-o", tmp_path / "wave.vcd") == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "wave.vcd").exists()
+
+
+@pytest.mark.no_simulator
+def test_a_missing_simulator_is_named(monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert ended("rtl", "check", "mac-8b8b") == 2
+    told = capsys.readouterr().err
+    assert "is not installed; expected it on PATH (Debian: apt install iverilog)" in told
+
+
+@pytest.mark.no_simulator
+def test_area_shows_ranges_and_writes_the_table(tmp_path, capsys):
+    assert ended("rtl", "area", "--cols", 8, "-o", tmp_path / "areas.json") == 0
+    told = capsys.readouterr().out
+    assert "Not a figure of any paper" in " ".join(told.split())
+    assert "8 columns to a trim unit" in " ".join(told.split())
+    assert json.loads((tmp_path / "areas.json").read_text())["schema"] == "sparqsim.area/1"
