@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from sparqsim.cli import accuracy, memory, pe, plot, rtl, run, trace
+from sparqsim.cli import accuracy, memory, pe, plot, regress, rtl, run, sweep, trace
 from sparqsim.errors import InputError
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.command("accuracy")(accuracy.accuracy)
 app.add_typer(trace.app, name="trace")
 app.add_typer(pe.app, name="pe")
 app.add_typer(rtl.app, name="rtl")
+app.add_typer(regress.app, name="regress")
+app.add_typer(sweep.app, name="sweep")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,139 @@
+"""`sparqsim sweep`: design spaces."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sparqsim.errors import InputError
+
+if TYPE_CHECKING:
+    from sparqsim.sweep import Case, Summary
+
+
+class SweepGroup(TyperGroup):
+    """`sparqsim sweep GRID ...` means `sparqsim sweep run GRID ...`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: D102
+        if args and args[0] not in {*self.commands, "-h", "--help"}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=SweepGroup, no_args_is_help=True,
+    help="Explore a design space: `sparqsim sweep GRID.toml -o STORE` (or TRACE... --pe A,B ...), then `export`. "
+    "`sparqsim sweep run --help` shows the options.",
+)
+
+Stored = Annotated[str, typer.Argument(metavar="STORE", help="A store that `sparqsim sweep` made.")]
+
+
+def _axis(name: str, metavar: str, what: str) -> Any:
+    return typer.Option(name, metavar=metavar, help=f"{what}, separated by commas.", show_default=False)
+
+
+@app.command()
+def run(
+    inputs: Annotated[list[str], typer.Argument(metavar="GRID.toml|TRACE...", help="A grid file, or traces, or both.")],
+    store: Annotated[str, typer.Option("-o", "--output", metavar="STORE", help="Where results are kept (SQLite).")],
+    pe: Annotated[str | None, _axis("--pe", "A,B", "PE designs")] = None,
+    array: Annotated[str | None, _axis("--array", "RxC,RxC", "Arrays")] = None,
+    dataflow: Annotated[str | None, _axis("--dataflow", "os,ws,is", "Dataflows")] = None,
+    coupling: Annotated[str | None, _axis("--coupling", "lockstep,elastic:2", "Couplings")] = None,
+    overlap: Annotated[str | None, _axis("--overlap", "off,on", "Overlaps")] = None,
+    config: Annotated[str | None, _axis("--config", "FILE,FILE", "Accelerator files or presets")] = None,
+    all_layers: Annotated[
+        bool, typer.Option("--all-layers", help="Run layers marked keep_8bit as the design too.")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", metavar="N", help="Processes. [default: one per core]", show_default=False)
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", metavar="tcp://HOST:PORT", help="Use the workers of this Dask cluster instead."),
+    ] = None,
+) -> None:
+    """Compute every point of a grid that STORE does not hold yet. Options replace what a grid file says."""
+    from sparqsim.cli.run import split_designs
+    from sparqsim.sweep import sweep
+
+    axes: dict[str, Any] = {"pe": pe and split_designs(pe), "all_layers": [True] if all_layers else None}
+    texts = {"array": array, "dataflow": dataflow, "coupling": coupling, "overlap": overlap, "memory": config}
+    axes |= {axis: text and [part.strip() for part in text.split(",")] for axis, text in texts.items()}
+    cases = _cases(inputs, {axis: values for axis, values in axes.items() if values})
+    try:
+        with _progress() as progress:
+            summary = sweep(cases, store, jobs=jobs, scheduler=scheduler, progress=progress)
+    except KeyboardInterrupt:
+        typer.echo("sparqsim: interrupted; what was recorded is safe, and the same command resumes", err=True)
+        raise typer.Exit(130) from None
+    _tell(summary)
+
+
+def _cases(inputs: list[str], axes: dict[str, Any]) -> list[Case]:
+    from sparqsim.sweep.grid import cases_of, load_grid
+
+    grids = [path for path in inputs if path.endswith(".toml")]
+    traces = [path for path in inputs if not path.endswith(".toml")]
+    if len(grids) > 1:
+        raise InputError(f"{', '.join(grids)}: expected one grid file")
+    axes |= {"trace": traces} if traces else {}
+    return load_grid(grids[0], axes) if grids else cases_of(axes)
+
+
+def _progress() -> Any:
+    from contextlib import contextmanager
+
+    from sparqsim.cli.progress import progress_bar
+
+    @contextmanager
+    def bar() -> Any:
+        with progress_bar() as shown:
+            task = shown.add_task("points", total=None)
+            yield lambda done, total: shown.update(task, completed=done, total=total)
+
+    return bar()
+
+
+def _tell(summary: Summary) -> None:
+    computed = summary.done + len(summary.refused) + len(summary.failed)
+    typer.echo(f"{summary.points} points: {summary.known} known, {computed} computed"
+               + (f", {len(summary.refused)} of them refused" if summary.refused else ""))
+    for reason, count in Counter(reason for _, reason in summary.refused).items():
+        typer.echo(f"refused ({count}): {reason}")
+    if summary.failed:
+        case, reason = summary.failed[0]
+        raise InputError(f"{len(summary.failed)} points failed and were not recorded; the first, pe={case.pe!r} on "
+                         f"{case.trace}: {reason}")
+
+
+@app.command()
+def export(
+    store: Stored,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="FILE", help="A table: .csv, or .parquet (extra `parquet`).")
+    ],
+) -> None:
+    """Write a row per recorded point: its case, its totals, where it comes from."""
+    from sparqsim.sweep import Store
+    from sparqsim.sweep.export import export as write_table
+
+    with Store(store) as opened:
+        typer.echo(f"{write_table(opened, output)} rows written to {output}")
+
+
+@app.command()
+def status(store: Stored) -> None:
+    """Say what a store holds, by version of sparqsim."""
+    import sparqsim
+    from sparqsim.sweep import Store
+
+    with Store(store) as opened:
+        counts = opened.counts()
+    typer.echo(f"{sum(count for *_, count in counts)} points (this is sparqsim {sparqsim.__version__})")
+    for version, state, count in counts:
+        typer.echo(f"sparqsim {version}: {count} {state}")

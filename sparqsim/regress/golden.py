@@ -1,0 +1,146 @@
+"""Golden reports: written by `update`, compared by `check`."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sparqsim.case import Case, checked, read_toml, run
+from sparqsim.errors import InputError
+from sparqsim.files import write_text
+from sparqsim.record import read_text
+from sparqsim.regress.differences import Finding, differences
+from sparqsim.report import REPORT_SCHEMA, Report
+from sparqsim.trace import load_trace
+
+
+class GoldenCase(Case):
+    """A case with the name of its golden report; its files are relative to the file that lists the cases."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+
+
+class CaseList(BaseModel):
+    """A TOML file of cases: `golden` is the folder of golden reports, relative to the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    golden: str = "golden"
+    case: Annotated[list[GoldenCase], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class GoldenFile:
+    """A case, its files found, and where its golden report stands."""
+
+    case: GoldenCase
+    path: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One case and what differs from its golden report; no findings means that nothing moved."""
+
+    case: GoldenCase
+    findings: tuple[Finding, ...]
+
+
+def load_cases(path: str | Path) -> list[GoldenFile]:
+    """Read a TOML list of cases. Raises InputError naming the file, the field and the value."""
+    listed = checked(CaseList, read_toml(path), str(path))
+    home = Path(path).parent
+    names = [case.name for case in listed.case]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{path}: case name {name!r} is used twice, expected unique names")
+    return [GoldenFile(case.found_from(home), home / listed.golden / f"{case.name}.json") for case in listed.case]
+
+
+def update(path: str | Path) -> list[Path]:
+    """Write the golden report of every case; return the files.
+
+    All cases run before the first file is written: a case that is refused leaves every golden report as it was.
+    """
+    golden = load_cases(path)
+    reports = [_run(file.case) for file in golden]
+    _make_folder(golden[0].path.parent)
+    for file, report in zip(golden, reports, strict=True):
+        write_text(file.path, report.to_json())
+    return [file.path for file in golden]
+
+
+def check(path: str | Path) -> Iterator[Outcome]:
+    """Run every case again; yield each with what differs from its golden report."""
+    for file in load_cases(path):
+        yield Outcome(file.case, _findings(file))
+
+
+def assert_unchanged(path: str | Path) -> None:
+    """Fail with a message that says what moved, if anything did: for a test suite of your own."""
+    from sparqsim.regress.summary import as_text
+
+    moved = [outcome for outcome in check(path) if outcome.findings]
+    if moved:
+        raise AssertionError("\n".join(map(as_text, moved)))
+
+
+def _run(case: GoldenCase) -> Report:
+    try:
+        return run(load_trace(case.trace), case)
+    except InputError as error:
+        raise InputError(f"case {case.name}: {error}") from None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"golden={str(folder)!r}: cannot be made ({error.strerror}); expected a folder") from None
+
+
+def _findings(file: GoldenFile) -> tuple[Finding, ...]:
+    golden = _golden_report(file.path)
+    if isinstance(golden, Finding):
+        return (golden,)
+    try:
+        new = _run(file.case)
+    except InputError as error:
+        return (Finding("refused", "", f"{error} (it ran when the golden report was written)"),)
+    except Exception as error:  # noqa: BLE001 - a simulator under change may raise anything; other cases still run
+        return (Finding("failed", "", f"{error!r} at {_place(error)}"),)
+    return differences(golden, new)
+
+
+def _place(error: Exception) -> str:
+    """Return where an error was raised, as 'file.py:line in function'."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+
+
+def _golden_report(path: Path) -> Report | Finding:
+    """Return the golden report, or why there is none to compare with."""
+    if not path.exists():
+        return Finding("missing", "", f"{path} does not exist; run `sparqsim regress update` and review what it writes")
+    text = read_text(path)
+    schema = _schema(text)
+    if schema is not None and schema != REPORT_SCHEMA:
+        return Finding("schema", "", f"{path} has schema {schema!r}, this version writes {REPORT_SCHEMA!r}: they "
+                       "cannot be compared; check with the version that wrote it, then update")
+    try:
+        return Report.from_json(text, str(path))
+    except InputError as error:
+        return Finding("golden", "", f"{error}; expected a file that `sparqsim regress update` wrote")
+
+
+def _schema(text: str) -> object:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    return document.get("schema") if isinstance(document, dict) else None

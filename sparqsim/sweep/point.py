@@ -1,0 +1,121 @@
+"""A point: a case with the key it is stored under. Equal keys mean equal results.
+
+The key is the SHA-256 of what decides a result: the trace's content, the design (its canonical name and keys, and the
+source of one from outside the package), the array, the memory's content, keep_8bit, the report's schema, and the
+package: its version and a digest of its sources. Paths are not part of it, so a store can move, and so can a trace. The
+digest is there for those who change the simulator: results of the code as it was must not stand for those of the code
+as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sparqsim
+from sparqsim.case import ACCELERATOR_FILE, Case
+from sparqsim.errors import InputError
+from sparqsim.pe import PEDesign
+from sparqsim.report import REPORT_SCHEMA
+from sparqsim.trace import load_trace
+
+#: Parts of the package that cannot change a result.
+NOT_RESULTS = frozenset({"cli", "plot", "regress", "sweep"})
+
+
+@dataclass(frozen=True)
+class Point:
+    """A case, its key, and `facts`: what the key is made of, and names to show, as JSON values."""
+
+    case: Case
+    key: str
+    facts: dict[str, Any]
+
+
+class Planner:
+    """Makes points of cases, reading every trace and design once.
+
+    Parameters
+    ----------
+    trace_sha256 : dict of str to str, optional
+        Digests of traces that are known already, by path.
+    """
+
+    def __init__(self, trace_sha256: dict[str, str] | None = None) -> None:
+        self._traces = dict(trace_sha256 or {})
+        self._designs: dict[str, tuple[str, str]] = {}
+        self._accelerators: dict[Case, dict[str, Any]] = {}
+
+    def points(self, cases: Iterable[Case]) -> list[Point]:
+        """Return the points of `cases`, each key once. Raises InputError for a name or file that is not there."""
+        points = (self.point(case) for case in cases)
+        return list({point.key: point for point in points}.values())
+
+    def point(self, case: Case) -> Point:
+        """Return the point of one case."""
+        spec, source = self._design(case.pe)
+        decisive = {
+            "trace_sha256": self._trace(case.trace), "pe": spec, "pe_source_sha256": source, **self._accelerator(case),
+            "all_layers": case.all_layers, "schema": REPORT_SCHEMA, "version": sparqsim.__version__,
+            "sources_sha256": package_digest(),
+        }
+        key = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+        names = {"trace": Path(case.trace).name, "memory": shown_memory(case.memory)}
+        return Point(case, key, decisive | names)
+
+    def _trace(self, path: str) -> str:
+        if path not in self._traces:
+            self._traces[path] = load_trace(path).sha256
+        return self._traces[path]
+
+    def _design(self, spec: str) -> tuple[str, str]:
+        if spec not in self._designs:
+            design = sparqsim.get_pe(spec)
+            self._designs[spec] = design.spec, source_digest(design)
+        return self._designs[spec]
+
+    def _accelerator(self, case: Case) -> dict[str, Any]:
+        accelerator = case.model_copy(update={"trace": "", "pe": ""})
+        if accelerator not in self._accelerators:
+            array, memory = case.accelerator()
+            # Infinite bandwidth has no JSON; repr is exact for every number.
+            content = "" if memory is None else repr(sorted(asdict(memory).items()))
+            self._accelerators[accelerator] = asdict(array) | {"memory_config": content}
+        return self._accelerators[accelerator]
+
+
+def shown_memory(source: str) -> str:
+    """Return the name of a preset, or that of an accelerator file without its folder."""
+    return Path(source).name if ACCELERATOR_FILE.fullmatch(source) else source
+
+
+def source_digest(design: PEDesign) -> str:
+    """Return the SHA-256 of the file a design from outside the package is in, '' for the package's own.
+
+    Files that it imports are not followed.
+    """
+    if type(design).__module__.startswith("sparqsim."):
+        return ""
+    try:
+        return hashlib.sha256(Path(inspect.getfile(type(design))).read_bytes()).hexdigest()
+    except (OSError, TypeError) as error:
+        raise InputError(f"PE design {design.spec!r}: its source cannot be read ({error}); expected a .py file, so "
+                         "that its results can be told from those of another version") from None
+
+
+@cache
+def package_digest() -> str:
+    """Return the SHA-256 of the package's sources, without what cannot change a result."""
+    package = Path(sparqsim.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package)
+        if name.parts[0] not in NOT_RESULTS:
+            digest.update(name.as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,240 @@
+"""The store: one SQLite file in WAL mode.
+
+Why SQLite and not Parquet files committed by rename: results come one at a time, from two sweeps at once if need be. A
+primary key makes 'none recorded twice' the database's business, a commit per task makes 'no finished result lost' so,
+and ten thousand points are one file and not ten thousand. WAL lets others read (status, export) while a sweep writes,
+and a torn write at the log's end is dropped when the file is next opened. With synchronous=FULL a commit is on disk
+before it counts as done, also when the power fails; at a few milliseconds per task that is cheap. Not for network
+drives: WAL needs shared memory between its users.
+
+A file says what it is: `application_id`, and `user_version` = the format of this file. Version 1 has one table:
+
+    points(key, state, facts, packed)
+
+key: see `sparqsim.sweep.point`. state: 'done' or 'refused'. facts: JSON, what the key is made of. packed: the report's
+JSON, or why the case is refused, compressed with zlib.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sparqsim.errors import InputError
+from sparqsim.sweep.point import Point
+from sparqsim.sweep.worker import Result, unpacked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+APPLICATION_ID = 0x53505351  # 'SPSQ'
+FORMAT = 1
+#: How long a writer waits for another one, in seconds.
+PATIENCE_SECONDS = 60.0
+TABLE = "CREATE TABLE points (key TEXT PRIMARY KEY, state TEXT NOT NULL, facts TEXT NOT NULL, packed BLOB NOT NULL)"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A recorded point. facts: see `Point`. text: the report's JSON, or the reason of a refusal."""
+
+    key: str
+    state: str
+    facts: dict[str, Any]
+    text: str
+
+
+class Store:
+    """A store of results, for use in a `with` block or as it is.
+
+    Parameters
+    ----------
+    path : str or Path
+    write : bool
+        Whether results will be recorded: the file is made where it does not exist. Else it must be there, and only
+        needs to be readable.
+
+    Raises
+    ------
+    InputError
+        For a file that is missing, no store, of a later format, or not writable although `write` is set; and, from
+        every method, for what SQLite reports: a full disk, a read-only file, a damaged one.
+    """
+
+    def __init__(self, path: str | Path, *, write: bool = False) -> None:
+        self.path = Path(path)
+        with self._told():
+            self._connection = self._writable() if write else self._readable()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def known(self, keys: Iterable[str]) -> set[str]:
+        """Return those of `keys` that are recorded."""
+        with self._told():
+            return {key for key in keys
+                    if self._connection.execute("SELECT 1 FROM points WHERE key = ?", (key,)).fetchone()}
+
+    def record(self, results: Iterable[tuple[Point, Result]]) -> None:
+        """Commit results; a key that is there already keeps what it has."""
+        rows = [(point.key, result.state, json.dumps(point.facts, sort_keys=True), result.packed)
+                for point, result in results]
+        with self._told(), self._transaction(self._connection):
+            self._connection.executemany("INSERT OR IGNORE INTO points VALUES (?, ?, ?, ?)", rows)
+
+    def recorded(self) -> Iterator[Recorded]:
+        """Yield every recorded point, in an order that does not depend on when it was computed."""
+        with self._told():
+            rows = self._connection.execute("SELECT key, state, facts FROM points").fetchall()
+        # Sorted by what a point is, with paths and the order of arrival left out.
+        for key, state, facts in sorted(rows, key=lambda row: (_sort_key(json.loads(row[2])), row[0])):
+            with self._told():
+                blob, = self._connection.execute("SELECT packed FROM points WHERE key = ?", (key,)).fetchone()
+            yield Recorded(key, state, json.loads(facts), unpacked(blob))
+
+    def counts(self) -> list[tuple[str, str, int]]:
+        """Return (package version, state, points) for what is recorded."""
+        sql = ("SELECT json_extract(facts, '$.version'), state, COUNT(*) FROM points GROUP BY 1, 2 ORDER BY 1, 2")
+        with self._told():
+            return [(str(version), str(state), int(count)) for version, state, count in self._connection.execute(sql)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a flat row per point: its case, its totals. See `sparqsim.sweep.export`."""
+        from sparqsim.sweep.export import rows_of
+
+        return rows_of(self)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the rows as a pandas DataFrame. Raises InputError where pandas is not installed."""
+        from sparqsim.sweep.export import frame_of
+
+        return frame_of(self)
+
+    def _writable(self) -> sqlite3.Connection:
+        if not self.path.parent.is_dir():
+            raise InputError(f"{self.path}: no such folder; expected a store in a folder that exists")
+        connection = sqlite3.connect(self.path, timeout=PATIENCE_SECONDS, isolation_level=None)
+        try:
+            self._check_format(connection, new_allowed=True)
+            _set_wal(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+            with self._transaction(connection):
+                self._make_table(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _make_table(self, connection: sqlite3.Connection) -> None:
+        """Make a new file a store, all in one transaction; in an old one, touch the log, to learn that it can grow."""
+        self._check_format(connection, new_allowed=True)
+        if not _pragma(connection, "application_id"):
+            connection.execute(TABLE)
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def _readable(self) -> sqlite3.Connection:
+        if not self.path.is_file():
+            raise InputError(f"{self.path}: no such file; expected a store that `sparqsim sweep` made")
+        try:
+            return self._opened_to_read("mode=ro")
+        except sqlite3.OperationalError:
+            # In a folder that cannot be written there is no room for WAL's shared memory. Without a log nothing can
+            # be missing from the file itself.
+            log = self.path.with_name(self.path.name + "-wal")
+            if log.exists() and log.stat().st_size:
+                raise
+            return self._opened_to_read("immutable=1")
+
+    def _opened_to_read(self, mode: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?{mode}", uri=True, timeout=PATIENCE_SECONDS,
+                                     isolation_level=None)
+        try:
+            self._check_format(connection, new_allowed=False)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check_format(self, connection: sqlite3.Connection, *, new_allowed: bool) -> None:
+        application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+        tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+        if new_allowed and not (application or version or tables):
+            return
+        if application != APPLICATION_ID:
+            raise InputError(f"{self.path}: a SQLite file, but not a store of sweeps (application_id="
+                             f"{application:#x}); expected a file that `sparqsim sweep` made, or a new one")
+        if version != FORMAT:
+            raise InputError(f"{self.path}: store format {version}, this version of sparqsim reads format {FORMAT}; "
+                             "expected a newer sparqsim, or another file")
+
+    @staticmethod
+    @contextmanager
+    def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            # After a full disk SQLite has rolled back by itself.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise InputError(f"{self.path}: {error}; {_advice(error)}") from None
+
+
+def _advice(error: sqlite3.Error) -> str:
+    text = str(error)
+    advice = {
+        "full": "expected free space on the disk; what was recorded is safe, and the same command resumes",
+        "disk I/O": "expected a disk that can be written; what was recorded is safe, and the same command resumes",
+        "readonly": "expected a file and a folder that may be written",
+        "unable to open": "expected a file that may be read, in a folder that may be written",
+        "not a database": "expected a file that `sparqsim sweep` made, or a new one",
+        "locked": f"another process held the store for over {PATIENCE_SECONDS:.0f} s; expected a local disk",
+    }
+    return next((told for words, told in advice.items() if words in text), "expected a sound store")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _set_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL; try again where two processes do so at once, which SQLite refuses whatever the timeout."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    switched = False
+    while not switched:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            switched = True
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _sort_key(facts: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("trace", "trace_sha256", "rows", "cols", "dataflow", "coupling", "overlap", "memory", "memory_config",
+             "all_layers", "pe", "pe_source_sha256", "version")
+    return tuple(facts[name] for name in names)

@@ -1,0 +1,98 @@
+"""What a worker does, here or on another machine: simulate the points of one task."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sparqsim.case import Case, run_together
+from sparqsim.errors import InputError
+from sparqsim.report import Report
+from sparqsim.sweep.point import Planner, Point
+from sparqsim.sweep.traces import held_trace
+
+
+@dataclass(frozen=True)
+class Task:
+    """Points that differ in `pe` alone, so that they share a trace, an array and the exact products."""
+
+    trace: str
+    trace_sha256: str
+    cases: tuple[Case, ...]
+    keys: tuple[str, ...]
+
+    @classmethod
+    def of(cls, points: Sequence[Point]) -> Task:
+        """Return the task of computing `points`."""
+        return cls(points[0].case.trace, points[0].facts["trace_sha256"], tuple(point.case for point in points),
+                   tuple(point.key for point in points))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a point.
+
+    state: 'done' (`text` is the report, as JSON), 'refused' (the case cannot run; `text` says why) or 'failed' (a
+    fault that is not the case's: nothing to be recorded). packed: `text`, compressed.
+    """
+
+    key: str
+    state: str
+    packed: bytes
+
+    @property
+    def text(self) -> str:
+        """The report or the reason."""
+        return unpacked(self.packed)
+
+
+def packed(text: str) -> bytes:
+    """Compress text: a report shrinks to about a tenth."""
+    return zlib.compress(text.encode())
+
+
+def unpacked(data: bytes) -> str:
+    """Undo `packed`."""
+    return zlib.decompress(data).decode()
+
+
+def run_task(task: Task, trace_bytes: bytes | None = None) -> list[Result]:
+    """Simulate the points of a task.
+
+    Parameters
+    ----------
+    task : Task
+    trace_bytes : bytes, optional
+        The trace file, for a worker that cannot read it by its path.
+
+    Raises
+    ------
+    TraceUnseenError
+        Where the trace is not at its path, or another one is, and no bytes came; also if it changed meanwhile.
+    InputError
+        Where this worker's package, designs or files are not those the keys were made with.
+    """
+    held = held_trace(task.trace, task.trace_sha256, trace_bytes)
+    _check_same_setup(task)
+    outcomes = run_together(held.trace, task.cases)
+    # Once more: what was computed from, or refused because of, a file that changed must not be recorded.
+    held.check_unchanged()
+    _check_same_setup(task)
+    return [_result(key, outcome) for key, outcome in zip(task.keys, outcomes, strict=True)]
+
+
+def _result(key: str, outcome: Report | Exception) -> Result:
+    if isinstance(outcome, Report):
+        return Result(key, "done", packed(outcome.to_json()))
+    if isinstance(outcome, InputError):
+        return Result(key, "refused", packed(str(outcome)))
+    return Result(key, "failed", packed(" ".join(repr(outcome).split())))
+
+
+def _check_same_setup(task: Task) -> None:
+    planner = Planner({task.trace: task.trace_sha256})
+    for case, key in zip(task.cases, task.keys, strict=True):
+        if planner.point(case).key != key:
+            raise InputError(f"pe={case.pe!r}: the worker has another version of sparqsim, of the design's file or of "
+                             "the accelerator's than the sweep was started with; expected the same on every worker")

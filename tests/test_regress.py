@@ -1,0 +1,252 @@
+"""Golden reports: what moved is found, named, and told apart from what made it move."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+import sparqsim
+from sparqsim.case import Case, run, run_together
+from sparqsim.cli import main
+from sparqsim.errors import InputError
+from sparqsim.regress import assert_unchanged, check, update
+
+PACKAGE = Path(sparqsim.__file__).parent
+CASES = """
+golden = "pinned"
+
+[[case]]
+name = "exact-ws"
+trace = "net.safetensors"
+pe = "sparq-exact"
+array = "4x3"
+dataflow = "ws"
+
+[[case]]
+name = "window-os"
+trace = "net.safetensors"
+pe = "sparq-5opt"
+array = "4x4"
+"""
+
+
+def trace_of(seed: int, sizes: tuple[int, ...] = (5, 9)) -> sparqsim.Trace:
+    rng = np.random.default_rng(seed)
+    return sparqsim.Trace([
+        sparqsim.Layer.from_gemm(f"layer{at}", rng.integers(0, 256, (m, 11), np.uint8),
+                                 rng.integers(-128, 128, (11, 6), np.int8))
+        for at, m in enumerate(sizes)], synthetic="uniform")
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Path:
+    """A list of cases whose golden reports are written."""
+    trace_of(1).save(tmp_path / "net.safetensors")
+    path = tmp_path / "cases.toml"
+    path.write_text(CASES)
+    update(path)
+    return path
+
+
+def findings(path: Path) -> dict[str, list[tuple[str, str]]]:
+    return {outcome.case.name: [(finding.kind, finding.layer) for finding in outcome.findings]
+            for outcome in check(path)}
+
+
+def edit_golden(path: Path, name: str, change: object) -> None:
+    file = path.parent / "pinned" / f"{name}.json"
+    document = json.loads(file.read_text())
+    change(document)
+    file.write_text(json.dumps(document))
+
+
+def command(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    return int(ended.value.code or 0)
+
+
+def test_nothing_moved(cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("regress", "check", str(cases)) == 0
+    shown = capsys.readouterr()
+    assert "2 of 2 cases unchanged" in shown.out
+    assert not shown.err
+
+
+def test_golden_reports_are_those_of_simulate(cases: Path) -> None:
+    report = sparqsim.simulate(trace_of(1), "sparq-5opt", sparqsim.ArrayConfig(rows=4, cols=4))
+    golden = sparqsim.Report.load(cases.parent / "pinned" / "window-os.json")
+    assert golden.layers == report.layers
+
+
+FORMULAS = [
+    ("dataflow/base.py", "skew = array.rows + array.cols - 2 ", "skew = array.rows + array.cols - 1 ", "fill"),
+    ("dataflow/base.py", "compute=grid.tiles * grid.stream", "compute=grid.tiles * (grid.stream + 1)", "compute"),
+    ("dataflow/base.py", "grid.tiles * array.rows, 0", "grid.tiles * (array.rows + 1), 0", "drain"),
+    ("pe/sparq.py", "edge_cycles: ClassVar[int] = 1", "edge_cycles: ClassVar[int] = 2", "fill"),
+]
+
+
+@pytest.mark.parametrize(("file", "formula", "off_by_one", "moved"), FORMULAS)
+def test_formula_off_by_one_fails(cases: Path, tmp_path: Path, file: str, formula: str, off_by_one: str,
+                                  moved: str) -> None:
+    copy = tmp_path / "changed" / "sparqsim"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    source = (copy / file).read_text()
+    assert source.count(formula) == 1, "the formula has been rewritten: give this test its new text"
+    (copy / file).write_text(source.replace(formula, off_by_one))
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "sparqsim", "regress", "check", str(cases)], check=False, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(copy.parent), "XDG_CACHE_HOME": str(tmp_path)}, cwd=tmp_path)
+
+    assert ended.returncode == 1, ended.stderr
+    # Which case, which layer, from how many cycles to how many, in which class, and how it looks per tile.
+    assert "CHANGED    window-os" in ended.stdout
+    line = next(line for line in ended.stdout.splitlines() if "cycles: layer layer1" in line and f"{moved} +" in line)
+    assert "total " in line
+    assert " -> " in line
+    assert "tiles)" in line
+
+
+def test_moved_cycles_are_told_by_layer_class_and_tile(cases: Path) -> None:
+    def slower(document: dict) -> None:
+        layer = document["layers"][1]
+        layer["cycles"]["fill"] -= layer["tiles"]
+        for derived in ("total",):
+            del layer["cycles"][derived]
+        del document["totals"], layer["utilization"]
+
+    edit_golden(cases, "window-os", slower)
+    outcome = next(outcome for outcome in check(cases) if outcome.case.name == "window-os")
+    assert [(finding.kind, finding.layer) for finding in outcome.findings] == [("cycles", ""), ("cycles", "layer1")]
+    tiles = 3 * 2  # 9 rows on 4, 6 columns on 4
+    assert f"fill +{tiles} (+1 on each of {tiles} tiles)" in outcome.findings[1].message
+
+
+def test_changed_values_without_cycles(cases: Path) -> None:
+    def noisier(document: dict) -> None:
+        document["layers"][0]["error"]["noise"] += 1
+        for part in (document["layers"][0]["error"], document):
+            for derived in ("mse", "sqnr_db", "totals"):
+                part.pop(derived, None)
+
+    edit_golden(cases, "window-os", noisier)
+    assert findings(cases) == {"exact-ws": [], "window-os": [("values", "layer0")]}
+
+
+def test_changed_trace_is_not_changed_cycles(cases: Path) -> None:
+    trace_of(2).save(cases.parent / "net.safetensors")
+    assert findings(cases) == {"exact-ws": [("trace", "")], "window-os": [("trace", "")]}
+
+
+def test_changed_schema_is_neither(cases: Path) -> None:
+    edit_golden(cases, "window-os", lambda document: document.update(schema="sparqsim.report/99"))
+    assert findings(cases) == {"exact-ws": [], "window-os": [("schema", "")]}
+
+
+def test_changed_setup_is_told_as_such(cases: Path) -> None:
+    cases.write_text(CASES.replace("4x4", "4x5"))
+    assert findings(cases)["window-os"] == [("setup", "")]
+
+
+def test_another_package_version_is_no_change(cases: Path) -> None:
+    edit_golden(cases, "window-os", lambda document: document["provenance"].update(version="0.0.1"))
+    assert findings(cases)["window-os"] == []
+
+
+def test_missing_and_damaged_golden_reports(cases: Path) -> None:
+    (cases.parent / "pinned" / "exact-ws.json").unlink()
+    (cases.parent / "pinned" / "window-os.json").write_text("{")
+    assert findings(cases) == {"exact-ws": [("missing", "")], "window-os": [("golden", "")]}
+
+
+def test_case_that_is_refused_now(cases: Path) -> None:
+    (cases.parent / "net.safetensors").unlink()
+    assert findings(cases) == {"exact-ws": [("refused", "")], "window-os": [("refused", "")]}
+
+
+def test_simulator_that_breaks_is_a_finding(cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise IndexError("out of bounds")
+
+    monkeypatch.setattr("sparqsim.pe.sparq_exact.SparqExact.step_cycles", broken)
+    broken_case, other = check(cases)
+    assert [finding.kind for finding in broken_case.findings] == ["failed"]
+    assert "IndexError('out of bounds') at test_regress.py:" in broken_case.findings[0].message
+    assert not other.findings
+
+
+def test_update_that_cannot_run_leaves_golden_reports(cases: Path) -> None:
+    before = (cases.parent / "pinned" / "exact-ws.json").read_bytes()
+    cases.write_text(CASES.replace("4x3", "5x5") + '[[case]]\nname = "bad"\ntrace = "none.safetensors"\n')
+    with pytest.raises(InputError, match=r"case bad: .*none\.safetensors"):
+        update(cases)
+    assert (cases.parent / "pinned" / "exact-ws.json").read_bytes() == before
+
+
+def test_junit_and_markdown(cases: Path, tmp_path: Path) -> None:
+    (cases.parent / "pinned" / "exact-ws.json").unlink()
+    junit, markdown = tmp_path / "out.xml", tmp_path / "out.md"
+    assert command("regress", "check", str(cases), "--junit", str(junit), "--markdown", str(markdown)) == 1
+    suite = ET.fromstring(junit.read_text()).find("testsuite")  # noqa: S314 - our own file
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    failed = [case.get("name") for case in suite if case.find("failure") is not None]
+    assert failed == ["exact-ws"]
+    assert "1 of 2 cases unchanged" in markdown.read_text()
+    assert "| exact-ws | missing |" in markdown.read_text()
+
+
+def test_three_lines_in_a_users_own_suite(cases: Path) -> None:
+    (cases.parent / "test_mine.py").write_text(
+        "from sparqsim.regress import assert_unchanged\n\ndef test_cycles():\n    assert_unchanged('cases.toml')\n")
+    run_suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
+    env = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
+    assert subprocess.run(run_suite, check=False, cwd=cases.parent, env=env).returncode == 0
+    edit_golden(cases, "window-os", lambda document: document.update(schema="sparqsim.report/99"))
+    ended = subprocess.run(run_suite, check=False, cwd=cases.parent, env=env, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "schema 'sparqsim.report/99'" in ended.stdout
+    with pytest.raises(AssertionError, match="window-os"):
+        assert_unchanged(cases)
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("", "case: Field required"),
+    ("[[case]]\nname='a/b'\ntrace='x'", r"case\[0\].name"),
+    ("[[case]]\nname='a'\ntrace='x'\ncolour=1", r"case\[0\].colour"),
+    ("[[case]]\nname='a'\ntrace='x'\n[[case]]\nname='a'\ntrace='x'", "'a' is used twice"),
+    ("[[case]", "expected TOML"),
+])
+def test_bad_lists_name_the_field(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "cases.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=told):
+        list(check(path))
+
+
+def test_cases_that_run_together_give_the_same_bytes() -> None:
+    trace = trace_of(3)
+    cases = [Case(trace="", pe=pe, array="4x4", dataflow="is") for pe in ("sparq-exact", "mac-4b4b", "sparq-2opt")]
+    together = [report.to_json() for report in run_together(trace, cases)]
+    assert together == [run(trace, case).to_json() for case in cases]
+    assert together == [sparqsim.simulate(trace, case.pe, sparqsim.ArrayConfig(4, 4, "is")).to_json() for case in cases]
+
+
+def test_a_refused_case_does_not_stop_its_neighbours() -> None:
+    rng = np.random.default_rng(0)
+    signed = sparqsim.Trace([sparqsim.Layer.from_gemm("a", rng.integers(-128, 128, (3, 4), np.int8),
+                                                      rng.integers(-128, 128, (4, 2), np.int8))], synthetic="uniform")
+    refused, done = run_together(signed, [Case(trace="", pe="sparq-5opt"), Case(trace="", pe="mac-8b8b")])
+    assert isinstance(refused, InputError)
+    assert "layer 'a'" in str(refused)
+    assert isinstance(done, sparqsim.Report)
