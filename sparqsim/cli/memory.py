@@ -127,7 +127,8 @@ def curves_table(result: BandwidthCurves) -> Table:
     """Return speedups, bandwidths down and designs across."""
     from sparqsim.cli.show import new_table
 
-    table = new_table("DRAM B/cycle", *result.order, title=f"Speedup over {result.baseline} at equal DRAM bandwidth")
+    names = [name.replace("-", "-\n", 1) for name in result.order]
+    table = new_table("DRAM B/cycle", *names, title=f"Speedup over {result.baseline} at equal DRAM bandwidth")
     for at, value in enumerate(result.bandwidths):
         label = "no limit" if value is None else f"{value:g}"
         table.add_row(label, *(f"{result.speedup[name][at]:.2f}" for name in result.order))

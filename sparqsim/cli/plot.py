@@ -21,15 +21,18 @@ OPTIONS = {
     "layers": ("baseline", "pe"),
     "utilization": ("pe", "trace", "layer"),
     "pareto": ("baseline",),
+    "roofline": (),
+    "bandwidth": (),
 }
 
 Results = Annotated[list[str], typer.Argument(
     metavar="REPORT...", help="JSON of `simulate` or `compare`; several are put together.")]
 Figure = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="The figure: .svg, .pdf or .png.")]
 Kind = Annotated[str, typer.Option(
-    "--kind", metavar="speedup|layers|utilization|pareto",
+    "--kind", metavar="speedup|layers|utilization|pareto|roofline|bandwidth",
     help="speedup: bars and error by layer. layers: where cycles went. utilization: how busy each PE was (needs "
-         "--trace). pareto: error against speedup.")]
+         "--trace). pareto: error against speedup. roofline: attained MACs per cycle against MACs per DRAM byte "
+         "(results with memory). bandwidth: speedup against DRAM bandwidth (the JSON of `sparqsim bandwidth`).")]
 Baseline = Annotated[str | None, typer.Option(
     "--baseline", metavar="NAME", help="Design that has speedup 1. Default: the comparison's.",
     show_default=False)]
@@ -48,16 +51,23 @@ def plot(results: Results, *, output: Figure, kind: Kind = "speedup", baseline: 
          trace: Operands = None, layer: LayerName = None, width: Width = None) -> None:
     """Draw a figure from results: speedups, where cycles went, busy PEs, error against speedup."""
     from sparqsim.plot import figure_format, plot_layers, plot_pareto, plot_speedup, plot_utilization
-    from sparqsim.results import load_result
+    from sparqsim.results import as_comparison, load_result
 
     options = {"baseline": baseline, "pe": pe, "trace": trace, "layer": layer}
     _check_options(kind, options)
     figure_format(output)
-    loaded = [load_result(path) for path in results]
     how: dict[str, Any] = {"command": _command(results, kind, {**options, "width": width}, output)}
     if width is not None:
         how["width"] = width
-    if kind == "utilization":
+    if kind == "bandwidth":
+        _plot_bandwidth(results, output, how)
+        return
+    loaded = [load_result(path) for path in results]
+    if kind == "roofline":
+        from sparqsim.plot.roofline import plot_roofline
+
+        plot_roofline(as_comparison(loaded), output, **how)
+    elif kind == "utilization":
         plot_utilization(_heatmap(_one_report(loaded, pe), trace, layer), output, **how)
     elif kind == "layers":
         one = pe is not None or (len(loaded) == 1 and not hasattr(loaded[0], "reports"))
@@ -65,6 +75,15 @@ def plot(results: Results, *, output: Figure, kind: Kind = "speedup", baseline: 
     else:
         draw = plot_speedup if kind == "speedup" else plot_pareto
         draw(_comparison(loaded, kind, baseline), output, **how)
+
+
+def _plot_bandwidth(results: list[str], output: str, how: Mapping[str, Any]) -> None:
+    from sparqsim.memory.curves import BandwidthCurves
+    from sparqsim.plot.bandwidth import plot_bandwidth
+
+    if len(results) != 1:
+        raise InputError(f"--kind bandwidth: {len(results)} files, expected one, the JSON of `sparqsim bandwidth`")
+    plot_bandwidth(BandwidthCurves.load(results[0]), output, **how)
 
 
 def _check_options(kind: str, options: Mapping[str, str | None]) -> None:

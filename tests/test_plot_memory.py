@@ -1,0 +1,42 @@
+"""Figures of the memory system: roofline and bandwidth curves, from files, through the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def files(run, small_path, tmp_path):
+    """A comparison with memory and bandwidth curves of the small trace."""
+    compared, curves = tmp_path / "compared.json", tmp_path / "curves.json"
+    designs = ("--pe", "mac-8b8b,sparq-5opt", "--config", "edge")
+    assert run("compare", small_path, *designs, "-o", compared).code == 0
+    assert run("bandwidth", small_path, *designs, "-o", curves).code == 0
+    return {"roofline": compared, "bandwidth": curves}
+
+
+@pytest.mark.parametrize("kind", ["roofline", "bandwidth"])
+def test_figure_is_drawn_and_equal_twice(run, files, tmp_path, kind):
+    first, second = tmp_path / "first" / "f.svg", tmp_path / "second" / "f.svg"
+    for figure in (first, second):
+        figure.parent.mkdir()
+        ended = run("plot", files[kind], "--kind", kind, "-o", figure)
+        assert (ended.code, ended.err) == (0, "")
+    assert first.read_bytes() == second.read_bytes()
+    assert b"<svg" in first.read_bytes()
+
+
+def test_results_of_the_other_kind_are_refused(refused, files, tmp_path):
+    assert "sparqsim.bandwidth/1" in refused("plot", files["roofline"], "--kind", "bandwidth", "-o", tmp_path / "f.svg")
+    assert "schema" in refused("plot", files["bandwidth"], "--kind", "roofline", "-o", tmp_path / "f.svg")
+
+
+def test_a_comparison_without_memory_has_no_roofline(run, refused, small_path, tmp_path):
+    alone = tmp_path / "alone.json"
+    assert run("compare", small_path, "--pe", "mac-8b8b,sparq-5opt", "-o", alone).code == 0
+    assert "memory" in refused("plot", alone, "--kind", "roofline", "-o", tmp_path / "f.svg")
+
+
+def test_one_file_of_curves(refused, files, tmp_path):
+    twice = [files["bandwidth"]] * 2
+    assert "expected one" in refused("plot", *twice, "--kind", "bandwidth", "-o", tmp_path / "f.svg")
