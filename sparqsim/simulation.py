@@ -97,7 +97,9 @@ def compare(trace: Trace, pes: Sequence[str | PEDesign] = DEFAULT_PES, array: Ar
 
 
 def _array(array: ArrayConfig | None, coupling: str | None, overlap: bool | None) -> ArrayConfig:
-    array = array or ArrayConfig()
+    array = ArrayConfig() if array is None else array
+    if not isinstance(array, ArrayConfig):
+        raise InputError(f"array={array!r}: expected an ArrayConfig, e.g. ArrayConfig.parse('16x16')")
     return replace(array, coupling=coupling or array.coupling, overlap=array.overlap if overlap is None else overlap)
 
 

@@ -21,6 +21,7 @@ from sparqsim.cli.options import (
     Trace,
     accelerator_config,
 )
+from sparqsim.errors import InputError
 
 if TYPE_CHECKING:
     from sparqsim.report import Comparison
@@ -39,7 +40,8 @@ def simulate(
     output: Output = None,
     timeline: Timeline = None,
     wave: Annotated[str | None, typer.Option("--wave", metavar="FILE", help="Write one tile, cycle by cycle, as a "
-                                             "waveform (.vcd) that GTKWave opens; arrays up to 16x16.")] = None,
+                                             "waveform (.vcd) that GTKWave opens; arrays up to 16x16, "
+                                             "in lockstep without overlap, no smt-sa.")] = None,
     wave_layer: Annotated[str | None, typer.Option("--wave-layer", metavar="NAME", show_default=False,
                                                    help="Layer of the tile. Default: the design's first.")] = None,
     wave_tile: Annotated[int | None, typer.Option("--wave-tile", metavar="N", show_default=False,
@@ -103,7 +105,7 @@ def compare(
 
         figure_format(plot)  # a wrong suffix is told before the work, not after it
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
-    designs = split_designs(pe) if pe else list(DEFAULT_PES)
+    designs = list(DEFAULT_PES) if pe is None else split_designs(pe)
     with layer_progress() as progress:
         result = sparqsim.compare(sparqsim.load_trace(trace), designs, shape, baseline=baseline, memory=memory,
                                   keep_8bit=not all_layers, engine=engine, progress=progress)
@@ -128,7 +130,10 @@ def _command(result: Comparison, trace: str, config: str | None, plot: str) -> s
 
 
 def split_designs(text: str) -> list[str]:
-    """Split 'a:k=v,l=w,b' into designs: a part 'key=value' after a design with keys belongs to that design."""
+    """Split 'a:k=v,l=w,b' into designs: a part 'key=value' after a design with keys belongs to that design.
+
+    Raises InputError where no design is named.
+    """
     designs: list[str] = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         continues = bool(designs) and ":" in designs[-1] and "=" in part and ":" not in part
@@ -136,4 +141,6 @@ def split_designs(text: str) -> list[str]:
             designs[-1] += "," + part
         else:
             designs.append(part)
+    if not designs:
+        raise InputError(f"--pe {text!r}: names no design; expected A,B,C (see `sparqsim pe list`)")
     return designs

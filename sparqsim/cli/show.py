@@ -208,8 +208,8 @@ def notes(reports: Sequence[Report]) -> str:
     array = reports[0].array
     if array.coupling != "lockstep" and array.dataflow != "os" and any(
             report.pe.cycles_depend_on_values and not report.pe.times_itself for report in reports):
-        lines.append(f"Elastic {array.dataflow} with steps longer than a cycle: cycles are a lower bound, sums are passed "
-                     "on before such a step has ended.")
+        lines.append(f"Elastic {array.dataflow} with steps longer than a cycle: cycles are a lower bound, as sums are "
+                     "passed on before such a step has ended.")
     if kept:
         lines.append(f"* kept at 8 bits, run as mac-8b8b by every design, as the method does: {', '.join(kept)} "
                      "(--all-layers includes them).")
@@ -225,7 +225,7 @@ def new_table(first: str, *others: str, title: str) -> Table:
     """Return an empty table: text left in the first column, figures right in the others."""
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title_justify="left",
                   title_style="bold")
-    table.add_column(first, justify="left", vertical="bottom", overflow="fold")
+    table.add_column(first, justify="left", vertical="bottom", overflow="fold", min_width=12)
     for name in others:
         table.add_column(name, justify="right", vertical="bottom", overflow="fold",
                          min_width=max(len(line) for line in name.split("\n")))
