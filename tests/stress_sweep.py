@@ -140,6 +140,8 @@ def check_no_orphans(pids: Sequence[int]) -> None:
     until = time.monotonic() + ORPHANS_SECONDS
     while living := [pid for pid in pids if alive(pid)]:
         if time.monotonic() > until:
+            for pid in living:
+                os.kill(pid, signal.SIGKILL)
             raise WrongError(f"workers {living} outlive the sweep that started them")
         time.sleep(0.05)
 
@@ -156,8 +158,9 @@ def kill(process: subprocess.Popen[str]) -> None:
     """Kill -9 a process of ours, and see its workers go."""
     children = children_of(process.pid)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.wait()  # not `communicate`: orphans would hold the pipes open
     check_no_orphans(children)
+    process.communicate()
 
 
 def ended_well(process: subprocess.Popen[str]) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sparqsim.config import ArrayConfig
 from sparqsim.pe.base import Array, PEDesign
+from sparqsim.pe.mac import Mac
 from sparqsim.rtl.designs import Circuit
 from sparqsim.rtl.tiles import Tiles
 from sparqsim.rtl.timeline import Schedule
@@ -57,19 +58,23 @@ def _stream_flags(length: int) -> Words:
 
 
 def stored_operands(design: PEDesign, circuit: Circuit, x: Array, w: Array) -> tuple[Array, Array]:
-    """Return operands as memory holds them: the nibbles, of designs that store nibbles."""
-    if not circuit.scale:
+    """Return operands as memory holds them: the nibbles, of designs that store nibbles.
+
+    From the design's definition, not its fast form, which is what the RTL is to check.
+    """
+    if not isinstance(design, Mac) or not circuit.scale:
         return x, w
-    used = design.used_operands(x, w)
-    if used is None:
-        raise TypeError(f"{design.spec} has no operands of its own: what becomes of one depends on the other matrix")
-    used_x, used_w = used
-    return used_x.astype(np.int64) >> (8 - circuit.xbits), used_w.astype(np.int64) >> (8 - circuit.wbits)
+    signed = x.dtype == np.int8
+    every_byte = np.arange(256).astype(np.uint8)
+    used_x = np.array([design.used_pair(value, 0, signed)[0] for value in every_byte.view(x.dtype).tolist()])
+    used_w = np.array([design.used_pair(0, value, signed)[1] for value in every_byte.view(np.int8).tolist()])
+    return used_x[x.view(np.uint8)] >> (8 - circuit.xbits), used_w[w.view(np.uint8)] >> (8 - circuit.wbits)
 
 
 def packed(operands: NDArray[Any], bits: int) -> Words:
     """Return (..., items) integers of `bits` bits as one integer per list of items, item 0 lowest."""
-    fields = operands & ((1 << bits) - 1) if operands.dtype == object else operands.astype(np.int64) & ((1 << bits) - 1)
+    integers = operands if operands.dtype == object else operands.astype(np.int64)
+    fields = integers & ((1 << bits) - 1)
     places = np.array([1 << (bits * at) for at in range(operands.shape[-1])], object)
     total: Words = (fields.astype(object) * places).sum(-1)
     return total

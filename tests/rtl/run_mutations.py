@@ -67,8 +67,7 @@ def first_failure(root: Path, tests: str) -> str | None:
     environment = {**os.environ, "PYTHONPATH": str(root), "XDG_CACHE_HOME": str(root / "cache"),
                    "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-rfE", *files]
-    process = subprocess.run(command, cwd=root,
-                             env=environment, capture_output=True, text=True, check=False)
+    process = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     if process.returncode == 0:
         return None
     named = [line.split()[1] for line in process.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
