@@ -89,6 +89,7 @@ def _begin(lifeline: Connection) -> None:
 def _end_with_parent(lifeline: Connection) -> None:
     with suppress(EOFError, OSError):
         lifeline.recv()
+    os._exit(1)
 
 
 @contextmanager
