@@ -16,7 +16,7 @@ from sparqsim.cli.options import (
     Trace,
     accelerator_config,
 )
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,7 +37,7 @@ def traffic_table(report: Report) -> Table:
                       title="DRAM traffic (1 kB = 1000 bytes) and waiting")
     for layer in report.layers:
         if layer.traffic is not None:
-            table.add_row(layer.name, layer.traffic.loop_order, str(layer.traffic.stream_chunks),
+            table.add_row(printable(layer.name), layer.traffic.loop_order, str(layer.traffic.stream_chunks),
                           *traffic_cells(layer.traffic, layer.cycles))
     table.add_section()
     if report.totals.traffic is not None:

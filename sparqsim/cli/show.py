@@ -91,7 +91,7 @@ def bounds_table(report: Report) -> Table:
     """Return the table of ideal cycles beside the real ones, layers down."""
     table = new_table("layer", "cycles", "busiest PE", "work", "ragged", "fill, drain", "waiting",
                       title="Ideal cycles (busiest PE, work spread evenly), and work + where the rest went = cycles")
-    rows = [(layer.name + ("*" if layer.kept_8bit else ""), layer) for layer in report.layers]
+    rows = [(layer_label(layer), layer) for layer in report.layers]
     for name, measured in (*rows, ("total", report.totals)):
         bounds = measured.bounds
         figures = (measured.cycles.total, bounds.slack_cycles, bounds.work_cycles, *bounds.gap.model_dump().values())

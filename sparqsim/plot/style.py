@@ -69,9 +69,9 @@ LOOKS = {
     "sparq-6opt": Look("#009e73", "", "<"),
     "sparq-7opt": Look("#8fd6c0", "----", ">"),
     "sparq-exact": Look("#e69f00", "xxxx", "X"),
-    "sysmt-2t": Look("#cc79a7", "", "P"),
+    "sysmt-2t": Look("#cc79a7", "OO", "P"),
     "sysmt-4t": Look("#ecc7dc", "++++", "h"),
-    "smt-sa-2t": Look("#d55e00", "", "H"),
+    "smt-sa-2t": Look("#d55e00", "||||", "H"),
     "smt-sa-4t": Look("#f2b48a", "////", "8"),
 }
 SPARE_LOOKS = tuple(Look(color, hatch, marker) for (hatch, marker), color in product(

@@ -1,8 +1,7 @@
-"""The list of faults and its kept result; the faults themselves are injected by `-m slow`."""
+"""The list of faults; the faults themselves are injected by `-m slow`."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tomllib
@@ -12,15 +11,6 @@ import pytest
 
 HERE = Path(__file__).parent
 FAULTS = tomllib.loads((HERE / "mutations.toml").read_text())["fault"]
-
-
-@pytest.mark.no_simulator
-def test_the_kept_result_is_of_this_list_and_no_fault_survived():
-    kept = json.loads((HERE / "mutations_result.json").read_text())
-    assert [fault["fault"] for fault in kept["faults"]] == [fault["name"] for fault in FAULTS]
-    assert len(FAULTS) >= 20
-    assert kept["caught"] == len(FAULTS)
-    assert all(fault["caught_by"] for fault in kept["faults"])
 
 
 @pytest.mark.no_simulator
