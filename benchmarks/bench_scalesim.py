@@ -5,9 +5,10 @@
 SCALE-Sim runs in its own virtual environment, made on first use (`scalesim==3.0.0`, `numpy<2.4`: it dies with newer
 ones). The whole ResNet-18 takes it about 13 minutes; without `--layers` all of it runs. Both programs get the same M, N
 and K: SCALE-Sim's output sizes are kept, pixels that a valid convolution does not have included. Its mode is CALC,
-where it never stalls, so only compute cycles are compared. Ours runs with the memory system on, twice: with random
-values (error, utilization) as `simulate` does, and cycles and memory alone, which is what SCALE-Sim computes. SCALE-Sim
-reports the index of the last cycle, one less than the count.
+where it never stalls, so only compute cycles are compared. Ours runs with the memory system on, in two processes: with
+random values (error, utilization) as `simulate` does, and cycles and memory alone, which is what SCALE-Sim computes;
+each five times, of which the median counts. SCALE-Sim reports the index of the last cycle, one less than the count.
+Every layer that it finishes is noted in progress.jsonl in the folder, with its cycles, time and peak memory so far.
 """
 
 from __future__ import annotations
@@ -62,12 +63,25 @@ UseRamulatorTrace: False
 THEIRS = """
 import json, resource, sys, time
 from scalesim.scale_sim import scalesim
-config, topology, layout, out = sys.argv[1:]
-start = time.perf_counter()
+from scalesim.single_layer_sim import single_layer_sim
+config, topology, layout, out, progress = sys.argv[1:]
+start, run_layer = time.perf_counter(), single_layer_sim.run
+
+def spent():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {"wall_s": time.perf_counter() - start, "cpu_s": usage.ru_utime + usage.ru_stime,
+            "peak_mib": usage.ru_maxrss / 1024}
+
+def run_and_note(layer):
+    run_layer(layer)
+    _, last_cycle, stall_cycles = layer.get_compute_report_items()[:3]
+    with open(progress, "a") as lines:
+        cycles = int(last_cycle) - int(stall_cycles) + 1
+        lines.write(json.dumps({"layer": layer.get_layer_id(), "cycles": cycles, "so_far": spent()}) + "\\n")
+
+single_layer_sim.run = run_and_note
 scalesim(save_disk_space=True, verbose=False, config=config, topology=topology, layout=layout).run_scale(top_path=out)
-usage = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps({"wall_s": time.perf_counter() - start, "cpu_s": usage.ru_utime + usage.ru_stime,
-                  "peak_mib": usage.ru_maxrss / 1024}))
+print(json.dumps(spent()))
 """
 
 OURS = """
@@ -75,7 +89,7 @@ import json, resource, sys, time
 import numpy as np
 import sparqsim
 from sparqsim.memory.network import outcomes
-shapes, rows, cols, dataflow, repeats = json.loads(sys.argv[1])
+shapes, rows, cols, dataflow, with_values, repeats = json.loads(sys.argv[1])
 values = np.random.default_rng(0)
 layers = [sparqsim.Layer.from_gemm(name, values.integers(0, 256, (m, k), dtype=np.uint8),
                                    values.integers(-128, 128, (k, n), dtype=np.int8)) for name, m, k, n in shapes]
@@ -84,23 +98,22 @@ array = sparqsim.ArrayConfig(rows=rows, cols=cols, dataflow=dataflow)
 memory = sparqsim.load_accelerator("edge").memory
 pe = sparqsim.get_pe("mac-8b8b")
 
-def measured(run):
-    seconds, cpu = [], []
-    for _ in range(repeats):
-        start, cpu_start = time.perf_counter(), time.process_time()
-        result = run()
-        seconds.append(time.perf_counter() - start)
-        cpu.append(time.process_time() - cpu_start)
-    return result, {"wall_s": sorted(seconds)[repeats // 2], "cpu_s": sorted(cpu)[repeats // 2], "first_wall_s":
-    seconds[0]}
+def run():
+    if with_values:
+        cycles = [layer.cycles for layer in sparqsim.simulate(trace, pe, array, memory=memory).layers]
+        return [each.total - each.memory_stall for each in cycles], [each.drain for each in cycles]
+    runs = list(outcomes(trace, [pe] * len(layers), array, memory))
+    return [run.times.total - run.memory_stall for _, _, run in runs], [timing.drain for _, timing, _ in runs]
 
-report, whole = measured(lambda: sparqsim.simulate(trace, pe, array, memory=memory))
-runs, timing = measured(lambda: list(outcomes(trace, [pe] * len(layers), array, memory)))
-assert [outcome.times.total for _, _, outcome in runs] == [layer.cycles.total for layer in report.layers]
-print(json.dumps({"with_values": whole, "cycles_and_memory": timing,
+wall, cpu = [], []
+for _ in range(repeats):
+    wall_start, cpu_start = time.perf_counter(), time.process_time()
+    cycles, drain = run()
+    wall.append(time.perf_counter() - wall_start)
+    cpu.append(time.process_time() - cpu_start)
+print(json.dumps({"wall_s": sorted(wall)[repeats // 2], "cpu_s": sorted(cpu)[repeats // 2], "first_wall_s": wall[0],
                   "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                  "cycles": [layer.cycles.total - layer.cycles.memory_stall for layer in report.layers],
-                  "drain": [layer.cycles.drain for layer in report.layers]}))
+                  "cycles": cycles, "drain": drain}))
 """
 
 
@@ -113,13 +126,15 @@ def main() -> int:
     layers = chosen_layers(Path(arguments.topology), arguments.layers)
     work = Path(arguments.folder)
     work.mkdir(parents=True, exist_ok=True)
-    ours = run_ours([gemm_of(layer) for layer in layers], rows, cols, arguments.dataflow)
+    shapes = [gemm_of(layer) for layer in layers]
+    ours = {mode: run_ours(shapes, rows, cols, arguments.dataflow, with_values=mode == "with_values")
+            for mode in ("with_values", "cycles_and_memory")}
     theirs = run_theirs(layers, rows, cols, arguments.dataflow, work)
     result = {"array": arguments.array, "dataflow": arguments.dataflow, "layers": [layer[0] for layer in layers],
               "scalesim": theirs, "sparqsim": ours,
-              "equal_compute_cycles": same_cycles(ours, theirs, arguments.dataflow),
-              "times_faster": {kind: {clock: theirs[clock] / ours[kind][clock] for clock in ("wall_s", "cpu_s")}
-                               for kind in ("with_values", "cycles_and_memory")}}
+              "equal_compute_cycles": all(same_cycles(mine, theirs, arguments.dataflow) for mine in ours.values()),
+              "scalesim_over_sparqsim": {mode: {key: theirs[key] / mine[key] for key in ("wall_s", "cpu_s", "peak_mib")}
+                                         for mode, mine in ours.items()}}
     text = json.dumps(result, indent=1, sort_keys=True)
     if arguments.output:
         Path(arguments.output).write_text(text + "\n", encoding="utf-8")
@@ -152,27 +167,26 @@ def gemm_of(layer: list[str]) -> tuple[str, int, int, int]:
     return layer[0], out_h * out_w, kernel_h * kernel_w * channels, filters
 
 
-def run_ours(shapes: list[tuple[str, int, int, int]], rows: int, cols: int, dataflow: str, repeats: int = 5) -> dict:
-    request = json.dumps([shapes, rows, cols, dataflow, repeats])
+def run_ours(shapes: list[tuple[str, int, int, int]], rows: int, cols: int, dataflow: str, *, with_values: bool,
+             repeats: int = 5) -> dict:
+    request = json.dumps([shapes, rows, cols, dataflow, with_values, repeats])
     done = subprocess.run([sys.executable, "-c", OURS, request], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
 
 def run_theirs(layers: list[list[str]], rows: int, cols: int, dataflow: str, work: Path) -> dict:
+    """Run SCALE-Sim; a line for each layer that is done goes to progress.jsonl in the folder."""
     files = {"bench.cfg": CONFIG.format(rows=rows, cols=cols, dataflow=dataflow),
              "bench.csv": "\n".join(["name, sizes,", *(", ".join(layer) + "," for layer in layers)]) + "\n",
-             "layout.csv": "\n".join(["name, layout,", *(layer[0] + "," + "1," * 19 for layer in layers)]) + "\n"}
+             "layout.csv": "\n".join(["name, layout,", *(layer[0] + "," + "1," * 19 for layer in layers)]) + "\n",
+             "progress.jsonl": ""}
     for name, text in files.items():
         (work / name).write_text(text)
-    command = [environment(work), "-c", THEIRS, *(str(work / name) for name in files), str(work)]
+    command = [environment(work), "-c", THEIRS, str(work / "bench.cfg"), str(work / "bench.csv"),
+               str(work / "layout.csv"), str(work), str(work / "progress.jsonl")]
     done = subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    result = json.loads(done.stdout.strip().splitlines()[-1])
-    report = next(work.glob("bench/COMPUTE_REPORT.csv"))
-    with report.open() as lines:
-        header, *rows_found = list(csv.reader(lines))
-    at = [name.strip() for name in header].index("Total Cycles")
-    stall = [name.strip() for name in header].index("Stall Cycles")
-    return {**result, "cycles": [int(float(row[at])) - int(float(row[stall])) + 1 for row in rows_found]}
+    finished = [json.loads(line) for line in (work / "progress.jsonl").read_text().splitlines()]
+    return {**json.loads(done.stdout.strip().splitlines()[-1]), "cycles": [layer["cycles"] for layer in finished]}
 
 
 def environment(work: Path) -> str:

@@ -13,10 +13,10 @@ from sparqsim.errors import InputError, nearest
 from sparqsim.measure import Measurement, measure, sum_of_squares
 from sparqsim.memory import recurrence
 from sparqsim.memory.system import Runner
-from sparqsim.operands import StepOperands, costs_of_pairs
 from sparqsim.pe.base import PEDesign, exact_matmul
 from sparqsim.report import Error
 from sparqsim.self_timed import self_timed
+from sparqsim.timing import array_timing
 from sparqsim.trace import GemmShape
 from sparqsim.trace.lowering import LoweredLayer
 
@@ -53,19 +53,12 @@ class FastEngine:
 
     def run(self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool) -> list[Outcome]:
         """Measure all designs in one pass over the layer, then time each."""
-        return [Outcome(self._timing(layer, pe, array, measured), measured)
+        return [Outcome(array_timing(layer, pe, array, measured.step_cycles), measured)
                 for pe, measured in zip(designs, measure(layer, designs), strict=True)]
 
     def memory_runner(self) -> Runner:
         """Return the recurrence."""
         return recurrence.run
-
-    def _timing(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, measured: Measurement) -> Timing:
-        if pe.times_itself:
-            return self_timed(layer, pe, array)
-        cycles = StepOperands(layer, pe).pair_costs if costs_of_pairs(pe) else measured.step_cycles
-        work = Work(layer.m, pe.steps(layer.k), layer.n, layer.groups, pe.edge_cycles)
-        return get_dataflow(array.dataflow).timing(work, array, cycles)
 
 
 class EventEngine:

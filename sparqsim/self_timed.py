@@ -17,16 +17,18 @@ def self_timed(layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, *, by_defi
     groups = [pe.array_timing(x, w, array.rows, array.cols, by_definition=by_definition)
               for x, w in zip(layer.rows(), layer.weights, strict=True)]
     used_pes = np.multiply.outer(used_per_tile(layer.m, array.rows), used_per_tile(layer.n, array.cols))
+    lengths = np.stack([tile_cycles(group) for group in groups])
     return Timing(
         tiles=sum(group.tile_ends.size for group in groups),
         compute=sum(group.compute for group in groups),
         fill=sum(group.fill for group in groups),
         drain=sum(group.drain for group in groups),
         pe_stall=sum(group.pe_stall for group in groups),
-        used_pe_cycles=sum(int((tile_cycles(group) * used_pes).sum()) for group in groups),
+        used_pe_cycles=int((lengths * used_pes).sum()),
         partial_sums=layer.groups * layer.m * layer.n,
         busiest_pe=int(np.sum([group.pe_cycles for group in groups], axis=0).max()),
         pe_work=sum(group.work for group in groups),
+        tile_stalls=(lengths - pe.steps(layer.k)).swapaxes(1, 2),
     )
 
 

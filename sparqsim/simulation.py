@@ -31,6 +31,7 @@ from sparqsim.report import (
     Provenance,
     Report,
 )
+from sparqsim.timing import check_activations, check_dataflow
 from sparqsim.trace import Layer, Trace
 
 DEFAULT_PES = ("mac-8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-exact")
@@ -123,15 +124,11 @@ def _reports(trace: Trace, designs: list[PEDesign], setting: _Setting, progress:
 
 
 def _check(pe: PEDesign, trace: Trace, setting: _Setting) -> None:
-    if setting.array.dataflow not in pe.dataflows:
-        raise InputError(f"dataflow={setting.array.dataflow!r}: {pe.spec} supports {', '.join(pe.dataflows)}")
-    if setting.memory is not None and pe.times_itself:
-        raise InputError(f"{pe.spec} times whole arrays itself, and has no tiles for a memory system to wait for; "
-                         "expected no memory with it")
+    check_dataflow(pe, setting.array)
     for layer in trace.layers:
         running = _design_for(layer, pe, setting)
+        check_activations(layer, running)
         try:
-            running.check_signedness(layer.signed)
             ENGINES[setting.engine].check(layer.gemm, running, setting.array)
         except InputError as error:
             raise InputError(f"layer {layer.name!r}: {error}") from None

@@ -115,23 +115,59 @@ def test_scalesim_configurations_import(tmp_path):
     assert found.array == ArrayConfig(rows=32, cols=16, dataflow="ws")
     assert [getattr(found.memory, pad).size_kib for pad in ("activations", "weights", "outputs")] == [64, 32, 16]
     assert found.memory.dram.bandwidth_bytes_per_cycle == 10
-    assert found.remarks[0] == "ifmapoffset=0: ignored"
+    assert found.remarks[0] == "IfmapOffset=0: ignored"
+    assert [remark.split(":")[0] for remark in found.remarks] == ["IfmapOffset=0", "Bandwidth"]
     path.write_text(CFG.format(mode="CALC"))
     assert load_accelerator(path).memory.dram.bandwidth_bytes_per_cycle == math.inf
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    (("ArrayHeight: 32", "ArrayHeight: many"), "arrayheight='many': expected an integer from 1"),
-    (("ArrayHeight: 32", ""), "key 'arrayheight' is missing"),
-    (("{mode}", "MAYBE"), "InterfaceBandwidth='MAYBE': expected CALC or USER"),
+    (("ArrayHeight: 32", "ArrayHeight: many"), "ArrayHeight='many': expected an integer from 1 to 65536"),
+    (("ArrayHeight: 32", "ArrayHeight: 0"), "ArrayHeight='0': expected an integer from 1 to 65536"),
+    (("ArrayHeight: 32", "ArrayHeight: -4"), "ArrayHeight='-4': expected an integer from 1"),
+    (("ArrayHeight: 32", "arrayheight: 3.5"), "ArrayHeight='3.5': expected an integer from 1"),
+    (("ArrayHeight: 32", "ArrayHeight:"), "ArrayHeight='': expected an integer from 1"),
+    (("ArrayHeight: 32", "ArrayHeight: 65537"), "ArrayHeight='65537': expected an integer from 1 to 65536"),
+    (("ArrayHeight: 32", "ArrayHeight: 32 # rows"), "ArrayHeight='32 # rows': expected an integer"),
+    (("ArrayHeight: 32", ""), "ArrayHeight is missing in [architecture_presets]"),
+    (("ArrayHeight: 32", "ArrayHeight: 32\narrayheight: 16"), "option 'arrayheight' in section"),
+    (("[run_presets]", "Dataflow: os\n[run_presets]"), "option 'dataflow' in section"),
+    (("IfmapSramSzkB: 64", "IfmapSramSzkB: 0.5"), "IfmapSramSzkB='0.5': expected an integer from 1"),
+    (("OfmapSramSzkB: 16", "OfmapSramSzkB: 9999999999999"), "OfmapSramSzkB='9999999999999': expected"),
+    (("FilterSramSzkB", "FilterSramSz"), "FilterSramSzkB is missing"),
+    (("Bandwidth : 10", "Bandwidth : ten"), "Bandwidth='ten': expected an integer from 1"),
+    (("Bandwidth : 10", ""), "Bandwidth is missing in [architecture_presets]"),
+    (("Bandwidth : 10", "Bandwidth : 9999999999999"), "Bandwidth='9999999999999': expected an integer from 1 to"),
+    (("Dataflow : ws", "Dataflow : rs"), "Dataflow='rs': expected one of os, ws, is (did you mean ws?)"),
+    (("Dataflow : ws", ""), "Dataflow is missing"),
+    (("{mode}", "MAYBE"), "InterfaceBandwidth='MAYBE': expected one of CALC, USER"),
     (("[general]", ""), "not a SCALE-Sim configuration"),
+    (("[run_presets]", "[run_presets"), "not a SCALE-Sim configuration"),
+    (("[run_presets]", "[general]"), "section 'general' already exists"),
 ])
 def test_faults_of_scalesim_configurations(tmp_path, change, said):
     path = tmp_path / "scale.cfg"
+    assert CFG.count(change[0]) == 1
     path.write_text(CFG.replace(*change).format(mode="USER"))
-    with pytest.raises(InputError, match=r"scale\.cfg") as caught:
+    with pytest.raises(InputError) as caught:
         load_accelerator(path)
+    assert str(caught.value).startswith(f"{path}: ")
     assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_scalesim_configuration_means_differently_is_said(tmp_path):
+    """A key counts in its own section only, as in SCALE-Sim; of a list of bandwidths the first is taken."""
+    path = tmp_path / "scale.cfg"
+    path.write_text(CFG.replace("Bandwidth : 10", "Bandwidth : 20, 30").format(mode="USER") + "ArrayHeight: 64\n")
+    found = load_accelerator(path)
+    assert (found.array.rows, found.memory.dram.bandwidth_bytes_per_cycle) == (32, 20)
+    assert "ArrayHeight=64: ignored" in found.remarks
+    assert "Bandwidth=20, 30: the first of the list is taken" in found.remarks
+    path.write_text(CFG.replace("scale_example", '""').format(mode="CALC"))
+    found = load_accelerator(path)
+    assert found.memory.name == "scale"
+    assert found.remarks[-1].startswith("InterfaceBandwidth=CALC")
 
 
 def command(*arguments: str) -> int:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+import sparqsim
+from sparqsim.plot.labels import equal_note
+from sparqsim.plot.roofline import ROOF_GREY, roofline_figure
+
 
 @pytest.fixture
 def files(run, small_path, tmp_path):
@@ -40,3 +44,24 @@ def test_a_comparison_without_memory_has_no_roofline(run, refused, small_path, t
 def test_one_file_of_curves(refused, files, tmp_path):
     twice = [files["bandwidth"]] * 2
     assert "expected one" in refused("plot", *twice, "--kind", "bandwidth", "-o", tmp_path / "f.svg")
+
+
+def test_roofs_are_drawn_once_and_name_their_lanes(run, small_path, tmp_path):
+    compared = tmp_path / "small.json"
+    names = "mac-8b8b,sparq-5opt,sparq-3opt"
+    assert run("compare", small_path, "--pe", names, "--config", "edge", "--array", "4x4", "-o", compared).code == 0
+    figure = roofline_figure(sparqsim.Comparison.load(compared))
+    (axes,) = figure.axes
+    roofs = [line for line in axes.lines if line.get_color() == ROOF_GREY]
+    assert [max(line.get_ydata()) for line in roofs] == [16, 32]
+    assert [text.get_text() for text in axes.texts] == ["x 1", "x 2"]
+
+
+def test_designs_that_hide_each_other_are_named(run, small_path, tmp_path):
+    compared = tmp_path / "equal.json"
+    names = "mac-8b8b,sparq-5opt,sparq-3opt"
+    assert run("compare", small_path, "--pe", names, "--config", "edge", "-o", compared).code == 0
+    notes = roofline_figure(sparqsim.Comparison.load(compared)).get_supxlabel()
+    assert "equal, drawn over each other: sparq-5opt, sparq-3opt" in notes
+    assert equal_note({"a": (1, 2), "b": (1, 3), "c": (1, 2)}) == ["equal, drawn over each other: a, c"]
+    assert equal_note({"a": (1, 2), "b": (1, 3)}) == []

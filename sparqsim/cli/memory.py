@@ -108,7 +108,10 @@ def bandwidth(
         bandwidths=parse_bandwidths(bandwidths) if bandwidths else BANDWIDTHS)
     if output:
         write_text(output, result.to_json())
-    console().print(curves_table(result))
+    out = console()
+    out.print(curves_heading(result))
+    out.print()
+    out.print(curves_table(result))
     if plot:
         from sparqsim.plot.bandwidth import plot_bandwidth
 
@@ -121,6 +124,16 @@ def parse_bandwidths(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"--bandwidths {text!r}: expected numbers of bytes per cycle, e.g. 1,2.5,16") from None
+
+
+def curves_heading(result: BandwidthCurves) -> str:
+    """Return what was run, on which array and memory."""
+    array, memory = result.array, result.memory
+    label = f" [SYNTHETIC values: {result.synthetic}]" if result.synthetic else ""
+    source = printable((result.network or f"trace {result.trace_sha256[:12]}") + label)
+    return (f"{source}: array {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap "
+            f"{'on' if array.overlap else 'off'}, memory {printable(memory.name)} (storage {memory.storage}, "
+            f"loop order {memory.loop_order})")
 
 
 def curves_table(result: BandwidthCurves) -> Table:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparqsim.config import ArrayConfig
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, printable
 
 if TYPE_CHECKING:
     from sparqsim.memory import MemoryConfig
@@ -109,5 +109,5 @@ def accelerator_config(
 
     accelerator = load_accelerator(config)
     for remark in accelerator.remarks:
-        typer.echo(f"{config}: {remark}", err=True)
+        typer.echo(printable(f"{config}: {remark}"), err=True)
     return array_config(array, dataflow, coupling, overlap, accelerator.array), accelerator.memory

@@ -213,10 +213,12 @@ def notes(reports: Sequence[Report]) -> str:
     if kept:
         lines.append(f"* kept at 8 bits, run as mac-8b8b by every design, as the method does: {', '.join(kept)} "
                      "(--all-layers includes them).")
+    whose, waits = ("of the array", "") if reports[0].memory is None else (
+        "of the array and its memory", ", memory stall = waiting for operands, or for outputs to leave")
     lines.append(
-        "Cycles are those of the array, PE count being equal: compute = steps at one cycle each, fill = skew and "
-        "loads, drain = sums leaving, pe stall = what slower steps add. PEs used: over all PEs, mean over tiles. "
-        "array = MACs / (cycles x PEs x lanes); effective = the same, both operands non-zero. SQNR '-': exact."
+        f"Cycles are those {whose}, PE count being equal: compute = steps at one cycle each, fill = skew and "
+        f"loads, drain = sums leaving, pe stall = what slower steps add{waits}. PEs used: over all PEs, mean over "
+        "tiles. array = MACs / (cycles x PEs x lanes); effective = the same, both operands non-zero. SQNR '-': exact."
     )
     return "\n".join(lines)
 

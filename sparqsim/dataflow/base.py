@@ -53,7 +53,8 @@ class Timing:
     partial_sums: int
     busiest_pe: int
     pe_work: int
-    #: Cycles that slow steps add to each tile, int64 (groups, column tiles, row tiles); None: no step is slow.
+    #: Cycles that slow steps add to each tile, int64 (groups, column tiles, row tiles); None: no step is slow. Of a
+    #: design that times itself: all that each tile takes beyond its steps.
     tile_stalls: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
     @property

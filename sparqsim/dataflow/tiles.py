@@ -47,13 +47,16 @@ class TileTimes:
         return around + tiles * self.grid.stream + int(self.stalls.sum())
 
 
-def tile_times(flow: Dataflow, work: Work, array: ArrayConfig, stalls: NDArray[np.int64] | None = None) -> TileTimes:
-    """Return the lengths of a layer's tiles; `stalls` as in `Timing.tile_stalls`."""
+def tile_times(flow: Dataflow, work: Work, array: ArrayConfig, stalls: NDArray[np.int64] | None = None, *,
+               whole: bool = False) -> TileTimes:
+    """Return the lengths of a layer's tiles; `stalls` as in `Timing.tile_stalls`, all beyond the stream if `whole`."""
     grid = flow.grid(work, array)
     if stalls is None:
         stalls = np.zeros((grid.groups, grid.col_tiles, grid.row_tiles), np.int64)
     skew = array.rows + array.cols - 2 + work.edge_cycles
     load, drain = (array.rows, 0) if flow.loads else (0, array.rows)
+    if whole:
+        return TileTimes(grid, 0, 0, 0, 0, stalls)
     if array.overlap:
         exposed = max(grid.stream, array.rows) - grid.stream
         return TileTimes(grid, load, 0, exposed, skew + drain, stalls)

@@ -18,7 +18,8 @@ from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign
 from sparqsim.record import Record
 from sparqsim.report import ArrayInfo
-from sparqsim.trace import Trace
+from sparqsim.timing import check_activations, check_dataflow
+from sparqsim.trace import Layer, Trace
 
 #: Bytes per cycle: from starved to plenty.
 BANDWIDTHS = tuple(float(1 << power) for power in range(10))
@@ -61,12 +62,16 @@ class BandwidthCurves(Record):
 def bandwidth_curves(trace: Trace, designs: Sequence[PEDesign], array: ArrayConfig, memory: MemoryConfig, *,
                      baseline: str, kept: PEDesign | None, bandwidths: Sequence[float] = BANDWIDTHS) -> BandwidthCurves:
     """Return total cycles of `designs` at every bandwidth; layers marked keep_8bit run as `kept` if it is given."""
+    for pe in designs:
+        check_dataflow(pe, array)
+        for layer in trace.layers:
+            check_activations(layer, _running(layer, pe, kept))
     memories = [replace(memory, dram=replace(memory.dram, bandwidth_bytes_per_cycle=value)) for value in bandwidths]
     cycles, alone = {}, {}
     for pe in designs:
         totals = [0] * (len(memories) + 1)
         for layer in trace.layers:
-            running = kept if kept is not None and layer.keep_8bit else pe
+            running = _running(layer, pe, kept)
             timing = layer_timing(layer, running, array)
             totals[-1] += timing.total
             program = prepare(layer, running, array, memory, timing.tile_stalls).program
@@ -80,3 +85,7 @@ def bandwidth_curves(trace: Trace, designs: Sequence[PEDesign], array: ArrayConf
         memory=MemoryInfo.of(memory), baseline=baseline, order=tuple(pe.spec for pe in designs),
         bandwidths=tuple(None if value == math.inf else float(value) for value in bandwidths),
         cycles={name: tuple(values) for name, values in cycles.items()}, array_cycles=alone)
+
+
+def _running(layer: Layer, pe: PEDesign, kept: PEDesign | None) -> PEDesign:
+    return kept if kept is not None and layer.keep_8bit else pe

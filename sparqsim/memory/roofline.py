@@ -22,14 +22,20 @@ class RooflinePoint:
 class Roofline:
     """A design's roofs and layers.
 
-    `compute_roof`: PEs x lanes, MACs per cycle. `bandwidth`: slope of the other roof, DRAM bytes per cycle; None: no
+    `pes`, `lanes`: of the array and of each PE. `bandwidth`: slope of the other roof, DRAM bytes per cycle; None: no
     limit.
     """
 
     spec: str
-    compute_roof: int
+    pes: int
+    lanes: int
     bandwidth: float | None
     points: tuple[RooflinePoint, ...]
+
+    @property
+    def compute_roof(self) -> int:
+        """MACs per cycle when every lane of every PE works."""
+        return self.pes * self.lanes
 
     def roof(self, intensity: float) -> float:
         """Return the MACs per cycle that both roofs allow."""
@@ -49,5 +55,5 @@ def roofline(report: Report) -> Roofline:
     points = tuple(RooflinePoint(layer.name, layer.kept_8bit, layer.macs / layer.traffic.dram_bytes,
                                  layer.macs / layer.cycles.total)
                    for layer in report.layers if layer.traffic is not None)
-    return Roofline(report.pe.spec, report.array.rows * report.array.cols * report.pe.lanes,
+    return Roofline(report.pe.spec, report.array.rows * report.array.cols, report.pe.lanes,
                     report.memory.dram.bandwidth_bytes_per_cycle, points)

@@ -9,18 +9,21 @@ from __future__ import annotations
 import configparser
 import math
 from pathlib import Path
-from typing import Any
 
-from sparqsim.config import ArrayConfig
-from sparqsim.errors import InputError
+from sparqsim.config import DATAFLOWS, LARGEST_SIDE, ArrayConfig
+from sparqsim.errors import InputError, nearest
 from sparqsim.memory.accelerator import Accelerator
-from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
+from sparqsim.memory.config import LARGEST, DramConfig, MemoryConfig, ScratchpadConfig
 from sparqsim.record import read_text
 
-TAKEN = {"arrayheight", "arraywidth", "dataflow", "ifmapsramszkb", "filtersramszkb", "ofmapsramszkb", "bandwidth",
-         "interfacebandwidth", "run_name"}
-SHARED = ("bandwidth: SCALE-Sim gives each operand a private port of this many words; here one channel of as many "
+PRESETS = "architecture_presets"
+#: Where SCALE-Sim looks for what is taken: section and key, spelled as in its own files.
+TAKEN = (("general", "run_name"), ("run_presets", "InterfaceBandwidth"),
+         *((PRESETS, key) for key in ("ArrayHeight", "ArrayWidth", "Dataflow", "IfmapSramSzkB", "FilterSramSzkB",
+                                      "OfmapSramSzkB", "Bandwidth")))
+SHARED = ("Bandwidth: SCALE-Sim gives each operand a private port of this many words; here one channel of as many "
           "bytes is shared")
+CALC = "InterfaceBandwidth=CALC: no stalls there, so the bandwidth is unlimited here"
 
 
 def import_cfg(path: Path) -> Accelerator:
@@ -31,47 +34,69 @@ def import_cfg(path: Path) -> Accelerator:
     InputError
         For a file that is not INI, a missing key or a bad value.
     """
-    values = _values(path)
-    array = ArrayConfig(rows=_number(path, values, "arrayheight"), cols=_number(path, values, "arraywidth"),
-                        dataflow=_text(path, values, "dataflow"))
-    mode = values.get("interfacebandwidth", "CALC").upper()
-    if mode not in ("CALC", "USER"):
-        raise InputError(f"{path}: InterfaceBandwidth={mode!r}: expected CALC or USER")
-    bandwidth = math.inf if mode == "CALC" else _number(path, values, "bandwidth")
-    memory = MemoryConfig(name=values.get("run_name", path.stem).strip('"'),
-                          dram=DramConfig(bandwidth_bytes_per_cycle=bandwidth), activations=_pad(path, values, "ifmap"),
-                          weights=_pad(path, values, "filter"), outputs=_pad(path, values, "ofmap"))
-    return Accelerator(memory, array, _remarks(values, mode))
+    cfg = Cfg(path)
+    array = ArrayConfig(rows=cfg.number("ArrayHeight", LARGEST_SIDE), cols=cfg.number("ArrayWidth", LARGEST_SIDE),
+                        dataflow=cfg.one_of("Dataflow", DATAFLOWS))
+    limited = cfg.one_of("InterfaceBandwidth", ("CALC", "USER"), "CALC") == "USER"
+    activations, weights, outputs = (ScratchpadConfig(size_kib=cfg.number(f"{operand}SramSzkB", LARGEST))
+                                     for operand in ("Ifmap", "Filter", "Ofmap"))
+    dram = DramConfig(bandwidth_bytes_per_cycle=cfg.number("Bandwidth", LARGEST) if limited else math.inf)
+    memory = MemoryConfig(name=cfg.text("run_name", path.stem).strip('"') or path.stem, dram=dram,
+                          activations=activations, weights=weights, outputs=outputs)
+    return Accelerator(memory, array, (*cfg.ignored(), *([*cfg.list_remark(), SHARED] if limited else [CALC])))
 
 
-def _pad(path: Path, values: dict[str, str], name: str) -> ScratchpadConfig:
-    return ScratchpadConfig(size_kib=_number(path, values, f"{name}sramszkb"))
+class Cfg:
+    """The values of a .cfg file, found as SCALE-Sim finds them: by section, whatever the case of the key."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        parser = configparser.ConfigParser(strict=True, interpolation=None)
+        self._spelled: dict[str, str] = {}
+        parser.optionxform = self._lowered  # type: ignore[assignment, method-assign]
+        try:
+            parser.read_string(read_text(path))
+        except configparser.Error as error:
+            said = " ".join(str(error).replace("<string>", str(path)).split())
+            raise InputError(f"{path}: not a SCALE-Sim configuration ({said})") from None
+        self._values = {(section, key): value.strip() for section in parser.sections()
+                        for key, value in parser[section].items()}
 
-def _values(path: Path) -> dict[str, str]:
-    parser = configparser.ConfigParser(strict=True, interpolation=None)
-    try:
-        parser.read_string(read_text(path))
-    except configparser.Error as error:
-        raise InputError(f"{path}: not a SCALE-Sim configuration ({error})") from None
-    return {key: value for section in parser.sections() for key, value in parser[section].items()}
+    def _lowered(self, key: str) -> str:
+        self._spelled.setdefault(key.lower(), key)
+        return key.lower()
 
+    def text(self, key: str, default: str | None = None) -> str:
+        """Return the text of a key that is taken, or `default`."""
+        section = next(section for section, taken in TAKEN if taken == key)
+        found = self._values.get((section, key.lower()), default)
+        if found is None:
+            raise InputError(f"{self._path}: {key} is missing in [{section}]; expected it as in SCALE-Sim's own "
+                             "configurations")
+        return found
 
-def _text(path: Path, values: dict[str, Any], key: str) -> str:
-    if key not in values:
-        raise InputError(f"{path}: key {key!r} is missing; expected it as in SCALE-Sim's own configurations")
-    return str(values[key]).strip()
+    def number(self, key: str, most: int) -> int:
+        """Return a number from 1 to `most`; of a list, the first."""
+        text = self.text(key).split(",")[0].strip()
+        if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= most):
+            raise InputError(f"{self._path}: {key}={text!r}: expected an integer from 1 to {most}")
+        return int(text)
 
+    def one_of(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
+        """Return one of `choices`."""
+        text = self.text(key, default)
+        if text not in choices:
+            raise InputError(f"{self._path}: {key}={text!r}: expected one of {', '.join(choices)}"
+                             f"{nearest(text, choices)}")
+        return text
 
-def _number(path: Path, values: dict[str, Any], key: str) -> int:
-    text = _text(path, values, key).split(",")[0].strip()
-    if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"{path}: {key}={text!r}: expected an integer from 1")
-    return int(text)
+    def ignored(self) -> list[str]:
+        """Return a remark for every key that is not taken."""
+        taken = {(section, key.lower()) for section, key in TAKEN}
+        return [f"{self._spelled[key]}={value}: ignored" for (section, key), value in self._values.items()
+                if (section, key) not in taken]
 
-
-def _remarks(values: dict[str, str], mode: str) -> tuple[str, ...]:
-    ignored = [f"{key}={value}: ignored" for key, value in values.items() if key not in TAKEN]
-    if mode == "CALC":
-        return (*ignored, "InterfaceBandwidth=CALC: no stalls there, so the bandwidth is unlimited here")
-    return (*ignored, SHARED)
+    def list_remark(self) -> list[str]:
+        """Return a remark where `Bandwidth` is a list."""
+        text = self.text("Bandwidth")
+        return [f"Bandwidth={text}: the first of the list is taken"] if "," in text else []

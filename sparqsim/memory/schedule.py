@@ -158,11 +158,12 @@ def item_lengths(nest: Nest, times: TileTimes, dataflow: str) -> Indices:
     are spread over the tile's stream evenly, floor(stalls * steps so far / steps).
     """
     rows, cols, stream = tuple(AXES[dataflow])
-    lanes = nest.lanes if stream == "k" else 1
     piece, last = nest.index[stream], nest.pieces(stream) - 1
-    starts, ends = (-(-nest.cuts[stream][piece + side] // lanes) for side in (0, 1))
-    stalls = times.stalls[:, nest.index[cols], nest.index[rows]]
     steps = times.grid.stream
+    so_far = -(-nest.cuts[stream] // (nest.lanes if stream == "k" else 1))
+    so_far = so_far * steps // so_far[-1]  # a design's longest thread can have more steps than ceil(K / lanes)
+    starts, ends = so_far[piece], so_far[piece + 1]
+    stalls = times.stalls[:, nest.index[cols], nest.index[rows]]
     lengths = ends - starts + stalls * ends // steps - stalls * starts // steps
     lengths += np.where(piece == 0, times.head, 0) + np.where(piece == last, times.tail, 0)
     flat: Indices = lengths.ravel()

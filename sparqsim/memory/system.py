@@ -62,7 +62,7 @@ def prepare(layer: Layer, pe: PEDesign, array: ArrayConfig, memory: MemoryConfig
     """Return a layer's program. Parameters and errors as in `through_memory`."""
     job, shape = job_of(layer, pe, memory), layer.gemm
     work = Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, pe.edge_cycles)
-    tiles = tile_times(get_dataflow(array.dataflow), work, array, tile_stalls)
+    tiles = tile_times(get_dataflow(array.dataflow), work, array, tile_stalls, whole=pe.times_itself)
     plan = plan_layer(job, array, memory)
     return Prepared(job, tiles, plan, schedule(plan, tiles, memory, array.dataflow))
 

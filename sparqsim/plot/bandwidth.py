@@ -11,12 +11,12 @@ from matplotlib.lines import Line2D
 
 from sparqsim.errors import InputError
 from sparqsim.memory.curves import BandwidthCurves
-from sparqsim.plot.labels import add_legend, add_notes, subject
+from sparqsim.plot.labels import add_legend, add_notes, equal_note, subject
 from sparqsim.plot.style import INK, figure_format, house_style, looks_of, new_figure, save_figure
 from sparqsim.report import Provenance
 
 PANEL_INCHES = 2.4
-#: Unlimited bandwidth stands this many times to the right of the largest.
+#: The mark without memory stands this many times to the right of the largest bandwidth.
 WITHOUT_MEMORY = 2.5
 
 
@@ -48,7 +48,8 @@ def bandwidth_figure(curves: BandwidthCurves, *, width: str = "column") -> Figur
         add_legend(figure, _title(curves), handles, list(curves.order))
         memory = curves.memory
         add_notes(figure, [f"memory {memory.name}, storage {memory.storage}, loop order {memory.loop_order}",
-                           "all designs at equal bandwidth; rightmost: memory not modelled"])
+                           "all designs at equal bandwidth; rightmost: memory not modelled",
+                           *equal_note(curves.speedup)])
     return figure
 
 
@@ -72,6 +73,6 @@ def _draw_lines(axes: Axes, curves: BandwidthCurves, finite: list[int]) -> list[
         axes.plot([right], [curves.array_speedup[name]], **style)
     axes.set_xscale("log", base=2)
     ticks = places if len(places) <= 10 else places[:: -(-len(places) // 10)]
-    axes.set_xticks([*ticks, right], [*(f"{value:g}" for value in ticks), "no\nlimit"])
+    axes.set_xticks([*ticks, right], [*(f"{value:g}" for value in ticks), "no\nmemory"])
     axes.minorticks_off()
     return handles

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -99,6 +99,18 @@ def value_note(reports: Sequence[Report]) -> str:
     """Return which designs' cycles values can change."""
     varying = [report.pe.cycles_depend_on_values for report in reports]
     return FIXED_NOTE if not any(varying) else VARYING_NOTE if all(varying) else MIXED_NOTE
+
+
+def equal_note(series: Mapping[str, object]) -> list[str]:
+    """Return which names have equal series, whose lines or marks hide each other, as notes."""
+    groups: list[list[str]] = []
+    for name, values in series.items():
+        same = next((group for group in groups if series[group[0]] == values), None)
+        if same is None:
+            groups.append([name])
+        else:
+            same.append(name)
+    return [f"equal, drawn over each other: {', '.join(group)}" for group in groups if len(group) > 1]
 
 
 def reading_notes(reports: Sequence[Report]) -> list[str]:

@@ -11,11 +11,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from sparqsim.memory.roofline import Roofline, roofline
-from sparqsim.plot.labels import add_legend, add_notes, design_label, subject_of, value_note
-from sparqsim.plot.style import INK, Look, figure_format, house_style, looks_of, new_figure, save_figure
+from sparqsim.plot.labels import add_legend, add_notes, design_label, equal_note, subject_of, value_note
+from sparqsim.plot.style import INK, SMALL_POINTS, figure_format, house_style, looks_of, new_figure, save_figure
 from sparqsim.report import Comparison, Report
 
 PANEL_INCHES = 2.6
+#: Roofs are of several designs at once, so they have no design's colour.
+ROOF_GREY = "#8c8c8c"
 
 
 def plot_roofline(result: Comparison | Report, path: str | Path, *, width: str = "column", command: str = "") -> None:
@@ -44,13 +46,14 @@ def roofline_figure(result: Comparison | Report, *, width: str = "column") -> Fi
         axes.grid(visible=True)
         add_legend(figure, subject_of(reports[0]), handles, [design_label(report) for report in reports])
         add_notes(figure, [_roof_note(roofs[0]), value_note(reports),
-                           *(["hollow: kept at 8 bits, run as mac-8b8b under every design"] if kept else [])])
+                           *(["hollow: kept at 8 bits, run as mac-8b8b under every design"] if kept else []),
+                           *equal_note({each.spec: each.points for each in roofs})])
     return figure
 
 
 def _roof_note(roofs: Roofline) -> str:
     slope = "no limit" if roofs.bandwidth is None else f"{roofs.bandwidth:g} bytes per cycle"
-    return f"slope: DRAM bandwidth, {slope}; flat: PEs x lanes"
+    return f"slope: DRAM bandwidth, {slope}; flat: {roofs.pes} PEs x lanes"
 
 
 def _draw(axes: Axes, roofs: Sequence[Roofline]) -> list[Line2D]:
@@ -58,18 +61,23 @@ def _draw(axes: Axes, roofs: Sequence[Roofline]) -> list[Line2D]:
     looks, handles = looks_of([each.spec for each in roofs]), []
     intensities = [point.intensity for each in roofs for point in each.points]
     low, high = min(intensities) / 2, max(intensities) * 2
-    for each in roofs:
-        _draw_roof(axes, each, looks[each.spec], low, high)
+    for each in {each.compute_roof: each for each in roofs}.values():
+        _draw_roof(axes, each, low, high)
+    for point in roofs[0].points:
+        if point.kept_8bit:  # the same under every design
+            axes.plot(point.intensity, point.attained, "o", markersize=4, markeredgewidth=0.6, color="none",
+                      markeredgecolor=INK)
     for each in roofs:
         look = looks[each.spec]
         for point in each.points:
-            axes.plot(point.intensity, point.attained, look.marker, markersize=4, markeredgewidth=0.4, zorder=3,
-                      color="none" if point.kept_8bit else look.color,
-                      markeredgecolor=look.color if point.kept_8bit else INK)
+            if not point.kept_8bit:
+                axes.plot(point.intensity, point.attained, look.marker, markersize=4, markeredgewidth=0.4, zorder=3,
+                          color=look.color, markeredgecolor=INK)
         handles.append(Line2D([], [], color=look.color, marker=look.marker, markersize=4, markeredgecolor=INK,
-                              markeredgewidth=0.4))
+                              markeredgewidth=0.4, linestyle="none"))
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_xlim(right=high * 1.5)  # room for the lanes
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FormatStrFormatter("%g"))
@@ -77,8 +85,11 @@ def _draw(axes: Axes, roofs: Sequence[Roofline]) -> list[Line2D]:
     return handles
 
 
-def _draw_roof(axes: Axes, roofs: Roofline, look: Look, low: float, high: float) -> None:
-    """Draw both roofs, their corner included."""
+def _draw_roof(axes: Axes, roofs: Roofline, low: float, high: float) -> None:
+    """Draw both roofs, their corner included, and say at its end how many lanes the flat one stands for."""
     corner = [] if roofs.bandwidth is None else [roofs.compute_roof / roofs.bandwidth]
     places = sorted([low, high, *(place for place in corner if low < place < high)])
-    axes.plot(places, [roofs.roof(place) for place in places], color=look.color)
+    axes.plot(places, [roofs.roof(place) for place in places], color=ROOF_GREY, linewidth=0.8, zorder=1)
+    if roofs.roof(high) == roofs.compute_roof:
+        axes.annotate(f"x {roofs.lanes}", (high, roofs.compute_roof), (2, 0), textcoords="offset points", va="center",
+                      fontsize=SMALL_POINTS, color=INK)

@@ -1,0 +1,39 @@
+"""How long an array takes for a layer, by whatever decides it: shapes, activations, both operands, or the design."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import Timing, Work, get_dataflow
+from sparqsim.errors import InputError
+from sparqsim.operands import StepOperands, costs_of_pairs
+from sparqsim.pe import PEDesign
+from sparqsim.self_timed import self_timed
+from sparqsim.trace import Layer
+from sparqsim.trace.lowering import LoweredLayer
+
+
+def check_dataflow(pe: PEDesign, array: ArrayConfig) -> None:
+    """Raise InputError for a dataflow that the design does not support."""
+    if array.dataflow not in pe.dataflows:
+        raise InputError(f"dataflow={array.dataflow!r}: {pe.spec} supports {', '.join(pe.dataflows)}")
+
+
+def check_activations(layer: Layer, pe: PEDesign) -> None:
+    """Raise InputError, naming the layer, for activations that the design cannot take."""
+    try:
+        pe.check_signedness(layer.signed)
+    except InputError as error:
+        raise InputError(f"layer {layer.name!r}: {error}") from None
+
+
+def array_timing(layer: LoweredLayer, pe: PEDesign, array: ArrayConfig,
+                 step_cycles: NDArray[np.uint8] | None) -> Timing:
+    """Return the array's own timing; `step_cycles` (groups, M, steps) as `PEDesign.step_cycles` gives them, or None."""
+    if pe.times_itself:
+        return self_timed(layer, pe, array)
+    cycles = StepOperands(layer, pe).pair_costs if costs_of_pairs(pe) else step_cycles
+    work = Work(layer.m, pe.steps(layer.k), layer.n, layer.groups, pe.edge_cycles)
+    return get_dataflow(array.dataflow).timing(work, array, cycles)
