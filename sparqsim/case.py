@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import tomllib
 from collections.abc import Sequence
@@ -67,11 +66,9 @@ class Case(BaseModel):
 
 
 def _accelerator(source: str) -> tuple[ArrayConfig | None, Any]:
-    try:
-        memory = importlib.import_module("sparqsim.memory")
-    except ModuleNotFoundError:
-        raise InputError(f"memory={source!r}: this version does not model memory; expected ''") from None
-    accelerator = memory.load_accelerator(source)
+    from sparqsim.memory import load_accelerator
+
+    accelerator = load_accelerator(source)
     return accelerator.array, accelerator.memory
 
 
@@ -107,7 +104,7 @@ def _simulated(trace: Trace, cases: Sequence[Case]) -> list[Report]:
 def read_toml(path: str | Path) -> dict[str, Any]:
     """Return a TOML file's content. Raises InputError naming the file and the place."""
     try:
-        return tomllib.loads(read_text(path))
+        return tomllib.loads(read_text(path, "a .toml file"))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: {error}; expected TOML") from None
 

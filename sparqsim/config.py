@@ -55,7 +55,7 @@ class ArrayConfig:
     @classmethod
     def parse(cls, shape: str, **settings: object) -> ArrayConfig:
         """Return the array that 'ROWSxCOLS' names, e.g. '16x16'; other fields by keyword."""
-        match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", shape.strip())
+        match = re.fullmatch(r"(\d{1,99})[xX](\d{1,99})", shape.strip())
         if match is None:
             raise InputError(f"array={shape!r}: expected ROWSxCOLS, two integers from 1, e.g. 16x16")
         return cls(rows=int(match[1]), cols=int(match[2]), **settings)  # type: ignore[arg-type]

@@ -22,6 +22,15 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+def unreadable(path: object, error: Exception) -> str:
+    """Return the beginning of a message about a file that cannot be read: its path, and why, in plain words."""
+    if isinstance(error, FileNotFoundError):
+        return f"{path}: no such file"
+    if isinstance(error, IsADirectoryError):
+        return f"{path}: is a directory"
+    return f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ' (did you mean X?)' for the known name closest to `name`, or ''."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)

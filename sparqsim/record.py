@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, unreadable
 
 
 class Record(BaseModel):
@@ -50,12 +50,12 @@ class Record(BaseModel):
         return cls.from_json(read_text(path), str(path))
 
 
-def read_text(path: str | Path) -> str:
-    """Return the text of a file. Raises InputError naming it."""
+def read_text(path: str | Path, expected: str = "a text file") -> str:
+    """Return the text of a file. Raises InputError naming it and what was expected."""
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected a text file") from None
+        raise InputError(f"{unreadable(path, error)}; expected {expected}") from None
 
 
 def faults_of(error: ValidationError) -> list[str]:

@@ -21,7 +21,7 @@ def load_result(path: str | Path) -> Comparison | Report:
     InputError
         For a file that is neither, naming it, the field and the value.
     """
-    text = read_text(path)
+    text = read_text(path, "the -o of `simulate` or `compare`")
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -1,24 +1,30 @@
 """One tile's wavefront, cycle by cycle, as a VCD waveform for a viewer such as GTKWave: one time unit is one cycle.
 
-The array advances in lockstep: PE (i, j) does the streamed item s in wave s + i + j, and a wave takes as long as its
-slowest step. Every step is the design's plain `step`, so the waveform is the definition at work, not its fast form.
-Signals of `pe_I_J`:
+The array of processes (`sparqsim.event`) runs the tile with the design's plain `step`, and the waveform shows what it
+recorded: the definition at work, in every dataflow and coupling. Without overlap the tile runs alone, from its load
+to its drain. With overlap it runs between the tiles that share the array with it, the first of them into an empty
+array. In lockstep nothing else can change its wavefront; with elastic links a slow step of a still earlier tile could
+delay it in a whole layer. Signals of `pe_I_J`:
 
 * `x0`.., `w0`..: the operands of the step, lane by lane; padded ones are zero. They stay when the PE has nothing more
-  to do.
-* `valid`: a step is in the PE. `busy`: the PE works at it; a PE that is done before its wave is over waits with
-  `valid` alone.
-* `psum`: the partial sum's register, written when the step ends. It stays in the PE (`os`) or moves down a column
-  (`ws`, `is`).
+  to do. `tile`, `item`: which tile of the layer and which of its streamed items they belong to.
+* `valid`: a step is in the PE. `busy`: the PE works at it. In lockstep a PE that is done before its wave is over
+  waits with `valid` alone.
+* `psum`: written when the step ends. In `os` it is the PE's accumulator, and stays until the first step of the next
+  tile ends (a shadow register, not shown, drains the finished sum); in `ws` and `is` it moves down a column.
 * `ctl_...`: the control codes of the step, as the design names them.
 
-`load`, `stream` and `drain` say what the array does, `wave` counts the waves.
+`load`, `stream` and `drain` say what the array does: `load` in its first R cycles (ws, is), `drain` from the end of
+the last step (os), `stream` between. `wave` counts the waves of a lockstep array.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from heapq import merge
 from pathlib import Path
 from typing import Any
 
@@ -26,59 +32,67 @@ import numpy as np
 from vcd import VCDWriter
 
 from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import Dataflow, Work, get_dataflow
+from sparqsim.dataflow.grid import TileGrid
 from sparqsim.errors import InputError, nearest
+from sparqsim.event.array import Run, StepFunction, StepRecord, run_tiles
+from sparqsim.event.array import Tile as Operands
+from sparqsim.event.layer import LayerTiles, Operand
 from sparqsim.files import replaced
-from sparqsim.pe import PEDesign, Step
-from sparqsim.pe.base import Array, arranged
+from sparqsim.pe import PEDesign
 from sparqsim.trace import Layer, Trace
 
 #: Rows and columns of the largest array that is drawn.
 LARGEST_SIDE = 16
+#: PE-steps that are drawn at most; a file of half as many has some 40 MB.
+LARGEST_WAVE = 1_000_000
 #: Enough for 2^32 products of an 8-bit activation and an 8-bit weight.
 PSUM_BITS = 48
-CONTROL_BITS = 32
-WAVE_BITS = 32
+COUNT_BITS = 32
 
 #: A value that a signal takes: cycle, scope, signal, value.
 Change = tuple[int, str, str, int]
 
 
 @dataclass(frozen=True)
-class Tile:
-    """One tile of a layer on an array, padded to the array's sides.
+class Window:
+    """Successive tiles of a layer on an array, and what the array of processes did with them.
 
-    `x` holds the operands of each step, lists (M, steps, lanes) and `w` (N, steps, lanes); along the rows of the array
-    lie M (os) or steps (ws, is), along its columns N (os, ws) or M (is).
+    `first`: the first one's number in the layer. `run.steps` count tiles from there. `step`: the design's, given the
+    operands from the left and from above (os) or held (ws, is).
     """
 
-    pe: PEDesign
     array: ArrayConfig
-    signed: bool
-    x: list[list[list[int]]]
-    w: list[list[list[int]]]
-
-    @property
-    def stream(self) -> int:
-        """Items streamed through the tile."""
-        return {"os": len(self.x[0]), "ws": len(self.x), "is": len(self.w)}[self.array.dataflow]
+    first: int
+    tiles: list[Operands]
+    run: Run
+    step: StepFunction
 
     @property
     def loads(self) -> bool:
         """Whether stationary operands load before the stream; else sums drain after it."""
         return self.array.dataflow != "os"
 
-    def operands(self, i: int, j: int, s: int) -> tuple[list[int], list[int]]:
-        """Return the activations and weights of PE (i, j) at streamed item s."""
-        m, n, step = {"os": (i, j, s), "ws": (s, j, i), "is": (j, s, i)}[self.array.dataflow]
-        return self.x[m][step], self.w[n][step]
+    @property
+    def last_step_end(self) -> int:
+        """The cycle by which every step has ended."""
+        return max(done.start + done.cycles for done in self.run.steps)
 
-    def waves(self) -> Iterator[list[tuple[int, int, int, Step]]]:
-        """Yield the steps of each wave: row, column, streamed item, step; lower rows first."""
-        rows, cols = self.array.rows, self.array.cols
-        for wave in range(self.stream + rows + cols - 2):
-            places = [(i, j, wave - i - j) for i in reversed(range(rows)) for j in range(cols)]
-            yield [(i, j, s, self.pe.step(*self.operands(i, j, s), self.signed))
-                   for i, j, s in places if 0 <= s < self.stream]
+    def met(self, done: StepRecord) -> tuple[Operand, Operand]:
+        """Return the operands of a step: from the left, and from above or held."""
+        tile = self.tiles[done.tile]
+        other = tile.held[done.row][done.col] if tile.held else (tile.cols or [])[done.col][done.item]
+        return tile.rows[done.row][done.item], other
+
+    def operands(self, done: StepRecord) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the activations and the weights of a step, lane by lane."""
+        left, other = self.met(done)
+        x, w = (other, left) if self.array.dataflow == "is" else (left, other)
+        return x.values, w.values
+
+    def controls(self, done: StepRecord) -> dict[str, int]:
+        """Return the control codes of a step as signals."""
+        return {f"ctl_{name}": value for name, value in self.step(*self.met(done)).controls.items()}
 
 
 def write_wave(path: str | Path, trace: Trace, pe: PEDesign, array: ArrayConfig, layer: str | None = None,
@@ -89,7 +103,8 @@ def write_wave(path: str | Path, trace: Trace, pe: PEDesign, array: ArrayConfig,
     ----------
     path : path of the .vcd file
     trace, pe, array
-        As for `simulate`; the array at most 16x16, in lockstep, nothing overlapped.
+        As for `simulate`; the array at most 16x16. With overlap the tiles before and after the chosen one that share
+        the array with it are shown, too.
     layer : str, optional
         A layer's name; by default the first one that `pe` runs.
     tile : int
@@ -102,44 +117,56 @@ def write_wave(path: str | Path, trace: Trace, pe: PEDesign, array: ArrayConfig,
     InputError
         For an array, design, layer or tile that cannot be drawn, or a path that cannot be written.
     """
+    check_suffix(path)
     chosen = _layer(trace, layer, skip_kept=kept is not None)
     design = kept if kept is not None and chosen.keep_8bit else pe
-    drawn = tile_of(chosen, design, array, tile)
+    window = window_of(chosen, design, array, tile)
+    about = f"{design.spec}, array {array}, layer {chosen.name}, tile {tile}"
+    if len(window.tiles) > 1:
+        about += f" between tiles {window.first} to {window.first + len(window.tiles) - 1}, from an empty array"
     with replaced(path) as temporary, temporary.open("w", encoding="ascii") as file:
-        comment = f"{design.spec}, array {array}, layer {chosen.name}, tile {tile}".encode("ascii", "replace").decode()
+        comment = about.encode("ascii", "replace").decode()
         with VCDWriter(file, timescale="1 ns", date="", version="sparqsim", comment=comment) as writer:
-            _write(writer, drawn)
+            _write(writer, window, design.lanes)
 
 
-def tile_of(layer: Layer, pe: PEDesign, array: ArrayConfig, tile: int = 0) -> Tile:
-    """Return tile number `tile` of a layer."""
+def check_suffix(path: str | Path) -> None:
+    """Refuse a file whose name would not tell a viewer what it is."""
+    if Path(path).suffix.lower() != ".vcd":
+        raise InputError(f"wave={str(path)!r}: expected a file name that ends in .vcd")
+
+
+def window_of(layer: Layer, pe: PEDesign, array: ArrayConfig, tile: int = 0) -> Window:
+    """Run tile number `tile` of a layer, with overlap between the tiles that share the array with it."""
     _check(layer, pe, array)
-    lowered = layer.lower()
-    steps = pe.steps(lowered.k)
-    rows_of, cols_of = {"os": ("m", "n"), "ws": ("s", "n"), "is": ("s", "m")}[array.dataflow]
-    whole = {"m": lowered.m, "n": lowered.n, "s": steps}
-    row_tiles, col_tiles = -(-whole[rows_of] // array.rows), -(-whole[cols_of] // array.cols)
-    tiles = lowered.groups * row_tiles * col_tiles
-    if not 0 <= tile < tiles:
-        raise InputError(f"wave tile={tile}: layer {layer.name!r} has {tiles} tiles, expected 0 to {tiles - 1}")
-    group, place = divmod(tile, row_tiles * col_tiles)
-    parts = {axis: (0, size) for axis, size in whole.items()}
-    parts[rows_of] = (place % row_tiles * array.rows, array.rows)
-    parts[cols_of] = (place // row_tiles * array.cols, array.cols)
-    (m, _), (n, _) = parts["m"], parts["n"]
-    x = lowered.rows(m, m + parts["m"][1])[group]
-    w = lowered.weights[group].T[n:n + parts["n"][1]]
-    order = pe.k_order(lowered.k)
-    return Tile(pe, array, layer.signed, _padded(arranged(x, order), parts["m"][1], parts["s"]),
-                _padded(arranged(w, order), parts["n"][1], parts["s"]))
+    lowered, flow = layer.lower(), get_dataflow(array.dataflow)
+    grid = flow.grid(Work(lowered.m, pe.steps(lowered.k), lowered.n, lowered.groups), array)
+    shown = _shown(grid, array, tile, layer.name)
+    cut, step = LayerTiles(lowered, pe, flow, grid), _step(pe, flow, signed=layer.signed)
+    tiles = [cut.tile(number) for number in shown]
+    return Window(array, shown.start, tiles, run_tiles(tiles, step, array, pe.edge_cycles), step)
 
 
-def _padded(operands: Array, length: int, steps: tuple[int, int]) -> list[list[list[int]]]:
-    """Return `length` lines of the steps (first, count) of (lines, steps, lanes), zeros beyond the end."""
-    part = operands[:, steps[0]:steps[0] + steps[1]]
-    short = ((0, length - part.shape[0]), (0, steps[1] - part.shape[1]), (0, 0))
-    lines: list[list[list[int]]] = np.pad(part, short).tolist()
-    return lines
+def _step(pe: PEDesign, flow: Dataflow, *, signed: bool) -> StepFunction:
+    """Return the design's `step`, given operands as they meet in the array; each pair is worked out once."""
+    step = cache(lambda x, w: pe.step(x, w, signed))
+    if flow.roles[0] == "n":  # weights stream in from the left
+        return lambda left, other: step(other.values, left.values)
+    return lambda left, other: step(left.values, other.values)
+
+
+def _shown(grid: TileGrid, array: ArrayConfig, tile: int, layer: str) -> range:
+    """Return the tiles to run: with overlap also those whose wavefronts are in the array together with `tile`'s."""
+    if not 0 <= tile < grid.tiles:
+        raise InputError(f"wave tile={tile}: layer {layer!r} has {grid.tiles} tiles, expected 0 to {grid.tiles - 1}")
+    # A wavefront is in the array for stream + R + C - 1 waves; the next one starts max(stream, R) waves after it.
+    reach = (grid.stream + grid.rows + grid.cols - 2) // max(grid.stream, grid.rows) if array.overlap else 0
+    shown = range(max(0, tile - reach), min(grid.tiles, tile + reach + 1))
+    steps = len(shown) * grid.stream * array.pes
+    if steps > LARGEST_WAVE:
+        raise InputError(f"wave: {steps:,} PE-steps in {len(shown)} tile{'s' * (len(shown) > 1)} of layer {layer!r}, "
+                         f"expected at most {LARGEST_WAVE:,}: take a smaller array, or overlap off")
+    return shown
 
 
 def _layer(trace: Trace, name: str | None, *, skip_kept: bool) -> Layer:
@@ -155,10 +182,9 @@ def _check(layer: Layer, pe: PEDesign, array: ArrayConfig) -> None:
     if max(array.rows, array.cols) > LARGEST_SIDE:
         raise InputError(f"wave: array {array.rows}x{array.cols} is too large to look at, "
                          f"expected at most {LARGEST_SIDE}x{LARGEST_SIDE}")
-    if array.coupling != "lockstep" or array.overlap:
-        raise InputError(f"wave: array {array}, expected lockstep and overlap off: a waveform shows one tile alone")
     if pe.times_itself:
-        raise InputError(f"wave: {pe.spec} times itself through queues of its own, expected a design timed in lockstep")
+        raise InputError(f"wave: {pe.spec} times itself through queues of its own, which a waveform cannot show; "
+                         "expected a design that the array times")
     if array.dataflow not in pe.dataflows:
         raise InputError(f"dataflow={array.dataflow!r}: {pe.spec} supports {', '.join(pe.dataflows)}")
     try:
@@ -167,16 +193,17 @@ def _check(layer: Layer, pe: PEDesign, array: ArrayConfig) -> None:
         raise InputError(f"layer {layer.name!r}: {error}") from None
 
 
-def _write(writer: VCDWriter, tile: Tile) -> None:
+def _write(writer: VCDWriter, window: Window, lanes: int) -> None:
     """Register every signal, then write its changes in time."""
-    operands = [f"{side}{lane}" for side in "xw" for lane in range(tile.pe.lanes)]
-    controls = sorted({name for wave in tile.waves() for *_, step in wave for name in step.controls})
-    unknown = dict.fromkeys(operands, 8) | {f"ctl_{name}": CONTROL_BITS for name in controls}
-    signals = _registered(writer, "array", {"load": 1, "stream": 1, "drain": 1, "wave": WAVE_BITS}, 0)
-    for i, j in np.ndindex(tile.array.rows, tile.array.cols):
+    controls = sorted({name for done in window.run.steps for name in window.controls(done)})
+    unknown = dict.fromkeys((f"{side}{lane}" for side in "xw" for lane in range(lanes)), 8)
+    unknown |= dict.fromkeys(("tile", "item", *controls), COUNT_BITS)
+    counts = {"wave": COUNT_BITS} if window.array.link_depth is None else {}
+    signals = _registered(writer, "array", {"load": 1, "stream": 1, "drain": 1} | counts, 0)
+    for i, j in np.ndindex(window.array.rows, window.array.cols):
         signals |= _registered(writer, f"array.pe_{i}_{j}", unknown, "x")
         signals |= _registered(writer, f"array.pe_{i}_{j}", {"valid": 1, "busy": 1, "psum": PSUM_BITS}, 0)
-    for cycle, scope, name, value in changes(tile):
+    for cycle, scope, name, value in changes(window):
         writer.change(signals[scope, name], cycle, value)
 
 
@@ -186,69 +213,80 @@ def _registered(writer: VCDWriter, scope: str, bits: Mapping[str, int], first: i
             for name, size in bits.items()}
 
 
-def changes(tile: Tile) -> Iterator[Change]:
-    """Yield every change of every signal, in time: load (ws, is), the edge's registers, the waves, drain (os)."""
-    loaded = tile.array.rows if tile.loads else 0
-    if tile.loads:
-        yield 0, "array", "load", 1
-        yield from _loading(tile)
-        yield loaded, "array", "load", 0
-    yield loaded, "array", "stream", 1
-    psums = dict.fromkeys(np.ndindex(tile.array.rows, tile.array.cols), 0)
-    cycle = loaded + tile.pe.edge_cycles
-    for number, wave in enumerate(tile.waves()):
-        cycles = max(step.cycles for *_, step in wave)
-        yield cycle, "array", "wave", number
-        yield from sorted(_wave(tile, wave, cycle, cycles, psums), key=lambda change: change[0])
-        cycle += cycles
-    yield cycle, "array", "stream", 0
-    if not tile.loads:
-        yield from _draining(tile, psums, cycle)
+def changes(window: Window) -> Iterator[Change]:
+    """Return the changes of every signal, in time."""
+    wave_ends = _wave_ends(window)
+    parts = [_phases(window)]
+    if wave_ends:
+        parts.append((start, "array", "wave", number) for number, start in enumerate(wave_ends))
+    by_pe = defaultdict(list)
+    for each in _with_sums(window):
+        by_pe[each[0].row, each[0].col].append(each)
+    for worked in by_pe.values():
+        steps, sums = zip(*worked, strict=True)
+        ends = [done.start + done.cycles for done in steps]
+        wait_ends = [wave_ends[done.start] for done in steps] if wave_ends else ends
+        parts += [_operands(window, steps), _active("busy", steps, ends), _active("valid", steps, wait_ends),
+                  _psums(steps, sums)]
+    return merge(*parts, key=lambda change: change[0])
 
 
-def _wave(tile: Tile, wave: list[tuple[int, int, int, Step]], cycle: int, cycles: int,
-          psums: dict[tuple[int, ...], int]) -> Iterator[Change]:
-    """Yield the changes of a wave that starts at `cycle` and takes `cycles`; add its values to the partial sums."""
-    for i, j, s, step in wave:
-        scope, end = f"array.pe_{i}_{j}", cycle + step.cycles
-        for name, value in _named(tile.operands(i, j, s), step.controls):
-            yield cycle, scope, name, value
-        yield cycle, scope, "valid", 1
-        yield cycle, scope, "busy", 1
-        # A column's sums move down one PE per wave; lower rows come first, so the PE above still holds this item's sum.
-        psums[i, j] = step.value + (psums.get((i - 1, j), 0) if tile.loads else psums[i, j])
-        yield end, scope, "psum", psums[i, j]
-        last = s == tile.stream - 1
-        if last or step.cycles < cycles:
-            yield end, scope, "busy", 0
-        if last:
-            yield cycle + cycles, scope, "valid", 0
+def _wave_ends(window: Window) -> dict[int, int]:
+    """Return for each start of a wave, in order, when it ends; nothing where there are no waves.
+
+    The steps of a wave start together, and the slowest says how long it takes.
+    """
+    ends: dict[int, int] = {}
+    if window.array.link_depth is None:
+        for done in sorted(window.run.steps, key=lambda done: done.start):
+            ends[done.start] = max(ends.get(done.start, 0), done.start + done.cycles)
+    return ends
 
 
-def _named(operands: tuple[list[int], list[int]], controls: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    for side, values in zip("xw", operands, strict=True):
-        for lane, value in enumerate(values):
-            yield f"{side}{lane}", value
-    for name, value in controls.items():
-        yield f"ctl_{name}", value
+def _phases(window: Window) -> Iterator[Change]:
+    """Yield load, stream and drain."""
+    loaded, streamed = window.array.rows if window.loads else 0, window.last_step_end
+    for name, start, end in (("load", 0, loaded), ("stream", loaded, streamed), ("drain", streamed, window.run.cycles)):
+        if end > start:
+            yield start, "array", name, 1
+            yield end, "array", name, 0
 
 
-def _loading(tile: Tile) -> Iterator[Change]:
-    """Yield the stationary operands on their way down: the last row's go in first."""
-    rows, cols = tile.array.rows, tile.array.cols
-    side = "w" if tile.array.dataflow == "ws" else "x"
-    for cycle in range(rows):
-        for i, j in np.ndindex(cycle + 1, cols):
-            values = tile.operands(rows - 1 - cycle + i, j, 0)["xw".index(side)]
-            for lane, value in enumerate(values):
-                yield cycle + 1, f"array.pe_{i}_{j}", f"{side}{lane}", value
+def _scope(done: StepRecord) -> str:
+    return f"array.pe_{done.row}_{done.col}"
 
 
-def _draining(tile: Tile, psums: Mapping[tuple[int, ...], int], start: int) -> Iterator[Change]:
-    """Yield the sums on their way down the columns, out of the last row."""
-    rows, cols = tile.array.rows, tile.array.cols
-    yield start, "array", "drain", 1
-    for cycle in range(1, rows + 1):
-        for i, j in np.ndindex(rows, cols):
-            yield start + cycle, f"array.pe_{i}_{j}", "psum", psums.get((i - cycle, j), 0)
-    yield start + rows, "array", "drain", 0
+def _operands(window: Window, steps: Sequence[StepRecord]) -> Iterator[Change]:
+    """Yield what the steps of one PE take in, and their control codes."""
+    for done in steps:
+        values = {"tile": window.first + done.tile, "item": done.item}
+        for side, lanes in zip("xw", window.operands(done), strict=True):
+            values |= {f"{side}{lane}": value for lane, value in enumerate(lanes)}
+        values |= window.controls(done)
+        for name, value in values.items():
+            yield done.start, _scope(done), name, value
+
+
+def _active(name: str, steps: Sequence[StepRecord], ends: Sequence[int]) -> Iterator[Change]:
+    """Yield a signal that is high in one PE from the start of each of its steps to the given end."""
+    next_starts = [*(done.start for done in steps[1:]), None]
+    for done, end, next_start in zip(steps, ends, next_starts, strict=True):
+        yield done.start, _scope(done), name, 1
+        if end != next_start:
+            yield end, _scope(done), name, 0
+
+
+def _psums(steps: Sequence[StepRecord], sums: Sequence[int]) -> Iterator[Change]:
+    """Yield the sum that each step of one PE leaves, when the step ends."""
+    for done, total in zip(steps, sums, strict=True):
+        yield done.start + done.cycles, _scope(done), "psum", total
+
+
+def _with_sums(window: Window) -> Iterator[tuple[StepRecord, int]]:
+    """Yield the steps in time, each with the sum it leaves."""
+    # Where sums stay a PE has one for each tile; where they move, each item has one in each column.
+    sums: dict[tuple[int, int, int], int] = defaultdict(int)
+    for done in sorted(window.run.steps, key=lambda done: done.start):
+        place = (done.tile, done.item if window.loads else done.row, done.col)
+        sums[place] += done.value
+        yield done, sums[place]

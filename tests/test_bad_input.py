@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
@@ -18,7 +19,8 @@ BAD_OPTIONS = {
     "unknown PE, nothing near": (["--pe", "zzz"], ["'zzz'", "mac-8b8b"]),
     "empty PE": (["--pe", ""], ["mac-8b8b"]),
     "unknown key": (["--pe", "sparq-5opt:round=trim"], ["'round=trim'", "did you mean rounding?"]),
-    "key without value": (["--pe", "sparq-5opt:rounding"], ["'rounding'", "rounding, pairing"]),
+    "key without value": (["--pe", "sparq-5opt:rounding"], ["'rounding' has no value", "nearest-even | trim",
+                                                           "rounding, pairing"]),
     "bad key value": (["--pe", "sparq-5opt:rounding=up"], ["rounding='up'", "nearest-even, trim"]),
     "key of a design without keys": (["--pe", "mac-8b8b:rounding=trim"], ["'rounding=trim'", "accepts no keys"]),
     "PE file missing": (["--pe", "no/such.py:Mine"], ["no/such.py", "FILE.py:CLASS"]),
@@ -27,6 +29,9 @@ BAD_OPTIONS = {
     "array 16": (["--array", "16"], ["'16'", "ROWSxCOLS"]),
     "array -1x4": (["--array", "-1x4"], ["'-1x4'", "ROWSxCOLS"]),
     "array too large": (["--array", "65537x1"], ["rows=65537", "65536"]),
+    "array far too large": (["--array", "99999999x9"], ["rows=99999999", "1 to 65536"]),
+    "file without a class": (["--pe", "no_such.py"], ["'no_such.py'", "expected FILE.py:CLASS"]),
+    "file with an empty class": (["--pe", "no_such.py:"], ["expected FILE.py:CLASS"]),
     "array of three sides": (["--array", "4x4x4"], ["'4x4x4'", "ROWSxCOLS"]),
     "dataflow": (["--dataflow", "oz"], ["'oz'", "os, ws, is"]),
     "coupling": (["--coupling", "loose"], ["'loose'", "lockstep"]),
@@ -227,3 +232,55 @@ def test_in_a_process_of_its_own(arguments, small_path, root):
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("sparqsim: ")
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    (["simulate", "no.safetensors", "--pe", "mac-8b8b"], "no.safetensors: no such file; expected a trace"),
+    (["trace", "check", "no.safetensors"], "sparqsim: no.safetensors: no such file; expected a trace"),
+    (["trace", "info", "tests"], "tests: is a directory; expected a trace"),
+    (["regress", "check", "no.toml"], "no.toml: no such file; expected a .toml file"),
+    (["regress", "update", "no.toml"], "no.toml: no such file; expected a .toml file"),
+    (["sweep", "no.toml", "-o", "no.sqlite"], "no.toml: no such file; expected a .toml file"),
+    (["trace", "import", "no.csv", "-o", "no.safetensors"], "no.csv: no such file; expected a topology file"),
+    (["plot", "no.json", "-o", "no.svg"], "no.json: no such file; expected the -o of `simulate` or `compare`"),
+])
+def test_files_that_are_missing(arguments, told, refused, root, monkeypatch):
+    monkeypatch.chdir(root)
+    assert told in refused(*arguments)
+
+
+def test_a_file_named_without_its_class_tells_the_classes(refused, small_path, tmp_path):
+    (tmp_path / "mine.py").write_text("class One:\n    pass\n\n\nclass Two:\n    pass\n")
+    assert "(it has One, Two)" in refused("simulate", small_path, "--pe", tmp_path / "mine.py")
+
+
+def test_simulate_takes_one_design(refused, small_path):
+    line = refused("simulate", small_path, "--pe", "mac-8b8b,sparq-5opt:rounding=trim,pairing=off")
+    assert "names several designs" in line
+    assert "sparqsim compare" in line
+
+
+def test_the_file_is_named_once(refused, craft):
+    path = craft(b"{}", length=10**9, name="trunc.safetensors")
+    assert refused("trace", "check", path).count("trunc.safetensors") == 1
+
+
+def test_trace_check_tells_faults_of_the_tensors_beside_those_of_the_document(run, craft):
+    """A document that is not sound hides nothing of the layers that it does describe."""
+    sound = {"name": "a", "op": "gemm"}
+    document = {"format": "sparqsim.trace/1", "colour": "red",
+                "layers": [sound, {"name": "b", "op": "gemm", "groups": 0}, sound | {"name": "c"}]}
+    tensors = {"c/activations": ("U8", [1, 2, 2], 4), "c/weights": ("F32", [2, 1, 2], 16), "stray": ("U8", [1], 1)}
+    header, at = {"__metadata__": {"sparqsim": json.dumps(document)}}, 0
+    for name, (dtype, shape, size) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    path = craft(header, bytes(at))
+    ended = run("trace", "check", path)
+    assert ended.code == 2
+    faults = ended.out.splitlines()
+    for told in ("colour", "layers[1].groups", "tensor 'a/activations' is missing", "tensor 'a/weights' is missing",
+                 "layer 'c': weights are float32", "tensor 'stray' belongs to no layer"):
+        assert sum(told in fault for fault in faults) == 1, (told, faults)
+    assert len(faults) == 6
+    assert "6 faults" in ended.err

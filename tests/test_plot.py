@@ -406,7 +406,7 @@ def test_command_writes_a_figure_that_names_the_command(files, monkeypatch, caps
      "did you mean layer1.1.bottleneck.conv1?"),
     (["sparq-5opt.json", "--kind", "utilization", "--trace", "other.safetensors"], "expected that trace"),
     (["sparq-5opt.json", "other.json"], "trace sha256 of mac-8b8b"),
-    (["missing.json"], "cannot be read"),
+    (["missing.json"], "missing.json: no such file"),
     (["broken.json"], "not JSON"),
     (["list.json"], "schema=None"),
     (["foreign.json"], "schema='sparqsim.report/9'"),

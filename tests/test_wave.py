@@ -1,8 +1,13 @@
-"""The waveform: read back by a small parser, its psums are those of `matmul` and its cycles those of the formulas."""
+"""The waveform: read back by a small parser, every signal is what the array of processes recorded, its sums are those
+of `matmul`, and its cycles those of the simulation."""
 
 import re
 import subprocess
 import sys
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparqsim
+from sparqsim.dataflow import Work, get_dataflow
+from sparqsim.event import Tile, run_tiles
 from sparqsim.pe.base import arranged
-from sparqsim.wave import tile_of, write_wave
+from sparqsim.wave import window_of, write_wave
 
 DESIGNS = ("mac-8b8b", "mac-4b4b", "sparq-5opt", "sparq-exact", "sysmt-2t", "sysmt-4t:variant=W0")
 TRACE = Path(__file__).parent.parent / "workloads/digits_resnet.safetensors"
@@ -40,7 +47,8 @@ class Waveform:
 
     def at(self, name, cycle):
         """The value during a cycle."""
-        return [value for when, value in self.changes[name] if when <= cycle][-1]
+        changes = self.changes[name]
+        return changes[bisect_right(changes, cycle, key=lambda change: change[0]) - 1][1]
 
     def signed(self, name, cycle, bits):
         value = self.at(name, cycle)
@@ -52,36 +60,96 @@ class Waveform:
 
 
 @st.composite
-def tiles(draw):
+def tiles(draw, couplings=("lockstep", "elastic:1", "elastic:2", "elastic:5")):
     """A layer (grouped sometimes), a design, an array of up to 4x4, and one of the layer's tiles."""
     groups, m, k, n = (draw(st.integers(1, most)) for most in (2, 7, 11, 7))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     x = (rng.integers(0, 256, (1, m, 1, groups * k)) * rng.integers(0, 2, (1, m, 1, groups * k))).astype(np.uint8)
     w = rng.integers(-128, 128, (groups * n, 1, k)).astype(np.int8)
     layer = sparqsim.Layer.conv2d("layer", x, w, kernel=(1, 1), groups=groups)
-    pe = sparqsim.get_pe(draw(st.sampled_from(DESIGNS)))
-    rows, cols, dataflow = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.sampled_from(("os", "ws", "is")))
-    array = sparqsim.ArrayConfig(rows, cols, dataflow)
-    tiles = groups * int(np.prod(tile_grid(layer, pe, array)))
-    return layer, pe, array, draw(st.integers(0, tiles - 1)), tiles
+    # Half of the time the one whose steps may take two cycles.
+    pe = sparqsim.get_pe(draw(st.sampled_from(DESIGNS) | st.just("sparq-exact")))
+    array = sparqsim.ArrayConfig(draw(st.integers(1, 4)), draw(st.integers(1, 4)),
+                                 draw(st.sampled_from(("os", "ws", "is"))), draw(st.sampled_from(couplings)),
+                                 draw(st.booleans()))
+    return Drawn(layer, pe, array, draw(st.integers(0, grid_of(layer, pe, array).tiles - 1)))
 
 
-def tile_grid(layer, pe, array):
-    """Tiles along the array's rows and along its columns."""
-    sizes = {"m": layer.gemm.m, "n": layer.gemm.n, "s": pe.steps(layer.gemm.k)}
-    along = {"os": "mn", "ws": "sn", "is": "sm"}[array.dataflow]
-    return [-(-sizes[axis] // side) for axis, side in zip(along, (array.rows, array.cols), strict=True)]
+@dataclass(frozen=True)
+class Drawn:
+    """A tile of a layer, and what the waveform of it must show, worked out step by step."""
+
+    layer: sparqsim.Layer
+    pe: sparqsim.PEDesign
+    array: sparqsim.ArrayConfig
+    number: int
+
+    @cached_property
+    def grid(self):
+        return grid_of(self.layer, self.pe, self.array)
+
+    @cached_property
+    def lanes_of(self):
+        """Activations (groups, M, S, lanes) and weights (groups, N, S, lanes), unpadded."""
+        lowered = self.layer.lower()
+        order = self.pe.k_order(lowered.k)
+        return arranged(lowered.rows(), order), arranged(lowered.weights.swapaxes(1, 2), order)
+
+    def operands(self, tile, row, col, item):
+        """The activations and weights that meet in a PE; zeros beyond the layer."""
+        group, rows, cols = self.grid.slices(tile)
+        at = dict(zip(get_dataflow(self.array.dataflow).roles, (item, rows.start + row, cols.start + col), strict=True))
+        return [of[group, at[role], at["s"]].tolist()
+                if at[role] < of.shape[1] and at["s"] < of.shape[2] else [0] * self.pe.lanes
+                for of, role in zip(self.lanes_of, "mn", strict=True)]
+
+    def step(self, tile, row, col, item):
+        return self.pe.step(*self.operands(tile, row, col, item), False)
+
+    def sum_after(self, done, run):
+        """What a PE's sum is after a step: of the items so far where sums stay, of the rows above where they move."""
+        return sum(other.value for other in run.steps if (other.tile, other.col) == (done.tile, done.col)
+                   and ((other.row == done.row and other.item <= done.item) if self.array.dataflow == "os"
+                        else (other.item == done.item and other.row <= done.row)))
+
+    def run(self, numbers):
+        """What the processes record, given operands that tell where they belong."""
+        rows, cols, stream = self.array.rows, self.array.cols, self.grid.stream
+
+        def columns(number):
+            if self.array.dataflow == "os":
+                return {"cols": [[j] * stream for j in range(cols)]}
+            return {"held": [list(range(cols))] * rows}
+
+        tiles = [Tile([[(number, i, s) for s in range(stream)] for i in range(rows)], **columns(number))
+                 for number in numbers]
+        return run_tiles(tiles, lambda left, col: self.step(left[0], left[1], col, left[2]), self.array,
+                         self.pe.edge_cycles)
+
+    def drawn(self, tmp):
+        path = Path(tmp) / "tile.vcd"
+        write_wave(path, sparqsim.Trace([self.layer]), self.pe, self.array, tile=self.number)
+        return Waveform(path)
+
+    @property
+    def shown(self):
+        """The numbers of the tiles in the waveform."""
+        window = window_of(self.layer, self.pe, self.array, self.number)
+        return range(window.first, window.first + len(window.tiles))
 
 
-def sums_of(layer, pe, array, tile):
-    """What a tile's array gives: (streamed or rows, columns), by `matmul` on the tile's own elements of K."""
+def grid_of(layer, pe, array):
+    work = Work(layer.gemm.m, pe.steps(layer.gemm.k), layer.gemm.n, layer.gemm.groups)
+    return get_dataflow(array.dataflow).grid(work, array)
+
+
+def sums_of(case):
+    """What the tile's array gives: (streamed or rows, columns), by `matmul` on the tile's own elements of K."""
+    layer, pe = case.layer, case.pe
     lowered = layer.lower()
-    order, grid = pe.k_order(lowered.k), tile_grid(layer, pe, array)
-    along = {"os": "mn", "ws": "sn", "is": "sm"}[array.dataflow]
-    group, rest = divmod(tile, grid[0] * grid[1])
-    col, row = divmod(rest, grid[0])
-    cut = {axis: slice(place * side, (place + 1) * side)
-           for axis, place, side in zip(along, (row, col), (array.rows, array.cols), strict=True)}
+    order = pe.k_order(lowered.k)
+    group, *along = case.grid.slices(case.number)
+    cut = dict(zip(get_dataflow(case.array.dataflow).roles[1:], along, strict=True))
     x, w = lowered.rows()[group][cut.get("m", slice(None))], lowered.weights[group][:, cut.get("n", slice(None))]
     fold = cut.get("s", slice(None))
     back = np.argsort(pe.k_order(len(order[fold]) * pe.lanes).ravel())
@@ -89,89 +157,117 @@ def sums_of(layer, pe, array, tile):
     return pe.matmul(np.ascontiguousarray(x), np.ascontiguousarray(w.T))
 
 
-def drawn(tmp, layer, pe, array, tile):
-    path = Path(tmp) / "tile.vcd"
-    write_wave(path, sparqsim.Trace([layer]), pe, array, tile=tile)
-    return Waveform(path)
+def span(done):
+    return range(done.start, done.start + done.cycles)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(tiles())
-def test_psums_are_those_of_matmul(tmp_path_factory, drawn_tile):
-    layer, pe, array, tile, _ = drawn_tile
-    wave = drawn(tmp_path_factory.mktemp("wave"), layer, pe, array, tile)
-    expected = sums_of(layer, pe, array, tile)
-    last = wave.high("stream")[-1] + 1
-    if array.dataflow == "os":
+def test_every_signal_is_what_the_processes_recorded(tmp_path_factory, case):
+    wave, run = case.drawn(tmp_path_factory.mktemp("wave")), case.run(case.shown)
+    assert case.number in case.shown
+    starts = sorted({done.start for done in run.steps})
+    last = max(done.start + done.cycles for done in run.steps)
+    over = dict(zip(starts, [*starts[1:], last], strict=True))  # when a wave of lockstep is over: the next one starts
+    for i, j in np.ndindex(case.array.rows, case.array.cols):
+        name, steps = f"pe_{i}_{j}", [done for done in run.steps if (done.row, done.col) == (i, j)]
+        signals = [f"{name}.{side}{lane}" for side in "xw" for lane in range(case.pe.lanes)]
+        assert wave.high(f"{name}.busy") == [cycle for done in steps for cycle in span(done)]
+        assert [wave.at(f"{name}.{signal}", 0) for signal in ("valid", "psum")] == [steps[0].start == 0, 0]
+        for number, done in enumerate(steps):
+            next_start = steps[number + 1].start if number + 1 < len(steps) else wave.end + 1
+            until = over[done.start] if case.array.coupling == "lockstep" else done.start + done.cycles
+            x, w = case.operands(case.shown[done.tile], i, j, done.item)
+            for cycle in range(done.start, next_start):
+                assert wave.at(f"{name}.valid", cycle) == (cycle < until)
+                assert [wave.at(f"{name}.{signal}", cycle) for signal in ("tile", "item")] == [
+                    case.shown[done.tile], done.item]
+                assert [wave.signed(signal, cycle, 8) for signal in signals[case.pe.lanes:]] == w
+                assert [wave.at(signal, cycle) for signal in signals[:case.pe.lanes]] == x
+        ends = [(done.start + done.cycles, case.sum_after(done, run)) for done in steps]
+        for (end, total), (next_end, _) in pairwise([(0, 0), *ends, (wave.end + 1, 0)]):
+            assert all(wave.signed(f"{name}.psum", cycle, 48) == total for cycle in range(end, next_end))
+    loads = case.array.dataflow != "os"
+    assert wave.high("load") == list(range(case.array.rows if loads else 0))
+    assert wave.high("stream") == list(range(case.array.rows if loads else 0, last))
+    assert wave.high("drain") == list(range(last, run.cycles))
+    if case.array.coupling == "lockstep":
+        assert [cycle for cycle, _ in wave.changes["wave"]][1:] == starts[1:]
+        assert [number for _, number in wave.changes["wave"]] == list(range(len(starts)))
+    else:
+        assert "wave" not in wave.changes
+
+
+@settings(max_examples=40, deadline=None)
+@given(tiles())
+def test_psums_are_those_of_matmul(tmp_path_factory, case):
+    wave, run, expected = case.drawn(tmp_path_factory.mktemp("wave")), case.run(case.shown), sums_of(case)
+    ends = {(done.row, done.col, done.item): done.start + done.cycles for done in run.steps
+            if case.shown[done.tile] == case.number}
+    if case.array.dataflow == "os":
         for i, j in np.ndindex(*expected.shape):
-            assert wave.signed(f"pe_{i}_{j}.psum", last, 48) == expected[i, j]
+            assert wave.signed(f"pe_{i}_{j}.psum", ends[i, j, case.grid.stream - 1], 48) == expected[i, j]
         return
-    expected = expected if array.dataflow == "ws" else expected.T
-    starts = {number: cycle for cycle, number in wave.changes["wave"] if cycle}
+    expected = expected if case.array.dataflow == "ws" else expected.T
+    bottom = case.array.rows - 1
     for item, j in np.ndindex(*expected.shape):
-        # When the wave begins that follows the one in which the last row has this item.
-        after = starts.get(item + array.rows - 1 + j + 1, last)
-        assert wave.signed(f"pe_{array.rows - 1}_{j}.psum", after, 48) == expected[item, j]
+        assert wave.signed(f"pe_{bottom}_{j}.psum", ends[bottom, j, item], 48) == expected[item, j]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(tiles())
-def test_cycles_are_those_of_the_formulas(tmp_path_factory, drawn_tile):
-    layer, pe, array, tile, tiles = drawn_tile
-    wave = drawn(tmp_path_factory.mktemp("wave"), layer, pe, array, tile)
-    rows, cols, edge = array.rows, array.cols, pe.edge_cycles
-    lowered = layer.lower()
-    stream = {"os": pe.steps(lowered.k), "ws": lowered.m, "is": lowered.n}[array.dataflow]
-    load, drain = (0, rows) if array.dataflow == "os" else (rows, 0)
-    last = f"pe_{rows - 1}_{cols - 1}"
-    if not pe.cycles_depend_on_values:
-        assert wave.high(f"{last}.valid")[-1] + 1 == load + stream + rows + cols - 2 + edge
-        for i, j in np.ndindex(rows, cols):
-            first = load + edge + i + j
-            assert wave.high(f"pe_{i}_{j}.valid") == wave.high(f"pe_{i}_{j}.busy") == list(range(first, first + stream))
-    assert wave.end == wave.high("stream")[-1] + 1 + drain
-    if tiles == 1:
-        assert wave.end == sparqsim.simulate(sparqsim.Trace([layer]), pe, array).cycles.total
+def test_cycles_are_those_of_the_simulation(tmp_path_factory, case):
+    wave = case.drawn(tmp_path_factory.mktemp("wave"))
+    assert wave.end == case.run(case.shown).cycles
+    if len(case.shown) == case.grid.tiles:
+        assert wave.end == sparqsim.simulate(sparqsim.Trace([case.layer]), case.pe, case.array).cycles.total
 
 
-@settings(max_examples=30, deadline=None)
-@given(tiles())
-def test_operands_and_busy_cycles_are_those_of_the_steps(tmp_path_factory, drawn_tile):
-    layer, pe, array, number, _ = drawn_tile
-    wave, tile = drawn(tmp_path_factory.mktemp("wave"), layer, pe, array, number), tile_of(layer, pe, array, number)
-    for i, j in np.ndindex(array.rows, array.cols):
-        cycles = 0
-        for s in range(tile.stream):
-            xs, ws = tile.operands(i, j, s)
-            cycles += pe.step(xs, ws, False).cycles
-            before_waves = (array.rows if array.dataflow != "os" else 0) + pe.edge_cycles
-            start = {value: cycle for cycle, value in wave.changes["wave"]}[s + i + j] if s + i + j else before_waves
-            assert [wave.at(f"pe_{i}_{j}.x{lane}", start) for lane in range(pe.lanes)] == xs
-            assert [wave.signed(f"pe_{i}_{j}.w{lane}", start, 8) for lane in range(pe.lanes)] == ws
-        assert len(wave.high(f"pe_{i}_{j}.busy")) == cycles
+@settings(max_examples=40, deadline=None)
+@given(tiles(couplings=("lockstep",)))
+def test_in_lockstep_a_tile_between_its_neighbours_runs_as_in_the_whole_layer(case):
+    """Tiles that are never in the array together with it cannot change its wavefront."""
+
+    def wavefront(numbers):
+        steps = [done for done in case.run(numbers).steps if numbers[done.tile] == case.number]
+        return [(done.row, done.col, done.item, done.start - steps[0].start, done.cycles) for done in steps]
+
+    assert wavefront(case.shown) == wavefront(range(case.grid.tiles))
+
+
+def test_overlap_shows_the_tiles_around(tmp_path):
+    layer = sparqsim.Layer.from_gemm("g", np.ones((20, 4), np.uint8), np.ones((4, 1), np.int8))
+    case = Drawn(layer, sparqsim.get_pe("mac-8b8b"), sparqsim.ArrayConfig(2, 1, overlap=True), 5)
+    wave = case.drawn(tmp_path)
+    # Four steps a tile, one tile on either side; PE (0, 0) goes from one to the next without a pause.
+    assert [value for _, value in wave.changes["pe_0_0.tile"]] == [4, 5, 6]
+    assert wave.high("pe_0_0.busy") == wave.high("pe_0_0.valid") == list(range(12))
+    assert "tile 5 between tiles 4 to 6, from an empty array" in (tmp_path / "tile.vcd").read_text()
 
 
 def test_a_fast_pe_waits_for_a_slow_one(tmp_path):
     # Row 0 takes the pair (27, 99), two cycles; row 1 takes (1, 1), one: in the wave they share, row 1 waits.
     x, w = np.array([[1, 1, 27, 99], [1, 1, 1, 1]], np.uint8), np.ones((4, 1), np.int8)
-    pe, array = sparqsim.get_pe("sparq-exact"), sparqsim.ArrayConfig(2, 1)
-    wave = drawn(tmp_path, sparqsim.Layer.from_gemm("g", x, w), pe, array, 0)
+    layer, pe = sparqsim.Layer.from_gemm("g", x, w), sparqsim.get_pe("sparq-exact")
+    wave = Drawn(layer, pe, sparqsim.ArrayConfig(2, 1), 0).drawn(tmp_path)
     assert (wave.high("pe_0_0.valid"), wave.high("pe_0_0.busy")) == ([1, 2, 3], [1, 2, 3])
     assert (wave.high("pe_1_0.valid"), wave.high("pe_1_0.busy")) == ([2, 3, 4], [2, 4])
     assert [wave.at("pe_1_0.psum", cycle) for cycle in range(6)] == [0, 0, 0, 2, 2, 4]
     assert wave.high("drain") == [5, 6]
-    # While the array drains, the bottom row gives row 1's sum, then row 0's.
-    assert [wave.at("pe_1_0.psum", cycle) for cycle in (5, 6)] == [4, 128]
+    # With elastic links it does not wait, but for the operand that passes through the slow one: same cycles here.
+    wave = Drawn(layer, pe, sparqsim.ArrayConfig(2, 1, coupling="elastic:2"), 0).drawn(tmp_path)
+    assert wave.high("pe_0_0.busy") == [1, 2, 3]
+    assert wave.high("pe_1_0.valid") == wave.high("pe_1_0.busy") == [2, 3]
 
 
 def test_signed_activations_are_two_s_complement(tmp_path):
     layer = sparqsim.Layer.from_gemm("g", np.array([[-3]], np.int8), np.array([[5]], np.int8))
-    wave = drawn(tmp_path, layer, sparqsim.get_pe("mac-8b8b"), sparqsim.ArrayConfig(1, 1), 0)
+    wave = Drawn(layer, sparqsim.get_pe("mac-8b8b"), sparqsim.ArrayConfig(1, 1), 0).drawn(tmp_path)
     assert wave.signed("pe_0_0.x0", 0, 8) == -3
     assert wave.signed("pe_0_0.psum", 1, 48) == -15
 
 
-def command(*arguments):
+def command(*arguments: object):
     return subprocess.run([sys.executable, "-m", "sparqsim", "simulate", TRACE, "--pe", "sparq-5opt",
                            *arguments], capture_output=True, text=True, check=False)
 
@@ -190,7 +286,9 @@ def test_the_command_writes_the_tile_it_is_asked_for(tmp_path):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--array", "17x4"], "17x4 is too large to look at, expected at most 16x16"),
-    (["--array", "4x4", "--overlap", "on"], "expected lockstep and overlap off"),
+    (["--array", "16x16", "--dataflow", "ws", "--overlap", "on"], "PE-steps in 2 tiles of layer 'layer1.0.conv1'"),
+    (["--array", "4x4", "--wave", "tile.fst"], "wave='tile.fst': expected a file name that ends in .vcd"),
+    (["--array", "4x4", "--wave", "tile"], "wave='tile': expected a file name that ends in .vcd"),
     (["--array", "4x4", "--wave-layer", "conv2"], "wave layer='conv2': the trace has no such layer (did you mean"),
     (["--array", "4x4", "--wave-tile", "9999"], "has 2048 tiles, expected 0 to 2047"),
     (["--array", "4x4", "--wave-tile", "-1"], "expected 0 to 2047"),

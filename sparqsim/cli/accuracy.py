@@ -2,64 +2,70 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparqsim.cli.options import Array, Coupling, Dataflow, Include, Output, Overlap, array_config
+from sparqsim.cli.options import (
+    Array,
+    Baseline,
+    CalibrateOn,
+    Coupling,
+    Dataflow,
+    Designs,
+    Format,
+    Include,
+    Limit,
+    Model,
+    Output,
+    Overlap,
+    array_config,
+)
 from sparqsim.cli.trace import Calibrate, Images, Keep, Skip, Steps, names
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from sparqsim.accuracy import Answering
+    from sparqsim.accuracy_report import AccuracyReport
     from sparqsim.images import Pictures
+
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        help="Classes: .csv with columns file,class; or .npy. [default: those in the .npz, else none]",
+        show_default=False,
+    ),
+]
+LabelOffset = Annotated[
+    int,
+    typer.Option(
+        "--label-offset", metavar="N", help="Added to every class (1 for networks whose class 0 is background)."
+    ),
+]
+TracePictures = Annotated[
+    int,
+    typer.Option(
+        "--trace-pictures", metavar="N", min=1, help="The first pictures, on which cycles and SQNR are measured."
+    ),
+]
 
 
 def accuracy(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Network: .onnx or .tflite.")],
+    model: Model,
     images: Images,
-    pe: Annotated[
-        str | None, typer.Option("--pe", metavar="A,B,C", help="PE designs. [default: as compare]", show_default=False)
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            "--labels",
-            metavar="FILE",
-            help="Classes: .csv with columns file,class; or .npy. [default: those in the .npz, else none]",
-            show_default=False,
-        ),
-    ] = None,
-    label_offset: Annotated[
-        int,
-        typer.Option(
-            "--label-offset", metavar="N", help="Added to every class (1 for networks whose class 0 is background)."
-        ),
-    ] = 0,
+    pe: Designs = None,
+    labels: Labels = None,
+    label_offset: LabelOffset = 0,
     preprocess: Steps = "",
     calibrate: Calibrate = "mean-max",
-    calibrate_on: Annotated[
-        int | None,
-        typer.Option(
-            "--calibrate-on",
-            metavar="N",
-            min=1,
-            help="Pictures that scales are found on. [default: all]",
-            show_default=False,
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", metavar="N", min=1, help="Pictures answered. [default: all]", show_default=False),
-    ] = None,
-    trace_pictures: Annotated[
-        int,
-        typer.Option(
-            "--trace-pictures", metavar="N", min=1, help="The first pictures, on which cycles and SQNR are measured."
-        ),
-    ] = 1,
-    baseline: Annotated[
-        str, typer.Option("--baseline", metavar="NAME", help="Design that has speedup 1.")
-    ] = "mac-8b8b",
+    calibrate_on: CalibrateOn = None,
+    limit: Limit = None,
+    trace_pictures: TracePictures = 1,
+    baseline: Baseline = "mac-8b8b",
     skip: Skip = "",
     keep_8bit: Keep = None,
     all_layers: Include = False,
@@ -68,28 +74,45 @@ def accuracy(
     coupling: Coupling = "lockstep",
     overlap: Overlap = "off",
     output: Output = None,
+    format_: Format = "table",
 ) -> None:
     """Answer pictures with every layer in a design's arithmetic: accuracy, agreement, SQNR, cycles, speedup."""
-    from sparqsim.accuracy import accuracy as measured
     from sparqsim.cli.run import split_designs
-    from sparqsim.cli.show_accuracy import batch_progress, show_accuracy
+    from sparqsim.cli.show_accuracy import accuracy_shown
+    from sparqsim.cli.tables import checked_format, show
     from sparqsim.files import write_text
-    from sparqsim.images import Pictures, load_labels
     from sparqsim.simulation import DEFAULT_PES
 
+    checked_format(format_)
     config = array_config(array, dataflow, coupling, overlap)
-    pictures = Pictures.open(images, preprocess).first(limit)
-    found = pictures.labels if labels is None else load_labels(labels, pictures.names)
+    designs = split_designs(pe) if pe else list(DEFAULT_PES)
+    pictures, answers = _answered(images, preprocess, limit, labels, label_offset)
     network = _network(model, pictures.first(calibrate_on), calibrate, names(skip),
                        None if keep_8bit is None else names(keep_8bit))
-    with batch_progress() as progress:
-        report = measured(network, pictures, None if found is None else found + label_offset,
-                          split_designs(pe) if pe else list(DEFAULT_PES), array=config, baseline=baseline,
-                          traced_pictures=trace_pictures, calibration_pictures=calibrate_on, keep_8bit=not all_layers,
-                          progress=progress)
+    report = _measured(network, pictures, answers, designs, array=config, baseline=baseline,
+                       traced_pictures=trace_pictures, calibration_pictures=calibrate_on, keep_8bit=not all_layers)
     if output:
         write_text(output, report.to_json())
-    show_accuracy(report)
+    show(accuracy_shown(report), format_)
+
+
+def _answered(images: str, preprocess: str, limit: int | None, labels: str | None,
+              offset: int) -> tuple[Pictures, NDArray[np.int64] | None]:
+    """Return the pictures to answer, and their classes where they are known."""
+    from sparqsim.images import Pictures, load_labels
+
+    pictures = Pictures.open(images, preprocess).first(limit)
+    found = pictures.labels if labels is None else load_labels(labels, pictures.names)
+    return pictures, None if found is None else found + offset
+
+
+def _measured(network: Answering, *arguments: Any, **settings: Any) -> AccuracyReport:
+    """Return `sparqsim.accuracy.accuracy` of these arguments, with progress on a terminal."""
+    from sparqsim.accuracy import accuracy as measured
+    from sparqsim.cli.show_accuracy import batch_progress
+
+    with batch_progress() as progress:
+        return measured(network, *arguments, **settings, progress=progress)
 
 
 def _network(model: str, pictures: Pictures, calibrate: str, skip: tuple[str, ...],

@@ -14,8 +14,10 @@ from sparqsim.cli import accuracy, memory, pe, plot, regress, rtl, run, sweep, t
 from sparqsim.errors import InputError
 
 app = typer.Typer(
-    name="sparqsim", no_args_is_help=True, pretty_exceptions_enable=False,
+    name="sparqsim", pretty_exceptions_enable=False,
     help="What a processing element buys you on a real network: cycles, utilization, error and speedup.",
+    epilog="`sparqsim` alone shows first steps. `sparqsim --install-completion` (then a new shell) makes Tab complete "
+    "commands, options, PE designs and presets in bash, zsh, fish and PowerShell.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("simulate")(run.simulate)
@@ -31,12 +33,19 @@ app.add_typer(sweep.app, name="sweep")
 
 
 @app.callback(invoke_without_command=True)
-def _options(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+def _options(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
     if version:
         from sparqsim import __version__
 
         typer.echo(f"sparqsim {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        from sparqsim.cli.welcome import welcome
+
+        typer.echo(welcome())
 
 
 def main(arguments: list[str] | None = None) -> None:

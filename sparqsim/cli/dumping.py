@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from sparqsim.cli.show import console, new_table, percent
-from sparqsim.errors import InputError
+from sparqsim.cli.show import percent
+from sparqsim.cli.tables import Table, console
+from sparqsim.errors import InputError, printable
 from sparqsim.images import Pictures
 from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
 from sparqsim.trace.synthetic import Distribution, save_synthetic
@@ -33,18 +34,17 @@ def show_dump(report: DumpReport, target: str) -> None:
     """Print what was dumped, layer by layer, and what was not."""
     out = console()
     title = f"{target}: {report.pictures} pictures"
-    table = new_table("layer", "op", "zeros", "pairs with a zero", "8-bit kept", title=title)
-    table.add_column("activations", justify="left")
+    table = Table(title, ["layer", "op", "zeros\n%", "pairs with\na zero %", "8-bit\nkept", "activations"], text=True)
     for layer in report.layers:
-        table.add_row(layer.name, layer.op, percent(layer.zeros / layer.values), _pair_share(layer),
+        table.add_row(printable(layer.name), layer.op, percent(layer.zeros / layer.values), _pair_share(layer),
                       "yes" if layer.keep_8bit else "", layer.reason.partition(":")[0])
-    out.print(table)
+    table.print_to(out)
     for reason in dict.fromkeys(layer.reason for layer in report.layers):
         count = sum(layer.reason == reason for layer in report.layers)
-        out.print(f"{count} layers {reason}", markup=False)
+        out.print(f"{count} layers {reason}")
     out.print("Pairs: adjacent channels (2i, 2i+1) at one position; with a zero: at least one of the two.")
     for name in report.skipped:
-        out.print(f"left out: {name}", markup=False)
+        out.print(f"left out: {name}")
 
 
 def _pair_share(layer: DumpedLayer) -> str:

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparqsim.cli.completion import preset
 from sparqsim.cli.options import (
     Array,
+    Baseline,
     Coupling,
     Dataflow,
+    Designs,
+    Format,
     Include,
     Output,
     Overlap,
@@ -19,8 +23,7 @@ from sparqsim.cli.options import (
 from sparqsim.errors import InputError, printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from sparqsim.cli.tables import Shown, Table
     from sparqsim.config import ArrayConfig
     from sparqsim.memory import MemoryConfig
     from sparqsim.memory.curves import BandwidthCurves
@@ -73,10 +76,11 @@ def save_timeline(path: str, trace: LoadedTrace, report: Report, array: ArrayCon
 def bandwidth(
     trace: Trace,
     config: Annotated[
-        str, typer.Option("--config", metavar="FILE", help="Accelerator; its DRAM bandwidth is replaced.")
+        str, typer.Option("--config", metavar="FILE", autocompletion=preset,
+                          help="Accelerator; its DRAM bandwidth is replaced.")
     ],
-    pe: Annotated[str | None, typer.Option("--pe", metavar="A,B,C", help="PE designs, as in `compare`.")] = None,
-    baseline: Annotated[str, typer.Option("--baseline", metavar="NAME", help="The design of speedup 1.")] = "mac-8b8b",
+    pe: Designs = None,
+    baseline: Baseline = "mac-8b8b",
     bandwidths: Annotated[str | None, typer.Option("--bandwidths", metavar="B,B,...", show_default="1,2,4,...,512",
                                                    help="DRAM bandwidths in bytes per cycle.")] = None,
     array: Array = None,
@@ -85,6 +89,7 @@ def bandwidth(
     overlap: Overlap = None,
     all_layers: Include = False,
     output: Output = None,
+    format_: Format = "table",
     plot: Annotated[
         str | None, typer.Option("--plot", metavar="FILE", help="Draw the curves (.svg, .pdf, .png).")
     ] = None,
@@ -92,11 +97,12 @@ def bandwidth(
     """Show at which DRAM bandwidth the speedup of each design dies."""
     import sparqsim
     from sparqsim.cli.run import split_designs
-    from sparqsim.cli.show import console
+    from sparqsim.cli.tables import checked_format, show
     from sparqsim.files import write_text
     from sparqsim.memory.curves import BANDWIDTHS, bandwidth_curves
     from sparqsim.simulation import DEFAULT_PES, KEPT
 
+    checked_format(format_)
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     names = list(dict.fromkeys([baseline, *(split_designs(pe) if pe else DEFAULT_PES)]))
     designs = [sparqsim.get_pe(name) for name in names]
@@ -108,10 +114,7 @@ def bandwidth(
         bandwidths=parse_bandwidths(bandwidths) if bandwidths else BANDWIDTHS)
     if output:
         write_text(output, result.to_json())
-    out = console()
-    out.print(curves_heading(result))
-    out.print()
-    out.print(curves_table(result))
+    show(curves_shown(result), format_)
     if plot:
         from sparqsim.plot.bandwidth import plot_bandwidth
 
@@ -126,25 +129,23 @@ def parse_bandwidths(text: str) -> list[float]:
         raise InputError(f"--bandwidths {text!r}: expected numbers of bytes per cycle, e.g. 1,2.5,16") from None
 
 
-def curves_heading(result: BandwidthCurves) -> str:
-    """Return what was run, on which array and memory."""
-    array, memory = result.array, result.memory
-    label = f" [SYNTHETIC values: {result.synthetic}]" if result.synthetic else ""
-    source = printable((result.network or f"trace {result.trace_sha256[:12]}") + label)
-    return (f"{source}: array {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap "
-            f"{'on' if array.overlap else 'off'}, memory {printable(memory.name)} (storage {memory.storage}, "
-            f"loop order {memory.loop_order})")
-
-
-def curves_table(result: BandwidthCurves) -> Table:
+def curves_shown(result: BandwidthCurves) -> Shown:
     """Return speedups, bandwidths down and designs across."""
-    from sparqsim.cli.show import new_table
+    from sparqsim.cli import records
+    from sparqsim.cli.show import heading_of, new_table
+    from sparqsim.cli.tables import Shown
 
-    names = [name.replace("-", "-\n", 1) for name in result.order]
-    table = new_table("DRAM B/cycle", *names, title=f"Speedup over {result.baseline} at equal DRAM bandwidth")
+    table = new_table("DRAM B/cycle", *map(heading_of, result.order),
+                      title=f"Speedup over {result.baseline} at equal DRAM bandwidth")
     for at, value in enumerate(result.bandwidths):
         label = "no limit" if value is None else f"{value:g}"
         table.add_row(label, *(f"{result.speedup[name][at]:.2f}" for name in result.order))
     table.add_section()
     table.add_row("no memory", *(f"{result.array_speedup[name]:.2f}" for name in result.order))
-    return table
+    array = result.array
+    source = result.network or f"trace {result.trace_sha256[:12]}"
+    label = f" [SYNTHETIC values: {result.synthetic}]" if result.synthetic else ""
+    heading = (f"{printable(source + label)}: array {array.rows}x{array.cols}, dataflow {array.dataflow}, "
+               f"{array.coupling}, overlap {'on' if array.overlap else 'off'}, memory {printable(result.memory.name)} "
+               f"(storage {result.memory.storage}, loop order {result.memory.loop_order})")
+    return Shown(heading, [table], "", lambda: records.of_curves(result), result.to_json)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparqsim.cli import completion
 from sparqsim.config import ArrayConfig
 from sparqsim.errors import InputError, printable
 
@@ -14,6 +15,44 @@ if TYPE_CHECKING:
     from sparqsim.memory import MemoryConfig
 
 Trace = Annotated[str, typer.Argument(metavar="TRACE", help="Trace file (.safetensors).")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Network: .onnx or .tflite.")]
+Design = Annotated[
+    str,
+    typer.Option(
+        "--pe", metavar="NAME", help="PE design: see `sparqsim pe list`.", autocompletion=completion.design
+    ),
+]
+Designs = Annotated[
+    str | None,
+    typer.Option(
+        "--pe",
+        metavar="A,B,C",
+        help="PE designs, separated by commas outside a design's keys; without it the MACs, sparq-5opt, -3opt, -2opt "
+        "and -exact.",
+        show_default=False,
+        autocompletion=completion.design,
+    ),
+]
+Baseline = Annotated[
+    str,
+    typer.Option(
+        "--baseline", metavar="NAME", help="The design of speedup 1.", autocompletion=completion.design
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", metavar="N", min=1, help="Pictures used. [default: all]", show_default=False),
+]
+CalibrateOn = Annotated[
+    int | None,
+    typer.Option(
+        "--calibrate-on",
+        metavar="N",
+        min=1,
+        help="Pictures that scales are found on. [default: as --limit, else all]",
+        show_default=False,
+    ),
+]
 Array = Annotated[
     str | None, typer.Option("--array", metavar="RxC", show_default="16x16", help="PEs: rows x columns.")
 ]
@@ -23,6 +62,7 @@ Dataflow = Annotated[
         "--dataflow",
         metavar="os|ws|is",
         show_default="os",
+        autocompletion=completion.one_of(*completion.DATAFLOWS),
         help="What stays in a PE: sums, weights or activations.",
     ),
 ]
@@ -32,6 +72,7 @@ Coupling = Annotated[
         "--coupling",
         show_default="lockstep",
         metavar="lockstep|elastic:D",
+        autocompletion=completion.one_of("lockstep", "elastic:2"),
         help="How PEs wait for each other when steps take longer than a cycle.",
     ),
 ]
@@ -41,6 +82,7 @@ Overlap = Annotated[
         "--overlap",
         show_default="off",
         metavar="on|off",
+        autocompletion=completion.one_of("on", "off"),
         help="Whether a tile streams while the one before it drains (os) or the next one loads (ws, is).",
     ),
 ]
@@ -49,6 +91,7 @@ Engine = Annotated[
     typer.Option(
         "--engine",
         metavar="fast|event",
+        autocompletion=completion.one_of("fast", "event"),
         help="event: for small layers, every step of every PE by simulated processes; the same report.",
     ),
 ]
@@ -60,13 +103,21 @@ Include = Annotated[
     ),
 ]
 Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the result as JSON.")]
-
-
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="table|json|csv|markdown",
+        autocompletion=completion.one_of(*completion.FORMATS),
+        help="How the result is printed. json: what -o writes. csv: a row for each layer and design.",
+    ),
+]
 Config = Annotated[
     str | None,
     typer.Option(
         "--config",
         metavar="FILE",
+        autocompletion=completion.preset,
         help="Accelerator with its memory: a .toml file, a SCALE-Sim .cfg file, or a preset: edge, tpu-v1-like, "
         "eyeriss-like. Its array holds unless --array and the like say otherwise.",
     ),

@@ -6,22 +6,26 @@ from typing import Annotated
 
 import typer
 
+from sparqsim.cli.completion import design
+from sparqsim.cli.options import Format
+
 app = typer.Typer(no_args_is_help=True, help="List, show and check PE designs.")
 
 
 @app.command("list")
-def list_designs() -> None:
+def list_designs(format_: Format = "table") -> None:
     """List every PE design: lanes, cycles per step, keys."""
-    from sparqsim.cli.show import show_designs
+    from sparqsim.cli.show import designs_shown
+    from sparqsim.cli.tables import checked_format, show
     from sparqsim.pe.registry import designs, outside_designs
 
-    show_designs(designs())
-    for name, entry in outside_designs().items():
-        typer.echo(f"{name}: from another package ({entry.value})")
+    checked_format(format_)
+    outside = {name: entry.value for name, entry in outside_designs().items()}
+    show(designs_shown(designs(), outside), format_)
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+def show(name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=design)]) -> None:
     """Show what a design's circuit does, its source and its keys."""
     import inspect
     import sys
@@ -37,7 +41,7 @@ def show(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
 
 
 @app.command()
-def check(name: Annotated[str, typer.Argument(metavar="NAME|FILE.py:CLASS")]) -> None:
+def check(name: Annotated[str, typer.Argument(metavar="NAME|FILE.py:CLASS", autocompletion=design)]) -> None:
     """Check that a design keeps its contract: its fast form equals its `step`, and its `step` what it declares.
 
     Without keys, every choice of every key is checked. Exit code 0 if all checks pass, 1 if one fails.

@@ -6,15 +6,16 @@ from typing import Annotated
 
 import typer
 
-from sparqsim.cli.options import Array, Coupling, Dataflow, Overlap, Trace, array_config
+from sparqsim.cli.completion import design
+from sparqsim.cli.options import Array, Coupling, Dataflow, Design, Format, Overlap, Trace, array_config
 
 app = typer.Typer(no_args_is_help=True, help="Run and synthesise the SystemVerilog of the arrays and PE designs.")
-PE = Annotated[str, typer.Option("--pe", metavar="NAME", help="PE design: see `sparqsim pe list`.")]
 
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="PE design: see `sparqsim pe list`.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="PE design: see `sparqsim pe list`.",
+                                         autocompletion=design)],
     array: Annotated[str, typer.Option("--array", metavar="RxC", help="PEs: rows x columns.")] = "4x5",
     steps: Annotated[int, typer.Option("--steps", metavar="N", min=1, max=2000, help="Steps of a tile's stream.")] = 40,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the random operands.")] = 0,
@@ -33,7 +34,7 @@ def check(
 def simulate(
     trace: Trace,
     layer: Annotated[str, typer.Option("--layer", metavar="L", help="Name of the layer.")],
-    pe: PE,
+    pe: Design,
     output: Annotated[str, typer.Option("-o", "--output", metavar="WAVE.vcd", help="Where the waveform goes.")],
     tile: Annotated[int, typer.Option("--tile", metavar="N", min=0, help="Which tile of the layer's first group.")] = 0,
     array: Array = "8x8",
@@ -58,16 +59,19 @@ def area(
                                           "Yosys' transistor estimate, Debian's qflow-tech-osu018.")] = False,
     cols: Annotated[int, typer.Option("--cols", metavar="N", min=1, help="Columns that share a trim unit.")] = 16,
     output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write it as JSON.")] = None,
+    format_: Format = "table",
 ) -> None:
     """Show areas of the PE designs relative to the conventional ones.
 
     From the table that ships, or (--measure, --liberty) synthesised now; that needs Yosys.
     """
-    from sparqsim.cli.rtl_work import area_table, show_areas
+    from sparqsim.cli.rtl_work import area_table, areas_shown
+    from sparqsim.cli.tables import checked_format, show
     from sparqsim.files import write_text
     from sparqsim.rtl.synthesis import table_text
 
+    checked_format(format_)
     table = area_table(liberty, measure)
     if output:
         write_text(output, table_text(table))
-    show_areas(table, cols)
+    show(areas_shown(table, cols), format_)

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import typer
 
+from sparqsim.cli import records
 from sparqsim.cli.options import array_config
-from sparqsim.cli.show import console, new_table
+from sparqsim.cli.show import new_table
+from sparqsim.cli.tables import Shown
 from sparqsim.config import DATAFLOWS, ArrayConfig
 from sparqsim.errors import InputError, nearest
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.rtl import area
 from sparqsim.rtl.check import MismatchError, check_gemm, compare, rtl_activity, simulated_activity
 from sparqsim.rtl.designs import circuit_of
-from sparqsim.rtl.synthesis import libraries, measured_table
+from sparqsim.rtl.synthesis import libraries, measured_table, table_text
 from sparqsim.rtl.tiles import cut
 from sparqsim.trace import Layer, Trace, load_trace
 
@@ -100,18 +102,17 @@ def _synthesis_progress(runs: list[Any]) -> Iterable[Any]:
                  disable=not sys.stderr.isatty())
 
 
-def show_areas(table: Mapping[str, Any], cols: int) -> None:
-    """Print ranges over the table's rows, then the rows' sources."""
-    out, rows = console(), table["rows"]
-    shown = new_table("design", "PE", "per MAC x mac-8b8b", "per MAC x mac-2x8b8b", "trim unit %",
+def areas_shown(table: Mapping[str, Any], cols: int) -> Shown:
+    """Return ranges over the table's rows, then the rows' sources."""
+    rows = table["rows"]
+    shown = new_table("design", "PE", "per MAC\nx mac-8b8b", "per MAC\nx mac-2x8b8b", "trim\nunit %",
                       title=f"Relative area: median (range) of {len(rows)} combinations, {cols} columns to a trim unit")
     for name in rows[0]["pe"]:
         share = area.trim_unit_share(name, cols, table).scaled(100)
         shown.add_row(name, str(area.relative_pe_area(name, cols=cols, table=table)),
                       *(str(area.relative_area_per_mac(name, base, cols, table)) for base in area.BASELINES),
                       f"{share.low:.1f}-{share.high:.1f}" if share.high else "-")
-    out.print(shown)
-    out.print(table["label"])
-    out.print("PE: over mac-8b8b's. Per MAC: at the peak of one step per cycle (sparq-exact may need two).")
-    for key in ("library", "flow", "tool"):
-        out.print(f"{key}: " + "; ".join(dict.fromkeys(row[key] for row in rows)))
+    notes = [table["label"],
+             "PE: over mac-8b8b's. Per MAC: at the peak of one step per cycle (sparq-exact may need two)."]
+    notes += [f"{key}: " + "; ".join(dict.fromkeys(row[key] for row in rows)) for key in ("library", "flow", "tool")]
+    return Shown("", [shown], "\n".join(notes), lambda: records.of_areas(table, cols), lambda: table_text(table))

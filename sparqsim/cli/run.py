@@ -10,10 +10,14 @@ import typer
 
 from sparqsim.cli.options import (
     Array,
+    Baseline,
     Config,
     Coupling,
     Dataflow,
+    Design,
+    Designs,
     Engine,
+    Format,
     Include,
     Output,
     Overlap,
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 
 def simulate(
     trace: Trace,
-    pe: Annotated[str, typer.Option("--pe", metavar="NAME", help="PE design: see `sparqsim pe list`.")],
+    pe: Design,
     array: Array = None,
     dataflow: Dataflow = None,
     coupling: Coupling = None,
@@ -38,10 +42,12 @@ def simulate(
     engine: Engine = "fast",
     all_layers: Include = False,
     output: Output = None,
+    format_: Format = "table",
     timeline: Timeline = None,
     wave: Annotated[str | None, typer.Option("--wave", metavar="FILE", help="Write one tile, cycle by cycle, as a "
                                              "waveform (.vcd) that GTKWave opens; arrays up to 16x16, "
-                                             "in lockstep without overlap, no smt-sa.")] = None,
+                                             "no smt-sa. With --overlap on: between the tiles that share the array "
+                                             "with it, the first of them into an empty array.")] = None,
     wave_layer: Annotated[str | None, typer.Option("--wave-layer", metavar="NAME", show_default=False,
                                                    help="Layer of the tile. Default: the design's first.")] = None,
     wave_tile: Annotated[int | None, typer.Option("--wave-tile", metavar="N", show_default=False,
@@ -49,12 +55,16 @@ def simulate(
 ) -> None:
     """Simulate one PE design on a trace: cycles and where they went, utilization, error."""
     import sparqsim
-    from sparqsim.cli.show import layer_progress, show_report
+    from sparqsim.cli.show import layer_progress, report_shown
+    from sparqsim.cli.tables import checked_format, show
     from sparqsim.files import write_text
 
+    checked_format(format_)
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     if timeline and memory is None:
         raise sparqsim.InputError(f"--timeline {timeline!r}: memory is not modelled; expected --config too")
+    if "," in pe and len(split_designs(pe)) > 1:
+        raise sparqsim.InputError(f"--pe {pe!r}: names several designs, expected one; `sparqsim compare` takes several")
     loaded, design = sparqsim.load_trace(trace), sparqsim.get_pe(pe)
     if wave:
         from sparqsim.simulation import KEPT
@@ -73,15 +83,13 @@ def simulate(
         from sparqsim.cli.memory import save_timeline
 
         save_timeline(timeline, loaded, report, shape, memory)
-    show_report(report)
+    show(report_shown(report), format_)
 
 
 def compare(
     trace: Trace,
-    pe: Annotated[str | None, typer.Option("--pe", metavar="A,B,C", help="PE designs, separated by commas outside a "
-                                           "design's keys; without it the MACs, sparq-5opt, -3opt, -2opt and -exact.",
-                                           show_default=False)] = None,
-    baseline: Annotated[str, typer.Option("--baseline", metavar="NAME", help="The design of speedup 1.")] = "mac-8b8b",
+    pe: Designs = None,
+    baseline: Baseline = "mac-8b8b",
     array: Array = None,
     dataflow: Dataflow = None,
     coupling: Coupling = None,
@@ -90,16 +98,19 @@ def compare(
     engine: Engine = "fast",
     all_layers: Include = False,
     output: Output = None,
+    format_: Format = "table",
     plot: Annotated[
         str | None, typer.Option("--plot", metavar="FILE", help="Draw speedups and error (.svg, .pdf, .png).")
     ] = None,
 ) -> None:
     """Compare PE designs on a trace and the same array."""
     import sparqsim
-    from sparqsim.cli.show import layer_progress, show_comparison
+    from sparqsim.cli.show import comparison_shown, layer_progress
+    from sparqsim.cli.tables import checked_format, show
     from sparqsim.files import write_text
     from sparqsim.simulation import DEFAULT_PES
 
+    checked_format(format_)
     if plot:
         from sparqsim.plot import figure_format
 
@@ -111,7 +122,7 @@ def compare(
                                   keep_8bit=not all_layers, engine=engine, progress=progress)
     if output:
         write_text(output, result.to_json())
-    show_comparison(result)
+    show(comparison_shown(result), format_)
     if plot:
         from sparqsim.plot import plot_speedup
 

@@ -1,16 +1,17 @@
-"""Results as tables for a terminal."""
+"""Results as tables."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from sparqsim.cli import records
+from sparqsim.cli.tables import Shown, Table
 from sparqsim.errors import printable
 from sparqsim.pe import PEDesign
 from sparqsim.report import Comparison, Cycles, LayerReport, Measured, Report
@@ -18,20 +19,6 @@ from sparqsim.trace import Layer, Trace
 
 MAC_BASELINES = ("mac-8b8b", "mac-4b8b", "mac-4b4b")
 PARTS = ("compute", "fill", "drain", "pe_stall", "memory_stall")
-
-
-class ResultConsole(Console):
-    """A console whose reader may go away (`| head`): that is no error, and `main` ends quietly."""
-
-    def on_broken_pipe(self) -> None:
-        """Leave it to `main`; by default the exit code would be 1, which here means that the answer is no."""
-        raise BrokenPipeError
-
-
-def console() -> Console:
-    """Return the console for results: as wide as the terminal, 80 columns in a pipe."""
-    # Names come from files: what looks like markup or an emoji code in them is shown as it is.
-    return ResultConsole(highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
 @contextmanager
@@ -45,46 +32,39 @@ def layer_progress() -> Iterator[Callable[[Sequence[Layer]], Any]]:
         yield lambda layers: bar.track(layers, description="layers")
 
 
-def show_report(report: Report) -> None:
-    """Print one design's layers and total."""
-    out = console()
-    out.print(heading(report))
-    out.print()
+def report_shown(report: Report) -> Shown:
+    """Return one design's layers and total."""
+    tables = [cycles_table(report), bounds_table(report)]
+    if report.memory is not None:
+        from sparqsim.cli.memory import traffic_table
+
+        tables.append(traffic_table(report))
+    return Shown(heading(report), tables, notes([report]), lambda: records.of_report(report), report.to_json)
+
+
+def comparison_shown(comparison: Comparison) -> Shown:
+    """Return whole-network figures, then speedup and error layer by layer."""
+    reports = [comparison.reports[name] for name in comparison.order]
+    speedups = layer_table(comparison, f"Speedup over {comparison.baseline}, layer by layer",
+                           lambda name, at: f"{comparison.layer_speedup(name, at):.2f}",
+                           lambda name: f"{comparison.speedup(name):.2f}")
+    errors = layer_table(comparison, "SQNR of the outputs against exact 8-bit, dB",
+                         lambda name, at: decibels(comparison.reports[name].layers[at]),
+                         lambda name: decibels(comparison.reports[name].totals))
+    return Shown(heading(comparison.reports[comparison.baseline], design=False),
+                 [totals_table(comparison), speedups, errors], notes(reports),
+                 lambda: records.of_comparison(comparison), comparison.to_json)
+
+
+def cycles_table(report: Report) -> Table:
+    """Return the table of cycles and where they went, utilization and error, layers down."""
     table = new_table("layer", "cycles", *(part.replace("_", "\n") for part in parts_shown([report.cycles])),
-                      "PEs\nused %", "array\n%", "effec-\ntive %", "SQNR\ndB", title="Cycles and where they went")
+                      "PEs\nused\n%", "array\n%", "eff.\n%", "SQNR\ndB", title="Cycles and where they went")
     for layer in report.layers:
         table.add_row(layer_label(layer), *measured_cells(layer, report.cycles))
     table.add_section()
     table.add_row("total", *measured_cells(report.totals, report.cycles))
-    out.print(table)
-    out.print()
-    out.print(bounds_table(report))
-    out.print()
-    if report.memory is not None:
-        from sparqsim.cli.memory import traffic_table
-
-        out.print(traffic_table(report))
-        out.print()
-    out.print(notes([report]))
-
-
-def show_comparison(comparison: Comparison) -> None:
-    """Print totals of every design, then speedup and SQNR layer by layer."""
-    out = console()
-    reports = [comparison.reports[name] for name in comparison.order]
-    out.print(heading(comparison.reports[comparison.baseline], design=False))
-    out.print()
-    out.print(totals_table(comparison))
-    out.print()
-    out.print(layer_table(comparison, f"Speedup over {comparison.baseline}, layer by layer",
-                          lambda name, at: f"{comparison.layer_speedup(name, at):.2f}",
-                          lambda name: f"{comparison.speedup(name):.2f}"))
-    out.print()
-    out.print(layer_table(comparison, "SQNR of the outputs against exact 8-bit, dB",
-                          lambda name, at: decibels(comparison.reports[name].layers[at]),
-                          lambda name: decibels(comparison.reports[name].totals)))
-    out.print()
-    out.print(notes(reports))
+    return table
 
 
 def bounds_table(report: Report) -> Table:
@@ -105,7 +85,7 @@ def totals_table(comparison: Comparison) -> Table:
     against = [name for name in dict.fromkeys((comparison.baseline, *MAC_BASELINES)) if name in comparison.reports]
     parts = parts_shown([report.cycles for report in reports])
     table = new_table("design", "cycles", *(part.replace("_", "\n") + " %" for part in parts), "array\n%",
-                      *("over\n" + short(name) for name in against), "SQNR\ndB",
+                      *("over\n" + heading_of(short(name)) for name in against), "SQNR\ndB",
                       title="Whole network: cycles, where they went, utilization, speedup, error")
     for name, report in zip(comparison.order, reports, strict=True):
         cycles, use = report.cycles, report.totals.utilization
@@ -120,7 +100,7 @@ def layer_table(comparison: Comparison, title: str, cell: Callable[[str, int], s
                 total: Callable[[str], str]) -> Table:
     """Return a table of one figure, layers down and designs across."""
     names = comparison.order
-    table = new_table("layer", *(name.replace("-", "-\n", 1) for name in names), title=title)
+    table = new_table("layer", *map(heading_of, names), title=title)
     for at, layer in enumerate(comparison.reports[comparison.baseline].layers):
         table.add_row(layer_label(layer), *(cell(name, at) for name in names))
     table.add_section()
@@ -128,46 +108,45 @@ def layer_table(comparison: Comparison, title: str, cell: Callable[[str, int], s
     return table
 
 
-def show_trace(trace: Trace) -> None:
-    """Print what a trace holds, reading one layer at a time."""
-    out = console()
-    document = trace.metadata
-    for name in ("network", "synthetic", "calibrator", "origin", "license_note"):
-        if getattr(document, name):
-            show_field(out, name.replace("_", " "), getattr(document, name))
-    show_field(out, "sha256", trace.sha256)
+def trace_shown(trace: Trace) -> Shown:
+    """Return what a trace holds, reading one layer at a time."""
+    document, found = trace.metadata, records.of_trace(trace)
+    about = {name.replace("_", " "): getattr(document, name)
+             for name in ("network", "synthetic", "calibrator", "origin", "license_note")}
+    arrays = {f"array {name}": f"{values.dtype} {values.shape}" for name, values in trace.arrays.items()}
     table = new_table("layer", "op", "M", "K", "N", "groups", "MACs", "type", "zeros\n%", "8-bit\nkept",
                       title="Layers: per group Y[M,N] = X[M,K] @ W[K,N]")
-    for layer in trace.layers:
-        shape, values = layer.gemm, layer.activations
-        table.add_row(printable(layer.name), layer.op, str(shape.m), str(shape.k), str(shape.n), str(shape.groups),
-                      f"{shape.macs:,}", str(values.dtype), percent(float((values == 0).mean())),
-                      "yes" if layer.keep_8bit else "")
-    out.print(table)
-    for name, value in document.provenance.items():
-        show_field(out, name, value)
-    for name, values in trace.arrays.items():
-        show_field(out, f"array {name}", f"{values.dtype} {values.shape}")
+    for row in found:
+        table.add_row(printable(row["layer"]), row["op"], *(f"{row[side]}" for side in ("m", "k", "n", "groups")),
+                      f"{row['macs']:,}", row["activation_dtype"], percent(row["zero_activation_share"]),
+                      "yes" if row["kept_8bit"] else "")
+    return Shown(fields_text({name: text for name, text in about.items() if text} | {"sha256": trace.sha256}), [table],
+                 fields_text({**document.provenance, **arrays}), lambda: found,
+                 lambda: json_text(document.model_dump(mode="json") | {"sha256": trace.sha256, "layers": found}))
 
 
-def show_field(out: Console, name: str, value: object) -> None:
-    """Print one thing a trace says about itself."""
-    out.print(f"{printable(name)}: ", end="", style="bold")
-    out.print(printable(str(value)))
+def fields_text(fields: Mapping[str, object]) -> str:
+    """Return what something says about itself, a line for each field."""
+    return "\n".join(f"{printable(name)}: {printable(str(value))}" for name, value in fields.items())
 
 
-def show_designs(designs: Mapping[str, type[PEDesign]]) -> None:
-    """Print the PE designs there are."""
-    from sparqsim.pe.registry import key_choices
+def json_text(value: object) -> str:
+    """Return JSON as reports write it."""
+    return json.dumps(value, sort_keys=True, indent=1) + "\n"
 
-    table = new_table("design", "lanes", "multipliers", "cycles per step", "activations", title="PE designs")
-    table.add_column("keys (first: default)", justify="left", overflow="fold")
-    for name, design in designs.items():
-        keys = "; ".join(f"{key}={accepted}" for key, (_, accepted) in key_choices(design).items())
-        steps = "1" if design.most_step_cycles == 1 else f"1..{design.most_step_cycles} (values)"
-        taken = "uint8, int8" if design.signed_activations else "uint8"
-        table.add_row(name, str(design.lanes), str(design.multipliers), steps, taken, keys)
-    console().print(table)
+
+def designs_shown(designs: Mapping[str, type[PEDesign]], outside: Mapping[str, str]) -> Shown:
+    """Return the PE designs there are; of those of other packages the place of each."""
+    found = records.of_designs(designs)
+    table = Table("PE designs", ["design", "lanes", "multi-\npliers", "cycles\nper step", "activations",
+                                 "keys (first: default)"], text=True)
+    for row in found:
+        most = row["most_step_cycles"]
+        table.add_row(row["design"], str(row["lanes"]), str(row["multipliers"]),
+                      "1" if most == 1 else f"1..{most} (values)",
+                      "uint8, int8" if row["signed_activations"] else "uint8", row["keys"])
+    others = "\n".join(f"{name}: from another package ({place})" for name, place in outside.items())
+    return Shown("", [table], others, lambda: found, lambda: json_text(found))
 
 
 def heading(report: Report, *, design: bool = True) -> str:
@@ -218,20 +197,20 @@ def notes(reports: Sequence[Report]) -> str:
     lines.append(
         f"Cycles are those {whose}, PE count being equal: compute = steps at one cycle each, fill = skew and "
         f"loads, drain = sums leaving, pe stall = what slower steps add{waits}. PEs used: over all PEs, mean over "
-        "tiles. array = MACs / (cycles x PEs x lanes); effective = the same, both operands non-zero. SQNR '-': exact."
+        "tiles. array = MACs / (cycles x PEs x lanes); eff. (effective) = the same, both operands non-zero. "
+        "SQNR '-': exact."
     )
     return "\n".join(lines)
 
 
 def new_table(first: str, *others: str, title: str) -> Table:
-    """Return an empty table: text left in the first column, figures right in the others."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title_justify="left",
-                  title_style="bold")
-    table.add_column(first, justify="left", vertical="bottom", overflow="fold", min_width=12)
-    for name in others:
-        table.add_column(name, justify="right", vertical="bottom", overflow="fold",
-                         min_width=max(len(line) for line in name.split("\n")))
-    return table
+    """Return an empty table: names in the first column, figures in the others."""
+    return Table(title, [first, *others])
+
+
+def heading_of(design: str) -> str:
+    """Return a design's name as the heading of a narrow column."""
+    return design.replace("-", "-\n", 1).replace(":", ":\n").replace(",", ",\n")
 
 
 def layer_label(layer: LayerReport) -> str:

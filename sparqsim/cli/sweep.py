@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sparqsim.cli.completion import design
 from sparqsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ Stored = Annotated[str, typer.Argument(metavar="STORE", help="A store that `spar
 
 
 def _axis(name: str, metavar: str, what: str) -> Any:
-    return typer.Option(name, metavar=metavar, help=f"{what}, separated by commas.", show_default=False)
+    return typer.Option(name, metavar=metavar, help=f"{what}, separated by commas.", show_default=False,
+                        autocompletion=design if name == "--pe" else None)
 
 
 @app.command()

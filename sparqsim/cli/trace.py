@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sparqsim.cli.options import Trace
+from sparqsim.cli.options import CalibrateOn, Format, Limit, Model, Trace
 
 app = typer.Typer(no_args_is_help=True, help="Look at trace files, check them, make them.")
 
@@ -40,12 +40,14 @@ Keep = Annotated[
 
 
 @app.command()
-def info(trace: Trace) -> None:
+def info(trace: Trace, format_: Format = "table") -> None:
     """Show what a trace holds: network, layers, their shapes and zeros, how it was made."""
     import sparqsim
-    from sparqsim.cli.show import show_trace
+    from sparqsim.cli.show import trace_shown
+    from sparqsim.cli.tables import checked_format, show
 
-    show_trace(sparqsim.load_trace(trace))
+    checked_format(format_)
+    show(trace_shown(sparqsim.load_trace(trace)), format_)
 
 
 @app.command()
@@ -66,25 +68,13 @@ def check(trace: Trace) -> None:
 
 @app.command()
 def dump(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Network: .onnx or .tflite.")],
+    model: Model,
     images: Images,
     output: Target,
     preprocess: Steps = "",
     calibrate: Calibrate = "mean-max",
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", metavar="N", min=1, help="Pictures in the trace. [default: all]", show_default=False),
-    ] = None,
-    calibrate_on: Annotated[
-        int | None,
-        typer.Option(
-            "--calibrate-on",
-            metavar="N",
-            min=1,
-            help="Pictures that scales are found on. [default: as --limit]",
-            show_default=False,
-        ),
-    ] = None,
+    limit: Limit = None,
+    calibrate_on: CalibrateOn = None,
     skip: Skip = "",
     keep_8bit: Keep = None,
     license_note: Annotated[str, typer.Option("--license-note", metavar="TEXT", help="Kept in the trace.")] = "",

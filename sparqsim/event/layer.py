@@ -98,13 +98,14 @@ class LayerTiles:
 
     def tiles(self) -> list[Tile]:
         """Return the operands of every tile."""
-        return [self._tile(number) for number in range(self._grid.tiles)]
+        return [self.tile(number) for number in range(self._grid.tiles)]
 
     def _part(self, number: int) -> tuple[int, dict[str, slice]]:
         group, rows, cols = self._grid.slices(number)
         return group, dict(zip(self._flow.roles, (slice(0, self._grid.stream), rows, cols), strict=True))
 
-    def _tile(self, number: int) -> Tile:
+    def tile(self, number: int) -> Tile:
+        """Return the operands of one tile."""
         group, part = self._part(number)
         x = self._marked(self._operands.activations(group, part["m"], part["s"]), "ms", part)
         w = self._marked(self._operands.weights(group, part["s"], part["n"]).swapaxes(1, 2), "sn", part)

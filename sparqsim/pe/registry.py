@@ -34,6 +34,9 @@ def get_pe(spec: str | PEDesign) -> PEDesign:
     from_file = re.fullmatch(r"(.+\.py):(\w+)(?::(.*))?", str(spec))
     if from_file:
         return with_keys(_class_in_file(from_file[1], from_file[2]), from_file[3] or "", spec)
+    if re.search(r"\.py:?$", str(spec)):
+        raise InputError(f"PE design {spec!r}: names a file but no class in it{_classes_in(str(spec).rstrip(':'))}; "
+                         "expected FILE.py:CLASS")
     name, _, keys = str(spec).partition(":")
     return with_keys(_class_named(name), keys, spec)
 
@@ -76,6 +79,15 @@ def _class_named(name: str) -> type[PEDesign]:
         raise InputError(f"entry point {name!r} of group {ENTRY_POINTS} cannot be loaded: {error!r}") from error
 
 
+def _classes_in(path: str) -> str:
+    """Return ' (it has X, Y)' for the classes that a file's source defines, without running it."""
+    try:
+        found = re.findall(r"^class (\w+)", Path(path).read_text(encoding="utf-8"), re.MULTILINE)
+    except (OSError, ValueError):
+        return ""
+    return f" (it has {', '.join(found)})" if found else ""
+
+
 def _class_in_file(path: str, class_name: str) -> type[PEDesign]:
     file = Path(path)
     if not file.is_file():
@@ -111,7 +123,10 @@ def with_keys(design: type[PEDesign], text: str, spec: str) -> PEDesign:
     values: dict[str, Any] = {}
     for part in filter(None, text.split(",")):
         name, equals, value = part.partition("=")
-        if name not in known or not equals:
+        if name in known and not equals:
+            raise InputError(f"PE design {spec!r}: key {name!r} has no value, expected {name}="
+                             f"{key_choices(design)[name][1]} (keys: {', '.join(known)})")
+        if name not in known:
             accepted = ", ".join(known) or "no keys"
             raise InputError(f"PE design {spec!r}: key {part!r} is not known{nearest(name, known)}; "
                              f"{design.name} accepts {accepted}")

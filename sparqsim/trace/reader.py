@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +52,19 @@ def check_trace(path: str | Path) -> list[str]:
     try:
         file = TensorFile(path)
     except InputError as error:
-        return [str(error)]
+        return [str(error).removeprefix(f"{path}: ")]
     document, faults = _document(file)
     if document is None:
-        return faults
-    for record in document.layers:
+        # What the document says of single layers may be sound all the same: their tensors are looked at, too.
+        records: Sequence[LayerRecord]
+        records, names = _sound_records(file.metadata.get(METADATA_KEY, ""))
+        faults += name_faults(names) if names else []
+    else:
+        records, names = document.layers, [record.name for record in document.layers]
+    for record in records:
         layer, found = _layer(file, record)
         faults += found + (_value_faults(layer) if layer else [])
-    return faults + _stray_tensors(file, document)
+    return faults + (_stray_tensors(file, names) if names else [])
 
 
 class StoredArrays(Mapping[str, NDArray[Any]]):
@@ -99,6 +106,20 @@ def _document(file: TensorFile) -> tuple[TraceDocument | None, list[str]]:
     return document, name_faults([record.name for record in document.layers])
 
 
+def _sound_records(text: str) -> tuple[list[LayerRecord], list[str]]:
+    """Return the sound layer records of a document that is not sound, and every layer's name that it tells."""
+    try:
+        layers = json.loads(text)["layers"]
+        entries = [entry for entry in layers if isinstance(entry, dict)]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return [], []
+    records = []
+    for entry in entries:
+        with suppress(ValidationError):
+            records.append(LayerRecord.model_validate_json(json.dumps(entry)))
+    return records, [entry["name"] for entry in entries if isinstance(entry.get("name"), str)]
+
+
 def _layer(file: TensorFile, record: LayerRecord) -> tuple[Layer | None, list[str]]:
     """Return the layer `record` describes, or None and its faults."""
     wanted = [f"{record.name}/{tensor}" for tensor in ("activations", "weights")]
@@ -112,7 +133,7 @@ def _layer(file: TensorFile, record: LayerRecord) -> tuple[Layer | None, list[st
     except LayerFault as error:
         return None, error.faults
     except InputError as error:
-        return None, [str(error)]
+        return None, [str(error).removeprefix(f"{file.path}: ")]
 
 
 def _value_faults(layer: Layer) -> list[str]:
@@ -124,7 +145,7 @@ def _value_faults(layer: Layer) -> list[str]:
     return found
 
 
-def _stray_tensors(file: TensorFile, document: TraceDocument) -> list[str]:
-    known = {f"{record.name}/{tensor}" for record in document.layers for tensor in ("activations", "weights", "bias")}
+def _stray_tensors(file: TensorFile, layers: Iterable[str]) -> list[str]:
+    known = {f"{layer}/{tensor}" for layer in layers for tensor in ("activations", "weights", "bias")}
     return [f"tensor {name!r} belongs to no layer, expected NAME/activations, NAME/weights, NAME/bias or arrays/NAME"
             for name in file.names if name not in known and not name.startswith(ARRAYS)]

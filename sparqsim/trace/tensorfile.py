@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, unreadable
 from sparqsim.trace.source import TensorSource
 
 DTYPES = {"U8": np.uint8, "I8": np.int8, "I16": np.int16, "U16": np.uint16, "I32": np.int32, "U32": np.uint32,
@@ -49,9 +49,13 @@ class TensorFile:
     def _opened(self) -> Any:
         try:
             return cast("Any", safe_open)(str(self.path), framework="numpy")
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+            raise InputError(f"{unreadable(self.path, error)}; expected a trace (.safetensors)") from None
         except (OSError, SafetensorError) as error:
-            raise InputError(f"{self.path}: not a readable safetensors file ({error}); expected a trace written "
-                             "by sparqsim") from None
+            if self.path.is_dir():
+                raise InputError(f"{self.path}: is a directory; expected a trace (.safetensors)") from None
+            raise InputError(f"{self.path}: not a readable safetensors file ({error}), truncated or of "
+                             "another kind; expected a trace written by sparqsim") from None
 
     def _read(self, name: str, part: tuple[slice, ...]) -> NDArray[Any]:
         # A mapping of its own for every read: else pages once read stay resident until they add up to the whole file.

@@ -20,7 +20,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, unreadable
 from sparqsim.trace.schema import ConvGeometry
 from sparqsim.trace.synthetic import LayerShape
 
@@ -91,7 +91,7 @@ def _lines(path: Path) -> list[list[str]]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return [[cell.strip() for cell in row] for row in csv.reader(file)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected a topology file (CSV)") from None
+        raise InputError(f"{unreadable(path, error)}; expected a topology file (CSV)") from None
 
 
 def _kind(path: Path, lines: list[list[str]]) -> str:

@@ -1,0 +1,35 @@
+"""What the shell completes: names of PE designs, presets, and the few words an option takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+DATAFLOWS = ("os", "ws", "is")
+FORMATS = ("table", "json", "csv", "markdown")
+
+#: What the shell asks: how may this word go on?
+Completer = Callable[[str], list[str]]
+
+
+def one_of(*words: str) -> Completer:
+    """Return a completer of fixed words."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def design(incomplete: str) -> list[str]:
+    """Complete the name of a PE design, also the last one of a list 'A,B,C'."""
+    from sparqsim.pe.registry import designs, outside_designs
+
+    before, comma, last = incomplete.rpartition(",")
+    return [before + comma + name for name in (*designs(), *outside_designs()) if name.startswith(last)]
+
+
+def preset(incomplete: str) -> list[str]:
+    """Complete the name of an accelerator that ships; files are completed by the shell."""
+    from sparqsim.memory import preset_names
+
+    return [name for name in preset_names() if name.startswith(incomplete)]

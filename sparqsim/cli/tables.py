@@ -1,0 +1,226 @@
+"""What a command has to show, in the formats of `--format`: tables to read, JSON, CSV, Markdown.
+
+On a terminal tables take its width, in a pipe 80 columns. Figures are never cut: where a table is too wide, names in
+its first column are shortened in the middle, and then columns move to a further block below.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from sparqsim.cli.completion import FORMATS
+from sparqsim.errors import InputError, printable
+
+#: Names are not made shorter than this, in characters.
+SHORTEST_NAME = 12
+#: Width of a last column of running text below which it is not made narrower.
+NARROWEST_TEXT = 16
+
+
+class ResultConsole(Console):
+    """A console whose reader may go away (`| head`): that is no error, and `main` ends quietly."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to `main`; by default the exit code would be 1, which here means that the answer is no."""
+        raise BrokenPipeError
+
+
+def console() -> Console:
+    """Return the console for results: as wide as the terminal, 80 columns in a pipe."""
+    # Names come from files: what looks like markup or an emoji code in them is shown as it is.
+    return ResultConsole(highlight=False, soft_wrap=False, markup=False, emoji=False)
+
+
+@dataclass
+class Table:
+    """Rows of text under column headings; a heading may have several lines.
+
+    The first column holds names, the others figures; with `text` the last one holds running text.
+    """
+
+    title: str
+    columns: Sequence[str]
+    text: bool = False
+    rows: list[Sequence[str]] = field(default_factory=list)
+    #: Numbers of the rows before which a new section starts.
+    sections: list[int] = field(default_factory=list)
+
+    def add_row(self, *cells: str) -> None:
+        """Add a row, one cell for each column."""
+        self.rows.append(cells)
+
+    def add_section(self) -> None:
+        """Start a section: totals, mostly."""
+        self.sections.append(len(self.rows))
+
+    def print_to(self, out: Console) -> None:
+        """Print the table within the console's width."""
+        widths = [self._width(at) for at in range(len(self.columns))]
+        for number, block in enumerate(_blocks(widths, out.width, text=self.text)):
+            if number:
+                out.print()
+            out.print(self.title + (" (continued)" if number else ""), style="bold")
+            out.print(self._rich(block, out.width, widths))
+
+    def to_markdown(self) -> str:
+        """Return the table as GitHub shows it."""
+        others = ["---:"] * (len(self.columns) - 1)
+        names, *rows = [[_markdown(cell).replace("|", "\\|") for cell in row]
+                        for row in (self._one_line_headings(), *self.rows)]
+        shown = ["| " + " | ".join(line) + " |" for line in (names, ["---", *others], *rows)]
+        return "\n".join([f"**{self.title}**", "", *shown])
+
+    def _one_line_headings(self) -> list[str]:
+        return [heading.replace("-\n", "-").replace(":\n", ":").replace("\n", " ") for heading in self.columns]
+
+    def _width(self, column: int) -> int:
+        cells = (row[column] for row in self.rows)
+        return max(map(cell_len, (*self.columns[column].split("\n"), *cells)))
+
+    def _rich(self, block: Sequence[int], width: int, widths: Sequence[int]) -> RichTable:
+        table = RichTable(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+        text = len(self.columns) - 1 if self.text else 0
+        room = width - sum(1 + (widths[at] if at != text else NARROWEST_TEXT) for at in block)
+        longest = max(room, min(widths[0], SHORTEST_NAME))
+        table.add_column(self.columns[0], no_wrap=True, overflow="ellipsis")
+        for at in block:
+            flowing = self.text and at == text
+            table.add_column(self.columns[at], justify="left" if flowing else "right", no_wrap=not flowing,
+                             overflow="fold")
+        names = shortened([row[0] for row in self.rows], longest)
+        for number, (name, row) in enumerate(zip(names, self.rows, strict=True)):
+            if number in self.sections:
+                table.add_section()
+            table.add_row(name, *(row[at] for at in block))
+        return table
+
+
+def shortened(names: Sequence[str], width: int) -> list[str]:
+    """Return names within `width` columns: long ones lose their middle, cut where most of them still differ.
+
+    Those that would look alike all the same get their number in front.
+    """
+    wanted = len(set(names))
+    heads = sorted(range(1, max(2, width - 2)), key=lambda head: abs(head - width // 3))
+    cuts = ([_cut(name, head, width) for name in names] for head in heads)
+    best: list[str] = []
+    for cut in cuts:
+        best = cut if len(set(cut)) > len(set(best)) else best
+        if len(set(best)) == wanted:
+            return best
+    alike = Counter(best)
+    return [_cut(f"{number} …{name}", len(str(number)) + 1, width) if alike[cut] > 1 else cut
+            for number, (name, cut) in enumerate(zip(names, best, strict=True), 1)]
+
+
+def _cut(name: str, head: int, width: int) -> str:
+    """Return a name within `width` columns; a longer one with `head` characters, an ellipsis, and its end."""
+    if cell_len(name) <= width:
+        return name
+    tail = max(1, width - 1 - head)
+    while tail > 1 and cell_len(name[:head]) + cell_len(name[-tail:]) > width - 1:  # characters two columns wide
+        head, tail = (head, tail - 1) if tail >= head else (head - 1, tail)
+    return f"{name[:head]}…{name[-tail:]}"
+
+
+def _markdown(text: str) -> str:
+    """Return text of which Markdown makes nothing else."""
+    return text.replace("*", "\\*").replace("<", "&lt;")
+
+
+def _blocks(widths: Sequence[int], width: int, *, text: bool) -> list[list[int]]:
+    """Return the columns beside the first one, cut into as many blocks as the width asks for."""
+    taken = list(widths)
+    if text:
+        taken[-1] = min(taken[-1], NARROWEST_TEXT)
+    room = width - min(widths[0], SHORTEST_NAME)
+    blocks: list[list[int]] = [[]]
+    for column in range(1, len(widths)):
+        if blocks[-1] and sum(1 + taken[at] for at in (*blocks[-1], column)) > room:
+            blocks.append([])
+        blocks[-1].append(column)
+    return blocks
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a command found, ready for every format.
+
+    `heading`: what it is about. `tables` and `notes`: to read. `records`: a flat row of values for each thing that was
+    measured, under names that bear units. `to_json`: the text that `-o` writes.
+    """
+
+    heading: str
+    tables: Sequence[Table]
+    notes: str
+    records: Callable[[], Sequence[Mapping[str, Any]]]
+    to_json: Callable[[], str]
+
+
+def checked_format(name: str) -> str:
+    """Return the name of a format if it is one; called before work is done for it."""
+    if name not in FORMATS:
+        raise InputError(f"--format {name!r}: expected one of {', '.join(FORMATS)}")
+    return name
+
+
+def show(shown: Shown, name: str) -> None:
+    """Print what was found in a format; in JSON and CSV that is all that standard output gets."""
+    if name == "json":
+        write_out(shown.to_json())
+    elif name == "csv":
+        write_out(as_csv(shown.records()))
+        print(shown.heading, file=sys.stderr)
+    elif name == "markdown":
+        notes = _markdown(shown.notes).replace("\n", "\n\n")
+        parts = [_markdown(shown.heading), *(table.to_markdown() for table in shown.tables), notes]
+        write_out("\n\n".join(filter(None, parts)) + "\n")
+    else:
+        _show_tables(shown)
+
+
+def _show_tables(shown: Shown) -> None:
+    out = console()
+    if shown.heading:
+        out.print(shown.heading)
+        out.print()
+    for number, table in enumerate(shown.tables):
+        if number:
+            out.print()
+        table.print_to(out)
+    if shown.notes:
+        out.print()
+        out.print(shown.notes)
+
+
+def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as CSV with a line of names; absent values are empty, truth is `true` or `false`."""
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for record in records for name in record))
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _csv_value(value) for name, value in record.items()} for record in records)
+    return text.getvalue()
+
+
+def _csv_value(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return printable(value) if isinstance(value, str) else value
+
+
+def write_out(text: str) -> None:
+    """Write text to standard output as it is."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
