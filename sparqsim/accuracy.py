@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 import sparqsim
-from sparqsim.accuracy_report import AccuracyReport, DesignAccuracy, Hits, LayerAccuracy
+from sparqsim.accuracy_report import (
+    AccuracyReport,
+    AccuracyRow,
+    Hits,
+    Trial,
+    known_row,
+    network_layers,
+    row_of,
+    rows_so_far,
+)
 from sparqsim.config import ArrayConfig
 from sparqsim.errors import InputError
 from sparqsim.images import Pictures
 from sparqsim.pe import PEDesign, get_pe
-from sparqsim.report import Report
+from sparqsim.report import Comparison
 from sparqsim.simulation import BASELINE, compare
 from sparqsim.trace import Trace
 
@@ -47,15 +58,20 @@ class Answering(Protocol):
     def route(self, pe: PEDesign, *, keep_8bit: bool) -> str:
         """Return how `under` computes: by name."""
 
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What multiplies and accumulates and is in no design."""
+
     def trace(self, pictures: Pictures) -> Trace:
         """Return the trace of a few pictures."""
 
 
 def accuracy(network: Answering, pictures: Pictures, labels: NDArray[np.int64] | None, pes: Sequence[str | PEDesign], *,
              array: ArrayConfig | None = None, baseline: str = BASELINE, traced_pictures: int = 1,
-             calibration_pictures: int | None = None, keep_8bit: bool = True,
-             progress: Progress = lambda batches, _: batches) -> AccuracyReport:
-    """Return accuracy, agreement, SQNR, cycles and speedup of every design.
+             keep_8bit: bool = True, progress: Progress = lambda batches, _: batches, data: str = "",
+             calibration: str = "", known: Sequence[AccuracyRow] = (),
+             each: Callable[[AccuracyReport], None] = lambda _: None) -> AccuracyReport:
+    """Return accuracy, agreement, SQNR, cycles and speedup of the network as it is, and of every design.
 
     Parameters
     ----------
@@ -63,18 +79,18 @@ def accuracy(network: Answering, pictures: Pictures, labels: NDArray[np.int64] |
     pictures : Pictures
     labels : int64 (pictures,) or None
         Index of the right score.
-    pes : sequence of str or PEDesign
-    array : ArrayConfig
-        Default 16x16, output-stationary.
-    baseline : str
-        The design of speedup 1.
+    pes, array, baseline
+        As in `compare`.
     traced_pictures : int
         The first pictures, on which cycles and SQNR are measured.
-    calibration_pictures : int
-        For the record; default: all.
     keep_8bit : bool
         As in `simulate`.
-    progress : callable, optional
+    data, calibration : str
+        For the record: which pictures answered, and which set the scales, in words.
+    known : sequence of AccuracyRow
+        Rows of an earlier run; they are not measured again.
+    each : callable
+        Called with the report so far after every design.
 
     Raises
     ------
@@ -83,27 +99,53 @@ def accuracy(network: Answering, pictures: Pictures, labels: NDArray[np.int64] |
     """
     traced = pictures.first(traced_pictures)
     designs = [get_pe(pe) for pe in pes]
+    trace = network.trace(traced)
     # First what can be refused (signed layers, dataflows), then what takes long.
-    comparison = compare(network.trace(traced), designs, array, baseline=baseline, keep_8bit=keep_8bit)
-    first = best_five(progress(network.reference(pictures), network.reference_name), labels)
-    results = []
-    for pe in designs:
-        answers = best_five(progress(network.under(pe, pictures, keep_8bit=keep_8bit), pe.spec), labels)
-        results.append(_design(comparison.reports[pe.spec], comparison.speedup(pe.spec), hits(answers, first, labels),
-                               network.route(pe, keep_8bit=keep_8bit)))
-    return AccuracyReport(
-        version=sparqsim.__version__, network=network.name, calibrator=network.calibrator,
+    timing = compare(trace, designs, array, baseline=baseline, keep_8bit=keep_8bit)
+    report = AccuracyReport(
+        version=sparqsim.__version__, network=network.name, data=data, calibration=calibration,
         preprocess=pictures.preprocess.spec, pictures=len(pictures), traced_pictures=len(traced),
-        calibration_pictures=len(pictures) if calibration_pictures is None else calibration_pictures,
-        keep_8bit=keep_8bit, array=comparison.reports[comparison.baseline].array, baseline=comparison.baseline,
-        reference=network.reference_name, reference_hits=hits(first, first, labels), designs=tuple(results))
+        error_pictures=len(traced), kept_as="8bit" if keep_8bit else "design", skipped=network.skipped,
+        array=timing.reports[timing.baseline].array, baseline=timing.baseline, reference=network.reference_name,
+        layers=network_layers(trace, timing), rows=())
+    for rows in _Asked(network, pictures, labels, keep_8bit, progress).rows([None, *designs], timing, known):
+        report = report.model_copy(update={"rows": rows})
+        each(report)
+    return report
 
 
-def _design(report: Report, speedup: float, found: Hits, route: str) -> DesignAccuracy:
-    layers = tuple(LayerAccuracy(name=layer.name, pe=layer.pe, kept_8bit=layer.kept_8bit, cycles=layer.cycles.total,
-                                 sqnr_db=layer.error.sqnr_db) for layer in report.layers)
-    return DesignAccuracy(pe=report.pe.spec, hits=found, route=route, cycles=report.cycles.total, speedup=speedup,
-                          layers=layers)
+@dataclass(frozen=True)
+class _Asked:
+    """A network, and the pictures that it is asked for."""
+
+    network: Answering
+    pictures: Pictures
+    labels: NDArray[np.int64] | None
+    keep_8bit: bool
+    progress: Progress
+
+    def rows(self, designs: Sequence[PEDesign | None], timing: Comparison,
+             known: Sequence[AccuracyRow]) -> Iterator[tuple[AccuracyRow, ...]]:
+        """Yield the rows so far after every design; None stands for the network as it is."""
+        trials = [Trial(None if pe is None else pe.spec, self.network.calibrator) for pe in designs]
+        done: list[AccuracyRow] = []
+        for pe, trial in zip(designs, trials, strict=True):
+            done.append(known_row(trial, known) or self._row(pe, trial, timing))
+            yield rows_so_far(done, known, trials)
+
+    def _row(self, pe: PEDesign | None, trial: Trial, timing: Comparison) -> AccuracyRow:
+        network = self.network
+        if pe is None:
+            return row_of(trial, hits(self._own, self._own, self.labels), network.reference_name, timing)
+        scores = network.under(pe, self.pictures, keep_8bit=self.keep_8bit)
+        found = hits(best_five(self.progress(scores, pe.spec), self.labels), self._own, self.labels)
+        return row_of(trial, found, network.route(pe, keep_8bit=self.keep_8bit), timing)
+
+    @cached_property
+    def _own(self) -> NDArray[np.int64]:
+        """Answers of the network as it is."""
+        scores = self.network.reference(self.pictures)
+        return best_five(self.progress(scores, self.network.reference_name), self.labels)
 
 
 def best_five(scores: Iterable[Array], labels: NDArray[np.int64] | None) -> NDArray[np.int64]:

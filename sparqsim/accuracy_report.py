@@ -1,13 +1,30 @@
-"""What a design does to a whole network's answers, beside its cycles on the same network. JSON in and out."""
+"""What designs do to a whole network's answers, beside their cycles on the same network. JSON in and out."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from sparqsim.errors import InputError
 from sparqsim.record import Record
-from sparqsim.report import ArrayInfo
+from sparqsim.report import ArrayInfo, Comparison
+from sparqsim.trace import Trace
+
+ACCURACY_SCHEMA: Final = "sparqsim.accuracy/1"
+#: How layers that are kept out of the designs compute.
+KeptAs = Literal["8bit", "float", "design"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row to measure: a design (None: the network as it is), a calibrator, whether batch norms are recalibrated."""
+
+    pe: str | None
+    calibrate: str = "mean-max"
+    recalibrate_bn: bool = False
 
 
 class Hits(Record):
@@ -21,45 +38,149 @@ class Hits(Record):
     agree: int
 
 
-class LayerAccuracy(Record):
-    """One layer on the traced pictures: cycles, and its outputs' SQNR against exact 8-bit arithmetic (None: exact)."""
+class NetworkLayer(Record):
+    """One layer of the network, whatever the design.
+
+    `signed`: int8 activations, else uint8. `zero_point`: the integer that stands for 0; other than 0 it is corrected
+    outside of the array, and a real zero is not a zero to it. `pairs`: pairs (k, k + 1), k even, of X on the traced
+    pictures; `zero_pairs`: those with at least one integer zero.
+    """
 
     name: str
-    pe: str
-    kept_8bit: bool
+    op: str
+    kept: bool
+    signed: bool
+    zero_point: int
+    pairs: int
+    zero_pairs: int
+
+
+class RowLayer(Record):
+    """One layer under one design.
+
+    `cycles` on the traced pictures; `sqnr_db`: its sums' SQNR against exact 8-bit arithmetic on the same operands,
+    None where nothing was lost.
+    """
+
     cycles: int
     sqnr_db: float | None
 
 
-class DesignAccuracy(Record):
-    """One design. `speedup`: the baseline's cycles / its own, on the traced pictures. `route`: how it was computed."""
+class AccuracyRow(Record):
+    """What one trial gave.
 
-    pe: str
-    hits: Hits
+    `pe`: None for the network as it is. `calibrator`: how scales were found. `route`: what computed it. `cycles` of the
+    traced pictures; `speedup`: the baseline's cycles over these. `layers`: in the network's order.
+    """
+
+    pe: str | None
+    calibrator: str
+    recalibrated_bn: bool
     route: str
-    cycles: int
-    speedup: float
-    layers: tuple[LayerAccuracy, ...]
+    hits: Hits
+    cycles: int | None
+    speedup: float | None
+    layers: tuple[RowLayer, ...]
+
+    @property
+    def trial(self) -> Trial:
+        """What was asked for."""
+        return Trial(self.pe, self.calibrator, self.recalibrated_bn)
 
 
 class AccuracyReport(Record):
     """Several designs on one network, the same pictures and one array.
 
-    `reference`: what answers are compared with ('float network', or a quantised network as it is), and its hits.
-    `pictures`: answered by every design; `traced_pictures`: the first of them, on which cycles and SQNR were measured.
+    `data`, `calibration`: which pictures answered, and which set the scales, in words; `preprocess`: what was done to
+    them. `pictures`: answered by every design (predictions, where an input asks for several); `traced_pictures`: the
+    first of them, on which cycles and pairs were measured; `error_pictures`: the first of them, on which SQNR was.
+    `kept_as`: how layers marked `kept` compute. `skipped`: what holds products and is in no design. `reference`: what
+    answers are compared with ('float network', or a quantised network as it is); a row without `pe` holds its hits.
     """
 
-    schema_: Literal["sparqsim.accuracy/1"] = Field(default="sparqsim.accuracy/1", alias="schema")
+    schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
     version: str
     network: str
-    calibrator: str
+    data: str
+    calibration: str
     preprocess: str
     pictures: int
-    calibration_pictures: int
     traced_pictures: int
-    keep_8bit: bool
+    error_pictures: int
+    kept_as: KeptAs
+    skipped: tuple[str, ...]
     array: ArrayInfo
     baseline: str
     reference: str
-    reference_hits: Hits
-    designs: tuple[DesignAccuracy, ...]
+    layers: tuple[NetworkLayer, ...]
+    rows: tuple[AccuracyRow, ...]
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        for row in self.rows:
+            if len(row.layers) != (0 if row.pe is None else len(self.layers)):
+                raise ValueError(f"row of {row.pe}: {len(row.layers)} layers, expected the network's "
+                                 f"{len(self.layers)}, or none without a design")
+            if not all(0 <= (hit or 0) <= self.pictures for hit in (row.hits.top1, row.hits.top5, row.hits.agree)):
+                raise ValueError(f"row of {row.pe}: {row.hits}, expected at most pictures={self.pictures}")
+        return self
+
+    def row(self, trial: Trial) -> AccuracyRow:
+        """Return the row of a trial. Raises InputError where there is none."""
+        found = next((row for row in self.rows if row.trial == trial), None)
+        if found is None:
+            raise InputError(f"{self.network}: no row of {trial}, expected one of {[row.trial for row in self.rows]}")
+        return found
+
+    def sqnr_db(self, row: AccuracyRow) -> dict[str, float]:
+        """Return the SQNR of each layer in which a design lost something, by name, in dB."""
+        return {layer.name: result.sqnr_db for layer, result in zip(self.layers, row.layers, strict=False)
+                if result.sqnr_db is not None}
+
+
+def network_layers(trace: Trace, timing: Comparison) -> tuple[NetworkLayer, ...]:
+    """Return what the record says of a network's layers, given the designs compared on its trace."""
+    measured = timing.reports[timing.baseline].layers
+    return tuple(
+        NetworkLayer(name=layer.name, op=layer.op, kept=layer.record.keep_8bit, signed=layer.signed,
+                     zero_point=layer.record.activation_zero_point,
+                     pairs=found.gemm.m * -(-found.gemm.k // 2) * found.gemm.groups,
+                     zero_pairs=found.pairs.both_zero + found.pairs.one_zero)
+        for layer, found in zip(trace.layers, measured, strict=True))
+
+
+def row_of(trial: Trial, hits: Hits, route: str, timing: Comparison,
+           sqnr_db: Mapping[str, float | None] | None = None) -> AccuracyRow:
+    """Return the row of a trial.
+
+    Parameters
+    ----------
+    trial : Trial
+    hits : Hits
+    route : str
+    timing : Comparison
+        Has the trial's design, if there is one.
+    sqnr_db : mapping, optional
+        Of layers by name, where it was not measured on the traced pictures; layers that are missing lost nothing.
+    """
+    report = None if trial.pe is None else timing.reports[trial.pe]
+    layers = [] if report is None else [
+        RowLayer(cycles=layer.cycles.total,
+                 sqnr_db=layer.error.sqnr_db if sqnr_db is None else sqnr_db.get(layer.name))
+        for layer in report.layers]
+    return AccuracyRow(
+        pe=trial.pe, calibrator=trial.calibrate, recalibrated_bn=trial.recalibrate_bn, route=route, hits=hits,
+        cycles=None if report is None else report.cycles.total,
+        speedup=None if trial.pe is None else timing.speedup(trial.pe), layers=tuple(layers))
+
+
+def known_row(trial: Trial, known: Sequence[AccuracyRow]) -> AccuracyRow | None:
+    """Return the row that an earlier run measured, or None."""
+    return next((row for row in known if row.trial == trial), None)
+
+
+def rows_so_far(done: Sequence[AccuracyRow], known: Sequence[AccuracyRow],
+                trials: Sequence[Trial]) -> tuple[AccuracyRow, ...]:
+    """Return the rows of a run that is under way: what is known is never lost, even where its turn comes later."""
+    found = {row.trial for row in done}
+    return (*done, *(row for row in known if row.trial not in found and row.trial in trials))

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.arithmetic import row_blocks
 from sparqsim.dataflow import get_dataflow
 from sparqsim.errors import InputError, nearest
-from sparqsim.measure import row_blocks
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.pe.base import Array
 from sparqsim.report import ArrayInfo, LayerReport, PEInfo, Provenance, Report

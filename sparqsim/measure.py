@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.activity import PartCounter
-from sparqsim.pe.base import Array, PEDesign, exact_matmul, padded_to
+from sparqsim.arithmetic import row_blocks, sums_of
+from sparqsim.pe.base import Array, PEDesign, padded_to
 from sparqsim.report import Error, Pairs
 from sparqsim.trace.lowering import LoweredLayer
 
-#: Elements of X that are in work at once, as float64 32 MiB.
-BLOCK_ELEMENTS = 1 << 22
 #: Squares of integers below 2^21 can be added 2^21 times in int64.
 HALF_BITS = 20
 
@@ -36,19 +34,12 @@ class Measurement:
     step_cycles: NDArray[np.uint8] | None
 
 
-def row_blocks(layer: LoweredLayer) -> Iterator[Array]:
-    """Yield X in blocks of rows (groups, rows, K); a block and its product have a few million elements each."""
-    rows = max(1, BLOCK_ELEMENTS // (layer.groups * max(layer.k, layer.n)))
-    for start in range(0, layer.m, rows):
-        yield layer.rows(start, start + rows)
-
-
 def measure(layer: LoweredLayer, designs: list[PEDesign]) -> list[Measurement]:
     """Measure every design on one layer; operands are lowered and multiplied exactly once for all of them."""
     meters = [Meter(pe, layer) for pe in designs]
     nonzero = np.zeros((layer.groups, layer.k), np.int64)
     for x in row_blocks(layer):
-        exact = layer.corrected(exact_matmul(x, layer.weights), x, layer.weights)
+        exact = layer.sums(x, layer.weights)
         signal = sum_of_squares(exact)
         nonzero += np.count_nonzero(x, axis=1)
         for meter in meters:
@@ -61,7 +52,7 @@ class Meter:
     """Accumulates one design's measurement over row blocks."""
 
     def __init__(self, pe: PEDesign, layer: LoweredLayer) -> None:
-        self._pe, self._weights, self._corrected = pe, layer.weights, layer.corrected
+        self._pe, self._layer = pe, layer
         self._outputs = self._signal = self._noise = self._max_abs = 0
         self._pairs: list[Pairs] = []
         self._windows: Counter[int] = Counter()
@@ -75,24 +66,21 @@ class Meter:
         self._windows.update(pe.windows(x))
         states = pe.activation_states(x)
         if states is not None:
-            self._parts = self._parts or PartCounter(pe, self._weights)
+            self._parts = self._parts or PartCounter(pe, self._layer.weights)
             self._parts.add(states)
         cycles = pe.step_cycles(x)
         if cycles is not None:
             self._cycles.append(cycles)
 
     def _add_error(self, exact: NDArray[np.int64], signal: int, x: Array) -> None:
-        used = self._pe.used_operands(x, self._weights)
+        weights = self._layer.weights
+        used = self._pe.used_operands(x, weights)
         self._pairs.append(pair_classes(x, None if used is None else used[0]))
         self._outputs += exact.size
         self._signal += signal
-        if used is not None and used[0] is x and used[1] is self._weights:
+        if used is not None and used[0] is x and used[1] is weights:
             return
-        if used is None:
-            result = self._corrected(self._pe.matmul(x, self._weights), x, self._weights)
-        else:
-            result = self._corrected(exact_matmul(*used), *used)
-        difference = result - exact
+        difference = sums_of(self._layer, self._pe, x, used) - exact
         self._noise += sum_of_squares(difference)
         self._max_abs = max(self._max_abs, int(np.abs(difference).max()))
 

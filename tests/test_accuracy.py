@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from sparqsim import ArrayConfig, InputError, Layer, Trace, simulate
 from sparqsim.accuracy import accuracy, best_five, hits
 from sparqsim.accuracy_report import AccuracyReport
 from sparqsim.images import Pictures
+from sparqsim.schemas import FOLDER
 
 
 class Fixed:
@@ -33,11 +36,14 @@ class Fixed:
     def under(self, pe: Any, pictures: Pictures, *, keep_8bit: bool) -> Any:
         return self.scores(self.answers[pe.name])
 
+    skipped = ()
+
     def route(self, pe: Any, *, keep_8bit: bool) -> str:
         return "written down"
 
     def trace(self, pictures: Pictures) -> Trace:
         x = np.full((len(pictures) * 20, 30), 39, np.uint8)
+        x[:, 1:10:2] = 0
         return Trace([Layer.from_gemm("a", x, np.ones((30, 9), np.int8))])
 
 
@@ -50,21 +56,42 @@ def test_a_report_counts_and_times(tmp_path: Path) -> None:
     labels = np.array([1, 2, 3, 5])
     array = ArrayConfig(rows=8, cols=8)
     report = accuracy(Fixed(), four(tmp_path), labels, ["mac-8b8b", "mac-4b8b"], array=array, traced_pictures=2)
-    assert report.reference_hits.model_dump() == {"top1": 4, "top5": 4, "agree": 4}
-    assert [design.hits.top1 for design in report.designs] == [3, 2]
-    assert [design.hits.agree for design in report.designs] == [3, 2]
+    assert [row.pe for row in report.rows] == [None, "mac-8b8b", "mac-4b8b"]
+    assert report.rows[0].hits.model_dump() == {"top1": 4, "top5": 4, "agree": 4}
+    assert [row.hits.top1 for row in report.rows[1:]] == [3, 2]
+    assert [row.hits.agree for row in report.rows[1:]] == [3, 2]
     trace = Fixed().trace(four(tmp_path).first(2))
     eight, four_bit = (simulate(trace, pe, array) for pe in ("mac-8b8b", "mac-4b8b"))
-    assert [design.cycles for design in report.designs] == [eight.cycles.total, four_bit.cycles.total]
-    assert report.designs[1].speedup == eight.cycles.total / four_bit.cycles.total
-    assert report.designs[1].layers[0].sqnr_db == four_bit.layers[0].error.sqnr_db
-    assert report.designs[0].layers[0].sqnr_db is None
+    assert [row.cycles for row in report.rows] == [None, eight.cycles.total, four_bit.cycles.total]
+    assert report.rows[2].speedup == eight.cycles.total / four_bit.cycles.total
+    assert report.sqnr_db(report.rows[2]) == {"a": four_bit.layers[0].error.sqnr_db}
+    assert report.sqnr_db(report.rows[1]) == {}
+    assert (report.layers[0].pairs, report.layers[0].zero_pairs) == (40 * 15, 40 * 5)
 
 
 def test_a_report_survives_json(tmp_path: Path) -> None:
     report = accuracy(Fixed(), four(tmp_path), None, ["mac-4b8b"])
-    assert report.designs[0].hits.top1 is None
+    assert report.rows[0].hits.top1 is None
     assert AccuracyReport.from_json(report.to_json()) == report
+    schema = json.loads((FOLDER / "accuracy.schema.json").read_text())
+    jsonschema.validate(json.loads(report.to_json()), schema, jsonschema.Draft202012Validator)
+
+
+def test_a_run_goes_on_where_another_was_cut_short(tmp_path: Path) -> None:
+    class Counting(Fixed):
+        asked: list[str] = []  # noqa: RUF012 - a test's constant
+
+        def under(self, pe: Any, pictures: Pictures, *, keep_8bit: bool) -> Any:
+            self.asked.append(pe.spec)
+            return super().under(pe, pictures, keep_8bit=keep_8bit)
+
+    designs = ["mac-8b8b", "mac-4b8b"]
+    whole, so_far = accuracy(Counting(), four(tmp_path), None, designs), []
+    Counting.asked.clear()
+    again = accuracy(Counting(), four(tmp_path), None, designs, known=whole.rows[2:], each=so_far.append)
+    assert again == whole
+    assert Counting.asked == ["mac-8b8b"]
+    assert [row.pe for row in so_far[0].rows] == [None, "mac-4b8b"]  # what is known is never lost
 
 
 def test_lower_classes_win_ties() -> None:
@@ -128,14 +155,14 @@ def test_the_command_line_from_model_to_speedup(network: Path) -> None:
     images = ("--images", network.with_name("p.npz"), "--preprocess", "scale:1/255,mean:0.5,std:0.25")
     dumped = sparqsim("trace", "dump", network, *images, "-o", trace, "--limit", 2)
     assert (dumped.returncode, dumped.stderr) == (0, "")
-    assert "pairs with a zero" in dumped.stdout
+    assert "with a zero: at least one" in dumped.stdout
     assert sparqsim("trace", "check", trace).returncode == 0
     done = sparqsim("accuracy", network, *images, "--pe", "mac-8b8b,sparq-5opt:rounding=trim", "-o", out)
     assert (done.returncode, done.stderr) == (0, "")
     report = AccuracyReport.load(out)
-    assert [design.pe for design in report.designs] == ["mac-8b8b", "sparq-5opt:rounding=trim"]
-    assert report.reference_hits.top1 is not None
-    assert report.designs[1].speedup > 1
+    assert [row.pe for row in report.rows] == [None, "mac-8b8b", "sparq-5opt:rounding=trim"]
+    assert report.rows[0].hits.top1 is not None
+    assert report.rows[2].speedup > 1
     assert "second" in done.stdout
 
 

@@ -171,6 +171,24 @@ def test_native_equals_direct(network_file: Path, shown: Pictures, design: str, 
         assert not np.array_equal(native, exact)
 
 
+@pytest.mark.parametrize("design", ["mac-8b8b", "mac-4b4b", "sparq-5opt", "sparq-2opt:rounding=trim"])
+def test_every_integer_equals_a_plain_recomputation(network_file: Path, tmp_path: Path, design: str,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole network, layer by layer: loops of `PEDesign.step` over what each layer met; native scores are these."""
+    from networks.stepped import recorder, stepped_sums
+
+    from sparqsim.onnx import direct
+
+    one = pictures(tmp_path / "one.npz", 1)
+    network, pe = calibrated(network_file, one), get_pe(design)
+    seen = recorder(monkeypatch, direct)
+    outputs = scores(OnnxNetwork(network, native=False).under(pe, one))
+    assert [layer.name for layer, _, _ in seen] == [mac.name for mac in network.nodes]
+    for layer, used, sums in seen:
+        assert np.array_equal(sums, stepped_sums(layer, used)), layer.name
+    assert np.array_equal(outputs, scores(OnnxNetwork(network).under(pe, one)))
+
+
 @pytest.mark.parametrize("opset", [7, 11, 12])
 def test_old_opsets_are_converted(tmp_path: Path, shown: Pictures, opset: int) -> None:
     """Squeeze and ReduceSum took their axes as attributes before opset 13."""

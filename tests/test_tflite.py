@@ -210,6 +210,42 @@ def test_trace_gives_the_interpreters_outputs(network_file: Path, tmp_path: Path
         assert np.array_equal(codes, wanted), mac.name
 
 
+@pytest.mark.parametrize("design", ["mac-8b8b", "mac-4b4b", "sparq-5opt:signed=magnitude"])
+def test_every_integer_equals_a_plain_recomputation(network_file: Path, tmp_path: Path, design: str,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole network, layer by layer: loops of `PEDesign.step` over what each layer met, zero points corrected."""
+    from networks.stepped import recorder, stepped_sums
+
+    from sparqsim.tflite import execute
+
+    pictures = shown(tmp_path / "p.npz", 1)
+    network, seen = TfliteNetwork(network_file), recorder(monkeypatch, execute)
+    list(network.under(get_pe(design), pictures, keep_8bit=False))
+    assert len(seen) == len(read_operators(Model(network_file)))
+    for layer, pe, sums in seen:
+        assert np.array_equal(sums, stepped_sums(layer, pe)), layer.name
+
+
+def test_two_roundings_equal_the_plain_words() -> None:
+    """The documented scheme one number at a time: nudge, cut towards zero; then a shift, halves away from zero."""
+    from sparqsim.tflite.fixedpoint import multiplied
+
+    def plain(value: int, multiplier: int, exponent: int) -> int:
+        product = (value << max(exponent, 0)) * multiplier
+        nudged = product + (2**30 if product >= 0 else 1 - 2**30)
+        high = nudged // 2**31 if nudged >= 0 else -(-nudged // 2**31)
+        right = max(-exponent, 0)
+        magnitude = (abs(high) + (2**right >> 1)) >> right
+        return magnitude if high >= 0 else -magnitude
+
+    random = np.random.default_rng(0)
+    values = np.concatenate([random.integers(-2**24, 2**24, 3000), np.arange(-600, 600)])
+    for multiplier in (2**30, 2**31 - 1, 3 * 2**29, 1_234_567_891):
+        for exponent in (-12, -7, -1, 0, 1, 3):
+            found = multiplied(values, np.asarray(multiplier), np.asarray(exponent))
+            assert found.tolist() == [plain(int(value), multiplier, exponent) for value in values]
+
+
 def test_zero_points_are_stored_and_said(network_file: Path, tmp_path: Path) -> None:
     report = dump(network_file, shown(tmp_path / "p.npz"), tmp_path / "t.safetensors")
     layers = load_trace(tmp_path / "t.safetensors").layers

@@ -23,7 +23,8 @@ from torch.nn import functional
 from sparqsim import InputError, check_trace, compare, load_trace, simulate
 from sparqsim.torch import dump
 from sparqsim.torch.dump import pair_counts
-from sparqsim.torch.integer import Integers, exact_product, pieces_of_k
+from sparqsim.torch.integer import Integers
+from sparqsim.torch.weights import Factor, exact_product
 from sparqsim.trace.schema import ConvGeometry
 
 needs_shared = pytest.mark.skipif(not ROOT.exists(), reason=NO_SHARED)
@@ -244,17 +245,16 @@ def test_integer_products_are_exact_where_float32_would_not_be(k):
     x, w = np.full((1, 3, k), 255, np.uint8), np.full((1, k, 2), -128, np.int8)
     x[0, 0, ::2] = 1
     w[0, ::3, 1] = 127
-    product = exact_product(torch.from_numpy(x), torch.from_numpy(w))
+    product = exact_product(torch.from_numpy(x), Factor(torch.from_numpy(w)))
     assert np.array_equal(product.numpy(), x.astype(np.int64) @ w.astype(np.int64))
 
 
 def test_float32_takes_no_more_of_k_than_it_can_sum_exactly():
-    ones = torch.ones((1, 1, 4096), dtype=torch.uint8)
-    assert pieces_of_k(ones, torch.ones((1, 4096, 1), dtype=torch.int8)) == 4096
-    assert pieces_of_k(255 * ones, torch.full((1, 4096, 1), -128, dtype=torch.int8)) == 512
+    assert Factor(torch.ones((1, 4096, 1), dtype=torch.int8)).pieces(1) == 4096
+    assert Factor(torch.full((1, 4096, 1), -128, dtype=torch.int8)).pieces(255) == 512
     torch.set_float32_matmul_precision("high")
     try:
-        assert pieces_of_k(ones, torch.ones((1, 4096, 1), dtype=torch.int8)) is None
+        assert Factor(torch.ones((1, 4096, 1), dtype=torch.int8)).pieces(1) is None
     finally:
         torch.set_float32_matmul_precision("highest")
 

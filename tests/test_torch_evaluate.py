@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from sparqsim import InputError, PEDesign, get_pe, load_trace
-from sparqsim.accuracy_table import AccuracyTable, Trial
+from sparqsim.accuracy_report import AccuracyReport, Trial
 from sparqsim.pe.base import Step
 from sparqsim.torch import QuantisedNetwork, dump, evaluate
 from sparqsim.torch.accuracy import Study
@@ -288,29 +288,34 @@ def test_recalibration_leaves_the_users_model_alone_and_needs_it():
 
 # Tables ------------------------------------------------------------------------------------------------------------
 
-def test_a_table_holds_accuracy_and_cycles_of_the_same_network(tmp_path):
+def test_a_report_holds_accuracy_and_cycles_of_the_same_network():
     trials = [Trial(None), Trial("mac-8b8b"), Trial("sparq-5opt"), Trial("mac-4b8b", "mse:4"),
               Trial("mac-4b4b", recalibrate_bn=True)]
     so_far = []
     study = Study(small(), batches(), batches(), network="small", keep_8bit=SIGNED)
-    table = study.table(trials, each=so_far.append)
+    report = study.report(trials, each=so_far.append)
     assert [len(partial.rows) for partial in so_far] == [1, 2, 3, 4, 5]
-    assert AccuracyTable.from_json(table.to_json()) == table
-    assert [row.pe for row in table.rows] == ["float", "mac-8b8b", "sparq-5opt", "mac-4b8b", "mac-4b4b"]
-    assert table.rows[1].speedup == 1
+    assert AccuracyReport.from_json(report.to_json()) == report
+    assert [row.trial for row in report.rows] == trials
+    assert report.rows[1].speedup == 1
     first = []
-    other = Study(small(seed=5), batches(), batches(), keep_8bit=SIGNED).table(trials[:3], known=table.rows[1::-1],
-                                                                               each=first.append)
-    assert [row.pe for row in first[0].rows] == ["float", "mac-8b8b"]  # the second is known, and its turn comes later
-    assert other.rows[:2] == table.rows[:2]  # not measured again
-    assert other.rows[2] != table.rows[2]
-    assert table.rows[2].cycles < table.rows[1].cycles
-    assert table.rows[3].calibrator == "mse:4"
-    assert table.rows[2].agreement == evaluate(small(), batches(), "sparq-5opt", keep_8bit=SIGNED).agreement
-    lines = table.to_markdown().splitlines()
-    assert lines[0] == "## small"
-    assert len([line for line in lines if line.startswith("| ")]) == 7
-    assert "`sparq-5opt`" in lines[8]
+    other = Study(small(seed=5), batches(), batches(), keep_8bit=SIGNED).report(trials[:3], known=report.rows[1::-1],
+                                                                                each=first.append)
+    assert [row.pe for row in first[0].rows] == [None, "mac-8b8b"]  # the second is known, and its turn comes later
+    assert other.rows[:2] == report.rows[:2]  # not measured again
+    assert other.rows[2] != report.rows[2]
+    assert report.rows[2].cycles < report.rows[1].cycles
+
+
+def test_a_report_says_what_evaluate_says():
+    report = Study(small(), batches(), batches(), keep_8bit=SIGNED).report([Trial("sparq-5opt"), Trial("mac-4b8b")])
+    alone = evaluate(small(), batches(), "sparq-5opt", keep_8bit=SIGNED)
+    row = report.row(Trial("sparq-5opt"))
+    assert (row.hits.top1, row.hits.agree) == (alone.top1, alone.agreement)
+    assert report.sqnr_db(row) == {name: value for name, value in alone.sqnr_db.items() if value is not None}
+    assert [layer.name for layer in report.layers if layer.kept] == list(SIGNED)
+    with pytest.raises(InputError, match="no row of Trial"):
+        report.row(Trial("mac-4b4b"))
 
 
 # Real networks -----------------------------------------------------------------------------------------------------

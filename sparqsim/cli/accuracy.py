@@ -90,7 +90,8 @@ def accuracy(
     network = _network(model, pictures.first(calibrate_on), calibrate, names(skip),
                        None if keep_8bit is None else names(keep_8bit))
     report = _measured(network, pictures, answers, designs, array=config, baseline=baseline,
-                       traced_pictures=trace_pictures, calibration_pictures=calibrate_on, keep_8bit=not all_layers)
+                       traced_pictures=trace_pictures, keep_8bit=not all_layers, data=f"{len(pictures)} pictures",
+                       calibration=f"{len(pictures.first(calibrate_on))} of them")
     if output:
         write_text(output, report.to_json())
     show(accuracy_shown(report), format_)

@@ -20,7 +20,7 @@ OPTIONS = {
     "speedup": ("baseline",),
     "layers": ("baseline", "pe"),
     "utilization": ("pe", "trace", "layer"),
-    "pareto": ("baseline",),
+    "pareto": ("baseline", "loss"),
     "roofline": (),
     "bandwidth": (),
 }
@@ -31,7 +31,8 @@ Figure = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="The
 Kind = Annotated[str, typer.Option(
     "--kind", metavar="speedup|layers|utilization|pareto|roofline|bandwidth",
     help="speedup: bars and error by layer. layers: where cycles went. utilization: how busy each PE was (needs "
-         "--trace). pareto: error against speedup. roofline: attained MACs per cycle against MACs per DRAM byte "
+         "--trace). pareto: error against speedup, or (with the JSON of `accuracy`) answers lost. "
+         "roofline: attained MACs per cycle against MACs per DRAM byte "
          "(results with memory). bandwidth: speedup against DRAM bandwidth (the JSON of `sparqsim bandwidth`).")]
 Baseline = Annotated[str | None, typer.Option(
     "--baseline", metavar="NAME", help="Design that has speedup 1. Default: the comparison's.",
@@ -42,18 +43,23 @@ Operands = Annotated[str | None, typer.Option(
     "--trace", metavar="TRACE", help="The trace the report was made from (utilization).", show_default=False)]
 LayerName = Annotated[str | None, typer.Option(
     "--layer", metavar="NAME", help="One layer (utilization); all of them if absent.", show_default=False)]
+Loss = Annotated[str | None, typer.Option(
+    "--loss", metavar="top1|top5|agree", show_default=False,
+    help="What the designs of an accuracy record lose (pareto). Default: top1, or agree without labels.")]
 Width = Annotated[str | None, typer.Option(
     "--width", metavar="column|page", help="Width in a two-column paper. Default: column for pareto, else page.",
     show_default=False)]
 
 
 def plot(results: Results, *, output: Figure, kind: Kind = "speedup", baseline: Baseline = None, pe: Design = None,
-         trace: Operands = None, layer: LayerName = None, width: Width = None) -> None:
+         trace: Operands = None, layer: LayerName = None, loss: Loss = None,
+         width: Width = None) -> None:
     """Draw a figure from results: speedups, where cycles went, busy PEs, error against speedup."""
+    from sparqsim.cli.plot_accuracy import is_record, plot_record
     from sparqsim.plot import figure_format, plot_layers, plot_pareto, plot_speedup, plot_utilization
     from sparqsim.results import as_comparison, load_result
 
-    options = {"baseline": baseline, "pe": pe, "trace": trace, "layer": layer}
+    options = {"baseline": baseline, "pe": pe, "trace": trace, "layer": layer, "loss": loss}
     _check_options(kind, options)
     figure_format(output)
     how: dict[str, Any] = {"command": _command(results, kind, {**options, "width": width}, output)}
@@ -61,6 +67,9 @@ def plot(results: Results, *, output: Figure, kind: Kind = "speedup", baseline: 
         how["width"] = width
     if kind == "bandwidth":
         _plot_bandwidth(results, output, how)
+        return
+    if kind == "pareto" and is_record(results, loss):
+        plot_record(results, output, loss, baseline, how)
         return
     loaded = [load_result(path) for path in results]
     if kind == "roofline":

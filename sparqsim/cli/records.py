@@ -70,14 +70,16 @@ def of_curves(curves: BandwidthCurves) -> list[Record]:
 
 
 def of_accuracy(report: AccuracyReport) -> list[Record]:
-    """Return a row per design and layer, with the design's hits; those of the reference have no layer."""
+    """Return a row per trial and layer, with the trial's hits; those of the reference have no layer."""
     counts = {"pictures": report.pictures, "traced_pictures": report.traced_pictures, "baseline": report.baseline}
-    rows: list[Record] = [{"design": report.reference, "layer": None, **_hits(report.reference_hits), **counts}]
-    for design in report.designs:
-        rows += [{"design": design.pe, "layer": layer.name, **_hits(design.hits), **counts,
-                  "design_cycles": design.cycles, "design_speedup": design.speedup, "run_as": layer.pe,
-                  "kept_8bit": layer.kept_8bit, "cycles": layer.cycles, "sqnr_db": layer.sqnr_db}
-                 for layer in design.layers]
+    rows: list[Record] = []
+    for row in report.rows:
+        told = {"design": row.pe or report.reference, "calibrator": row.calibrator, **_hits(row.hits), **counts}
+        if row.pe is None:
+            rows.append({**told, "layer": None})
+        rows += [{**told, "layer": layer.name, "design_cycles": row.cycles, "design_speedup": row.speedup,
+                  "kept": layer.kept, "cycles": result.cycles, "sqnr_db": result.sqnr_db}
+                 for layer, result in zip(report.layers, row.layers, strict=False)]
     return rows
 
 

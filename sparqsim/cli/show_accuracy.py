@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sparqsim.accuracy_report import AccuracyReport, Hits
+from sparqsim.accuracy_report import AccuracyReport, AccuracyRow
 from sparqsim.cli import records
 from sparqsim.cli.show import heading_of, new_table
 from sparqsim.cli.tables import Shown, Table
@@ -32,11 +32,13 @@ def accuracy_shown(report: AccuracyReport) -> Shown:
     array = report.array
     heading = (f"{report.network}: {report.pictures} pictures; array {array.rows}x{array.cols}, dataflow "
                f"{array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}; scales: "
-               f"{report.calibrator}")
-    routes = [f"{design.pe}: computed by {design.route}" for design in report.designs]
-    meaning = ("agree: first answer as the first row's. SQNR: a layer's outputs against exact 8-bit arithmetic on the "
-               "traced pictures, '-': exact; * kept at 8 bits.")
-    return Shown(printable(heading), [_design_table(report), _layer_table(report)], "\n".join([*routes, meaning]),
+               f"{report.rows[0].calibrator}")
+    lines = [f"{row.pe}: computed by {row.route}" for row in report.rows if row.pe is not None]
+    if report.skipped:
+        lines.append(f"left out: {', '.join(report.skipped)}")
+    lines.append("agree: first answer as the first row's. SQNR: a layer's outputs against exact 8-bit arithmetic on "
+                 "the traced pictures, '-': exact; * kept at 8 bits.")
+    return Shown(printable(heading), [_design_table(report), _layer_table(report)], "\n".join(map(printable, lines)),
                  lambda: records.of_accuracy(report), report.to_json)
 
 
@@ -44,22 +46,24 @@ def _design_table(report: AccuracyReport) -> Table:
     table = new_table("design", "top-1", "top-5", "agree", "cycles", f"x {heading_of(report.baseline)}",
                       "worst\nSQNR dB",
                       title=f"Answers of {report.pictures} pictures; cycles of {report.traced_pictures}")
-    table.add_row(report.reference, *_cells(report.reference_hits), "", "", "")
-    for design in report.designs:
-        known = [layer.sqnr_db for layer in design.layers if layer.sqnr_db is not None]
-        table.add_row(design.pe, *_cells(design.hits), f"{design.cycles:,}", f"{design.speedup:.2f}",
-                      f"{min(known):.1f}" if known else "-")
+    for row in report.rows:
+        table.add_row(row.pe or report.reference, *_cells(report, row))
     return table
 
 
-def _cells(hits: Hits) -> list[str]:
-    return ["-" if count is None else str(count) for count in (hits.top1, hits.top5, hits.agree)]
+def _cells(report: AccuracyReport, row: AccuracyRow) -> list[str]:
+    counts = ["-" if count is None else str(count) for count in (row.hits.top1, row.hits.top5, row.hits.agree)]
+    if row.speedup is None:
+        return [*counts, "", "", ""]
+    known = report.sqnr_db(row).values()
+    return [*counts, f"{row.cycles:,}", f"{row.speedup:.2f}", f"{min(known):.1f}" if known else "-"]
 
 
 def _layer_table(report: AccuracyReport) -> Table:
-    table = new_table("layer", *(heading_of(design.pe) for design in report.designs), title="SQNR of every layer, dB")
-    for at, layer in enumerate(report.designs[0].layers):
-        values = [design.layers[at].sqnr_db for design in report.designs]
-        table.add_row(printable(layer.name) + ("*" if layer.kept_8bit else ""),
+    rows = [row for row in report.rows if row.pe is not None]
+    table = new_table("layer", *(heading_of(str(row.pe)) for row in rows), title="SQNR of every layer, dB")
+    for at, layer in enumerate(report.layers):
+        values = [row.layers[at].sqnr_db for row in rows]
+        table.add_row(printable(layer.name) + ("*" if layer.kept else ""),
                       *("-" if value is None else f"{value:.1f}" for value in values))
     return table

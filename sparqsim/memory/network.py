@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.arithmetic import row_blocks
 from sparqsim.config import ArrayConfig
 from sparqsim.dataflow import Timing, Work, get_dataflow
-from sparqsim.measure import row_blocks
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.system import Outcome, through_memory
 from sparqsim.pe import PEDesign

@@ -50,6 +50,11 @@ class OnnxNetwork:
         own = any(node.codes is not None for node in self._network.nodes)
         return "ONNX, own 8 bits" if own else "float network"
 
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Nodes left out."""
+        return self._network.skipped
+
     @cached_property
     def _quantised(self) -> Any:
         return quantised_model(self._network)

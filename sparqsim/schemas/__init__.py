@@ -1,6 +1,7 @@
-"""JSON Schemas of what sparqsim writes, for readers in other languages: `report.schema.json`, `comparison.schema.json`.
+"""JSON Schemas of what sparqsim writes, for readers in other languages: report, comparison and accuracy.
 
-The files are derived from the records in `sparqsim/report.py`; a test says whether they are current.
+The files `NAME.schema.json` are derived from the records in `report.py` and `accuracy_report.py`; a test says whether
+they are current.
 
     python -m sparqsim.schemas      # writes them anew
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from sparqsim.accuracy_report import AccuracyReport
 from sparqsim.record import Record
 from sparqsim.report import Comparison, Report
 
@@ -25,4 +27,5 @@ def schema_text(record: type[Record]) -> str:
 
 def schema_files() -> dict[Path, str]:
     """Return the schema files that ship, and what each should hold."""
-    return {FOLDER / f"{record.__name__.lower()}.schema.json": schema_text(record) for record in (Report, Comparison)}
+    records: dict[str, type[Record]] = {"report": Report, "comparison": Comparison, "accuracy": AccuracyReport}
+    return {FOLDER / f"{name}.schema.json": schema_text(record) for name, record in records.items()}

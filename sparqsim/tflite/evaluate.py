@@ -13,7 +13,7 @@ from sparqsim.pe import PEDesign, get_pe
 from sparqsim.simulation import KEPT
 from sparqsim.tflite.dump import ORIGIN, kept_layers, prepared
 from sparqsim.tflite.execute import Executor, layer_of
-from sparqsim.tflite.macs import read_operators
+from sparqsim.tflite.macs import read_operators, skipped_operators
 from sparqsim.tflite.model import Array, Model
 from sparqsim.trace.trace import Trace
 
@@ -40,6 +40,8 @@ class TfliteNetwork:
         self._macs = read_operators(self._model, skip)
         self._kept = kept_layers(self._macs, keep_8bit)
         self._executor = Executor(self._model, self._macs)
+        #: Operators left out, 'name (kind)'.
+        self.skipped = tuple(skipped_operators(self._model, skip))
 
     @property
     def name(self) -> str:

@@ -42,14 +42,19 @@ def multiplied(values: NDArray[np.int64], multiplier: Array, exponent: Array) ->
     multiplier, exponent : ints that broadcast with `values`
     """
     exponent = np.asarray(exponent, np.int64)
-    right = np.maximum(-exponent, 0)
-    products = (values << np.maximum(exponent, 0)) * np.asarray(multiplier, np.int64)
-    # Adding half and cutting towards zero rounds halves away from zero (the cut of a negative number is its ceiling).
-    nudged = products + np.where(products >= 0, HIGH >> 1, 1 - (HIGH >> 1))
-    high = np.where(nudged >= 0, nudged // HIGH, -(-nudged // HIGH))
-    mask = (np.int64(1) << right) - 1
-    result: NDArray[np.int64] = (high >> right) + ((high & mask) > (mask >> 1) + (high < 0))
-    return result
+    left, right = np.maximum(exponent, 0), np.maximum(-exponent, 0)
+    # First rounding, halves up: the kernels add 2^30 (for negative products 1 - 2^30) and cut towards zero, which is
+    # the floor of (product + 2^30) / 2^31 for both signs.
+    high = (values << left) * np.asarray(multiplier, np.int64)
+    high += HIGH >> 1
+    high >>= 31
+    # Second rounding, halves away from zero: half less one for negative numbers, then the floor; nothing to round at 0.
+    nudge = high >> 63
+    nudge *= right > 0
+    high += nudge
+    high += (np.int64(1) << right) >> 1
+    high >>= right
+    return high
 
 
 def multiplied_once(values: NDArray[np.int64], multiplier: Array, exponent: Array) -> NDArray[np.int64]:

@@ -1,32 +1,42 @@
-"""`Study.table`: designs on one PyTorch network, accuracy and cycles from the same weights and scales."""
+"""`Study.report`: designs on one PyTorch network, accuracy and cycles from the same weights and scales."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 import sparqsim
-from sparqsim.accuracy_table import AccuracyRow, AccuracyTable, Trial
+from sparqsim.accuracy_report import (
+    AccuracyReport,
+    AccuracyRow,
+    Hits,
+    Trial,
+    known_row,
+    network_layers,
+    row_of,
+    rows_so_far,
+)
 from sparqsim.config import ArrayConfig
 from sparqsim.pe import get_pe
 from sparqsim.report import Comparison
-from sparqsim.simulation import BASELINE, compare
+from sparqsim.simulation import compare
 from sparqsim.torch.dump import dump
-from sparqsim.torch.evaluate import Evaluation, Kept, evaluate
+from sparqsim.torch.evaluate import Answers, Evaluation, Kept, answers, evaluate
 from sparqsim.torch.quantised import Keep, QuantisedNetwork
-from sparqsim.trace import load_trace
+from sparqsim.trace import Trace, load_trace
 
 
 @dataclass(frozen=True)
 class Study:
     """A network and what it is measured on.
 
-    `network`, `data`, `calibration`: what the table says of the network, the pictures and the calibration pictures.
+    `network`, `data`, `calibration`: what the report says of the network, the pictures and the calibration pictures.
     `array`: the array of the cycles. All else as in `evaluate`.
     """
 
@@ -42,9 +52,9 @@ class Study:
     error_images: int | None = None
     array: ArrayConfig = field(default_factory=ArrayConfig)
 
-    def table(self, trials: Sequence[Trial], known: Sequence[AccuracyRow] = (),
-              each: Callable[[AccuracyTable], None] = lambda _: None) -> AccuracyTable:
-        """Return a table with one row per trial.
+    def report(self, trials: Sequence[Trial], known: Sequence[AccuracyRow] = (),
+               each: Callable[[AccuracyReport], None] = lambda _: None) -> AccuracyReport:
+        """Return a report with one row per trial.
 
         Parameters
         ----------
@@ -53,54 +63,52 @@ class Study:
         known : sequence of AccuracyRow
             Rows of an earlier run of the same study; what they hold is not measured again.
         each : callable
-            Called with the table so far after every trial: long runs can be looked at, and cut short.
+            Called with the report so far after every trial: long runs can be looked at, and cut short.
         """
-        quantised = {name: self._quantised(name) for name in dict.fromkeys(trial.calibrate for trial in trials)}
-        first = quantised[trials[0].calibrate]
-        timing = self._timing(first, trials)
+        trials = [trial if trial.pe is None else replace(trial, pe=get_pe(trial.pe).spec) for trial in trials]
+        quantised = cache(self._quantised)  # a calibrator whose rows are all known is never run
+        first = quantised(trials[0].calibrate)
+        trace, timing = self._timing(first, trials)
+        in_float = answers(first, self.loader)  # scales do not change it
+        report = self._report(first, trace, timing, len(in_float.logits))
         rows: list[AccuracyRow] = []
         for trial in trials:
-            row = next((row for row in known if row.is_of(trial)), None)
-            rows.append(row or _row(self._evaluated(trial, quantised[trial.calibrate]), timing))
-            # What is known is never lost from the table so far, even where its turn comes later.
-            later = [row for row in known if row not in rows and any(row.is_of(trial) for trial in trials)]
-            table = self._table(first, [*rows, *later])
-            each(table)
-        return table
+            found = known_row(trial, known)
+            rows.append(found or _row(trial, self._evaluated(trial, quantised(trial.calibrate), in_float), timing))
+            report = report.model_copy(update={"rows": rows_so_far(rows, known, trials)})
+            each(report)
+        return report
 
     def _quantised(self, calibrate: str) -> QuantisedNetwork:
         return QuantisedNetwork(self.model, self.calibration_loader, calibrate=calibrate, keep_8bit=self.keep_8bit,
                                 matmuls=self.matmuls)
 
-    def _evaluated(self, trial: Trial, quantised: QuantisedNetwork) -> Evaluation:
+    def _evaluated(self, trial: Trial, quantised: QuantisedNetwork, in_float: Answers) -> Evaluation:
         return evaluate(self.model if trial.recalibrate_bn else quantised, self.loader, trial.pe,
                         calibrate=trial.calibrate, calibration_loader=self.calibration_loader,
                         keep_8bit=self.keep_8bit, kept=self.kept, recalibrate_bn=trial.recalibrate_bn,
-                        matmuls=self.matmuls, error_images=self.error_images)
+                        matmuls=self.matmuls, error_images=self.error_images,
+                        in_float=None if trial.recalibrate_bn else in_float)
 
-    def _timing(self, quantised: QuantisedNetwork, trials: Sequence[Trial]) -> Comparison:
-        """Return every trial's design on the first picture."""
+    def _timing(self, quantised: QuantisedNetwork, trials: Sequence[Trial]) -> tuple[Trace, Comparison]:
+        """Return the trace of the first input, and every trial's design on it."""
         designs = list(dict.fromkeys(get_pe(trial.pe) for trial in trials if trial.pe is not None))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "picture.safetensors"
             dump(quantised, self.loader, path, images=1)
-            return compare(load_trace(path), designs, self.array, keep_8bit=self.kept != "design")
+            trace = load_trace(path)
+            return trace, compare(trace, designs, self.array, keep_8bit=self.kept != "design")
 
-    def _table(self, quantised: QuantisedNetwork, rows: Sequence[AccuracyRow]) -> AccuracyTable:
-        array = self.array
-        return AccuracyTable(
+    def _report(self, quantised: QuantisedNetwork, trace: Trace, timing: Comparison, pictures: int) -> AccuracyReport:
+        return AccuracyReport(
             version=sparqsim.__version__, network=self.network, data=self.data, calibration=self.calibration,
-            kept=tuple(name for name, layer in quantised.layers.items() if layer.keep_8bit), kept_as=self.kept,
-            skipped=tuple(skipped.name for skipped in quantised.network.skipped), baseline=BASELINE,
-            array=f"{array.rows}x{array.cols} PEs, {array.dataflow}, overlap {'on' if array.overlap else 'off'}, "
-                  f"{array.coupling}",
-            error_images=self.error_images, rows=tuple(rows))
+            preprocess="", pictures=pictures, traced_pictures=1,
+            error_pictures=pictures if self.error_images is None else self.error_images, kept_as=self.kept,
+            skipped=tuple(skipped.name for skipped in quantised.network.skipped),
+            array=timing.reports[timing.baseline].array, baseline=timing.baseline, reference="float network",
+            layers=network_layers(trace, timing), rows=())
 
 
-def _row(found: Evaluation, timing: Comparison) -> AccuracyRow:
-    report = None if found.pe is None else timing.reports[found.pe]
-    return AccuracyRow(
-        pe=found.pe or "float", calibrator=found.calibrator, recalibrated_bn=found.recalibrated_bn, rows=found.rows,
-        top1=found.top1, top5=found.top5, agreement=found.agreement, sqnr_db=found.sqnr_db,
-        cycles=None if report is None else report.cycles.total,
-        speedup=None if found.pe is None else timing.speedup(found.pe))
+def _row(trial: Trial, found: Evaluation, timing: Comparison) -> AccuracyRow:
+    hits = Hits(top1=found.top1, top5=found.top5, agree=found.agreement)
+    return row_of(trial, hits, "PyTorch", timing, found.sqnr_db)

@@ -17,7 +17,7 @@ from sparqsim.errors import InputError
 from sparqsim.pe import get_pe
 from sparqsim.torch.integer import Integers, as_array, patches
 from sparqsim.torch.loaders import batches, checked, logits_of
-from sparqsim.torch.network import Network, Operands, Site, Skipped, naming
+from sparqsim.torch.network import Operands, Site, Skipped, naming
 from sparqsim.torch.quantised import IntegerLayer, Keep, QuantisedNetwork
 from sparqsim.trace.schema import LayerRecord
 from sparqsim.trace.writer import TraceWriter
@@ -78,23 +78,16 @@ def dump(model: nn.Module | QuantisedNetwork, loader: Iterable[Any], path: str |
     Parameters
     ----------
     model : nn.Module or QuantisedNetwork
-        Not modified: a copy is run, in evaluation mode, on the CPU. A QuantisedNetwork is calibrated already:
-        `calibrate`, `calibration_loader`, `keep_8bit`, `matmuls` and `fold` are its own.
+        Not modified: a copy is run, in evaluation mode, on the CPU. A QuantisedNetwork brings its own scales and keys.
     loader : iterable of batches
         Tensors or (inputs, labels); must be readable more than once.
     path : str or Path
     images : int, optional
         Inputs to dump, the loader's first; all by default.
-    calibrate : str
-        'mean-max', 'max', 'percentile:P', 'mse', 'mse:BITS', 'lp:P': see `sparqsim.calibrate`.
     calibration_loader : iterable of batches, optional
         Default: all of `loader`.
-    keep_8bit : 'first-last', 'none' or names
-        Layers marked to stay at 8 bits under every design.
-    matmuls : names of modules
-        Attention modules whose products of two activations are dumped too, as 'gemm' with groups = batch x heads.
-    fold : bool
-        Whether batch norms are folded into the layers before them.
+    calibrate, keep_8bit, matmuls, fold
+        As in `QuantisedNetwork`.
     network, license_note : str
         Written to the file.
 
@@ -105,19 +98,23 @@ def dump(model: nn.Module | QuantisedNetwork, loader: Iterable[Any], path: str |
     """
     if images is not None and images < 1:
         raise InputError(f"images={images}, expected at least 1")
-    checked(loader, "loader")
     quantised = model if isinstance(model, QuantisedNetwork) else QuantisedNetwork(
         model, loader if calibration_loader is None else calibration_loader, calibrate=calibrate, keep_8bit=keep_8bit,
         matmuls=matmuls, fold=fold)
     with TraceWriter(path, **_document(quantised, network, license_note)) as writer:
         dumper = Dumper(quantised, writer)
-        pictures = 0
-        for inputs, labels in batches(loader, images):
-            pictures += len(inputs)
-            _write_arrays(writer, quantised.network, dumper, inputs, labels)
-        if not pictures:
-            raise InputError("loader holds no batch, expected at least one")
-    return dumper.report(str(path), pictures)
+        return dumper.report(str(path), _write_batches(dumper, checked(loader, "loader"), images))
+
+
+def _write_batches(dumper: Dumper, loader: Iterable[Any], images: int | None) -> int:
+    """Dump every batch; return how many inputs there were."""
+    inputs_done = 0
+    for inputs, labels in batches(loader, images):
+        dumper.run(inputs, labels)
+        inputs_done += len(inputs)
+    if not inputs_done:
+        raise InputError("loader holds no batch, expected at least one")
+    return inputs_done
 
 
 def _document(quantised: QuantisedNetwork, network: str, license_note: str) -> dict[str, Any]:
@@ -135,17 +132,6 @@ def _document(quantised: QuantisedNetwork, network: str, license_note: str) -> d
     }
 
 
-def _write_arrays(writer: TraceWriter, network: Network, dumper: Dumper, inputs: Tensor,
-                  labels: Tensor | None) -> None:
-    """Run one batch in float and at 8 bits, the latter dumping; write logits and labels."""
-    runs = {"logits_float": logits_of(network.run(inputs)), "logits_8bit": logits_of(network.run(inputs, dumper))}
-    for name, logits in runs.items():
-        if logits is not None:
-            writer.append_array(name, as_array(logits.float()))
-    if labels is not None:
-        writer.append_array("labels", as_array(labels))
-
-
 class Dumper:
     """The visitor that writes every site's operands and computes on them."""
 
@@ -156,6 +142,16 @@ class Dumper:
         quantised.reset_counts()
         for layer in quantised.layers.values():
             self._announce(layer)
+
+    def run(self, inputs: Tensor, labels: Tensor | None) -> None:
+        """Run one batch in float and at 8 bits, the latter dumping; write logits and labels."""
+        network, writer = self._quantised.network, self._writer
+        runs = {"logits_float": logits_of(network.run(inputs)), "logits_8bit": logits_of(network.run(inputs, self))}
+        for name, logits in runs.items():
+            if logits is not None:
+                writer.append_array(name, as_array(logits.float()))
+        if labels is not None:
+            writer.append_array("labels", as_array(labels))
 
     def __call__(self, site: Site, operands: Operands) -> Tensor:
         """Write one site's operands and return what they give."""

@@ -1,4 +1,8 @@
-"""`evaluate`: the whole network in a design's integer arithmetic."""
+"""`evaluate`: the whole network in a design's integer arithmetic.
+
+Activations are quantised at each layer's input; the integer sums are exactly those of `PEDesign.matmul`; they are
+brought back to real units with the scales, and the bias is added in float64. All else runs in float.
+"""
 
 from __future__ import annotations
 
@@ -68,75 +72,86 @@ class Evaluation:
 def evaluate(model: nn.Module | QuantisedNetwork, loader: Iterable[Any], pe: str | PEDesign | None = "sparq-5opt", *,
              calibrate: str = "mean-max", calibration_loader: Iterable[Any] | None = None,
              keep_8bit: Keep = "first-last", kept: Kept = "8bit", recalibrate_bn: bool = False,
-             matmuls: Sequence[str] = (), images: int | None = None, error_images: int | None = None) -> Evaluation:
+             matmuls: Sequence[str] = (), images: int | None = None, error_images: int | None = None,
+             in_float: Answers | None = None) -> Evaluation:
     """Return the accuracy of a network in which every Conv2d and Linear computes as a design does.
-
-    Activations are quantised at each layer's input; the integer sums are exactly those of `PEDesign.matmul`; they are
-    brought back to real units with the scales, and the bias is added in float64. All else runs in float.
 
     Parameters
     ----------
     model : nn.Module or QuantisedNetwork
-        A QuantisedNetwork is calibrated already (the next two keys are its own); several designs can share it.
-    loader : iterable of batches
-        Tensors or (inputs, labels); must be readable more than once.
+        A QuantisedNetwork brings its own scales and keys; several designs can share it.
     pe : str or PEDesign, or None
         None: the float network.
-    calibrate, calibration_loader, keep_8bit, matmuls
+    loader, calibrate, calibration_loader, keep_8bit, matmuls, images
         As in `dump`.
     kept : '8bit', 'float' or 'design'
         How layers marked keep_8bit compute.
     recalibrate_bn : bool
-        Whether batch norms' statistics are measured anew on the calibration data with the design at work, as the
-        authors' code does. Needs an nn.Module: norms are then not folded.
-    images : int, optional
-        Inputs to use, the loader's first; all by default.
+        Whether batch norms are measured anew under the design (`recalibrate`). Needs an nn.Module: none is then folded.
     error_images : int, optional
-        Inputs on which each layer's error is measured (it takes a second product per layer), the loader's first, in
-        whole batches; all by default.
+        Inputs on which each layer's error is measured, the loader's first, in whole batches; all by default.
+    in_float : Answers, optional
+        What `answers` gives for the float network, where several designs share it.
 
     Raises
     ------
     InputError
         NaN or infinite values, or activations the design cannot take, naming the layer.
     """
-    if kept not in ("8bit", "float", "design"):
-        raise InputError(f"kept={kept!r}, expected '8bit', 'float' or 'design'")
     checked(loader, "loader")
     calibration = checked(loader if calibration_loader is None else calibration_loader, "calibration_loader")
-    if isinstance(model, QuantisedNetwork):
-        if recalibrate_bn:
-            raise InputError("recalibrate_bn=True needs the nn.Module, expected no QuantisedNetwork")
-        quantised = model
-    else:
-        quantised = QuantisedNetwork(model, calibration, calibrate=calibrate, keep_8bit=keep_8bit, matmuls=matmuls,
-                                     fold=not recalibrate_bn)
+    quantised = _quantised(model, calibration, recalibrate_bn, calibrate=calibrate, keep_8bit=keep_8bit,
+                           matmuls=matmuls)
     arithmetic = None if pe is None else Arithmetic(quantised, get_pe(pe), kept, error_images)
-    float_logits = [_logits(quantised, inputs, None) for inputs, _ in batches(loader, images)]
+    in_float = in_float or answers(quantised, loader, images)
     if recalibrate_bn:
         recalibrate(quantised, calibration, arithmetic)
-    return _evaluation(quantised, arithmetic, loader, images, float_logits, recalibrate_bn)
+    same = arithmetic is None and not recalibrate_bn
+    found = in_float if same else answers(quantised, loader, images, arithmetic)
+    return _evaluation(quantised, arithmetic, recalibrate_bn, in_float, found)
 
 
-def _evaluation(quantised: QuantisedNetwork, arithmetic: Arithmetic | None, loader: Iterable[Any], images: int | None,
-                float_logits: list[Tensor], recalibrated: bool) -> Evaluation:
-    found, labels = [], []
-    for (inputs, label), in_float in zip(batches(loader, images), float_logits, strict=True):
-        same = arithmetic is None and not recalibrated
-        found.append(in_float if same else _logits(quantised, inputs, arithmetic))
+def _quantised(model: nn.Module | QuantisedNetwork, calibration: Iterable[Any], recalibrate_bn: bool,
+               **keys: Any) -> QuantisedNetwork:
+    if not isinstance(model, QuantisedNetwork):
+        return QuantisedNetwork(model, calibration, fold=not recalibrate_bn, **keys)
+    if recalibrate_bn:
+        raise InputError("recalibrate_bn=True needs the nn.Module, expected no QuantisedNetwork")
+    return model
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Logits (rows, classes) of every input, and the labels int64 (rows,) if the loader gives them."""
+
+    logits: Tensor
+    labels: Tensor | None
+
+
+def answers(quantised: QuantisedNetwork, loader: Iterable[Any], images: int | None = None,
+            arithmetic: Arithmetic | None = None) -> Answers:
+    """Return what the network answers in `arithmetic`, in float without one."""
+    logits, labels = [], []
+    for inputs, label in batches(loader, images):
+        logits.append(_logits(quantised, inputs, arithmetic))
         labels.append(label)
         if arithmetic is not None:
             arithmetic.inputs_done += len(inputs)
-    if not found:
+    if not logits:
         raise InputError("loader holds no batch, expected at least one")
-    logits = torch.cat(found)
-    truth = None if labels[0] is None else torch.cat([label for label in labels if label is not None]).reshape(-1)
+    known = [label for label in labels if label is not None]
+    return Answers(torch.cat(logits), torch.cat(known).reshape(-1) if known else None)
+
+
+def _evaluation(quantised: QuantisedNetwork, arithmetic: Arithmetic | None, recalibrated: bool, in_float: Answers,
+                found: Answers) -> Evaluation:
+    logits, labels = found.logits, found.labels
     return Evaluation(
         pe=None if arithmetic is None else arithmetic.pe.spec, calibrator=quantised.calibrator.spec,
         kept="8bit" if arithmetic is None else arithmetic.kept, recalibrated_bn=recalibrated, rows=len(logits),
-        top1=None if truth is None else right(logits, truth, 1),
-        top5=None if truth is None else right(logits, truth, 5),
-        agreement=right(logits, torch.cat(float_logits).argmax(dim=1), 1),
+        top1=None if labels is None else right(logits, labels, 1),
+        top5=None if labels is None else right(logits, labels, 5),
+        agreement=right(logits, in_float.logits.argmax(dim=1), 1),
         layers=() if arithmetic is None else arithmetic.results(), skipped=quantised.network.skipped,
         logits=logits.float())
 
@@ -155,7 +170,10 @@ def _logits(quantised: QuantisedNetwork, inputs: Tensor, visitor: Any) -> Tensor
 
 
 def recalibrate(quantised: QuantisedNetwork, calibration: Iterable[Any], arithmetic: Arithmetic | None) -> None:
-    """Replace running statistics by the mean over calibration batches, each norm seeing the design's own outputs."""
+    """Replace running statistics by the mean over calibration batches, each norm seeing the design's own outputs.
+
+    As the authors' code does.
+    """
     norms = [module for module in quantised.network.model.modules() if isinstance(module, NORMS)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -184,6 +202,8 @@ class Arithmetic:
 
     def __init__(self, quantised: QuantisedNetwork, pe: PEDesign, kept: Kept = "8bit",
                  error_images: int | None = None) -> None:
+        if kept not in ("8bit", "float", "design"):
+            raise InputError(f"kept={kept!r}, expected '8bit', 'float' or 'design'")
         self.pe, self.kept = pe, kept
         self._quantised = quantised
         self._errors: dict[str, ErrorMeter] = {}

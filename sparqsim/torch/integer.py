@@ -1,14 +1,14 @@
 """A site's integers, laid out as a trace lays them out, and its exact integer product under a PE design.
 
 Speed: designs transform activations before they meet weights, so each activation is transformed once, not once per
-kernel position it appears in; and the integer product is computed in float32 blocks of K short enough that every sum
-stays below 2^24, where float32 holds integers exactly whatever the order of additions.
+kernel position it appears in; and the integer product is computed in float32 where that is exact (`weights.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from sparqsim.pe import PEDesign
+from sparqsim.pe import PEDesign, get_pe
+from sparqsim.torch.weights import Weights, exact_product
 from sparqsim.trace.schema import ConvGeometry
 
-#: Integers up to here are exact in float32.
-FLOAT32_EXACT = 1 << 24
+#: The design whose sums are exact.
+EXACT = "mac-8b8b"
 #: Elements of X in work at once; as float32 64 MiB.
 BLOCK_ELEMENTS = 1 << 24
 
@@ -31,13 +32,15 @@ class Integers:
     """The operands of one layer on one batch, as in a trace.
 
     `x`: uint8 or int8, (batch, height, width, channels) with a geometry, else (groups, M, K).
-    `w`: int8 (output channel, kernel position, input channel of the group).
+    `w`: int8 (output channel, kernel position, input channel of the group). `prepared`: its matrices, where a layer has
+    made them for all of its batches.
     """
 
     x: Tensor
     w: Tensor
     geometry: ConvGeometry | None
     groups: int
+    prepared: Weights | None = None
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -46,46 +49,45 @@ class Integers:
             return (self.groups, self.x.shape[1], self.w.shape[0] // self.groups)
         return (self.x.shape[0], *self.geometry.output_size(self.x.shape[1], self.x.shape[2]), self.w.shape[0])
 
-    @property
-    def weights(self) -> Tensor:
-        """W as matrices, int8 (groups, K, N)."""
-        return self.w.reshape(self.groups, -1, self.w.shape[1] * self.w.shape[2]).transpose(1, 2).contiguous()
+    @cached_property
+    def weights(self) -> Weights:
+        """W as matrices."""
+        return self.prepared or Weights(self.w, self.groups)
 
     def products(self, pe: PEDesign) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (result of `pe`, exact result), float64 integers (groups, M, N), block of rows by block.
 
-        For a design that leaves operands as they are the two are the same tensor.
+        For the exact design the two are the same tensor.
         """
-        w = self.weights.numpy()
-        of_weights = pe.used_operands(np.zeros((0, w.shape[1]), np.uint8), w)
-        if of_weights is None:
+        exact = get_pe(EXACT)
+        if pe == exact:
+            yield from ((result, result) for result in self.results(pe))
+        else:
+            yield from zip(self.results(pe), self.results(exact), strict=True)
+
+    def results(self, pe: PEDesign) -> Iterator[Tensor]:
+        """Yield what `pe` computes, float64 integers (groups, M, N), block of rows by block."""
+        used_w = self.weights.used(pe)
+        if used_w is None:
             for rows in _blocks(self.x, self):
-                yield torch.from_numpy(pe.matmul(rows.numpy(), w)).double(), exact_product(rows, self.weights)
-            return
-        used_w = torch.from_numpy(np.ascontiguousarray(of_weights[1]))
-        if self._pairs_stay_together(pe):
-            used_x = _used(pe, self.x)
-            for used, rows in zip(_blocks(used_x, self), _blocks(self.x, self), strict=True):
-                yield self._both(used, used_w, rows)
-            return
-        for rows in _blocks(self.x, self):
-            yield self._both(_used(pe, rows), used_w, rows)
+                yield torch.from_numpy(pe.matmul(rows.numpy(), self.weights.stored.integers.numpy())).double()
+        elif self._pairs_stay_together(pe):
+            for rows in _blocks(_used(pe, self.x).float(), self):
+                yield exact_product(rows, used_w)
+        else:
+            for rows in _blocks(self.x, self):
+                yield exact_product(_used(pe, rows).float(), used_w)
 
     def result(self, pe: PEDesign) -> Tensor:
         """Return what `pe` computes, float64 integers, shaped `output_shape`."""
-        return self.shaped([used for used, _ in self.products(pe)])
+        return self.shaped(list(self.results(pe)))
 
     def shaped(self, blocks: list[Tensor]) -> Tensor:
         """Put blocks of rows (groups, rows, N) together in the layer's `output_shape`."""
-        product = torch.cat(blocks, dim=1)
+        product = torch.cat(blocks, dim=1) if len(blocks) > 1 else blocks[0]
         if self.geometry is not None:
             product = product.permute(1, 0, 2)
         return product.reshape(self.output_shape)
-
-    def _both(self, used: Tensor, used_w: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        result = exact_product(used, used_w)
-        unchanged = used_w.dtype == torch.int8 and torch.equal(used_w, self.weights) and torch.equal(used, rows)
-        return result, result if unchanged else exact_product(rows, self.weights)
 
     def _pairs_stay_together(self, pe: PEDesign) -> bool:
         """Whether each step of a design takes adjacent channels of one pixel, so that pixels can be transformed.
@@ -128,41 +130,6 @@ def patches(x: Tensor, geometry: ConvGeometry, groups: int) -> Tensor:
         (groups, batch, rows, columns, *geometry.kernel, depth),
         (depth * channel, image, down * line, across * pixel, step_down * line, step_across * pixel, channel))
     return view.reshape(groups, batch * rows * columns, -1)
-
-
-def exact_product(x: Tensor, w: Tensor) -> Tensor:
-    """Return x @ w, integers (groups, M, K) and (groups, K, N), exactly, as float64."""
-    k = x.shape[2]
-    pieces = pieces_of_k(x, w)
-    if pieces is None:
-        return x.double() @ w.double()
-    x32, w32 = x.float(), w.float()
-    total = x.new_zeros((x.shape[0], x.shape[1], w.shape[2]), dtype=torch.float64)
-    for start in range(0, k, pieces):
-        stop = min(k, start + pieces)
-        total += x32[:, :, start:stop] @ w32[:, start:stop]
-    return total
-
-
-def pieces_of_k(x: Tensor, w: Tensor) -> int | None:
-    """Return how much of K float32 may sum up exactly; None where float64 has to.
-
-    A sum over part of K is at most max|x| * (sum of |w| over the part) in size, whatever the order of additions.
-    """
-    if torch.get_float32_matmul_precision() != "highest":  # the user let PyTorch round float32 operands
-        return None
-    largest = max(abs(int(value)) for value in torch.aminmax(x)) if x.numel() else 0
-    k = w.shape[1]
-    weight_sums = w.double().abs().cumsum(dim=1)
-    pieces = k
-    while pieces > 16:
-        ends = [*range(pieces, k, pieces), k]
-        reached = weight_sums[:, [end - 1 for end in ends]]
-        parts = torch.diff(reached, dim=1, prepend=torch.zeros_like(reached[:, :1]))
-        if largest * float(parts.max()) <= FLOAT32_EXACT:
-            return pieces
-        pieces = -(-pieces // 2)
-    return None
 
 
 def as_array(values: Tensor) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from sparqsim.torch.integer import Integers
 from sparqsim.torch.loaders import batches, checked
 from sparqsim.torch.network import Network, Operands, Site, naming
 from sparqsim.torch.quantise import Quantiser, quantise_weights
+from sparqsim.torch.weights import Weights
 from sparqsim.trace.schema import ConvGeometry
 
 #: Which layers stay at 8 bits under every design: the first and the last to run, none, or those named.
@@ -50,6 +52,11 @@ class IntegerLayer:
         self.weights = (weight.permute(0, 2, 3, 1).reshape(channels, -1, weight.shape[1]) if self.site.op == "conv2d"
                         else weight.reshape(channels, 1, -1)).contiguous()
 
+    @cached_property
+    def _prepared(self) -> Weights:
+        """The weights' matrices, shared by all batches."""
+        return Weights(self.weights, self.site.module.groups if self.site.op == "conv2d" else 1)
+
     @property
     def bias(self) -> Tensor | None:
         """The bias in real units, float32 (output channels,), or None."""
@@ -64,9 +71,10 @@ class IntegerLayer:
         self.values += codes.numel()
         if self.site.op == "conv2d":
             module = self.site.module
-            return Integers(codes.permute(0, 2, 3, 1).contiguous(), self.weights, self.geometry, module.groups)
+            return Integers(codes.permute(0, 2, 3, 1).contiguous(), self.weights, self.geometry, module.groups,
+                            self._prepared)
         if self.second is None:
-            return Integers(codes.reshape(1, -1, codes.shape[-1]), self.weights, None, 1)
+            return Integers(codes.reshape(1, -1, codes.shape[-1]), self.weights, None, 1, self._prepared)
         return self._product(codes, self.second.integers(operands[1])[0])
 
     def _product(self, first: Tensor, second: Tensor) -> Integers:

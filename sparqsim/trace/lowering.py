@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from sparqsim.pe.base import exact_matmul
 from sparqsim.trace.schema import ConvGeometry, LayerRecord
 from sparqsim.trace.source import TensorSource
 
@@ -52,6 +53,27 @@ class LoweredLayer:
         patches = _patches(images, geometry, self.groups, self._pixels, self._record.activation_zero_point)
         picture, row, column = np.unravel_index(np.arange(start, stop) - first * pixels, patches.shape[1:4])
         return np.ascontiguousarray(patches[:, picture, row, column].reshape(self.groups, stop - start, self.k))
+
+    def sums(self, x: Array, w: Array) -> NDArray[np.int64]:
+        """Return the corrected sums of operands as a design uses them: `corrected(x @ w, x, w)`, in one product.
+
+        Parameters
+        ----------
+        x : integers of at most 16 bits (groups, M, K)
+        w : integers of at most 8 bits (groups, K, N)
+
+        Returns
+        -------
+        int64 (groups, M, N)
+        """
+        zx, zw = self._record.activation_zero_point, self._weight_zero_points
+        if zw.any():
+            per_channel = np.broadcast_to(zw, self.groups * self.n).reshape(self.groups, 1, self.n)
+            w = w.astype(np.int16) - per_channel.astype(np.int16)
+        product = exact_matmul(x, w)
+        if zx:
+            product -= zx * w.sum(axis=1, keepdims=True, dtype=np.int64)
+        return product
 
     def corrected(self, product: NDArray[np.int64], x: Array, w: Array) -> NDArray[np.int64]:
         """Return the sums of (x - zero point) * (w - zero point), exactly, given the array's sums of x * w.
