@@ -37,7 +37,7 @@ class Cycles(Record):
     @computed_field  # type: ignore[prop-decorator]  # pydantic's own idiom; mypy knows no stacked property
     @property
     def total(self) -> int:
-        """All cycles."""
+        """All cycles: the sum of their parts."""
         return self.compute + self.fill + self.drain + self.pe_stall + self.memory_stall
 
     @classmethod
@@ -56,7 +56,11 @@ def _sums(record: type[Record], parts: Iterable[Record]) -> dict[str, Any]:
 
 
 class Gemm(Record):
-    """Per group, Y[m, n] = X[m, k] @ W[k, n]."""
+    """Per group, Y[m, n] = X[m, k] @ W[k, n].
+
+    m: rows of X, batch x output pixels. k: columns of X, kernel positions x input channels of the group. n: columns of
+    W, output channels of the group. groups: how many such products a layer is.
+    """
 
     m: int
     k: int
@@ -67,10 +71,12 @@ class Gemm(Record):
 class Pairs(Record):
     """Pairs of adjacent activations (k, k + 1), k even, of X, by what the design makes of them (counts).
 
-    both_zero; one_zero: exactly one is zero; both_nonzero_exact: neither is zero, both are used whole; trimmed: neither
-    is zero, and at least one is changed. `one_zero_changed`: those of one_zero whose value is changed all the same. The
-    last three are None where an activation is changed beside one weight and not beside another, so that no count of
-    pairs exists; `activity` then counts the changes.
+    both_zero: pairs of two zeros. one_zero: pairs with exactly one zero. both_nonzero_exact: pairs without a zero, both
+    used whole. trimmed: pairs without a zero, at least one changed. one_zero_changed: pairs of one_zero whose value is
+    changed all the same.
+
+    The last three are None where an activation is changed beside one weight and not beside another, so that no count
+    of pairs exists; `activity` then counts the changes.
     """
 
     both_zero: int
@@ -141,8 +147,8 @@ class Utilization(Record):
     """Shares of the array's capacity, 0 to 1.
 
     mapping: used PEs over all PEs, mean over tiles weighted by their cycles. array: MACs / (total cycles x PEs x
-    lanes). effective: the same for MACs whose operands are both non-zero. pe: PE cycles with a non-zero product / all
-    PE cycles. multiplier: the same per multiplier.
+    lanes). effective: MACs whose operands are both non-zero / (total cycles x PEs x lanes). pe: PE cycles with a
+    non-zero product / all PE cycles. multiplier: multiplier cycles with a non-zero product / all multiplier cycles.
     """
 
     mapping: float
@@ -193,10 +199,10 @@ class Measured(Record):
 class LayerReport(Measured):
     """One layer.
 
-    pe: the design that ran it (`mac-8b8b` where `kept_8bit`). windows: non-zero activations per left shift of the
-    window they went through; lone values that use both multipliers are not among them. activity: for each part of the
-    PE, cycles it worked, summed over PEs. partial_sums: sums that left the array, K folds counted one by one.
-    synthetic: how the operands were drawn, '' for a real network's.
+    op: its kind, as in the trace. pe: the design that ran it (`mac-8b8b` where `kept_8bit`). tiles: parts of the
+    product that fill the array once. windows: non-zero activations per left shift of the window they went through; lone
+    values that use both multipliers are not among them. activity: for each part of the PE, cycles it worked, summed
+    over PEs. partial_sums: sums that left the array, K folds counted one by one.
     """
 
     name: str
@@ -233,9 +239,11 @@ class Totals(Measured):
 
 
 class PEInfo(Record):
-    """The PE design of a report; `cycles_depend_on_values` is False where only shapes decide cycles.
+    """The PE design of a report.
 
-    `times_itself`: the design's own queues set the timing, so the array's coupling and overlap do not apply to it.
+    lanes: pairs of an activation and a weight that a PE consumes per step. multipliers: those of a PE, narrow or wide.
+    cycles_depend_on_values: False where only shapes decide cycles. times_itself: the design's own queues set the
+    timing, so the array's coupling and overlap do not apply to it.
     """
 
     name: str

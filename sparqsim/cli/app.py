@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from sparqsim.cli import accuracy, memory, pe, plot, regress, rtl, run, sweep, trace
+from sparqsim.cli import accuracy, memory, pe, plot, regress, report, rtl, run, sweep, trace
 from sparqsim.errors import InputError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("simulate")(run.simulate)
 app.command("compare")(run.compare)
 app.command("plot")(plot.plot)
+app.command("report")(report.report)
 app.command("bandwidth")(memory.bandwidth)
 app.command("accuracy")(accuracy.accuracy)
 app.add_typer(trace.app, name="trace")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from sparqsim.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from sparqsim.heatmap import Heatmap
+    from sparqsim.memory.curves import BandwidthCurves
     from sparqsim.report import Comparison, Report
 
 #: The options each kind of figure takes, beside those that all take.
@@ -22,18 +24,25 @@ OPTIONS = {
     "utilization": ("pe", "trace", "layer"),
     "pareto": ("baseline", "loss"),
     "roofline": (),
-    "bandwidth": (),
+    "bandwidth": ("baseline", "only"),
+    "array-size": ("baseline", "only"),
+    "k": ("baseline", "only"),
+    "zero-fraction": ("baseline", "only"),
 }
 
 Results = Annotated[list[str], typer.Argument(
-    metavar="REPORT...", help="JSON of `simulate` or `compare`; several are put together.")]
-Figure = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="The figure: .svg, .pdf or .png.")]
+    metavar="REPORT...", help="JSON of `simulate` or `compare`, several are put together; for curves also stores of "
+                              "`sweep`.")]
+Figure = Annotated[str, typer.Option(
+    "-o", "--output", metavar="FILE", help="The figure: .svg, .pdf or .png; .svg is added to a name without a suffix.")]
 Kind = Annotated[str, typer.Option(
-    "--kind", metavar="speedup|layers|utilization|pareto|roofline|bandwidth",
+    "--kind", metavar="speedup|layers|utilization|pareto|roofline|bandwidth|array-size|k|zero-fraction",
     help="speedup: bars and error by layer. layers: where cycles went. utilization: how busy each PE was (needs "
          "--trace). pareto: error against speedup, or (with the JSON of `accuracy`) answers lost. "
          "roofline: attained MACs per cycle against MACs per DRAM byte "
-         "(results with memory). bandwidth: speedup against DRAM bandwidth (the JSON of `sparqsim bandwidth`).")]
+         "(results with memory). bandwidth: speedup against DRAM bandwidth (the JSON of `sparqsim bandwidth`, or "
+         "results that differ in it). array-size, k, zero-fraction: speedup against PEs, K, zero activations (sweep "
+         "stores, or results that differ in it).")]
 Baseline = Annotated[str | None, typer.Option(
     "--baseline", metavar="NAME", help="Design that has speedup 1. Default: the comparison's.",
     show_default=False)]
@@ -46,27 +55,32 @@ LayerName = Annotated[str | None, typer.Option(
 Loss = Annotated[str | None, typer.Option(
     "--loss", metavar="top1|top5|agree", show_default=False,
     help="What the designs of an accuracy record lose (pareto). Default: top1, or agree without labels.")]
+Only = Annotated[list[str] | None, typer.Option(
+    "--only", metavar="KEY=VALUE", help="Of a store's results (curves) only these: trace (the network's name), pe, "
+                                        "array, dataflow, coupling, overlap, memory, keep_8bit; may be repeated.",
+    show_default=False)]
 Width = Annotated[str | None, typer.Option(
     "--width", metavar="column|page", help="Width in a two-column paper. Default: column for pareto, else page.",
     show_default=False)]
 
 
 def plot(results: Results, *, output: Figure, kind: Kind = "speedup", baseline: Baseline = None, pe: Design = None,
-         trace: Operands = None, layer: LayerName = None, loss: Loss = None,
+         trace: Operands = None, layer: LayerName = None, loss: Loss = None, only: Only = None,
          width: Width = None) -> None:
     """Draw a figure from results: speedups, where cycles went, busy PEs, error against speedup."""
     from sparqsim.cli.plot_accuracy import is_record, plot_record
     from sparqsim.plot import figure_format, plot_layers, plot_pareto, plot_speedup, plot_utilization
     from sparqsim.results import as_comparison, load_result
 
-    options = {"baseline": baseline, "pe": pe, "trace": trace, "layer": layer, "loss": loss}
+    options = {"baseline": baseline, "pe": pe, "trace": trace, "layer": layer, "loss": loss, "only": only or None}
     _check_options(kind, options)
+    output = output if Path(output).suffix else f"{output}.svg"
     figure_format(output)
     how: dict[str, Any] = {"command": _command(results, kind, {**options, "width": width}, output)}
     if width is not None:
         how["width"] = width
-    if kind == "bandwidth":
-        _plot_bandwidth(results, output, how)
+    if "only" in OPTIONS[kind]:
+        _plot_curves(results, kind, baseline, only or (), output, how)
         return
     if kind == "pareto" and is_record(results, loss):
         plot_record(results, output, loss, baseline, how)
@@ -86,16 +100,44 @@ def plot(results: Results, *, output: Figure, kind: Kind = "speedup", baseline: 
         draw(_comparison(loaded, kind, baseline), output, **how)
 
 
-def _plot_bandwidth(results: list[str], output: str, how: Mapping[str, Any]) -> None:
-    from sparqsim.memory.curves import BandwidthCurves
+def _plot_curves(results: list[str], kind: str, baseline: str | None, only: Sequence[str], output: str,
+                 how: Mapping[str, Any]) -> None:
     from sparqsim.plot.bandwidth import plot_bandwidth
+    from sparqsim.plot.curves import plot_curves
+    from sparqsim.plot.points import curves_of_bandwidth, load_reports, speedup_curves
+
+    if kind == "bandwidth" and _is_bandwidth(results[0]):
+        plot_bandwidth(_bandwidth_curves(results, baseline, only), output, **how)
+        return
+    reports, compared_with = load_reports(results, only)
+    baseline = baseline or compared_with
+    if kind == "bandwidth":
+        plot_bandwidth(curves_of_bandwidth(reports, baseline), output, **how)
+    else:
+        plot_curves(speedup_curves(reports, kind, baseline), output, **how)
+
+
+def _is_bandwidth(path: str) -> bool:
+    """Return whether a file is the JSON of `sparqsim bandwidth`."""
+    try:
+        document = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False  # whoever reads it says what is wrong
+    return isinstance(document, dict) and str(document.get("schema")).startswith("sparqsim.bandwidth/")
+
+
+def _bandwidth_curves(results: list[str], baseline: str | None, only: Sequence[str]) -> BandwidthCurves:
+    from sparqsim.memory.curves import BandwidthCurves
 
     if len(results) != 1:
         raise InputError(f"--kind bandwidth: {len(results)} files, expected one, the JSON of `sparqsim bandwidth`")
-    plot_bandwidth(BandwidthCurves.load(results[0]), output, **how)
+    if baseline is not None or only:
+        raise InputError(f"{results[0]}: curves of `sparqsim bandwidth` have their baseline and designs, expected "
+                         "neither --baseline nor --only")
+    return BandwidthCurves.load(results[0])
 
 
-def _check_options(kind: str, options: Mapping[str, str | None]) -> None:
+def _check_options(kind: str, options: Mapping[str, Any]) -> None:
     if kind not in OPTIONS:
         raise InputError(f"--kind {kind!r}{nearest(kind, OPTIONS)}: expected one of {', '.join(OPTIONS)}")
     for name, value in options.items():
@@ -138,7 +180,9 @@ def _heatmap(report: Report, trace: str | None, layer: str | None) -> Heatmap:
     return heatmap(report, sparqsim.load_trace(trace), layer)
 
 
-def _command(results: list[str], kind: str, options: Mapping[str, str | None], output: str) -> str:
+def _command(results: list[str], kind: str, options: Mapping[str, Any], output: str) -> str:
     """Return the command that makes the figure; of the output only its name, so that a moved figure is the same."""
-    given = [word for name, value in options.items() if value is not None for word in (f"--{name}", value)]
+    listed = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
+    given = [word for name, values in listed.items() for value in values if value is not None
+             for word in (f"--{name}", value)]
     return shlex.join(["sparqsim", "plot", *results, "--kind", kind, *given, "-o", Path(output).name])

@@ -26,7 +26,7 @@ from sparqsim.report import REPORT_SCHEMA
 from sparqsim.trace import load_trace
 
 #: Parts of the package that cannot change a result.
-NOT_RESULTS = frozenset({"cli", "plot", "regress", "sweep"})
+NOT_RESULTS = frozenset({"cli", "html", "plot", "regress", "sweep"})
 
 
 @dataclass(frozen=True)

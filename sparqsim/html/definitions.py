@@ -1,0 +1,128 @@
+"""What every number means, in the words of the records that hold it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from sparqsim.bounds import Bounds
+from sparqsim.config import ArrayConfig
+from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
+from sparqsim.memory.traffic import LayerTraffic, Traffic
+from sparqsim.report import (
+    Comparison,
+    Cycles,
+    Error,
+    Gemm,
+    LayerReport,
+    Measured,
+    Pairs,
+    PEInfo,
+    Utilization,
+)
+
+#: Where the part of a term before the first dot is defined.
+RECORDS: dict[str, type] = {
+    "array": ArrayConfig, "bounds": Bounds, "cycles": Cycles, "dram": DramConfig, "error": Error, "gemm": Gemm,
+    "layer": LayerReport, "measured": Measured, "memory": MemoryConfig, "pairs": Pairs, "pe": PEInfo,
+    "scratchpad": ScratchpadConfig, "traffic": LayerTraffic, "utilization": Utilization,
+}
+
+#: What belongs to the page alone.
+OWN = {
+    "design": "A processing element and its keys, NAME:key=value. ~ marks a design whose cycles depend on values; the "
+              "cycles of the others are set by shapes alone.",
+    "layer.name": "A layer of the trace, in the order of the network. * marks a layer kept at 8 bits: it runs as "
+                  "mac-8b8b under every design.",
+    "layers": "Layers of the trace, in the order of the network.",
+    "designs": "Designs on this page that ran on the same trace and array, the baseline among them.",
+    "scratchpad.size_kib": "Both halves of the scratchpad together, KiB.",
+    "scratchpad.port_bytes_per_cycle": "What each port of the scratchpad moves, bytes per cycle.",
+    "traffic.activations": "Kilobytes (1000 bytes) of activations read over the DRAM channel.",
+    "traffic.weights": "Kilobytes (1000 bytes) of weights read over the DRAM channel.",
+    "traffic.outputs": "Kilobytes (1000 bytes) of finished outputs written over the DRAM channel.",
+    "traffic.partial_sums": "Kilobytes (1000 bytes) of partial sums, spilled and reloaded over the DRAM channel.",
+}
+
+#: A name that a docstring explains: 'name:', '`name`:' or '`name` = '.
+LABEL = re.compile(r"(?:^|(?<=\s))(?:`(?P<ticked>[a-z][\w.]*)`(?::| =)|(?P<names>[a-z][\w.*]*(?:, [a-z][\w.*]*)*):)\s")
+#: The head of a parameter in numpy's style, at the left margin.
+PARAMETER = re.compile(r"^(?P<names>\w+(?:, \w+)*) : .*$", re.MULTILINE)
+
+
+def meaning(term: str) -> str:
+    """Return what `term` means, e.g. 'cycles.compute', as one line.
+
+    Raises
+    ------
+    LookupError
+        For a term that no docstring explains.
+    """
+    if term == "speedup":
+        return _one_line(_paragraphs(Comparison)[1])
+    if term in OWN:
+        return OWN[term]
+    record, _, name = term.partition(".")
+    return meaning_in(RECORDS[record], name)
+
+
+def meaning_in(record: type, name: str) -> str:
+    """Return what the field `name` of a record means: its own description, or its part of the class's docstring."""
+    found = _described(record, name) or _explained(record).get(name) or (
+        issubclass(record, Traffic) and _explained(Traffic).get(name))
+    if not found:
+        raise LookupError(f"{record.__name__}.{name} is explained nowhere")
+    return found[0].upper() + found[1:] + ("" if found.endswith(".") else ".")
+
+
+def _described(record: type, name: str) -> str:
+    fields = _fields(record)
+    return _one_line(fields[name].description or "") if name in fields else ""
+
+
+def _fields(record: type) -> dict[str, Any]:
+    return {**record.model_fields, **record.model_computed_fields} if issubclass(record, BaseModel) else {}
+
+
+@cache
+def _explained(record: type) -> dict[str, str]:
+    """Return name -> explanation for every name that the class's docstring explains."""
+    text = inspect.getdoc(record) or ""
+    return _parameters(text) if "\nParameters\n" in text else _labelled(text, set(_fields(record)))
+
+
+def _labelled(text: str, names: set[str]) -> dict[str, str]:
+    """Return the explanations of `names`, and of parts of them ('gap.waiting'), that stand behind a label."""
+    found: dict[str, str] = {}
+    for paragraph in text.split("\n\n"):
+        labels = [label for label in LABEL.finditer(paragraph)
+                  if {name.partition(".")[0] for name in _labels(label)} <= names]
+        ends = [*(label.start() for label in labels[1:]), len(paragraph)][:len(labels)]
+        for label, end in zip(labels, ends, strict=True):
+            words = _one_line(paragraph[label.end():end]).rstrip(" ,;.")
+            found |= dict.fromkeys(_labels(label), words)
+    return found
+
+
+def _labels(label: re.Match[str]) -> list[str]:
+    return (label["ticked"] or label["names"]).split(", ")
+
+
+def _parameters(text: str) -> dict[str, str]:
+    body = re.split(r"\n\w+\n-+\n", text.partition("\nParameters\n")[2].partition("\n")[2])[0]
+    heads = [*PARAMETER.finditer(body)]
+    ends = [head.start() for head in heads[1:]] + [len(body)]
+    return {name: _one_line(body[head.end():end]) for head, end in zip(heads, ends, strict=True)
+            for name in head["names"].split(", ")}
+
+
+def _paragraphs(record: type) -> list[str]:
+    return (inspect.getdoc(record) or "").split("\n\n")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.replace("`", "").split())

@@ -1,0 +1,93 @@
+"""Result files, put together: what ran on the same trace and array stands side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparqsim.errors import InputError
+from sparqsim.record import read_text
+from sparqsim.report import Comparison, Report
+from sparqsim.results import KINDS, as_comparison, load_result
+
+#: Records of accuracy are read loosely: their fields, not their order or number, are relied on.
+ACCURACY_SCHEMAS = ("sparqsim.accuracy/1",)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What a page is made of. `runs`: each of one trace, array and setting. `accuracy`: documents as they are."""
+
+    runs: tuple[Comparison, ...]
+    accuracy: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, results: Sequence[Comparison | Report], accuracy: Sequence[dict[str, Any]] = ()) -> Gathered:
+        """Put results of the same trace, array and settings into one run; a report that is there twice counts once.
+
+        Raises
+        ------
+        InputError
+            For two different reports of one design in one run.
+        """
+        groups: dict[str, list[Comparison | Report]] = {}
+        for result in results:
+            groups.setdefault(_surroundings(result), []).append(result)
+        return cls(tuple(_together(group) for group in groups.values()), tuple(accuracy))
+
+
+def gather(paths: Sequence[str | Path]) -> Gathered:
+    """Return what result files hold: JSON of `simulate`, `compare` and `accuracy`, in any number and order.
+
+    Raises
+    ------
+    InputError
+        For a file that is none of these, naming it, the field and the value.
+    """
+    results: list[Comparison | Report] = []
+    accuracy: list[dict[str, Any]] = []
+    for path in paths:
+        document = _accuracy_document(path)
+        if document is None:
+            results.append(load_result(path))
+        else:
+            accuracy.append(document)
+    return Gathered.of(results, accuracy)
+
+
+def _accuracy_document(path: str | Path) -> dict[str, Any] | None:
+    """Return the document of an accuracy record, None for a file of another kind."""
+    text = read_text(path)
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({error}); expected the -o of `simulate`, `compare` or "
+                         "`accuracy`") from None
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if isinstance(schema, str) and schema in ACCURACY_SCHEMAS:
+        return dict(document)
+    if not isinstance(schema, str) or schema not in KINDS:
+        raise InputError(f"{path}: schema={schema!r}, expected one of {', '.join([*KINDS, *ACCURACY_SCHEMAS])}")
+    return None
+
+
+def _surroundings(result: Comparison | Report) -> str:
+    """Return what results must have in common to stand side by side."""
+    report = result.reports[result.baseline] if isinstance(result, Comparison) else result
+    memory = None if report.memory is None else report.memory.model_dump()
+    return json.dumps([report.provenance.trace_sha256, report.array.model_dump(), memory, report.keep_8bit,
+                       [layer.name for layer in report.layers]])
+
+
+def _together(results: Sequence[Comparison | Report]) -> Comparison:
+    if len(results) == 1 and isinstance(results[0], Comparison):
+        return results[0]
+    baselines = [result.baseline for result in results if isinstance(result, Comparison)]
+    seen: list[Report] = []
+    for result in results:
+        reports = [result.reports[name] for name in result.order] if isinstance(result, Comparison) else [result]
+        seen += [report for report in reports if report not in seen]
+    return as_comparison(seen, baselines[0] if baselines else None)

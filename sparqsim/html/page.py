@@ -1,0 +1,161 @@
+"""The page: what stands on it, in which order; `page.html.j2` says how."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sparqsim
+from sparqsim.errors import InputError
+from sparqsim.files import write_text
+from sparqsim.html.accuracy import accuracy_settings, accuracy_table
+from sparqsim.html.blocks import block_tables
+from sparqsim.html.definitions import meaning
+from sparqsim.html.figures import Drawing, drawings
+from sparqsim.html.gather import Gathered
+from sparqsim.html.settings import pes_table, provenance_rows, settings_table
+from sparqsim.html.summary import Piece, summary
+from sparqsim.html.tables import (
+    Table,
+    design_table,
+    designs_table,
+    reports_of,
+    shapes_table,
+    speedup_table,
+    sqnr_table,
+    traffic_table,
+    values_table,
+)
+from sparqsim.report import Comparison
+
+if TYPE_CHECKING:
+    import jinja2
+
+#: Wraps the runs while their figures are drawn, which takes longest.
+Progress = Callable[[Iterable[Comparison]], Iterable[Comparison]]
+#: A unit at the end of a column's head.
+UNIT = re.compile(r" \([^)]*\)$")
+SUFFIXES = (".html", ".htm")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Results of one trace, array and setting. details: tables that are closed until asked for."""
+
+    title: str
+    subtitle: str
+    summary: list[Piece]
+    tables: list[Table]
+    figures: list[Drawing]
+    by_layer: list[Table]
+    details: list[Table]
+    settings: list[Table]
+    provenance: list[tuple[str, str]]
+
+
+@dataclass
+class Glossary:
+    """Terms used so far: what they mean, and how they are labelled where they head a column."""
+
+    meanings: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def mean(self, term: str, said: str = "", label: str = "") -> str:
+        """Return what `term` means (`said`, if that is known), and remember it for the list of definitions."""
+        if label:
+            self.labels.setdefault(term, UNIT.sub("", label))
+        if term not in self.meanings:
+            self.meanings[term] = said or meaning(term)
+        return self.meanings[term]
+
+    def label(self, term: str) -> str:
+        """Return a term as it is read: the head of its column, else 'pe stall' of 'cycles.pe_stall'."""
+        return self.labels.get(term, term.partition(".")[2].replace("_", " ") or term)
+
+    def sorted(self) -> list[tuple[str, str]]:
+        """Return every term used, in alphabetical order, with its meaning."""
+        return sorted(self.meanings.items())
+
+
+def write_page(gathered: Gathered, path: str | Path, *, progress: Progress = lambda runs: runs) -> None:
+    """Write the page, whole or not at all.
+
+    Parameters
+    ----------
+    gathered : Gathered
+    path : str or Path
+        .html or .htm.
+    progress : callable, optional
+        Wraps the runs while they are drawn.
+
+    Raises
+    ------
+    InputError
+        For another suffix, a place that cannot be written, or where Jinja2 (the extra `report`) is missing.
+    """
+    check_page_path(path)
+    write_text(path, page_text(gathered, progress=progress))
+
+
+def check_page_path(path: str | Path) -> None:
+    """Raise InputError where a page cannot be made: another suffix than .html or .htm, or Jinja2 is missing."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: suffix {Path(path).suffix!r}; a report page is written as {' or '.join(SUFFIXES)}")
+    _environment()
+
+
+def page_text(gathered: Gathered, *, progress: Progress = lambda runs: runs) -> str:
+    """Return the page's HTML. Raises InputError where Jinja2 (the extra `report`) is missing."""
+    environment, glossary = _environment(), Glossary(labels={"speedup": "speedup", "error.sqnr_db": "SQNR"})
+    runs = [_run(comparison, f"r{at}") for at, comparison in enumerate(progress(gathered.runs))]
+    script = _source("sort.js")
+    accuracy = [(accuracy_table(document), accuracy_settings(document)) for document in gathered.accuracy]
+    return environment.get_template("page.html.j2").render(
+        runs=runs, accuracy=accuracy, glossary=glossary, anchor=anchor, version=sparqsim.__version__,
+        style=_source("style.css"),
+        script=script, script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
+
+
+def _run(comparison: Comparison, prefix: str) -> Run:
+    reports = reports_of(comparison)
+    first, several = reports[0], len(reports) > 1
+    array = first.array
+    traffic = traffic_table(comparison)
+    by_layer = [speedup_table(comparison), sqnr_table(comparison)] if several else []
+    return Run(
+        title=first.provenance.network or f"trace {first.provenance.trace_sha256[:12]}",
+        subtitle=f"array {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap "
+                 f"{'on' if array.overlap else 'off'}, "
+                 f"{'memory not modelled' if first.memory is None else f'memory {first.memory.name}'}",
+        summary=summary(comparison), tables=[designs_table(comparison), *block_tables(comparison)],
+        figures=list(drawings(comparison, prefix)), by_layer=by_layer,
+        details=[values_table(comparison), *([traffic] if traffic else []), shapes_table(first),
+                 *(design_table(report) for report in reports)],
+        settings=[settings_table(first), pes_table(comparison)], provenance=provenance_rows(comparison))
+
+
+def anchor(term: str) -> str:
+    """Return the id of a term's definition: letters, digits, hyphens and underscores."""
+    return "def-" + re.sub(r"[^A-Za-z0-9_]", "-", term)
+
+
+def _source(name: str) -> str:
+    return resources.files("sparqsim.html").joinpath(name).read_text(encoding="utf-8")
+
+
+def _environment() -> jinja2.Environment:
+    try:
+        import jinja2
+    except ModuleNotFoundError:
+        raise InputError("a report page needs Jinja2, which is not installed; expected "
+                         "`pip install 'sparqsim[report]'`") from None
+    environment = jinja2.Environment(loader=jinja2.FunctionLoader(_source), autoescape=True, trim_blocks=True,
+                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    environment.tests["number"] = lambda piece: not isinstance(piece, str)
+    return environment

@@ -1,0 +1,151 @@
+"""What came out, in a paragraph of plain words; every number in it knows its term."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sparqsim.html.tables import reports_of
+from sparqsim.report import Comparison, Report
+
+#: Names are listed up to this many; beyond it they are counted.
+MOST_NAMES = 4
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number in running text, and the term that defines it."""
+
+    text: str
+    term: str
+
+
+Piece = str | Number
+
+
+def summary(comparison: Comparison) -> list[Piece]:
+    """Return the paragraph of a comparison, or of a single design."""
+    pieces = [*_subject(comparison)]
+    if len(comparison.order) > 1:
+        pieces += _winners(comparison)
+    pieces += [*_spent(_told(comparison)), *_values(comparison), *_memory(comparison), *_kept(comparison)]
+    if len(comparison.order) > 1:
+        pieces.append("Designs are compared at equal PE count and equal clock; a PE of one design may be larger than "
+                      "that of another.")
+    return pieces
+
+
+def _subject(comparison: Comparison) -> Iterator[Piece]:
+    report = comparison.reports[comparison.baseline]
+    source = report.provenance.network or f"The trace {report.provenance.trace_sha256[:12]}"
+    yield f"{source[0].upper()}{source[1:]}: "
+    yield Number(_counted(len(report.layers), "layer"), "layers")
+    yield ", "
+    yield Number(f"{report.totals.macs:,} multiply-accumulates", "measured.macs")
+    yield f". On an array of {report.array.rows}x{report.array.cols} PEs, "
+    yield f"{comparison.baseline}, the baseline, takes " if len(comparison.order) > 1 else f"{report.pe.spec} takes "
+    yield Number(f"{report.cycles.total:,} cycles", "cycles.total")
+    yield ". "
+    if report.provenance.synthetic:
+        yield f"The values are synthetic, drawn and not measured on a network ({report.provenance.synthetic}). "
+
+
+def _winners(comparison: Comparison) -> Iterator[Piece]:
+    """Tell the fastest design, and the most accurate of those that are faster than the baseline."""
+    fastest = _fastest(comparison)
+    yield "Of "
+    yield Number(_counted(len(comparison.order), "design"), "designs")
+    if comparison.speedup(fastest) <= 1:
+        yield " none is faster than the baseline. "
+        return
+    yield f" {fastest} is the fastest: "
+    yield from _gain(comparison, fastest)
+    yield ". "
+    accurate = _most_accurate(comparison)
+    if accurate != fastest:
+        yield f"The most accurate that is faster than the baseline is {accurate}: "
+        yield from _gain(comparison, accurate)
+        yield ". "
+
+
+def _gain(comparison: Comparison, name: str) -> Iterator[Piece]:
+    report = comparison.reports[name]
+    yield Number(f"{report.cycles.total:,} cycles", "cycles.total")
+    yield ", a speedup of "
+    yield Number(f"{comparison.speedup(name):.2f}", "speedup")
+    if report.totals.error.noise == 0:
+        yield ", and its results are exact"
+    elif report.totals.error.sqnr_db is not None:
+        yield ", at an output SQNR of "
+        yield Number(f"{report.totals.error.sqnr_db:.1f} dB", "error.sqnr_db")
+
+
+def _fastest(comparison: Comparison) -> str:
+    return max(comparison.order, key=comparison.speedup)
+
+
+def _most_accurate(comparison: Comparison) -> str:
+    """Return the design of the highest SQNR among those faster than the baseline, of equal ones the fastest."""
+    faster = [name for name in comparison.order if comparison.speedup(name) > 1]
+    return max(faster, key=lambda name: (_quality(comparison.reports[name]), comparison.speedup(name)))
+
+
+def _quality(report: Report) -> float:
+    error = report.totals.error
+    return math.inf if error.noise == 0 else -math.inf if error.sqnr_db is None else error.sqnr_db
+
+
+def _told(comparison: Comparison) -> Report:
+    """Return the report whose cycles the paragraph explains."""
+    faster = comparison.speedup(_fastest(comparison)) > 1
+    return comparison.reports[_most_accurate(comparison) if faster else comparison.order[-1]]
+
+
+def _spent(report: Report) -> Iterator[Piece]:
+    cycles = report.cycles
+    yield f"{report.pe.spec} computes in "
+    yield Number(f"{100 * cycles.compute / cycles.total:.1f} %", "cycles.compute")
+    yield " of its cycles, fills the array in "
+    yield Number(f"{100 * cycles.fill / cycles.total:.1f} %", "cycles.fill")
+    yield " and drains it in "
+    yield Number(f"{100 * cycles.drain / cycles.total:.1f} %", "cycles.drain")
+    if cycles.pe_stall:
+        yield "; steps longer than a cycle add "
+        yield Number(f"{100 * cycles.pe_stall / cycles.total:.1f} %", "cycles.pe_stall")
+    if cycles.memory_stall:
+        yield "; it waits for memory in "
+        yield Number(f"{100 * cycles.memory_stall / cycles.total:.1f} %", "cycles.memory_stall")
+    yield ". "
+
+
+def _values(comparison: Comparison) -> Iterator[Piece]:
+    varying = [report.pe.spec for report in reports_of(comparison) if report.pe.cycles_depend_on_values]
+    fixed = [report.pe.spec for report in reports_of(comparison) if not report.pe.cycles_depend_on_values]
+    if fixed:
+        yield f"Values cannot change the cycles of {_names(fixed)}: only shapes can. "
+    if varying:
+        yield f"Those of {_names(varying)} depend on values. " if fixed else "The cycles depend on values. "
+
+
+def _names(names: list[str]) -> str:
+    if len(names) > MOST_NAMES:
+        return f"{len(names)} designs"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _memory(comparison: Comparison) -> Iterator[Piece]:
+    if comparison.reports[comparison.baseline].memory is None:
+        yield "Memory is not modelled: operands are there when the array needs them. "
+
+
+def _kept(comparison: Comparison) -> Iterator[Piece]:
+    kept = [layer.name for layer in comparison.reports[comparison.baseline].layers if layer.kept_8bit]
+    if kept:
+        names = f" ({_names(kept)})" if len(kept) <= MOST_NAMES else ""
+        stays = "stays at 8 bits and runs" if len(kept) == 1 else "stay at 8 bits and run"
+        yield f"{_counted(len(kept), 'layer')}{names} {stays} as mac-8b8b under every design. "
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

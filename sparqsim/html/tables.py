@@ -1,0 +1,217 @@
+"""Tables of the page: cells with the value they sort by, columns with the term that defines them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sparqsim.report import Comparison, Cycles, Error, LayerReport, Measured, Report
+
+ABSENT = "\N{EN DASH}"
+EXACT = "exact"
+#: More designs than this make a table wide: it is printed on a page of its own orientation, its heads upright.
+WIDE = 8
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its head, the term that defines what is in it ('' for words), and whether it holds text.
+
+    said: what the term means, where `sparqsim.html.definitions` does not know it.
+    """
+
+    label: str
+    term: str
+    text: bool = False
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: what is shown, and the number it sorts by (None: the text itself)."""
+
+    text: str
+    value: float | None = None
+
+    @property
+    def sort_key(self) -> str:
+        """Return the number for the page, '' where the text says it already."""
+        if self.value is None or self.text.replace(",", "") == repr(self.value):
+            return ""
+        return "Infinity" if self.value == math.inf else "-Infinity" if self.value == -math.inf else repr(self.value)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `foot` is a row that stays last, whatever the order."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    foot: tuple[Cell, ...] = ()
+    note: str = ""
+    wide: bool = False
+
+
+def count(value: int | None) -> Cell:
+    """Return a whole number, its thousands set off."""
+    return Cell(ABSENT, -math.inf) if value is None else Cell(f"{value:,}", value)
+
+
+def decimal(value: float | None, places: int = 2) -> Cell:
+    """Return a number rounded to `places`; it sorts by all of them."""
+    return Cell(ABSENT, -math.inf) if value is None else Cell(f"{value:,.{places}f}", value)
+
+
+def share(value: float | None) -> Cell:
+    """Return a share in percent, without the sign."""
+    return decimal(None if value is None else 100 * value, 1)
+
+
+def sqnr(error: Error) -> Cell:
+    """Return the SQNR in dB, 'exact' without noise, nothing for noise on an all-zero signal."""
+    return Cell(EXACT, math.inf) if error.noise == 0 else decimal(error.sqnr_db, 1)
+
+
+def squared_error(error: Error) -> Cell:
+    """Return the mean squared error, three significant digits."""
+    return Cell(f"{error.mse:.3g}", error.mse)
+
+
+def layer_name(layer: LayerReport) -> Cell:
+    """Return a layer's name, * where it is kept at 8 bits."""
+    return Cell(layer.name + ("*" if layer.kept_8bit else ""))
+
+
+def design_name(report: Report) -> Cell:
+    """Return a design's name, ~ where its cycles depend on values."""
+    return Cell(report.pe.spec + (" ~" if report.pe.cycles_depend_on_values else ""))
+
+
+def parts_of(reports: Sequence[Report]) -> list[str]:
+    """Return the classes of cycles to show: stalls only where somebody stalls."""
+    cycles = [report.cycles for report in reports]
+    return [part for part in Cycles.model_fields if "stall" not in part or any(getattr(each, part) for each in cycles)]
+
+
+def reports_of(comparison: Comparison) -> list[Report]:
+    """Return the reports in the comparison's order."""
+    return [comparison.reports[name] for name in comparison.order]
+
+
+def designs_table(comparison: Comparison) -> Table:
+    """Return whole-network cycles, speedup, attribution, utilization and error, one design a row."""
+    reports = reports_of(comparison)
+    parts = parts_of(reports)
+    columns = (Column("design", "design", text=True), Column("cycles", "cycles.total"),
+               Column("speedup (x)", "speedup"),
+               *(Column(f"{part.replace('_', ' ')} (%)", f"cycles.{part}") for part in parts),
+               Column("PEs used (%)", "utilization.mapping"), Column("array (%)", "utilization.array"),
+               Column("effective (%)", "utilization.effective"), Column("SQNR (dB)", "error.sqnr_db"))
+    rows = []
+    for report in reports:
+        cycles, use = report.cycles, report.totals.utilization
+        rows.append((design_name(report), count(cycles.total), decimal(comparison.speedup(report.pe.spec)),
+                     *(share(getattr(cycles, part) / cycles.total) for part in parts),
+                     share(use.mapping), share(use.array), share(use.effective), sqnr(report.totals.error)))
+    return Table(f"Designs, whole network; speedup over {comparison.baseline}", columns, tuple(rows))
+
+
+def values_table(comparison: Comparison) -> Table:
+    """Return what designs make of the values: classes of pairs, and the error."""
+    classes = ("both_zero", "one_zero", "both_nonzero_exact", "trimmed", "one_zero_changed")
+    columns = (Column("design", "design", text=True),
+               *(Column(name.replace("_", " "), f"pairs.{name}") for name in classes),
+               Column("mean squared error", "error.mse"), Column("largest error", "error.max_abs"),
+               Column("SQNR (dB)", "error.sqnr_db"))
+    rows = []
+    for report in reports_of(comparison):
+        totals = report.totals
+        rows.append((design_name(report), *(count(getattr(totals.pairs, name)) for name in classes),
+                     squared_error(totals.error), count(totals.error.max_abs), sqnr(totals.error)))
+    return Table("What designs make of the values: pairs of activations, error of the outputs", columns, tuple(rows))
+
+
+def by_layer(comparison: Comparison, title: str, term: str, cell: Callable[[str, int | None], Cell]) -> Table:
+    """Return one number for each layer and design; `cell` gives it, for layer None that of the whole network."""
+    reports = reports_of(comparison)
+    heads = [Column(design_name(report).text, term) for report in reports]
+    rows = tuple((layer_name(layer), *(cell(name, at) for name in comparison.order))
+                 for at, layer in enumerate(reports[0].layers))
+    foot = (Cell("total"), *(cell(name, None) for name in comparison.order))
+    return Table(title, (Column("layer", "layer.name", text=True), *heads), rows, foot, wide=len(reports) > WIDE)
+
+
+def speedup_table(comparison: Comparison) -> Table:
+    """Return speedups over the baseline."""
+    def cell(name: str, layer: int | None) -> Cell:
+        return decimal(comparison.speedup(name) if layer is None else comparison.layer_speedup(name, layer))
+
+    return by_layer(comparison, f"Speedup (x) over {comparison.baseline}, layer by layer", "speedup", cell)
+
+
+def sqnr_table(comparison: Comparison) -> Table:
+    """Return the SQNR of every layer's outputs."""
+    def cell(name: str, layer: int | None) -> Cell:
+        report = comparison.reports[name]
+        return sqnr((report.totals if layer is None else report.layers[layer]).error)
+
+    return by_layer(comparison, "SQNR of the outputs (dB), layer by layer", "error.sqnr_db", cell)
+
+
+def shapes_table(report: Report) -> Table:
+    """Return the layers' shapes."""
+    columns = (Column("layer", "layer.name", text=True), Column("kind", "layer.op", text=True), Column("M", "gemm.m"),
+               Column("K", "gemm.k"), Column("N", "gemm.n"), Column("groups", "gemm.groups"),
+               Column("MACs", "measured.macs"))
+    rows = tuple((layer_name(layer), Cell(layer.op), *(count(size) for size in _sizes(layer)), count(layer.macs))
+                 for layer in report.layers)
+    foot = (Cell("total"), *[Cell("")] * 5, count(report.totals.macs))
+    return Table("Layers, per group Y[M,N] = X[M,K] @ W[K,N]", columns, rows, foot)
+
+
+def _sizes(layer: LayerReport) -> tuple[int, int, int, int]:
+    return layer.gemm.m, layer.gemm.k, layer.gemm.n, layer.gemm.groups
+
+
+def design_table(report: Report) -> Table:
+    """Return everything about one design, layer by layer."""
+    parts = parts_of([report])
+    columns = (Column("layer", "layer.name", text=True), Column("tiles", "layer.tiles"),
+               Column("cycles", "cycles.total"),
+               *(Column(part.replace("_", " "), f"cycles.{part}") for part in parts),
+               Column("busiest PE", "bounds.slack_cycles"), Column("work", "bounds.work_cycles"),
+               Column("ragged tiles", "bounds.gap.ragged_tiles"), Column("fill, drain", "bounds.gap.fill_drain"),
+               Column("waiting", "bounds.gap.waiting"), Column("PEs used (%)", "utilization.mapping"),
+               Column("array (%)", "utilization.array"), Column("effective (%)", "utilization.effective"),
+               Column("MSE", "error.mse"), Column("SQNR (dB)", "error.sqnr_db"))
+    rows = tuple((layer_name(layer), *_measured(layer, parts)) for layer in report.layers)
+    return Table(design_name(report).text, columns, rows, (Cell("total"), *_measured(report.totals, parts)))
+
+
+def _measured(measured: Measured, parts: Sequence[str]) -> list[Cell]:
+    cycles, bounds, use = measured.cycles, measured.bounds, measured.utilization
+    figures = (measured.tiles, cycles.total, *(getattr(cycles, part) for part in parts), bounds.slack_cycles,
+               bounds.work_cycles, bounds.gap.ragged_tiles, bounds.gap.fill_drain, bounds.gap.waiting)
+    return [*(count(figure) for figure in figures), share(use.mapping), share(use.array), share(use.effective),
+            squared_error(measured.error), sqnr(measured.error)]
+
+
+def traffic_table(comparison: Comparison) -> Table | None:
+    """Return DRAM traffic of the whole network, one design a row; None where memory is not modelled."""
+    columns = (Column("design", "design", text=True), Column("activations (kB)", "traffic.activations"),
+               Column("weights (kB)", "traffic.weights"), Column("outputs (kB)", "traffic.outputs"),
+               Column("partial sums (kB)", "traffic.partial_sums"), Column("memory stall (%)", "cycles.memory_stall"),
+               Column("of it ports (%)", "traffic.port_stall"))
+    rows = []
+    for report in reports_of(comparison):
+        traffic, cycles = report.totals.traffic, report.cycles
+        if traffic is None:
+            return None
+        sums = traffic.psum_spill_bytes + traffic.psum_reload_bytes
+        moved = (traffic.activations.dram_read_bytes, traffic.weights.dram_read_bytes,
+                 traffic.outputs.dram_write_bytes - traffic.psum_spill_bytes, sums)
+        rows.append((design_name(report), *(decimal(size / 1000, 1) for size in moved),
+                     *(share(part / cycles.total) for part in (cycles.memory_stall, traffic.port_stall))))
+    return Table("DRAM traffic, and the cycles that waited for it", columns, tuple(rows))

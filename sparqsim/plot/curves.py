@@ -1,0 +1,196 @@
+"""Speedup over the baseline against array size, K or the share of zeros: one line for each design."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sparqsim.plot.labels import add_legend, add_notes, text_points, value_note
+from sparqsim.plot.points import Curve, Curves
+from sparqsim.plot.style import (
+    INK,
+    POINTS_PER_INCH,
+    SMALL_POINTS,
+    Look,
+    figure_format,
+    house_style,
+    looks_of,
+    new_figure,
+    save_figure,
+    width_inches,
+)
+
+PANEL_INCHES = 3.0
+#: What stands left and right of the axes.
+MARGIN_INCHES = 0.6
+FLAT_LABEL = "cycles do not depend on values"
+#: A flat curve's label and the air around it.
+LABEL_POINTS = 11.0
+#: Least height of the axes, points.
+LEAST_AXES_POINTS = 110.0
+#: Designs of equal cycles share a line; its legend names so many, the note below the rest.
+MOST_NAMED = 3
+AXIS_LABELS = {"array-size": "array (PE rows x columns)", "k": "K, multiply-accumulates per output (count)"}
+ZEROS_OF_NETWORKS = "zero activations, whole network (%)"
+ZEROS_OF_LAYERS = "zero activations of a layer (%)"
+BASELINE_LINE: dict[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 0.8}
+#: Red, green and blue of a pale colour, each 0 to 1, add up to more.
+PALE_SUM = 2.0
+FIXED_LINE, VARYING_LINE = (0, (4, 1.5)), "-"
+
+
+def plot_curves(curves: Curves, path: str | Path, *, width: str = "column", command: str = "") -> None:
+    """Draw `curves_figure` into a file. `path`, `width`, `command` and errors as in `plot_speedup`."""
+    figure_format(path)
+    save_figure(curves_figure(curves, width=width), path, title=f"Speedup against {curves.kind.replace('-', ' ')}",
+                command=command)
+
+
+def curves_figure(curves: Curves, *, width: str = "column") -> Figure:
+    """Return speedups (x) over the baseline; dashed: cycles that do not depend on values, solid: cycles that do.
+
+    Against K, a vertical stroke reaches from the least to the greatest speedup of single layers of that K.
+    """
+    looks = looks_of([curve.specs[0] for curve in curves.curves])
+    with house_style():
+        figure = new_figure(width, PANEL_INCHES + 0.12 * (len(curves.curves) + 1))
+        axes = figure.subplots()
+        places = _scale(axes, curves, width)
+        line = axes.axhline(1, **BASELINE_LINE)
+        handles = [_draw(axes, curve, places, looks[curve.specs[0]], joined=curves.joined) for curve in curves.curves]
+        axes.set_ylim(0, 1.12 * max(1.0, *(point.high for curve in curves.curves for point in curve.points)))
+        axes.set_ylabel(f"speedup (x) over {curves.baseline}")
+        axes.grid(visible=True)
+        if curves.kind == "zero-fraction" and curves.joined:
+            _label_flat(axes, curves.curves, places)
+        labels = [_label(curve) for curve in curves.curves]
+        add_legend(figure, _title(curves), [line, *handles], [f"{curves.baseline} = 1", *labels])
+        add_notes(figure, _notes(curves))
+    return figure
+
+
+def _scale(axes: Axes, curves: Curves, width: str) -> dict[tuple[float, ...], float]:
+    """Give the x axis its scale, ticks and label; return where each place is drawn."""
+    places = sorted({point.place for curve in curves.curves for point in curve.points})
+    if curves.kind == "zero-fraction":
+        axes.set_xlabel(ZEROS_OF_NETWORKS if curves.joined else ZEROS_OF_LAYERS)
+        return {place: 100 * place[0] for place in places}
+    axes.set_xlabel(AXIS_LABELS[curves.kind])
+    if curves.kind == "array-size":
+        drawn = {place: float(at) for at, place in enumerate(places)}
+        names = {at: f"{place[1]:g}x{place[2]:g}" for place, at in drawn.items()}
+        axes.set_xlim(-0.3, len(places) - 0.7)
+    else:
+        drawn = {place: place[0] for place in places}
+        names = {at: f"{at:g}" for at in drawn.values()}
+        axes.set_xscale("log")
+        axes.set_xlim(places[0][0] / 1.15, places[-1][0] * 1.15)
+    _set_ticks(axes, names, width)
+    return drawn
+
+
+def _set_ticks(axes: Axes, names: dict[float, str], width: str) -> None:
+    """Label as many places as have room, from the left."""
+    room = (width_inches(width) - MARGIN_INCHES) * POINTS_PER_INCH
+    to_points = math.log if axes.get_xscale() == "log" else float
+    low, high = (to_points(limit) for limit in axes.get_xlim())
+    ticks: list[float] = []
+    free = -math.inf
+    for at, name in names.items():
+        center, half = (to_points(at) - low) / (high - low) * room, text_points(name, SMALL_POINTS) / 2
+        if center - half >= free:
+            ticks.append(at)
+            free = center + half + 4
+    axes.set_xticks(ticks, [names[at] for at in ticks])
+    axes.minorticks_off()
+
+
+def _draw(axes: Axes, curve: Curve, places: dict[tuple[float, ...], float], look: Look, *, joined: bool) -> Line2D:
+    xs, ys = [places[point.place] for point in curve.points], [point.speedup for point in curve.points]
+    color = _line_color(look)
+    axes.vlines(xs, [point.low for point in curve.points], [point.high for point in curve.points], color=color,
+                linewidth=0.5)
+    line, = axes.plot(xs, ys, color=color, marker=look.marker, markersize=3.8, markerfacecolor=look.color,
+                      markeredgecolor=INK, markeredgewidth=0.3, linestyle=_line_style(curve) if joined else "")
+    return line
+
+
+def _line_color(look: Look) -> tuple[float, ...]:
+    """Return the design's colour, darkened where a thin line of it would be lost on white."""
+    color, ink = to_rgb(look.color), to_rgb(INK)
+    share = 0.4 if sum(color) > PALE_SUM else 0.0
+    return tuple((1 - share) * one + share * other for one, other in zip(color, ink, strict=True))
+
+
+def _line_style(curve: Curve) -> Any:
+    return FIXED_LINE if curve.fixed else VARYING_LINE
+
+
+def _label_flat(axes: Axes, curves: Sequence[Curve], places: dict[tuple[float, ...], float]) -> None:
+    """Say at the lines of designs whose cycles values cannot change why they are flat; close lines share the words."""
+    apart = axes.get_ylim()[1] / LEAST_AXES_POINTS * LABEL_POINTS
+    flat = sorted((curve for curve in curves if curve.fixed), key=lambda curve: curve.points[0].speedup)
+    for at, curve in enumerate(flat):
+        height = curve.points[0].speedup
+        if at + 1 < len(flat) and flat[at + 1].points[0].speedup - height < apart:
+            continue  # the words stand above the next one
+        end = _emptier_end(curve, curves, apart)
+        axes.annotate(FLAT_LABEL, (places[curve.points[end].place], curve.points[end].speedup), (0, 3),
+                      textcoords="offset points", ha="right" if end else "left", va="bottom", fontsize=SMALL_POINTS)
+
+
+def _emptier_end(curve: Curve, curves: Sequence[Curve], apart: float) -> int:
+    """Return 0 for the left end, -1 for the right: where fewer points of other curves lie where the words would be."""
+    def crowd(points: slice) -> int:
+        height = curve.points[0].speedup
+        return sum(0 < point.speedup - height < apart for other in curves if other is not curve
+                   for point in other.points[points])
+
+    half = (len(curve.points) + 1) // 2
+    return 0 if crowd(slice(None, half)) <= crowd(slice(-half, None)) else -1
+
+
+def _label(curve: Curve) -> str:
+    named = curve.specs[:MOST_NAMED]
+    more = [f"{len(curve.specs) - len(named)} more"] if len(curve.specs) > len(named) else []
+    return " = ".join([*named, *more]) + ("" if curve.fixed else " ~")
+
+
+def _title(curves: Curves) -> str:
+    """Return what ran, and on what: of the array only what all of it share."""
+    networks = list(dict.fromkeys(report.provenance.network or report.provenance.trace_sha256[:12]
+                                  for report in curves.reports))
+    traces = len({report.provenance.trace_sha256 for report in curves.reports})
+    synthetic = list(dict.fromkeys(report.provenance.synthetic for report in curves.reports))
+    source = networks[0] if len(networks) == 1 else f"{len(networks)} networks"
+    many = f", {traces} traces" if traces > 1 else ""
+    drawn = "" if not any(synthetic) else (f" [SYNTHETIC values: {synthetic[0]}]" if len(synthetic) == 1
+                                           else " [SYNTHETIC values]")
+    array, memory = curves.reports[0].array, curves.reports[0].memory
+    size = "" if curves.kind == "array-size" else f"array {array.rows}x{array.cols}, "
+    around = "memory not modelled" if memory is None else f"memory {memory.name}"
+    return (f"{source}{many}{drawn}\n{size}dataflow {array.dataflow}, {array.coupling}, overlap "
+            f"{'on' if array.overlap else 'off'}, {around}")
+
+
+def _notes(curves: Curves) -> list[str]:
+    notes = [value_note(curves.reports)]
+    if curves.joined and len({curve.fixed for curve in curves.curves}) > 1:
+        notes[0] += "; dashed: shapes alone, solid: values"
+    if curves.kind == "k":
+        notes.append("layers of equal K together; strokes: the single layers, least to greatest")
+    if curves.kind == "zero-fraction" and not curves.joined:
+        notes.append("one mark a layer: layers differ in shape, too")
+    if curves.kind != "array-size" and any(layer.kept_8bit for report in curves.reports for layer in report.layers):
+        notes.append("layers kept at 8 bits are " + ("part of the network" if curves.joined and curves.kind != "k"
+                                                     else "left out"))
+    notes += [f"{curve.specs[0]} = {', '.join(curve.specs[MOST_NAMED:])}, too" for curve in curves.curves
+              if len(curve.specs) > MOST_NAMED]
+    return notes

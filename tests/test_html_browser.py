@@ -1,0 +1,243 @@
+"""The report page in headless Chromium: it opens, sorts, prints, explains itself, and asks nobody for anything."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sparqsim
+
+pytest.importorskip("jinja2", reason="needs Jinja2 (extra `report`)")
+from sparqsim.html import Gathered, page_text
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra `test`)")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+HOSTILE = '</script><script>alert("x")</script>--><img src=x onerror=alert(1)>'
+LARGEST_BYTES = 5_000_000
+LONGEST_SECONDS = 2.0
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH (apt package `chromium`)")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser of its own, with a fresh profile."""
+    profile = tmp_path_factory.mktemp("profile")
+    with playwright.sync_playwright() as driver:
+        context = driver.chromium.launch_persistent_context(
+            str(profile), executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1280, "height": 900},
+            env={**os.environ, "HOME": str(profile)})
+        yield context
+        context.close()
+
+
+class Opened:
+    """A page with everything it said and asked for."""
+
+    def __init__(self, browser: Any, path: Path, *, clocked: bool = False) -> None:
+        self.page = browser.new_page()
+        clock = browser.new_cdp_session(self.page) if clocked else None
+        if clock:
+            # The page's own thread: what others do to the machine meanwhile does not count.
+            clock.send("Performance.enable", {"timeDomain": "threadTicks"})
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+        figures = clock.send("Performance.getMetrics")["metrics"] if clock else []
+        self.seconds = next((each["value"] for each in figures if each["name"] == "TaskDuration"), 0.0)
+
+    def column(self, table: str, at: int) -> list[str]:
+        """The body's cells of one column, as they are shown."""
+        rows = f"table[aria-label^='{table}'] tbody tr"
+        return self.page.eval_on_selector_all(rows, f"rows => rows.map(row => row.cells[{at}].textContent)")
+
+    def click(self, table: str, at: int) -> str:
+        """Click a column's head; return its aria-sort."""
+        head = self.page.locator(f"table[aria-label^='{table}'] thead th").nth(at)
+        head.locator("button").click()
+        return head.get_attribute("aria-sort")
+
+
+def hostile_trace() -> sparqsim.Trace:
+    rng = np.random.default_rng(3)
+    sizes = [(7, 18, 5), (400, 100, 33), (33, 9, 20), (16, 640, 16)]
+    layers = [sparqsim.Layer.from_gemm(f"{HOSTILE} {at}", rng.integers(0, 256, (m, k)).astype(np.uint8),
+                                       rng.integers(-128, 128, (k, n)).astype(np.int8), keep_8bit=at == 0)
+              for at, (m, k, n) in enumerate(sizes)]
+    return sparqsim.Trace(layers, network=f"net {HOSTILE}", synthetic=HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def compared() -> sparqsim.Comparison:
+    return sparqsim.compare(hostile_trace())
+
+
+@pytest.fixture(scope="module")
+def path(compared: sparqsim.Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(page_text(Gathered.of([compared])), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def opened(browser: Any, path: Path) -> Iterator[Opened]:
+    opened = Opened(browser, path)
+    yield opened
+    opened.page.close()
+
+
+def test_nothing_is_said_and_nobody_is_asked(opened: Opened, path: Path) -> None:
+    assert opened.said == []
+    assert opened.asked == [path.as_uri()]
+    assert opened.page.locator("img").count() == 0
+    assert opened.page.locator("script").count() == 1
+
+
+def test_a_script_that_got_in_would_not_run(browser: Any, path: Path, tmp_path: Path) -> None:
+    """What the content security policy is for; and it shows that a message would be heard."""
+    bad = tmp_path / "bad.html"
+    bad.write_text(path.read_text() + "<script>alert('got in')</script><img src='http://0.0.0.0/x'>")
+    opened = Opened(browser, bad)
+    assert "got in" not in opened.said
+    assert len([line for line in opened.said if "Content Security Policy" in line]) == 2
+    opened.page.close()
+
+
+def test_columns_sort_as_numbers_up_down_and_back(opened: Opened, compared: sparqsim.Comparison) -> None:
+    cycles = [compared.reports[name].cycles.total for name in compared.order]
+    assert sorted(cycles) != sorted(cycles, key=str)  # as text the order would be another
+    shown = [f"{each:,}" for each in cycles]
+    assert opened.column("Designs", 1) == shown
+    assert opened.click("Designs", 1) == "ascending"
+    assert opened.column("Designs", 1) == [f"{each:,}" for each in sorted(cycles)]
+    assert opened.click("Designs", 1) == "descending"
+    assert opened.column("Designs", 1) == [f"{each:,}" for each in sorted(cycles, reverse=True)]
+    assert opened.click("Designs", 1) == "none"
+    assert opened.column("Designs", 1) == shown
+
+
+def test_exact_is_above_every_decibel_and_names_sort_as_words(opened: Opened) -> None:
+    last = opened.page.locator("table[aria-label^='Designs'] thead th").count() - 1
+    opened.click("Designs", last)
+    found = opened.column("Designs", last)
+    numbers = [float(text) for text in found if text != "exact"]
+    assert len(numbers) >= 4
+    assert numbers == sorted(numbers)
+    assert found[len(numbers):] == ["exact"] * (len(found) - len(numbers))
+    assert opened.click("Designs", 0) == "ascending"
+    assert opened.column("Designs", 0)[0] == "mac-4b4b"
+    sorted_heads = opened.page.locator("table[aria-label^='Designs'] [aria-sort]:not([aria-sort=none])")
+    assert sorted_heads.count() == 1
+
+
+def test_rounded_numbers_sort_by_all_their_digits_and_the_total_stays_last(opened: Opened, compared) -> None:
+    name = "sparq-exact"
+    at = 1 + compared.order.index(name)
+    layers = compared.reports[name].layers
+    speedups = {layer.name: compared.layer_speedup(name, number) for number, layer in enumerate(layers)}
+    opened.click("Speedup", at)
+    found = [text.removesuffix("*") for text in opened.column("Speedup", 0)]
+    assert found == sorted(speedups, key=speedups.__getitem__)
+    foot = "table[aria-label^='Speedup'] tbody + tfoot tr"
+    assert opened.page.locator(foot).locator("td").nth(at - 1).text_content() == f"{compared.speedup(name):.2f}"
+
+
+def test_powers_of_ten_sort_by_their_value(opened: Opened, compared) -> None:
+    opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    errors = {name: report.totals.error.mse for name, report in compared.reports.items()}
+    shown = [f"{each:.3g}" for each in sorted(errors.values())]
+    assert {text[-3:-1] for text in shown} > {"+0"}  # powers of ten, and numbers without
+    heads = opened.page.locator("table[aria-label^='What designs'] thead th").all_text_contents()
+    at = next(number for number, head in enumerate(heads) if head.startswith("mean squared error"))
+    opened.click("What designs", at)
+    assert opened.column("What designs", at) == shown
+
+
+def test_heads_can_be_worked_by_keyboard(opened: Opened) -> None:
+    opened.page.locator("table[aria-label^='Designs'] thead button").nth(1).focus()
+    opened.page.keyboard.press("Enter")
+    assert opened.page.locator("table[aria-label^='Designs'] thead th").nth(1).get_attribute("aria-sort") == "ascending"
+
+
+def test_figures_are_there_and_have_a_size(opened: Opened) -> None:
+    sizes = opened.page.eval_on_selector_all(
+        "figure svg", "all => all.map(svg => [svg.getBoundingClientRect().width, svg.getBoundingClientRect().height])")
+    assert len(sizes) == 3
+    assert all(width > 300 and height > 200 for width, height in sizes)
+    used = "all => all.filter(use => !document.getElementById(use.getAttribute('href').slice(1))).length"
+    assert opened.page.eval_on_selector_all("figure svg use", used) == 0
+    assert opened.page.locator("figure svg use").count() > 100
+
+
+def test_every_definition_is_a_hover_and_a_click_away(opened: Opened) -> None:
+    page = opened.page
+    links = page.eval_on_selector_all("a[href^='#def-']", "all => all.map(a => [a.getAttribute('href'), a.title])")
+    assert len(links) > 60
+    for href, title in dict(links).items():
+        assert page.locator(href).locator("dd").text_content() == title != ""
+    first = page.locator("p.summary a.number").first
+    first.click()
+    assert page.url.endswith(first.get_attribute("href"))
+    assert page.evaluate("document.querySelector(':target').getBoundingClientRect().top < innerHeight")
+    unexplained = "all => all.filter(th => !th.querySelector('a.what')).map(th => th.textContent.trim())"
+    assert page.eval_on_selector_all("thead th", unexplained) == ["setting", "value", "meaning"]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_is_as_wide_as_the_window(opened: Opened, width: int) -> None:
+    opened.page.set_viewport_size({"width": width, "height": 800})
+    opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def pages_of(pdf: bytes) -> int:
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))
+
+
+def test_print_is_a_few_pages(opened: Opened) -> None:
+    assert 3 <= pages_of(opened.page.pdf(prefer_css_page_size=True)) <= 10
+    opened.page.emulate_media(media="print")
+    assert not opened.page.locator("a.what").first.is_visible()
+    tall = "all => all.filter(svg => svg.getBoundingClientRect().height > 225 / 25.4 * 96 + 1).length"
+    assert opened.page.eval_on_selector_all("figure svg", tall) == 0
+
+
+def large_comparison() -> sparqsim.Comparison:
+    """A hundred layers and twenty designs, from four layers and what their reports hold."""
+    from sparqsim.pe.registry import designs
+
+    keyed = [f"sparq-{each}opt:{key}" for key in ("rounding=trim", "pairing=off") for each in (5, 3, 2)]
+    small = sparqsim.compare(hostile_trace(), [*designs(), *keyed][:20])
+    reports = {}
+    for name, report in small.reports.items():
+        layers = [layer.model_copy(update={"name": f"layer{at}.{layer.name[-1]}.bottleneck"})
+                  for at in range(25) for layer in report.layers]
+        reports[name] = report.model_copy(update={"layers": tuple(layers)})
+    return small.model_copy(update={"reports": reports})
+
+
+def test_a_hundred_layers_and_twenty_designs_stay_small_and_open_fast(browser: Any, tmp_path: Path) -> None:
+    large = large_comparison()
+    assert (len(large.order), len(large.reports["mac-8b8b"].layers)) == (20, 100)
+    path = tmp_path / "large.html"
+    path.write_text(page_text(Gathered.of([large])), encoding="utf-8")
+    assert path.stat().st_size < LARGEST_BYTES
+    opened = Opened(browser, path, clocked=True)
+    assert opened.said == []
+    assert opened.page.locator("tbody tr").count() > 2000
+    assert 0 < opened.seconds < LONGEST_SECONDS
+    assert pages_of(opened.page.pdf(prefer_css_page_size=True)) <= 25
+    opened.page.close()

@@ -1,0 +1,333 @@
+"""The report page: what it says, that strings from files stay strings, equal bytes, and what is refused."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import Field
+
+import sparqsim
+from sparqsim.errors import InputError
+from sparqsim.record import Record
+from sparqsim.report import Comparison, Cycles, Error, Utilization
+
+pytest.importorskip("jinja2", reason="needs Jinja2 (extra `report`)")
+from sparqsim.html import Gathered, gather, page_text
+from sparqsim.html import page as page_module
+from sparqsim.html.blocks import block_tables
+from sparqsim.html.definitions import OWN, meaning
+from sparqsim.html.summary import Number, summary
+from sparqsim.html.tables import count, decimal, sqnr
+
+HOSTILE = "</script><script>alert(\"x\")</script>--><img src=x onerror=alert('1')>{{ 7 * 7 }}&amp;"
+VOID = {"meta", "img", "link", "br", "hr", "input", "path", "use", "rect"}
+PES = ["mac-8b8b", "sparq-5opt", "mac-4b4b", "sparq-exact"]
+
+
+def made_trace(name: str = "layer", **document: str) -> sparqsim.Trace:
+    rng = np.random.default_rng(5)
+    layers = [sparqsim.Layer.from_gemm(f"{name}{at}", rng.integers(0, 256, (m, k)).astype(np.uint8),
+                                       rng.integers(-128, 128, (k, n)).astype(np.int8), keep_8bit=at == 0)
+              for at, (m, k, n) in enumerate([(7, 18, 5), (33, 9, 20), (16, 64, 16)])]
+    return sparqsim.Trace(layers, **document)
+
+
+class Page(HTMLParser):
+    """Elements, texts and attributes of a page; every element must be closed by its own end."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def values(self, name: str) -> list[str]:
+        return [value for _, attribute, value in self.attributes if attribute == name]
+
+
+@pytest.fixture(scope="module")
+def compared() -> Comparison:
+    return sparqsim.compare(made_trace(network="made net"), PES)
+
+
+@pytest.fixture(scope="module")
+def text(compared) -> str:
+    return page_text(Gathered.of([compared]))
+
+
+@pytest.fixture(scope="module")
+def page(text) -> Page:
+    return Page(text)
+
+
+@pytest.fixture(scope="module")
+def hostile() -> str:
+    trace = made_trace(HOSTILE, network=f"net {HOSTILE}", synthetic=HOSTILE)
+    return page_text(Gathered.of([sparqsim.compare(trace, PES[:2])]))
+
+
+def said(comparison: Comparison) -> str:
+    return "".join(piece.text if isinstance(piece, Number) else piece for piece in summary(comparison))
+
+
+def test_summary_says_the_numbers_in_plain_words(compared):
+    words, reports = said(compared), compared.reports
+    base, fast, accurate = (reports[name] for name in ("mac-8b8b", "mac-4b4b", "sparq-5opt"))
+    assert words.startswith(f"Made net: 3 layers, {base.totals.macs:,} multiply-accumulates. On an array of 16x16 PEs, "
+                            f"mac-8b8b, the baseline, takes {base.cycles.total:,} cycles. ")
+    assert (f"Of 4 designs mac-4b4b is the fastest: {fast.cycles.total:,} cycles, a speedup of "
+            f"{compared.speedup('mac-4b4b'):.2f}, at an output SQNR of {fast.totals.error.sqnr_db:.1f} dB. ") in words
+    assert (f"The most accurate that is faster than the baseline is sparq-5opt: {accurate.cycles.total:,} cycles, a "
+            f"speedup of {compared.speedup('sparq-5opt'):.2f}, at an output SQNR of "
+            f"{accurate.totals.error.sqnr_db:.1f} dB. ") in words
+    assert "Values cannot change the cycles of mac-8b8b, sparq-5opt and mac-4b4b: only shapes can. " in words
+    assert "Those of sparq-exact depend on values. " in words
+    assert "Memory is not modelled" in words
+    assert "1 layer (layer0) stays at 8 bits and runs as mac-8b8b under every design. " in words
+    assert "equal PE count and equal clock" in words
+    assert "synthetic" not in words
+
+
+def test_summary_of_other_results(compared):
+    slow = sparqsim.compare(made_trace(network="x"), ["sparq-exact"])
+    assert "Of 2 designs none is faster than the baseline. " in said(slow)
+    assert "steps longer than a cycle add " in said(slow)
+    alone = Gathered.of([compared.reports["sparq-5opt"]]).runs[0]
+    assert "sparq-5opt takes " in said(alone)
+    assert "baseline" not in said(alone)
+    assert "equal PE count" not in said(alone)
+    drawn = sparqsim.compare(made_trace(synthetic="uniform"), ["sparq-5opt"])
+    assert "The values are synthetic, drawn and not measured on a network (uniform). " in said(drawn)
+
+
+def test_the_page_is_sound_and_asks_for_nothing_from_outside(text, page):
+    assert text.startswith("<!DOCTYPE html>")
+    assert page.tags["script"] == page.tags["style"] == page.tags["main"] == 1
+    assert page.tags["svg"] == page.tags["figure"] == 3
+    assert not page.tags["link"] + page.tags["img"] + page.tags["iframe"] + page.tags["image"]
+    assert all(value.startswith("#") for value in page.values("href"))
+    assert not page.values("src")
+    assert "url(http" not in text
+    assert "@import" not in text
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page):
+    ids = Counter(page.values("id"))
+    assert len(ids) > 100
+    assert set(ids.values()) == {1}
+    targets = {value[1:] for value in page.values("href")}
+    targets |= {name for _, _, value in page.attributes for name in re.findall(r"url\(#([^)]+)\)", value)}
+    assert targets <= ids.keys()
+
+
+def test_every_head_and_every_number_of_the_summary_has_its_definition(page, compared):
+    """What is hovered over is what the list of definitions says."""
+    said = [value for tag, name, value in page.attributes if tag == "button" and name == "title"]
+    assert said.count(meaning("speedup")) == 1 + len(PES)  # whole networks, and layer by layer
+    for term in ("cycles.total", "cycles.compute", "cycles.pe_stall", "utilization.effective", "error.sqnr_db"):
+        assert meaning(term) in said
+        assert meaning(term) in page.texts
+    assert page.tags["th"] > page.tags["button"] > 60
+    numbers = [piece for piece in summary(compared) if isinstance(piece, Number)]
+    assert page.attributes.count(("a", "class", "number")) >= len(numbers) >= 10
+
+
+def test_definitions_are_those_of_the_records():
+    assert meaning("cycles.pe_stall") == "What steps longer than a cycle add."
+    assert "pe_stall: what steps longer than a cycle add" in Cycles.__doc__
+    assert meaning("utilization.array") == "MACs / (total cycles x PEs x lanes)."
+    assert "array: MACs / (total cycles x PEs x\n    lanes)" in Utilization.__doc__
+    assert meaning("error.max_abs") == "Max |y' - y|, in units of one product's least bit."
+    assert meaning("error.mse") == Error.mse.__doc__
+    assert meaning("bounds.gap.waiting").startswith("The rest, PEs waiting for slower ones")
+    assert meaning("array.dataflow") == "What stays in the PE: partial sums, weights or activations."
+    assert meaning("speedup").startswith("Speedup = total cycles of the baseline / total cycles of the design")
+    for term in ("cycles.nothing", "error.outputs"):
+        with pytest.raises(LookupError):
+            meaning(term)
+    assert all(said.endswith(".") for said in OWN.values())
+
+
+def test_tables_hold_the_numbers_of_the_results(text, compared):
+    for name in PES:
+        report = compared.reports[name]
+        assert f"<td>{report.cycles.total:,}</td>" in text
+        assert f">{compared.speedup(name):.2f}</td>" in text
+        for layer in report.layers:
+            assert f"<td>{layer.bounds.work_cycles:,}</td>" in text
+    cell = decimal(compared.layer_speedup("mac-4b4b", 1))
+    assert f'<td data-v="{cell.value!r}">{cell.text}</td>' in text
+
+
+def test_cells_sort_by_their_numbers():
+    assert count(1234).sort_key == ""
+    assert (count(None).text, count(None).sort_key) == ("\N{EN DASH}", "-Infinity")
+    assert (decimal(1.2345).text, decimal(1.2345).sort_key) == ("1.23", "1.2345")
+    exact, none = (Error(outputs=1, signal=0, noise=noise, max_abs=0) for noise in (0, 1))
+    assert (sqnr(exact).text, sqnr(exact).sort_key) == ("exact", "Infinity")
+    assert sqnr(none).value == -math.inf
+
+
+def test_strings_from_files_stay_strings(hostile):
+    page = Page(hostile)
+    assert page.tags["script"] == 1
+    assert page.tags["img"] == 0
+    assert "49" not in "".join(part for part in page.texts if "{{" in part)
+    assert any(f"{HOSTILE}1" == part for part in page.texts)
+    assert "<!--" not in hostile.replace("<!DOCTYPE", "")
+    assert any(f"net {HOSTILE}" in part for part in page.texts)
+
+
+def test_equal_results_give_equal_bytes_in_another_process(compared, text, tmp_path):
+    (tmp_path / "c.json").write_text(compared.to_json())
+    again = [sys.executable, "-m", "sparqsim", "report", "c.json", "-o", "page.html"]
+    root = str(Path(sparqsim.__file__).parents[1])
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "PYTHONPATH": root}
+    ended = subprocess.run(again, check=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("page.html written\n", "")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == text
+    assert str(tmp_path) not in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.json", "page.html"]
+
+
+def test_results_of_one_run_stand_side_by_side(compared, tmp_path):
+    reports = compared.reports
+    assert Gathered.of([reports[name] for name in PES]).runs == (compared,)
+    both = Gathered.of([compared, reports["sparq-5opt"]])
+    assert both.runs == (compared,)
+    other = sparqsim.simulate(made_trace(network="made net"), "sparq-5opt", sparqsim.ArrayConfig(8, 8))
+    assert [run.order for run in Gathered.of([other, compared]).runs] == [("sparq-5opt",), tuple(PES)]
+    edited = other.layers[0].model_copy(update={"tiles": 99})
+    with pytest.raises(InputError, match="'sparq-5opt' is in two of the results"):
+        Gathered.of([other, other.model_copy(update={"layers": (edited, *other.layers[1:])})])
+
+
+def test_memory_has_its_table_its_settings_and_its_roofline():
+    from sparqsim.memory import load_accelerator
+
+    edge = load_accelerator("edge")
+    compared = sparqsim.compare(made_trace(), PES[:2], edge.array, memory=edge.memory)
+    page = Page(page_text(Gathered.of([compared])))
+    assert page.tags["figure"] == 4
+    for expected in ("DRAM traffic, and the cycles that waited for it", "DRAM bandwidth bytes per cycle", "Roofline.",
+                     "activations scratchpad size kib", meaning("dram.latency_cycles"), "memory stall (%)"):
+        assert expected in page.texts, expected
+    assert "Memory is not modelled" not in " ".join(page.texts)
+
+
+def test_an_accuracy_record_is_shown_with_what_its_fields_mean(tmp_path):
+    hits = {"top1": 7, "top5": None, "agree": 9}
+    design = {"pe": "sparq-5opt", "hits": hits, "route": "exact", "cycles": 1234567, "speedup": 1.75,
+              "layers": [{"name": "conv1", "cycles": 5}]}
+    record = {"schema": "sparqsim.accuracy/1", "network": HOSTILE, "pictures": 10, "designs": [design]}
+    (tmp_path / "a.json").write_text(json.dumps(record))
+    page = Page(page_text(gather([tmp_path / "a.json"])))
+    assert f"Accuracy of {HOSTILE}" in page.texts
+    for expected in ("1,234,567", "1.750", "7", "sparq-5opt", "pictures", "10"):
+        assert expected in page.texts
+    assert page.tags["script"] == 1
+    told = [value for tag, name, value in page.attributes if tag == "button" and name == "title"]
+    assert len(told) == 7
+    assert all(told)
+
+
+class AreaSpeedup(Record):
+    """Speedup at equal area.
+
+    low, high: with the largest and the smallest area of the design.
+    """
+
+    value: float = Field(description="Speedup at equal area, middle of the range")
+    low: float
+    high: float
+
+
+class WithArea(Comparison):
+    """A comparison with one more block."""
+
+    iso_area: dict[str, AreaSpeedup]
+
+
+def test_a_further_block_of_a_comparison_gets_a_table(compared):
+    area = {name: AreaSpeedup(value=1.5, low=1.25, high=1.75) for name in PES[:2]}
+    more = WithArea(baseline=compared.baseline, order=compared.order, reports=compared.reports, iso_area=area)
+    (table,) = block_tables(more)
+    assert table.title == "Iso area"
+    assert [[cell.text for cell in row] for row in table.rows] == [[name, "1.50", "1.25", "1.75"] for name in PES[:2]]
+    assert [column.said for column in table.columns[1:]] == [
+        "Speedup at equal area, middle of the range.", *["With the largest and the smallest area of the design."] * 2]
+    assert not list(block_tables(compared))
+
+
+def test_wrong_input_is_told(refused, run, compared, tmp_path, monkeypatch):
+    good, page = tmp_path / "c.json", tmp_path / "page.html"
+    good.write_text(compared.to_json())
+    page.write_text("earlier")
+    for name, content, expected in (("broken.json", '{"schema":', "not JSON"), ("list.json", "[]", "schema=None"),
+                                    ("odd.json", '{"schema": ["x"]}', "expected one of sparqsim.report/1"),
+                                    ("deep.json", "[" * 100_000, "not JSON")):
+        (tmp_path / name).write_text(content)
+        line = refused("report", good, tmp_path / name, "-o", page)
+        assert name in line
+        assert expected in line
+    assert "cannot be read" in refused("report", tmp_path / "none.json", "-o", page)
+    assert "written as .html or .htm" in refused("report", good, "-o", tmp_path / "page.pdf")
+    assert "cannot be written" in refused("report", good, "-o", tmp_path / "no" / "page.html")
+    assert page.read_text() == "earlier"
+
+
+def test_without_jinja2_the_extra_is_named(refused, compared, tmp_path, monkeypatch):
+    (tmp_path / "c.json").write_text(compared.to_json())
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert "pip install 'sparqsim[report]'" in refused("report", tmp_path / "c.json", "-o", tmp_path / "page.html")
+
+
+def test_a_figure_that_cannot_be_drawn_is_left_out(compared):
+    """Noise where the exact outputs are all zero has no SQNR: no error against speedup, all else stays."""
+    totals = {name: report.model_copy(update={"layers": tuple(
+        layer.model_copy(update={"error": Error(outputs=1, signal=0, noise=1, max_abs=1)}) for layer in report.layers)})
+        for name, report in compared.reports.items()}
+    page = Page(page_text(Gathered.of([compared.model_copy(update={"reports": totals})])))
+    assert page.tags["figure"] == 2
+
+
+def test_the_script_may_run_because_the_policy_names_it(text):
+    script = re.search(r"<script>(.*?)</script>", text, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src &#39;sha256-{digest}&#39;" in text or f"script-src 'sha256-{digest}'" in text
+    assert "default-src 'none'" in text
+    assert page_module.SUFFIXES == (".html", ".htm")
