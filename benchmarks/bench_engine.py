@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
+from peak import peak_mib
 
 from sparqsim import ArrayConfig, Layer, Trace, simulate
 from sparqsim.dataflow import Work, get_dataflow
@@ -116,7 +116,7 @@ def measure_memory(pe: str, dataflow: str, coupling: str, overlap: str) -> None:
     rng = np.random.default_rng(0)
     x, w = rng.integers(0, 256, (12_544, 576), np.uint8), rng.integers(-128, 128, (576, 128), np.int8)
     simulate(Trace([Layer.from_gemm("large", x, w)]), pe, ArrayConfig(16, 16, dataflow, coupling, overlap == "on"))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_mib())
 
 
 if __name__ == "__main__":

@@ -27,12 +27,12 @@ class PartCounter:
         """Start with no rows; `weights` int8 (groups, K, N)."""
         self._table = part_table(pe)
         xs, ws = (len(examples) for examples in pe.state_examples())
-        self._cols = _state_counts(np.ascontiguousarray(pe.weight_states(weights).swapaxes(1, 2)), ws)
+        self._cols = state_counts(np.ascontiguousarray(pe.weight_states(weights).swapaxes(1, 2)), ws)
         self._rows = np.zeros((*self._cols.shape[:2], xs), np.int64)
 
     def add(self, states: NDArray[np.uint8]) -> None:
         """Count a block of rows: activation states, uint8 (groups, rows, steps)."""
-        self._rows += _state_counts(states, self._rows.shape[-1])
+        self._rows += state_counts(states, self._rows.shape[-1])
 
     def cycles(self) -> dict[str, int]:
         """Return the cycles in which each part worked, summed over all PEs; 0 for a part that never did."""
@@ -52,7 +52,7 @@ def part_table(pe: PEDesign) -> dict[str, NDArray[np.int64]]:
     return table
 
 
-def _state_counts(states: NDArray[np.uint8], number: int) -> NDArray[np.int64]:
+def state_counts(states: NDArray[np.uint8], number: int) -> NDArray[np.int64]:
     """Return how often each state occurs in each step: states (groups, rows, steps) -> (groups, steps, number)."""
     counts = np.zeros((states.shape[0], states.shape[2], number), np.int64)
     _count_states(states, counts)

@@ -29,7 +29,7 @@ class Case(BaseModel):
 
     trace: path of the trace file. pe: as `--pe`. memory: as `--config`, '' where memory is not modelled. array,
     dataflow, coupling, overlap: as the options; None: what the accelerator file says, else 16x16, os, lockstep, off.
-    all_layers: whether layers marked keep_8bit run as the design too.
+    all_layers: whether layers marked keep_8bit run as the design too. engine: 'event' for small layers; same report.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -42,6 +42,7 @@ class Case(BaseModel):
     overlap: Literal["on", "off"] | None = None
     memory: str = ""
     all_layers: bool = False
+    engine: Literal["fast", "event"] = "fast"
 
     def accelerator(self) -> tuple[ArrayConfig, Any]:
         """Return the array and the memory around it, None where memory is not modelled.
@@ -97,7 +98,7 @@ def _simulated(trace: Trace, cases: Sequence[Case]) -> list[Report]:
     surroundings = {} if memory is None else {"memory": memory}
     pes = [sparqsim.get_pe(case.pe) for case in cases]
     reports = sparqsim.compare(trace, pes, array, baseline=pes[0], keep_8bit=not cases[0].all_layers,
-                               **surroundings).reports
+                               engine=cases[0].engine, **surroundings).reports
     return [reports[pe.spec] for pe in pes]
 
 

@@ -41,7 +41,8 @@ dataflow = ["os", "ws", "is"]
 overlap = ["off", "on"]
 """
 POINTS = 5 * 4 * 3 * 2
-ORPHANS_SECONDS = 20
+#: A fork server that is still loading ends when it has loaded: seconds of processor time, on a busy machine many more.
+ORPHANS_SECONDS = 90
 
 
 class WrongError(Exception):
@@ -127,12 +128,14 @@ def watch(process: subprocess.Popen[str], store: Path, seconds: float, seen: set
     return process.poll() is None
 
 
-def children_of(pid: int) -> list[int]:
-    """Return the processes a process has started (Linux; elsewhere none)."""
+def descendants_of(pid: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have (Linux; elsewhere none)."""
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        lists = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
         return []
+    children = [int(child) for text in lists for child in text.split()]
+    return [*children, *(below for child in children for below in descendants_of(child))]
 
 
 def check_no_orphans(pids: Sequence[int]) -> None:
@@ -156,10 +159,10 @@ def alive(pid: int) -> bool:
 
 def kill(process: subprocess.Popen[str]) -> None:
     """Kill -9 a process of ours, and see its workers go."""
-    children = children_of(process.pid)
+    started = descendants_of(process.pid)
     process.send_signal(signal.SIGKILL)
     process.wait()  # not `communicate`: orphans would hold the pipes open
-    check_no_orphans(children)
+    check_no_orphans(started)
     process.communicate()
 
 

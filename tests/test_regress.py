@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -88,15 +89,19 @@ def test_golden_reports_are_those_of_simulate(cases: Path) -> None:
 
 
 FORMULAS = [
-    ("dataflow/base.py", "skew = array.rows + array.cols - 2 ", "skew = array.rows + array.cols - 1 ", "fill"),
-    ("dataflow/base.py", "compute=grid.tiles * grid.stream", "compute=grid.tiles * (grid.stream + 1)", "compute"),
-    ("dataflow/base.py", "grid.tiles * array.rows, 0", "grid.tiles * (array.rows + 1), 0", "drain"),
-    ("pe/sparq.py", "edge_cycles: ClassVar[int] = 1", "edge_cycles: ClassVar[int] = 2", "fill"),
+    ("dataflow/base.py", "skew = array.rows + array.cols - 2 ", "skew = array.rows + array.cols - 1 ", "window-os",
+     "fill"),
+    ("dataflow/base.py", "compute=grid.tiles * grid.stream", "compute=grid.tiles * (grid.stream + 1)", "window-os",
+     "compute"),
+    ("dataflow/base.py", "grid.tiles * array.rows, 0", "grid.tiles * (array.rows + 1), 0", "window-os", "drain"),
+    ("dataflow/base.py", "(around if self.loads", "(around + grid.tiles if self.loads", "exact-ws", "fill"),
+    ("dataflow/base.py", "waves.shape[-1] for waves in", "waves.shape[-1] + 1 for waves in", "exact-ws", "pe_stall"),
+    ("pe/sparq.py", "edge_cycles: ClassVar[int] = 1", "edge_cycles: ClassVar[int] = 2", "window-os", "fill"),
 ]
 
 
-@pytest.mark.parametrize(("file", "formula", "off_by_one", "moved"), FORMULAS)
-def test_formula_off_by_one_fails(cases: Path, tmp_path: Path, file: str, formula: str, off_by_one: str,
+@pytest.mark.parametrize(("file", "formula", "off_by_one", "case", "moved"), FORMULAS)
+def test_formula_off_by_one_fails(cases: Path, tmp_path: Path, file: str, formula: str, off_by_one: str, case: str,
                                   moved: str) -> None:
     copy = tmp_path / "changed" / "sparqsim"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -110,11 +115,10 @@ def test_formula_off_by_one_fails(cases: Path, tmp_path: Path, file: str, formul
 
     assert ended.returncode == 1, ended.stderr
     # Which case, which layer, from how many cycles to how many, in which class, and how it looks per tile.
-    assert "CHANGED    window-os" in ended.stdout
-    line = next(line for line in ended.stdout.splitlines() if "cycles: layer layer1" in line and f"{moved} +" in line)
-    assert "total " in line
-    assert " -> " in line
-    assert "tiles)" in line
+    lines = ended.stdout.splitlines()
+    of_case = lines[next(at for at, line in enumerate(lines) if line.startswith(f"CHANGED    {case}")):]
+    line = next(line for line in of_case if "cycles: layer layer1" in line)
+    assert re.search(rf"total [\d,]+ -> [\d,]+ .*{moved} \+(\d+) \(\+1 on each of \1 tiles\)", line), line
 
 
 def test_moved_cycles_are_told_by_layer_class_and_tile(cases: Path) -> None:
@@ -141,6 +145,22 @@ def test_changed_values_without_cycles(cases: Path) -> None:
 
     edit_golden(cases, "window-os", noisier)
     assert findings(cases) == {"exact-ws": [], "window-os": [("values", "layer0")]}
+
+
+def test_engine_of_a_case(cases: Path) -> None:
+    """The event engine must find the cycles that the golden reports of the fast one hold."""
+    cases.write_text(CASES.replace('array = ', 'engine = "event"\narray = '))
+    assert findings(cases) == {"exact-ws": [], "window-os": []}
+    cases.write_text(CASES.replace('array = "4x4"', 'array = "4x4"\nengine = "evnt"'))
+    with pytest.raises(InputError, match=r"case\[1\].engine.*'fast' or 'event'"):
+        findings(cases)
+
+
+def test_golden_reports_do_not_depend_on_the_engine_being_named(cases: Path) -> None:
+    before = (cases.parent / "pinned" / "window-os.json").read_bytes()
+    cases.write_text(CASES.replace('array = ', 'engine = "fast"\narray = '))
+    update(cases)
+    assert (cases.parent / "pinned" / "window-os.json").read_bytes() == before
 
 
 def test_changed_trace_is_not_changed_cycles(cases: Path) -> None:

@@ -51,6 +51,9 @@ def run(
     all_layers: Annotated[
         bool, typer.Option("--all-layers", help="Run layers marked keep_8bit as the design too.")
     ] = False,
+    engine: Annotated[
+        str | None, _axis("--engine", "fast,event", "Engines (event: small layers only, the same reports)")
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", metavar="N", help="Processes. [default: one per core]", show_default=False)
     ] = None,
@@ -61,15 +64,21 @@ def run(
 ) -> None:
     """Compute every point of a grid that STORE does not hold yet. Options replace what a grid file says."""
     from sparqsim.cli.run import split_designs
+    from sparqsim.processes import quickest_start, start_server
+
+    start = quickest_start()
+    if start == "forkserver" and scheduler is None:
+        start_server()  # first of all: it loads while this process reads its input
     from sparqsim.sweep import sweep
 
     axes: dict[str, Any] = {"pe": pe and split_designs(pe), "all_layers": [True] if all_layers else None}
-    texts = {"array": array, "dataflow": dataflow, "coupling": coupling, "overlap": overlap, "memory": config}
+    texts = {"array": array, "dataflow": dataflow, "coupling": coupling, "overlap": overlap, "memory": config,
+             "engine": engine}
     axes |= {axis: text and [part.strip() for part in text.split(",")] for axis, text in texts.items()}
     cases = _cases(inputs, {axis: values for axis, values in axes.items() if values})
     try:
         with _progress() as progress:
-            summary = sweep(cases, store, jobs=jobs, scheduler=scheduler, progress=progress)
+            summary = sweep(cases, store, jobs=jobs, scheduler=scheduler, progress=progress, start=start)
     except KeyboardInterrupt:
         typer.echo("sparqsim: interrupted; what was recorded is safe, and the same command resumes", err=True)
         raise typer.Exit(130) from None

@@ -21,7 +21,8 @@ def as_text(outcome: Outcome) -> str:
 
 def _setup(case: GoldenCase) -> str:
     overlap = case.overlap and f"overlap {case.overlap}"
-    fields = [case.pe, case.array, case.dataflow, case.coupling, overlap, case.memory]
+    engine = "" if case.engine == "fast" else f"engine {case.engine}"
+    fields = [case.pe, case.array, case.dataflow, case.coupling, overlap, case.memory, engine]
     return ", ".join(field for field in fields if field)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: What a point is, in front; `key` tells apart what these do not.
-CASE = ("trace", "pe", "rows", "cols", "dataflow", "coupling", "overlap", "memory", "all_layers")
+CASE = ("trace", "pe", "rows", "cols", "dataflow", "coupling", "overlap", "memory", "all_layers", "engine")
 ORIGIN = ("version", "trace_sha256", "pe_source_sha256")
 #: Sums of squares: beyond 64 bits for large networks, and there as `error_mse` and `error_sqnr_db`.
 LEFT_OUT = frozenset({"error_signal", "error_noise"})

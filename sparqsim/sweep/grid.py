@@ -20,6 +20,7 @@ def _listed(value: object) -> object:
 
 Texts = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
 Switches = Annotated[list[Literal["on", "off"]], BeforeValidator(_listed), Field(min_length=1)]
+Engines = Annotated[list[Literal["fast", "event"]], BeforeValidator(_listed), Field(min_length=1)]
 Flags = Annotated[list[bool], BeforeValidator(_listed), Field(min_length=1)]
 
 
@@ -36,6 +37,7 @@ class Grid(BaseModel):
     overlap: Switches | None = None
     memory: Texts | None = None
     all_layers: Flags | None = None
+    engine: Engines | None = None
 
     def cases(self) -> Iterator[Case]:
         """Yield every combination; `pe` varies fastest, so that neighbours can share work."""

@@ -6,21 +6,17 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
 
 from sparqsim.errors import InputError
+from sparqsim.processes import Start, one_thread, start_server
 from sparqsim.sweep.traces import TraceUnseenError
 from sparqsim.sweep.worker import Result, Task, run_task
-
-#: Threads of BLAS and of numba kernels; read when a worker starts. Cores are busy with points, one each.
-THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
-                   "NUMBA_NUM_THREADS")
 
 
 class LocalWorkers:
@@ -30,14 +26,19 @@ class LocalWorkers:
     ----------
     jobs : int
         Processes.
+    start : {'spawn', 'forkserver'}
+        How they start: see `sparqsim.processes`.
     """
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, start: Start = "spawn") -> None:
         self.slots = jobs
+        self._start = start
         self._futures: dict[Future[list[Result]], Task] = {}
 
     def __enter__(self) -> Self:
-        context = multiprocessing.get_context("spawn")
+        if self._start == "forkserver":
+            start_server()
+        context = multiprocessing.get_context(self._start)
         lifeline, self._lifeline = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(self.slots, context, initializer=_begin, initargs=(lifeline,))
         return self
@@ -55,7 +56,7 @@ class LocalWorkers:
 
     def submit(self, task: Task) -> None:
         """Start a task as soon as a worker is free."""
-        with _one_thread():  # a process starts when there is work for it
+        with one_thread():  # a process starts when there is work for it
             try:
                 self._futures[self._pool.submit(run_task, task)] = task
             except BrokenProcessPool:
@@ -91,16 +92,3 @@ def _end_with_parent(lifeline: Connection) -> None:
         lifeline.recv()
     os._exit(1)
 
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in THREAD_SETTINGS}
-    os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -4,7 +4,7 @@ The key is the SHA-256 of what decides a result: the trace's content, the design
 source of one from outside the package), the array, the memory's content, keep_8bit, the report's schema, and the
 package: its version and a digest of its sources. Paths are not part of it, so a store can move, and so can a trace. The
 digest is there for those who change the simulator: results of the code as it was must not stand for those of the code
-as it is.
+as it is. The engine is part of it only where it is not the fast one: what was stored before it could be chosen holds.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from sparqsim.pe import PEDesign
 from sparqsim.report import REPORT_SCHEMA
 from sparqsim.trace import load_trace
 
+DEFAULT_ENGINE = "fast"
 #: Parts of the package that cannot change a result.
-NOT_RESULTS = frozenset({"cli", "html", "plot", "regress", "sweep"})
+NOT_RESULTS = frozenset({"cli", "html", "plot", "processes.py", "regress", "sweep"})
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ class Planner:
             "all_layers": case.all_layers, "schema": REPORT_SCHEMA, "version": sparqsim.__version__,
             "sources_sha256": package_digest(),
         }
+        if case.engine != DEFAULT_ENGINE:
+            decisive["engine"] = case.engine
         key = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-        names = {"trace": Path(case.trace).name, "memory": shown_memory(case.memory)}
+        names = {"trace": Path(case.trace).name, "memory": shown_memory(case.memory), "engine": case.engine}
         return Point(case, key, decisive | names)
 
     def _trace(self, path: str) -> str:

@@ -13,6 +13,7 @@ from typing import Protocol, Self
 
 from sparqsim.case import Case
 from sparqsim.errors import InputError
+from sparqsim.processes import Start
 from sparqsim.sweep.local import LocalWorkers
 from sparqsim.sweep.point import Planner, Point
 from sparqsim.sweep.store import Store
@@ -61,7 +62,7 @@ class Summary:
 
 
 def sweep(cases: Sequence[Case], store: str | Path, *, jobs: int | None = None, scheduler: str | None = None,
-          progress: Callable[[int, int], None] | None = None) -> Summary:
+          progress: Callable[[int, int], None] | None = None, start: Start = "spawn") -> Summary:
     """Compute the cases that the store does not hold, and record them.
 
     Parameters
@@ -71,12 +72,15 @@ def sweep(cases: Sequence[Case], store: str | Path, *, jobs: int | None = None, 
     store : str or Path
         Made where it does not exist. Several sweeps may use one at a time.
     jobs : int, optional
-        Processes on this machine; default: one per core. They start by `spawn`, so a script that calls this needs
+        Processes on this machine; default: one per core. They import the script that calls this, so it needs
         `if __name__ == "__main__":`.
     scheduler : str, optional
         Address of a Dask scheduler to use instead.
     progress : callable, optional
         Called with (points recorded, points there are) at the start and after every task.
+    start : {'spawn', 'forkserver'}
+        How processes start. 'forkserver' (not on Windows) is quicker, and leaves Python's fork server behind in the
+        calling process, with one thread per process for whatever else uses it.
 
     Returns
     -------
@@ -98,14 +102,14 @@ def sweep(cases: Sequence[Case], store: str | Path, *, jobs: int | None = None, 
         missing = [point for point in points if point.key not in known]
         run = _Run(opened, missing, Summary(len(points), len(known)), progress)
         if missing:
-            with _workers(jobs, scheduler, len(missing)) as workers:
+            with _workers(jobs, scheduler, len(missing), start) as workers:
                 run.finish(workers)
     return run.summary
 
 
-def _workers(jobs: int | None, scheduler: str | None, points: int) -> Workers:
+def _workers(jobs: int | None, scheduler: str | None, points: int, start: Start) -> Workers:
     if scheduler is None:
-        return LocalWorkers(min(jobs or available_cores(), points))
+        return LocalWorkers(min(jobs or available_cores(), points), start)
     from sparqsim.sweep.cluster import DaskWorkers
 
     return DaskWorkers(scheduler)

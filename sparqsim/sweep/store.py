@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from sparqsim.errors import InputError
-from sparqsim.sweep.point import Point
+from sparqsim.sweep.point import DEFAULT_ENGINE, Point
 from sparqsim.sweep.worker import Result, unpacked
 
 if TYPE_CHECKING:
@@ -101,10 +101,10 @@ class Store:
         with self._told():
             rows = self._connection.execute("SELECT key, state, facts FROM points").fetchall()
         # Sorted by what a point is, with paths and the order of arrival left out.
-        for key, state, facts in sorted(rows, key=lambda row: (_sort_key(json.loads(row[2])), row[0])):
+        for key, state, facts in sorted(rows, key=lambda row: (_sort_key(_facts(row[2])), row[0])):
             with self._told():
                 blob, = self._connection.execute("SELECT packed FROM points WHERE key = ?", (key,)).fetchone()
-            yield Recorded(key, state, json.loads(facts), unpacked(blob))
+            yield Recorded(key, state, _facts(facts), unpacked(blob))
 
     def counts(self) -> list[tuple[str, str, int]]:
         """Return (package version, state, points) for what is recorded."""
@@ -234,7 +234,12 @@ def _set_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.05)
 
 
+def _facts(text: str) -> dict[str, Any]:
+    """Return a point's facts; rows from before the engine could be chosen are the fast one's."""
+    return {"engine": DEFAULT_ENGINE} | dict(json.loads(text))
+
+
 def _sort_key(facts: dict[str, Any]) -> tuple[Any, ...]:
     names = ("trace", "trace_sha256", "rows", "cols", "dataflow", "coupling", "overlap", "memory", "memory_config",
-             "all_layers", "pe", "pe_source_sha256", "version")
+             "all_layers", "engine", "pe", "pe_source_sha256", "version")
     return tuple(facts[name] for name in names)

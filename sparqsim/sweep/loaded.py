@@ -1,0 +1,19 @@
+"""What every worker needs, for the fork server to import (see `sparqsim.processes`).
+
+Nothing here may start a thread, which a fork would not copy: no parallel kernel, no BLAS on more than one thread.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import numpy as np
+
+from sparqsim.activity import state_counts
+from sparqsim.pe.registry import designs
+
+import_module("sparqsim.simulation")
+import_module("sparqsim.sweep.local")
+designs()
+# The first kernel makes numba load most of itself.
+state_counts(np.zeros((1, 1, 1), np.uint8), 1)

@@ -1,0 +1,155 @@
+"""Sweeps in processes of their own: the same results, killed, interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from sweep_cases import AXES, ENVIRONMENT, USER_DESIGN, ran
+
+from sparqsim.errors import InputError
+from sparqsim.processes import Start
+from sparqsim.sweep import Store
+
+STRESS = Path(__file__).parent.with_name("stress_sweep.py")
+
+
+def test_two_processes_record_what_one_does(tmp_path: Path, trace: str, store: Path) -> None:
+    ended = ran("sweep", trace, *(word for axis, values in AXES.items() for word in (f"--{axis}", ",".join(values))),
+                "-o", "two.sqlite", "--jobs", "2", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == "", "progress is for terminals"
+    assert ended.stdout == "12 points: 0 known, 12 computed\n"
+    with Store(tmp_path / "two.sqlite") as opened, Store(store) as other:
+        assert list(opened.recorded()) == list(other.recorded())
+
+
+def test_workers_that_are_spawned_record_what_forked_ones_do(tmp_path: Path, trace: str, store: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "import sys\nfrom sparqsim.sweep import sweep\nfrom sparqsim.sweep.grid import cases_of\n"
+        f"if __name__ == '__main__': sweep(cases_of({{'trace': sys.argv[1], **{AXES}}}), sys.argv[2],\n"
+        "    start=sys.argv[2])")
+    for start in get_args(Start):
+        subprocess.run([sys.executable, "script.py", trace, start], cwd=tmp_path, env=ENVIRONMENT, check=True)
+        with Store(tmp_path / start) as opened, Store(store) as other:
+            assert list(opened.recorded()) == list(other.recorded())
+
+
+def test_kill_9_of_the_sweep() -> None:
+    stress("local", kills=2)
+
+
+def test_two_sweeps_on_one_store() -> None:
+    stress("together", kills=1)
+
+
+def stress(mode: str, kills: int) -> None:
+    ended = subprocess.run([sys.executable, str(STRESS), mode, "--kills", str(kills)], check=False,
+                           capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "nothing lost, nothing twice, the same end" in ended.stdout
+
+
+def test_a_killed_worker_is_told_in_one_line(tmp_path: Path, trace: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(USER_DESIGN.format(lanes=1)
+                    + "    def steps(self, k):\n        import os; os.kill(os.getpid(), 9)\n")
+    ended = ran("sweep", trace, "--pe", f"{file}:Mine", "-o", "s.sqlite", "--jobs", "1", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "a worker process was killed" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    with Store(tmp_path / "s.sqlite") as opened:
+        assert opened.rows() == []
+
+
+def test_ctrl_c_keeps_what_was_recorded(tmp_path: Path, trace: str) -> None:
+    file = tmp_path / "slow.py"
+    file.write_text(USER_DESIGN.format(lanes=1) + "    def steps(self, k):\n        import time; time.sleep(60)\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sparqsim", "sweep", trace, "--pe", f"mac-8b8b,{file}:Mine", "-o", "s.sqlite",
+         "--jobs", "2"],
+        cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        start_new_session=True)
+    wait_for_rows(tmp_path / "s.sqlite", 1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process of the group gets it
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert told == "sparqsim: interrupted; what was recorded is safe, and the same command resumes\n"
+    with Store(tmp_path / "s.sqlite") as opened:
+        assert [row["pe"] for row in opened.rows()] == ["mac-8b8b"]
+
+
+def test_ctrl_c_while_workers_load_says_one_line(tmp_path: Path, trace: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", EARLY, "sweep", trace, "--pe", "mac-8b8b", "-o", "s.sqlite"], cwd=tmp_path,
+        env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    _, told = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert told == "sparqsim: interrupted; what was recorded is safe, and the same command resumes\n"
+
+
+#: Ctrl-C for the whole group while the fork server loads loads; workers never answer.
+EARLY = """
+import os, signal, sys, threading
+from sparqsim import processes
+from sparqsim.sweep import local
+
+started = processes.start_server
+def start_server():
+    started()
+    threading.Timer(0.5, os.killpg, (0, signal.SIGINT)).start()
+
+processes.start_server = start_server
+local.start_server = started
+local.LocalWorkers.submit = lambda self, task: threading.Event().wait()
+from sparqsim.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("start", get_args(Start))
+def test_workers_have_one_thread_however_they_start(tmp_path: Path, trace: str, start: str) -> None:
+    (tmp_path / "script.py").write_text(THREADS)
+    ended = subprocess.run([sys.executable, "script.py", trace, start], cwd=tmp_path, env=ENVIRONMENT, check=False,
+                           text=True, capture_output=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split() == ["1", "1", "before"]
+
+
+THREADS = """
+import os, sys
+from sparqsim.processes import THREAD_SETTINGS
+from sparqsim.sweep.local import LocalWorkers
+
+def threads():
+    import numba
+    return numba.get_num_threads(), {os.environ[name] for name in THREAD_SETTINGS}
+
+if __name__ == "__main__":
+    os.environ["OMP_NUM_THREADS"] = "before"
+    with LocalWorkers(1, sys.argv[2]) as workers:
+        from sparqsim.processes import one_thread
+        with one_thread():
+            asked = workers._pool.submit(threads)
+        number, settings = asked.result()
+    print(number, *settings, os.environ["OMP_NUM_THREADS"])
+"""
+
+
+def wait_for_rows(store: Path, rows: int, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            with Store(store) as opened:
+                if sum(count for *_, count in opened.counts()) >= rows:
+                    return
+        except InputError:
+            pass  # not made yet
+        time.sleep(0.05)
+    raise AssertionError(f"{store}: fewer than {rows} rows after {seconds} s")
