@@ -29,8 +29,10 @@ class Bounds(Record):
     """Lower bounds: work_cycles + the parts of `gap` = total cycles of the array, exactly, memory stalls apart.
 
     slack_cycles: no array with these tiles is faster, however freely its PEs run ahead of each other: the step cycles
-    of the PE that has most of them, over all tiles, padded steps included. work_cycles: step cycles of all PEs without
-    padding, spread evenly over the PEs, rounded up: what an array without tiles, skew or waiting would need.
+    of the PE that has most of them, over all tiles, padded steps included. Deeper links come closer to it; links as
+    deep as the stream reach a tile's longest path of steps and links, which is more where that PE waits for operands
+    or, in ws and is, for sums that slower PEs pass on. work_cycles: step cycles of all PEs without padding, spread
+    evenly over the PEs, rounded up: what an array without tiles, skew or waiting would need.
 
     gap.ragged_tiles: streamed steps at one cycle each (`compute`) less the layer's own steps spread evenly over the
     PEs, rounded up: PEs that hold padding. gap.fill_drain: the cycles of `fill` and `drain`, less those that slow steps

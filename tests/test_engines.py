@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import sparqsim
 from sparqsim.cli import main
 from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import get_dataflow
 from sparqsim.errors import InputError
 from sparqsim.pe.registry import designs
 from sparqsim.trace import Layer, Trace
@@ -23,6 +24,7 @@ from sparqsim.trace import Layer, Trace
 SHIPPED = Path(__file__).resolve().parents[1] / "workloads" / "digits_resnet.safetensors"
 BIT_SERIAL = f"{Path(__file__).parent / 'bit_serial.py'}:BitSerial"
 DESIGNS = (*designs(), BIT_SERIAL)
+LARGEST_CASE = 600  # PE-steps: the processes and plain steps take some 100 microseconds for each
 COUPLINGS = ("lockstep", "elastic:1", "elastic:2", "elastic:3", "elastic:4")
 
 
@@ -32,10 +34,13 @@ def without_engine(report, engine: str) -> str:
     return text.replace(f'"engine": "{engine}"', "")
 
 
+def supported(pe: str, array: ArrayConfig) -> ArrayConfig:
+    """Return the array with its own dataflow, or the first one that the design takes."""
+    dataflows = sparqsim.get_pe(pe).dataflows
+    return array if array.dataflow in dataflows else replace(array, dataflow=dataflows[0])
+
+
 def check_engines_agree(trace: Trace, pe: str, array: ArrayConfig) -> None:
-    supported = sparqsim.get_pe(pe).dataflows
-    if array.dataflow not in supported:
-        array = replace(array, dataflow=supported[0])
     fast, event = (sparqsim.simulate(trace, pe, array, engine=engine) for engine in ("fast", "event"))
     assert without_engine(fast, "fast") == without_engine(event, "event")
 
@@ -49,14 +54,40 @@ def layer_of(rng, m: int, k: int, n: int, groups: int) -> Layer:
     return Layer.conv2d("drawn", x[None, None], np.ascontiguousarray(w.T)[:, None], kernel=(1, 1), groups=groups)
 
 
-@settings(max_examples=80, deadline=None)
-@given(st.sampled_from(DESIGNS), st.sampled_from(["os", "ws", "is"]), st.sampled_from(COUPLINGS), st.booleans(),
-       st.integers(0, 2**32 - 1))
-def test_event_engine_gives_the_same_report(pe, dataflow, coupling, overlap, seed):
-    rng = np.random.default_rng(seed)
-    array = ArrayConfig(*(int(side) for side in rng.integers(1, 5, 2)), dataflow, coupling, overlap)
-    m, k, n = (int(size) for size in rng.integers(1, 9, 3))
-    check_engines_agree(Trace([layer_of(rng, m, k, n, int(rng.integers(1, 3)))]), pe, array)
+def sized(rng, pe: str, array: ArrayConfig, groups: int = 1) -> tuple[int, int, int]:
+    """Return (M, K, N) of a layer, of whole and ragged tiles, that takes the processes few steps."""
+    lanes, roles = sparqsim.get_pe(pe).lanes, get_dataflow(array.dataflow).roles
+    room = max(1, LARGEST_CASE // (array.rows * array.cols * groups))
+    tiles = [1, 1]
+    tiles[rng.integers(2)] = int(rng.integers(1, min(3, room) + 1))
+    stream = int(rng.integers(1, min(12, room // max(tiles)) + 1))
+    rows, cols = (side * number - int(rng.integers(side))
+                  for side, number in zip((array.rows, array.cols), tiles, strict=True))
+    size = dict(zip(roles, (stream, rows, cols), strict=True))
+    return size["m"], max(1, size["s"] * lanes - int(rng.integers(lanes))), size["n"]
+
+
+settings_of_arrays = (st.integers(1, 8), st.integers(1, 8), st.sampled_from(["os", "ws", "is"]),
+                      st.sampled_from(COUPLINGS), st.booleans())
+seeds = st.integers(0, 2**32 - 1)
+
+
+def check_random_operands(pe: str, settings_of_array: tuple, seed: int) -> None:
+    rng, array, groups = np.random.default_rng(seed), supported(pe, ArrayConfig(*settings_of_array)), 1 + seed % 2
+    check_engines_agree(Trace([layer_of(rng, *sized(rng, pe, array, groups), groups)]), pe, array)
+
+
+@settings(max_examples=70, deadline=None)
+@given(st.sampled_from(DESIGNS), st.tuples(*settings_of_arrays), seeds)
+def test_event_engine_gives_the_same_report(pe, settings_of_array, seed):
+    check_random_operands(pe, settings_of_array, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=700, deadline=None)
+@given(st.sampled_from(DESIGNS), st.tuples(*settings_of_arrays), seeds)
+def test_event_engine_gives_the_same_report_long_run(pe, settings_of_array, seed):
+    check_random_operands(pe, settings_of_array, seed)
 
 
 @cache
@@ -66,19 +97,31 @@ def shipped_layers() -> list[tuple[str, np.ndarray, np.ndarray]]:
     return [(name, layer.rows(0, 64)[0], layer.weights[0]) for name, layer in lowered]
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.sampled_from(["sparq-exact", "sparq-exact", "sparq-5opt", BIT_SERIAL]), st.sampled_from(["os", "ws", "is"]),
-       st.sampled_from(COUPLINGS), st.booleans(), st.integers(0, 2**32 - 1))
-def test_event_engine_gives_the_same_report_on_real_operands(pe, dataflow, coupling, overlap, seed):
-    rng = np.random.default_rng(seed)
-    layers = shipped_layers()
+def check_real_operands(pe: str, settings_of_array: tuple, seed: int) -> None:
+    rng, array, layers = np.random.default_rng(seed), supported(pe, ArrayConfig(*settings_of_array)), shipped_layers()
     name, x, w = layers[rng.integers(len(layers))]
-    m, k, n = int(rng.integers(1, 9)), int(rng.integers(1, 12)), int(rng.integers(1, 9))
+    m, k, n = (min(*pair) for pair in zip(sized(rng, pe, array), (len(x), *w.shape), strict=True))
     ends = (len(x) - m, len(w) - k, w.shape[1] - n)
     row, depth, col = (int(rng.integers(0, end + 1)) for end in ends)
     cut = Layer.from_gemm(name, x[row:row + m, depth:depth + k], w[depth:depth + k, col:col + n])
-    array = ArrayConfig(*(int(side) for side in rng.integers(1, 6, 2)), dataflow, coupling, overlap)
     check_engines_agree(Trace([cut]), pe, array)
+
+
+#: All designs, those whose cycles depend on values more often.
+WEIGHTED = (*DESIGNS, *["sparq-exact", BIT_SERIAL] * (len(DESIGNS) // 4))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(WEIGHTED), st.tuples(*settings_of_arrays), seeds)
+def test_event_engine_gives_the_same_report_on_real_operands(pe, settings_of_array, seed):
+    check_real_operands(pe, settings_of_array, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from(WEIGHTED), st.tuples(*settings_of_arrays), seeds)
+def test_event_engine_gives_the_same_report_on_real_operands_long_run(pe, settings_of_array, seed):
+    check_real_operands(pe, settings_of_array, seed)
 
 
 @pytest.mark.slow
@@ -86,7 +129,7 @@ def test_every_design_in_every_setting():
     rng = np.random.default_rng(0)
     for pe, dataflow, coupling, overlap in itertools.product(DESIGNS, ("os", "ws", "is"), COUPLINGS, (False, True)):
         trace = Trace([layer_of(rng, 7, 9, 5, 1)])
-        check_engines_agree(trace, pe, ArrayConfig(3, 2, dataflow, coupling, overlap))
+        check_engines_agree(trace, pe, supported(pe, ArrayConfig(3, 2, dataflow, coupling, overlap)))
 
 
 def test_signed_activations():

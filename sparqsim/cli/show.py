@@ -184,11 +184,6 @@ def notes(reports: Sequence[Report]) -> str:
     if alone:
         lines.append(f"{', '.join(alone)}: timed by queues of their own, so coupling and overlap do not apply; tiles "
                      "follow one another without refilling and sums leave for free: compare under --overlap on.")
-    array = reports[0].array
-    if array.coupling != "lockstep" and array.dataflow != "os" and any(
-            report.pe.cycles_depend_on_values and not report.pe.times_itself for report in reports):
-        lines.append(f"Elastic {array.dataflow} with steps longer than a cycle: cycles are a lower bound, as sums are "
-                     "passed on before such a step has ended.")
     if kept:
         lines.append(f"* kept at 8 bits, run as mac-8b8b by every design, as the method does: {', '.join(kept)} "
                      "(--all-layers includes them).")

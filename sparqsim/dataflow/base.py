@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sparqsim.config import ArrayConfig
 from sparqsim.dataflow.costs import ActivationCosts, PairCosts, PairTileCosts, TileCosts
-from sparqsim.dataflow.elastic import Links, chained_stalls, separate_stalls, steady_stalls, unit_stalls
+from sparqsim.dataflow.elastic import Links, chained_stalls, separate_stalls, unit_stalls
 from sparqsim.dataflow.grid import TileGrid
 from sparqsim.dataflow.waves import merged_waves, tile_waves
 
@@ -176,6 +176,5 @@ def elastic_stalls(costs: TileCosts, links: Links, *, overlap: bool) -> NDArray[
     links = replace(links, mirrored=costs.columns_share and costs.grid.cols > 1)
     if overlap:
         return chained_stalls(costs.batches(repeat=True), links, costs.grid.tiles).reshape(costs.grid.shape)
-    stalls = [steady_stalls(batch[:, 0], links) if batch.shape[1] == 1 and not costs.columns_share
-              else separate_stalls(batch, links) for batch in costs.batches(repeat=False)]
+    stalls = [separate_stalls(batch, links) for batch in costs.batches(repeat=False)]
     return costs.for_tiles(np.concatenate(stalls))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim._jit import parallel_jit, prange
+from sparqsim._jit import jit, parallel_jit, prange
 from sparqsim.dataflow.grid import TileGrid
 
 Costs = NDArray[np.uint8]
@@ -45,9 +45,7 @@ class WorkTally:
             used = np.arange(grid.rows) < grid.used_rows[tiles % grid.row_tiles, None]
             return int(sums[used].sum()) * grid.along_cols
         _, col_tile, row_tile = np.unravel_index(tiles, grid.shape)
-        rows = np.arange(grid.rows) < grid.used_rows[row_tile, None]
-        cols = np.arange(grid.cols) < grid.used_cols[col_tile, None]
-        return int(sums[rows[:, :, None] & cols[:, None, :]].sum())
+        return int(_sum_of_corners(sums, grid.used_rows[row_tile], grid.used_cols[col_tile]))
 
     def busiest_and_all(self) -> tuple[int, int]:
         """Return the step cycles of the busiest PE, padded steps included, and those of all PEs, padding left out."""
@@ -162,3 +160,15 @@ def _add_steps(costs: Costs, sums: NDArray[np.int64]) -> None:
                 row, total = costs[tile, s, i], sums[tile, i]
                 for j in range(len(row)):
                     total[j] += row[j]
+
+
+@jit
+def _sum_of_corners(sums: NDArray[np.int64], rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int:
+    """Return the sum over all tiles of sums[tile, :rows[tile], :cols[tile]]."""
+    total = 0
+    for tile in range(len(sums)):
+        for i in range(rows[tile]):
+            row = sums[tile, i]
+            for j in range(cols[tile]):
+                total += row[j]
+    return total

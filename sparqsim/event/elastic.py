@@ -1,17 +1,17 @@
 """Elastic: every link is a FIFO of depth D, and every PE goes at its own pace.
 
 A PE starts a step when both its operands have arrived and both links that leave it have a slot that was free at the
-start of the cycle. When it starts, it takes its operands out (their slots are free from the next cycle on) and
-sends them on (they arrive in the next cycle). An edge offers item s of a tile from cycle s on, e cycles later at a
-registered row edge. Tiles that overlap start max(items, R) cycles apart at the earliest.
+start of the cycle. When it starts, it takes its operands out (their slots are free from the next cycle on), reserves
+the two slots and sends its operands on (they arrive in the next cycle). An edge offers item s of a tile from cycle s
+on, e cycles later at a registered row edge. Tiles that overlap start max(items, R) cycles apart at the earliest.
+
+Sums that move down (ws, is) exist only when a step has ended: they arrive in the cycle after its last one. The slot
+is reserved from the start all the same, so that a step never ends without room for its sum.
 
 * Sums that stay are handed to a shadow register when complete, if the sum of the tile before has moved on; a column
   drains when all its PEs have handed over.
 * Stationary operands enter a column row 0's first, one a cycle, each once the PE it is for has taken up the one
   before, and move down a row a cycle.
-
-Sums that move down (ws, is) are sent on when a step starts, like operands. A circuit whose steps take several
-cycles must let the sum follow when it is ready; the handshake modelled here is that of the operands.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Link:
         """Wait for a free slot and reserve it."""
         return self._env.timeout(0) if self._slots is None else self._slots.get(1)
 
-    def send(self, item: Any) -> None:
-        """Fill the reserved slot: the item arrives in the next cycle."""
-        after(self._env, 1, lambda: self._items.put(item))
+    def send(self, item: Any, cycles: int = 1) -> None:
+        """Fill the reserved slot: the item arrives so many cycles from now."""
+        after(self._env, cycles, lambda: self._items.put(item))
 
     def offer(self, item: Any) -> None:
         """Show an item at an edge, now."""
@@ -139,7 +139,7 @@ class ElasticArray:
         left.release()
         above.release()
         right.send(operand)
-        below.send(down)
+        below.send(down, step.cycles if self._holds else 1)
         yield self._env.timeout(step.cycles)
 
     def _collector(self, j: int) -> Process:

@@ -59,23 +59,13 @@ def check_gemm(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Chec
     runs = [tiles] if array.link_depth is None else [tiles.only(tile) for tile in range(len(tiles))]
     shown = [check_tiles(design, array, run) for run in runs]
     total = sum(activity.cycles for activity in shown)
-    if not sums_wait(design, array) and total != (told := simulated_cycles(design, array, x, w)):
+    if total != (told := simulated_cycles(design, array, x, w)):
         raise MismatchError(f"{where}: the RTL takes {total} cycles, the simulator says {told}")
     result = assembled(array, np.concatenate([results(array, *pair) for pair in zip(runs, shown, strict=True)]), x, w)
     if not np.array_equal(result, design.matmul(x, w)):
         raise MismatchError(f"{where}: the RTL's result differs from the simulator's at (m, n) "
                        f"{tuple(np.argwhere(result != design.matmul(x, w))[0].tolist())}")
     return Checked(total, sum(activity.psums.size for activity in shown))
-
-
-def sums_wait(design: PEDesign, array: ArrayConfig) -> bool:
-    """Return whether the RTL is slower than the simulator's recurrence: elastic `ws` and `is` with steps of two cycles.
-
-    There the downward links carry sums. In a circuit a sum cannot move on before its step has ended; the simulator's
-    recurrence (and the event model that defines it) lets it go a cycle after the step's start, like an operand. Such
-    arrays are compared in every cycle with the timing in `timeline.py`, which waits, not with the simulator's total.
-    """
-    return array.link_depth is not None and array.dataflow != "os" and design.most_step_cycles > 1
 
 
 def simulated_cycles(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> int:

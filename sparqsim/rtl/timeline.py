@@ -1,8 +1,8 @@
 """When the simulator says that things happen in the array.
 
-Everything is derived from the dataflows' closed forms and the lengths of waves that `sparqsim.dataflow` computes; the
-RTL is held against it, cycle by cycle. An *advance* of a lockstep array is one wave: it takes one cycle, or as many as
-its slowest step.
+Everything is derived from the dataflows' closed forms, and from the lengths of waves and the starts of elastic steps
+that `sparqsim.dataflow` computes; the RTL is held against it, cycle by cycle. An *advance* of a lockstep array is one
+wave: it takes one cycle, or as many as its slowest step.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.config import ArrayConfig
+from sparqsim.dataflow.elastic import Links
+from sparqsim.dataflow.elastic import starts as elastic_starts
 from sparqsim.dataflow.waves import merged_waves, tile_waves
 
 Cycles = NDArray[np.int64]
@@ -96,8 +98,9 @@ def _advance_lengths(array: ArrayConfig, costs: NDArray[np.uint8], plan: Schedul
 
 def elastic(array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int) -> Timeline:
     """Return when the steps of one tile happen with elastic links; costs uint8 (1, stream, rows, cols)."""
-    first = edge_cycles + (0 if array.dataflow == "os" else array.rows)
-    starts = first + elastic_starts(array, costs[0])[None]
+    stream, loads = costs.shape[1], array.dataflow != "os"
+    links = Links(array.link_depth or 1, edge_cycles, max(stream, array.rows), stream, loads)
+    starts = elastic_starts(costs[0], links)[None] + (array.rows if loads else 0)
     ends = starts + costs - 1
     if array.dataflow == "os":
         drains = ends[:, -1, -1, None] + 1 + np.arange(array.rows)[:, None]
@@ -106,30 +109,3 @@ def elastic(array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int) -> T
     else:
         drains, leaves, length = None, ends[:, :, -1], ends.max() + 1
     return Timeline(starts, costs, drains, leaves, np.ones(length, bool))
-
-
-def elastic_starts(array: ArrayConfig, costs: NDArray[np.uint8]) -> Cycles:
-    """Return the cycle in which PE (i, j) starts step s, counted from the edge's first offer: the plain recurrence.
-
-    In `ws` and `is` the link downwards carries the sum, which is complete only when the step ends; so there a PE waits
-    for the end of the step above it, not for its start.
-    """
-    depth = array.link_depth or 1
-    stream, rows, cols = costs.shape
-    start = np.zeros(costs.shape, np.int64)
-    for s in range(stream):
-        for i in range(rows):
-            for j in range(cols):
-                waits = [s if i == 0 or j == 0 else 0]
-                if s:
-                    waits.append(start[s - 1, i, j] + costs[s - 1, i, j])
-                if j:
-                    waits.append(start[s, i, j - 1] + 1)
-                if i:
-                    waits.append(start[s, i - 1, j] + (1 if array.dataflow == "os" else costs[s, i - 1, j]))
-                if s >= depth and j + 1 < cols:
-                    waits.append(start[s - depth, i, j + 1] + 1)
-                if s >= depth and i + 1 < rows:
-                    waits.append(start[s - depth, i + 1, j] + 1)
-                start[s, i, j] = max(waits)
-    return start

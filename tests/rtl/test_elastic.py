@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from sparqsim.config import ArrayConfig
+from sparqsim.dataflow.elastic import Links, starts
 from sparqsim.pe import get_pe
-from sparqsim.rtl.check import check_tiles
+from sparqsim.rtl.check import check_gemm, check_tiles, simulated_cycles
 from sparqsim.rtl.tiles import by_place, cut, step_cycles
-from sparqsim.rtl.timeline import elastic_starts
 
 
 @pytest.mark.parametrize("sides", [(1, 1), (2, 5), (5, 3), (8, 8)], ids=str)
@@ -31,7 +31,7 @@ def test_ragged_tiles(spec, dataflow, agree):
 def test_one_slot_halves_the_rate():
     """With one slot a PE can push only every other cycle."""
     ones = np.ones((50, 3, 3), np.uint8)
-    deep, shallow = (elastic_starts(ArrayConfig(3, 3, coupling=f"elastic:{depth}"), ones) for depth in (2, 1))
+    deep, shallow = (starts(ones, Links(depth, 0, 50, 50, loads=False)) for depth in (2, 1))
     assert (deep[-1, -1, -1], shallow[-1, -1, -1]) == (49 + 4, 2 * 49 + 4)
 
 
@@ -45,3 +45,5 @@ def test_a_sum_waits_for_the_end_of_the_step_above(rng):
     shown = check_tiles(design, array, tiles)
     cycle_of_row = np.argmax(shown.starts[:, :, 0], axis=0)
     assert cycle_of_row[1] - cycle_of_row[0] == 2
+    w = rng.integers(1, 128, (4, 1)).astype(np.int8)
+    assert check_gemm(design, array, x, w).cycles == simulated_cycles(design, array, x, w) == 2 + 1 + 3  # load, edge
