@@ -41,6 +41,10 @@ class Engine(Protocol):
     def run(self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool) -> list[Outcome]:
         """Return the outcome of each design."""
 
+    def timing(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, signed: bool,
+               measured: Measurement) -> Timing:
+        """Return the cycles of a measured layer on another array."""
+
     def memory_runner(self) -> Runner:
         """Return what runs the memory system's schedule."""
 
@@ -53,13 +57,18 @@ class FastEngine:
 
     def run(self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool) -> list[Outcome]:
         """Measure all designs in one pass over the layer, then time each."""
-        return [Outcome(array_timing(layer, pe, array, measured.step_cycles), measured)
+        return [Outcome(self.timing(layer, pe, array, signed, measured), measured)
                 for pe, measured in zip(designs, measure(layer, designs), strict=True)]
 
     def memory_runner(self) -> Runner:
         """Return the recurrence."""
         return recurrence.run
 
+
+    def timing(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, signed: bool,
+               measured: Measurement) -> Timing:
+        """Time by the dataflow's closed form or recurrence."""
+        return array_timing(layer, pe, array, measured.step_cycles)
 
 class EventEngine:
     """Every step of every PE by the design's plain-Python `step`, in processes: the definition of time and value.
@@ -79,6 +88,11 @@ class EventEngine:
         """Run the layer once for each design."""
         return [self._outcome(layer, pe, array, measured, signed)
                 for pe, measured in zip(designs, measure(layer, designs), strict=True)]
+
+    def timing(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, signed: bool,
+               measured: Measurement) -> Timing:
+        """Run the layer again."""
+        return self._outcome(layer, pe, array, measured, signed).timing
 
     def memory_runner(self) -> Runner:
         """Return the processes that define the memory system's timing."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import Field, computed_field
+from pydantic import Field, computed_field, model_validator
 
 from sparqsim.bounds import Bounds
 from sparqsim.errors import InputError, nearest
+from sparqsim.iso import IsoArea, Range
 from sparqsim.memory.traffic import LayerTraffic, MemoryInfo, Traffic
 from sparqsim.record import Record
 
@@ -313,12 +314,25 @@ class Comparison(Record):
     """Several designs on one trace and one array.
 
     Speedup = total cycles of the baseline / total cycles of the design, at equal PE count and equal clock.
+    `iso_area` (absent unless asked for): the same at equal area.
     """
 
     schema_: Literal["sparqsim.comparison/1"] = Field(default=COMPARISON_SCHEMA, alias="schema")
     baseline: str
     order: tuple[str, ...]
     reports: dict[str, Report]
+    iso_area: IsoArea | None = Field(default=None, exclude_if=lambda block: block is None)
+
+    @model_validator(mode="after")
+    def _iso_area_belongs_to_the_reports(self) -> Self:
+        for name, design in (self.iso_area.designs if self.iso_area else {}).items():
+            told = (self.reports[spec].cycles.total for spec in (self.baseline, name)) if name in self.reports else ()
+            lengths = {len(array.layer_cycles) for array in design.arrays.all}
+            if (design.baseline != self.baseline or design.baseline not in design.relative_pe_area
+                    or tuple(told) != (design.baseline_cycles, design.equal_pe_cycles)
+                    or lengths != {len(self.reports[name].layers)}):
+                raise ValueError(f"iso_area.designs.{name} is not of the reports of {name} and {self.baseline}")
+        return self
 
     @computed_field(alias="speedup")  # type: ignore[prop-decorator]
     @property
@@ -348,6 +362,12 @@ class Comparison(Record):
         """Return the same for layer number `layer`, counted from 0."""
         baseline, design = self._report(over or self.baseline), self._report(name)
         return baseline.layers[layer].cycles.total / design.layers[layer].cycles.total
+
+    def iso_area_layer_speedup(self, name: str, layer: int) -> Range | None:
+        """Return the speedup at equal area of layer number `layer`; None for a design without an area."""
+        design = self.iso_area.designs.get(name) if self.iso_area else None
+        baseline_cycles = self._report(self.baseline).layers[layer].cycles.total
+        return None if design is None else design.layer_speedup(baseline_cycles, layer)
 
     def _report(self, name: str) -> Report:
         if name not in self.reports:

@@ -40,6 +40,8 @@ def load_result(path: str | Path) -> Comparison | Report:
 def as_comparison(results: Sequence[Comparison | Report], baseline: str | None = None) -> Comparison:
     """Put results of one trace on one array together.
 
+    What a comparison says of equal area stays where it comes alone, over its own baseline.
+
     Parameters
     ----------
     results : sequence of Comparison or Report
@@ -63,7 +65,9 @@ def as_comparison(results: Sequence[Comparison | Report], baseline: str | None =
     chosen = baseline or [*baselines, *reports][0]
     if chosen not in reports:
         raise InputError(f"baseline {chosen!r} is not among the results; expected one of {', '.join(reports)}")
-    return Comparison(baseline=chosen, order=tuple(reports), reports=reports)
+    alone = results[0] if len(results) == 1 and isinstance(results[0], Comparison) else None
+    iso_area = alone.iso_area if alone is not None and alone.baseline == chosen else None
+    return Comparison(baseline=chosen, order=tuple(reports), reports=reports, iso_area=iso_area)
 
 
 def _named_reports(result: Comparison | Report) -> list[tuple[str, Report]]:

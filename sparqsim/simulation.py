@@ -5,8 +5,9 @@ trace file -> Layer -> GEMM -> tiles -> PE gives values and step cycles -> dataf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 import sparqsim
 from sparqsim.bounds import Bounds
@@ -14,6 +15,7 @@ from sparqsim.config import ArrayConfig
 from sparqsim.dataflow import Timing
 from sparqsim.engines import ENGINES, Outcome, checked_engine
 from sparqsim.errors import InputError
+from sparqsim.iso import IsoArea, Scaling
 from sparqsim.measure import Measurement
 from sparqsim.memory import MemoryConfig
 from sparqsim.memory.system import Outcome as Waits
@@ -33,6 +35,7 @@ from sparqsim.report import (
 )
 from sparqsim.timing import check_activations, check_dataflow
 from sparqsim.trace import Layer, Trace
+from sparqsim.trace.lowering import LoweredLayer
 
 DEFAULT_PES = ("mac-8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-exact")
 BASELINE = "mac-8b8b"
@@ -73,16 +76,18 @@ def simulate(trace: Trace, pe: str | PEDesign = "sparq-5opt", array: ArrayConfig
         large for the engine.
     """
     setting = _Setting(_array(array, coupling, overlap), memory, keep_8bit, checked_engine(engine))
-    return _reports(trace, [get_pe(pe)], setting, progress)[0]
+    return _reports(trace, [get_pe(pe)], setting, progress)[0].report
 
 
 def compare(trace: Trace, pes: Sequence[str | PEDesign] = DEFAULT_PES, array: ArrayConfig | None = None, *,
             baseline: str | PEDesign = BASELINE, memory: MemoryConfig | None = None, coupling: str | None = None,
-            overlap: bool | None = None, keep_8bit: bool = True, engine: str = "fast",
+            overlap: bool | None = None, keep_8bit: bool = True, engine: str = "fast", iso: str | None = None,
             progress: Progress | None = None) -> Comparison:
     """Return what several PE designs do on a trace and the same array, and their speedups over `baseline`.
 
-    Parameters as in `simulate`; the baseline is added to `pes` where it is missing.
+    Parameters as in `simulate`; the baseline is added to `pes` where it is missing. With `iso='area'`, `iso_area` of
+    the result tells the same for arrays that take the area of the baseline's (`sparqsim.iso`); layers marked
+    keep_8bit run there, too, one MAC per PE and cycle.
     """
     designs = [get_pe(pe) for pe in pes]
     reference = get_pe(baseline)
@@ -91,10 +96,22 @@ def compare(trace: Trace, pes: Sequence[str | PEDesign] = DEFAULT_PES, array: Ar
     names = [pe.spec for pe in designs]
     if len(set(names)) < len(names):
         raise InputError(f"pes={', '.join(names)}: a design is named twice, expected each once")
-    setting = _Setting(_array(array, coupling, overlap), memory, keep_8bit, checked_engine(engine))
-    reports = _reports(trace, designs, setting, progress)
+    if iso not in {None, "area"}:
+        raise InputError(f"iso={iso!r}: expected 'area', or none")
+    asked = _array(array, coupling, overlap)
+    scaling = Scaling.of(designs, reference, asked) if iso else None
+    setting = _Setting(asked, memory, keep_8bit, checked_engine(engine), scaling.arrays if scaling else {})
+    results = _reports(trace, designs, setting, progress)
     return Comparison(baseline=reference.spec, order=tuple(names),
-                      reports=dict(zip(names, reports, strict=True)))
+                      reports={name: result.report for name, result in zip(names, results, strict=True)},
+                      iso_area=_iso_area(scaling, dict(zip(designs, results, strict=True))) if scaling else None)
+
+
+def _iso_area(scaling: Scaling, results: Mapping[PEDesign, _Result]) -> IsoArea:
+    baseline_cycles = results[scaling.baseline].report.cycles.total
+    return scaling.block({
+        pe.spec: scaling.record(pe, result.scaled_cycles, baseline_cycles, result.report.cycles.total)
+        for pe, result in results.items() if pe in scaling.arrays})
 
 
 def _array(array: ArrayConfig | None, coupling: str | None, overlap: bool | None) -> ArrayConfig:
@@ -106,21 +123,33 @@ def _array(array: ArrayConfig | None, coupling: str | None, overlap: bool | None
 
 @dataclass(frozen=True)
 class _Setting:
-    """What all designs of a comparison share."""
+    """What all designs of a comparison share; `scaled`: further arrays of which cycles are wanted, by design."""
 
     array: ArrayConfig
     memory: MemoryConfig | None
     keep_8bit: bool
     engine: str
+    scaled: Mapping[PEDesign, Sequence[ArrayConfig]] = field(default_factory=dict)
 
 
-def _reports(trace: Trace, designs: list[PEDesign], setting: _Setting, progress: Progress | None) -> list[Report]:
+@dataclass(frozen=True)
+class _Result:
+    """A design's report, and for each of its further arrays the cycles of every layer."""
+
+    report: Report
+    scaled_cycles: Sequence[Sequence[int]]
+
+
+def _reports(trace: Trace, designs: list[PEDesign], setting: _Setting, progress: Progress | None) -> list[_Result]:
     for pe in designs:
         _check(pe, trace, setting)
     layers = trace.layers if progress is None else progress(trace.layers)
     by_layer = [_layer_reports(layer, designs, setting) for layer in layers]
-    return [_report(trace, pe, setting, layers_of_pe)
-            for pe, layers_of_pe in zip(designs, zip(*by_layer, strict=True), strict=True)]
+    results = []
+    for pe, layers_of_pe in zip(designs, zip(*by_layer, strict=True), strict=True):
+        reports, scaled_cycles = zip(*layers_of_pe, strict=True)
+        results.append(_Result(_report(trace, pe, setting, reports), list(zip(*scaled_cycles, strict=True))))
+    return results
 
 
 def _check(pe: PEDesign, trace: Trace, setting: _Setting) -> None:
@@ -129,7 +158,8 @@ def _check(pe: PEDesign, trace: Trace, setting: _Setting) -> None:
         running = _design_for(layer, pe, setting)
         check_activations(layer, running)
         try:
-            ENGINES[setting.engine].check(layer.gemm, running, setting.array)
+            for array in (setting.array, *setting.scaled.get(pe, ())):
+                ENGINES[setting.engine].check(layer.gemm, running, array)
         except InputError as error:
             raise InputError(f"layer {layer.name!r}: {error}") from None
 
@@ -138,15 +168,29 @@ def _design_for(layer: Layer, pe: PEDesign, setting: _Setting) -> PEDesign:
     return get_pe(KEPT) if setting.keep_8bit and layer.keep_8bit else pe
 
 
-def _layer_reports(layer: Layer, designs: list[PEDesign], setting: _Setting) -> list[LayerReport]:
-    """Return one layer's report for each design; designs that share an outcome share the work."""
+def _layer_reports(layer: Layer, designs: list[PEDesign],
+                   setting: _Setting) -> list[tuple[LayerReport, tuple[int, ...]]]:
+    """Return one layer's report for each design, and its cycles on the design's further arrays.
+
+    Designs that share an outcome share the work.
+    """
     running = [_design_for(layer, pe, setting) for pe in designs]
     distinct = list(dict.fromkeys(running))
-    outcomes = ENGINES[setting.engine].run(layer.lower(), distinct, setting.array, layer.signed)
+    lowered = layer.lower()
+    outcomes = dict(zip(distinct, ENGINES[setting.engine].run(lowered, distinct, setting.array, layer.signed),
+                        strict=True))
     kept = setting.keep_8bit and layer.keep_8bit
-    reports = {pe: _layer_report(layer, pe, setting, outcome, kept)
-               for pe, outcome in zip(distinct, outcomes, strict=True)}
-    return [reports[pe] for pe in running]
+    reports = {pe: _layer_report(layer, pe, setting, outcome, kept) for pe, outcome in outcomes.items()}
+    cycles = cache(lambda pe, array: _cycles_on(layer, lowered, pe, replace(setting, array=array), outcomes[pe]))
+    return [(reports[run], tuple(cycles(run, array) for array in setting.scaled.get(pe, ())))
+            for pe, run in zip(designs, running, strict=True)]
+
+
+def _cycles_on(layer: Layer, lowered: LoweredLayer, pe: PEDesign, setting: _Setting, outcome: Outcome) -> int:
+    """Return the layer's total cycles on another array, that of `setting`."""
+    timing = ENGINES[setting.engine].timing(lowered, pe, setting.array, layer.signed, outcome.measured)
+    waits = _waits(layer, pe, setting, timing)
+    return timing.total + (waits.memory_stall if waits else 0)
 
 
 def _layer_report(layer: Layer, pe: PEDesign, setting: _Setting, outcome: Outcome, kept: bool) -> LayerReport:

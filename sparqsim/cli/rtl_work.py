@@ -29,9 +29,8 @@ def check_design(name: str, shape: str, steps: int, seed: int) -> bool:
     """Check a design in every dataflow, lockstep and elastic, overlapped and not; say what was compared."""
     design, rng = get_pe(name), np.random.default_rng(seed)
     circuit_of(design)
-    settings = [*product(DATAFLOWS, ("lockstep",), ("off", "on")), *product(DATAFLOWS, ("elastic:2",), ("off",))]
     compared = 0
-    for dataflow, coupling, overlap in settings:
+    for coupling, dataflow, overlap in product(("lockstep", "elastic:2"), DATAFLOWS, ("off", "on")):
         array = array_config(shape, dataflow, coupling, overlap)
         m, k, n = _random_sizes(rng, design, array, steps)
         x = (rng.integers(0, 256, (m, k)) * (rng.random((m, k)) < 0.6)).astype(np.uint8)

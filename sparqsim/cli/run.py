@@ -97,6 +97,8 @@ def compare(
     config: Config = None,
     engine: Engine = "fast",
     all_layers: Include = False,
+    iso: Annotated[str | None, typer.Option("--iso", metavar="area", show_default=False, help="Also on arrays that "
+                                            "take the area of the baseline's, by this project's synthesis.")] = None,
     output: Output = None,
     format_: Format = "table",
     plot: Annotated[
@@ -119,7 +121,7 @@ def compare(
     designs = list(DEFAULT_PES) if pe is None else split_designs(pe)
     with layer_progress() as progress:
         result = sparqsim.compare(sparqsim.load_trace(trace), designs, shape, baseline=baseline, memory=memory,
-                                  keep_8bit=not all_layers, engine=engine, progress=progress)
+                                  keep_8bit=not all_layers, engine=engine, iso=iso, progress=progress)
     if output:
         write_text(output, result.to_json())
     show(comparison_shown(result), format_)
@@ -136,8 +138,9 @@ def _command(result: Comparison, trace: str, config: str | None, plot: str) -> s
              "--array", f"{array.rows}x{array.cols}", "--dataflow", array.dataflow, "--coupling", array.coupling,
              "--overlap", "on" if array.overlap else "off"]
     kept = [] if result.reports[result.baseline].keep_8bit else ["--all-layers"]
+    iso = [] if result.iso_area is None else ["--iso", "area"]
     around = [] if config is None else ["--config", Path(config).name]
-    return shlex.join([*words, *around, *kept, "--plot", Path(plot).name])
+    return shlex.join([*words, *iso, *around, *kept, "--plot", Path(plot).name])
 
 
 def split_designs(text: str) -> list[str]:

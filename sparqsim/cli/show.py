@@ -51,8 +51,14 @@ def comparison_shown(comparison: Comparison) -> Shown:
     errors = layer_table(comparison, "SQNR of the outputs against exact 8-bit, dB",
                          lambda name, at: decibels(comparison.reports[name].layers[at]),
                          lambda name: decibels(comparison.reports[name].totals))
+    equal_area, told = [], []
+    if comparison.iso_area is not None:
+        from sparqsim.cli import show_iso
+
+        equal_area = [show_iso.iso_area_table(comparison, comparison.iso_area)]
+        told = [show_iso.notes(comparison, comparison.iso_area)]
     return Shown(heading(comparison.reports[comparison.baseline], design=False),
-                 [totals_table(comparison), speedups, errors], notes(reports),
+                 [totals_table(comparison), *equal_area, speedups, errors], "\n".join([*told, notes(reports)]),
                  lambda: records.of_comparison(comparison), comparison.to_json)
 
 

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from sparqsim.errors import InputError
+from sparqsim.plot.iso_area import ERROR_BAR, iso_area_notes, iso_area_speedup
 from sparqsim.plot.labels import add_legend, add_notes, design_label, subject_of, value_note
 from sparqsim.plot.style import INK, figure_format, house_style, looks_of, new_figure, save_figure
 from sparqsim.report import Comparison
@@ -39,12 +40,18 @@ class ParetoPoint:
         In the unit of the axis, more is better; infinite: exact.
     label : str
         What the legend says; the design's name if empty.
+    speedup_range : (float, float), optional
+        Least and greatest speedup, drawn as an error bar.
+    equal_pes : float, optional
+        The speedup at equal PEs where `speedup` is another, drawn as a small open mark.
     """
 
     spec: str
     speedup: float
     quality: float
     label: str = ""
+    speedup_range: tuple[float, float] | None = None
+    equal_pes: float | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.speedup) and self.speedup > 0):
@@ -57,6 +64,9 @@ class ParetoPoint:
 def pareto_points(comparison: Comparison) -> list[ParetoPoint]:
     """Return every design's SQNR over the whole network (dB) and speedup over the baseline; exact designs at infinity.
 
+    Where the comparison tells of equal area, the speedup is that at equal area, and designs without an area are left
+    out.
+
     Raises
     ------
     InputError
@@ -67,8 +77,18 @@ def pareto_points(comparison: Comparison) -> list[ParetoPoint]:
         report = comparison.reports[name]
         error = report.totals.error
         quality = math.inf if error.noise == 0 else -math.inf if error.sqnr_db is None else error.sqnr_db
-        points.append(ParetoPoint(name, comparison.speedup(name), quality, design_label(report)))
-    return points
+        points.append(_point(comparison, name, quality, design_label(report)))
+    return [point for point in points if point is not None]
+
+
+def _point(comparison: Comparison, name: str, quality: float, label: str) -> ParetoPoint | None:
+    equal_pes = comparison.speedup(name)
+    if comparison.iso_area is None:
+        return ParetoPoint(name, equal_pes, quality, label)
+    speedup = iso_area_speedup(comparison, name, None)
+    if speedup is None:
+        return None
+    return ParetoPoint(name, speedup.middle, quality, label, (speedup.low, speedup.high), equal_pes)
 
 
 def plot_pareto(points: Comparison | Sequence[ParetoPoint], path: str | Path, *, quality: str = SQNR,
@@ -94,10 +114,13 @@ def pareto_figure(points: Comparison | Sequence[ParetoPoint], *, quality: str = 
     width : str
         'column' or 'page'.
     """
-    title, notes = "", []
+    title, notes, equal = "", [], "equal PEs"
     if isinstance(points, Comparison):
         reports = [points.reports[name] for name in points.order]
         baseline, title, notes = points.baseline, subject_of(reports[0]), [value_note(reports)]
+        if points.iso_area is not None:
+            equal = "equal area"
+            notes = [*notes, *iso_area_notes(points.iso_area), "open marks: equal PEs"]
         points = pareto_points(points)
     if not points:
         raise InputError("pareto: no points, expected at least one design")
@@ -105,7 +128,7 @@ def pareto_figure(points: Comparison | Sequence[ParetoPoint], *, quality: str = 
         figure = new_figure(width, PANEL_INCHES + LEGEND_LINE_INCHES * len(points))
         axes = figure.subplots()
         handles = _draw_points(axes, points)
-        axes.set_xlabel(f"speedup (x) over {baseline}, equal PEs")
+        axes.set_xlabel(f"speedup (x) over {baseline}, {equal}")
         axes.set_ylabel(quality)
         names = [point.label or point.spec for point in points]
         add_legend(figure, title, [*handles, Line2D([], [], **FRONT)], [*names, "best for its speedup"])
@@ -122,15 +145,22 @@ def _draw_points(axes: Axes, points: Sequence[ParetoPoint]) -> list[Line2D]:
     axes.axvline(1, color=INK, linestyle=(0, (4, 2)), linewidth=0.7)
     handles = []
     for point in points:
-        look = looks[point.spec]
-        handles += axes.plot(point.speedup, min(point.quality, exact), look.marker, linestyle="", color=look.color,
+        look, height = looks[point.spec], min(point.quality, exact)
+        if point.speedup_range is not None:
+            low, high = point.speedup_range
+            axes.errorbar(point.speedup, height, xerr=[[point.speedup - low], [high - point.speedup]], **ERROR_BAR)
+        if point.equal_pes is not None:
+            axes.plot(point.equal_pes, height, look.marker, color="none", markersize=4, markeredgecolor=look.color,
+                      markeredgewidth=0.7, clip_on=False)
+        handles += axes.plot(point.speedup, height, look.marker, linestyle="", color=look.color,
                              markersize=5, markeredgecolor=INK, markeredgewidth=0.4, clip_on=False, zorder=3)
     return handles
 
 
 def _scale(axes: Axes, points: Sequence[ParetoPoint]) -> float:
     """Scale the axes to the points; return where exact results are drawn, above the others."""
-    speedups = [1.0, *(point.speedup for point in points)]
+    drawn = [(point.speedup, point.equal_pes, *(point.speedup_range or ())) for point in points]
+    speedups = [1.0, *(speedup for of_point in drawn for speedup in of_point if speedup is not None)]
     finite = [point.quality for point in points if math.isfinite(point.quality)]
     low, high = (min(finite), max(finite)) if finite else (-1.0, 0.0)
     step = (high - low or 0.1 * abs(high) or 1.0) / 6

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from sparqsim.plot.iso_area import BASELINE, BEHIND_TEXT, draw_iso_area, iso_area_notes
 from sparqsim.plot.labels import add_legend, add_notes, design_label, reading_notes, subject_of
 from sparqsim.plot.slots import SlotRow, frame, label_height_inches, panel_rows, slot_rows
 from sparqsim.plot.style import INK, SMALL_POINTS, Look, figure_format, house_style, looks_of, save_figure
@@ -18,11 +19,10 @@ from sparqsim.report import Comparison, Error, Report
 
 LEAST_BAR_POINTS = 3.2
 HEIGHTS_INCHES = (1.45, 1.0)
+ISO_AREA_INCHES = 1.3
 EXACT_LABEL = "exact"
 #: How far above the decibels exact results are drawn, in heights of the decibel axis: room for a line of text.
 EXACT_STEP = 0.22
-#: Hides the baseline's line where a number stands on it.
-BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
 
 
 def plot_speedup(comparison: Comparison, path: str | Path, *, width: str = "page", command: str = "") -> None:
@@ -49,18 +49,27 @@ def plot_speedup(comparison: Comparison, path: str | Path, *, width: str = "page
 
 
 def speedup_figure(comparison: Comparison, *, width: str = "page") -> Figure:
-    """Return grouped bars of speedup over the baseline, by layer and in total, and each design's SQNR below its bar."""
+    """Return grouped bars of speedup over the baseline, by layer and in total, and each design's SQNR below its bar.
+
+    Where the comparison tells of equal area, its speedups stand between: an error bar is the range over libraries and
+    flows.
+    """
     shown = _shown(comparison)
     layers = shown[0].layers
     looks = looks_of(comparison.order)
     rows = slot_rows(len(layers), width, len(shown), LEAST_BAR_POINTS)
     scale = SqnrScale.of(shown)
     with house_style():
-        figure, panels = panel_rows(len(rows), HEIGHTS_INCHES, width, label_height_inches(layers) + 0.35)
-        for row, (upper, lower) in zip(rows, panels, strict=True):
-            _draw_speedups(upper, row, comparison, shown, looks)
-            _draw_errors(lower, row, shown, looks, scale)
-            frame((upper, lower), row, layers)
+        upper_inches, lower_inches = HEIGHTS_INCHES
+        between = () if comparison.iso_area is None else (ISO_AREA_INCHES,)
+        figure, panels = panel_rows(len(rows), (upper_inches, *between, lower_inches), width,
+                                    label_height_inches(layers) + 0.35)
+        for row, axes in zip(rows, panels, strict=True):
+            _draw_speedups(axes[0], row, comparison, shown, looks)
+            _draw_errors(axes[-1], row, shown, looks, scale)
+            for middle in axes[1:-1]:
+                draw_iso_area(middle, row, comparison, [report.pe.spec for report in shown], looks)
+            frame(axes, row, layers)
         panels[-1][-1].set_xlabel("layer")
         _draw_words(figure, comparison, shown, looks)
     return figure
@@ -84,7 +93,7 @@ def _draw_speedups(axes: Axes, row: SlotRow, comparison: Comparison, shown: Sequ
         for place, value in zip(places, values, strict=True) if slot.index is None else ():
             axes.annotate(f"{value:.2f}", (place, value), (0, 1.5), textcoords="offset points", rotation=90,
                           ha="center", va="bottom", fontsize=SMALL_POINTS, bbox=BEHIND_TEXT)
-    axes.axhline(1, color=INK, linestyle=(0, (4, 2)), linewidth=0.7)
+    axes.axhline(1, **BASELINE)
     axes.set_ylim(0, _highest(comparison, shown) * 1.05 + 0.35)
     axes.set_ylabel(f"speedup (x) over\n{comparison.baseline}, equal PEs")
 
@@ -141,11 +150,12 @@ def _draw_errors(axes: Axes, row: SlotRow, shown: Sequence[Report], looks: dict[
 
 
 def _draw_words(figure: Figure, comparison: Comparison, shown: Sequence[Report], looks: dict[str, Look]) -> None:
-    line = Line2D([], [], color=INK, linestyle=(0, (4, 2)), linewidth=0.7)
+    line = Line2D([], [], **BASELINE)
     handles = [(_patch(looks[report.pe.spec]), _mark(looks[report.pe.spec])) for report in shown]
     labels = [design_label(report) for report in shown]
     add_legend(figure, subject_of(shown[0]), [line, *handles], [f"{comparison.baseline} = 1", *labels])
-    add_notes(figure, reading_notes([comparison.reports[name] for name in comparison.order]))
+    notes = iso_area_notes(comparison.iso_area) if comparison.iso_area else []
+    add_notes(figure, [*reading_notes([comparison.reports[name] for name in comparison.order]), *notes])
 
 
 def _patch(look: Look) -> Patch:

@@ -23,7 +23,7 @@ from sparqsim.rtl.tiles import (
     step_cycles,
     step_values,
 )
-from sparqsim.rtl.timeline import Schedule, Timeline, elastic, lockstep, schedule
+from sparqsim.rtl.timeline import Schedule, Timeline, elastic, lockstep
 
 FLOWS = {"os": 0, "ws": 1, "is": 2}
 #: Cycles that are run after the last expected result, to see that nothing more comes.
@@ -56,7 +56,7 @@ def check_gemm(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Chec
     design.check_operands(x, w)
     circuit_of(design, signed=x.dtype == np.int8)  # refuses a design without RTL before any work
     tiles, where = cut(design, array, x, w), f"{design.spec} on {array}"
-    runs = [tiles] if array.link_depth is None else [tiles.only(tile) for tile in range(len(tiles))]
+    runs = [tiles] if array.link_depth is None or array.overlap else [tiles.only(tile) for tile in range(len(tiles))]
     shown = [check_tiles(design, array, run) for run in runs]
     total = sum(activity.cycles for activity in shown)
     if total != (told := simulated_cycles(design, array, x, w)):
@@ -115,9 +115,7 @@ def simulated_activity(design: PEDesign, array: ArrayConfig, tiles: Tiles) -> tu
 def _timeline(design: PEDesign, array: ArrayConfig, costs: NDArray[np.uint8]) -> tuple[Schedule, Timeline]:
     if array.link_depth is None:
         return lockstep(array, costs, design.edge_cycles)
-    if len(costs) != 1 or array.overlap:
-        raise InputError(f"elastic links run in RTL one tile at a time, overlap off; got {len(costs)} tiles on {array}")
-    return schedule(array, 1, costs.shape[1], 0), elastic(array, costs, design.edge_cycles)
+    return elastic(array, costs, design.edge_cycles)
 
 
 def rtl_activity(design: PEDesign, array: ArrayConfig, tiles: Tiles, plan: Schedule, *, cycles: int,

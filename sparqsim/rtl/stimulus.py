@@ -27,8 +27,9 @@ def array_lines(design: PEDesign, circuit: Circuit, array: ArrayConfig, tiles: T
         streamed, beside = packed(west[tile], west_bits), packed(north[tile], north_bits)
         lines[start:start + len(streamed)] += streamed + (_stream_flags(len(streamed)) << flags_at)
         at = start if array.dataflow == "os" else plan.loads[tile]
-        tokens = np.arange(len(beside)) == 0  # the load token comes with row 0's operand
-        valid = np.ones(len(beside), bool) if array.dataflow == "os" else tokens
+        # Where loads follow a fixed schedule, a token comes with row 0's operand.
+        by_token = array.dataflow != "os" and not (array.overlap and array.link_depth)
+        valid = np.arange(len(beside)) == 0 if by_token else np.ones(len(beside), bool)
         lines[at:at + len(beside)] += (beside << north_at) + (valid.astype(int).astype(object) << (flags_at + 3))
     return _hexadecimal(lines)
 

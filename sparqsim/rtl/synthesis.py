@@ -29,6 +29,10 @@ DESIGNS = ("mac-8b8b", "mac-2x8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt", "spar
            "sparq-7opt", "sparq-exact", "sysmt-2t")
 #: A library that Debian packages. Its siblings osu035 and osu050 have the same cells: their rows would be no others.
 DEBIAN_LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
+#: What the synthesised modules are made of. Nothing else is read: Yosys numbers the names it makes up, and an unused
+#: module would change the areas of others.
+PE_SOURCES = ("area_*.sv", "delay.sv", "dot*.sv", "edge_*.sv", "exact_unit.sv", "link.sv", "pe_os.sv",
+              "step_control.sv", "trim_*.sv", "parameters.svh", "ripple_carry.v")
 #: The liberty file's name where Yosys runs: its commands take no path with a space in it.
 LIBERTY = "library.lib"
 #: How each flow synthesises {top}, and what it tells `abc`, which maps to the library.
@@ -117,7 +121,7 @@ def synthesised(library: Library, flow: str, top: str, parameters: dict[str, int
     """
     with tempfile.TemporaryDirectory(prefix="sparqsim-area-") as name:
         folder = Path(name)
-        sources = sorted(path.name for path in SOURCES.glob("*.*v*") if not path.name.startswith("testbench"))
+        sources = sorted(path.name for pattern in PE_SOURCES for path in SOURCES.glob(pattern))
         for source in sources:
             shutil.copy(SOURCES / source, folder)
         if library.liberty is not None:

@@ -1,8 +1,9 @@
 """When the simulator says that things happen in the array.
 
-Everything is derived from the dataflows' closed forms, and from the lengths of waves and the starts of elastic steps
-that `sparqsim.dataflow` computes; the RTL is held against it, cycle by cycle. An *advance* of a lockstep array is one
-wave: it takes one cycle, or as many as its slowest step.
+Everything is derived from the dataflows' closed forms, from the lengths of waves that `sparqsim.dataflow` computes, and
+from the elastic recurrence, written out plainly here, which the tests hold against the event model; the RTL is held
+against it, cycle by cycle. An *advance* of a lockstep array is one wave: it takes one cycle, or as many as its slowest
+step.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.config import ArrayConfig
-from sparqsim.dataflow.elastic import Links
-from sparqsim.dataflow.elastic import starts as elastic_starts
 from sparqsim.dataflow.waves import merged_waves, tile_waves
 
 Cycles = NDArray[np.int64]
@@ -96,16 +95,82 @@ def _advance_lengths(array: ArrayConfig, costs: NDArray[np.uint8], plan: Schedul
     return lengths
 
 
-def elastic(array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int) -> Timeline:
-    """Return when the steps of one tile happen with elastic links; costs uint8 (1, stream, rows, cols)."""
-    stream, loads = costs.shape[1], array.dataflow != "os"
-    links = Links(array.link_depth or 1, edge_cycles, max(stream, array.rows), stream, loads)
-    starts = elastic_starts(costs[0], links)[None] + (array.rows if loads else 0)
+def elastic(array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int) -> tuple[Schedule, Timeline]:
+    """Return when the steps of tiles happen with elastic links; costs uint8 (tiles, stream, rows, cols).
+
+    The schedule tells from which cycle on the edges offer operands. With overlap stationary operands are always
+    offered, in turn.
+    """
+    tiles, stream, rows, _ = costs.shape
+    offers = schedule(array, tiles, stream, 0)
+    loads = [tile * rows for tile in range(tiles)] if offers.loads else []
+    first = edge_cycles + (rows if offers.loads else 0)
+    starts, drained = elastic_starts(array, costs)
+    starts += first
     ends = starts + costs - 1
     if array.dataflow == "os":
-        drains = ends[:, -1, -1, None] + 1 + np.arange(array.rows)[:, None]
+        drains = first + drained[:, None] + np.arange(rows)[:, None]
         leaves = drains[:, ::-1]
         length = drains.max() + 1
     else:
         drains, leaves, length = None, ends[:, :, -1], ends.max() + 1
-    return Timeline(starts, costs, drains, leaves, np.ones(length, bool))
+    return Schedule(offers.streams, loads, offers.advances), Timeline(starts, costs, drains, leaves,
+                                                                      np.ones(length, bool))
+
+
+def elastic_starts(array: ArrayConfig, costs: NDArray[np.uint8]) -> tuple[Cycles, Cycles]:
+    """Return the cycle in which PE (i, j) starts step s of tile t, and that in which column j starts to drain tile t.
+
+    Counted from the edge's first offer: the plain recurrence, the tiles' items in a row. In `ws` and `is` the link
+    downwards carries the sum, which is complete only when the step ends; so there a PE waits for the end of the step
+    above it, not for its start.
+    """
+    tiles, stream, rows, cols = costs.shape
+    depth, period = array.link_depth or 1, max(stream, rows)
+    start, drained = np.zeros((tiles * stream, rows, cols), np.int64), np.zeros((tiles, cols), np.int64)
+    cost = costs.reshape(start.shape).astype(np.int64)
+    free = np.zeros((rows, cols), np.int64)  # when a PE could start its next item, for itself
+    entered = np.full(cols, -1)  # when a column's last stationary operand entered
+    for n in range(tiles * stream):
+        tile, s = divmod(n, stream)
+        for i, j in np.ndindex(rows, cols):
+            waits = [free[i, j], tile * period + s if i == 0 or j == 0 else 0]
+            if j:
+                waits.append(start[n, i, j - 1] + 1)
+            if i:
+                waits.append(start[n, i - 1, j] + (1 if array.dataflow == "os" else cost[n, i - 1, j]))
+            if n >= depth and j + 1 < cols:
+                waits.append(start[n - depth, i, j + 1] + 1)
+            if n >= depth and i + 1 < rows:
+                waits.append(start[n - depth, i + 1, j] + 1)
+            start[n, i, j] = max(waits)
+        free = start[n] + cost[n]
+        if s == stream - 1 and array.dataflow == "os":
+            free, drained[tile] = handed_over(free, drained[tile - 1] if tile else None)
+        elif s == stream - 1:
+            arrived, entered = loaded(start[n + 1 - stream], entered)
+            free = np.maximum(free, arrived)
+    return start.reshape(costs.shape), drained
+
+
+def handed_over(ends: Cycles, draining: Cycles | None) -> tuple[Cycles, Cycles]:
+    """Return when finished sums (rows, cols) move to the shadows, and when their columns start to drain.
+
+    `draining` (cols,): when the columns started to drain the tile before, of which row r's shadow then holds a sum for
+    r + 1 cycles.
+    """
+    rows = np.arange(len(ends))[:, None]
+    handed = ends if draining is None else np.maximum(ends, draining + rows + 1)
+    return handed, handed.max(0)
+
+
+def loaded(taken: Cycles, entered: Cycles) -> tuple[Cycles, Cycles]:
+    """Return when the next tile's operands have reached their PEs, (rows, cols), and when a column's last one entered.
+
+    `taken` (rows, cols): when the PEs took up the operands before. `entered` (cols,): when the last of these entered.
+    """
+    arrived = np.zeros_like(taken)
+    for row, freed in enumerate(taken):
+        entered = np.maximum(entered + 1, freed)
+        arrived[row] = entered + row + 1
+    return arrived, entered

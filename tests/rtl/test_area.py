@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
 
 from sparqsim.errors import InputError
 from sparqsim.pe import get_pe
+from sparqsim.rtl import synthesis
 from sparqsim.rtl.area import AreaRange, relative_area_per_mac, relative_pe_area, shipped_table, trim_unit_share
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.runner import tool_version
-from sparqsim.rtl.synthesis import DESIGNS, FLOWS, LABEL, Library, area_in, libraries, synthesised
+from sparqsim.rtl.synthesis import (
+    DEBIAN_LIBERTY,
+    DESIGNS,
+    FLOWS,
+    LABEL,
+    Library,
+    area_in,
+    libraries,
+    measured_table,
+    synthesised,
+)
 
 pytestmark = pytest.mark.no_simulator
 
@@ -80,13 +92,61 @@ def _liberty(folder):
     return path
 
 
-@pytest.mark.parametrize("flow", ["default", "ripple-carry adders"])
-def test_synthesis_gives_the_shipped_figures_again(flow):
+@pytest.fixture
+def yosys():
     if shutil.which("yosys") is None:
         pytest.skip("yosys is not installed (apt install yosys)")
-    row = next(row for row in shipped_table()["rows"] if row["library"] == Library().name and row["flow"] == flow)
+    return tool_version("yosys", "-V")
+
+
+def _compare_with_shipped(library, flow, yosys):
+    row = next(row for row in shipped_table()["rows"] if row["library"] == library.name and row["flow"] == flow)
     for part, top, name in (("pe", "area_pe", "mac-8b8b"), ("edge", "area_edge", "sparq-2opt")):
-        found = synthesised(Library(), flow, top, circuit_of(get_pe(name)).parameters)
-        if tool_version("yosys", "-V") == row["tool"]:
+        found = synthesised(library, flow, top, circuit_of(get_pe(name)).parameters)
+        if yosys == row["tool"]:
             assert found == row[part][name]
         assert 0.7 < found / row[part][name] < 1.4
+
+
+@pytest.mark.parametrize("flow", ["default", "ripple-carry adders"])
+def test_synthesis_gives_the_shipped_figures_again(flow, yosys):
+    _compare_with_shipped(Library(), flow, yosys)
+
+
+def test_synthesis_for_debians_library_gives_the_shipped_figures_again(yosys):
+    if not DEBIAN_LIBERTY.is_file():
+        pytest.skip("Debian's library is not installed (apt install qflow-tech-osu018)")
+    _compare_with_shipped(Library(DEBIAN_LIBERTY), "default", yosys)
+
+
+def test_a_library_of_ones_own_is_used_and_two_runs_give_the_same(tmp_path, monkeypatch, yosys):
+    monkeypatch.setattr(synthesis, "DESIGNS", ("mac-4b4b", "sparq-2opt"))
+    monkeypatch.setattr(synthesis, "FLOWS", {"fast mapping": FLOWS["fast mapping"]})
+    path = tmp_path / "tiny.lib"
+    path.write_text(TINY_LIBERTY)
+    (row,) = measured_table(libraries(str(path)))["rows"]
+    assert row["library"].startswith("tiny.lib ")
+    assert row["edge"]["mac-4b4b"] == 0 < row["edge"]["sparq-2opt"] < row["pe"]["sparq-2opt"]
+    twice_as_large = re.sub(r"area : (\d+)", lambda area: f"area : {2 * int(area[1])}", TINY_LIBERTY)
+    path.write_text(twice_as_large)
+    (twice,) = measured_table(libraries(str(path)))["rows"]
+    assert twice["library"] != row["library"]
+    assert {**twice, "library": ""} == {**row, "library": "", "pe": _doubled(row["pe"]), "edge": _doubled(row["edge"])}
+
+
+def _doubled(areas):
+    return {name: 2 * area for name, area in areas.items()}
+
+
+#: Three gates and a flip-flop.
+TINY_LIBERTY = """library(tiny) {
+  cell(INV) { area : 2; pin(A) { direction : input; } pin(Y) { direction : output; function : "A'"; } }
+  cell(NAND2) { area : 4; pin(A) { direction : input; } pin(B) { direction : input; }
+                pin(Y) { direction : output; function : "(A B)'"; } }
+  cell(NOR2) { area : 4; pin(A) { direction : input; } pin(B) { direction : input; }
+               pin(Y) { direction : output; function : "(A+B)'"; } }
+  cell(DFF) { area : 20; ff(IQ, IQN) { clocked_on : "CLK"; next_state : "D"; }
+              pin(CLK) { direction : input; clock : true; } pin(D) { direction : input; }
+              pin(Q) { direction : output; function : "IQ"; } }
+}
+"""

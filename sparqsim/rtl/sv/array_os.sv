@@ -23,8 +23,9 @@ module array_os #(`PE_PARAMETERS, parameter ROWS = 2, COLS = 2, OVERLAP = 0, DEP
     wire signed [`ACC-1:0] column[0:(ROWS+1)*COLS-1];
     wire signed [`ACC-1:0] psum[0:ROWS*COLS-1];  // for the test bench
     wire [ROWS*COLS-1:0] start, stall;
-    wire [ROWS*COLS-1:0] done;
+    wire [ROWS*COLS-1:0] done, moving;  // a tile's last step ends; its sum starts to move
 
+    localparam SHADOWS = OVERLAP && DEPTH;  // elastic links: beside the PEs, not in them
     reg phase;
     assign advance = ~|stall;
     always @(posedge clk) phase <= ~rst & ~advance;
@@ -42,8 +43,8 @@ module array_os #(`PE_PARAMETERS, parameter ROWS = 2, COLS = 2, OVERLAP = 0, DEP
                 clk, rst, advance, north_valid[j], 1'b0, north_data[j*WW+:WW], north_ready[j],
                 w_valid[j], unused, w[j], start[j]);
 
-            wire [ROWS-1:0] shift;
-            drain_control #(ROWS) drain(clk, rst, advance, done[(ROWS-1)*COLS+j], shift, out_valid[j]);
+            wire [ROWS-1:0] shift, leaving;
+            drain_control #(ROWS) drain(clk, rst, advance, moving[(ROWS-1)*COLS+j], shift, leaving, out_valid[j]);
             assign column[j] = 0;
             assign out_data[j*`ACC+:`ACC] = column[ROWS*COLS+j] <<< SCALE;
         end
@@ -51,12 +52,21 @@ module array_os #(`PE_PARAMETERS, parameter ROWS = 2, COLS = 2, OVERLAP = 0, DEP
             for (j = 0; j < COLS; j = j + 1) begin : col
                 localparam A = i * (COLS + 1) + j, W = i * COLS + j;
                 wire signed [`ACC-1:0] acc;
-                pe_os #(`PE_PASS, .OVERLAP(OVERLAP), .DEPTH(DEPTH)) pe(
+                wire signed [`ACC-1:0] below;
+                wire waiting;
+                pe_os #(`PE_PASS, .OVERLAP(OVERLAP && DEPTH == 0), .DEPTH(DEPTH)) pe(
                     .clk(clk), .rst(rst), .phase(phase), .advance(advance),
-                    .valid(a_valid[A] & (DEPTH == 0 | w_valid[W])), .room(a_ready[A+1] & w_ready[W+COLS]),
+                    .valid(a_valid[A] & (DEPTH == 0 | w_valid[W])), .room(a_ready[A+1] & w_ready[W+COLS] & ~waiting),
                     .first(a[A][AW+1]), .last(a[A][AW]), .a(a[A][AW-1:0]), .w(w[W]),
                     .start(start[W]), .done(done[W]), .stall(stall[W]),
-                    .shift(north[j].shift[i]), .above(column[W]), .below(column[W+COLS]), .acc(acc));
+                    .shift(SHADOWS ? 1'b0 : north[j].shift[i]), .above(column[W]), .below(below), .acc(acc));
+                if (SHADOWS) begin : shadowed
+                    shadow shadow(
+                        .clk(clk), .rst(rst), .done(done[W]), .leaving(north[j].leaving[i]), .shift(north[j].shift[i]),
+                        .acc(acc), .above(column[W]), .below(column[W+COLS]), .handed(moving[W]), .waiting(waiting));
+                end else begin : direct
+                    assign {moving[W], column[W+COLS], waiting} = {done[W], below, 1'b0};
+                end
                 assign psum[W] = acc <<< SCALE;
 
                 if (j < COLS - 1) begin : right

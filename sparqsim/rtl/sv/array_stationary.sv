@@ -3,7 +3,7 @@
 `include "parameters.svh"
 module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2, OVERLAP = 0, DEPTH = 0,
                           WEST = FLOW == 1 ? XW : WW, NORTH = FLOW == 1 ? WW : XW,
-                          SW = FLOW == 1 ? AW : WW, LW = FLOW == 1 ? WW : AW) (
+                          SW = FLOW == 1 ? AW : WW, LW = FLOW == 1 ? WW : AW, PLACE = OVERLAP && DEPTH ? 16 : 0) (
     input clk,
     input rst,
     output advance,
@@ -11,25 +11,26 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
     input [ROWS-1:0] west_first,
     input [ROWS*WEST-1:0] west_data,
     output [ROWS-1:0] west_ready,
-    input [COLS-1:0] north_valid,  // the load token, with the operands of row 0
+    input [COLS-1:0] north_valid,  // the load token, with the operands of row 0 (elastic, OVERLAP: with every operand)
     input [COLS*NORTH-1:0] north_data,
+    output [COLS-1:0] north_ready,
     output [COLS-1:0] out_valid,
     output [COLS*`ACC-1:0] out_data
 );
     wire s_valid[0:ROWS*(COLS+1)-1], s_ready[0:ROWS*(COLS+1)-1];
     wire [SW:0] s[0:ROWS*(COLS+1)-1];  // {first, streamed operand}
     wire token[0:(ROWS+1)*COLS-1];
-    wire [LW-1:0] load[0:(ROWS+1)*COLS-1];
+    wire [LW+PLACE-1:0] load[0:(ROWS+1)*COLS-1];
     wire above_valid[0:(ROWS+1)*COLS-1], below_ready[0:(ROWS+1)*COLS-1];
     wire signed [`ACC-1:0] above[0:(ROWS+1)*COLS-1];
     wire signed [`ACC-1:0] psum[0:ROWS*COLS-1];  // for the test bench
-    wire [ROWS*COLS-1:0] start, stall;
+    wire [ROWS*COLS-1:0] start, stall, taken;
 
     reg phase;
     assign advance = ~|stall;
     always @(posedge clk) phase <= ~rst & ~advance;
 
-    genvar i, j;
+    genvar i, j, r;
     generate
         for (i = 0; i < ROWS; i = i + 1) begin : west
             edge_lane #(`PE_PASS, .ACTIVATION(FLOW == 1), .STAGES(DEPTH ? 0 : i), .DEPTH(DEPTH), .FLAGS(1)) lane(
@@ -37,10 +38,20 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
                 s_valid[i*(COLS+1)], s[i*(COLS+1)][SW], s[i*(COLS+1)][SW-1:0], start[i*COLS]);
         end
         for (j = 0; j < COLS; j = j + 1) begin : north
-            wire unused_ready, unused_flag;
-            edge_lane #(`PE_PASS, .ACTIVATION(FLOW == 2), .STAGES(j), .FLAGS(1)) lane(
-                clk, rst, advance, north_valid[j], 1'b0, north_data[j*NORTH+:NORTH], unused_ready,
-                token[j], unused_flag, load[j], 1'b1);
+            wire unused_flag, valid, pop;
+            wire [LW-1:0] operand;
+            edge_lane #(`PE_PASS, .ACTIVATION(FLOW == 2), .STAGES(PLACE ? 0 : j), .DEPTH(PLACE ? DEPTH : 0), .FLAGS(1)) lane(
+                clk, rst, advance, north_valid[j], 1'b0, north_data[j*NORTH+:NORTH], north_ready[j],
+                valid, unused_flag, operand, pop);
+            if (PLACE != 0) begin : by_place
+                wire [ROWS-1:0] column_taken;
+                for (r = 0; r < ROWS; r = r + 1) begin : of_row
+                    assign column_taken[r] = taken[r*COLS+j];
+                end
+                load_control #(ROWS, LW) control(clk, rst, valid, operand, pop, column_taken, token[j], load[j]);
+            end else begin : by_token
+                assign {token[j], load[j], pop} = {valid, operand, 1'b1};
+            end
             assign above[j] = 0;
             assign above_valid[j] = 1'b1;
         end
@@ -54,7 +65,7 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
                     .valid(s_valid[A] & above_valid[W]), .room(s_ready[A+1] & below_ready[W+COLS]),
                     .first(s[A][SW]), .streamed(s[A][SW-1:0]), .token(token[W]), .load(load[W]),
                     .token_below(token[W+COLS]), .load_below(load[W+COLS]), .psum_above(above[W]), .psum_below(sum),
-                    .start(start[W]), .finish(finish), .stall(stall[W]), .psum(kept_sum));
+                    .start(start[W]), .taken(taken[W]), .finish(finish), .stall(stall[W]), .psum(kept_sum));
                 assign psum[W] = kept_sum <<< SCALE;
 
                 if (j < COLS - 1) begin : right

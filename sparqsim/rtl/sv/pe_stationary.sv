@@ -1,9 +1,10 @@
 // A PE that keeps one operand (FLOW = 1: the weight, 2: the activation), passes the other to the right and its sum down. Loading: operands move
 // down one row per cycle, a token one row every two cycles; the operand for row r enters r cycles after the token, which meets it there.
-// With OVERLAP the next operand waits in a second register until the first step of its tile.
+// With OVERLAP the next operand waits in a second register until the first step of its tile. With elastic links as well, an operand
+// says how many rows it has yet to pass (load_control), and a tile's first step waits for it.
 `include "parameters.svh"
 module pe_stationary #(`PE_PARAMETERS, parameter FLOW = 1, OVERLAP = 0, DEPTH = 0,
-                       SW = FLOW == 1 ? AW : WW, LW = FLOW == 1 ? WW : AW) (
+                       SW = FLOW == 1 ? AW : WW, LW = FLOW == 1 ? WW : AW, PLACE = OVERLAP && DEPTH ? 16 : 0) (
     input clk,
     input rst,
     input phase,
@@ -13,35 +14,57 @@ module pe_stationary #(`PE_PARAMETERS, parameter FLOW = 1, OVERLAP = 0, DEPTH = 
     input first,
     input [SW-1:0] streamed,
     input token,
-    input [LW-1:0] load,
+    input [LW+PLACE-1:0] load,
     output token_below,
-    output [LW-1:0] load_below,
+    output [LW+PLACE-1:0] load_below,
     input signed [`ACC-1:0] psum_above,
     output signed [`ACC-1:0] psum_below,
     output start,
+    output taken,  // elastic, OVERLAP: the next operand is taken up
     output finish,
     output stall,
     output reg signed [`ACC-1:0] psum
 );
     wire [SW-1:0] streamed_used;
     wire [LW-1:0] kept;
-    wire first_used, second, two;
+    wire first_used, second, two, blocked;
     step_control #(SW + 1, DEPTH) control(
-        .clk(clk), .rst(rst), .phase(phase), .advance(advance), .valid(valid), .room(room), .operands({first, streamed}),
+        .clk(clk), .rst(rst), .phase(phase), .advance(advance), .valid(valid), .room(room & ~blocked), .operands({first, streamed}),
         .two(two), .used({first_used, streamed_used}), .start(start), .second(second), .finish(finish));
     assign stall = (DEPTH == 0) & start & two;
 
     reg [1:0] tokens;
-    reg [LW-1:0] passing, active;
-    assign token_below = tokens[1];
+    reg [LW+PLACE-1:0] passing;
+    reg [LW-1:0] active;
     assign load_below = passing;
-    always @(posedge clk)
-        if (rst) tokens <= 0;
-        else if (advance) tokens <= {tokens, token};
-    always @(posedge clk) if (advance) passing <= load;
 
     generate
-        if (OVERLAP != 0) begin : doubled
+        if (PLACE == 0) begin : by_token
+            assign token_below = tokens[1];
+            assign blocked = 1'b0;
+            assign taken = 1'b0;
+            always @(posedge clk)
+                if (rst) tokens <= 0;
+                else if (advance) tokens <= {tokens, token};
+            always @(posedge clk) if (advance) passing <= load;
+        end
+
+        if (PLACE != 0) begin : by_place
+            reg [LW-1:0] next;
+            reg full;
+            wire mine = token & load[LW+:16] == 0;
+            assign token_below = tokens[0];
+            assign taken = start & first;
+            assign blocked = first & ~full;
+            assign kept = taken ? next : active;
+            always @(posedge clk) begin
+                tokens <= {1'b0, ~rst & token & ~mine};
+                passing <= {load[LW+:16] - 16'd1, load[LW-1:0]};
+                full <= ~rst & (mine | full & ~taken);
+                if (mine) next <= load[LW-1:0];
+                if (taken) active <= next;
+            end
+        end else if (OVERLAP != 0) begin : doubled
             reg [LW-1:0] next;
             always @(posedge clk) if (advance & token) next <= load;
             always @(posedge clk) if (finish & first_used) active <= next;

@@ -1,6 +1,7 @@
 // Drives an array of any dataflow from a file and writes what it does, one record per cycle.
 //   +stimulus=FILE   one line of hex per item: {north_valid, valid, first, last, north data, west data}. In lockstep a line is an
-//                    advance of the array. With elastic links line s is what every edge offers from cycle s on.
+//                    advance of the array. With elastic links line s is what every edge offers from cycle s on; but for stationary
+//                    operands with OVERLAP, which are always offered.
 //   +record=FILE     4-state words: advance, start of each PE, valid outputs, outputs, psum of each PE.
 //   +cycles=N        cycles to run.   +wave=FILE   optional waveform.
 `include "parameters.svh"
@@ -24,11 +25,10 @@ module testbench_array #(`PE_PARAMETERS, parameter FLOW = 0, ROWS = 2, COLS = 2,
                 .west_last(west_last), .west_data(west_data), .west_ready(west_ready), .north_valid(north_valid),
                 .north_data(north_data), .north_ready(north_ready), .out_valid(out_valid), .out_data(out_data));
         end else begin : dut
-            assign north_ready = {COLS{1'b1}};
             array_stationary #(`PE_PASS, .FLOW(FLOW), .ROWS(ROWS), .COLS(COLS), .OVERLAP(OVERLAP), .DEPTH(DEPTH)) array(
                 .clk(clk), .rst(rst), .advance(advance), .west_valid(west_valid), .west_first(west_first),
                 .west_data(west_data), .west_ready(west_ready), .north_valid(north_valid),
-                .north_data(north_data), .out_valid(out_valid), .out_data(out_data));
+                .north_data(north_data), .north_ready(north_ready), .out_valid(out_valid), .out_data(out_data));
         end
     endgenerate
 
@@ -92,19 +92,25 @@ module testbench_array #(`PE_PARAMETERS, parameter FLOW = 0, ROWS = 2, COLS = 2,
     task offer;
         begin
             for (k = 0; k < ROWS; k = k + 1) begin
+                if (taken_west[k]) west_place[k] = west_place[k] + 1;
                 line = lines[west_place[k]];
-                if (taken_west[k] || !line[LINE-2]) west_place[k] = west_place[k] + 1;
-                if (west_place[k] > cycle) west_place[k] = cycle;
-                line = lines[west_place[k]];
+                while (west_place[k] < cycle && !line[LINE-2]) begin
+                    west_place[k] = west_place[k] + 1;
+                    line = lines[west_place[k]];
+                end
                 west_valid[k] = line[LINE-2];
                 west_first[k] = line[LINE-3];
                 west_last[k] = line[LINE-4];
                 west_data[k*WEST+:WEST] = line[k*WEST+:WEST];
             end
             for (k = 0; k < COLS; k = k + 1) begin
-                if (taken_north[k] || FLOW != 0) north_place[k] = north_place[k] + 1;
-                if (north_place[k] > cycle || FLOW != 0) north_place[k] = cycle;
+                if (taken_north[k]) north_place[k] = north_place[k] + 1;
+                if (FLOW != 0 && OVERLAP == 0) north_place[k] = cycle;
                 line = lines[north_place[k]];
+                while (FLOW == 0 && north_place[k] < cycle && !line[LINE-1]) begin
+                    north_place[k] = north_place[k] + 1;
+                    line = lines[north_place[k]];
+                end
                 north_valid[k] = line[LINE-1];
                 north_data[k*NORTH+:NORTH] = line[ROWS*WEST+k*NORTH+:NORTH];
             end
