@@ -28,9 +28,10 @@ class Trial:
 
 
 class Hits(Record):
-    """Pictures whose class is the first answer (`top1`), or among the first five (`top5`); None without labels.
+    """How many pictures were answered well.
 
-    `agree`: pictures whose first answer is the reference network's.
+    top1: pictures whose class is the first answer; None without labels. top5: pictures whose class is among the first
+    five answers; None without labels. agree: pictures whose first answer is the reference network's.
     """
 
     top1: int | None
@@ -58,7 +59,7 @@ class NetworkLayer(Record):
 class RowLayer(Record):
     """One layer under one design.
 
-    `cycles` on the traced pictures; `sqnr_db`: its sums' SQNR against exact 8-bit arithmetic on the same operands,
+    cycles: on the traced pictures. sqnr_db: its sums' SQNR against exact 8-bit arithmetic on the same operands, dB;
     None where nothing was lost.
     """
 
@@ -69,8 +70,10 @@ class RowLayer(Record):
 class AccuracyRow(Record):
     """What one trial gave.
 
-    `pe`: None for the network as it is. `calibrator`: how scales were found. `route`: what computed it. `cycles` of the
-    traced pictures; `speedup`: the baseline's cycles over these. `layers`: in the network's order.
+    pe: the design; None for the network as it is. calibrator: how scales were found; a float network has none.
+    recalibrated_bn: whether batch norms were measured anew under the design. route: what computed the answers.
+    cycles: of the traced pictures, whole network. speedup: the baseline's cycles over these. layers: in the network's
+    order.
     """
 
     pe: str | None
@@ -91,11 +94,12 @@ class AccuracyRow(Record):
 class AccuracyReport(Record):
     """Several designs on one network, the same pictures and one array.
 
-    `data`, `calibration`: which pictures answered, and which set the scales, in words; `preprocess`: what was done to
-    them. `pictures`: answered by every design (predictions, where an input asks for several); `traced_pictures`: the
-    first of them, on which cycles and pairs were measured; `error_pictures`: the first of them, on which SQNR was.
-    `kept_as`: how layers marked `kept` compute. `skipped`: what holds products and is in no design. `reference`: what
-    answers are compared with ('float network', or a quantised network as it is); a row without `pe` holds its hits.
+    data: which pictures answered, in words. calibration: which pictures set the scales, in words. preprocess: what was
+    done to the pictures. pictures: answered by every design (predictions, where an input asks for several).
+    traced_pictures: the first of them, on which cycles and pairs were measured. error_pictures: the first of them, on
+    which SQNR was. kept_as: how layers marked `kept` compute. skipped: what holds products and is in no design.
+    baseline: the design of speedup 1. reference: what answers are compared with ('float network', or a quantised
+    network as it is); a row without `pe` holds its hits.
     """
 
     schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
@@ -104,7 +108,7 @@ class AccuracyReport(Record):
     data: str
     calibration: str
     preprocess: str
-    pictures: int
+    pictures: int = Field(ge=1)
     traced_pictures: int
     error_pictures: int
     kept_as: KeptAs

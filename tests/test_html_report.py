@@ -19,13 +19,15 @@ import pytest
 from pydantic import Field
 
 import sparqsim
+from sparqsim.accuracy_report import AccuracyReport, AccuracyRow, Hits, NetworkLayer, RowLayer
 from sparqsim.errors import InputError
 from sparqsim.record import Record
-from sparqsim.report import Comparison, Cycles, Error, Utilization
+from sparqsim.report import ArrayInfo, Comparison, Cycles, Error, Utilization
 
 pytest.importorskip("jinja2", reason="needs Jinja2 (extra `report`)")
 from sparqsim.html import Gathered, gather, page_text
 from sparqsim.html import page as page_module
+from sparqsim.html.accuracy import accuracy_sqnr_table, accuracy_summary, trials_table
 from sparqsim.html.blocks import block_tables
 from sparqsim.html.definitions import OWN, meaning
 from sparqsim.html.summary import Number, summary
@@ -249,20 +251,116 @@ def test_memory_has_its_table_its_settings_and_its_roofline():
     assert "Memory is not modelled" not in " ".join(page.texts)
 
 
+def trial_row(pe: str | None, top1: int | None, agree: int, cycles: int | None, speedup: float | None,
+              *sqnr_db: float | None, calibrator: str = "mean-max", recalibrated: bool = False) -> AccuracyRow:
+    return AccuracyRow(pe=pe, calibrator=calibrator, recalibrated_bn=recalibrated, route="its route", cycles=cycles,
+                       hits=Hits(top1=top1, top5=None if top1 is None else 1990, agree=agree), speedup=speedup,
+                       layers=tuple(RowLayer(cycles=7, sqnr_db=each) for each in sqnr_db))
+
+
+def accuracy_record(*rows: AccuracyRow, **fields: object) -> AccuracyReport:
+    """A record of two layers, the first kept; rows by default two designs faster than the baseline, and retrained."""
+    rows = rows or (trial_row(None, 1800, 2000, None, None),
+                    trial_row("mac-8b8b", 1810, 1960, 2469134, 1.0, None, None),
+                    trial_row("sparq-5opt", 1750, 1900, 1234567, 1.75, None, 31.5),
+                    trial_row("mac-4b8b", 1500, 1600, 1000000, 2.25, None, -1.25, calibrator="mse:4"),
+                    trial_row("sparq-5opt", 1999, 1000, 1234567, 1.75, 20.0, 30.0, recalibrated=True))
+    layers = (NetworkLayer(name=name, op="conv2d", kept=name == "first", signed=False, zero_point=0, pairs=4,
+                           zero_pairs=1) for name in ("first", "second"))
+    given = {"version": "1", "network": "made net", "data": "what answered", "calibration": "what scaled",
+             "preprocess": "", "pictures": 2000, "traced_pictures": 3, "error_pictures": 4, "kept_as": "float",
+             "skipped": ("left", "out"), "baseline": "mac-8b8b", "reference": "float network"}
+    array = ArrayInfo(rows=16, cols=8, dataflow="os", coupling="lockstep", overlap=False)
+    return AccuracyReport(**{**given, "layers": tuple(layers), "array": array, "rows": rows, **fields})
+
+
+def accuracy_said(report: AccuracyReport) -> str:
+    return "".join(piece.text if isinstance(piece, Number) else piece for piece in accuracy_summary(report))
+
+
 def test_an_accuracy_record_is_shown_with_what_its_fields_mean(tmp_path):
-    hits = {"top1": 7, "top5": None, "agree": 9}
-    design = {"pe": "sparq-5opt", "hits": hits, "route": "exact", "cycles": 1234567, "speedup": 1.75,
-              "layers": [{"name": "conv1", "cycles": 5}]}
-    record = {"schema": "sparqsim.accuracy/1", "network": HOSTILE, "pictures": 10, "designs": [design]}
-    (tmp_path / "a.json").write_text(json.dumps(record))
+    report = accuracy_record()
+    (tmp_path / "a.json").write_text(report.to_json())
+    assert gather([tmp_path / "a.json"] * 2).accuracy == (report,)
     page = Page(page_text(gather([tmp_path / "a.json"])))
-    assert f"Accuracy of {HOSTILE}" in page.texts
-    for expected in ("1,234,567", "1.750", "7", "sparq-5opt", "pictures", "10"):
-        assert expected in page.texts
-    assert page.tags["script"] == 1
+    assert page.texts.count("Accuracy of made net") == 1
+    for setting in ("what answered", "what scaled", "2,000", "3", "4", "float", "left, out",
+                    "16x8, dataflow os, lockstep, overlap off", "\N{EN DASH}"):
+        assert setting in page.texts, setting
+    assert page.tags["details"] == page.tags["svg"] == page.tags["figure"] == 1
     told = [value for tag, name, value in page.attributes if tag == "button" and name == "title"]
-    assert len(told) == 7
-    assert all(told)
+    assert len(told) == 10 + 1 + 4  # both tables' columns
+    assert told.count(meaning("trial_layer.sqnr_db")) == 4
+    for term in ("accuracy.pictures", "hits.agree", "hits.top5", "trial.recalibrated_bn", "trial.worst_sqnr_db"):
+        assert meaning(term) in page.texts
+    assert meaning("trial.speedup") == "The baseline's cycles over these."
+
+
+def test_accuracy_has_a_row_for_each_trial_and_a_column_for_each_trial_of_a_design():
+    report = accuracy_record()
+    shown = [[cell.text for cell in row] for row in trials_table(report).rows]
+    none = "\N{EN DASH}"
+    assert shown[0] == ["float network", "mean-max", "no", "its route", "1,800", "1,990", "2,000", none, none, none]
+    assert shown[1][-3:] == ["2,469,134", "1.00", "exact"]
+    assert shown[3] == ["mac-4b8b", "mse:4", "no", "its route", "1,500", "1,990", "1,600", "1,000,000", "2.25", "-1.2"]
+    assert [shown[4][at] for at in (0, 2, 9)] == ["sparq-5opt", "yes", "20.0"]
+    layers = accuracy_sqnr_table(report)
+    assert [column.label for column in layers.columns] == [
+        "layer", "mac-8b8b", "sparq-5opt", "mac-4b8b (mse:4)", "sparq-5opt (batch norms recalibrated)"]
+    assert [[cell.text for cell in row] for row in layers.rows] == [
+        ["first*", "exact", "exact", "exact", "20.0"], ["second", "exact", "31.5", "-1.2", "30.0"]]
+
+
+def test_accuracy_in_one_sentence():
+    report = accuracy_record()
+    assert accuracy_said(report) == (
+        "Of 2,000 pictures, the reference (float network) gets 1,800 right; mac-4b8b (mse:4), the fastest of 3 "
+        "designs, gets 1,500 right at a speedup of 2.25; sparq-5opt, the most accurate that is faster than mac-8b8b, "
+        "gets 1,750 right at a speedup of 1.75.")
+    unlabelled = [row.model_copy(update={"hits": Hits(top1=None, top5=None, agree=row.hits.agree)})
+                  for row in report.rows[:3]]
+    assert accuracy_said(accuracy_record(*unlabelled)) == (
+        "Of 2,000 pictures, sparq-5opt, the fastest of 2 designs, answers 1,900 as the reference (float network) does "
+        "at a speedup of 1.75.")
+    assert accuracy_said(accuracy_record(*unlabelled[:2])) == "Of 2,000 pictures, no design is faster than mac-8b8b."
+
+
+def test_accuracy_without_what_a_figure_needs_has_none():
+    rows = accuracy_record().rows
+    for few in (rows[:1], rows[1:], rows[4:]):  # no design; no network as it is; another network
+        assert Page(page_text(Gathered.of([], [accuracy_record(*few)]))).tags["figure"] == 0
+    nothing = accuracy_record().model_copy(update={"rows": ()})
+    assert Page(page_text(Gathered.of([], [nothing]))).tags["figure"] == 0
+
+
+def test_strings_of_an_accuracy_record_stay_strings():
+    """Also in a figure, where $ and \\ would begin formulas."""
+    name = HOSTILE + " $\\frac{$ \\"
+    rows = [row.model_copy(update={"pe": row.pe and f"{name}{row.pe}", "route": name, "calibrator": name})
+            for row in accuracy_record().rows]
+    layers = tuple(layer.model_copy(update={"name": name}) for layer in accuracy_record().layers)
+    report = accuracy_record(*rows, network=name, reference=name, baseline=name, data=name, preprocess=name,
+                             calibration=name, version=name, skipped=(name,), layers=layers)
+    text = page_text(Gathered.of([], [report]))
+    page = Page(text)
+    assert page.tags["script"] == page.tags["figure"] == 1
+    assert page.tags["img"] == 0
+    assert "<!--" not in text.replace("<!DOCTYPE", "")
+    for expected in (f"Accuracy of {name}", f"{name}sparq-5opt", f"{name}*", name):
+        assert expected in page.texts
+
+
+def test_a_wrong_accuracy_record_is_told(refused, tmp_path):
+    good = json.loads(accuracy_record().to_json())
+    path = tmp_path / "a.json"
+    for field, value, expected in (("pictures", "ten", "pictures: Input should be a valid integer"),
+                                   ("pictures", 0, "pictures: Input should be greater than or equal to 1"),
+                                   ("more", 1, "more: unknown field"), ("rows", None, "rows: ")):
+        path.write_text(json.dumps({**good, field: value}))
+        line = refused("report", path, "-o", tmp_path / "page.html")
+        assert str(path) in line
+        assert expected in line
+    assert not (tmp_path / "page.html").exists()
 
 
 class AreaSpeedup(Record):
@@ -304,7 +402,7 @@ def test_wrong_input_is_told(refused, run, compared, tmp_path, monkeypatch):
         line = refused("report", good, tmp_path / name, "-o", page)
         assert name in line
         assert expected in line
-    assert "cannot be read" in refused("report", tmp_path / "none.json", "-o", page)
+    assert "no such file; expected the -o of `simulate`" in refused("report", tmp_path / "none.json", "-o", page)
     assert "written as .html or .htm" in refused("report", good, "-o", tmp_path / "page.pdf")
     assert "cannot be written" in refused("report", good, "-o", tmp_path / "no" / "page.html")
     assert page.read_text() == "earlier"

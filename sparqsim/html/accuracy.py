@@ -1,99 +1,131 @@
-"""Accuracy records as tables, read loosely: whatever fields a design has, with what its class says of them."""
+"""An accuracy record on the page: what each trial answered, beside its cycles on the same network."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Iterator, Mapping
-from functools import cache
-from typing import Any
+import math
+from collections.abc import Iterator
 
-from sparqsim.html.definitions import meaning_in
-from sparqsim.html.tables import ABSENT, Cell, Column, Table, count, decimal
-from sparqsim.record import Record
-
-#: Where the records of accuracy are defined; one that is not there any more is passed over.
-MODULES = ("sparqsim.accuracy_report", "sparqsim.accuracy_table", "sparqsim.accuracy_record")
-#: Lists of designs, under the names they have had.
-ROWS = ("designs", "rows")
+from sparqsim.accuracy_report import AccuracyReport, AccuracyRow
+from sparqsim.html.figures import Drawing, optional
+from sparqsim.html.settings import array_words
+from sparqsim.html.summary import Number, Piece
+from sparqsim.html.tables import ABSENT, EXACT, WIDE, Cell, Column, Table, count, decimal
+from sparqsim.plot.accuracy import accuracy_figure
 
 
-def accuracy_table(document: Mapping[str, Any]) -> Table:
-    """Return one row for each design of an accuracy record."""
-    rows = [dict(_flat(row)) for name in ROWS for row in document.get(name) or () if isinstance(row, Mapping)]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = tuple(Column(_label(name), f"accuracy.{name}", _is_text(name, rows), _said(name)) for name in names)
-    cells = (tuple(_cell(row.get(name)) for name in names) for row in rows)
-    return Table(f"Accuracy of {document.get('network') or 'a network'}", columns, tuple(cells))
+def trials_table(report: AccuracyReport) -> Table:
+    """Return one row for each trial: how it was made, its answers, its cycles, its worst layer."""
+    columns = (Column("design", "trial.pe", text=True), Column("calibrator", "trial.calibrator", text=True),
+               Column("batch norms recalibrated", "trial.recalibrated_bn", text=True),
+               Column("computed by", "trial.route", text=True), Column("top-1 (pictures)", "hits.top1"),
+               Column("top-5 (pictures)", "hits.top5"), Column("agree (pictures)", "hits.agree"),
+               Column("cycles", "trial.cycles"), Column("speedup (x)", "trial.speedup"),
+               Column("worst layer's SQNR (dB)", "trial.worst_sqnr_db"))
+    rows = tuple((Cell(_design(report, row)), Cell(row.calibrator), Cell("yes" if row.recalibrated_bn else "no"),
+                  Cell(row.route), count(row.hits.top1), count(row.hits.top5), count(row.hits.agree),
+                  count(row.cycles), decimal(row.speedup), _worst(report, row)) for row in report.rows)
+    return Table(f"Trials: answers, and speedup over {report.baseline}", columns, rows)
 
 
-def accuracy_settings(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what else the record says: single values, and short lists of them."""
-    settings = dict(_flat({name: value for name, value in document.items() if name not in (*ROWS, "schema")}))
-    return [(_label(name), ABSENT if value is None else str(value)) for name, value in settings.items()]
+def accuracy_sqnr_table(report: AccuracyReport) -> Table:
+    """Return the SQNR of every layer under every trial of a design."""
+    rows = [row for row in report.rows if row.pe is not None]
+    heads = (Column(_trial(report, row), "trial_layer.sqnr_db") for row in rows)
+    cells = tuple((Cell(layer.name + ("*" if layer.kept else "")), *(_sqnr(row.layers[at].sqnr_db) for row in rows))
+                  for at, layer in enumerate(report.layers))
+    return Table("SQNR (dB), layer by layer", (Column("layer", "network_layer.name", text=True), *heads), cells,
+                 wide=len(rows) > WIDE)
 
 
-def _said(name: str) -> str:
-    """Return what a column means, in the words of the first record that explains it."""
-    name = name.rpartition(".")[2]
-    for record in _records():
-        try:
-            return meaning_in(record, name)
-        except LookupError:
-            continue
-    return _sentence_with(name)
+def _design(report: AccuracyReport, row: AccuracyRow) -> str:
+    return report.reference if row.pe is None else row.pe
 
 
-def _sentence_with(name: str) -> str:
-    """Return the docstring's first paragraph that mentions `name`."""
-    paragraphs = [part for record in _records() for part in (inspect.getdoc(record) or "").split("\n\n")]
-    found = next((part for part in paragraphs if f"`{name}`" in part), "")
-    return " ".join(found.replace("`", "").split()) or f"{_label(name)}, as the accuracy record says."
+def _trial(report: AccuracyReport, row: AccuracyRow) -> str:
+    """Return the design, and in what the trial is not like the first."""
+    calibrator = "" if row.calibrator == report.rows[0].calibrator else row.calibrator
+    keys = ", ".join(filter(None, (calibrator, "batch norms recalibrated" * row.recalibrated_bn)))
+    return _design(report, row) + (f" ({keys})" if keys else "")
 
 
-@cache
-def _records() -> tuple[type[Record], ...]:
-    found: list[type[Record]] = []
-    for module_name in MODULES:
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError:
-            continue
-        found += [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Record)]
-    return tuple(found)
+def _sqnr(sqnr_db: float | None) -> Cell:
+    return Cell(EXACT, math.inf) if sqnr_db is None else decimal(sqnr_db, 1)
 
 
-@cache
-def _field_names() -> frozenset[str]:
-    return frozenset(name for record in _records() for name in record.model_fields)
+def _worst(report: AccuracyReport, row: AccuracyRow) -> Cell:
+    return _sqnr(min(report.sqnr_db(row).values(), default=None)) if row.layers else decimal(None)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield single values, nested names joined by a dot; tables by layer are left to the JSON."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            if value.keys() <= _field_names():
-                yield from _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            if value and all(isinstance(inner, str) for inner in value):
-                yield prefix + name, ", ".join(value)
-        else:
-            yield prefix + name, value
+def accuracy_settings(report: AccuracyReport) -> list[tuple[str, str]]:
+    """Return which pictures, scales, array and baseline the numbers are of."""
+    values = {
+        "data": report.data, "calibration": report.calibration, "preprocess": report.preprocess,
+        "pictures": f"{report.pictures:,}", "traced pictures": f"{report.traced_pictures:,}",
+        "error pictures": f"{report.error_pictures:,}", "compared with": report.reference,
+        "kept layers computed as": report.kept_as, "skipped": ", ".join(report.skipped),
+        "array": array_words(report.array).removeprefix("array "), "baseline": report.baseline,
+        "sparqsim version": report.version,
+    }
+    return [(name, value or ABSENT) for name, value in values.items()]
 
 
-def _label(name: str) -> str:
-    return name.rpartition(".")[2].replace("_", " ")
+def accuracy_drawings(report: AccuracyReport, prefix: str) -> Iterator[Drawing]:
+    """Yield loss against speedup, nothing where the record does not hold the network as it is or no design."""
+    if any(row.speedup is not None for row in _alike(report)):
+        said = ("Further right: faster. Further up: fewer answers lost, against the network as it is; trials with "
+                "recalibrated batch norms are left out. The dotted line joins the designs that no other beats in both.")
+        yield from optional("Answers lost against speedup", said, ("trial.speedup", _term(report)), f"{prefix}-pareto",
+                            lambda: accuracy_figure(report, width="page"))
 
 
-def _is_text(name: str, rows: list[dict[str, Any]]) -> bool:
-    return any(isinstance(row.get(name), str | bool) for row in rows)
+def accuracy_summary(report: AccuracyReport) -> list[Piece]:
+    """Return one sentence: the reference, the fastest design, and the most accurate that beats the baseline's time."""
+    pieces: list[Piece] = ["Of ", Number(_pictures(report), "accuracy.pictures"), ", "]
+    for clause in _clauses(report):
+        pieces += [*clause, "; "]
+    return [*pieces[:-1], "."]
 
 
-def _cell(value: object) -> Cell:
-    if isinstance(value, bool):
-        return Cell("yes" if value else "no")
-    if isinstance(value, int):
-        return count(value)
-    if isinstance(value, float):
-        return decimal(value, 3)
-    return count(None) if value is None else Cell(str(value))
+def _pictures(report: AccuracyReport) -> str:
+    return f"{report.pictures:,} picture{'' if report.pictures == 1 else 's'}"
+
+
+def _clauses(report: AccuracyReport) -> Iterator[list[Piece]]:
+    reference = next((row for row in _alike(report) if row.pe is None), None)
+    if reference and _term(report) == "hits.top1":
+        yield [f"the reference ({report.reference}) ", *_answered(report, reference)]
+    faster = [row for row in _alike(report) if (row.speedup or 0) > 1]
+    if not faster:
+        yield [f"no design is faster than {report.baseline}"]
+        return
+    fastest = max(faster, key=lambda row: (row.speedup or 0, _good(report, row)))
+    accurate = max(faster, key=lambda row: (_good(report, row), row.speedup or 0))
+    yield _gain(report, fastest, f"the fastest of {len({row.pe for row in _alike(report)} - {None})} designs")
+    if accurate is not fastest:
+        yield _gain(report, accurate, f"the most accurate that is faster than {report.baseline}")
+
+
+def _gain(report: AccuracyReport, row: AccuracyRow, what: str) -> list[Piece]:
+    speedup = Number(f"{row.speedup:.2f}", "trial.speedup")
+    return [f"{_trial(report, row)}, {what}, ", *_answered(report, row), " at a speedup of ", speedup]
+
+
+def _answered(report: AccuracyReport, row: AccuracyRow) -> list[Piece]:
+    number = Number(f"{_good(report, row):,}", _term(report))
+    if _term(report) == "hits.top1":
+        return ["gets ", number, " right"]
+    return ["answers ", number, f" as the reference ({report.reference}) does"]
+
+
+def _alike(report: AccuracyReport) -> list[AccuracyRow]:
+    """Return the trials of the same network: recalibrated batch norms make another."""
+    return [row for row in report.rows if not row.recalibrated_bn]
+
+
+def _term(report: AccuracyReport) -> str:
+    """Return what tells trials apart: right answers, or where pictures have no labels, those of the reference."""
+    return "hits.top1" if all(row.hits.top1 is not None for row in report.rows) else "hits.agree"
+
+
+def _good(report: AccuracyReport, row: AccuracyRow) -> int:
+    return (row.hits.top1 or 0) if _term(report) == "hits.top1" else row.hits.agree

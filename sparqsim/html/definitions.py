@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from sparqsim.accuracy_report import AccuracyReport, AccuracyRow, Hits, RowLayer
 from sparqsim.bounds import Bounds
 from sparqsim.config import ArrayConfig
 from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
@@ -27,9 +28,10 @@ from sparqsim.report import (
 
 #: Where the part of a term before the first dot is defined.
 RECORDS: dict[str, type] = {
-    "array": ArrayConfig, "bounds": Bounds, "cycles": Cycles, "dram": DramConfig, "error": Error, "gemm": Gemm,
-    "layer": LayerReport, "measured": Measured, "memory": MemoryConfig, "pairs": Pairs, "pe": PEInfo,
-    "scratchpad": ScratchpadConfig, "traffic": LayerTraffic, "utilization": Utilization,
+    "accuracy": AccuracyReport, "array": ArrayConfig, "bounds": Bounds, "cycles": Cycles, "dram": DramConfig,
+    "error": Error, "gemm": Gemm, "hits": Hits, "layer": LayerReport, "measured": Measured, "memory": MemoryConfig,
+    "pairs": Pairs, "pe": PEInfo, "scratchpad": ScratchpadConfig, "traffic": LayerTraffic, "trial": AccuracyRow,
+    "trial_layer": RowLayer, "utilization": Utilization,
 }
 
 #: What belongs to the page alone.
@@ -40,6 +42,11 @@ OWN = {
                   "mac-8b8b under every design.",
     "layers": "Layers of the trace, in the order of the network.",
     "designs": "Designs on this page that ran on the same trace and array, the baseline among them.",
+    "network_layer.name": "A layer of the network, in its order. * marks a layer that is kept out of the designs.",
+    "trial.pe": "A processing element and its keys, NAME:key=value; or the network as it is, without one, under the "
+                "name of what answers are compared with.",
+    "trial.worst_sqnr_db": "Lowest SQNR of a layer, dB: its sums against exact 8-bit arithmetic on the same operands; "
+                           "'exact' where no layer lost anything.",
     "scratchpad.size_kib": "Both halves of the scratchpad together, KiB.",
     "scratchpad.port_bytes_per_cycle": "What each port of the scratchpad moves, bytes per cycle.",
     "traffic.activations": "Kilobytes (1000 bytes) of activations read over the DRAM channel.",

@@ -53,15 +53,15 @@ def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
     if several:
         said = ("Further right: faster. Further up: more accurate. The dotted line joins the designs that no other "
                 "beats in both.")
-        yield from _optional("Error against speedup", said, ("speedup", "error.sqnr_db"), f"{prefix}-pareto",
-                             lambda: pareto_figure(comparison))
-    yield from _optional("Roofline", f"MACs per cycle attained, under what DRAM bandwidth and PEs allow.{note}",
-                         ("measured.macs", "dram.bandwidth_bytes_per_cycle"), f"{prefix}-roofline",
-                         lambda: roofline_figure(shown))
+        yield from optional("Error against speedup", said, ("speedup", "error.sqnr_db"), f"{prefix}-pareto",
+                            lambda: pareto_figure(comparison))
+    yield from optional("Roofline", f"MACs per cycle attained, under what DRAM bandwidth and PEs allow.{note}",
+                        ("measured.macs", "dram.bandwidth_bytes_per_cycle"), f"{prefix}-roofline",
+                        lambda: roofline_figure(shown))
 
 
-def _optional(title: str, said: str, terms: tuple[str, ...], prefix: str,
-              draw: Callable[[], Figure]) -> Iterator[Drawing]:
+def optional(title: str, said: str, terms: tuple[str, ...], prefix: str,
+             draw: Callable[[], Figure]) -> Iterator[Drawing]:
     """Yield the figure, nothing where the results cannot give one (no memory, or no error that is a number)."""
     try:
         figure = draw()

@@ -6,27 +6,24 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from sparqsim.accuracy_report import ACCURACY_SCHEMA, AccuracyReport
 from sparqsim.errors import InputError
 from sparqsim.record import read_text
 from sparqsim.report import Comparison, Report
 from sparqsim.results import KINDS, as_comparison, load_result
 
-#: Records of accuracy are read loosely: their fields, not their order or number, are relied on.
-ACCURACY_SCHEMAS = ("sparqsim.accuracy/1",)
-
 
 @dataclass(frozen=True)
 class Gathered:
-    """What a page is made of. `runs`: each of one trace, array and setting. `accuracy`: documents as they are."""
+    """What a page is made of. `runs`: each of one trace, array and setting."""
 
     runs: tuple[Comparison, ...]
-    accuracy: tuple[dict[str, Any], ...] = ()
+    accuracy: tuple[AccuracyReport, ...] = ()
 
     @classmethod
-    def of(cls, results: Sequence[Comparison | Report], accuracy: Sequence[dict[str, Any]] = ()) -> Gathered:
-        """Put results of the same trace, array and settings into one run; a report that is there twice counts once.
+    def of(cls, results: Sequence[Comparison | Report], accuracy: Sequence[AccuracyReport] = ()) -> Gathered:
+        """Put results of the same trace, array and settings into one run; what is there twice counts once.
 
         Raises
         ------
@@ -36,7 +33,7 @@ class Gathered:
         groups: dict[str, list[Comparison | Report]] = {}
         for result in results:
             groups.setdefault(_surroundings(result), []).append(result)
-        return cls(tuple(_together(group) for group in groups.values()), tuple(accuracy))
+        return cls(tuple(_together(group) for group in groups.values()), tuple(dict.fromkeys(accuracy)))
 
 
 def gather(paths: Sequence[str | Path]) -> Gathered:
@@ -48,30 +45,27 @@ def gather(paths: Sequence[str | Path]) -> Gathered:
         For a file that is none of these, naming it, the field and the value.
     """
     results: list[Comparison | Report] = []
-    accuracy: list[dict[str, Any]] = []
+    accuracy: list[AccuracyReport] = []
     for path in paths:
-        document = _accuracy_document(path)
-        if document is None:
-            results.append(load_result(path))
+        if _schema_of(path) == ACCURACY_SCHEMA:
+            accuracy.append(AccuracyReport.load(path))
         else:
-            accuracy.append(document)
+            results.append(load_result(path))
     return Gathered.of(results, accuracy)
 
 
-def _accuracy_document(path: str | Path) -> dict[str, Any] | None:
-    """Return the document of an accuracy record, None for a file of another kind."""
-    text = read_text(path)
+def _schema_of(path: str | Path) -> str:
+    """Return what kind of result a file says it holds. Raises InputError for a kind that no page shows."""
+    expected = "the -o of `simulate`, `compare` or `accuracy`"
+    text = read_text(path, expected)
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error}); expected the -o of `simulate`, `compare` or "
-                         "`accuracy`") from None
+        raise InputError(f"{path}: not JSON ({error}); expected {expected}") from None
     schema = document.get("schema") if isinstance(document, dict) else None
-    if isinstance(schema, str) and schema in ACCURACY_SCHEMAS:
-        return dict(document)
-    if not isinstance(schema, str) or schema not in KINDS:
-        raise InputError(f"{path}: schema={schema!r}, expected one of {', '.join([*KINDS, *ACCURACY_SCHEMAS])}")
-    return None
+    if not isinstance(schema, str) or schema not in (*KINDS, ACCURACY_SCHEMA):
+        raise InputError(f"{path}: schema={schema!r}, expected one of {', '.join([*KINDS, ACCURACY_SCHEMA])}")
+    return schema
 
 
 def _surroundings(result: Comparison | Report) -> str:

@@ -12,14 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sparqsim
+from sparqsim.accuracy_report import AccuracyReport
 from sparqsim.errors import InputError
 from sparqsim.files import write_text
-from sparqsim.html.accuracy import accuracy_settings, accuracy_table
+from sparqsim.html.accuracy import (
+    accuracy_drawings,
+    accuracy_settings,
+    accuracy_sqnr_table,
+    accuracy_summary,
+    trials_table,
+)
 from sparqsim.html.blocks import block_tables
 from sparqsim.html.definitions import meaning
 from sparqsim.html.figures import Drawing, drawings
 from sparqsim.html.gather import Gathered
-from sparqsim.html.settings import pes_table, provenance_rows, settings_table
+from sparqsim.html.settings import array_words, pes_table, provenance_rows, settings_table
 from sparqsim.html.summary import Piece, summary
 from sparqsim.html.tables import (
     Table,
@@ -46,7 +53,7 @@ SUFFIXES = (".html", ".htm")
 
 @dataclass(frozen=True)
 class Run:
-    """Results of one trace, array and setting. details: tables that are closed until asked for."""
+    """Results of one trace, array and setting, or one accuracy record. details: tables closed until asked for."""
 
     title: str
     subtitle: str
@@ -57,6 +64,7 @@ class Run:
     details: list[Table]
     settings: list[Table]
     provenance: list[tuple[str, str]]
+    provenance_title: str = "Provenance"
 
 
 @dataclass
@@ -112,12 +120,13 @@ def check_page_path(path: str | Path) -> None:
 
 def page_text(gathered: Gathered, *, progress: Progress = lambda runs: runs) -> str:
     """Return the page's HTML. Raises InputError where Jinja2 (the extra `report`) is missing."""
-    environment, glossary = _environment(), Glossary(labels={"speedup": "speedup", "error.sqnr_db": "SQNR"})
+    labels = {"speedup": "speedup", "error.sqnr_db": "SQNR", "trial_layer.sqnr_db": "SQNR of a layer"}
+    environment, glossary = _environment(), Glossary(labels=labels)
     runs = [_run(comparison, f"r{at}") for at, comparison in enumerate(progress(gathered.runs))]
+    runs += [_accuracy(report, f"a{at}") for at, report in enumerate(gathered.accuracy)]
     script = _source("sort.js")
-    accuracy = [(accuracy_table(document), accuracy_settings(document)) for document in gathered.accuracy]
     return environment.get_template("page.html.j2").render(
-        runs=runs, accuracy=accuracy, glossary=glossary, anchor=anchor, version=sparqsim.__version__,
+        runs=runs, glossary=glossary, anchor=anchor, version=sparqsim.__version__,
         style=_source("style.css"),
         script=script, script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
 
@@ -125,19 +134,25 @@ def page_text(gathered: Gathered, *, progress: Progress = lambda runs: runs) -> 
 def _run(comparison: Comparison, prefix: str) -> Run:
     reports = reports_of(comparison)
     first, several = reports[0], len(reports) > 1
-    array = first.array
     traffic = traffic_table(comparison)
     by_layer = [speedup_table(comparison), sqnr_table(comparison)] if several else []
     return Run(
         title=first.provenance.network or f"trace {first.provenance.trace_sha256[:12]}",
-        subtitle=f"array {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap "
-                 f"{'on' if array.overlap else 'off'}, "
+        subtitle=f"{array_words(first.array)}, "
                  f"{'memory not modelled' if first.memory is None else f'memory {first.memory.name}'}",
         summary=summary(comparison), tables=[designs_table(comparison), *block_tables(comparison)],
         figures=list(drawings(comparison, prefix)), by_layer=by_layer,
         details=[values_table(comparison), *([traffic] if traffic else []), shapes_table(first),
                  *(design_table(report) for report in reports)],
         settings=[settings_table(first), pes_table(comparison)], provenance=provenance_rows(comparison))
+
+
+def _accuracy(report: AccuracyReport, prefix: str) -> Run:
+    return Run(
+        title=f"Accuracy of {report.network or 'a network'}", subtitle=array_words(report.array),
+        summary=accuracy_summary(report), tables=[trials_table(report)],
+        figures=list(accuracy_drawings(report, prefix)), by_layer=[], details=[accuracy_sqnr_table(report)],
+        settings=[], provenance=accuracy_settings(report), provenance_title="How it was measured")
 
 
 def anchor(term: str) -> str:

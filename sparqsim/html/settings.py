@@ -7,7 +7,7 @@ from typing import Any
 
 from sparqsim.html.definitions import meaning
 from sparqsim.html.tables import Cell, Column, Table, design_name, reports_of
-from sparqsim.report import Comparison, Report
+from sparqsim.report import ArrayInfo, Comparison, Report
 
 NO_LIMIT = "no limit"
 KEEP_8BIT = ("Whether layers marked keep_8bit in the trace ran as mac-8b8b under every design, as the method does, "
@@ -43,6 +43,12 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return NO_LIMIT if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def array_words(array: ArrayInfo) -> str:
+    """Return an array's settings in one line."""
+    return (f"array {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap "
+            f"{'on' if array.overlap else 'off'}")
 
 
 def pes_table(comparison: Comparison) -> Table:

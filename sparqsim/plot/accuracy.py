@@ -93,8 +93,9 @@ def accuracy_figure(report: AccuracyReport, *, loss: str | None = None, baseline
     array = report.array
     title = (f"{report.network}, {report.pictures} pictures, against: {report.reference}\narray {array.rows}x"
              f"{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}")
-    legend_title = figure.legends[0].get_title()
-    legend_title.set(text=wrapped(figure, title, FONT_POINTS), multialignment="center", visible=True)
+    (legend,) = figure.legends
+    legend.set_title(wrapped(figure, title, FONT_POINTS))  # also shows the title's box
+    legend.get_title().set_multialignment("center")
     add_notes(figure, [f"one picture is {PERCENT / report.pictures:.2g} percentage points"])
     return figure
 
