@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Annotated
 
 from pydantic import Field, computed_field
@@ -206,5 +207,5 @@ def scaled_array(asked: ArrayConfig, relative_pe_area: float) -> ArrayConfig:
         Of a PE over one of the asked array.
     """
     side = "cols" if asked.dataflow == "is" else "rows"
-    lines = round(getattr(asked, side) / relative_pe_area)
+    lines = round(getattr(asked, side) / Fraction(relative_pe_area))  # exact: a float quotient may look like a tie
     return replace(asked, **{side: min(max(lines, 1), LARGEST_SIDE)})

@@ -16,20 +16,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic import Field
 
 import sparqsim
 from sparqsim.accuracy_report import AccuracyReport, AccuracyRow, Hits, NetworkLayer, RowLayer
+from sparqsim.config import ArrayConfig
 from sparqsim.errors import InputError
-from sparqsim.record import Record
 from sparqsim.report import ArrayInfo, Comparison, Cycles, Error, Utilization
 
 pytest.importorskip("jinja2", reason="needs Jinja2 (extra `report`)")
+
 from sparqsim.html import Gathered, gather, page_text
 from sparqsim.html import page as page_module
 from sparqsim.html.accuracy import accuracy_sqnr_table, accuracy_summary, trials_table
-from sparqsim.html.blocks import block_tables
 from sparqsim.html.definitions import OWN, meaning
+from sparqsim.html.equal_area import equal_area_tables
 from sparqsim.html.summary import Number, summary
 from sparqsim.html.tables import count, decimal, sqnr
 
@@ -363,32 +363,23 @@ def test_a_wrong_accuracy_record_is_told(refused, tmp_path):
     assert not (tmp_path / "page.html").exists()
 
 
-class AreaSpeedup(Record):
-    """Speedup at equal area.
-
-    low, high: with the largest and the smallest area of the design.
-    """
-
-    value: float = Field(description="Speedup at equal area, middle of the range")
-    low: float
-    high: float
-
-
-class WithArea(Comparison):
-    """A comparison with one more block."""
-
-    iso_area: dict[str, AreaSpeedup]
+def test_speedup_at_equal_area_has_a_table_with_its_range():
+    both = sparqsim.compare(made_trace(), pes=["mac-8b8b", "sparq-5opt", "sysmt-4t"],
+                            array=ArrayConfig(4, 4), iso="area")
+    (table,) = equal_area_tables(both)
+    found = both.iso_area.designs["sparq-5opt"]
+    assert [row[0].text for row in table.rows] == ["mac-8b8b", "sparq-5opt"]
+    assert [cell.value for cell in table.rows[1][3:6]] == [found.speedup.low, found.speedup.middle, found.speedup.high]
+    assert table.rows[1][1].text == f"{found.arrays.middle.rows}x{found.arrays.middle.cols}"
+    assert "sysmt-4t" in table.note
+    assert "our open-tool synthesis" in table.note
+    texts = Page(page_text(Gathered.of([both]))).texts
+    assert table.title in texts
+    assert table.note in texts
 
 
-def test_a_further_block_of_a_comparison_gets_a_table(compared):
-    area = {name: AreaSpeedup(value=1.5, low=1.25, high=1.75) for name in PES[:2]}
-    more = WithArea(baseline=compared.baseline, order=compared.order, reports=compared.reports, iso_area=area)
-    (table,) = block_tables(more)
-    assert table.title == "Iso area"
-    assert [[cell.text for cell in row] for row in table.rows] == [[name, "1.50", "1.25", "1.75"] for name in PES[:2]]
-    assert [column.said for column in table.columns[1:]] == [
-        "Speedup at equal area, middle of the range.", *["With the largest and the smallest area of the design."] * 2]
-    assert not list(block_tables(compared))
+def test_without_equal_area_there_is_no_table_of_it(compared):
+    assert not list(equal_area_tables(compared))
 
 
 def test_wrong_input_is_told(refused, run, compared, tmp_path, monkeypatch):

@@ -111,9 +111,10 @@ def _progress() -> Any:
 
 
 def _tell(summary: Summary) -> None:
-    computed = summary.done + len(summary.refused) + len(summary.failed)
+    computed = summary.done + len(summary.refused)
     typer.echo(f"{summary.points} points: {summary.known} known, {computed} computed"
-               + (f", {len(summary.refused)} of them refused" if summary.refused else ""))
+               + (f", {len(summary.refused)} of them refused" if summary.refused else "")
+               + (f", {len(summary.failed)} failed" if summary.failed else ""))
     for reason, count in Counter(reason for _, reason in summary.refused).items():
         typer.echo(f"refused ({count}): {reason}")
     if summary.failed:

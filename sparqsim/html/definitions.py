@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from sparqsim.accuracy_report import AccuracyReport, AccuracyRow, Hits, RowLayer
 from sparqsim.bounds import Bounds
 from sparqsim.config import ArrayConfig
+from sparqsim.iso import IsoDesign, ScaledArray
 from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
 from sparqsim.memory.traffic import LayerTraffic, Traffic
 from sparqsim.report import (
@@ -29,7 +30,8 @@ from sparqsim.report import (
 #: Where the part of a term before the first dot is defined.
 RECORDS: dict[str, type] = {
     "accuracy": AccuracyReport, "array": ArrayConfig, "bounds": Bounds, "cycles": Cycles, "dram": DramConfig,
-    "error": Error, "gemm": Gemm, "hits": Hits, "layer": LayerReport, "measured": Measured, "memory": MemoryConfig,
+    "error": Error, "gemm": Gemm, "hits": Hits, "iso": IsoDesign, "iso_array": ScaledArray,
+    "layer": LayerReport, "measured": Measured, "memory": MemoryConfig,
     "pairs": Pairs, "pe": PEInfo, "scratchpad": ScratchpadConfig, "traffic": LayerTraffic, "trial": AccuracyRow,
     "trial_layer": RowLayer, "utilization": Utilization,
 }
@@ -38,6 +40,8 @@ RECORDS: dict[str, type] = {
 OWN = {
     "design": "A processing element and its keys, NAME:key=value. ~ marks a design whose cycles depend on values; the "
               "cycles of the others are set by shapes alone.",
+    "iso.arrays": "The array of the design that comes nearest to the area of the baseline's, for the median of its PE "
+                  "areas.",
     "layer.name": "A layer of the trace, in the order of the network. * marks a layer kept at 8 bits: it runs as "
                   "mac-8b8b under every design.",
     "layers": "Layers of the trace, in the order of the network.",

@@ -22,8 +22,8 @@ from sparqsim.html.accuracy import (
     accuracy_summary,
     trials_table,
 )
-from sparqsim.html.blocks import block_tables
 from sparqsim.html.definitions import meaning
+from sparqsim.html.equal_area import equal_area_tables
 from sparqsim.html.figures import Drawing, drawings
 from sparqsim.html.gather import Gathered
 from sparqsim.html.settings import array_words, pes_table, provenance_rows, settings_table
@@ -140,7 +140,7 @@ def _run(comparison: Comparison, prefix: str) -> Run:
         title=first.provenance.network or f"trace {first.provenance.trace_sha256[:12]}",
         subtitle=f"{array_words(first.array)}, "
                  f"{'memory not modelled' if first.memory is None else f'memory {first.memory.name}'}",
-        summary=summary(comparison), tables=[designs_table(comparison), *block_tables(comparison)],
+        summary=summary(comparison), tables=[designs_table(comparison), *equal_area_tables(comparison)],
         figures=list(drawings(comparison, prefix)), by_layer=by_layer,
         details=[values_table(comparison), *([traffic] if traffic else []), shapes_table(first),
                  *(design_table(report) for report in reports)],
