@@ -18,6 +18,7 @@ numba {numba}, sparqsim {sparqsim}. {loads}
 
 FOOT = """## Repeat it
 
+<!-- not run: installs, and takes minutes -->
 ```sh
 python -m venv .venv && .venv/bin/pip install -e .
 .venv/bin/python benchmarks/run.py

@@ -34,7 +34,7 @@ def reader_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone's files that pages use, and stand-ins for files that only the reader has."""
     folder = tmp_path_factory.mktemp("reader")
     for name in ("workloads/digits_resnet.safetensors", "docs/examples/five_bit_pe.py",
-                 "docs/examples/transposed_outputs.py"):
+                 "docs/examples/transposed_outputs.py", "docs/accuracy/resnet20.json"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     shutil.copy(ROOT / "workloads/digits_resnet.safetensors", folder)
