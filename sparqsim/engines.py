@@ -10,11 +10,11 @@ import numpy as np
 from sparqsim.config import ArrayConfig
 from sparqsim.dataflow import Timing, Work, get_dataflow
 from sparqsim.errors import InputError, nearest
+from sparqsim.layer_report import Error
 from sparqsim.measure import Measurement, measure, sum_of_squares
 from sparqsim.memory import recurrence
 from sparqsim.memory.system import Runner
 from sparqsim.pe.base import PEDesign, exact_matmul
-from sparqsim.report import Error
 from sparqsim.self_timed import self_timed
 from sparqsim.timing import array_timing
 from sparqsim.trace import GemmShape

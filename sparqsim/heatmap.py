@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from sparqsim.arithmetic import row_blocks
 from sparqsim.dataflow import get_dataflow
 from sparqsim.errors import InputError, nearest
+from sparqsim.layer_report import LayerReport
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.pe.base import Array
-from sparqsim.report import ArrayInfo, LayerReport, PEInfo, Provenance, Report
+from sparqsim.report import ArrayInfo, PEInfo, Provenance, Report
 from sparqsim.trace import Layer, LoweredLayer, Trace
 
 Counts = NDArray[np.int64]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sparqsim.activity import PartCounter
 from sparqsim.arithmetic import row_blocks, sums_of
+from sparqsim.layer_report import Error, Pairs
 from sparqsim.pe.base import Array, PEDesign, padded_to
-from sparqsim.report import Error, Pairs
 from sparqsim.trace.lowering import LoweredLayer
 
 #: Squares of integers below 2^21 can be added 2^21 times in int64.

@@ -16,23 +16,14 @@ from sparqsim.dataflow import Timing
 from sparqsim.engines import ENGINES, Outcome, checked_engine
 from sparqsim.errors import InputError
 from sparqsim.iso import IsoArea, Scaling
+from sparqsim.layer_report import Counts, Cycles, Gemm, LayerReport
 from sparqsim.measure import Measurement
 from sparqsim.memory import MemoryConfig
 from sparqsim.memory.system import Outcome as Waits
 from sparqsim.memory.system import through_memory
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign, get_pe
-from sparqsim.report import (
-    ArrayInfo,
-    Comparison,
-    Counts,
-    Cycles,
-    Gemm,
-    LayerReport,
-    PEInfo,
-    Provenance,
-    Report,
-)
+from sparqsim.report import ArrayInfo, Comparison, PEInfo, Provenance, Report
 from sparqsim.timing import check_activations, check_dataflow
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.lowering import LoweredLayer

@@ -21,7 +21,8 @@ import sparqsim
 from sparqsim.accuracy_report import AccuracyReport, AccuracyRow, Hits, NetworkLayer, RowLayer
 from sparqsim.config import ArrayConfig
 from sparqsim.errors import InputError
-from sparqsim.report import ArrayInfo, Comparison, Cycles, Error, Utilization
+from sparqsim.layer_report import Cycles, Error, Utilization
+from sparqsim.report import ArrayInfo, Comparison
 
 pytest.importorskip("jinja2", reason="needs Jinja2 (extra `report`)")
 

@@ -10,8 +10,8 @@ import sparqsim
 from sparqsim.dataflow import Work, get_dataflow
 from sparqsim.event.array import Run, run_tiles
 from sparqsim.event.layer import LayerTiles, Operand
+from sparqsim.layer_report import Cycles
 from sparqsim.pe import Step
-from sparqsim.report import Cycles
 
 #: Share of zero activations, and the seed of the operands.
 ZEROS, SEED = 0.4, 8

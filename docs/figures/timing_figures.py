@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -77,13 +77,21 @@ def _bands(axes: Axes, record: Recorded) -> None:
 def draw_overlap(separate: Recorded, overlapped: Recorded, path: Path, *, command: str) -> None:
     """Draw how many PEs work in each cycle, tile by tile, without and with overlap."""
     with house_style():
-        figure = new_figure("page", 2.6)
-        for axes, record in zip(figure.subplots(2, 1, sharex=True), (separate, overlapped), strict=True):
-            _stacked(axes, record)
-            axes.set_title(f"overlap {'on' if record.array.overlap else 'off'}: {record.run.cycles} cycles", loc="left")
-        axes.set_xlabel("cycle")
+        figure = _one_below_the_other({f"overlap {'on' if record.array.overlap else 'off'}": record
+                                       for record in (separate, overlapped)}, _stacked, 2.6)
         _legend(figure, [(f"tile {number}", look) for number, look in enumerate(TILES)])
         save_figure(figure, path, title="Three tiles, without and with overlap", command=command)
+
+
+def _one_below_the_other(records: dict[str, Recorded], draw: Callable[[Axes, Recorded], None],
+                         height_inches: float) -> Figure:
+    """Return a figure of records on one axis of cycles, each under its name and its length."""
+    figure = new_figure("page", height_inches)
+    for axes, (name, record) in zip(figure.subplots(len(records), 1, sharex=True), records.items(), strict=True):
+        draw(axes, record)
+        axes.set_title(f"{name}: {record.run.cycles} cycles", loc="left")
+    axes.set_xlabel("cycle")
+    return figure
 
 
 def _stacked(axes: Axes, record: Recorded) -> None:
@@ -100,11 +108,7 @@ def _stacked(axes: Axes, record: Recorded) -> None:
 def draw_coupling(lockstep: Recorded, elastic: Recorded, path: Path, *, command: str) -> None:
     """Draw the same steps, some of two cycles, in a lockstep array and in an elastic one."""
     with house_style():
-        figure = new_figure("page", 4.6)
-        for axes, record in zip(figure.subplots(2, 1, sharex=True), (lockstep, elastic), strict=True):
-            _gantt(axes, record)
-            axes.set_title(f"{record.array.coupling}: {record.run.cycles} cycles", loc="left")
-        axes.set_xlabel("cycle")
+        figure = _one_below_the_other({record.array.coupling: record for record in (lockstep, elastic)}, _gantt, 4.6)
         _legend(figure, [("step of one cycle", STEP), ("step of two cycles", SLOW)])
         save_figure(figure, path, title="Lockstep and elastic links", command=command)
 

@@ -25,10 +25,11 @@ from sparqsim.errors import InputError, printable
 if TYPE_CHECKING:
     from sparqsim.cli.tables import Shown, Table
     from sparqsim.config import ArrayConfig
+    from sparqsim.layer_report import Cycles
     from sparqsim.memory import MemoryConfig
     from sparqsim.memory.curves import BandwidthCurves
     from sparqsim.memory.traffic import Traffic
-    from sparqsim.report import Cycles, Report
+    from sparqsim.report import Report
     from sparqsim.trace import Trace as LoadedTrace
 
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from sparqsim.accuracy_report import AccuracyReport
+from sparqsim.layer_report import LayerReport
 from sparqsim.memory.curves import BandwidthCurves
 from sparqsim.pe import PEDesign
 from sparqsim.pe.registry import key_choices
-from sparqsim.report import Comparison, LayerReport, Report
+from sparqsim.report import Comparison, Report
 from sparqsim.rtl import area
 from sparqsim.trace import Layer, Trace
 

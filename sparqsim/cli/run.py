@@ -31,6 +31,16 @@ if TYPE_CHECKING:
     from sparqsim.report import Comparison
 
 
+WaveFile = Annotated[str | None, typer.Option(
+    "--wave", metavar="FILE", help="Write one tile, cycle by cycle, as a waveform (.vcd) that GTKWave opens; arrays up "
+                                   "to 16x16, no smt-sa. With --overlap on: between the tiles that share the array "
+                                   "with it, the first of them into an empty array.")]
+WaveLayer = Annotated[str | None, typer.Option(
+    "--wave-layer", metavar="NAME", help="Layer of the tile. Default: the design's first.", show_default=False)]
+WaveTile = Annotated[int | None, typer.Option(
+    "--wave-tile", metavar="N", help="Tile of the layer, from 0. Default: 0.", show_default=False)]
+
+
 def simulate(
     trace: Trace,
     pe: Design,
@@ -44,14 +54,9 @@ def simulate(
     output: Output = None,
     format_: Format = "table",
     timeline: Timeline = None,
-    wave: Annotated[str | None, typer.Option("--wave", metavar="FILE", help="Write one tile, cycle by cycle, as a "
-                                             "waveform (.vcd) that GTKWave opens; arrays up to 16x16, "
-                                             "no smt-sa. With --overlap on: between the tiles that share the array "
-                                             "with it, the first of them into an empty array.")] = None,
-    wave_layer: Annotated[str | None, typer.Option("--wave-layer", metavar="NAME", show_default=False,
-                                                   help="Layer of the tile. Default: the design's first.")] = None,
-    wave_tile: Annotated[int | None, typer.Option("--wave-tile", metavar="N", show_default=False,
-                                                  help="Tile of the layer, from 0. Default: 0.")] = None,
+    wave: WaveFile = None,
+    wave_layer: WaveLayer = None,
+    wave_tile: WaveTile = None,
 ) -> None:
     """Simulate one PE design on a trace: cycles and where they went, utilization, error."""
     import sparqsim

@@ -13,8 +13,9 @@ from rich.console import Console
 from sparqsim.cli import records
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.errors import printable
+from sparqsim.layer_report import Cycles, LayerReport, Measured
 from sparqsim.pe import PEDesign
-from sparqsim.report import Comparison, Cycles, LayerReport, Measured, Report
+from sparqsim.report import Comparison, Report
 from sparqsim.trace import Layer, Trace
 
 MAC_BASELINES = ("mac-8b8b", "mac-4b8b", "mac-4b4b")

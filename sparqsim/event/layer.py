@@ -56,6 +56,7 @@ def run_layer(layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, flow: Dataf
     pe_work = 0
 
     def step(left: Operand, other: Operand) -> Step:
+        """Do the design's step, and count the work of PEs that are used."""
         nonlocal pe_work
         # In `is` activations are held and weights enter from the left.
         x, w = (other, left) if flow.roles[0] == "n" else (left, other)

@@ -13,19 +13,10 @@ from sparqsim.accuracy_report import AccuracyReport, AccuracyRow, Hits, RowLayer
 from sparqsim.bounds import Bounds
 from sparqsim.config import ArrayConfig
 from sparqsim.iso import IsoDesign, ScaledArray
+from sparqsim.layer_report import Cycles, Error, Gemm, LayerReport, Measured, Pairs, Utilization
 from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
 from sparqsim.memory.traffic import LayerTraffic, Traffic
-from sparqsim.report import (
-    Comparison,
-    Cycles,
-    Error,
-    Gemm,
-    LayerReport,
-    Measured,
-    Pairs,
-    PEInfo,
-    Utilization,
-)
+from sparqsim.report import Comparison, PEInfo
 
 #: Where the part of a term before the first dot is defined.
 RECORDS: dict[str, type] = {

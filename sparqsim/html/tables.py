@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sparqsim.report import Comparison, Cycles, Error, LayerReport, Measured, Report
+from sparqsim.layer_report import Cycles, Error, LayerReport, Measured
+from sparqsim.report import Comparison, Report
 
 ABSENT = "\N{EN DASH}"
 EXACT = "exact"

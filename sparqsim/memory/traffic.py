@@ -29,7 +29,10 @@ class OperandTraffic(Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def repeated_bytes(self) -> int:
-        """Bytes over the channel beyond one transfer of each used byte: halos, refetches, spilled and reloaded sums."""
+        """Bytes over the channel beyond one transfer of each used byte: halos, refetches, spilled and reloaded sums.
+
+        With formats of less than a byte a value, also up to one byte for each region fetched: each is rounded up.
+        """
         return self.dram_read_bytes + self.dram_write_bytes - self.used_bytes
 
 

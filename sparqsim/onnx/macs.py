@@ -132,6 +132,7 @@ class _Reader:
         return InputError(f"{self._graph.path}: node {self._graph.names[self._at]!r} ({self._node.op_type}): {text}")
 
     def read(self) -> MacNode:
+        """Return the node as the layers need it: operands, scales, zero points. Raises InputError, naming the node."""
         node, kind = self._node, self._node.op_type
         codes: ActivationCodes | None
         weights: WeightCodes | None

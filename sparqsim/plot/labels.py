@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from sparqsim.layer_report import LayerReport
 from sparqsim.plot.style import FONT, FONT_POINTS, POINTS_PER_INCH, SMALL_POINTS
-from sparqsim.report import ArrayInfo, LayerReport, Provenance, Report
+from sparqsim.report import ArrayInfo, Provenance, Report
 
 LONGEST_LAYER_LABEL = 22
 FIXED_NOTE = "values cannot change these cycles: only shapes can"

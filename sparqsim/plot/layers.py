@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from sparqsim.layer_report import Cycles
 from sparqsim.plot.labels import add_legend, add_notes, design_label, reading_notes, subject_of, wrapped
 from sparqsim.plot.slots import Slot, frame, label_height_inches, panel_rows, slot_rows
 from sparqsim.plot.style import CYCLE_LOOKS, FONT_POINTS, INK, SMALL_POINTS, figure_format, house_style, save_figure
-from sparqsim.report import Comparison, Cycles, Report
+from sparqsim.report import Comparison, Report
 
 BAR_POINTS = 6.0
 PANEL_INCHES = 1.05

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sparqsim.errors import InputError, nearest
+from sparqsim.layer_report import LayerReport
 from sparqsim.memory.curves import BandwidthCurves
 from sparqsim.plot.style import LOOKS
-from sparqsim.report import Comparison, LayerReport, Report
+from sparqsim.report import Comparison, Report
 from sparqsim.results import load_result
 
 SQLITE_MAGIC = b"SQLite format 3\0"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sparqsim.layer_report import LayerReport
 from sparqsim.plot.labels import layer_label, text_points
 from sparqsim.plot.style import INK, PALE, POINTS_PER_INCH, SMALL_POINTS, new_figure, width_inches
-from sparqsim.report import LayerReport
 
 #: Room for a bar's value, written upwards.
 VALUE_POINTS = 8.0

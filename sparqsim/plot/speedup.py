@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from sparqsim.layer_report import Error
 from sparqsim.plot.iso_area import BASELINE, BEHIND_TEXT, draw_iso_area, iso_area_notes
 from sparqsim.plot.labels import add_legend, add_notes, design_label, reading_notes, subject_of
 from sparqsim.plot.slots import SlotRow, frame, label_height_inches, panel_rows, slot_rows
 from sparqsim.plot.style import INK, SMALL_POINTS, Look, figure_format, house_style, looks_of, save_figure
-from sparqsim.report import Comparison, Error, Report
+from sparqsim.report import Comparison, Report
 
 LEAST_BAR_POINTS = 3.2
 HEIGHTS_INCHES = (1.45, 1.0)

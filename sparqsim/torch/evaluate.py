@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from sparqsim.errors import InputError
+from sparqsim.layer_report import Error
 from sparqsim.measure import sum_of_squares
 from sparqsim.pe import PEDesign, get_pe
-from sparqsim.report import Error
 from sparqsim.torch.fold import NORMS
 from sparqsim.torch.integer import as_array
 from sparqsim.torch.loaders import batches, checked, logits_of

@@ -139,6 +139,7 @@ class Network:
 
     def _caller(self, name: str, op: Literal["conv2d", "linear"], module: nn.Module) -> Callable[[Tensor], Tensor]:
         def forward(input: Tensor) -> Tensor:  # noqa: A002 - the name that callers may use
+            """Let the visitor compute the module; every further call of a module is a layer of its own."""
             self._calls[name] += 1
             call = self._calls[name]
             if op == "conv2d" and input.ndim != 4:

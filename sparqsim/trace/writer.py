@@ -13,6 +13,7 @@ all. The file is byte for byte the one that `Trace.save` writes for the same con
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import tempfile
@@ -87,7 +88,7 @@ def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
 
 
 def _never_loaded(*_: object) -> Array:
-    raise NotImplementedError("a tensor that is being written cannot be read")
+    raise io.UnsupportedOperation("a tensor that is being written cannot be read")
 
 
 @dataclass
