@@ -68,9 +68,10 @@ def simulation_seconds() -> float:
 
 def measured(repeat: int) -> dict[str, object]:
     sweep_once(2)  # warm: kernels compiled, files in memory
-    simulation = min(simulation_seconds() for _ in range(repeat))
-    one = min(seconds_of(lambda: sweep_once(1)) for _ in range(repeat))
-    two = min(seconds_of(lambda: sweep_once(2)) for _ in range(repeat))
+    # In turn, so that a machine that gets slower or faster meanwhile does so for all three.
+    taken = [(simulation_seconds(), seconds_of(lambda: sweep_once(1)), seconds_of(lambda: sweep_once(2)))
+             for _ in range(repeat)]
+    simulation, one, two = (min(seconds) for seconds in zip(*taken, strict=True))
     system = f"{platform.system()}, Python {platform.python_version()}"
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {system}",

@@ -22,12 +22,14 @@ module array_os #(`PE_PARAMETERS, parameter ROWS = 2, COLS = 2, OVERLAP = 0, DEP
     wire [WW-1:0] w[0:(ROWS+1)*COLS-1];
     wire signed [`ACC-1:0] column[0:(ROWS+1)*COLS-1];
     wire signed [`ACC-1:0] psum[0:ROWS*COLS-1];  // for the test bench
-    wire [ROWS*COLS-1:0] start, stall;
-    wire [ROWS*COLS-1:0] done, moving;  // a tile's last step ends; its sum starts to move
+    wire start[0:ROWS*COLS-1];
+    wire done[0:ROWS*COLS-1], moving[0:ROWS*COLS-1];  // a tile's last step ends; its sum starts to move
+    wire stalled[0:ROWS];  // in the rows above row i a PE takes a second cycle
 
     localparam SHADOWS = OVERLAP && DEPTH;  // elastic links: beside the PEs, not in them
     reg phase;
-    assign advance = ~|stall;
+    assign stalled[0] = 1'b0;
+    assign advance = ~stalled[ROWS];
     always @(posedge clk) phase <= ~rst & ~advance;
 
     genvar i, j;
@@ -49,6 +51,8 @@ module array_os #(`PE_PARAMETERS, parameter ROWS = 2, COLS = 2, OVERLAP = 0, DEP
             assign out_data[j*`ACC+:`ACC] = column[ROWS*COLS+j] <<< SCALE;
         end
         for (i = 0; i < ROWS; i = i + 1) begin : row
+            wire [COLS-1:0] stall;
+            assign stalled[i+1] = stalled[i] | (|stall);
             for (j = 0; j < COLS; j = j + 1) begin : col
                 localparam A = i * (COLS + 1) + j, W = i * COLS + j;
                 wire signed [`ACC-1:0] acc;
@@ -58,7 +62,7 @@ module array_os #(`PE_PARAMETERS, parameter ROWS = 2, COLS = 2, OVERLAP = 0, DEP
                     .clk(clk), .rst(rst), .phase(phase), .advance(advance),
                     .valid(a_valid[A] & (DEPTH == 0 | w_valid[W])), .room(a_ready[A+1] & w_ready[W+COLS] & ~waiting),
                     .first(a[A][AW+1]), .last(a[A][AW]), .a(a[A][AW-1:0]), .w(w[W]),
-                    .start(start[W]), .done(done[W]), .stall(stall[W]),
+                    .start(start[W]), .done(done[W]), .stall(stall[j]),
                     .shift(SHADOWS ? 1'b0 : north[j].shift[i]), .above(column[W]), .below(below), .acc(acc));
                 if (SHADOWS) begin : shadowed
                     shadow shadow(

@@ -24,10 +24,12 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
     wire above_valid[0:(ROWS+1)*COLS-1], below_ready[0:(ROWS+1)*COLS-1];
     wire signed [`ACC-1:0] above[0:(ROWS+1)*COLS-1];
     wire signed [`ACC-1:0] psum[0:ROWS*COLS-1];  // for the test bench
-    wire [ROWS*COLS-1:0] start, stall, taken;
+    wire start[0:ROWS*COLS-1], taken[0:ROWS*COLS-1];
+    wire stalled[0:ROWS];  // in the rows above row i a PE takes a second cycle
 
     reg phase;
-    assign advance = ~|stall;
+    assign stalled[0] = 1'b0;
+    assign advance = ~stalled[ROWS];
     always @(posedge clk) phase <= ~rst & ~advance;
 
     genvar i, j, r;
@@ -56,6 +58,8 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
             assign above_valid[j] = 1'b1;
         end
         for (i = 0; i < ROWS; i = i + 1) begin : row
+            wire [COLS-1:0] stall;
+            assign stalled[i+1] = stalled[i] | (|stall);
             for (j = 0; j < COLS; j = j + 1) begin : col
                 localparam A = i * (COLS + 1) + j, W = i * COLS + j;
                 wire signed [`ACC-1:0] sum, kept_sum;  // at the end of the step; in the PE's register
@@ -65,7 +69,7 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
                     .valid(s_valid[A] & above_valid[W]), .room(s_ready[A+1] & below_ready[W+COLS]),
                     .first(s[A][SW]), .streamed(s[A][SW-1:0]), .token(token[W]), .load(load[W]),
                     .token_below(token[W+COLS]), .load_below(load[W+COLS]), .psum_above(above[W]), .psum_below(sum),
-                    .start(start[W]), .taken(taken[W]), .finish(finish), .stall(stall[W]), .psum(kept_sum));
+                    .start(start[W]), .taken(taken[W]), .finish(finish), .stall(stall[j]), .psum(kept_sum));
                 assign psum[W] = kept_sum <<< SCALE;
 
                 if (j < COLS - 1) begin : right

@@ -117,14 +117,14 @@ module testbench_array #(`PE_PARAMETERS, parameter FLOW = 0, ROWS = 2, COLS = 2,
         end
     endtask
 
+    reg [(ROWS*COLS+31)/32*32-1:0] starts = 0;
+    reg [ROWS*COLS*32-1:0] psums;
     task write_record;
         begin
             word = advance;
             $fwrite(record, "%z", word);
-            for (k = 0; k < ROWS * COLS; k = k + 32) begin
-                word = dut.array.start >> k;
-                $fwrite(record, "%z", word);
-            end
+            for (k = 0; k < ROWS * COLS; k = k + 1) starts[k] = dut.array.start[k];
+            $fwrite(record, "%z", starts);
             for (k = 0; k < COLS; k = k + 32) begin
                 word = out_valid >> k;
                 $fwrite(record, "%z", word);
@@ -133,7 +133,8 @@ module testbench_array #(`PE_PARAMETERS, parameter FLOW = 0, ROWS = 2, COLS = 2,
                 word = out_valid[k] ? out_data[k*32+:32] : 0;
                 $fwrite(record, "%z", word);
             end
-            for (k = 0; k < ROWS * COLS; k = k + 1) $fwrite(record, "%z", dut.array.psum[k]);
+            for (k = 0; k < ROWS * COLS; k = k + 1) psums[k*32+:32] = dut.array.psum[k];
+            $fwrite(record, "%z", psums);
         end
     endtask
 endmodule

@@ -14,7 +14,7 @@ module testbench_pair #(`PE_PARAMETERS) ();
     dot #(`PE_PASS) dot(a, w, second, two, value);
 
     reg [8*1024-1:0] stimulus_file, record_file;
-    reg signed [31:0] word;
+    reg [127:0] words;
     integer stimulus, record, found;
 
     initial begin
@@ -24,15 +24,12 @@ module testbench_pair #(`PE_PARAMETERS) ();
         record = $fopen(record_file, "wb");
         while ($fscanf(stimulus, "%h", line) == 1) begin
             second = 0;
-            #1 word = a;
-            $fwrite(record, "%z", word);
-            word = two;
-            $fwrite(record, "%z", word);
-            word = value <<< SCALE;
-            $fwrite(record, "%z", word);
+            #1 words[31:0] = a;
+            words[63:32] = two;
+            words[95:64] = value <<< SCALE;
             second = 1;
-            #1 word = value <<< SCALE;
-            $fwrite(record, "%z", word);
+            #1 words[127:96] = value <<< SCALE;
+            $fwrite(record, "%z", words);
         end
         $fclose(record);
         $finish(0);
