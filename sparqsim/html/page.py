@@ -124,7 +124,7 @@ def page_text(gathered: Gathered, *, progress: Progress = lambda runs: runs) -> 
     environment, glossary = _environment(), Glossary(labels=labels)
     runs = [_run(comparison, f"r{at}") for at, comparison in enumerate(progress(gathered.runs))]
     runs += [_accuracy(report, f"a{at}") for at, report in enumerate(gathered.accuracy)]
-    script = _source("sort.js")
+    script = _source("sort.js") + _source("beyond.js")
     return environment.get_template("page.html.j2").render(
         runs=runs, glossary=glossary, anchor=anchor, version=sparqsim.__version__,
         style=_source("style.css"),

@@ -30,6 +30,7 @@ class BandwidthCurves(Record):
 
     bandwidths: bytes per cycle, None: no limit. cycles: for each design, total cycles at each bandwidth. array_cycles:
     without memory. `memory.dram.bandwidth_bytes_per_cycle` is replaced by each of `bandwidths` in turn.
+    cycles_depend_on_values: for each design, False where only shapes decide cycles; empty in older files.
     """
 
     schema_: Literal["sparqsim.bandwidth/1"] = Field(default="sparqsim.bandwidth/1", alias="schema")
@@ -43,6 +44,7 @@ class BandwidthCurves(Record):
     bandwidths: tuple[float | None, ...]
     cycles: dict[str, tuple[int, ...]]
     array_cycles: dict[str, int]
+    cycles_depend_on_values: dict[str, bool] = Field(default_factory=dict)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -84,7 +86,8 @@ def bandwidth_curves(trace: Trace, designs: Sequence[PEDesign], array: ArrayConf
         network=trace.metadata.network, synthetic=trace.metadata.synthetic, trace_sha256=trace.sha256, array=info,
         memory=MemoryInfo.of(memory), baseline=baseline, order=tuple(pe.spec for pe in designs),
         bandwidths=tuple(None if value == math.inf else float(value) for value in bandwidths),
-        cycles={name: tuple(values) for name, values in cycles.items()}, array_cycles=alone)
+        cycles={name: tuple(values) for name, values in cycles.items()}, array_cycles=alone,
+        cycles_depend_on_values={pe.spec: pe.cycles_depend_on_values for pe in designs})
 
 
 def _running(layer: Layer, pe: PEDesign, kept: PEDesign | None) -> PEDesign:

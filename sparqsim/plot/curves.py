@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from sparqsim.plot.iso_area import BEHIND_TEXT
 from sparqsim.plot.labels import add_legend, add_notes, text_points, value_note
 from sparqsim.plot.points import Curve, Curves
 from sparqsim.plot.style import (
@@ -21,6 +21,7 @@ from sparqsim.plot.style import (
     Look,
     figure_format,
     house_style,
+    line_color,
     looks_of,
     new_figure,
     save_figure,
@@ -41,8 +42,6 @@ AXIS_LABELS = {"array-size": "array (PE rows x columns)", "k": "K, multiply-accu
 ZEROS_OF_NETWORKS = "zero activations, whole network (%)"
 ZEROS_OF_LAYERS = "zero activations of a layer (%)"
 BASELINE_LINE: dict[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 0.8}
-#: Red, green and blue of a pale colour, each 0 to 1, add up to more.
-PALE_SUM = 2.0
 FIXED_LINE, VARYING_LINE = (0, (4, 1.5)), "-"
 
 
@@ -114,19 +113,12 @@ def _set_ticks(axes: Axes, names: dict[float, str], width: str) -> None:
 
 def _draw(axes: Axes, curve: Curve, places: dict[tuple[float, ...], float], look: Look, *, joined: bool) -> Line2D:
     xs, ys = [places[point.place] for point in curve.points], [point.speedup for point in curve.points]
-    color = _line_color(look)
+    color = line_color(look)
     axes.vlines(xs, [point.low for point in curve.points], [point.high for point in curve.points], color=color,
                 linewidth=0.5)
     line, = axes.plot(xs, ys, color=color, marker=look.marker, markersize=3.8, markerfacecolor=look.color,
                       markeredgecolor=INK, markeredgewidth=0.3, linestyle=_line_style(curve) if joined else "")
     return line
-
-
-def _line_color(look: Look) -> tuple[float, ...]:
-    """Return the design's colour, darkened where a thin line of it would be lost on white."""
-    color, ink = to_rgb(look.color), to_rgb(INK)
-    share = 0.4 if sum(color) > PALE_SUM else 0.0
-    return tuple((1 - share) * one + share * other for one, other in zip(color, ink, strict=True))
 
 
 def _line_style(curve: Curve) -> Any:
@@ -143,7 +135,8 @@ def _label_flat(axes: Axes, curves: Sequence[Curve], places: dict[tuple[float, .
             continue  # the words stand above the next one
         end = _emptier_end(curve, curves, apart)
         axes.annotate(FLAT_LABEL, (places[curve.points[end].place], curve.points[end].speedup), (0, 3),
-                      textcoords="offset points", ha="right" if end else "left", va="bottom", fontsize=SMALL_POINTS)
+                      textcoords="offset points", ha="right" if end else "left", va="bottom", fontsize=SMALL_POINTS,
+                      bbox=BEHIND_TEXT)
 
 
 def _emptier_end(curve: Curve, curves: Sequence[Curve], apart: float) -> int:

@@ -93,12 +93,21 @@ def shortened(name: str, longest: int) -> str:
 
 def design_label(report: Report) -> str:
     """Return a design's name, with ~ where its cycles depend on values."""
-    return report.pe.spec + (" ~" if report.pe.cycles_depend_on_values else "")
+    return marked(report.pe.spec, varying=report.pe.cycles_depend_on_values)
+
+
+def marked(spec: str, *, varying: bool) -> str:
+    """Return a design's name, with ~ where its cycles depend on values (`varying`)."""
+    return spec + (" ~" if varying else "")
 
 
 def value_note(reports: Sequence[Report]) -> str:
     """Return which designs' cycles values can change."""
-    varying = [report.pe.cycles_depend_on_values for report in reports]
+    return varying_note([report.pe.cycles_depend_on_values for report in reports])
+
+
+def varying_note(varying: Sequence[bool]) -> str:
+    """Return the same, from whether each design's cycles depend on values."""
     return FIXED_NOTE if not any(varying) else VARYING_NOTE if all(varying) else MIXED_NOTE
 
 

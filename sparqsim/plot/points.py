@@ -291,7 +291,8 @@ def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) 
         trace_sha256=first.provenance.trace_sha256, array=first.array, memory=memory, baseline=chosen,
         order=tuple(cycles), bandwidths=tuple(bandwidths),
         cycles={name: tuple(mine[at].cycles.total for at in bandwidths) for name, mine in cycles.items()},
-        array_cycles={name: _array_cycles(mine[bandwidths[0]]) for name, mine in cycles.items()})
+        array_cycles={name: _array_cycles(mine[bandwidths[0]]) for name, mine in cycles.items()},
+        cycles_depend_on_values={name: mine[bandwidths[0]].pe.cycles_depend_on_values for name, mine in cycles.items()})
 
 
 def _without_bandwidth(memory: Any) -> Any:

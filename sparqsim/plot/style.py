@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from sparqsim.errors import InputError, nearest
 from sparqsim.files import replaced
 
 FORMATS = ("svg", "pdf", "png")
-#: One column and the whole page of a two-column paper.
-WIDTHS_INCHES = {"column": 3.5, "page": 7.16}
+#: One column and the whole page of a two-column paper: what fits those of both IEEE (3.5, 7.16) and ACM (3.33, 7.0).
+WIDTHS_INCHES = {"column": 3.3, "page": 7.0}
 POINTS_PER_INCH = 72
 #: Ships with matplotlib: the same glyphs on every machine.
 FONT = "DejaVu Sans"
@@ -29,6 +30,8 @@ FONT_POINTS = 7.0
 SMALL_POINTS = 6.0
 INK = "#222222"
 PALE = "#ececec"
+#: Red, green and blue of a pale colour, each 0 to 1, add up to more.
+PALE_SUM = 2.0
 
 SETTINGS: dict[str, Any] = {
     # A dollar in a layer's name is a dollar.
@@ -95,6 +98,13 @@ def looks_of(specs: Sequence[str]) -> dict[str, Look]:
         own = LOOKS.get(spec.partition(":")[0])
         looks[spec] = own if own and own not in looks.values() else next(spare)
     return looks
+
+
+def line_color(look: Look) -> tuple[float, ...]:
+    """Return the design's colour, darkened where a thin line of it would be lost on white."""
+    color, ink = to_rgb(look.color), to_rgb(INK)
+    share = 0.4 if sum(color) > PALE_SUM else 0.0
+    return tuple((1 - share) * one + share * other for one, other in zip(color, ink, strict=True))
 
 
 @contextmanager

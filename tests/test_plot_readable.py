@@ -1,0 +1,151 @@
+"""Every kind of figure at both widths, with two designs and with all of them: no text overlaps, none is cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from itertools import product
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from test_plot import check_readable, words
+from test_plot_accuracy import record, row
+
+import sparqsim
+from sparqsim import plot
+from sparqsim.cli.plot import OPTIONS
+from sparqsim.heatmap import heatmap
+from sparqsim.memory.accelerator import load_accelerator
+from sparqsim.memory.curves import bandwidth_curves
+from sparqsim.pe.registry import designs
+from sparqsim.plot import style
+from sparqsim.plot.accuracy import accuracy_figure
+from sparqsim.plot.bandwidth import bandwidth_figure
+from sparqsim.plot.curves import curves_figure
+from sparqsim.plot.points import speedup_curves
+from sparqsim.plot.roofline import roofline_figure
+from sparqsim.report import Report
+
+NETWORK = "a network with a name that goes on for quite a while and then some more, until it needs a second line"
+SYNTHETIC = "uniform, 40 % zeros"
+#: What runs: two designs of which values change the cycles of one, or every design there is.
+SETS = {"two": ["mac-8b8b", "sparq-exact"], "all": list(designs())}
+MEMORY = load_accelerator("edge").memory
+
+
+def made_trace(zeros: float = 0.4) -> sparqsim.Trace:
+    rng = np.random.default_rng(5)
+    layers = []
+    for at, (m, k, n) in enumerate(((7, 18, 5), (33, 9, 20), (16, 40, 16), (20, 9, 4), (300, 120, 64))):
+        x = rng.integers(1, 256, (m, k)) * (rng.random((m, k)) >= zeros)
+        layers.append(sparqsim.Layer.from_gemm(f"backbone.stage{at}.bottleneck.downsample.conv{at}.projection",
+                                               x.astype(np.uint8), rng.integers(-128, 128, (k, n)).astype(np.int8),
+                                               keep_8bit=at == 0))
+    return sparqsim.Trace(layers, network=NETWORK, synthetic=SYNTHETIC)
+
+
+class Results:
+    """What figures are drawn from, for one set of designs."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names, self.trace = names, made_trace()
+        self.compared = sparqsim.compare(self.trace, names, iso="area")
+        self.with_memory = sparqsim.compare(self.trace, names, memory=MEMORY)
+        self.by = cache(self._by)
+
+    def _by(self, arrays: str = "16x16", zeros: tuple[float, ...] = (0.4,)) -> list[Report]:
+        """Reports of every design on each of the arrays, with each share of zeros."""
+        found = []
+        for array, share in product(arrays.split(), zeros):
+            compared = sparqsim.compare(made_trace(share), self.names, sparqsim.ArrayConfig.parse(array))
+            found += [compared.reports[name] for name in compared.order]
+        return found
+
+    def bandwidth(self, width: str) -> Figure:
+        pes = [sparqsim.get_pe(name) for name in self.names]
+        return bandwidth_figure(bandwidth_curves(self.trace, pes, sparqsim.ArrayConfig(), MEMORY,
+                                                 baseline="mac-8b8b", kept=sparqsim.get_pe("mac-8b8b")), width=width)
+
+
+def loss(results: Results, width: str) -> Figure:
+    rows = [row(None, 180, 200, None), *(row(name, 180 - 7 * at, 190, 1 + at / 5)
+                                         for at, name in enumerate(results.names))]
+    return accuracy_figure(record(*rows).model_copy(update={"network": NETWORK}), width=width)
+
+
+def utilization(results: Results, width: str) -> Figure:
+    return plot.utilization_figure(heatmap(results.compared.reports["sparq-exact"], results.trace), width=width)
+
+
+KINDS: dict[str, Callable[[Results, str], Figure]] = {
+    "speedup": lambda results, width: plot.speedup_figure(results.compared, width=width),
+    "layers": lambda results, width: plot.layers_figure(results.with_memory, width=width),
+    "layers of one design": lambda results, width: plot.layers_figure(results.with_memory.reports["sparq-exact"],
+                                                                      width=width),
+    "utilization": utilization,
+    "pareto": lambda results, width: plot.pareto_figure(results.compared, width=width),
+    "pareto of answers": loss,
+    "roofline": lambda results, width: roofline_figure(results.with_memory, width=width),
+    "bandwidth": lambda results, width: results.bandwidth(width),
+    "array-size": lambda results, width: curves_figure(
+        speedup_curves(results.by("2x2 4x4 8x8 16x16 32x32 64x128 128x128"), "array-size"),
+        width=width),
+    "k": lambda results, width: curves_figure(speedup_curves(results.by(), "k"), width=width),
+    "zero-fraction": lambda results, width: curves_figure(
+        speedup_curves(results.by(zeros=(0.1, 0.35, 0.6, 0.85)), "zero-fraction"), width=width),
+    "zero-fraction of layers": lambda results, width: curves_figure(
+        speedup_curves(results.by(), "zero-fraction"), width=width),
+}
+
+
+def test_every_kind_is_here() -> None:
+    assert {kind.partition(" of ")[0] for kind in KINDS} == set(OPTIONS)
+
+
+@pytest.fixture(scope="module", params=SETS)
+def results(request: pytest.FixtureRequest) -> Results:
+    return Results(SETS[request.param])
+
+
+@pytest.mark.parametrize("width", style.WIDTHS_INCHES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_figures_can_be_read(results: Results, kind: str, width: str) -> None:
+    figure = KINDS[kind](results, width)
+    check_readable(figure)
+    check_axes(figure)
+    if "~" in words(figure):
+        assert "~ cycles depend on values" in words(figure)
+
+
+def check_axes(figure: Figure) -> None:
+    """Every panel's y axis says what it is in which unit; the x axis, too, but for panels that share the last one's."""
+    for axes in figure.axes:
+        label = axes.get_ylabel()
+        assert any(unit in label for unit in UNITS), label
+    labels = [axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()]
+    assert labels
+    for label in labels:
+        assert label == "layer" or any(unit in label for unit in UNITS), label
+
+
+UNITS = ("(x)", "(%)", "(dB)", "(percentage points)", "(MACs per", "(bytes per cycle)", "(count)", "(thousands)",
+         "(millions)", "PE row", "PE column", "PE rows")
+
+
+def test_bandwidth_curves_say_whose_cycles_values_change(results: Results) -> None:
+    figure = results.bandwidth("column")
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    reports = results.compared.reports.values()
+    expected = [report.pe.spec + " ~" * report.pe.cycles_depend_on_values for report in reports]
+    assert sorted(named) == sorted(expected)
+    assert "those of the other designs are set by shapes alone" in words(figure).replace("\n", " ")
+
+
+def test_bandwidth_curves_of_an_older_file_say_nothing_of_values(results: Results) -> None:
+    pes = [sparqsim.get_pe(name) for name in results.names]
+    curves = bandwidth_curves(results.trace, pes, sparqsim.ArrayConfig(), MEMORY, baseline="mac-8b8b", kept=None,
+                              bandwidths=(1.0, 8.0))
+    older = curves.model_copy(update={"cycles_depend_on_values": {}})
+    assert "~" in words(bandwidth_figure(curves))
+    assert "values" not in words(bandwidth_figure(older)).replace("SYNTHETIC values", "")
