@@ -13,12 +13,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numba
 from numba import config as numba_config
 from numba import prange
+from numba.core.caching import FunctionCache
 
 __all__ = ["jit", "prange"]
 
@@ -36,20 +38,30 @@ def _sources_digest(package: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _cache_folder() -> Path:
-    """Return a private folder for compiled kernels, new for every state of the sources."""
+def _cache_folder() -> str | None:
+    """Return a private folder for compiled kernels, new for every state of the sources; None where disks are full."""
     base = os.environ.get("XDG_CACHE_HOME")
     home = Path(base) if base else Path.home() / ".cache"
     folder = home / "sparqsim" / "kernels" / _sources_digest(Path(__file__).parent)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return folder
+            return str(folder)
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="sparqsim-kernels-"))
+        with suppress(OSError):
+            return tempfile.mkdtemp(prefix="sparqsim-kernels-")
+    return None
 
 
-_CACHE_FOLDER = str(_cache_folder())
+_CACHE_FOLDER = _cache_folder()
+
+
+class _KernelCache(FunctionCache):
+    """A kernel on disk; where there is no room for it, the next process compiles it again."""
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
 def jit(function: Callable[P, R], *, parallel: bool = False) -> Callable[P, R]:
@@ -57,7 +69,9 @@ def jit(function: Callable[P, R], *, parallel: bool = False) -> Callable[P, R]:
     users_folder = getattr(numba_config, CACHE_SETTING)
     setattr(numba_config, CACHE_SETTING, _CACHE_FOLDER)
     try:
-        compiled: Callable[P, R] = numba.njit(cache=True, parallel=parallel, nogil=True)(function)
+        compiled: Callable[P, R] = numba.njit(cache=_CACHE_FOLDER is not None, parallel=parallel, nogil=True)(function)
+        if _CACHE_FOLDER is not None:
+            vars(compiled)["_cache"] = _KernelCache(function)  # type: ignore[no-untyped-call]
     finally:
         setattr(numba_config, CACHE_SETTING, users_folder)
     return compiled

@@ -10,9 +10,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
+
+from sparqsim.errors import InputError
 
 Start = Literal["spawn", "forkserver"]
 
@@ -20,7 +22,11 @@ Start = Literal["spawn", "forkserver"]
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
                    "NUMBA_NUM_THREADS")
 #: What the fork server imports.
-LOADED = ["sparqsim.sweep.loaded"]
+LOADED = ["sparqsim.loaded"]
+#: The setting that names the process which started the fork server.
+PARENT = "SPARQSIM_FORK_SERVER_OF"
+#: How often a fork server that is still loading looks whether its parent lives.
+LOOK_SECONDS = 0.1
 
 
 def quickest_start() -> Start:
@@ -30,19 +36,62 @@ def quickest_start() -> Start:
 
 def start_server() -> None:
     """Start the fork server, where there is none yet; return without waiting for it to have loaded."""
-    from multiprocessing import forkserver, resource_tracker
+    from multiprocessing import forkserver
 
     multiprocessing.get_context("forkserver").set_forkserver_preload(LOADED)
-    resource_tracker.ensure_running()  # first: it unblocks signals
-    with one_thread(), _interrupts_held():
+    start_tracker()  # first: it unblocks signals
+    with room_for_processes(), one_thread(), environment({PARENT: str(os.getpid())}), _interrupts_held():
         forkserver.ensure_running()
 
 
+def start_tracker() -> None:
+    """Start Python's resource tracker, where there is none yet and this system has one.
+
+    It unlinks the semaphores of a process that was killed, as it should, and would warn of each time it does.
+    """
+    if os.name == "posix":
+        from multiprocessing import resource_tracker
+
+        with environment({"PYTHONWARNINGS": "ignore"}):
+            resource_tracker.ensure_running()
+
+
 @contextmanager
-def one_thread() -> Iterator[None]:
+def room_for_processes() -> Iterator[None]:
+    """Tell in one line what the system refuses: sockets are files in the temporary folder, semaphores in /dev/shm."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"worker processes cannot be started ({error}); expected free space in the folder for "
+                         "temporary files (TMPDIR names one) and in /dev/shm") from None
+
+
+@contextmanager
+def ends_with_parent() -> Iterator[None]:
+    """End this process, a fork server that cannot see it yet, when the one that started it ends in the block."""
+    def look(*_: object) -> None:
+        if str(os.getppid()) != os.environ.get(PARENT):
+            os._exit(1)
+
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, LOOK_SECONDS, LOOK_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def one_thread() -> AbstractContextManager[None]:
     """Let processes that are started in the block have one thread each."""
-    before = {name: os.environ.get(name) for name in THREAD_SETTINGS}
-    os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
+    return environment(dict.fromkeys(THREAD_SETTINGS, "1"))
+
+
+@contextmanager
+def environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Let processes that are started in the block have these settings."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     try:
         yield
     finally:

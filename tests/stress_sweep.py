@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -41,8 +42,8 @@ dataflow = ["os", "ws", "is"]
 overlap = ["off", "on"]
 """
 POINTS = 5 * 4 * 3 * 2
-#: A fork server that is still loading ends when it has loaded: seconds of processor time, on a busy machine many more.
-ORPHANS_SECONDS = 90
+#: A fork server that is still loading looks ten times a second; on a busy machine its turn comes late.
+ORPHANS_SECONDS = 60
 
 
 class WrongError(Exception):
@@ -119,13 +120,36 @@ def check_same_end(store: Path, expected: list[tuple[str, str, str]]) -> None:
         raise WrongError("the resumed sweep ended with other results than an undisturbed one")
 
 
-def watch(process: subprocess.Popen[str], store: Path, seconds: float, seen: set[str]) -> bool:
-    """Note what is recorded for so many seconds; return whether the process is still running then."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and process.poll() is None:
+@dataclass(frozen=True)
+class Moment:
+    """When to kill: after so many seconds, or once so many points are recorded."""
+
+    seconds: float = float("inf")
+    points: int = POINTS
+
+    @classmethod
+    def of_chance(cls, chance: random.Random, length: float, recorded: int = 0) -> Self:
+        """Return a moment in the life of a sweep that finds so many points recorded.
+
+        Every other one while it records, which may be a small part of its life.
+        """
+        if chance.random() < 0.5:
+            return cls(seconds=chance.uniform(0, length))
+        return cls(points=chance.randrange(recorded + 1, POINTS))
+
+
+def watch(process: subprocess.Popen[str], store: Path, moment: Moment, seen: set[str]) -> bool:
+    """Note what is recorded until that moment; return whether the process is still running then."""
+    until = time.monotonic() + moment.seconds
+    while time.monotonic() < until and len(seen) < moment.points and process.poll() is None:
         seen.update(keys_in(store))
         time.sleep(0.02)
     return process.poll() is None
+
+
+def midway(store: Path, before: int = 0) -> bool:
+    """Return whether some points are recorded that were not `before`, and not all."""
+    return before < len(keys_in(store)) < POINTS
 
 
 def descendants_of(pid: int) -> list[int]:
@@ -138,15 +162,17 @@ def descendants_of(pid: int) -> list[int]:
     return [*children, *(below for child in children for below in descendants_of(child))]
 
 
-def check_no_orphans(pids: Sequence[int]) -> None:
-    """Check that workers end when the sweep that started them has been killed."""
-    until = time.monotonic() + ORPHANS_SECONDS
+def check_no_orphans(pids: Sequence[int]) -> float:
+    """Check that workers end when the sweep that started them has been killed; return after how many seconds."""
+    begun = time.monotonic()
     while living := [pid for pid in pids if alive(pid)]:
-        if time.monotonic() > until:
+        if time.monotonic() - begun > ORPHANS_SECONDS:
+            commands = [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in living]
             for pid in living:
                 os.kill(pid, signal.SIGKILL)
-            raise WrongError(f"workers {living} outlive the sweep that started them")
+            raise WrongError(f"workers {living} outlive the sweep that started them: {commands}")
         time.sleep(0.05)
+    return time.monotonic() - begun
 
 
 def alive(pid: int) -> bool:
@@ -157,13 +183,16 @@ def alive(pid: int) -> bool:
         return False
 
 
-def kill(process: subprocess.Popen[str]) -> None:
-    """Kill -9 a process of ours, and see its workers go."""
+def kill(process: subprocess.Popen[str]) -> float:
+    """Kill -9 a process of ours, and see its workers go, without a word; return after how many seconds."""
     started = descendants_of(process.pid)
     process.send_signal(signal.SIGKILL)
     process.wait()  # not `communicate`: orphans would hold the pipes open
-    check_no_orphans(started)
-    process.communicate()
+    seconds = check_no_orphans(started)
+    _, stderr = process.communicate()
+    if stderr:
+        raise WrongError(f"a sweep that was killed, or a process it started, said: {stderr}")
+    return seconds
 
 
 def ended_well(process: subprocess.Popen[str]) -> None:
@@ -187,23 +216,26 @@ def stress_local(folder: Path, kills: int, chance: random.Random) -> str:
     make_inputs(folder, rows=800)
     begun = time.monotonic()
     expected = undisturbed(folder)
-    length, killed, midway = time.monotonic() - begun, 0, 0
+    length, killed, midways, slowest = time.monotonic() - begun, 0, 0, 0.0
     for number in itertools.count():
         store, seen, running = folder / f"round{number}.sqlite", set[str](), True
         while running:
+            before = len(keys_in(store))
             process = start_sweep(folder, store.name, "--jobs", "2")
-            running = watch(process, store, chance.uniform(0, length), seen)
-            if running and killed < kills:
-                kill(process)
+            # A store that is more than half full is completed: the next one has more to lose.
+            running = (killed < kills and before < POINTS // 2
+                       and watch(process, store, Moment.of_chance(chance, length, before), seen))
+            if running:
+                slowest = max(slowest, kill(process))
                 killed += 1
-                midway += 0 < len(keys_in(store)) < POINTS
+                midways += midway(store, before)
             else:
                 ended_well(process)
-                running = False
             check_sound(store, seen)
         check_same_end(store, expected)
         if killed >= kills:
-            return f"{killed} sweeps killed, {midway} midway through {POINTS} points, {number + 1} stores completed"
+            return (f"{killed} sweeps killed, {midways} midway through {POINTS} points, their workers gone within "
+                    f"{slowest:.1f} s, {number + 1} stores completed")
     raise AssertionError
 
 
@@ -212,18 +244,23 @@ def stress_together(folder: Path, kills: int, chance: random.Random) -> str:
     make_inputs(folder, rows=800)
     begun = time.monotonic()
     expected = undisturbed(folder)
-    length = time.monotonic() - begun
-    for number in range(kills):
+    length, killed, midways, slowest = time.monotonic() - begun, 0, 0, 0.0
+    for number in itertools.count():
         store, seen = folder / f"round{number}.sqlite", set[str]()
         first, second = (start_sweep(folder, store.name, "--jobs", "1") for _ in range(2))
-        if watch(first, store, chance.uniform(0, length), seen):
-            kill(first)
+        if watch(first, store, Moment.of_chance(chance, length), seen):
+            slowest = max(slowest, kill(first))
+            killed += 1
+            midways += midway(store)
         else:
             ended_well(first)
         ended_well(second)
         check_sound(store, seen)
         check_same_end(store, expected)
-    return f"{kills} pairs of sweeps, each on one store, one of the two killed"
+        if killed >= kills:
+            return (f"{number + 1} pairs of sweeps, each on one store, one of the two killed in {killed}, {midways} "
+                    f"midway through {POINTS} points, its workers gone within {slowest:.1f} s")
+    raise AssertionError
 
 
 @dataclass
@@ -290,22 +327,24 @@ def address_in(contact: Path, scheduler: subprocess.Popen[str]) -> str:
 def stress_dask(folder: Path, kills: int, chance: random.Random) -> str:
     """Kill Dask workers, start others; compare."""
     make_inputs(folder, rows=16_000)
-    expected, killed = undisturbed(folder), 0
+    expected, killed, midways = undisturbed(folder), 0, 0
     with cluster(folder, workers=2) as dask:
         for number in itertools.count():
             store, seen = folder / f"round{number}.sqlite", set[str]()
             # The trace's path is relative: it means nothing to workers in other folders.
             process = start_sweep(folder, store.name, "--scheduler", dask.address)
-            while watch(process, store, chance.uniform(0.2, 4), seen):
+            while watch(process, store, Moment(seconds=chance.uniform(0.2, 4)), seen):
                 if killed < kills and seen:
                     dask.replace_worker(chance.randrange(len(dask.workers)))
                     killed += 1
+                    midways += midway(store)
                     check_sound(store, seen)
             ended_well(process)
             check_sound(store, seen)
             check_same_end(store, expected)
             if killed >= kills:
-                return f"{killed} workers killed, {number + 1} stores completed"
+                return (f"{killed} workers killed, {midways} midway through {POINTS} points, {number + 1} stores "
+                        "completed")
     raise AssertionError
 
 

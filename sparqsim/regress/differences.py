@@ -20,8 +20,9 @@ class Finding:
     """One thing that differs from a golden report.
 
     kind: 'missing' (no golden report), 'golden' (it cannot be read), 'schema', 'refused' (the case does not run any
-    more), 'failed' (it raises an error), 'trace', 'setup' (design, array, memory), 'layers', 'cycles' or 'values'. All
-    but the last two make the rest meaningless, so they stand alone. layer: '' where it concerns the whole case.
+    more, though its trace is the same), 'failed' (it raises an error), 'trace missing', 'trace changed', 'setup'
+    (design, array, memory), 'layers', 'cycles' or 'values'. All but the last two make the rest meaningless, so they
+    stand alone. layer: '' where it concerns the whole case.
     """
 
     kind: str
@@ -39,10 +40,9 @@ def differences(golden: Report, new: Report) -> tuple[Finding, ...]:
 
 def _cause(golden: Report, new: Report) -> tuple[Finding, ...]:
     """Return what makes cycles and values incomparable, if anything does."""
-    old, now = golden.provenance.trace_sha256[:12], new.provenance.trace_sha256[:12]
-    if golden.provenance.trace_sha256 != new.provenance.trace_sha256:
-        return (Finding("trace", "", f"the trace file changed (sha256 {old}... -> {now}...), so cycles say nothing "
-                        "about the simulator; put the old trace back, or update the golden report"),)
+    moved = trace_changed(golden, new.provenance.trace_sha256)
+    if moved is not None:
+        return (moved,)
     for part in ("pe", "array", "memory", "keep_8bit"):
         before, after = getattr(golden, part), getattr(new, part)
         if before != after:
@@ -51,6 +51,15 @@ def _cause(golden: Report, new: Report) -> tuple[Finding, ...]:
     if [layer.name for layer in golden.layers] != [layer.name for layer in new.layers]:
         return (Finding("layers", "", "the layers' names or their order changed, of the same trace"),)
     return ()
+
+
+def trace_changed(golden: Report, sha256: str, path: str = "the trace") -> Finding | None:
+    """Return that the trace has other bytes than the golden report's; None where it has the same."""
+    old = golden.provenance.trace_sha256
+    if sha256 == old:
+        return None
+    return Finding("trace changed", "", f"{path} has other bytes (sha256 {old[:12]}... -> {sha256[:12]}...), so cycles "
+                   "say nothing about the simulator; put the old trace back, or update the golden report")
 
 
 def _cycles_moved(golden: Report, new: Report) -> Iterator[Finding]:

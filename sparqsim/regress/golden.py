@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import traceback
 from collections.abc import Iterator
@@ -12,10 +13,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from sparqsim.case import Case, checked, read_toml, run
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, unreadable
 from sparqsim.files import write_text
 from sparqsim.record import read_text
-from sparqsim.regress.differences import Finding, differences
+from sparqsim.regress.differences import Finding, differences, trace_changed
 from sparqsim.report import REPORT_SCHEMA, Report
 from sparqsim.trace import load_trace
 
@@ -108,6 +109,9 @@ def _findings(file: GoldenFile) -> tuple[Finding, ...]:
     golden = _golden_report(file.path)
     if isinstance(golden, Finding):
         return (golden,)
+    moved = _trace_moved(file.case, golden)
+    if moved is not None:
+        return (moved,)
     try:
         new = _run(file.case)
     except InputError as error:
@@ -115,6 +119,17 @@ def _findings(file: GoldenFile) -> tuple[Finding, ...]:
     except Exception as error:  # noqa: BLE001 - a simulator under change may raise anything; other cases still run
         return (Finding("failed", "", f"{error!r} at {_place(error)}"),)
     return differences(golden, new)
+
+
+def _trace_moved(case: GoldenCase, golden: Report) -> Finding | None:
+    """Return what became of the trace; None where it has the golden report's bytes, and whatever is refused is new."""
+    try:
+        with Path(case.trace).open("rb") as trace:
+            sha256 = hashlib.file_digest(trace, "sha256").hexdigest()
+    except OSError as error:
+        return Finding("trace missing", "", f"{unreadable(case.trace, error)}; put it back (sha256 "
+                       f"{golden.provenance.trace_sha256[:12]}...), or correct `trace` of case {case.name}")
+    return trace_changed(golden, sha256, case.trace)
 
 
 def _place(error: Exception) -> str:

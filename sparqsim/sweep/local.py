@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from sparqsim.errors import InputError
-from sparqsim.processes import Start, one_thread, start_server
+from sparqsim.processes import Start, one_thread, room_for_processes, start_server
 from sparqsim.sweep.traces import TraceUnseenError
 from sparqsim.sweep.worker import Result, Task, run_task
 
@@ -40,7 +40,8 @@ class LocalWorkers:
             start_server()
         context = multiprocessing.get_context(self._start)
         lifeline, self._lifeline = context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(self.slots, context, initializer=_begin, initargs=(lifeline,))
+        with room_for_processes():
+            self._pool = ProcessPoolExecutor(self.slots, context, initializer=_begin, initargs=(lifeline,))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -129,7 +129,7 @@ class Store:
             raise InputError(f"{self.path}: no such folder; expected a store in a folder that exists")
         connection = sqlite3.connect(self.path, timeout=PATIENCE_SECONDS, isolation_level=None)
         try:
-            self._check_format(connection, new_allowed=True)
+            self._is_made(connection)  # first: a file that is something else stays as it is
             _set_wal(connection)
             connection.execute("PRAGMA synchronous = FULL")
             with self._transaction(connection):
@@ -141,8 +141,7 @@ class Store:
 
     def _make_table(self, connection: sqlite3.Connection) -> None:
         """Make a new file a store, all in one transaction; in an old one, touch the log, to learn that it can grow."""
-        self._check_format(connection, new_allowed=True)
-        if not _pragma(connection, "application_id"):
+        if not self._is_made(connection):
             connection.execute(TABLE)
             connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -164,23 +163,31 @@ class Store:
         connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?{mode}", uri=True, timeout=PATIENCE_SECONDS,
                                      isolation_level=None)
         try:
-            self._check_format(connection, new_allowed=False)
+            made = self._is_made(connection)
         except BaseException:
             connection.close()
             raise
-        return connection
+        if made:
+            return connection
+        connection.close()
+        return _empty()
 
-    def _check_format(self, connection: sqlite3.Connection, *, new_allowed: bool) -> None:
+    def _is_made(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the file is a store; False for one with nothing in it. Raises InputError for any other.
+
+        Nothing in it: new, or all that a full disk or a kill let be made of a store.
+        """
         application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
         tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
-        if new_allowed and not (application or version or tables):
-            return
+        if not (application or version or tables):
+            return False
         if application != APPLICATION_ID:
             raise InputError(f"{self.path}: a SQLite file, but not a store of sweeps (application_id="
                              f"{application:#x}); expected a file that `sparqsim sweep` made, or a new one")
         if version != FORMAT:
             raise InputError(f"{self.path}: store format {version}, this version of sparqsim reads format {FORMAT}; "
                              "expected a newer sparqsim, or another file")
+        return True
 
     @staticmethod
     @contextmanager
@@ -205,15 +212,23 @@ class Store:
 
 def _advice(error: sqlite3.Error) -> str:
     text = str(error)
+    resumes = "what was recorded is safe, and the same command resumes"
     advice = {
-        "full": "expected free space on the disk; what was recorded is safe, and the same command resumes",
-        "disk I/O": "expected a disk that can be written; what was recorded is safe, and the same command resumes",
+        "full": f"expected free space on the disk; {resumes}",
+        "disk I/O": f"expected free space on a disk that can be written; {resumes}",
         "readonly": "expected a file and a folder that may be written",
-        "unable to open": "expected a file that may be read, in a folder that may be written",
+        "unable to open": "expected a file that may be read, in a folder that may be written and has free space",
         "not a database": "expected a file that `sparqsim sweep` made, or a new one",
         "locked": f"another process held the store for over {PATIENCE_SECONDS:.0f} s; expected a local disk",
     }
     return next((told for words, told in advice.items() if words in text), "expected a sound store")
+
+
+def _empty() -> sqlite3.Connection:
+    """Return a store with nothing in it."""
+    connection = sqlite3.connect(":memory:")
+    connection.execute(TABLE)
+    return connection
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

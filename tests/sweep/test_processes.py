@@ -85,6 +85,36 @@ def test_ctrl_c_keeps_what_was_recorded(tmp_path: Path, trace: str) -> None:
         assert [row["pe"] for row in opened.rows()] == ["mac-8b8b"]
 
 
+def test_kill_9_ends_all_processes_without_a_word(tmp_path: Path, trace: str) -> None:
+    """Python's resource tracker would warn of semaphores that nobody gave back."""
+    file = tmp_path / "slow.py"
+    file.write_text(USER_DESIGN.format(lanes=1) + "    def steps(self, k):\n        import time; time.sleep(600)\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sparqsim", "sweep", trace, "--pe", f"mac-8b8b,{file}:Mine", "-o", "s.sqlite",
+         "--jobs", "2"],
+        cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    wait_for_rows(tmp_path / "s.sqlite", 1)
+    process.kill()
+    assert process.communicate(timeout=60) == ("", "")  # at the end of the last process that could write there
+
+
+def test_a_fork_server_that_loads_ends_with_its_parent(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import time\nfrom pathlib import Path\nfrom sparqsim.processes import ends_with_parent\n"
+        "with ends_with_parent():\n    Path('loading').touch()\n    time.sleep(600)\n")
+    (tmp_path / "script.py").write_text(
+        "import time\nfrom sparqsim import processes\nprocesses.LOADED = ['slow']\n"
+        "processes.start_server()\ntime.sleep(600)\n")
+    process = subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not (tmp_path / "loading").exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.kill()
+    assert process.communicate(timeout=60) == ("", "")
+
+
 def test_ctrl_c_while_workers_load_says_one_line(tmp_path: Path, trace: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", EARLY, "sweep", trace, "--pe", "mac-8b8b", "-o", "s.sqlite"], cwd=tmp_path,

@@ -1,9 +1,7 @@
-"""The store: other versions, other files, damage, disks that are full or cannot be written."""
+"""The store: other versions, other files, damage, folders that cannot be written."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,54 +100,3 @@ def test_a_read_only_store_is_told_and_can_be_read(read_only: Path, trace: str) 
     exported = ran("sweep", "export", str(read_only), "-o", "out.csv", cwd=home, before=AS_ANYONE)
     assert exported.stdout == "12 rows written to out.csv\n", exported.stderr
     assert read_only.read_bytes() == before
-
-
-def can_mount(folder: Path) -> bool:
-    """Return whether a small file system can be made here."""
-    if os.geteuid() != 0:
-        return False
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)], check=False,
-                             capture_output=True)
-    return mounted.returncode == 0
-
-
-def test_a_full_disk_is_told_and_the_store_stays_valid(tmp_path: Path, trace: str) -> None:
-    """On a small tmpfs where one can be mounted, else with a limit on the size of files."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if can_mount(disk):
-        try:
-            check_full_disk(trace, disk, tmp_path, "")
-        finally:
-            subprocess.run(["umount", "-l", str(disk)], check=True)
-    else:
-        check_full_disk(trace, disk, tmp_path, LIMIT)
-
-
-def test_a_file_that_may_not_grow_is_told_and_the_store_stays_valid(tmp_path: Path, trace: str) -> None:
-    check_full_disk(trace, tmp_path, tmp_path, LIMIT)
-
-
-LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (80_000, 80_000))"
-
-
-def check_full_disk(trace: str, folder: Path, home: Path, before: str) -> None:
-    arrays = ",".join(f"{rows}x{cols}" for rows in range(1, 9) for cols in range(1, 9))
-    arguments = ["sweep", trace, "--pe", "mac-8b8b", "--array", arrays, "-o", str(folder / "s.sqlite"), "--jobs", "1"]
-    ended = ran(*arguments, cwd=home, before=before)
-    assert ended.returncode == 2, ended.stdout
-    assert "what was recorded is safe" in ended.stderr
-    assert ended.stderr.count("\n") == 1
-    with Store(folder / "s.sqlite") as opened:
-        kept = {point.key: point.text for point in opened.recorded()}
-    assert 0 < len(kept) < 64
-    # With room again, the same command completes it. The other place: a copy of what the full disk holds.
-    for part in folder.glob("s.sqlite*"):
-        (home / part.name.replace("s.sqlite", "room.sqlite")).write_bytes(part.read_bytes())
-    arguments[-3] = str(home / "room.sqlite")
-    resumed = ran(*arguments, cwd=home)
-    assert f"64 points: {len(kept)} known, {64 - len(kept)} computed" in resumed.stdout, resumed.stderr
-    with Store(home / "room.sqlite") as opened:
-        everything = {point.key: point.text for point in opened.recorded()}
-    assert len(everything) == 64
-    assert kept.items() <= everything.items()
