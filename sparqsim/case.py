@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import sparqsim
 from sparqsim.config import ArrayConfig
 from sparqsim.errors import InputError
-from sparqsim.record import faults_of, read_text
+from sparqsim.record import faults_of, read_text, toml_of
 from sparqsim.report import Report
 from sparqsim.trace import Trace
 
@@ -104,10 +103,7 @@ def _simulated(trace: Trace, cases: Sequence[Case]) -> list[Report]:
 
 def read_toml(path: str | Path) -> dict[str, Any]:
     """Return a TOML file's content. Raises InputError naming the file and the place."""
-    try:
-        return tomllib.loads(read_text(path, "a .toml file"))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: {error}; expected TOML") from None
+    return toml_of(read_text(path, "a .toml file"), path)
 
 
 def checked(model: type[Model], data: object, origin: str) -> Model:

@@ -9,6 +9,8 @@ from sparqsim.errors import InputError, nearest
 
 DATAFLOWS = ("os", "ws", "is")
 LARGEST_SIDE = 65_536
+#: Entries of a link's FIFO.
+DEEPEST_LINK = 999_999
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class ArrayConfig:
     dataflow : {'os', 'ws', 'is'}
         What stays in the PE: partial sums, weights or activations.
     coupling : str
-        'lockstep' (the array advances as one), or 'elastic:D' (links are FIFOs of depth D >= 1;
-        'elastic' alone is 'elastic:2').
+        'lockstep' (the array advances as one), or 'elastic:D' (links are FIFOs of D entries, 1 to
+        999,999; 'elastic' alone is 'elastic:2').
     overlap : bool
         Whether a tile streams while the one before it drains (os), or while the next
         stationary operands load (ws, is).
@@ -78,7 +80,8 @@ class ArrayConfig:
 def _checked_coupling(text: str) -> str:
     if text == "lockstep":
         return text
-    match = re.fullmatch(r"elastic(?::(\d{1,6}))?", str(text))
-    if match is None or match[1] == "0" or (match[1] or "1").strip("0") == "":
-        raise InputError(f"coupling={text!r}: expected 'lockstep' or 'elastic:D' with a FIFO depth D >= 1")
+    match = re.fullmatch(r"elastic(?::(\d{1,99}))?", str(text))
+    if match is None or not 1 <= int(match[1] or 2) <= DEEPEST_LINK:
+        raise InputError(f"coupling={text!r}: expected 'lockstep' or 'elastic:D' with a FIFO depth D "
+                         f"from 1 to {DEEPEST_LINK}")
     return f"elastic:{int(match[1] or 2)}"

@@ -105,7 +105,7 @@ class Error(Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def sqnr_db(self) -> float | None:
-        """Signal to quantisation noise, 10 log10(signal / noise), dB; None where there is no noise."""
+        """Signal to quantisation noise, 10 log10(signal / noise), dB; None where one of them is zero."""
         if self.noise == 0 or self.signal == 0:
             return None
         # Rounded so that equal integers give equal bytes on machines whose log10 differs in the last place.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,6 +57,14 @@ def read_text(path: str | Path, expected: str = "a text file") -> str:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{unreadable(path, error)}; expected {expected}") from None
+
+
+def toml_of(text: str, origin: object) -> dict[str, Any]:
+    """Return what a TOML text holds. Raises InputError naming `origin` and the place."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{origin}: not TOML ({error}); expected TOML") from None
 
 
 def faults_of(error: ValidationError) -> list[str]:

@@ -42,9 +42,10 @@ class Fixed:
         return "written down"
 
     def trace(self, pictures: Pictures) -> Trace:
-        x = np.full((len(pictures) * 20, 30), 39, np.uint8)
+        x = np.full((len(pictures) * 20, 31), 39, np.uint8)
         x[:, 1:10:2] = 0
-        return Trace([Layer.from_gemm("a", x, np.ones((30, 9), np.int8))])
+        x[:, 10:12] = 0
+        return Trace([Layer.from_gemm("a", x, np.ones((31, 9), np.int8))])
 
 
 def four(tmp_path: Path) -> Pictures:
@@ -66,7 +67,10 @@ def test_a_report_counts_and_times(tmp_path: Path) -> None:
     assert report.rows[2].speedup == eight.cycles.total / four_bit.cycles.total
     assert report.sqnr_db(report.rows[2]) == {"a": four_bit.layers[0].error.sqnr_db}
     assert report.sqnr_db(report.rows[1]) == {}
-    assert (report.layers[0].pairs, report.layers[0].zero_pairs) == (40 * 15, 40 * 5)
+    # Five pairs with one zero, one of two, and the last, odd element with the zero beside it.
+    assert (report.layers[0].pairs, report.layers[0].zero_pairs) == (40 * 16, 40 * (5 + 1 + 1))
+    assert report.kept_as == "8bit"
+    assert accuracy(Fixed(), four(tmp_path), None, ["mac-8b8b"], keep_8bit=False).kept_as == "design"
 
 
 def test_a_report_survives_json(tmp_path: Path) -> None:
@@ -88,7 +92,9 @@ def test_a_run_goes_on_where_another_was_cut_short(tmp_path: Path) -> None:
     designs = ["mac-8b8b", "mac-4b8b"]
     whole, so_far = accuracy(Counting(), four(tmp_path), None, designs), []
     Counting.asked.clear()
-    again = accuracy(Counting(), four(tmp_path), None, designs, known=whole.rows[2:], each=so_far.append)
+    not_asked = whole.rows[2].model_copy(update={"pe": "mac-4b4b"})
+    again = accuracy(Counting(), four(tmp_path), None, designs, known=[*whole.rows[2:], not_asked],
+                     each=so_far.append)
     assert again == whole
     assert Counting.asked == ["mac-8b8b"]
     assert [row.pe for row in so_far[0].rows] == [None, "mac-4b8b"]  # what is known is never lost

@@ -16,6 +16,7 @@ from test_plot import check_readable, words
 
 import sparqsim
 from sparqsim import plot
+from sparqsim.cli.show_iso import iso_area_table
 from sparqsim.iso import Range, scaled_array
 from sparqsim.report import Comparison
 from sparqsim.results import as_comparison, load_result
@@ -187,6 +188,21 @@ def test_the_table_shows_areas_arrays_and_reasons(run, small_path, tmp_path):
     assert f"{design.speedup.middle:.2f}" in told
     assert "--iso area" in (tmp_path / "a.svg").read_text()
     assert "Equal area" not in run("compare", small_path, "--pe", "sparq-5opt").out
+
+
+def test_cells_of_the_table_stand_under_their_headings(digits_iso):
+    design = digits_iso.iso_area.designs["sparq-5opt"]
+    table = iso_area_table(digits_iso, digits_iso.iso_area)
+    at = next(at for at, row in enumerate(table.rows) if row[0] == "sparq-5opt")
+    middles, ends = table.rows[at:at + 2]
+    areas = [design.relative_pe_area[base] for base in ("mac-8b8b", "mac-2x8b8b")]
+    gains, arrays = (design.speedup_per_area, design.speedup), design.arrays
+    assert list(middles) == [
+        "sparq-5opt", *(f"{area.middle:.2f}" for area in areas), f"{arrays.middle.rows}x16",
+        f"{arrays.middle.residue_percent:+.1f}", f"{digits_iso.speedup('sparq-5opt'):.2f}",
+        *(f"{gain.middle:.2f}" for gain in gains)]
+    low_to_high = [f"{each.low:.2f}-{each.high:.2f}" for each in (*areas, *gains)]
+    assert list(ends) == ["", *low_to_high[:2], f"{arrays.high.rows}x16-{arrays.low.rows}x16", "", "", *low_to_high[2:]]
 
 
 @pytest.mark.parametrize("width", ["page", "column"])

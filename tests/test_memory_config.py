@@ -93,6 +93,7 @@ def test_a_file_says_everything(tmp_path):
     ("[dram]\narbitration = 'robin'", "dram.arbitration='robin': expected one of fifo, round-robin, in-order"),
     ("[dram]\nburst_bytes = 48", "dram.request_bytes=4096: expected a multiple of burst_bytes=48"),
     ("[dram", "a.toml: not TOML"),
+    ("dram = " + "[" * 10_000, "a.toml: not TOML"),
     ("dram = 4", "a.toml: dram=4: expected a table, [dram]"),
     ("[weights]\nsize_kib = 'big'", "weights.size_kib='big': expected a number"),
     ("storage = 'window'", "storage='window': expected one of raw, windowed, windowed-pair (did you mean windowed?)"),

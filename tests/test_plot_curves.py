@@ -228,6 +228,18 @@ def test_what_cannot_be_compared_is_refused(by_array, by_trace, traces):
         curves_of_bandwidth(by_trace)
 
 
+def test_results_that_only_look_alike_are_refused(traces):
+    """Layers kept at 8 bits or not; memories of one name whose latencies differ."""
+    with pytest.raises(InputError, match=r"differ in keep_8bit \(on, off\)"):
+        speedup_curves([*reports_of(traces[1]), *reports_of(traces[1], keep_8bit=False)], "k")
+    fast, slow = (reports_of(traces[1], memory=MemoryConfig(name="m", dram=DramConfig(
+        bandwidth_bytes_per_cycle=1 + latency, latency_cycles=latency))) for latency in (7, 9))
+    with pytest.raises(InputError, match="differ in memory"):
+        speedup_curves([*fast, *slow], "k")
+    with pytest.raises(InputError, match="differ in memory"):
+        curves_of_bandwidth([*fast, *slow])
+
+
 def test_a_case_that_is_there_twice_must_be_the_same(by_array):
     twice = [*by_array, *by_array]
     assert speedup_curves(twice, "array-size").curves == speedup_curves(by_array, "array-size").curves

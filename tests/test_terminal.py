@@ -122,6 +122,24 @@ def test_columns_that_do_not_fit_go_below(capsys, monkeypatch):
     assert max(map(cell_len, lines_of(out))) <= 40
 
 
+def test_cells_stand_under_their_headings(small_trace):
+    from sparqsim.cli.show import bounds_table, cycles_table, totals_table
+
+    both = sparqsim.compare(small_trace, ["mac-8b8b", "mac-4b4b", "sparq-exact"], sparqsim.ArrayConfig(4, 3))
+    report = both.reports["sparq-exact"]
+    cycles, use, bounds = report.cycles, report.totals.utilization, report.totals.bounds
+    assert use.effective < use.array < use.mapping
+    shares = [f"{100 * share:.1f}" for share in (use.mapping, use.array, use.effective)]
+    parts = (cycles.compute, cycles.fill, cycles.drain, cycles.pe_stall)
+    assert list(cycles_table(report).rows[-1][1:-1]) == [*(f"{part:,}" for part in (cycles.total, *parts)), *shares]
+    gap = bounds.gap
+    assert list(bounds_table(report).rows[-1]) == ["total", *(f"{figure:,}" for figure in (
+        cycles.total, bounds.slack_cycles, bounds.work_cycles, gap.ragged_tiles, gap.fill_drain, gap.waiting))]
+    assert list(totals_table(both).rows[-1][1:-1]) == [
+        f"{cycles.total:,}", *(f"{100 * part / cycles.total:.1f}" for part in parts), f"{100 * use.array:.1f}",
+        *(f"{both.reports[name].cycles.total / cycles.total:.2f}" for name in ("mac-8b8b", "mac-4b4b"))]
+
+
 def test_json_is_what_o_writes(run, small_path, tmp_path):
     for command in (("simulate", "--pe", "sparq-5opt"), ("compare",)):
         ended = run(command[0], small_path, *command[1:], "--format", "json", "-o", tmp_path / "r.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 from sparqsim.config import ArrayConfig
 from sparqsim.errors import InputError, nearest
 from sparqsim.memory.config import CheckedConfig, DramConfig, MemoryConfig, ScratchpadConfig
-from sparqsim.record import read_text
+from sparqsim.record import read_text, toml_of
 
 Section = TypeVar("Section", bound=CheckedConfig)
 
@@ -59,10 +58,7 @@ def load_accelerator(source: str | Path) -> Accelerator:
 
 def parse_accelerator(text: str, origin: str) -> Accelerator:
     """Return the accelerator that the TOML `text` describes; `origin` names it in errors."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{origin}: not TOML ({error})") from None
+    document = toml_of(text, origin)
     _known(origin, "", document, (*TOP_KEYS, *SECTIONS))
     settings: dict[str, Any] = {key: document[key] for key in TOP_KEYS if key in document}
     settings["dram"] = _section(origin, "dram", DramConfig, document)

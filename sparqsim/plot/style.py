@@ -173,6 +173,8 @@ def save_figure(figure: Figure, path: str | Path, *, title: str, command: str = 
 
 def _metadata(file_format: str, title: str, command: str) -> dict[str, str | None]:
     """Return what a file says of itself in its format's own words, without a time."""
+    # A file's name need not be text: bytes that are not UTF-8 stand escaped.
+    command = command.encode("utf-8", "backslashreplace").decode()
     origin = f"made by: {command}" if command else ""
     if file_format == "svg":
         return {"Title": title, "Description": origin or None, "Date": None}

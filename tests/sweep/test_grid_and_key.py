@@ -60,6 +60,7 @@ def test_the_command_line_replaces_axes_and_its_files_are_found_from_here(
     ('trace = "t"\npe = "p"\noverlap = "maybe"', r"overlap\[0\].*'on' or 'off'"),
     ('trace = "t"\npe = "p"\ngrid = 3', r"grid=3: expected tables"),
     ("trace =", "expected TOML"),
+    ("trace = " + "[" * 10_000, "expected TOML"),
 ])
 def test_bad_grids_name_the_axis(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "grid.toml").write_text(text)
