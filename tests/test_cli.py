@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 import sparqsim
@@ -87,6 +88,26 @@ def test_trace_info(run, digits, digits_path):
     assert digits.sha256 in ended.out
     assert all(layer.name in ended.out for layer in digits.layers)
     assert digits.metadata.network.split()[0] in ended.out
+
+
+def test_trace_info_shows_a_line_for_each_entry_of_what_a_trace_says_of_itself(run, tmp_path):
+    layer = sparqsim.Layer.from_gemm("only", np.zeros((2, 4), np.uint8), np.zeros((4, 2), np.int8))
+    made = {"versions": {"torch": "2.5", "python": "3.11"}, "skipped": {}, "seed": 0}
+    sparqsim.Trace([layer], provenance=made).save(tmp_path / "t.safetensors")
+    told = run("trace", "info", tmp_path / "t.safetensors").out.splitlines()
+    at = told.index("versions:")
+    assert sorted(told[at + 1:at + 3]) == ["  python: 3.11", "  torch: 2.5"]
+    assert {"skipped: none", "seed: 0"} <= set(told)
+
+
+def test_the_legend_names_only_columns_that_are_there(run, small_path):
+    """Readers looked for 'PEs used' in a comparison, which has no such column."""
+    one, several = (" ".join(run(*command).out.split()) for command in (
+        ("simulate", small_path, "--pe", "sparq-5opt"), ("compare", small_path)))
+    for told in ("PEs used:", "eff. (effective)"):
+        assert told in one
+        assert told not in several
+    assert "array = MACs" in several
 
 
 def test_trace_check_of_a_sound_trace(run, digits_path):

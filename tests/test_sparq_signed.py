@@ -111,6 +111,9 @@ def test_without_the_key_signed_layers_are_refused_and_the_layer_named(name):
         simulate(Trace([layer]), pe=name)
     with pytest.raises(InputError, match="unsigned"):
         get_pe(name).step((1, 2), (3, 4), signed=True)
+    if name != "sparq-exact":
+        with pytest.raises(InputError, match=f"expected {name}:rounding=trim,signed=magnitude "):
+            get_pe(f"{name}:rounding=trim").step((1, 2), (3, 4), signed=True)
     assert (get_pe(name).signed_activations, signed(name).signed_activations) == (False, True)
     report = simulate(Trace([layer]), pe=f"{name}:signed=magnitude", array=ArrayConfig(rows=4, cols=4))
     assert report.pe.spec == f"{name}:signed=magnitude"

@@ -59,6 +59,7 @@ def test_the_report_says_which_layers_are_signed_and_why(path):
     assert report.folded == (("stem", "stem_norm"), ("grouped", "grouped_norm"))
     assert report.unfolded == ("alone",)
     assert "batch norm computed in float: alone" in str(report)
+    assert "int8 activations in 1 of these layers: sparq-* designs take" in str(report)  # 'stem' is kept at 8 bits
     assert load_trace(path).metadata.provenance["signedness"]["stem"] == report.layers[0].why
 
 

@@ -40,7 +40,8 @@ def report_shown(report: Report) -> Shown:
         from sparqsim.cli.memory import traffic_table
 
         tables.append(traffic_table(report))
-    return Shown(heading(report), tables, notes([report]), lambda: records.of_report(report), report.to_json)
+    return Shown(heading(report), tables, notes([report], utilizations=True), lambda: records.of_report(report),
+                 report.to_json)
 
 
 def comparison_shown(comparison: Comparison) -> Shown:
@@ -133,8 +134,14 @@ def trace_shown(trace: Trace) -> Shown:
 
 
 def fields_text(fields: Mapping[str, object]) -> str:
-    """Return what something says about itself, a line for each field."""
-    return "\n".join(f"{printable(name)}: {printable(str(value))}" for name, value in fields.items())
+    """Return what something says about itself, a line for each field and for each entry of a field that has several."""
+    return "\n".join(f"{printable(name)}:{_value_text(value)}" for name, value in fields.items())
+
+
+def _value_text(value: object) -> str:
+    if isinstance(value, Mapping) and value:
+        return "".join(f"\n  {printable(name)}: {printable(str(entry))}" for name, entry in value.items())
+    return " none" if value in ({}, [], "") else f" {printable(str(value))}"
 
 
 def json_text(value: object) -> str:
@@ -177,8 +184,8 @@ def memory_label(report: Report) -> str:
     return f"memory {memory.name} ({rate}, storage {memory.storage})"
 
 
-def notes(reports: Sequence[Report]) -> str:
-    """Return what a reader must know to read the table."""
+def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
+    """Return what a reader must know to read the table; with `utilizations`, one that has 'PEs used' and 'eff.'."""
     fixed = [report.pe.spec for report in reports if not report.pe.cycles_depend_on_values]
     varying = [report.pe.spec for report in reports if report.pe.cycles_depend_on_values]
     kept = [printable(layer.name) for layer in reports[0].layers if layer.kept_8bit]
@@ -196,11 +203,12 @@ def notes(reports: Sequence[Report]) -> str:
                      "(--all-layers includes them).")
     whose, waits = ("of the array", "") if reports[0].memory is None else (
         "of the array and its memory", ", memory stall = waiting for operands, or for outputs to leave")
+    used, effective = (" PEs used: over all PEs, mean over tiles.",
+                       "; eff. (effective) = the same, both operands non-zero") if utilizations else ("", "")
     lines.append(
         f"Cycles are those {whose}, PE count being equal: compute = steps at one cycle each, fill = skew and "
-        f"loads, drain = sums leaving, pe stall = what slower steps add{waits}. PEs used: over all PEs, mean over "
-        "tiles. array = MACs / (cycles x PEs x lanes); eff. (effective) = the same, both operands non-zero. "
-        "SQNR '-': exact."
+        f"loads, drain = sums leaving, pe stall = what slower steps add{waits}.{used} "
+        f"array = MACs / (cycles x PEs x lanes){effective}. SQNR '-': exact."
     )
     return "\n".join(lines)
 

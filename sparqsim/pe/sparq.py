@@ -118,9 +118,9 @@ class Sparq(PEDesign):
     def check_signedness(self, signed: bool) -> None:
         """Raise InputError for int8 activations, unless `signed=magnitude` was asked for by name."""
         if signed and not self.signed_activations:
-            raise InputError(f"{self.name} takes unsigned activations (uint8 after ReLU), got int8; designs that take "
-                             f"signed activations: see `sparqsim pe list`, or {self.name}:signed=magnitude (not in "
-                             "the paper)")
+            raise InputError(f"{self.name} takes unsigned activations (uint8 after ReLU), got int8; expected "
+                             f"{replace(self, signed='magnitude').spec} (not in the paper), or a design that takes "
+                             "them: `sparqsim pe list`")
 
     def signed_trim_unit(self, x1: int, x2: int) -> PairControl:
         """Trim the magnitudes of int8 activations; both halves of a lone value carry its sign. Not in the paper."""

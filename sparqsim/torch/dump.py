@@ -63,6 +63,9 @@ class DumpReport:
                   f"{'kept at 8 bits; ' if layer.keep_8bit else ''}{layer.why}" for layer in self.layers]
         lines += [f"left out: {skipped.name}: {skipped.reason}" for skipped in self.skipped]
         lines += [f"batch norm computed in float: {name}" for name in self.unfolded]
+        if signed := sum(layer.signed and not layer.keep_8bit for layer in self.layers):
+            lines.append(f"int8 activations in {signed} of these layers: sparq-* designs take them with the key "
+                         "signed=magnitude only, as in sparq-5opt:signed=magnitude")
         return "\n".join(lines)
 
 
