@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from sparqsim.errors import InputError
-from sparqsim.record import read_text
+from sparqsim.filekinds import result_text
 from sparqsim.report import COMPARISON_SCHEMA, REPORT_SCHEMA, Comparison, Report
 
 KINDS: dict[str, type[Comparison | Report]] = {REPORT_SCHEMA: Report, COMPARISON_SCHEMA: Comparison}
 
 
-def load_result(path: str | Path) -> Comparison | Report:
+def load_result(path: str | Path, expected: str = "the -o of `simulate` or `compare`") -> Comparison | Report:
     """Return the report or the comparison saved at `path`, as its field `schema` says.
+
+    Parameters
+    ----------
+    path : str or Path
+    expected : str
+        What the caller takes, for the message about a file of another kind.
 
     Raises
     ------
     InputError
-        For a file that is neither, naming it, the field and the value.
+        For a file that is neither: what it is, and which command takes it.
     """
-    text = read_text(path, "the -o of `simulate` or `compare`")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error}); expected the -o of `simulate` or `compare`") from None
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if not isinstance(schema, str) or schema not in KINDS:
-        raise InputError(f"{path}: schema={schema!r}, expected one of {', '.join(KINDS)}")
+    text, schema = result_text(path, KINDS, expected)
     try:
         result = KINDS[schema].from_json(text, str(path))
         as_comparison([result])

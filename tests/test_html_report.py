@@ -388,7 +388,7 @@ def test_wrong_input_is_told(refused, run, compared, tmp_path, monkeypatch):
     good.write_text(compared.to_json())
     page.write_text("earlier")
     for name, content, expected in (("broken.json", '{"schema":', "not JSON"), ("list.json", "[]", "schema=None"),
-                                    ("odd.json", '{"schema": ["x"]}', "expected one of sparqsim.report/1"),
+                                    ("odd.json", '{"schema": ["x"]}', "schema=['x'], no result of sparqsim"),
                                     ("deep.json", "[" * 100_000, "not JSON")):
         (tmp_path / name).write_text(content)
         line = refused("report", good, tmp_path / name, "-o", page)

@@ -329,7 +329,7 @@ def test_wrong_requests_are_told(refused, run, store, tmp_path, small_path):
     assert "expected one of os, ws" in refused("plot", store, "--kind", "k", "--only", "dataflow=is", "-o", figure)
     assert "expected KEY=VALUE" in refused("plot", store, "--kind", "k", "--only", "os", "-o", figure)
     assert "--only" in refused("plot", store, "--kind", "speedup", "--only", "dataflow=os", "-o", figure)
-    assert "cannot be read" in refused("plot", store, "--kind", "speedup", "-o", figure)
+    assert "a store of `sparqsim sweep`" in refused("plot", store, "--kind", "speedup", "-o", figure)
     assert "no such file" in refused("plot", tmp_path / "none.sqlite", "--kind", "k", "-o", figure)
     (tmp_path / "broken.sqlite").write_bytes(store.read_bytes()[:5000])
     assert "broken.sqlite" in refused("plot", tmp_path / "broken.sqlite", "--kind", "k", "-o", figure)

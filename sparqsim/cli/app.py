@@ -11,14 +11,15 @@ import sys
 import typer
 
 from sparqsim.cli import accuracy, memory, pe, plot, regress, report, rtl, run, sweep, trace
+from sparqsim.cli.help import WIDEST, command_group
 from sparqsim.errors import InputError
 
-app = typer.Typer(
-    name="sparqsim", pretty_exceptions_enable=False,
-    help="What a processing element buys you on a real network: cycles, utilization, error and speedup.",
+app = command_group(
+    "What a processing element buys you on a real network: cycles, utilization, error and speedup.",
+    name="sparqsim",
     epilog="`sparqsim` alone shows first steps. `sparqsim --install-completion` (then a new shell) makes Tab complete "
     "commands, options, PE designs and presets in bash, zsh, fish and PowerShell.",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
 )
 app.command("simulate")(run.simulate)
 app.command("compare")(run.compare)

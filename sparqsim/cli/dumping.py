@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
-from sparqsim.cli.show import percent
-from sparqsim.cli.tables import Table, console
+from sparqsim.cli.show import json_text, percent
+from sparqsim.cli.tables import Shown, Table
 from sparqsim.errors import InputError, printable
 from sparqsim.images import Pictures
 from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
@@ -30,21 +32,25 @@ def dump_model(model: str, pictures: Pictures, calibration: Pictures, target: st
     raise InputError(f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.torch.dump)")
 
 
-def show_dump(report: DumpReport, target: str) -> None:
-    """Print what was dumped, layer by layer, and what was not."""
-    out = console()
-    title = f"{target}: {report.pictures} pictures"
-    table = Table(title, ["layer", "op", "zeros\n%", "pairs with\na zero %", "8-bit\nkept", "activations"], text=True)
+def dump_shown(report: DumpReport, target: str) -> Shown:
+    """Return what was dumped, layer by layer, and what was not."""
+    table = Table(f"{target}: {report.pictures} pictures",
+                  ["layer", "op", "zeros\n%", "pairs with\na zero %", "8-bit\nkept", "activations"], text=True)
     for layer in report.layers:
         table.add_row(printable(layer.name), layer.op, percent(layer.zeros / layer.values), _pair_share(layer),
                       "yes" if layer.keep_8bit else "", layer.reason.partition(":")[0])
-    table.print_to(out)
-    for reason in dict.fromkeys(layer.reason for layer in report.layers):
-        count = sum(layer.reason == reason for layer in report.layers)
-        out.print(f"{count} layers {reason}")
-    out.print("Pairs: adjacent channels (2i, 2i+1) at one position; with a zero: at least one of the two.")
-    for name in report.skipped:
-        out.print(f"left out: {name}")
+    notes = [f"{count} layers {reason}" for reason, count in Counter(each.reason for each in report.layers).items()]
+    notes.append("Pairs: adjacent channels (2i, 2i+1) at one position; with a zero: at least one of the two.")
+    notes += [f"left out: {name}" for name in report.skipped]
+    rows = [_record(layer) for layer in report.layers]
+    return Shown("", [table], "\n".join(map(printable, notes)), lambda: rows, lambda: json_text(
+        {"trace": target, "pictures": report.pictures, "layers": rows, "left_out": list(report.skipped)}))
+
+
+def _record(layer: DumpedLayer) -> dict[str, Any]:
+    return {"layer": layer.name, "op": layer.op, "kept_8bit": layer.keep_8bit, "activations": layer.values,
+            "zero_activations": layer.zeros, "pairs": layer.pairs, "pairs_with_a_zero": layer.pairs_with_zero,
+            "reason": layer.reason}
 
 
 def _pair_share(layer: DumpedLayer) -> str:

@@ -109,7 +109,7 @@ Format = Annotated[
         "--format",
         metavar="table|json|csv|markdown",
         autocompletion=completion.one_of(*completion.FORMATS),
-        help="How the result is printed. json: what -o writes. csv: a row for each layer and design.",
+        help="How the result is printed. json: all of it, as -o writes it. csv: a flat row for each thing measured.",
     ),
 ]
 Config = Annotated[

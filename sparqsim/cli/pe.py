@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparqsim.cli.completion import design
+from sparqsim.cli.help import command_group
 from sparqsim.cli.options import Format
 
-app = typer.Typer(no_args_is_help=True, help="List, show and check PE designs.")
+if TYPE_CHECKING:
+    from sparqsim.pe.contract import Outcome
+
+app = command_group("List, show and check PE designs.")
 
 
 @app.command("list")
@@ -24,40 +29,63 @@ def list_designs(format_: Format = "table") -> None:
     show(designs_shown(designs(), outside), format_)
 
 
-@app.command()
-def show(name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=design)]) -> None:
+@app.command("show")
+def show_design(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=design, help="PE design, or FILE.py:CLASS.")],
+    format_: Format = "table",
+) -> None:
     """Show what a design's circuit does, its source and its keys."""
-    import inspect
-    import sys
-
+    from sparqsim.cli.show_checks import design_shown
+    from sparqsim.cli.tables import checked_format, show
     from sparqsim.pe import get_pe
-    from sparqsim.pe.registry import key_choices
 
-    design = type(get_pe(name))
-    typer.echo(f"{design.name}: {inspect.getdoc(design)}\n")
-    typer.echo(inspect.getdoc(sys.modules[design.__module__]) or "")
-    for key, (default, accepted) in key_choices(design).items():
-        typer.echo(f"\n{key}={accepted} (default {default})")
+    checked_format(format_)
+    show(design_shown(type(get_pe(name))), format_)
 
 
 @app.command()
-def check(name: Annotated[str, typer.Argument(metavar="NAME|FILE.py:CLASS", autocompletion=design)]) -> None:
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=design, help="PE design, or FILE.py:CLASS.")],
+    format_: Format = "table",
+) -> None:
     """Check that a design keeps its contract: its fast form equals its `step`, and its `step` what it declares.
 
     Without keys, every choice of every key is checked. Exit code 0 if all checks pass, 1 if one fails.
     """
+    from sparqsim.cli.show_checks import contract_shown
+    from sparqsim.cli.tables import checked_format, show
+
+    checked_format(format_)
+    if format_ == "table":
+        failed = _told(_outcomes(name))
+    else:
+        found = list(_outcomes(name))
+        failed = sum(outcome.failure != "" for _, outcome in found)
+        show(contract_shown(found), format_)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _outcomes(name: str) -> Iterator[tuple[str, Outcome]]:
     from sparqsim.pe import get_pe
     from sparqsim.pe.contract import check_design, variants
 
     asked = get_pe(name)
     known = variants(type(asked))
-    failed = 0
     for pe in known if asked == known[0] else [asked]:
-        typer.echo(pe.spec)
-        for outcome in check_design(pe):
-            failed += outcome.failure != ""
-            reason = f": {outcome.failure}" if outcome.failure else ""
-            typer.echo(f"  {'FAILED' if reason else 'ok':<7} {outcome.check}{reason}")
+        yield from ((pe.spec, outcome) for outcome in check_design(pe))
+
+
+def _told(outcomes: Iterable[tuple[str, Outcome]]) -> int:
+    """Print outcomes as they come, since checks take their time; return how many failed."""
+    failed, last = 0, None
+    for spec, outcome in outcomes:
+        if spec != last:
+            typer.echo(spec)
+        last = spec
+        failed += outcome.failure != ""
+        reason = f": {outcome.failure}" if outcome.failure else ""
+        typer.echo(f"  {'FAILED' if reason else 'ok':<7} {outcome.check}{reason}")
     if failed:
         typer.echo(f"{failed} checks failed")
-        raise typer.Exit(1)
+    return failed

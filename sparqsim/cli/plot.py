@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sparqsim.cli.completion import one_of
 from sparqsim.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ Results = Annotated[list[str], typer.Argument(
 Figure = Annotated[str, typer.Option(
     "-o", "--output", metavar="FILE", help="The figure: .svg, .pdf or .png; .svg is added to a name without a suffix.")]
 Kind = Annotated[str, typer.Option(
-    "--kind", metavar="speedup|layers|utilization|pareto|roofline|bandwidth|array-size|k|zero-fraction",
+    "--kind", metavar="KIND", autocompletion=one_of(*OPTIONS),
     help="speedup: bars and error by layer. layers: where cycles went. utilization: how busy each PE was (needs "
          "--trace). pareto: error against speedup, or (with the JSON of `accuracy`) answers lost. "
          "roofline: attained MACs per cycle against MACs per DRAM byte "
@@ -85,7 +86,8 @@ def plot(results: Results, *, output: Figure, kind: Kind = "speedup", baseline: 
     if kind == "pareto" and is_record(results, loss):
         plot_record(results, output, loss, baseline, how)
         return
-    loaded = [load_result(path) for path in results]
+    commands = "`simulate`, `compare` or `accuracy`" if kind == "pareto" else "`simulate` or `compare`"
+    loaded = [load_result(path, f"the -o of {commands}") for path in results]
     if kind == "roofline":
         from sparqsim.plot.roofline import plot_roofline
 
@@ -109,7 +111,9 @@ def _plot_curves(results: list[str], kind: str, baseline: str | None, only: Sequ
     if kind == "bandwidth" and _is_bandwidth(results[0]):
         plot_bandwidth(_bandwidth_curves(results, baseline, only), output, **how)
         return
-    reports, compared_with = load_reports(results, only)
+    commands = ("`simulate`", "`compare`", "`sweep`", "`bandwidth`")[:4 if kind == "bandwidth" else 3]
+    expected = f"the -o of {', '.join(commands[:-1])} or {commands[-1]}"
+    reports, compared_with = load_reports(results, only, expected)
     baseline = baseline or compared_with
     if kind == "bandwidth":
         plot_bandwidth(curves_of_bandwidth(reports, baseline), output, **how)

@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Golden reports of a list of cases: write them, compare with them.")
+from sparqsim.cli.help import command_group
+from sparqsim.cli.options import Format
+
+app = command_group("Golden reports of a list of cases: write them, compare with them.")
 
 Cases = Annotated[str, typer.Argument(metavar="CASES.toml", help="The list of cases.")]
 
@@ -29,25 +32,27 @@ def check(
     markdown: Annotated[
         str | None, typer.Option("--markdown", metavar="FILE", help="Write a summary in Markdown.")
     ] = None,
+    format_: Format = "table",
 ) -> None:
     """Run every case again; exit code 1 if anything differs from the golden reports."""
     from pathlib import Path
 
     from sparqsim.cli.progress import counted
+    from sparqsim.cli.show_checks import regress_shown
+    from sparqsim.cli.tables import checked_format, show
     from sparqsim.files import write_text
-    from sparqsim.regress import as_junit, as_markdown, as_text, load_cases
+    from sparqsim.regress import as_junit, as_markdown, load_cases
     from sparqsim.regress import check as outcomes_of
 
+    checked_format(format_)
     suite = Path(cases).name
     outcomes = list(counted(outcomes_of(cases), len(load_cases(cases)), "cases"))
-    for outcome in outcomes:
-        typer.echo(as_text(outcome))
+    show(regress_shown(outcomes, suite), format_)
     if junit:
         write_text(junit, as_junit(outcomes, suite))
     if markdown:
         write_text(markdown, as_markdown(outcomes, suite))
-    changed = sum(bool(outcome.findings) for outcome in outcomes)
-    typer.echo(f"{len(outcomes) - changed} of {len(outcomes)} cases unchanged")
-    if changed:
-        typer.echo("If the change is meant: `sparqsim regress update`, and say why in the commit.")
+    if any(outcome.findings for outcome in outcomes):
+        typer.echo("If the change is meant: `sparqsim regress update`, and say why in the commit.",
+                   err=format_ != "table")
         raise typer.Exit(1)

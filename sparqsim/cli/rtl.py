@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from sparqsim.cli.completion import design
+from sparqsim.cli.help import command_group
 from sparqsim.cli.options import Array, Coupling, Dataflow, Design, Format, Overlap, Trace, array_config
 
-app = typer.Typer(no_args_is_help=True, help="Run and synthesise the SystemVerilog of the arrays and PE designs.")
+app = command_group("Run and synthesise the SystemVerilog of the arrays and PE designs.")
 
 
 @app.command()

@@ -11,7 +11,7 @@ from sparqsim.rtl.area import BASELINES
 
 
 def iso_area_table(comparison: Comparison, iso: IsoArea) -> Table:
-    """Return the table: areas, arrays, speedups, ranges in a second line; a design without an area has '-'."""
+    """Return the table: areas, arrays, speedups, ranges in a cell's second line; a design without an area has '-'."""
     areas = tuple(dict.fromkeys((*BASELINES, comparison.baseline)))
     table = new_table("design", *("PE area\nx " + short(name) for name in areas), "array\n(range)", "off\n%",
                       "speedup\n= PEs", "per area\n(range)", "= area\n(range)",
@@ -22,11 +22,7 @@ def iso_area_table(comparison: Comparison, iso: IsoArea) -> Table:
         cells = ["-"] * (len(areas) + 2) if design is None else [
             *(spread(design.relative_pe_area[area]) for area in areas), *array_cells(design)]
         gains = ["-"] * 2 if design is None else [spread(design.speedup_per_area), spread(design.speedup)]
-        row = [label, *cells, f"{comparison.speedup(name):.2f}", *gains]
-        first, second = zip(*(cell.partition("\n")[::2] for cell in row), strict=True)
-        table.add_row(*first)
-        if any(second):
-            table.add_row(*second)
+        table.add_row(label, *cells, f"{comparison.speedup(name):.2f}", *gains)
     return table
 
 

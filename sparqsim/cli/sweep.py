@@ -6,16 +6,17 @@ from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from sparqsim.cli.completion import design
+from sparqsim.cli.help import Commands, command_group
+from sparqsim.cli.options import Format
 from sparqsim.errors import InputError
 
 if TYPE_CHECKING:
     from sparqsim.sweep import Case, Summary
 
 
-class SweepGroup(TyperGroup):
+class SweepGroup(Commands):
     """`sparqsim sweep GRID ...` means `sparqsim sweep run GRID ...`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: D102
@@ -24,10 +25,10 @@ class SweepGroup(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(
-    cls=SweepGroup, no_args_is_help=True,
-    help="Explore a design space: `sparqsim sweep GRID.toml -o STORE` (or TRACE... --pe A,B ...), then `export`. "
+app = command_group(
+    "Explore a design space: `sparqsim sweep GRID.toml -o STORE` (or TRACE... --pe A,B ...), then `export`. "
     "`sparqsim sweep run --help` shows the options.",
+    SweepGroup,
 )
 
 Stored = Annotated[str, typer.Argument(metavar="STORE", help="A store that `sparqsim sweep` made.")]
@@ -139,13 +140,13 @@ def export(
 
 
 @app.command()
-def status(store: Stored) -> None:
+def status(store: Stored, format_: Format = "table") -> None:
     """Say what a store holds, by version of sparqsim."""
-    import sparqsim
+    from sparqsim.cli.show_checks import status_shown
+    from sparqsim.cli.tables import checked_format, show
     from sparqsim.sweep import Store
 
+    checked_format(format_)
     with Store(store) as opened:
         counts = opened.counts()
-    typer.echo(f"{sum(count for *_, count in counts)} points (this is sparqsim {sparqsim.__version__})")
-    for version, state, count in counts:
-        typer.echo(f"sparqsim {version}: {count} {state}")
+    show(status_shown(store, counts), format_)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +21,15 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from sparqsim.cli.completion import FORMATS
+from sparqsim.cli.markdown import SOFT_HYPHEN, markdown_table, paragraphs
 from sparqsim.errors import InputError, printable
 
 #: Names are not made shorter than this, in characters.
 SHORTEST_NAME = 12
 #: Width of a last column of running text below which it is not made narrower.
 NARROWEST_TEXT = 16
+#: What a figure looks like: a number, perhaps signed, perhaps more behind it; or none.
+FIGURE = re.compile(r"[-+]?\d|[-+]?inf\b|nan\b|-?$")
 
 
 class ResultConsole(Console):
@@ -44,9 +48,10 @@ def console() -> Console:
 
 @dataclass
 class Table:
-    """Rows of text under column headings; a heading may have several lines.
+    """Rows of text under column headings; a heading may have several lines, a cell a range in a second one.
 
-    The first column holds names, the others figures; with `text` the last one holds running text.
+    The first column holds names; with `text` the last one holds running text. Of the others, words stand to the left
+    and figures to the right.
     """
 
     title: str
@@ -75,18 +80,17 @@ class Table:
 
     def to_markdown(self) -> str:
         """Return the table as GitHub shows it."""
-        others = ["---:"] * (len(self.columns) - 1)
-        names, *rows = [[_markdown(cell).replace("|", "\\|") for cell in row]
-                        for row in (self._one_line_headings(), *self.rows)]
-        shown = ["| " + " | ".join(line) + " |" for line in (names, ["---", *others], *rows)]
-        return "\n".join([f"**{self.title}**", "", *shown])
+        words = [self._holds_words(at) for at in range(len(self.columns))]
+        return markdown_table(self.title, self.columns, self.rows, words)
 
-    def _one_line_headings(self) -> list[str]:
-        return [heading.replace("-\n", "-").replace(":\n", ":").replace("\n", " ") for heading in self.columns]
+    def _holds_words(self, column: int) -> bool:
+        names_or_text = column == 0 or (self.text and column == len(self.columns) - 1)
+        return names_or_text or not all(FIGURE.match(row[column]) for row in self.rows)
 
     def _width(self, column: int) -> int:
-        cells = (row[column] for row in self.rows)
-        return max(map(cell_len, (*self.columns[column].split("\n"), *cells)))
+        lines = (line for text in (self.columns[column], *(row[column] for row in self.rows))
+                 for line in text.split("\n"))
+        return max(map(cell_len, lines))
 
     def _rich(self, block: Sequence[int], width: int, widths: Sequence[int]) -> RichTable:
         table = RichTable(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
@@ -96,8 +100,8 @@ class Table:
         table.add_column(self.columns[0], no_wrap=True, overflow="ellipsis")
         for at in block:
             flowing = self.text and at == text
-            table.add_column(self.columns[at], justify="left" if flowing else "right", no_wrap=not flowing,
-                             overflow="fold")
+            table.add_column(self.columns[at].replace(SOFT_HYPHEN, "-"), no_wrap=not flowing, overflow="fold",
+                             justify="left" if self._holds_words(at) else "right")
         names = shortened([row[0] for row in self.rows], longest)
         for number, (name, row) in enumerate(zip(names, self.rows, strict=True)):
             if number in self.sections:
@@ -134,11 +138,6 @@ def _cut(name: str, head: int, width: int) -> str:
     return f"{name[:head]}…{name[-tail:]}"
 
 
-def _markdown(text: str) -> str:
-    """Return text of which Markdown makes nothing else."""
-    return text.replace("*", "\\*").replace("<", "&lt;")
-
-
 def _blocks(widths: Sequence[int], width: int, *, text: bool) -> list[list[int]]:
     """Return the columns beside the first one, cut into as many blocks as the width asks for."""
     taken = list(widths)
@@ -158,7 +157,9 @@ class Shown:
     """What a command found, ready for every format.
 
     `heading`: what it is about. `tables` and `notes`: to read. `records`: a flat row of values for each thing that was
-    measured, under names that bear units. `to_json`: the text that `-o` writes.
+    measured, under names that bear units. `to_json`: the text that `-o` writes. `names`: those of the records' fields
+    that are there even if there is no record. `lines`, `markdown`: what a terminal and what Markdown shows instead of
+    heading, tables and notes, if anything.
     """
 
     heading: str
@@ -166,6 +167,14 @@ class Shown:
     notes: str
     records: Callable[[], Sequence[Mapping[str, Any]]]
     to_json: Callable[[], str]
+    names: Sequence[str] = ()
+    lines: str = ""
+    markdown: str = ""
+
+    def to_markdown(self) -> str:
+        """Return heading, tables and notes; each of their lines is a paragraph."""
+        parts = [paragraphs(self.heading), *(table.to_markdown() for table in self.tables), paragraphs(self.notes)]
+        return self.markdown or "\n\n".join(filter(None, parts)) + "\n"
 
 
 def checked_format(name: str) -> str:
@@ -180,12 +189,13 @@ def show(shown: Shown, name: str) -> None:
     if name == "json":
         write_out(shown.to_json())
     elif name == "csv":
-        write_out(as_csv(shown.records()))
-        print(shown.heading, file=sys.stderr)
+        write_out(as_csv(shown.records(), shown.names))
+        if shown.heading:
+            print(shown.heading, file=sys.stderr)
     elif name == "markdown":
-        notes = _markdown(shown.notes).replace("\n", "\n\n")
-        parts = [_markdown(shown.heading), *(table.to_markdown() for table in shown.tables), notes]
-        write_out("\n\n".join(filter(None, parts)) + "\n")
+        write_out(shown.to_markdown())
+    elif shown.lines:
+        write_out(shown.lines + "\n")
     else:
         _show_tables(shown)
 
@@ -204,11 +214,11 @@ def _show_tables(shown: Shown) -> None:
         out.print(shown.notes)
 
 
-def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
+def as_csv(records: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> str:
     """Return rows as CSV with a line of names; absent values are empty, truth is `true` or `false`."""
     text = io.StringIO()
-    names = list(dict.fromkeys(name for record in records for name in record))
-    writer = csv.DictWriter(text, names, lineterminator="\n")
+    found = dict.fromkeys([*names, *(name for record in records for name in record)])
+    writer = csv.DictWriter(text, list(found), lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _csv_value(value) for name, value in record.items()} for record in records)
     return text.getvalue()

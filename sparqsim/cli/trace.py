@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from sparqsim.cli.help import command_group
 from sparqsim.cli.options import CalibrateOn, Format, Limit, Model, Trace
 
-app = typer.Typer(no_args_is_help=True, help="Look at trace files, check them, make them.")
+app = command_group("Look at trace files, check them, make them.")
 
 Target = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="Trace file to write (.safetensors).")]
 Images = Annotated[str, typer.Option("--images", metavar="DIR|FILE", help="Directory of pictures, or .npz/.npy file.")]
@@ -17,8 +18,8 @@ Steps = Annotated[
     typer.Option(
         "--preprocess",
         metavar="SPEC",
-        help="Steps such as resize:256,crop:224,scale:1/255,"
-        "mean:0.485:0.456:0.406,std:0.229:0.224:0.225,order:rgb,layout:nchw.",
+        help="Steps, joined by commas: e.g. resize:256 crop:224 scale:1/255 mean:0.485:0.456:0.406 "
+        "std:0.229:0.224:0.225 order:rgb layout:nchw.",
     ),
 ]
 Calibrate = Annotated[
@@ -51,19 +52,20 @@ def info(trace: Trace, format_: Format = "table") -> None:
 
 
 @app.command()
-def check(trace: Trace) -> None:
+def check(trace: Trace, format_: Format = "table") -> None:
     """Name every fault of a trace file; exit code 0 if there is none, 2 if there are."""
     import sparqsim
-    from sparqsim.errors import printable
+    from sparqsim.cli.show_checks import faults_shown
+    from sparqsim.cli.tables import checked_format, show
 
+    checked_format(format_)
     faults = sparqsim.check_trace(trace)
+    if format_ != "table" or len(faults) != 1:  # of a single fault the line on stderr says all
+        show(faults_shown(trace, faults), format_)
     if len(faults) > 1:
-        for fault in faults:
-            typer.echo(printable(f"{trace}: {fault}"))
         raise sparqsim.InputError(f"{trace}: {len(faults)} faults, listed on standard output; the first: {faults[0]}")
     if faults:
         raise sparqsim.InputError(f"{trace}: {faults[0]}")
-    typer.echo(f"{trace}: a sound trace")
 
 
 @app.command()
@@ -78,11 +80,14 @@ def dump(
     skip: Skip = "",
     keep_8bit: Keep = None,
     license_note: Annotated[str, typer.Option("--license-note", metavar="TEXT", help="Kept in the trace.")] = "",
+    format_: Format = "table",
 ) -> None:
     """Run a network on pictures and store the 8-bit operands of its convolutions and products."""
-    from sparqsim.cli.dumping import dump_model, show_dump
+    from sparqsim.cli.dumping import dump_model, dump_shown
+    from sparqsim.cli.tables import checked_format, show
     from sparqsim.images import Pictures
 
+    checked_format(format_)
     pictures = Pictures.open(images, preprocess)
     report = dump_model(
         model,
@@ -94,7 +99,7 @@ def dump(
         keep_8bit=None if keep_8bit is None else names(keep_8bit),
         license_note=license_note,
     )
-    show_dump(report, output)
+    show(dump_shown(report, output), format_)
 
 
 @app.command("import")
@@ -102,8 +107,8 @@ def import_(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="FILE.csv|FILE.onnx|DIR",
-            help="SCALE-Sim topology, ONNX graph (shapes only), or directory of act-*.npy and wgt-*.npy.",
+            metavar="SOURCE",
+            help="SCALE-Sim topology (.csv), ONNX graph (.onnx, shapes only), or directory of act-*.npy and wgt-*.npy.",
         ),
     ],
     output: Target,

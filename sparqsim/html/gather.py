@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparqsim.accuracy_report import ACCURACY_SCHEMA, AccuracyReport
-from sparqsim.errors import InputError
-from sparqsim.record import read_text
+from sparqsim.filekinds import result_text
 from sparqsim.report import Comparison, Report
 from sparqsim.results import KINDS, as_comparison, load_result
 
@@ -42,30 +41,17 @@ def gather(paths: Sequence[str | Path]) -> Gathered:
     Raises
     ------
     InputError
-        For a file that is none of these, naming it, the field and the value.
+        For a file that is none of these: what it is, and which command takes it.
     """
     results: list[Comparison | Report] = []
     accuracy: list[AccuracyReport] = []
     for path in paths:
-        if _schema_of(path) == ACCURACY_SCHEMA:
-            accuracy.append(AccuracyReport.load(path))
+        text, schema = result_text(path, (*KINDS, ACCURACY_SCHEMA), "the -o of `simulate`, `compare` or `accuracy`")
+        if schema == ACCURACY_SCHEMA:
+            accuracy.append(AccuracyReport.from_json(text, str(path)))
         else:
             results.append(load_result(path))
     return Gathered.of(results, accuracy)
-
-
-def _schema_of(path: str | Path) -> str:
-    """Return what kind of result a file says it holds. Raises InputError for a kind that no page shows."""
-    expected = "the -o of `simulate`, `compare` or `accuracy`"
-    text = read_text(path, expected)
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error}); expected {expected}") from None
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if not isinstance(schema, str) or schema not in (*KINDS, ACCURACY_SCHEMA):
-        raise InputError(f"{path}: schema={schema!r}, expected one of {', '.join([*KINDS, ACCURACY_SCHEMA])}")
-    return schema
 
 
 def _surroundings(result: Comparison | Report) -> str:

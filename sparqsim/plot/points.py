@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from sparqsim.errors import InputError, nearest
+from sparqsim.filekinds import STORE, kind_of_bytes
 from sparqsim.layer_report import LayerReport
 from sparqsim.memory.curves import BandwidthCurves
 from sparqsim.plot.style import LOOKS
 from sparqsim.report import Comparison, Report
 from sparqsim.results import load_result
 
-SQLITE_MAGIC = b"SQLite format 3\0"
 BASELINE = "mac-8b8b"
 
 Place = tuple[float, ...]
@@ -54,7 +54,8 @@ class Curves:
     reports: tuple[Report, ...]
 
 
-def load_reports(paths: Sequence[str | Path], only: Sequence[str] = ()) -> tuple[list[Report], str | None]:
+def load_reports(paths: Sequence[str | Path], only: Sequence[str] = (),
+                 expected: str = "the -o of `simulate`, `compare` or `sweep`") -> tuple[list[Report], str | None]:
     """Return every report that files and sweep stores hold, and the first comparison's baseline, if there is one.
 
     Parameters
@@ -64,6 +65,8 @@ def load_reports(paths: Sequence[str | Path], only: Sequence[str] = ()) -> tuple
         points where there are none.
     only : sequence of str
         KEY=VALUE: reports with another value are left out; keys as in `SETTINGS`.
+    expected : str
+        What the caller takes, for the message about a file of another kind.
 
     Raises
     ------
@@ -73,10 +76,10 @@ def load_reports(paths: Sequence[str | Path], only: Sequence[str] = ()) -> tuple
     reports: list[Report] = []
     baseline = None
     for path in paths:
-        if _is_store(path):
+        if kind_of_bytes(path) is STORE:
             reports += _stored(path)
             continue
-        result = load_result(path)
+        result = load_result(path, expected)
         if isinstance(result, Comparison):
             baseline = baseline or result.baseline
             reports += [result.reports[name] for name in result.order]
@@ -85,14 +88,6 @@ def load_reports(paths: Sequence[str | Path], only: Sequence[str] = ()) -> tuple
     for condition in only:
         reports = _matching(reports, condition)
     return reports, baseline
-
-
-def _is_store(path: str | Path) -> bool:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
-    except OSError:
-        return False  # `load_result` says what is wrong
 
 
 def _stored(path: str | Path) -> list[Report]:
