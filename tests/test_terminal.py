@@ -192,9 +192,16 @@ def test_csv_of_the_other_tables(run, small_path, digits_path, digits):
                          "--format", "csv"))
     assert [(row["design"], row["memory_modelled"], row["dram_bandwidth_bytes_per_cycle"]) for row in curves] == [
         (name, modelled, bandwidth) for name in ("mac-8b8b", "sparq-5opt")
-        for modelled, bandwidth in (("true", "1.0"), ("true", ""), ("false", ""))]
+        for modelled, bandwidth in (("true", "1.0"), ("true", "inf"), ("false", ""))]
     areas = rows_of(run("rtl", "area", "--format", "csv"))
     assert {row["design"]: row["relative_pe_area_median"] for row in areas}["mac-8b8b"] == "1.0"
+
+
+@pytest.mark.parametrize("text", ["1,x", "1,2,1.0", ","])
+def test_bandwidths_are_numbers_each_once(run, small_path, text):
+    ended = run("bandwidth", small_path, "--config", "edge", "--bandwidths", text)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"--bandwidths {text!r}: expected numbers of bytes per cycle, each once" in ended.err
 
 
 def test_csv_quotes_what_would_break_it():

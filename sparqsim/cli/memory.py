@@ -125,9 +125,12 @@ def bandwidth(
 def parse_bandwidths(text: str) -> list[float]:
     """Return the numbers of a comma-separated list; their range is checked where they are used."""
     try:
-        return [float(part) for part in text.split(",")]
+        values = [float(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"--bandwidths {text!r}: expected numbers of bytes per cycle, e.g. 1,2.5,16") from None
+        values = []
+    if not values or len({*values}) < len(values):
+        raise InputError(f"--bandwidths {text!r}: expected numbers of bytes per cycle, each once, e.g. 1,2.5,16")
+    return values
 
 
 def curves_shown(result: BandwidthCurves) -> Shown:

@@ -59,10 +59,10 @@ def _traffic(layer: LayerReport) -> Record:
 
 
 def of_curves(curves: BandwidthCurves) -> list[Record]:
-    """Return a row per design and bandwidth; one without memory last, for which no bandwidth is given."""
-    rows = []
+    """Return a row per design and bandwidth, 'inf' without a limit; one without memory last, which has no bandwidth."""
+    rows, bandwidths = [], ["inf" if limit is None else limit for limit in curves.bandwidths]
     for name in curves.order:
-        figures = [*zip(curves.bandwidths, curves.cycles[name], curves.speedup[name], strict=True),
+        figures = [*zip(bandwidths, curves.cycles[name], curves.speedup[name], strict=True),
                    (None, curves.array_cycles[name], curves.array_speedup[name])]
         for at, (bandwidth, cycles, speedup) in enumerate(figures):
             rows.append({"design": name, "baseline": curves.baseline, "memory_modelled": at < len(curves.bandwidths),
