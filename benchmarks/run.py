@@ -203,7 +203,8 @@ def main() -> int:
             return 2
         options.output.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     if options.page:
-        options.output.with_suffix(".md").write_text(page.text_of(result), encoding="utf-8")
+        kept = json.loads(options.output.read_text(encoding="utf-8"))  # its order, whatever was measured just now
+        options.output.with_suffix(".md").write_text(page.text_of(kept), encoding="utf-8")
     return 0
 
 

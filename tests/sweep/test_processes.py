@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -68,6 +69,15 @@ def test_a_killed_worker_is_told_in_one_line(tmp_path: Path, trace: str) -> None
         assert opened.rows() == []
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C reach what is started here, though we may have been started to ignore it (nohup)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_keeps_what_was_recorded(tmp_path: Path, trace: str) -> None:
     file = tmp_path / "slow.py"
     file.write_text(USER_DESIGN.format(lanes=1) + "    def steps(self, k):\n        import time; time.sleep(60)\n")
@@ -115,6 +125,7 @@ def test_a_fork_server_that_loads_ends_with_its_parent(tmp_path: Path) -> None:
     assert process.communicate(timeout=60) == ("", "")
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_workers_load_says_one_line(tmp_path: Path, trace: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", EARLY, "sweep", trace, "--pe", "mac-8b8b", "-o", "s.sqlite"], cwd=tmp_path,
