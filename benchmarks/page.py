@@ -90,11 +90,12 @@ def memory(part: dict[str, Any]) -> str:
 
 def sweep(part: dict[str, Any]) -> str:
     """Return the section on sweeps."""
-    rows = [("one worker over two", part["one_worker_over_two"]),
-            ("one worker over the simulations alone, one thread", part["one_worker_over_simulation"]),
-            ("two workers over the simulations alone, one thread", part["two_workers_over_simulation"])]
+    rows = [("one core over two", part["one_core_over_two"]),
+            ("one core over the simulations alone, one thread", part["one_core_over_simulation"]),
+            ("two cores over the simulations alone, one thread", part["two_cores_over_simulation"])]
     return (f"## Sweeps\n\n{part['points']} points of the shipped trace, warm, wall time. Beyond the simulations a "
-            f"point costs {part['overhead_ms_per_point']} ms with one worker: starting it, keys, commits.\n\n"
+            f"point costs {part['overhead_ms_per_point']} ms on one core: starting command and worker, keys, commits. "
+            "The first ratio is the median of repeats, each of one sweep on each.\n\n"
             + table(["what", "ratio"], rows))
 
 

@@ -154,14 +154,14 @@ def printed(command: list[str]) -> float:
 
 
 def sweep(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure 200 points with one worker and with two: `bench_sweep.py`."""
+    """Measure 200 points on one core and on two: `bench_sweep.py`."""
     import bench_sweep
 
     found = bench_sweep.measured(max(1, options.repeats // 2))
     simulation = found["simulation_seconds"]
-    return {"points": found["points"], "one_worker_over_two": found["speedup_of_two_workers"],
-            "one_worker_over_simulation": digits(found["one_worker_seconds"] / simulation),
-            "two_workers_over_simulation": digits(found["two_workers_seconds"] / simulation),
+    return {"points": found["points"], "one_core_over_two": found["speedup_of_two_cores"],
+            "one_core_over_simulation": digits(found["one_core_seconds"] / simulation),
+            "two_cores_over_simulation": digits(found["two_cores_seconds"] / simulation),
             "overhead_ms_per_point": found["overhead_ms_per_point"]}
 
 

@@ -37,7 +37,7 @@ def test_the_page_is_what_the_json_file_says(root: Path, scripts: Path) -> None:
     text = page.text_of(result)
     assert (root / "docs" / "benchmarks.md").read_text() == text, "python benchmarks/run.py --only '' writes it"
     assert result["machine"]["cpu"] in text
-    for ratio in (*result["gemm"]["matmul_over_gemm"].values(), result["sweep"]["one_worker_over_two"],
+    for ratio in (*result["gemm"]["matmul_over_gemm"].values(), result["sweep"]["one_core_over_two"],
                   *result["startup"]["cold_over_warm"].values()):
         assert f"| {ratio} |" in text
 
