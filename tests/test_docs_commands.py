@@ -59,18 +59,19 @@ def _small_trace(random: np.random.Generator) -> sparqsim.Trace:
 
 
 def _pictures(folder: Path, random: np.random.Generator) -> None:
-    """Write net.onnx, pictures for it in DIR, and their classes; without the extra, a file that nothing opens."""
+    """Write pictures in DIR, their classes, and net.onnx for them; without the extra, a file that nothing opens."""
+    from PIL import Image
+
     (folder / "DIR").mkdir()
-    try:
-        import onnx
-        from PIL import Image
-    except ModuleNotFoundError:
-        (folder / "net.onnx").write_bytes(b"")
-        return
     for number in range(3):
         Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8)).save(folder / "DIR" / f"{number}.png")
     (folder / "labels.csv").write_text("file,class\n" + "".join(f"{number}.png,{number}\n" for number in range(3)))
-    onnx.save(_network(random), str(folder / "net.onnx"))
+    try:
+        import onnx
+    except ModuleNotFoundError:
+        (folder / "net.onnx").write_bytes(b"")
+    else:
+        onnx.save(_network(random), str(folder / "net.onnx"))
 
 
 def _network(random: np.random.Generator) -> Any:
