@@ -12,7 +12,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     calls = [report for report in reports if getattr(report, "when", None) == "call"]
     made = [recorded for report in calls for recorded in report.user_properties]
-    totals = {label: sum(count for name, count in made if name == kind) for kind, label in KINDS.items()}
+    totals = {
+        label: sum(count for name, count in made if name == kind) for kind, label in KINDS.items()
+    }
     if any(totals.values()):
-        terminalreporter.write_line("RTL against simulator, compared: "
-                                    + ", ".join(f"{total:,} {label}" for label, total in totals.items()))
+        terminalreporter.write_line(
+            "RTL against simulator, compared: "
+            + ", ".join(f"{total:,} {label}" for label, total in totals.items())
+        )

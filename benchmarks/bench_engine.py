@@ -31,7 +31,9 @@ BIT_SERIAL = str(Path(__file__).resolve().parents[1] / "tests" / "bit_serial.py"
 LAYER = Work(m=1024, steps=288, n=128, edge_cycles=1)
 
 
-def best_of(action: Callable[[], object], clock: Callable[[], float] = time.perf_counter, times: int = 5) -> float:
+def best_of(
+    action: Callable[[], object], clock: Callable[[], float] = time.perf_counter, times: int = 5
+) -> float:
     """Return the shortest of several runs, seconds; the first, which compiles, does not count."""
     action()
     seconds = []
@@ -60,9 +62,13 @@ def throughput() -> None:
     rng = np.random.default_rng(0)
     of_activations = rng.integers(1, 3, (1, LAYER.m, LAYER.steps), np.uint8)
     drawn = rng.integers(1, 3, (LAYER.m, LAYER.steps, LAYER.n), np.uint8)
-    print(f"layer M={LAYER.m} steps={LAYER.steps} N={LAYER.n}, array 32x32; load {os.getloadavg()[0]:.1f}")
+    print(
+        f"layer M={LAYER.m} steps={LAYER.steps} N={LAYER.n}, array 32x32; load {os.getloadavg()[0]:.1f}"
+    )
     print(f"{'':30}{'(S,R,C): M PE-steps/s':>22}{'(S,R) ms':>17}{'ratio':>12}{'constant ms':>13}")
-    print(f"{'':30}{f'{os.cpu_count()} cores':>11}{'one':>11}{f'{os.cpu_count()} cores':>9}{'one':>8}{'one':>12}")
+    print(
+        f"{'':30}{f'{os.cpu_count()} cores':>11}{'one':>11}{f'{os.cpu_count()} cores':>9}{'one':>8}{'one':>12}"
+    )
     for dataflow, coupling, overlap in itertools.product(FLOWS, COUPLINGS, (False, True)):
         flow, array = get_dataflow(dataflow), ArrayConfig(32, 32, dataflow, coupling, overlap)
         timing = partial(flow.timing, LAYER, array)
@@ -71,8 +77,10 @@ def throughput() -> None:
         constant = best_of(timing)
         rate = flow.grid(LAYER, array).steps / 1e6
         name = f"{dataflow} {coupling} overlap={'on' if overlap else 'off'}"
-        print(f"{name:30}{rate / full:11.0f}{rate / full_one:11.0f}{1e3 * reduced:9.2f}{1e3 * reduced_one:8.2f}"
-              f"{full_one / reduced_one:12.0f}{1e3 * constant:13.3f}")
+        print(
+            f"{name:30}{rate / full:11.0f}{rate / full_one:11.0f}{1e3 * reduced:9.2f}{1e3 * reduced_one:8.2f}"
+            f"{full_one / reduced_one:12.0f}{1e3 * constant:13.3f}"
+        )
 
 
 def kernels() -> None:
@@ -82,10 +90,14 @@ def kernels() -> None:
 
     costs = np.random.default_rng(0).integers(1, 3, (64, 288, 32, 32), np.uint8)
     links = Links(2, 1, 288, 288, loads=False)
-    actions = {"elastic:2": lambda: separate_stalls(costs, links),
-               "elastic:2, overlap (one core)": lambda: chained_stalls([costs], links, len(costs)),
-               "lockstep": lambda: tile_waves(costs, 288, 32)}
-    print(f"\nkernels alone, (S,R,C) costs of 32x32 tiles in memory, M PE-steps/s: {os.cpu_count()} cores, one")
+    actions = {
+        "elastic:2": lambda: separate_stalls(costs, links),
+        "elastic:2, overlap (one core)": lambda: chained_stalls([costs], links, len(costs)),
+        "lockstep": lambda: tile_waves(costs, 288, 32),
+    }
+    print(
+        f"\nkernels alone, (S,R,C) costs of 32x32 tiles in memory, M PE-steps/s: {os.cpu_count()} cores, one"
+    )
     for name, action in actions.items():
         wall, one = both_ways(action)
         print(f"{name:30}{costs.size / wall / 1e6:9.0f}{costs.size / one / 1e6:9.0f}")
@@ -93,10 +105,17 @@ def kernels() -> None:
 
 def constant_time() -> None:
     """Print how long constant-cost timing takes for layers a million times apart in size."""
-    print("\nconstant costs, microseconds for M = N = steps = 10 and 1000, a million times the work")
+    print(
+        "\nconstant costs, microseconds for M = N = steps = 10 and 1000, a million times the work"
+    )
     for dataflow, coupling in itertools.product(FLOWS, ("lockstep", "elastic:1", "elastic:2")):
-        timing, array = get_dataflow(dataflow).timing, ArrayConfig(16, 16, dataflow, coupling, overlap=True)
-        small, large = (1e6 * best_of(partial(timing, Work(size, size, size), array)) for size in (10, 1000))
+        timing, array = (
+            get_dataflow(dataflow).timing,
+            ArrayConfig(16, 16, dataflow, coupling, overlap=True),
+        )
+        small, large = (
+            1e6 * best_of(partial(timing, Work(size, size, size), array)) for size in (10, 1000)
+        )
         print(f"{dataflow} {coupling:12}{small:10.1f}{large:10.1f}")
 
 
@@ -104,18 +123,28 @@ def memory() -> None:
     """Print the peak memory of one large layer, each in a process of its own."""
     print("\npeak memory, M=12544 K=576 N=128 on 16x16, MB (seconds)")
     for pe, dataflow, coupling, overlap in itertools.product(
-            ("mac-8b8b", "sparq-exact", BIT_SERIAL), FLOWS, COUPLINGS, ("off", "on")):
+        ("mac-8b8b", "sparq-exact", BIT_SERIAL), FLOWS, COUPLINGS, ("off", "on")
+    ):
         start = time.perf_counter()
         command = [sys.executable, __file__, "--memory", pe, dataflow, coupling, overlap]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        print(f"{pe.rpartition(':')[2]:12}{dataflow} {coupling} overlap={overlap:4}{float(done.stdout):8.0f}"
-              f"{time.perf_counter() - start:8.1f}")
+        print(
+            f"{pe.rpartition(':')[2]:12}{dataflow} {coupling} overlap={overlap:4}{float(done.stdout):8.0f}"
+            f"{time.perf_counter() - start:8.1f}"
+        )
 
 
 def measure_memory(pe: str, dataflow: str, coupling: str, overlap: str) -> None:
     rng = np.random.default_rng(0)
-    x, w = rng.integers(0, 256, (12_544, 576), np.uint8), rng.integers(-128, 128, (576, 128), np.int8)
-    simulate(Trace([Layer.from_gemm("large", x, w)]), pe, ArrayConfig(16, 16, dataflow, coupling, overlap == "on"))
+    x, w = (
+        rng.integers(0, 256, (12_544, 576), np.uint8),
+        rng.integers(-128, 128, (576, 128), np.int8),
+    )
+    simulate(
+        Trace([Layer.from_gemm("large", x, w)]),
+        pe,
+        ArrayConfig(16, 16, dataflow, coupling, overlap == "on"),
+    )
     print(peak_mib())
 
 

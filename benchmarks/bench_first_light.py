@@ -33,7 +33,9 @@ def wall(work: Callable[[], object]) -> float:
 
 def command(*arguments: str) -> Callable[[], object]:
     """Return a run of `sparqsim ARGUMENTS` in a process of its own, output thrown away."""
-    return lambda: subprocess.run([sys.executable, "-m", "sparqsim", *arguments], check=True, stdout=subprocess.DEVNULL)
+    return lambda: subprocess.run(
+        [sys.executable, "-m", "sparqsim", *arguments], check=True, stdout=subprocess.DEVNULL
+    )
 
 
 def operands() -> tuple[np.ndarray, np.ndarray]:
@@ -66,11 +68,15 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     compare = command("compare", str(TRACE))
     compare()  # compiles the kernels
-    print(f"sparqsim --help        {min(wall(command('--help')) for _ in range(repeats)):6.3f} s (goal 0.3)")
+    print(
+        f"sparqsim --help        {min(wall(command('--help')) for _ in range(repeats)):6.3f} s (goal 0.3)"
+    )
     print(f"sparqsim compare, warm {min(wall(compare) for _ in range(repeats)):6.3f} s (goal 3)")
     for name, (taken, reference) in numerics(4 * repeats).items():
-        print(f"{name:<14} {1000 * taken:7.2f} ms = {taken / reference:4.2f} x numpy's float64 x @ w, "
-              f"{M}x{K}x{N}, {1000 * reference:.2f} ms (goal 4)")
+        print(
+            f"{name:<14} {1000 * taken:7.2f} ms = {taken / reference:4.2f} x numpy's float64 x @ w, "
+            f"{M}x{K}x{N}, {1000 * reference:.2f} ms (goal 4)"
+        )
 
 
 if __name__ == "__main__":

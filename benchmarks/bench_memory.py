@@ -55,9 +55,17 @@ def random_trace() -> sparqsim.Trace:
         shape = (1, size, size, before)
         x = values.integers(1, 256, shape) * (values.random(shape) < 0.5)
         w = values.integers(-128, 128, (channels, kernel * kernel, before))
-        geometry = {"kernel": (kernel, kernel), "stride": (stride, stride), "padding": (kernel // 2,) * 4}
-        layers.append(sparqsim.Layer.conv2d(f"layer{at}", x.astype(np.uint8), w.astype(np.int8), **geometry))
-    return sparqsim.Trace(layers, network="resnet18", synthetic="uniform random, half of the activations zero")
+        geometry = {
+            "kernel": (kernel, kernel),
+            "stride": (stride, stride),
+            "padding": (kernel // 2,) * 4,
+        }
+        layers.append(
+            sparqsim.Layer.conv2d(f"layer{at}", x.astype(np.uint8), w.astype(np.int8), **geometry)
+        )
+    return sparqsim.Trace(
+        layers, network="resnet18", synthetic="uniform random, half of the activations zero"
+    )
 
 
 def seconds(run: Callable[[], object], repeats: int) -> dict[str, float]:
@@ -84,8 +92,21 @@ def measured(path: str, design: str, arguments: argparse.Namespace) -> dict[str,
     array = sparqsim.ArrayConfig.parse(arguments.array)
     memory = sparqsim.load_accelerator(arguments.config).memory
     running = [sparqsim.get_pe("mac-8b8b") if layer.keep_8bit else pe for layer in trace.layers]
-    command = [sys.executable, "-m", "sparqsim", "simulate", path, "--pe", design, "--config", arguments.config,
-               "--array", arguments.array, "--dataflow", "os"]
+    command = [
+        sys.executable,
+        "-m",
+        "sparqsim",
+        "simulate",
+        path,
+        "--pe",
+        design,
+        "--config",
+        arguments.config,
+        "--array",
+        arguments.array,
+        "--dataflow",
+        "os",
+    ]
     ways: dict[str, Callable[[], object]] = {
         "whole": lambda: sparqsim.simulate(trace, pe, array, memory=memory),
         "array_and_values": lambda: sparqsim.simulate(trace, pe, array),
@@ -114,9 +135,14 @@ def main() -> int:
             path = str(Path(folder) / "resnet18.safetensors")
             random_trace().save(path)
         found = {design: measured(path, design, arguments) for design in arguments.pe.split(",")}
-    result = {"array": arguments.array, "config": arguments.config, "goal_s": GOAL_S, "designs": found,
-              "trace": "ResNet-18, random" if arguments.trace is None else Path(path).name,
-              "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    result = {
+        "array": arguments.array,
+        "config": arguments.config,
+        "goal_s": GOAL_S,
+        "designs": found,
+        "trace": "ResNet-18, random" if arguments.trace is None else Path(path).name,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
     text = json.dumps(result, indent=1, sort_keys=True)
     if arguments.output:
         Path(arguments.output).write_text(text + "\n", encoding="utf-8")
@@ -126,7 +152,9 @@ def main() -> int:
 
 def parsed() -> argparse.Namespace:
     """Return the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("trace", nargs="?")
     parser.add_argument("--pe", default="mac-8b8b,sparq-5opt,sparq-exact")
     parser.add_argument("--config", default="edge")

@@ -27,9 +27,19 @@ from sparqsim.pe.registry import designs
 LAYERS, DESIGNS = 100, 20
 GOAL_MS, GOAL_BYTES = 2000, 5_000_000
 SIZES = ((7, 18, 5), (400, 100, 33), (33, 9, 20), (16, 640, 16))
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 TIMES = """() => [performance.getEntriesByType('navigation')[0].loadEventEnd,
                   performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0]"""
 
@@ -37,10 +47,18 @@ TIMES = """() => [performance.getEntriesByType('navigation')[0].loadEventEnd,
 def large_page() -> str:
     """Return the page of small random layers."""
     rng = np.random.default_rng(3)
-    layers = [sparqsim.Layer.from_gemm(f"layer{at}.bottleneck", rng.integers(0, 256, (m, k)).astype(np.uint8),
-                                       rng.integers(-128, 128, (k, n)).astype(np.int8), keep_8bit=at == 0)
-              for at, (m, k, n) in enumerate(SIZES[at % len(SIZES)] for at in range(LAYERS))]
-    keyed = [f"sparq-{each}opt:{key}" for key in ("rounding=trim", "pairing=off") for each in (5, 3, 2)]
+    layers = [
+        sparqsim.Layer.from_gemm(
+            f"layer{at}.bottleneck",
+            rng.integers(0, 256, (m, k)).astype(np.uint8),
+            rng.integers(-128, 128, (k, n)).astype(np.int8),
+            keep_8bit=at == 0,
+        )
+        for at, (m, k, n) in enumerate(SIZES[at % len(SIZES)] for at in range(LAYERS))
+    ]
+    keyed = [
+        f"sparq-{each}opt:{key}" for key in ("rounding=trim", "pairing=off") for each in (5, 3, 2)
+    ]
     trace = sparqsim.Trace(layers, network="large", synthetic="uniform")
     compared = sparqsim.compare(trace, [*designs(), *keyed][:DESIGNS])
     return page_text(Gathered.of([compared]))
@@ -50,15 +68,21 @@ def opening_ms(driver: Playwright, path: Path) -> tuple[float, float, float]:
     """Return when the load event ended, when something was painted first, and the processor time, milliseconds."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         context = driver.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1280, "height": 900},
-            env={**os.environ, "HOME": profile})
+            profile,
+            executable_path=CHROMIUM,
+            args=FLAGS,
+            viewport={"width": 1280, "height": 900},
+            env={**os.environ, "HOME": profile},
+        )
         page = context.new_page()
         clock = context.new_cdp_session(page)
         clock.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.goto(path.as_uri())
         page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
         loaded, painted = page.evaluate(TIMES)
-        figures = {each["name"]: each["value"] for each in clock.send("Performance.getMetrics")["metrics"]}
+        figures = {
+            each["name"]: each["value"] for each in clock.send("Performance.getMetrics")["metrics"]
+        }
         context.close()
     return loaded, painted, 1000 * figures["TaskDuration"]
 
@@ -76,8 +100,10 @@ def main() -> None:
         print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
         found = [opening_ms(driver, path) for _ in range(repeats)]
     for loaded, painted, processor in found:
-        print(f"load event ended at {loaded:5.0f} ms (goal {GOAL_MS}), first contentful paint at {painted:5.0f} ms, "
-              f"processor time {processor:5.0f} ms")
+        print(
+            f"load event ended at {loaded:5.0f} ms (goal {GOAL_MS}), first contentful paint at {painted:5.0f} ms, "
+            f"processor time {processor:5.0f} ms"
+        )
     raise SystemExit(int(size >= GOAL_BYTES or min(loaded for loaded, *_ in found) >= GOAL_MS))
 
 

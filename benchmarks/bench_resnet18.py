@@ -54,15 +54,25 @@ def dump(trace: Path, _: int) -> dict[str, Any]:
     from sparqsim.torch import dump as dumped
 
     pictures = [(images, labels) for images, labels in shared.ImagenetSamples("torch", 2, stop=2)]
-    return {"s": seconds_of(lambda: dumped(convolutional.resnet18(), pictures, trace, images=1)), "peak_mb": peak_mb()}
+    return {
+        "s": seconds_of(lambda: dumped(convolutional.resnet18(), pictures, trace, images=1)),
+        "peak_mb": peak_mb(),
+    }
 
 
 def compare(trace: Path, repeats: int) -> dict[str, Any]:
     """Compare the default designs, first and warm."""
     loaded = sparqsim.load_trace(trace)
-    seconds = [seconds_of(lambda: sparqsim.compare(loaded, array=ARRAY)) for _ in range(1 + repeats)]
-    return {"first_s": seconds[0], "warm_s": min(seconds[1:]), "peak_mb": peak_mb(), "layers": len(loaded.layers),
-            "macs": sum(layer.gemm.macs for layer in loaded.layers)}
+    seconds = [
+        seconds_of(lambda: sparqsim.compare(loaded, array=ARRAY)) for _ in range(1 + repeats)
+    ]
+    return {
+        "first_s": seconds[0],
+        "warm_s": min(seconds[1:]),
+        "peak_mb": peak_mb(),
+        "layers": len(loaded.layers),
+        "macs": sum(layer.gemm.macs for layer in loaded.layers),
+    }
 
 
 def products(trace: Path, repeats: int) -> dict[str, Any]:
@@ -82,8 +92,10 @@ def profile(trace: Path, _: int) -> dict[str, Any]:
     profiler = cProfile.Profile()
     profiler.runcall(sparqsim.compare, loaded, array=ARRAY)
     stats = pstats.Stats(profiler)
-    lines = [(own, f"{Path(file).name}:{name}", calls)
-             for (file, _, name), (_, calls, own, _, _) in stats.stats.items()]  # type: ignore[attr-defined]
+    lines = [
+        (own, f"{Path(file).name}:{name}", calls)
+        for (file, _, name), (_, calls, own, _, _) in stats.stats.items()
+    ]  # type: ignore[attr-defined]
     return {"s": stats.total_tt, "lines": sorted(lines, reverse=True)[:SHOWN]}  # type: ignore[attr-defined]
 
 
@@ -92,7 +104,16 @@ PARTS = {"dump": dump, "compare": compare, "products": products, "profile": prof
 
 def in_process(part: str, trace: Path, repeats: int) -> dict[str, Any]:
     """Run one part in a fresh process."""
-    command = [sys.executable, __file__, "--part", part, "--trace", str(trace), "--repeats", str(repeats)]
+    command = [
+        sys.executable,
+        __file__,
+        "--part",
+        part,
+        "--trace",
+        str(trace),
+        "--repeats",
+        str(repeats),
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -104,10 +125,14 @@ def show(trace: Path, repeats: int) -> None:
         found = in_process("dump", trace, repeats)
         print(f"dump: {found['s']:.1f} s, peak {found['peak_mb']:.0f} MB")
     found, alone = in_process("compare", trace, repeats), in_process("products", trace, repeats)
-    print(f"compare, 7 designs, 32x32, {found['layers']} layers, {found['macs'] / 1e9:.2f} G MACs: "
-          f"first {found['first_s']:.2f} s, warm {found['warm_s']:.2f} s, peak {found['peak_mb']:.0f} MB")
-    print(f"float64 products of one design: {alone['s']:.2f} s; the warm comparison takes "
-          f"{found['warm_s'] / alone['s']:.1f} times that")
+    print(
+        f"compare, 7 designs, 32x32, {found['layers']} layers, {found['macs'] / 1e9:.2f} G MACs: "
+        f"first {found['first_s']:.2f} s, warm {found['warm_s']:.2f} s, peak {found['peak_mb']:.0f} MB"
+    )
+    print(
+        f"float64 products of one design: {alone['s']:.2f} s; the warm comparison takes "
+        f"{found['warm_s'] / alone['s']:.1f} times that"
+    )
     rest = in_process("profile", trace, repeats)
     print(f"where a warm comparison spends its time ({rest['s']:.2f} s under cProfile):")
     for own, name, calls in rest["lines"]:
@@ -118,7 +143,9 @@ def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--trace", type=Path, help="where the trace is, or is to be written; default: not kept")
+    parser.add_argument(
+        "--trace", type=Path, help="where the trace is, or is to be written; default: not kept"
+    )
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:

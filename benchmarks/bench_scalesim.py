@@ -120,21 +120,35 @@ print(json.dumps({"wall_s": sorted(wall)[repeats // 2], "cpu_s": sorted(cpu)[rep
 def main() -> int:
     arguments = parsed()
     if not Path(arguments.topology).exists():
-        print(f"{arguments.topology}: no such topology; set SPARQSIM_SHARED or give --topology", file=sys.stderr)
+        print(
+            f"{arguments.topology}: no such topology; set SPARQSIM_SHARED or give --topology",
+            file=sys.stderr,
+        )
         return 2
     rows, cols = (int(side) for side in arguments.array.split("x"))
     layers = chosen_layers(Path(arguments.topology), arguments.layers)
     work = Path(arguments.folder)
     work.mkdir(parents=True, exist_ok=True)
     shapes = [gemm_of(layer) for layer in layers]
-    ours = {mode: run_ours(shapes, rows, cols, arguments.dataflow, with_values=mode == "with_values")
-            for mode in ("with_values", "cycles_and_memory")}
+    ours = {
+        mode: run_ours(shapes, rows, cols, arguments.dataflow, with_values=mode == "with_values")
+        for mode in ("with_values", "cycles_and_memory")
+    }
     theirs = run_theirs(layers, rows, cols, arguments.dataflow, work)
-    result = {"array": arguments.array, "dataflow": arguments.dataflow, "layers": [layer[0] for layer in layers],
-              "scalesim": theirs, "sparqsim": ours,
-              "equal_compute_cycles": all(same_cycles(mine, theirs, arguments.dataflow) for mine in ours.values()),
-              "scalesim_over_sparqsim": {mode: {key: theirs[key] / mine[key] for key in ("wall_s", "cpu_s", "peak_mib")}
-                                         for mode, mine in ours.items()}}
+    result = {
+        "array": arguments.array,
+        "dataflow": arguments.dataflow,
+        "layers": [layer[0] for layer in layers],
+        "scalesim": theirs,
+        "sparqsim": ours,
+        "equal_compute_cycles": all(
+            same_cycles(mine, theirs, arguments.dataflow) for mine in ours.values()
+        ),
+        "scalesim_over_sparqsim": {
+            mode: {key: theirs[key] / mine[key] for key in ("wall_s", "cpu_s", "peak_mib")}
+            for mode, mine in ours.items()
+        },
+    }
     text = json.dumps(result, indent=1, sort_keys=True)
     if arguments.output:
         Path(arguments.output).write_text(text + "\n", encoding="utf-8")
@@ -143,18 +157,26 @@ def main() -> int:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--topology", default=str(TOPOLOGY))
     parser.add_argument("--layers", help="names, separated by commas; default: all")
     parser.add_argument("--dataflow", default="ws", choices=("os", "ws", "is"))
     parser.add_argument("--array", default="32x32")
-    parser.add_argument("--folder", default=str(Path.home() / ".cache" / "sparqsim" / "bench_scalesim"))
+    parser.add_argument(
+        "--folder", default=str(Path.home() / ".cache" / "sparqsim" / "bench_scalesim")
+    )
     parser.add_argument("-o", "--output")
     return parser.parse_args()
 
 
 def chosen_layers(topology: Path, names: str | None) -> list[list[str]]:
-    rows = [[cell.strip() for cell in row] for row in csv.reader(topology.read_text().splitlines()[1:]) if any(row)]
+    rows = [
+        [cell.strip() for cell in row]
+        for row in csv.reader(topology.read_text().splitlines()[1:])
+        if any(row)
+    ]
     layers = [row[:8] for row in rows]
     wanted = names.split(",") if names else [layer[0] for layer in layers]
     return [next(layer for layer in layers if layer[0] == name) for name in wanted]
@@ -162,31 +184,64 @@ def chosen_layers(topology: Path, names: str | None) -> list[list[str]]:
 
 def gemm_of(layer: list[str]) -> tuple[str, int, int, int]:
     """Return (name, M, K, N) with SCALE-Sim's own output size, ceil((H - Fh + s) / s)."""
-    height, width, kernel_h, kernel_w, channels, filters, stride = (int(cell) for cell in layer[1:8])
-    out_h, out_w = (-(-(size - kernel + stride) // stride) for size, kernel in ((height, kernel_h), (width, kernel_w)))
+    height, width, kernel_h, kernel_w, channels, filters, stride = (
+        int(cell) for cell in layer[1:8]
+    )
+    out_h, out_w = (
+        -(-(size - kernel + stride) // stride)
+        for size, kernel in ((height, kernel_h), (width, kernel_w))
+    )
     return layer[0], out_h * out_w, kernel_h * kernel_w * channels, filters
 
 
-def run_ours(shapes: list[tuple[str, int, int, int]], rows: int, cols: int, dataflow: str, *, with_values: bool,
-             repeats: int = 5) -> dict:
+def run_ours(
+    shapes: list[tuple[str, int, int, int]],
+    rows: int,
+    cols: int,
+    dataflow: str,
+    *,
+    with_values: bool,
+    repeats: int = 5,
+) -> dict:
     request = json.dumps([shapes, rows, cols, dataflow, with_values, repeats])
-    done = subprocess.run([sys.executable, "-c", OURS, request], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", OURS, request], check=True, capture_output=True, text=True
+    )
     return json.loads(done.stdout)
 
 
 def run_theirs(layers: list[list[str]], rows: int, cols: int, dataflow: str, work: Path) -> dict:
     """Run SCALE-Sim; a line for each layer that is done goes to progress.jsonl in the folder."""
-    files = {"bench.cfg": CONFIG.format(rows=rows, cols=cols, dataflow=dataflow),
-             "bench.csv": "\n".join(["name, sizes,", *(", ".join(layer) + "," for layer in layers)]) + "\n",
-             "layout.csv": "\n".join(["name, layout,", *(layer[0] + "," + "1," * 19 for layer in layers)]) + "\n",
-             "progress.jsonl": ""}
+    files = {
+        "bench.cfg": CONFIG.format(rows=rows, cols=cols, dataflow=dataflow),
+        "bench.csv": "\n".join(["name, sizes,", *(", ".join(layer) + "," for layer in layers)])
+        + "\n",
+        "layout.csv": "\n".join(
+            ["name, layout,", *(layer[0] + "," + "1," * 19 for layer in layers)]
+        )
+        + "\n",
+        "progress.jsonl": "",
+    }
     for name, text in files.items():
         (work / name).write_text(text)
-    command = [environment(work), "-c", THEIRS, str(work / "bench.cfg"), str(work / "bench.csv"),
-               str(work / "layout.csv"), str(work), str(work / "progress.jsonl")]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    command = [
+        environment(work),
+        "-c",
+        THEIRS,
+        str(work / "bench.cfg"),
+        str(work / "bench.csv"),
+        str(work / "layout.csv"),
+        str(work),
+        str(work / "progress.jsonl"),
+    ]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     finished = [json.loads(line) for line in (work / "progress.jsonl").read_text().splitlines()]
-    return {**json.loads(done.stdout.strip().splitlines()[-1]), "cycles": [layer["cycles"] for layer in finished]}
+    return {
+        **json.loads(done.stdout.strip().splitlines()[-1]),
+        "cycles": [layer["cycles"] for layer in finished],
+    }
 
 
 def environment(work: Path) -> str:
@@ -194,7 +249,9 @@ def environment(work: Path) -> str:
     python = work / "venv" / "bin" / "python"
     if not (work / "venv" / "ready").exists():
         venv.create(work / "venv", with_pip=True, clear=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "scalesim==3.0.0", "numpy<2.4"], check=True)
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "-q", "scalesim==3.0.0", "numpy<2.4"], check=True
+        )
         (work / "venv" / "ready").touch()
     return str(python)
 
@@ -202,7 +259,9 @@ def environment(work: Path) -> str:
 def same_cycles(ours: dict, theirs: dict, dataflow: str) -> bool:
     """Compare layer by layer. In `os` SCALE-Sim hides the drain of R rows in the computation: ours is left out."""
     drain = ours["drain"] if dataflow == "os" else [0] * len(ours["cycles"])
-    return [total - out for total, out in zip(ours["cycles"], drain, strict=True)] == theirs["cycles"]
+    return [total - out for total, out in zip(ours["cycles"], drain, strict=True)] == theirs[
+        "cycles"
+    ]
 
 
 if __name__ == "__main__":

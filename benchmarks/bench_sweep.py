@@ -26,9 +26,13 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 TRACE = ROOT / "workloads" / "digits_resnet.safetensors"
-AXES = {"pe": ["mac-8b8b", "mac-4b4b", "sparq-5opt", "sparq-2opt", "sparq-exact"],
-        "array": ["8x8", "16x16", "32x32", "16x32", "32x16"], "dataflow": ["os", "ws"],
-        "coupling": ["lockstep", "elastic:2"], "overlap": ["off", "on"]}
+AXES = {
+    "pe": ["mac-8b8b", "mac-4b4b", "sparq-5opt", "sparq-2opt", "sparq-exact"],
+    "array": ["8x8", "16x16", "32x32", "16x32", "32x16"],
+    "dataflow": ["os", "ws"],
+    "coupling": ["lockstep", "elastic:2"],
+    "overlap": ["off", "on"],
+}
 POINTS = 200
 
 
@@ -41,9 +45,24 @@ def seconds_of(action: Callable[[], object]) -> float:
 def sweep_once(cores: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         axes = [word for axis, values in AXES.items() for word in (f"--{axis}", ",".join(values))]
-        subprocess.run([sys.executable, "-m", "sparqsim", "sweep", str(TRACE), *axes, "-o", f"{folder}/store.sqlite",
-                        "--jobs", str(cores)], check=True, stdout=subprocess.DEVNULL,
-                       env=os.environ | {"PYTHONPATH": str(ROOT)}, preexec_fn=partial(keep_to, cores))
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "sparqsim",
+                "sweep",
+                str(TRACE),
+                *axes,
+                "-o",
+                f"{folder}/store.sqlite",
+                "--jobs",
+                str(cores),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            preexec_fn=partial(keep_to, cores),
+        )
 
 
 def keep_to(cores: int) -> None:
@@ -65,36 +84,54 @@ def simulate_all() -> None:
         raise SystemExit(f"{len(points)} points, expected {POINTS}")
     trace, tasks = load_trace(TRACE), tasks_of(points, slots=1)
     run_together(trace, [point.case for point in tasks[0]])  # kernels are loaded
-    print(seconds_of(lambda: [run_together(trace, [point.case for point in task]) for task in tasks]))
+    print(
+        seconds_of(lambda: [run_together(trace, [point.case for point in task]) for task in tasks])
+    )
 
 
 def simulation_seconds() -> float:
-    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1",
-                  "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run([sys.executable, __file__, "--simulate-all"], check=True, stdout=subprocess.PIPE, text=True,
-                           env=os.environ | one_thread)
+    one_thread = {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "NUMBA_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+    ended = subprocess.run(
+        [sys.executable, __file__, "--simulate-all"],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | one_thread,
+    )
     return float(ended.stdout)
 
 
 def measured(repeat: int) -> dict[str, object]:
     sweep_once(2)  # warm: kernels compiled, files in memory
     # In turn, so that a machine that gets slower or faster meanwhile does so for all three.
-    taken = [(simulation_seconds(), seconds_of(lambda: sweep_once(1)), seconds_of(lambda: sweep_once(2)))
-             for _ in range(repeat)]
+    taken = [
+        (simulation_seconds(), seconds_of(lambda: sweep_once(1)), seconds_of(lambda: sweep_once(2)))
+        for _ in range(repeat)
+    ]
     simulation, one, two = (min(seconds) for seconds in zip(*taken, strict=True))
     speedup = median(alone / both for _, alone, both in taken)
     system = f"{platform.system()}, Python {platform.python_version()}"
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {system}",
         "load_average": [round(load, 2) for load in os.getloadavg()],
-        "points": POINTS, "simulation_seconds": round(simulation, 2), "one_core_seconds": round(one, 2),
-        "two_cores_seconds": round(two, 2), "speedup_of_two_cores": round(speedup, 2),
+        "points": POINTS,
+        "simulation_seconds": round(simulation, 2),
+        "one_core_seconds": round(one, 2),
+        "two_cores_seconds": round(two, 2),
+        "speedup_of_two_cores": round(speedup, 2),
         "overhead_ms_per_point": round(1000 * (one - simulation) / POINTS, 1),
     }
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--repeat", type=int, default=3)
     options.add_argument("-o", "--output")
     options.add_argument("--simulate-all", action="store_true", help=argparse.SUPPRESS)

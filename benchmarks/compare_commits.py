@@ -32,12 +32,41 @@ TRACE = str(ROOT / "workloads" / "digits_resnet.safetensors")
 COMMANDS = {
     "help": ["--help"],
     "compare": ["compare", TRACE],
-    "elastic": ["simulate", TRACE, "--pe", "sparq-exact", "--dataflow", "ws", "--coupling", "elastic:2"],
-    "overlap": ["simulate", TRACE, "--pe", "sparq-exact", "--dataflow", "is", "--coupling", "elastic:2", "--overlap",
-                "on"],
+    "elastic": [
+        "simulate",
+        TRACE,
+        "--pe",
+        "sparq-exact",
+        "--dataflow",
+        "ws",
+        "--coupling",
+        "elastic:2",
+    ],
+    "overlap": [
+        "simulate",
+        TRACE,
+        "--pe",
+        "sparq-exact",
+        "--dataflow",
+        "is",
+        "--coupling",
+        "elastic:2",
+        "--overlap",
+        "on",
+    ],
     "memory": ["simulate", TRACE, "--pe", "sparq-5opt", "--config", "edge"],
-    "sweep": ["sweep", TRACE, "--pe", "mac-8b8b,sparq-5opt,sparq-exact", "--array", "8x8,16x16,32x32", "-o", "{out}",
-              "--jobs", "1"],
+    "sweep": [
+        "sweep",
+        TRACE,
+        "--pe",
+        "mac-8b8b,sparq-5opt,sparq-exact",
+        "--array",
+        "8x8,16x16,32x32",
+        "-o",
+        "{out}",
+        "--jobs",
+        "1",
+    ],
 }
 
 
@@ -73,9 +102,15 @@ def processor_seconds(checked_out: Path, arguments: list[str]) -> float | None:
     with tempfile.TemporaryDirectory() as folder:
         words = [word.replace("{out}", f"{folder}/out") for word in arguments]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run([sys.executable, "-m", "sparqsim", *words], check=False, cwd=folder, text=True,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                              env=os.environ | {"PYTHONPATH": str(checked_out)})
+        done = subprocess.run(
+            [sys.executable, "-m", "sparqsim", *words],
+            check=False,
+            cwd=folder,
+            text=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(checked_out)},
+        )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         print(f"{' '.join(words)}: {done.stderr.strip()}", file=sys.stderr)
@@ -83,11 +118,15 @@ def processor_seconds(checked_out: Path, arguments: list[str]) -> float | None:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def repeated(both: tuple[Path, Path], arguments: list[str], repeats: int) -> tuple[list[float], list[float]] | None:
+def repeated(
+    both: tuple[Path, Path], arguments: list[str], repeats: int
+) -> tuple[list[float], list[float]] | None:
     """Return the seconds of both commits, run in turn; None where one of them refuses the command."""
     if any(processor_seconds(sources, arguments) is None for sources in both):
         return None
-    pairs = [[processor_seconds(sources, arguments) or 0.0 for sources in both] for _ in range(repeats)]
+    pairs = [
+        [processor_seconds(sources, arguments) or 0.0 for sources in both] for _ in range(repeats)
+    ]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
@@ -102,18 +141,27 @@ def compared(both: tuple[Path, Path], names: list[str], repeats: int, threshold:
             continue
         judged = verdict(*found, threshold)
         slower |= judged.slower
-        print(f"{name:10}{min(found[0]):9.3f}{min(found[1]):9.3f}{judged.ratio:7.2f}{judged.spread:8.1%}"
-              f"{'  SLOWER' if judged.slower else ''}", flush=True)
+        print(
+            f"{name:10}{min(found[0]):9.3f}{min(found[1]):9.3f}{judged.ratio:7.2f}{judged.spread:8.1%}"
+            f"{'  SLOWER' if judged.slower else ''}",
+            flush=True,
+        )
     return slower
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("a", help="a commit, as git names it")
     parser.add_argument("b", help="another")
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--threshold", type=float, default=0.1, help="how much slower is tolerated (0.1: a tenth)")
-    parser.add_argument("--only", default=",".join(COMMANDS), help="commands to run, separated by commas")
+    parser.add_argument(
+        "--threshold", type=float, default=0.1, help="how much slower is tolerated (0.1: a tenth)"
+    )
+    parser.add_argument(
+        "--only", default=",".join(COMMANDS), help="commands to run, separated by commas"
+    )
     parser.add_argument("--repository", type=Path, default=ROOT)
     return parser.parse_args()
 
@@ -122,16 +170,23 @@ def main() -> int:
     options = parsed()
     names = options.only.split(",")
     if unknown := set(names) - set(COMMANDS):
-        print(f"--only {','.join(sorted(unknown))}: expected some of {', '.join(COMMANDS)}", file=sys.stderr)
+        print(
+            f"--only {','.join(sorted(unknown))}: expected some of {', '.join(COMMANDS)}",
+            file=sys.stderr,
+        )
         return 2
     with tempfile.TemporaryDirectory(prefix="sparqsim-commits-") as folder:
         try:
-            with checkout(options.repository, options.a, Path(folder, "a")) as a, \
-                    checkout(options.repository, options.b, Path(folder, "b")) as b:
+            with (
+                checkout(options.repository, options.a, Path(folder, "a")) as a,
+                checkout(options.repository, options.b, Path(folder, "b")) as b,
+            ):
                 return int(compared((a, b), names, options.repeats, options.threshold))
         except subprocess.CalledProcessError as error:
             failed = " ".join(map(str, error.cmd))
-            print(f"`{failed}` failed; expected two commits of {options.repository}", file=sys.stderr)
+            print(
+                f"`{failed}` failed; expected two commits of {options.repository}", file=sys.stderr
+            )
             return 2
 
 

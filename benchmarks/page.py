@@ -51,15 +51,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def scalesim(part: dict[str, Any]) -> str:
     """Return the section on SCALE-Sim."""
-    names = {"with_values": "with values, error and utilization",
-             "cycles_and_memory": "cycles and memory alone, as SCALE-Sim"}
-    rows = [(names[mode], *(ratios[key] for key in ("wall", "cpu", "peak_memory")))
-            for mode, ratios in part["scalesim_over_sparqsim"].items()]
+    names = {
+        "with_values": "with values, error and utilization",
+        "cycles_and_memory": "cycles and memory alone, as SCALE-Sim",
+    }
+    rows = [
+        (names[mode], *(ratios[key] for key in ("wall", "cpu", "peak_memory")))
+        for mode, ratios in part["scalesim_over_sparqsim"].items()
+    ]
     equal = "equal" if part["equal_compute_cycles"] else "**not equal**"
     layers = f"{len(part['layers'])} layers of its ResNet-18 topology ({', '.join(part['layers'])})"
-    return (f"## SCALE-Sim v3\n\n{layers}, {part['array']} `{part['dataflow']}`; compute cycles are {equal}, layer by "
-            "layer. SCALE-Sim over `mac-8b8b` with the memory system on:\n\n"
-            + table(["what ours computes", "wall time", "processor time", "peak memory"], rows))
+    return (
+        f"## SCALE-Sim v3\n\n{layers}, {part['array']} `{part['dataflow']}`; compute cycles are {equal}, layer by "
+        "layer. SCALE-Sim over `mac-8b8b` with the memory system on:\n\n"
+        + table(["what ours computes", "wall time", "processor time", "peak memory"], rows)
+    )
 
 
 def gemm(part: dict[str, Any]) -> str:
@@ -67,36 +73,58 @@ def gemm(part: dict[str, Any]) -> str:
     m, k, n = part["layer"]
     whole = part["simulate_over_gemm"]
     rows = [(f"`{pe}`", ratio, whole.get(pe, "")) for pe, ratio in part["matmul_over_gemm"].items()]
-    return (f"## The bare matrix product\n\nWall time over numpy's float64 `x @ w`, M = {m}, K = {k}, N = {n}, "
-            "half of x zero. `matmul`: a design's exact arithmetic. `simulate`: a whole report, with cycles, error and "
-            "what the pairs are.\n\n" + table(["design", "`matmul`", "`simulate`"], rows))
+    return (
+        f"## The bare matrix product\n\nWall time over numpy's float64 `x @ w`, M = {m}, K = {k}, N = {n}, "
+        "half of x zero. `matmul`: a design's exact arithmetic. `simulate`: a whole report, with cycles, error and "
+        "what the pairs are.\n\n" + table(["design", "`matmul`", "`simulate`"], rows)
+    )
 
 
 def startup(part: dict[str, Any]) -> str:
     """Return the section on start-up."""
-    rows = [("`sparqsim --help`, over `import numpy, numba`", "help_over_import_numba"),
-            ("`sparqsim compare` of the shipped trace, warm, over `import numpy, numba`", "warm_over_import_numba"),
-            ("the same, cold (compiles its kernels), over warm", "cold_over_warm")]
+    rows = [
+        ("`sparqsim --help`, over `import numpy, numba`", "help_over_import_numba"),
+        (
+            "`sparqsim compare` of the shipped trace, warm, over `import numpy, numba`",
+            "warm_over_import_numba",
+        ),
+        ("the same, cold (compiles its kernels), over warm", "cold_over_warm"),
+    ]
     return "## Start-up\n\nProcesses of their own.\n\n" + table(
-        ["command", "wall time", "processor time"], [(name, part[key]["wall"], part[key]["cpu"]) for name, key in rows])
+        ["command", "wall time", "processor time"],
+        [(name, part[key]["wall"], part[key]["cpu"]) for name, key in rows],
+    )
 
 
 def memory(part: dict[str, Any]) -> str:
     """Return the section on memory."""
     rows = [(f"`{name}`", ratio) for name, ratio in part["peak_over_gemm"].items()]
-    return ("## Peak memory\n\nOf a process that simulates one layer, M = 12544, K = 576, N = 128 on 16x16, over one "
-            "that only multiplies it in float64 with numpy.\n\n" + table(["design", "peak memory"], rows))
+    return (
+        "## Peak memory\n\nOf a process that simulates one layer, M = 12544, K = 576, N = 128 on 16x16, over one "
+        "that only multiplies it in float64 with numpy.\n\n"
+        + table(["design", "peak memory"], rows)
+    )
 
 
 def sweep(part: dict[str, Any]) -> str:
     """Return the section on sweeps."""
-    rows = [("one core over two", part["one_core_over_two"]),
-            ("one core over the simulations alone, one thread", part["one_core_over_simulation"]),
-            ("two cores over the simulations alone, one thread", part["two_cores_over_simulation"])]
-    return (f"## Sweeps\n\n{part['points']} points of the shipped trace, warm, wall time. Beyond the simulations a "
-            f"point costs {part['overhead_ms_per_point']} ms on one core: starting command and worker, keys, commits. "
-            "The first ratio is the median of repeats, each of one sweep on each.\n\n"
-            + table(["what", "ratio"], rows))
+    rows = [
+        ("one core over two", part["one_core_over_two"]),
+        ("one core over the simulations alone, one thread", part["one_core_over_simulation"]),
+        ("two cores over the simulations alone, one thread", part["two_cores_over_simulation"]),
+    ]
+    return (
+        f"## Sweeps\n\n{part['points']} points of the shipped trace, warm, wall time. Beyond the simulations a "
+        f"point costs {part['overhead_ms_per_point']} ms on one core: starting command and worker, keys, commits. "
+        "The first ratio is the median of repeats, each of one sweep on each.\n\n"
+        + table(["what", "ratio"], rows)
+    )
 
 
-SECTIONS = {"scalesim": scalesim, "gemm": gemm, "startup": startup, "memory": memory, "sweep": sweep}
+SECTIONS = {
+    "scalesim": scalesim,
+    "gemm": gemm,
+    "startup": startup,
+    "memory": memory,
+    "sweep": sweep,
+}

@@ -32,8 +32,10 @@ HERE = Path(__file__).resolve().parent
 #: Short ones; the whole network takes SCALE-Sim minutes.
 SCALESIM_LAYERS = "Conv3_s,Conv4_s,Conv5_s"
 #: Design, dataflow, coupling, overlap of the memory figures.
-LARGE = {"mac-8b8b os": ("mac-8b8b", "os", "lockstep", "off"),
-         "sparq-exact ws elastic:2": ("sparq-exact", "ws", "elastic:2", "off")}
+LARGE = {
+    "mac-8b8b os": ("mac-8b8b", "os", "lockstep", "off"),
+    "sparq-exact ws elastic:2": ("sparq-exact", "ws", "elastic:2", "off"),
+}
 BARE_GEMM = """
 import numpy as np
 from peak import peak_mib
@@ -46,17 +48,27 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 def machine() -> dict[str, Any]:
     """Describe the machine, without its name."""
-    return {"cpu": cpu_model(), "cores": os.cpu_count(), "memory_gib": memory_gib(), "system": platform.system(),
-            "architecture": platform.machine(), "python": platform.python_version(), "numpy": version("numpy"),
-            "numba": version("numba"), "sparqsim": version("sparqsim")}
+    return {
+        "cpu": cpu_model(),
+        "cores": os.cpu_count(),
+        "memory_gib": memory_gib(),
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "numpy": version("numpy"),
+        "numba": version("numba"),
+        "sparqsim": version("sparqsim"),
+    }
 
 
 def cpu_model() -> str:
     """Return the processor's model as the system gives it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-                platform.processor() or "unknown")
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.processor() or "unknown",
+    )
 
 
 def memory_gib() -> int:
@@ -64,12 +76,17 @@ def memory_gib() -> int:
     return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
 
 
-def seconds_of(command: list[str], environment: Mapping[str, str] = ENVIRONMENT) -> dict[str, float]:
+def seconds_of(
+    command: list[str], environment: Mapping[str, str] = ENVIRONMENT
+) -> dict[str, float]:
     """Return wall seconds, and processor seconds, of a command and what it starts."""
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=dict(environment))
     wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {"wall": wall, "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
+    return {
+        "wall": wall,
+        "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+    }
 
 
 def least(runs: list[dict[str, float]]) -> dict[str, float]:
@@ -92,18 +109,29 @@ def scalesim(options: argparse.Namespace) -> dict[str, Any]:
     layers = [] if options.scalesim_layers == "all" else ["--layers", options.scalesim_layers]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "result.json"
-        subprocess.run([sys.executable, str(HERE / "bench_scalesim.py"), *layers, "-o", str(out)], check=True,
-                       stdout=subprocess.DEVNULL, env=ENVIRONMENT)
+        subprocess.run(
+            [sys.executable, str(HERE / "bench_scalesim.py"), *layers, "-o", str(out)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env=ENVIRONMENT,
+        )
         found = json.loads(out.read_text(encoding="utf-8"))
     theirs, ours = found["scalesim"], found["sparqsim"]
     ratios = {}
     for mode in ("with_values", "cycles_and_memory"):
         peak = ours[mode].get("peak_mib", ours.get("peak_mib"))
-        ratios[mode] = {"wall": digits(theirs["wall_s"] / ours[mode]["wall_s"]),
-                        "cpu": digits(theirs["cpu_s"] / ours[mode]["cpu_s"]),
-                        "peak_memory": digits(theirs["peak_mib"] / peak)}
-    return {"layers": found["layers"], "array": found["array"], "dataflow": found["dataflow"],
-            "equal_compute_cycles": found["equal_compute_cycles"], "scalesim_over_sparqsim": ratios}
+        ratios[mode] = {
+            "wall": digits(theirs["wall_s"] / ours[mode]["wall_s"]),
+            "cpu": digits(theirs["cpu_s"] / ours[mode]["cpu_s"]),
+            "peak_memory": digits(theirs["peak_mib"] / peak),
+        }
+    return {
+        "layers": found["layers"],
+        "array": found["array"],
+        "dataflow": found["dataflow"],
+        "equal_compute_cycles": found["equal_compute_cycles"],
+        "scalesim_over_sparqsim": ratios,
+    }
 
 
 def gemm(options: argparse.Namespace) -> dict[str, Any]:
@@ -118,12 +146,18 @@ def gemm(options: argparse.Namespace) -> dict[str, Any]:
     trace = Trace([Layer.from_gemm("layer", x, w)], synthetic="half zeros")
     x_float, w_float = x.astype(np.float64), w.astype(np.float64)
     bare = best_of(lambda: x_float @ w_float, times=4 * options.repeats)
-    whole = {pe: best_of(lambda pe=pe: simulate(trace, pe), times=options.repeats) for pe in
-             ("mac-8b8b", "sparq-5opt", "sparq-exact")}
+    whole = {
+        pe: best_of(lambda pe=pe: simulate(trace, pe), times=options.repeats)
+        for pe in ("mac-8b8b", "sparq-5opt", "sparq-exact")
+    }
     values = bench_first_light.numerics(4 * options.repeats)
-    return {"layer": [bench_first_light.M, bench_first_light.K, bench_first_light.N],
-            "matmul_over_gemm": {pe: digits(taken / reference) for pe, (taken, reference) in values.items()},
-            "simulate_over_gemm": {pe: digits(taken / bare) for pe, taken in whole.items()}}
+    return {
+        "layer": [bench_first_light.M, bench_first_light.K, bench_first_light.N],
+        "matmul_over_gemm": {
+            pe: digits(taken / reference) for pe, (taken, reference) in values.items()
+        },
+        "simulate_over_gemm": {pe: digits(taken / bare) for pe, taken in whole.items()},
+    }
 
 
 def startup(options: argparse.Namespace) -> dict[str, Any]:
@@ -132,24 +166,35 @@ def startup(options: argparse.Namespace) -> dict[str, Any]:
     sparqsim = [sys.executable, "-m", "sparqsim"]
     compare = [*sparqsim, "compare", str(ROOT / "workloads" / "digits_resnet.safetensors")]
     seconds_of(compare)  # compiles what is not compiled yet
-    reference, warm, helped = (least([seconds_of(command) for _ in range(options.repeats)])
-                               for command in (python, compare, [*sparqsim, "--help"]))
+    reference, warm, helped = (
+        least([seconds_of(command) for _ in range(options.repeats)])
+        for command in (python, compare, [*sparqsim, "--help"])
+    )
     with tempfile.TemporaryDirectory() as folder:
         cold = seconds_of(compare, ENVIRONMENT | {"XDG_CACHE_HOME": folder})
-    return {"help_over_import_numba": over(helped, reference), "warm_over_import_numba": over(warm, reference),
-            "cold_over_warm": over(cold, warm)}
+    return {
+        "help_over_import_numba": over(helped, reference),
+        "warm_over_import_numba": over(warm, reference),
+        "cold_over_warm": over(cold, warm),
+    }
 
 
 def memory(_: argparse.Namespace) -> dict[str, Any]:
     """Measure the peak memory of one large layer, M = 12544, K = 576, N = 128, over that of the bare GEMM."""
     bare = printed([sys.executable, "-c", BARE_GEMM])
     script = [sys.executable, str(HERE / "bench_engine.py"), "--memory"]
-    return {"peak_over_gemm": {name: digits(printed([*script, *setting]) / bare) for name, setting in LARGE.items()}}
+    return {
+        "peak_over_gemm": {
+            name: digits(printed([*script, *setting]) / bare) for name, setting in LARGE.items()
+        }
+    }
 
 
 def printed(command: list[str]) -> float:
     """Return the number that a command prints; it runs in this folder."""
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=ENVIRONMENT, cwd=HERE)
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=ENVIRONMENT, cwd=HERE
+    )
     return float(done.stdout)
 
 
@@ -159,14 +204,22 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
 
     found = bench_sweep.measured(max(1, options.repeats // 2))
     simulation = found["simulation_seconds"]
-    return {"points": found["points"], "one_core_over_two": found["speedup_of_two_cores"],
-            "one_core_over_simulation": digits(found["one_core_seconds"] / simulation),
-            "two_cores_over_simulation": digits(found["two_cores_seconds"] / simulation),
-            "overhead_ms_per_point": found["overhead_ms_per_point"]}
+    return {
+        "points": found["points"],
+        "one_core_over_two": found["speedup_of_two_cores"],
+        "one_core_over_simulation": digits(found["one_core_seconds"] / simulation),
+        "two_cores_over_simulation": digits(found["two_cores_seconds"] / simulation),
+        "overhead_ms_per_point": found["overhead_ms_per_point"],
+    }
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
-    "scalesim": scalesim, "gemm": gemm, "startup": startup, "memory": memory, "sweep": sweep}
+    "scalesim": scalesim,
+    "gemm": gemm,
+    "startup": startup,
+    "memory": memory,
+    "sweep": sweep,
+}
 
 
 def measured(part: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -177,13 +230,23 @@ def measured(part: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(PARTS), help="parts to measure, separated by commas")
-    parser.add_argument("--scalesim-layers", default=SCALESIM_LAYERS, help="separated by commas, or `all`")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", default=",".join(PARTS), help="parts to measure, separated by commas"
+    )
+    parser.add_argument(
+        "--scalesim-layers", default=SCALESIM_LAYERS, help="separated by commas, or `all`"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "benchmarks.json")
-    parser.add_argument("--page", action=argparse.BooleanOptionalAction, default=True,
-                        help="write the page beside the JSON file, same name, .md")
+    parser.add_argument(
+        "--page",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write the page beside the JSON file, same name, .md",
+    )
     return parser.parse_args()
 
 
@@ -192,18 +255,27 @@ def main() -> int:
     options = parsed()
     parts = [part for part in options.only.split(",") if part]
     if unknown := set(parts) - set(PARTS):
-        print(f"--only {','.join(sorted(unknown))}: expected some of {', '.join(PARTS)}", file=sys.stderr)
+        print(
+            f"--only {','.join(sorted(unknown))}: expected some of {', '.join(PARTS)}",
+            file=sys.stderr,
+        )
         return 2
-    result = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
+    result = (
+        json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
+    )
     for part in parts:
         try:
             result |= {"machine": machine(), part: measured(part, options)}
         except subprocess.CalledProcessError as error:  # it has said why
             print(f"{part}: `{error.cmd[1]}` failed; --only leaves it out", file=sys.stderr)
             return 2
-        options.output.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        options.output.write_text(
+            json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+        )
     if options.page:
-        kept = json.loads(options.output.read_text(encoding="utf-8"))  # its order, whatever was measured just now
+        kept = json.loads(
+            options.output.read_text(encoding="utf-8")
+        )  # its order, whatever was measured just now
         options.output.with_suffix(".md").write_text(page.text_of(kept), encoding="utf-8")
     return 0
 

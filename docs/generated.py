@@ -25,7 +25,9 @@ def command_line() -> str:
     context = typer.Context(command, info_name="sparqsim")
     text = get_docs_for_click(obj=command, ctx=context, indent=1, name="sparqsim")
     # The lists of subcommands cut their texts short; the subcommands follow anyway.
-    return re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+\n", "", text).replace("```console\n$ ", "```text\n")
+    return re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+\n", "", text).replace(
+        "```console\n$ ", "```text\n"
+    )
 
 
 def pe_designs() -> str:
@@ -33,7 +35,9 @@ def pe_designs() -> str:
     by_module: dict[str, list[type[PEDesign]]] = {}
     for design in designs().values():
         by_module.setdefault(design.__module__, []).append(design)
-    return "\n".join(line for module, family in by_module.items() for line in _family(module, family))
+    return "\n".join(
+        line for module, family in by_module.items() for line in _family(module, family)
+    )
 
 
 def _family(module: str, family: list[type[PEDesign]]) -> Iterator[str]:
@@ -52,8 +56,14 @@ def _family(module: str, family: list[type[PEDesign]]) -> Iterator[str]:
 def _facts(design: type[PEDesign]) -> Iterator[tuple[str, object]]:
     most = design.most_step_cycles
     yield "pairs per step", design.lanes
-    yield "cycles per step", "by its queues" if design.times_itself else 1 if most == 1 else f"1 to {most}"
-    yield "signed activations", "yes" if design.signed_activations else "refused, unless a key says otherwise"
+    yield (
+        "cycles per step",
+        "by its queues" if design.times_itself else 1 if most == 1 else f"1 to {most}",
+    )
+    yield (
+        "signed activations",
+        "yes" if design.signed_activations else "refused, unless a key says otherwise",
+    )
     if design.exact:
         yield "exact", "yes"
     yield "registers at the edge, cycles", design.edge_cycles
@@ -73,7 +83,9 @@ def json_schemas() -> str:
     records: dict[str, Any] = {}
     for schema in schemas:
         records |= {schema["title"]: schema} | schema.get("$defs", {})
-    return "\n".join(line for name, record in sorted(records.items()) for line in _record(name, record))
+    return "\n".join(
+        line for name, record in sorted(records.items()) for line in _record(name, record)
+    )
 
 
 def _record(name: str, record: Mapping[str, Any]) -> Iterator[str]:
@@ -104,6 +116,8 @@ def _type(what: Mapping[str, Any]) -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
-    "command line": command_line, "pe designs": pe_designs, "calibrators": calibrators,
+    "command line": command_line,
+    "pe designs": pe_designs,
+    "calibrators": calibrators,
     "json schemas": json_schemas,
 }

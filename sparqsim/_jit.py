@@ -69,7 +69,9 @@ def jit(function: Callable[P, R], *, parallel: bool = False) -> Callable[P, R]:
     users_folder = getattr(numba_config, CACHE_SETTING)
     setattr(numba_config, CACHE_SETTING, _CACHE_FOLDER)
     try:
-        compiled: Callable[P, R] = numba.njit(cache=_CACHE_FOLDER is not None, parallel=parallel, nogil=True)(function)
+        compiled: Callable[P, R] = numba.njit(
+            cache=_CACHE_FOLDER is not None, parallel=parallel, nogil=True
+        )(function)
         if _CACHE_FOLDER is not None:
             vars(compiled)["_cache"] = _KernelCache(function)  # type: ignore[no-untyped-call]
     finally:

@@ -66,11 +66,22 @@ class Answering(Protocol):
         """Return the trace of a few pictures."""
 
 
-def accuracy(network: Answering, pictures: Pictures, labels: NDArray[np.int64] | None, pes: Sequence[str | PEDesign], *,
-             array: ArrayConfig | None = None, baseline: str = BASELINE, traced_pictures: int = 1,
-             keep_8bit: bool = True, progress: Progress = lambda batches, _: batches, data: str = "",
-             calibration: str = "", known: Sequence[AccuracyRow] = (),
-             each: Callable[[AccuracyReport], None] = lambda _: None) -> AccuracyReport:
+def accuracy(
+    network: Answering,
+    pictures: Pictures,
+    labels: NDArray[np.int64] | None,
+    pes: Sequence[str | PEDesign],
+    *,
+    array: ArrayConfig | None = None,
+    baseline: str = BASELINE,
+    traced_pictures: int = 1,
+    keep_8bit: bool = True,
+    progress: Progress = lambda batches, _: batches,
+    data: str = "",
+    calibration: str = "",
+    known: Sequence[AccuracyRow] = (),
+    each: Callable[[AccuracyReport], None] = lambda _: None,
+) -> AccuracyReport:
     """Return accuracy, agreement, SQNR, cycles and speedup of the network as it is, and of every design.
 
     Parameters
@@ -103,12 +114,25 @@ def accuracy(network: Answering, pictures: Pictures, labels: NDArray[np.int64] |
     # First what can be refused (signed layers, dataflows), then what takes long.
     timing = compare(trace, designs, array, baseline=baseline, keep_8bit=keep_8bit)
     report = AccuracyReport(
-        version=sparqsim.__version__, network=network.name, data=data, calibration=calibration,
-        preprocess=pictures.preprocess.spec, pictures=len(pictures), traced_pictures=len(traced),
-        error_pictures=len(traced), kept_as="8bit" if keep_8bit else "design", skipped=network.skipped,
-        array=timing.reports[timing.baseline].array, baseline=timing.baseline, reference=network.reference_name,
-        layers=network_layers(trace, timing), rows=())
-    for rows in _Asked(network, pictures, labels, keep_8bit, progress).rows([None, *designs], timing, known):
+        version=sparqsim.__version__,
+        network=network.name,
+        data=data,
+        calibration=calibration,
+        preprocess=pictures.preprocess.spec,
+        pictures=len(pictures),
+        traced_pictures=len(traced),
+        error_pictures=len(traced),
+        kept_as="8bit" if keep_8bit else "design",
+        skipped=network.skipped,
+        array=timing.reports[timing.baseline].array,
+        baseline=timing.baseline,
+        reference=network.reference_name,
+        layers=network_layers(trace, timing),
+        rows=(),
+    )
+    for rows in _Asked(network, pictures, labels, keep_8bit, progress).rows(
+        [None, *designs], timing, known
+    ):
         report = report.model_copy(update={"rows": rows})
         each(report)
     return report
@@ -124,8 +148,9 @@ class _Asked:
     keep_8bit: bool
     progress: Progress
 
-    def rows(self, designs: Sequence[PEDesign | None], timing: Comparison,
-             known: Sequence[AccuracyRow]) -> Iterator[tuple[AccuracyRow, ...]]:
+    def rows(
+        self, designs: Sequence[PEDesign | None], timing: Comparison, known: Sequence[AccuracyRow]
+    ) -> Iterator[tuple[AccuracyRow, ...]]:
         """Yield the rows so far after every design; None stands for the network as it is."""
         trials = [Trial(None if pe is None else pe.spec, self.network.calibrator) for pe in designs]
         done: list[AccuracyRow] = []
@@ -136,7 +161,9 @@ class _Asked:
     def _row(self, pe: PEDesign | None, trial: Trial, timing: Comparison) -> AccuracyRow:
         network = self.network
         if pe is None:
-            return row_of(trial, hits(self._own, self._own, self.labels), network.reference_name, timing)
+            return row_of(
+                trial, hits(self._own, self._own, self.labels), network.reference_name, timing
+            )
         scores = network.under(pe, self.pictures, keep_8bit=self.keep_8bit)
         found = hits(best_five(self.progress(scores, pe.spec), self.labels), self._own, self.labels)
         return row_of(trial, found, network.route(pe, keep_8bit=self.keep_8bit), timing)
@@ -159,7 +186,9 @@ def best_five(scores: Iterable[Array], labels: NDArray[np.int64] | None) -> NDAr
     best = []
     for batch in scores:
         if batch.ndim != 2 or batch.shape[1] < 2:
-            raise InputError(f"the network's output has shape {batch.shape}, expected scores (pictures, classes)")
+            raise InputError(
+                f"the network's output has shape {batch.shape}, expected scores (pictures, classes)"
+            )
         if batch.dtype.kind == "f" and np.isnan(batch).any():
             raise InputError("the network's scores hold NaN, expected numbers")
         if labels is not None and labels.max() >= batch.shape[1]:
@@ -170,7 +199,9 @@ def best_five(scores: Iterable[Array], labels: NDArray[np.int64] | None) -> NDAr
     return np.concatenate(best)
 
 
-def hits(answers: NDArray[np.int64], reference: NDArray[np.int64], labels: NDArray[np.int64] | None) -> Hits:
+def hits(
+    answers: NDArray[np.int64], reference: NDArray[np.int64], labels: NDArray[np.int64] | None
+) -> Hits:
     """Count right answers, and those that are the reference's."""
     agree = int((answers[:, 0] == reference[:, 0]).sum())
     if labels is None:

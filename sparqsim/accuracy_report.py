@@ -123,38 +123,61 @@ class AccuracyReport(Record):
     def _checked(self) -> Self:
         for row in self.rows:
             if len(row.layers) != (0 if row.pe is None else len(self.layers)):
-                raise ValueError(f"row of {row.pe}: {len(row.layers)} layers, expected the network's "
-                                 f"{len(self.layers)}, or none without a design")
-            if not all(0 <= (hit or 0) <= self.pictures for hit in (row.hits.top1, row.hits.top5, row.hits.agree)):
-                raise ValueError(f"row of {row.pe}: {row.hits}, expected at most pictures={self.pictures}")
+                raise ValueError(
+                    f"row of {row.pe}: {len(row.layers)} layers, expected the network's "
+                    f"{len(self.layers)}, or none without a design"
+                )
+            if not all(
+                0 <= (hit or 0) <= self.pictures
+                for hit in (row.hits.top1, row.hits.top5, row.hits.agree)
+            ):
+                raise ValueError(
+                    f"row of {row.pe}: {row.hits}, expected at most pictures={self.pictures}"
+                )
         return self
 
     def row(self, trial: Trial) -> AccuracyRow:
         """Return the row of a trial. Raises InputError where there is none."""
         found = next((row for row in self.rows if row.trial == trial), None)
         if found is None:
-            raise InputError(f"{self.network}: no row of {trial}, expected one of {[row.trial for row in self.rows]}")
+            raise InputError(
+                f"{self.network}: no row of {trial}, expected one of {[row.trial for row in self.rows]}"
+            )
         return found
 
     def sqnr_db(self, row: AccuracyRow) -> dict[str, float]:
         """Return the SQNR of each layer in which a design lost something, by name, in dB."""
-        return {layer.name: result.sqnr_db for layer, result in zip(self.layers, row.layers, strict=False)
-                if result.sqnr_db is not None}
+        return {
+            layer.name: result.sqnr_db
+            for layer, result in zip(self.layers, row.layers, strict=False)
+            if result.sqnr_db is not None
+        }
 
 
 def network_layers(trace: Trace, timing: Comparison) -> tuple[NetworkLayer, ...]:
     """Return what the record says of a network's layers, given the designs compared on its trace."""
     measured = timing.reports[timing.baseline].layers
     return tuple(
-        NetworkLayer(name=layer.name, op=layer.op, kept=layer.record.keep_8bit, signed=layer.signed,
-                     zero_point=layer.record.activation_zero_point,
-                     pairs=found.gemm.m * -(-found.gemm.k // 2) * found.gemm.groups,
-                     zero_pairs=found.pairs.both_zero + found.pairs.one_zero)
-        for layer, found in zip(trace.layers, measured, strict=True))
+        NetworkLayer(
+            name=layer.name,
+            op=layer.op,
+            kept=layer.record.keep_8bit,
+            signed=layer.signed,
+            zero_point=layer.record.activation_zero_point,
+            pairs=found.gemm.m * -(-found.gemm.k // 2) * found.gemm.groups,
+            zero_pairs=found.pairs.both_zero + found.pairs.one_zero,
+        )
+        for layer, found in zip(trace.layers, measured, strict=True)
+    )
 
 
-def row_of(trial: Trial, hits: Hits, route: str, timing: Comparison,
-           sqnr_db: Mapping[str, float | None] | None = None) -> AccuracyRow:
+def row_of(
+    trial: Trial,
+    hits: Hits,
+    route: str,
+    timing: Comparison,
+    sqnr_db: Mapping[str, float | None] | None = None,
+) -> AccuracyRow:
     """Return the row of a trial.
 
     Parameters
@@ -168,14 +191,27 @@ def row_of(trial: Trial, hits: Hits, route: str, timing: Comparison,
         Of layers by name, where it was not measured on the traced pictures; layers that are missing lost nothing.
     """
     report = None if trial.pe is None else timing.reports[trial.pe]
-    layers = [] if report is None else [
-        RowLayer(cycles=layer.cycles.total,
-                 sqnr_db=layer.error.sqnr_db if sqnr_db is None else sqnr_db.get(layer.name))
-        for layer in report.layers]
+    layers = (
+        []
+        if report is None
+        else [
+            RowLayer(
+                cycles=layer.cycles.total,
+                sqnr_db=layer.error.sqnr_db if sqnr_db is None else sqnr_db.get(layer.name),
+            )
+            for layer in report.layers
+        ]
+    )
     return AccuracyRow(
-        pe=trial.pe, calibrator=trial.calibrate, recalibrated_bn=trial.recalibrate_bn, route=route, hits=hits,
+        pe=trial.pe,
+        calibrator=trial.calibrate,
+        recalibrated_bn=trial.recalibrate_bn,
+        route=route,
+        hits=hits,
         cycles=None if report is None else report.cycles.total,
-        speedup=None if trial.pe is None else timing.speedup(trial.pe), layers=tuple(layers))
+        speedup=None if trial.pe is None else timing.speedup(trial.pe),
+        layers=tuple(layers),
+    )
 
 
 def known_row(trial: Trial, known: Sequence[AccuracyRow]) -> AccuracyRow | None:
@@ -183,8 +219,9 @@ def known_row(trial: Trial, known: Sequence[AccuracyRow]) -> AccuracyRow | None:
     return next((row for row in known if row.trial == trial), None)
 
 
-def rows_so_far(done: Sequence[AccuracyRow], known: Sequence[AccuracyRow],
-                trials: Sequence[Trial]) -> tuple[AccuracyRow, ...]:
+def rows_so_far(
+    done: Sequence[AccuracyRow], known: Sequence[AccuracyRow], trials: Sequence[Trial]
+) -> tuple[AccuracyRow, ...]:
     """Return the rows of a run that is under way: what is known is never lost, even where its turn comes later."""
     found = {row.trial for row in done}
     return (*done, *(row for row in known if row.trial not in found and row.trial in trials))

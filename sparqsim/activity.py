@@ -27,7 +27,9 @@ class PartCounter:
         """Start with no rows; `weights` int8 (groups, K, N)."""
         self._table = part_table(pe)
         xs, ws = (len(examples) for examples in pe.state_examples())
-        self._cols = state_counts(np.ascontiguousarray(pe.weight_states(weights).swapaxes(1, 2)), ws)
+        self._cols = state_counts(
+            np.ascontiguousarray(pe.weight_states(weights).swapaxes(1, 2)), ws
+        )
         self._rows = np.zeros((*self._cols.shape[:2], xs), np.int64)
 
     def add(self, states: NDArray[np.uint8]) -> None:

@@ -34,7 +34,9 @@ def design_sums(lowered: LoweredLayer, pe: PEDesign, x: Array) -> NDArray[np.int
     return sums_of(lowered, pe, x, pe.used_operands(x, lowered.weights))
 
 
-def sums_of(lowered: LoweredLayer, pe: PEDesign, x: Array, used: tuple[Array, Array] | None) -> NDArray[np.int64]:
+def sums_of(
+    lowered: LoweredLayer, pe: PEDesign, x: Array, used: tuple[Array, Array] | None
+) -> NDArray[np.int64]:
     """Return the same where `used`, what `pe.used_operands` gives, is known."""
     if used is not None:
         return lowered.sums(*used)

@@ -22,7 +22,9 @@ class Gap(Record):
     def sum_of(cls, parts: Iterable[Gap]) -> Gap:
         """Add part by part."""
         parts = list(parts)
-        return cls(**{name: sum(getattr(part, name) for part in parts) for name in cls.model_fields})
+        return cls(
+            **{name: sum(getattr(part, name) for part in parts) for name in cls.model_fields}
+        )
 
 
 class Bounds(Record):
@@ -60,12 +62,18 @@ class Bounds(Record):
         # Never negative: the total is at least the busiest PE's steps, and those are at least the mean of all PEs.
         rest = timing.total - work - ragged
         fill_drain = min(rest, timing.fill + timing.drain)
-        return cls(slack_cycles=timing.busiest_pe, work_cycles=work,
-                   gap=Gap(ragged_tiles=ragged, fill_drain=fill_drain, waiting=rest - fill_drain))
+        return cls(
+            slack_cycles=timing.busiest_pe,
+            work_cycles=work,
+            gap=Gap(ragged_tiles=ragged, fill_drain=fill_drain, waiting=rest - fill_drain),
+        )
 
     @classmethod
     def sum_of(cls, parts: Iterable[Bounds]) -> Bounds:
         """Add up layers that run one after another."""
         parts = list(parts)
-        return cls(slack_cycles=sum(part.slack_cycles for part in parts),
-                   work_cycles=sum(part.work_cycles for part in parts), gap=Gap.sum_of(part.gap for part in parts))
+        return cls(
+            slack_cycles=sum(part.slack_cycles for part in parts),
+            work_cycles=sum(part.work_cycles for part in parts),
+            gap=Gap.sum_of(part.gap for part in parts),
+        )

@@ -88,7 +88,9 @@ def calibrator(spec: str) -> Calibrator:
         return _least_error(spec, 2.0, values)
     if name == "lp" and 1 <= len(values) <= 2:
         return _least_error(spec, _number(spec, values[0], "P", lowest=0, highest=20), values[1:])
-    raise InputError(f"calibrator {spec!r} is not known{nearest(spec, NAMES)}; expected one of {', '.join(NAMES)}")
+    raise InputError(
+        f"calibrator {spec!r} is not known{nearest(spec, NAMES)}; expected one of {', '.join(NAMES)}"
+    )
 
 
 def _least_error(spec: str, power: float, bits_text: list[str]) -> Calibrator:
@@ -101,7 +103,9 @@ def _least_error(spec: str, power: float, bits_text: list[str]) -> Calibrator:
 def _number(spec: str, text: str, name: str, lowest: float, highest: float) -> float:
     value = float(text) if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text) else math.nan
     if not lowest < value <= highest:
-        raise InputError(f"calibrator {spec!r}: {name}={text!r}, expected a number above {lowest} and up to {highest}")
+        raise InputError(
+            f"calibrator {spec!r}: {name}={text!r}, expected a number above {lowest} and up to {highest}"
+        )
     return value
 
 
@@ -247,8 +251,16 @@ class LeastError(HistogramObserver):
         values, weights = (used + 0.5) * width, counts[used].astype(np.float64)
         coarse = 1 << (8 - self._bits)  # one step of the used bits, in steps of the code
         levels = self.top_code // coarse
-        clips = self.largest * self.top_code / (levels * coarse) * np.arange(1, CLIPS_TRIED + 1) / CLIPS_TRIED
-        errors = [self._error(values, weights, coarse * clip / self.top_code, levels) for clip in clips]
+        clips = (
+            self.largest
+            * self.top_code
+            / (levels * coarse)
+            * np.arange(1, CLIPS_TRIED + 1)
+            / CLIPS_TRIED
+        )
+        errors = [
+            self._error(values, weights, coarse * clip / self.top_code, levels) for clip in clips
+        ]
         return float(clips[int(np.argmin(errors))])
 
     def _error(self, values: Array, weights: Array, step: float, levels: int) -> float:

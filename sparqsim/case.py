@@ -55,14 +55,24 @@ class Case(BaseModel):
         base = base or ArrayConfig()
         shape = ArrayConfig.parse(self.array) if self.array else base
         overlap = base.overlap if self.overlap is None else self.overlap == "on"
-        return replace(base, rows=shape.rows, cols=shape.cols, dataflow=self.dataflow or base.dataflow,
-                       coupling=self.coupling or base.coupling, overlap=overlap), memory
+        return replace(
+            base,
+            rows=shape.rows,
+            cols=shape.cols,
+            dataflow=self.dataflow or base.dataflow,
+            coupling=self.coupling or base.coupling,
+            overlap=overlap,
+        ), memory
 
     def found_from(self, folder: Path) -> Self:
         """Return the case with its relative files (trace, FILE.py:CLASS, accelerator file) taken from `folder`."""
-        memory = str(folder / self.memory) if ACCELERATOR_FILE.fullmatch(self.memory) else self.memory
+        memory = (
+            str(folder / self.memory) if ACCELERATOR_FILE.fullmatch(self.memory) else self.memory
+        )
         pe = str(folder / self.pe) if re.match(r".+\.py:", self.pe) else self.pe
-        return self.model_copy(update={"trace": str(folder / self.trace), "pe": pe, "memory": memory})
+        return self.model_copy(
+            update={"trace": str(folder / self.trace), "pe": pe, "memory": memory}
+        )
 
 
 def _accelerator(source: str) -> tuple[ArrayConfig | None, Any]:
@@ -96,8 +106,15 @@ def _simulated(trace: Trace, cases: Sequence[Case]) -> list[Report]:
     array, memory = cases[0].accelerator()
     surroundings = {} if memory is None else {"memory": memory}
     pes = [sparqsim.get_pe(case.pe) for case in cases]
-    reports = sparqsim.compare(trace, pes, array, baseline=pes[0], keep_8bit=not cases[0].all_layers,
-                               engine=cases[0].engine, **surroundings).reports
+    reports = sparqsim.compare(
+        trace,
+        pes,
+        array,
+        baseline=pes[0],
+        keep_8bit=not cases[0].all_layers,
+        engine=cases[0].engine,
+        **surroundings,
+    ).reports
     return [reports[pe.spec] for pe in pes]
 
 

@@ -46,10 +46,14 @@ class ArrayConfig:
         for field in ("rows", "cols"):
             value = getattr(self, field)
             if type(value) is not int or not 1 <= value <= LARGEST_SIDE:
-                raise InputError(f"array {field}={value!r}: expected an integer from 1 to {LARGEST_SIDE}")
+                raise InputError(
+                    f"array {field}={value!r}: expected an integer from 1 to {LARGEST_SIDE}"
+                )
         if self.dataflow not in DATAFLOWS:
             hint = nearest(str(self.dataflow), DATAFLOWS)
-            raise InputError(f"dataflow={self.dataflow!r}: expected one of {', '.join(DATAFLOWS)}{hint}")
+            raise InputError(
+                f"dataflow={self.dataflow!r}: expected one of {', '.join(DATAFLOWS)}{hint}"
+            )
         if not isinstance(self.overlap, bool):
             raise InputError(f"overlap={self.overlap!r}: expected True or False ('on' or 'off')")
         object.__setattr__(self, "coupling", _checked_coupling(self.coupling))
@@ -59,7 +63,9 @@ class ArrayConfig:
         """Return the array that 'ROWSxCOLS' names, e.g. '16x16'; other fields by keyword."""
         match = re.fullmatch(r"(\d{1,99})[xX](\d{1,99})", shape.strip())
         if match is None:
-            raise InputError(f"array={shape!r}: expected ROWSxCOLS, two integers from 1, e.g. 16x16")
+            raise InputError(
+                f"array={shape!r}: expected ROWSxCOLS, two integers from 1, e.g. 16x16"
+            )
         return cls(rows=int(match[1]), cols=int(match[2]), **settings)  # type: ignore[arg-type]
 
     @property
@@ -82,6 +88,8 @@ def _checked_coupling(text: str) -> str:
         return text
     match = re.fullmatch(r"elastic(?::(\d{1,99}))?", str(text))
     if match is None or not 1 <= int(match[1] or 2) <= DEEPEST_LINK:
-        raise InputError(f"coupling={text!r}: expected 'lockstep' or 'elastic:D' with a FIFO depth D "
-                         f"from 1 to {DEEPEST_LINK}")
+        raise InputError(
+            f"coupling={text!r}: expected 'lockstep' or 'elastic:D' with a FIFO depth D "
+            f"from 1 to {DEEPEST_LINK}"
+        )
     return f"elastic:{int(match[1] or 2)}"

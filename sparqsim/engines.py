@@ -38,11 +38,19 @@ class Engine(Protocol):
     def check(self, shape: GemmShape, pe: PEDesign, array: ArrayConfig) -> None:
         """Raise InputError for a layer that the engine cannot take."""
 
-    def run(self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool) -> list[Outcome]:
+    def run(
+        self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool
+    ) -> list[Outcome]:
         """Return the outcome of each design."""
 
-    def timing(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, signed: bool,
-               measured: Measurement) -> Timing:
+    def timing(
+        self,
+        layer: LoweredLayer,
+        pe: PEDesign,
+        array: ArrayConfig,
+        signed: bool,
+        measured: Measurement,
+    ) -> Timing:
         """Return the cycles of a measured layer on another array."""
 
     def memory_runner(self) -> Runner:
@@ -55,20 +63,30 @@ class FastEngine:
     def check(self, shape: GemmShape, pe: PEDesign, array: ArrayConfig) -> None:
         """Take every layer."""
 
-    def run(self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool) -> list[Outcome]:
+    def run(
+        self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool
+    ) -> list[Outcome]:
         """Measure all designs in one pass over the layer, then time each."""
-        return [Outcome(self.timing(layer, pe, array, signed, measured), measured)
-                for pe, measured in zip(designs, measure(layer, designs), strict=True)]
+        return [
+            Outcome(self.timing(layer, pe, array, signed, measured), measured)
+            for pe, measured in zip(designs, measure(layer, designs), strict=True)
+        ]
 
     def memory_runner(self) -> Runner:
         """Return the recurrence."""
         return recurrence.run
 
-
-    def timing(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, signed: bool,
-               measured: Measurement) -> Timing:
+    def timing(
+        self,
+        layer: LoweredLayer,
+        pe: PEDesign,
+        array: ArrayConfig,
+        signed: bool,
+        measured: Measurement,
+    ) -> Timing:
         """Time by the dataflow's closed form or recurrence."""
         return array_timing(layer, pe, array, measured.step_cycles)
+
 
 class EventEngine:
     """Every step of every PE by the design's plain-Python `step`, in processes: the definition of time and value.
@@ -81,16 +99,28 @@ class EventEngine:
         work = Work(shape.m, pe.steps(shape.k), shape.n, shape.groups)
         steps = get_dataflow(array.dataflow).grid(work, array).steps
         if steps > LARGEST_EVENT_RUN:
-            raise InputError(f"{steps:,} PE-steps of {pe.spec} on a {array.rows}x{array.cols} array, padding included; "
-                             f"engine 'event' takes at most {LARGEST_EVENT_RUN:,} (engine 'fast' takes any number)")
+            raise InputError(
+                f"{steps:,} PE-steps of {pe.spec} on a {array.rows}x{array.cols} array, padding included; "
+                f"engine 'event' takes at most {LARGEST_EVENT_RUN:,} (engine 'fast' takes any number)"
+            )
 
-    def run(self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool) -> list[Outcome]:
+    def run(
+        self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool
+    ) -> list[Outcome]:
         """Run the layer once for each design."""
-        return [self._outcome(layer, pe, array, measured, signed)
-                for pe, measured in zip(designs, measure(layer, designs), strict=True)]
+        return [
+            self._outcome(layer, pe, array, measured, signed)
+            for pe, measured in zip(designs, measure(layer, designs), strict=True)
+        ]
 
-    def timing(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, signed: bool,
-               measured: Measurement) -> Timing:
+    def timing(
+        self,
+        layer: LoweredLayer,
+        pe: PEDesign,
+        array: ArrayConfig,
+        signed: bool,
+        measured: Measurement,
+    ) -> Timing:
         """Run the layer again."""
         return self._outcome(layer, pe, array, measured, signed).timing
 
@@ -100,8 +130,14 @@ class EventEngine:
 
         return memory.run
 
-    def _outcome(self, layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, measured: Measurement,
-                 signed: bool) -> Outcome:
+    def _outcome(
+        self,
+        layer: LoweredLayer,
+        pe: PEDesign,
+        array: ArrayConfig,
+        measured: Measurement,
+        signed: bool,
+    ) -> Outcome:
         if pe.times_itself:
             return Outcome(self_timed(layer, pe, array, by_definition=True), measured)
         from sparqsim.event.layer import run_layer  # simpy is loaded only when used
@@ -110,8 +146,12 @@ class EventEngine:
         stored = layer.rows(), layer.weights
         exact = layer.corrected(exact_matmul(*stored), *stored)
         difference = layer.corrected(done.outputs, *(pe.used_operands(*stored) or stored)) - exact
-        error = Error(outputs=exact.size, signal=sum_of_squares(exact), noise=sum_of_squares(difference),
-                      max_abs=int(np.abs(difference).max()))
+        error = Error(
+            outputs=exact.size,
+            signal=sum_of_squares(exact),
+            noise=sum_of_squares(difference),
+            max_abs=int(np.abs(difference).max()),
+        )
         # A design that does not count its parts gives no states to count; `step` may name parts all the same.
         activity = dict.fromkeys(measured.activity, 0) | done.activity if measured.activity else {}
         return Outcome(done.timing, replace(measured, error=error, activity=activity))
@@ -123,5 +163,7 @@ ENGINES: dict[str, Engine] = {"fast": FastEngine(), "event": EventEngine()}
 def checked_engine(name: str) -> str:
     """Return the engine's name if it is one."""
     if name not in ENGINES:
-        raise InputError(f"engine={name!r}: expected one of {', '.join(ENGINES)}{nearest(str(name), ENGINES)}")
+        raise InputError(
+            f"engine={name!r}: expected one of {', '.join(ENGINES)}{nearest(str(name), ENGINES)}"
+        )
     return name

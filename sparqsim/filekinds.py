@@ -28,16 +28,25 @@ class Kind:
 
 
 TRACE = Kind("a trace", "`sparqsim simulate` and `sparqsim compare` make results of it")
-STORE = Kind("a store of `sparqsim sweep`",
-             "`sparqsim plot` takes it with --kind array-size, k, zero-fraction or bandwidth")
+STORE = Kind(
+    "a store of `sparqsim sweep`",
+    "`sparqsim plot` takes it with --kind array-size, k, zero-fraction or bandwidth",
+)
 #: By the name in the field `schema`, 'sparqsim.NAME/VERSION'.
 JSON_KINDS: Mapping[str, Kind] = {
     "report": Kind("the report of one design", "`sparqsim report` and `sparqsim plot` take it"),
     "comparison": Kind("a comparison", "`sparqsim report` and `sparqsim plot` take it"),
-    "accuracy": Kind("an accuracy record",
-                     "`sparqsim report` takes it, and `sparqsim plot --kind pareto` one of them alone"),
-    "bandwidth": Kind("the curves of `sparqsim bandwidth`", "`sparqsim plot --kind bandwidth` takes one such file"),
-    "area": Kind("an area table", "no command reads it; `sparqsim compare --iso area` uses the one that ships"),
+    "accuracy": Kind(
+        "an accuracy record",
+        "`sparqsim report` takes it, and `sparqsim plot --kind pareto` one of them alone",
+    ),
+    "bandwidth": Kind(
+        "the curves of `sparqsim bandwidth`", "`sparqsim plot --kind bandwidth` takes one such file"
+    ),
+    "area": Kind(
+        "an area table",
+        "no command reads it; `sparqsim compare --iso area` uses the one that ships",
+    ),
 }
 
 
@@ -51,7 +60,7 @@ def kind_of_bytes(path: str | Path) -> Kind | None:
     if head == SQLITE_MAGIC:
         return STORE
     header_bytes = int.from_bytes(head[:LENGTH_BYTES], "little")
-    is_trace = head[LENGTH_BYTES:LENGTH_BYTES + 1] == b"{" and header_bytes <= size - LENGTH_BYTES
+    is_trace = head[LENGTH_BYTES : LENGTH_BYTES + 1] == b"{" and header_bytes <= size - LENGTH_BYTES
     return TRACE if is_trace else None
 
 
@@ -81,7 +90,9 @@ def result_text(path: str | Path, accepted: Collection[str], expected: str) -> t
         raise InputError(f"{path}: not JSON ({error}); expected {expected}") from None
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or schema not in accepted:
-        raise InputError(f"{path}: {_refused(schema, accepted)}, expected {expected}{_use(schema, accepted)}")
+        raise InputError(
+            f"{path}: {_refused(schema, accepted)}, expected {expected}{_use(schema, accepted)}"
+        )
     return text, schema
 
 
@@ -89,7 +100,11 @@ def _refused(schema: object, accepted: Collection[str]) -> str:
     if _is_other_version(schema, accepted):
         return f"schema={schema!r}, of another version of sparqsim (this one reads {', '.join(sorted(accepted))})"
     kind = _kind(schema)
-    return f"schema={schema!r}, no result of sparqsim" if kind is None else f"{kind.what} (schema={schema!r})"
+    return (
+        f"schema={schema!r}, no result of sparqsim"
+        if kind is None
+        else f"{kind.what} (schema={schema!r})"
+    )
 
 
 def _use(schema: object, accepted: Collection[str]) -> str:

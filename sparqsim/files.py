@@ -24,7 +24,9 @@ def replaced(path: str | Path) -> Iterator[Path]:
     try:
         if target.is_dir():
             raise IsADirectoryError(21, "Is a directory", str(target))
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part" + target.suffix, dir=target.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.name}.", suffix=".part" + target.suffix, dir=target.parent
+        )
         os.close(handle)
     except OSError as error:
         raise _unwritable(target, error) from None
@@ -55,5 +57,7 @@ def _mode_for(target: Path) -> int:
 
 
 def _unwritable(target: Path, error: OSError) -> InputError:
-    return InputError(f"{target}: cannot be written ({error.strerror or error}); expected a file path in a "
-                      "folder that exists and may be written")
+    return InputError(
+        f"{target}: cannot be written ({error.strerror or error}); expected a file path in a "
+        "folder that exists and may be written"
+    )

@@ -60,10 +60,14 @@ class Heatmap:
         for field in ("step_cycles", "nonzero_macs"):
             found = getattr(self, field).shape
             if found != shape:
-                raise InputError(f"heat map: {field} has shape {found}, expected {shape}, one number for each PE")
+                raise InputError(
+                    f"heat map: {field} has shape {found}, expected {shape}, one number for each PE"
+                )
         if self.total_cycles < 1 or self.lane_cycles < 1:
-            raise InputError(f"heat map: total_cycles={self.total_cycles}, lane_cycles={self.lane_cycles}, "
-                             "expected at least 1")
+            raise InputError(
+                f"heat map: total_cycles={self.total_cycles}, lane_cycles={self.lane_cycles}, "
+                "expected at least 1"
+            )
 
     @property
     def busy(self) -> NDArray[np.float64]:
@@ -94,28 +98,42 @@ def heatmap(report: Report, trace: Trace, layer: str | None = None) -> Heatmap:
         activations.
     """
     _check_same_trace(report, trace)
-    chosen = [pair for pair in zip(report.layers, trace.layers, strict=True) if layer in (None, pair[0].name)]
+    chosen = [
+        pair
+        for pair in zip(report.layers, trace.layers, strict=True)
+        if layer in (None, pair[0].name)
+    ]
     if not chosen:
         known = [each.name for each in report.layers]
-        raise InputError(f"layer {layer!r} is not in this report{nearest(str(layer), known)}; "
-                         f"expected one of {', '.join(known)}")
+        raise InputError(
+            f"layer {layer!r} is not in this report{nearest(str(layer), known)}; "
+            f"expected one of {', '.join(known)}"
+        )
     counted = [_layer_counts(*pair, report.array) for pair in chosen]
     pes = report.array.rows * report.array.cols
     return Heatmap(
-        step_cycles=_added(steps for steps, _ in counted), nonzero_macs=_added(macs for _, macs in counted),
+        step_cycles=_added(steps for steps, _ in counted),
+        nonzero_macs=_added(macs for _, macs in counted),
         total_cycles=sum(part.cycles.total for part, _ in chosen),
         lane_cycles=sum(part.counts.lane_cycles for part, _ in chosen) // pes,
-        layer=layer or "", pe=report.pe, array=report.array, provenance=report.provenance,
+        layer=layer or "",
+        pe=report.pe,
+        array=report.array,
+        provenance=report.provenance,
     )
 
 
 def _check_same_trace(report: Report, trace: Trace) -> None:
     if trace.sha256 != report.provenance.trace_sha256:
-        raise InputError(f"trace has sha256 {trace.sha256[:12]}..., the report was made from "
-                         f"{report.provenance.trace_sha256[:12]}...; expected that trace")
+        raise InputError(
+            f"trace has sha256 {trace.sha256[:12]}..., the report was made from "
+            f"{report.provenance.trace_sha256[:12]}...; expected that trace"
+        )
     names = [layer.name for layer in trace.layers]
     if names != [layer.name for layer in report.layers]:
-        raise InputError(f"report: its layers are not those of its trace; expected {', '.join(names)}")
+        raise InputError(
+            f"report: its layers are not those of its trace; expected {', '.join(names)}"
+        )
 
 
 def _layer_counts(part: LayerReport, layer: Layer, array: ArrayInfo) -> tuple[Counts, Counts]:
@@ -125,8 +143,10 @@ def _layer_counts(part: LayerReport, layer: Layer, array: ArrayInfo) -> tuple[Co
     places = Placement.of(array)
     steps, macs = _step_cycles(pe, lowered, places), _nonzero_macs(pe, lowered, places)
     if int(macs.sum()) != part.counts.macs_nonzero:
-        raise InputError(f"layer {layer.name!r}: the trace gives {int(macs.sum())} MACs with non-zero operands, the "
-                         f"report says {part.counts.macs_nonzero}; expected a report made from this trace")
+        raise InputError(
+            f"layer {layer.name!r}: the trace gives {int(macs.sum())} MACs with non-zero operands, the "
+            f"report says {part.counts.macs_nonzero}; expected a report made from this trace"
+        )
     return steps, macs
 
 
@@ -165,8 +185,10 @@ def _step_cycles(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Counts
         of_block = pe.step_cycles(x)
         if of_block is None:
             if pe.cycles_depend_on_values:
-                raise InputError(f"{pe.spec}: no heat map, its steps do not follow from activations alone; "
-                                 "expected a design with constant steps or steps set by activations")
+                raise InputError(
+                    f"{pe.spec}: no heat map, its steps do not follow from activations alone; "
+                    "expected a design with constant steps or steps set by activations"
+                )
             of_block = np.ones((*x.shape[:2], steps), np.uint8)
         cycles += by_residue(of_block, places.m, start).sum(axis=0)
         start += x.shape[1]
@@ -186,9 +208,11 @@ def _nonzero_macs(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Count
     order = pe.k_order(layer.k)
     counts = np.empty((places.m, places.s, places.n), np.int64)
     for step_class in range(places.s):
-        elements = order[step_class::places.s]
+        elements = order[step_class :: places.s]
         used = elements[elements >= 0]
-        counts[:, step_class] = (activations[..., used] @ weights[..., used].swapaxes(1, 2)).sum(axis=0)
+        counts[:, step_class] = (activations[..., used] @ weights[..., used].swapaxes(1, 2)).sum(
+            axis=0
+        )
     return places.on_array(counts)
 
 
@@ -202,7 +226,9 @@ def by_residue(values: Array, classes: int, start: int = 0) -> Counts:
     before = start % classes
     after = -(before + values.shape[1]) % classes
     padded = np.pad(values, ((0, 0), (before, after), (0, 0)))
-    sums: Counts = padded.reshape(len(values), -1, classes, values.shape[2]).sum(axis=1, dtype=np.int64)
+    sums: Counts = padded.reshape(len(values), -1, classes, values.shape[2]).sum(
+        axis=1, dtype=np.int64
+    )
     return sums
 
 

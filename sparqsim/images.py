@@ -31,8 +31,10 @@ def needed(module: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise InputError(f"{module.partition('.')[0]} cannot be imported ({error}); expected the extra {extra!r}: "
-                         f"pip install 'sparqsim[{extra}]'") from None
+        raise InputError(
+            f"{module.partition('.')[0]} cannot be imported ({error}); expected the extra {extra!r}: "
+            f"pip install 'sparqsim[{extra}]'"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,17 @@ class Pictures:
         """
         place, steps = Path(path), Preprocess.parse(preprocess)
         if place.is_dir():
-            files = tuple(sorted(file for file in place.iterdir() if file.suffix.lower() in SUFFIXES))
+            files = tuple(
+                sorted(file for file in place.iterdir() if file.suffix.lower() in SUFFIXES)
+            )
             if not files:
                 raise InputError(f"{path}: no image files, expected some of {', '.join(SUFFIXES)}")
             return cls(tuple(file.name for file in files), steps, files)
         array, labels = _stored_array(place)
         if array.dtype != np.uint8 and preprocess:
-            raise InputError(f"{path}: holds {array.dtype} values that are fed as they are, expected no --preprocess")
+            raise InputError(
+                f"{path}: holds {array.dtype} values that are fed as they are, expected no --preprocess"
+            )
         return cls(tuple(str(at) for at in range(len(array))), steps, array=array, labels=labels)
 
     def __len__(self) -> int:
@@ -85,8 +91,13 @@ class Pictures:
         if count is None or count >= len(self):
             return self
         labels = None if self.labels is None else self.labels[:count]
-        return Pictures(self.names[:count], self.preprocess, self.files[:count],
-                        None if self.array is None else self.array[:count], labels)
+        return Pictures(
+            self.names[:count],
+            self.preprocess,
+            self.files[:count],
+            None if self.array is None else self.array[:count],
+            labels,
+        )
 
     def batches(self, size: int, layout: Layout, dtype: Any = np.float32) -> Iterator[Array]:
         """Yield batches of at most `size` pictures as the network takes them.
@@ -101,8 +112,10 @@ class Pictures:
             pictures = [self._prepared(at, layout, np.dtype(dtype)) for at in wanted]
             odd = [at for at, picture in enumerate(pictures) if picture.shape != pictures[0].shape]
             if odd:
-                raise InputError(f"picture {self.names[start + odd[0]]}: prepared to {pictures[odd[0]].shape}, the "
-                                 f"batch's first to {pictures[0].shape}, expected one size (--preprocess resize, crop)")
+                raise InputError(
+                    f"picture {self.names[start + odd[0]]}: prepared to {pictures[odd[0]].shape}, the "
+                    f"batch's first to {pictures[0].shape}, expected one size (--preprocess resize, crop)"
+                )
             yield np.stack(pictures)
 
     def _prepared(self, at: int, layout: Layout, dtype: np.dtype[Any]) -> Array:
@@ -131,16 +144,22 @@ def _stored_array(path: Path) -> tuple[Array, NDArray[np.int64] | None]:
         loaded = np.load(path, allow_pickle=False)
         arrays = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {"images": loaded}
     except (OSError, ValueError, EOFError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as pictures ({error}); expected a directory of image files, "
-                         "or a .npz or .npy file") from None
+        raise InputError(
+            f"{path}: cannot be read as pictures ({error}); expected a directory of image files, "
+            "or a .npz or .npy file"
+        ) from None
     name = next(iter(arrays)) if len(arrays) == 1 else "images"
     if name not in arrays:
-        raise InputError(f"{path}: holds {', '.join(arrays) or 'nothing'}, expected an array named 'images'")
+        raise InputError(
+            f"{path}: holds {', '.join(arrays) or 'nothing'}, expected an array named 'images'"
+        )
     images, labels = arrays[name], arrays.get("labels")
     pictures = images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] in (1, 3)
     if not len(images.shape) or not len(images) or not (pictures or images.dtype.kind == "f"):
-        raise InputError(f"{path}: {name} is {images.dtype} {images.shape}, expected uint8 pictures (N, height, width, "
-                         "3 or 1), or float batches that are ready for the network")
+        raise InputError(
+            f"{path}: {name} is {images.dtype} {images.shape}, expected uint8 pictures (N, height, width, "
+            "3 or 1), or float batches that are ready for the network"
+        )
     return images, None if labels is None else checked_labels(path, labels, len(images))
 
 
@@ -165,8 +184,10 @@ def load_labels(path: str | Path, names: Sequence[str]) -> NDArray[np.int64]:
     classes = _classes_by_name(place)
     missing = [name for name in names if name not in classes]
     if missing:
-        raise InputError(f"{path}: no class for picture {missing[0]!r} (and {len(missing) - 1} more), "
-                         "expected columns file,class")
+        raise InputError(
+            f"{path}: no class for picture {missing[0]!r} (and {len(missing) - 1} more), "
+            "expected columns file,class"
+        )
     return np.array([classes[name] for name in names], np.int64)
 
 
@@ -175,9 +196,15 @@ def _classes_by_name(path: Path) -> dict[str, int]:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected a CSV file of labels") from None
+        raise InputError(
+            f"{path}: cannot be read ({error}); expected a CSV file of labels"
+        ) from None
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
-    name_at, class_at = (header.index("file"), header.index("class")) if {"file", "class"} <= set(header) else (0, 1)
+    name_at, class_at = (
+        (header.index("file"), header.index("class"))
+        if {"file", "class"} <= set(header)
+        else (0, 1)
+    )
     found = {}
     for number, row in enumerate(rows, 1):
         digits = row[class_at].strip() if len(row) > max(name_at, class_at) else ""
@@ -190,6 +217,13 @@ def _classes_by_name(path: Path) -> dict[str, int]:
 
 def checked_labels(path: Path, labels: Array, count: int) -> NDArray[np.int64]:
     """Return labels as int64. Raises InputError unless they are `count` integers from 0."""
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != count or labels.min() < 0:
-        raise InputError(f"{path}: labels are {labels.dtype} {labels.shape}, expected {count} integers from 0")
+    if (
+        labels.ndim != 1
+        or labels.dtype.kind not in "iu"
+        or len(labels) != count
+        or labels.min() < 0
+    ):
+        raise InputError(
+            f"{path}: labels are {labels.dtype} {labels.shape}, expected {count} integers from 0"
+        )
     return labels.astype(np.int64)

@@ -105,7 +105,10 @@ class IsoDesign(Record):
     @property
     def speedup_per_area(self) -> Range:
         """Speedup at equal PE count / relative PE area: what is gained per area, without rounding to whole rows."""
-        gained, area = self.baseline_cycles / self.equal_pe_cycles, self.relative_pe_area[self.baseline]
+        gained, area = (
+            self.baseline_cycles / self.equal_pe_cycles,
+            self.relative_pe_area[self.baseline],
+        )
         return Range(low=gained / area.high, middle=gained / area.middle, high=gained / area.low)
 
     def layer_speedup(self, baseline_cycles: int, layer: int) -> Range:
@@ -126,8 +129,11 @@ class IsoArea(Record):
 
 
 def _speedup(baseline_cycles: int, cycles: Sequence[int]) -> Range:
-    return Range(low=baseline_cycles / max(cycles), middle=baseline_cycles / cycles[1],
-                 high=baseline_cycles / min(cycles))
+    return Range(
+        low=baseline_cycles / max(cycles),
+        middle=baseline_cycles / cycles[1],
+        high=baseline_cycles / min(cycles),
+    )
 
 
 @dataclass(frozen=True)
@@ -154,28 +160,56 @@ class Scaling:
         """
         missing = {pe: reason for pe in designs if (reason := why_no_area(pe)) is not None}
         if baseline in missing:
-            raise InputError(f"baseline {baseline.spec!r} has no area to scale others to: {missing[baseline]}; "
-                             f"expected one of {', '.join(BASELINES)} or another design of `sparqsim rtl area`")
+            raise InputError(
+                f"baseline {baseline.spec!r} has no area to scale others to: {missing[baseline]}; "
+                f"expected one of {', '.join(BASELINES)} or another design of `sparqsim rtl area`"
+            )
         areas = {pe: _areas(pe, baseline, asked) for pe in designs if pe not in missing}
-        arrays = {pe: tuple(scaled_array(asked, ratio) for ratio in _three(areas[pe][baseline.spec])) for pe in areas}
-        return cls(baseline, asked, areas, arrays, {pe.spec: reason for pe, reason in missing.items()})
+        arrays = {
+            pe: tuple(scaled_array(asked, ratio) for ratio in _three(areas[pe][baseline.spec]))
+            for pe in areas
+        }
+        return cls(
+            baseline, asked, areas, arrays, {pe.spec: reason for pe, reason in missing.items()}
+        )
 
-    def record(self, pe: PEDesign, layer_cycles: Sequence[Sequence[int]], baseline_cycles: int,
-               equal_pe_cycles: int) -> IsoDesign:
+    def record(
+        self,
+        pe: PEDesign,
+        layer_cycles: Sequence[Sequence[int]],
+        baseline_cycles: int,
+        equal_pe_cycles: int,
+    ) -> IsoDesign:
         """Return the result of one design; `layer_cycles` for each of its arrays."""
         over = self.areas[pe][self.baseline.spec]
-        arrays = [ScaledArray(rows=array.rows, cols=array.cols, pes_that_fit=self.asked.pes / ratio,
-                              layer_cycles=tuple(cycles))
-                  for array, ratio, cycles in zip(self.arrays[pe], _three(over), layer_cycles, strict=True)]
+        arrays = [
+            ScaledArray(
+                rows=array.rows,
+                cols=array.cols,
+                pes_that_fit=self.asked.pes / ratio,
+                layer_cycles=tuple(cycles),
+            )
+            for array, ratio, cycles in zip(
+                self.arrays[pe], _three(over), layer_cycles, strict=True
+            )
+        ]
         low, middle, high = arrays
-        return IsoDesign(area_of=pe.name, baseline=self.baseline.spec, baseline_cycles=baseline_cycles,
-                         equal_pe_cycles=equal_pe_cycles, arrays=ScaledArrays(low=low, middle=middle, high=high),
-                         relative_pe_area={name: Range.of(area) for name, area in self.areas[pe].items()})
+        return IsoDesign(
+            area_of=pe.name,
+            baseline=self.baseline.spec,
+            baseline_cycles=baseline_cycles,
+            equal_pe_cycles=equal_pe_cycles,
+            arrays=ScaledArrays(low=low, middle=middle, high=high),
+            relative_pe_area={name: Range.of(area) for name, area in self.areas[pe].items()},
+        )
 
     def block(self, designs: Mapping[str, IsoDesign]) -> IsoArea:
         """Return the part of a comparison that tells of equal area."""
-        return IsoArea(combinations=len(shipped_table()["rows"]), designs=dict(designs),
-                       without_area=dict(self.without_area))
+        return IsoArea(
+            combinations=len(shipped_table()["rows"]),
+            designs=dict(designs),
+            without_area=dict(self.without_area),
+        )
 
 
 def why_no_area(pe: PEDesign) -> str | None:
@@ -190,7 +224,10 @@ def why_no_area(pe: PEDesign) -> str | None:
 
 def _areas(pe: PEDesign, baseline: PEDesign, asked: ArrayConfig) -> dict[str, AreaRange]:
     sharing = asked.rows if asked.dataflow == "is" else asked.cols
-    return {name: relative_pe_area(pe, name, sharing) for name in dict.fromkeys((baseline.spec, *BASELINES))}
+    return {
+        name: relative_pe_area(pe, name, sharing)
+        for name in dict.fromkeys((baseline.spec, *BASELINES))
+    }
 
 
 def _three(area: AreaRange) -> tuple[float, float, float]:
@@ -207,5 +244,7 @@ def scaled_array(asked: ArrayConfig, relative_pe_area: float) -> ArrayConfig:
         Of a PE over one of the asked array.
     """
     side = "cols" if asked.dataflow == "is" else "rows"
-    lines = round(getattr(asked, side) / Fraction(relative_pe_area))  # exact: a float quotient may look like a tie
+    lines = round(
+        getattr(asked, side) / Fraction(relative_pe_area)
+    )  # exact: a float quotient may look like a tie
     return replace(asked, **{side: min(max(lines, 1), LARGEST_SIDE)})

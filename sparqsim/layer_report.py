@@ -153,6 +153,7 @@ class Utilization(Record):
     @classmethod
     def of(cls, counts: Counts) -> Utilization:
         """Derive the shares."""
+
         def share(part: int | None, whole: int) -> float | None:
             return None if part is None else part / whole
 
@@ -225,7 +226,11 @@ class Totals(Measured):
             partial_sums=sum(layer.partial_sums for layer in layers),
             counts=Counts.sum_of(layer.counts for layer in layers),
             pairs=Pairs.sum_of(layer.pairs for layer in layers),
-            error=Error(outputs=sum(error.outputs for error in errors), signal=sum(error.signal for error in errors),
-                        noise=sum(error.noise for error in errors), max_abs=max(error.max_abs for error in errors)),
+            error=Error(
+                outputs=sum(error.outputs for error in errors),
+                signal=sum(error.signal for error in errors),
+                noise=sum(error.noise for error in errors),
+                max_abs=max(error.max_abs for error in errors),
+            ),
             traffic=Traffic.sum_of(layer.traffic for layer in layers),
         )

@@ -87,7 +87,9 @@ class Meter:
     def measurement(self, macs_nonzero: int) -> Measurement:
         """Return what was accumulated."""
         return Measurement(
-            error=Error(outputs=self._outputs, signal=self._signal, noise=self._noise, max_abs=self._max_abs),
+            error=Error(
+                outputs=self._outputs, signal=self._signal, noise=self._noise, max_abs=self._max_abs
+            ),
             pairs=Pairs.sum_of(self._pairs),
             windows={str(shift): count for shift, count in sorted(self._windows.items())},
             activity={} if self._parts is None else self._parts.cycles(),
@@ -105,14 +107,23 @@ def pair_classes(x: Array, used: Array | None) -> Pairs:
     zeros = (first == 0).astype(np.uint8) + (second == 0)
     both_zero, one_zero = int((zeros == 2).sum()), int((zeros == 1).sum())
     if used is None:
-        return Pairs(both_zero=both_zero, one_zero=one_zero, both_nonzero_exact=None, trimmed=None,
-                     one_zero_changed=None)
+        return Pairs(
+            both_zero=both_zero,
+            one_zero=one_zero,
+            both_nonzero_exact=None,
+            trimmed=None,
+            one_zero_changed=None,
+        )
     # One byte per element: a pair read as one 16-bit number is non-zero where either element changed.
     changed = padded_to(used != x, 2).view(np.uint16).ravel() != 0
     trimmed = int((changed & (zeros == 0)).sum())
-    return Pairs(both_zero=both_zero, one_zero=one_zero, trimmed=trimmed,
-                 both_nonzero_exact=len(zeros) - both_zero - one_zero - trimmed,
-                 one_zero_changed=int((changed & (zeros == 1)).sum()))
+    return Pairs(
+        both_zero=both_zero,
+        one_zero=one_zero,
+        trimmed=trimmed,
+        both_nonzero_exact=len(zeros) - both_zero - one_zero - trimmed,
+        one_zero_changed=int((changed & (zeros == 1)).sum()),
+    )
 
 
 def sum_of_squares(values: NDArray[np.int64]) -> int:
@@ -120,5 +131,9 @@ def sum_of_squares(values: NDArray[np.int64]) -> int:
     total = 0
     for part in np.array_split(values.ravel(), -(-values.size >> HALF_BITS) or 1):
         high, low = part >> HALF_BITS, part & ((1 << HALF_BITS) - 1)
-        total += (int(high @ high) << 2 * HALF_BITS) + (int(high @ low) << HALF_BITS + 1) + int(low @ low)
+        total += (
+            (int(high @ high) << 2 * HALF_BITS)
+            + (int(high @ low) << HALF_BITS + 1)
+            + int(low @ low)
+        )
     return total

@@ -23,7 +23,9 @@ class StepOperands:
     def __init__(self, layer: LoweredLayer, pe: PEDesign) -> None:
         self._layer, self._pe = layer, pe
         order = pe.k_order(layer.k)
-        self._order = np.where(order < 0, layer.k, order)  # element K of every row is a zero, appended below
+        self._order = np.where(
+            order < 0, layer.k, order
+        )  # element K of every row is a zero, appended below
         self._rows_in_hand: tuple[tuple[int, int, int], Array] = ((0, 0, 0), np.zeros(0, np.uint8))
 
     def activations(self, group: int, m: slice, steps: slice) -> Array:
@@ -38,9 +40,13 @@ class StepOperands:
 
     def pair_costs(self, group: int, m: slice, steps: slice, n: slice) -> NDArray[np.uint8]:
         """Return `PEDesign.pair_step_cycles` of these operands, uint8 (m, steps, n)."""
-        costs = self._pe.pair_step_cycles(self.activations(group, m, steps), self.weights(group, steps, n))
+        costs = self._pe.pair_step_cycles(
+            self.activations(group, m, steps), self.weights(group, steps, n)
+        )
         if costs is None:
-            raise InputError(f"{self._pe.spec}: pair_step_cycles gave None once, expected cycles always or never")
+            raise InputError(
+                f"{self._pe.spec}: pair_step_cycles gave None once, expected cycles always or never"
+            )
         return costs
 
     def _elements(self, steps: slice) -> NDArray[np.int64]:

@@ -68,8 +68,10 @@ class Preprocess:
             elif name in options:
                 options[name] = _choice(step, name, argument)
             else:
-                raise InputError(f"--preprocess step {step!r}: unknown{nearest(name, STEPS)}; "
-                                 f"expected one of {', '.join(STEPS)}")
+                raise InputError(
+                    f"--preprocess step {step!r}: unknown{nearest(name, STEPS)}; "
+                    f"expected one of {', '.join(STEPS)}"
+                )
         layout: Any = options["layout"] or None
         return cls(spec, tuple(geometry), tuple(values), options["order"] == "bgr", layout)
 
@@ -94,7 +96,9 @@ class Preprocess:
         if self.bgr:
             picture = picture[..., ::-1]
         result = self._valued(picture, dtype)
-        return np.ascontiguousarray(result.transpose(2, 0, 1) if (self.layout or layout) == "nchw" else result)
+        return np.ascontiguousarray(
+            result.transpose(2, 0, 1) if (self.layout or layout) == "nchw" else result
+        )
 
     def _reshaped(self, picture: Array) -> Array:
         from PIL import Image
@@ -112,8 +116,10 @@ class Preprocess:
                 result = step(result)
             return result
         if self.values:
-            raise InputError(f"--preprocess {self.spec!r}: this network takes {dtype} pixels as they are, "
-                             "expected no scale, mean or std")
+            raise InputError(
+                f"--preprocess {self.spec!r}: this network takes {dtype} pixels as they are, "
+                "expected no scale, mean or std"
+            )
         return picture if dtype == np.uint8 else (picture.astype(np.int16) - 128).astype(np.int8)
 
 
@@ -121,12 +127,18 @@ def _geometry_step(step: str, name: str, argument: str) -> Callable[[Image], Ima
     if name == "crop" and "." in argument:
         share = _numbers(step, argument, counts=(1,))[0]
         if not 0 < share <= 1:
-            raise InputError(f"--preprocess step {step!r}: expected a share above 0 and up to 1, or pixels")
+            raise InputError(
+                f"--preprocess step {step!r}: expected a share above 0 and up to 1, or pixels"
+            )
         return lambda image: _cropped(image, *[max(1, round(share * min(image.size)))] * 2)
     sizes = argument.split("x")
-    numbers = [int(size) if size.isascii() and size.isdigit() and len(size) < 6 else 0 for size in sizes]
+    numbers = [
+        int(size) if size.isascii() and size.isdigit() and len(size) < 6 else 0 for size in sizes
+    ]
     if len(sizes) > 2 or not all(0 < number <= 16384 for number in numbers):
-        raise InputError(f"--preprocess step {step!r}: expected {name}:N or {name}:HxW, 1 to 16384 pixels")
+        raise InputError(
+            f"--preprocess step {step!r}: expected {name}:N or {name}:HxW, 1 to 16384 pixels"
+        )
     height, width = numbers[0], numbers[-1]
     if name == "crop":
         return lambda image: _cropped(image, height, width)
@@ -137,8 +149,10 @@ def _geometry_step(step: str, name: str, argument: str) -> Callable[[Image], Ima
 
 def _cropped(image: Image, height: int, width: int) -> Image:
     if image.width < width or image.height < height:
-        raise InputError(f"--preprocess crop: the picture has {image.height}x{image.width} pixels, "
-                         f"expected at least {height}x{width}: resize it first")
+        raise InputError(
+            f"--preprocess crop: the picture has {image.height}x{image.width} pixels, "
+            f"expected at least {height}x{width}: resize it first"
+        )
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 
@@ -151,7 +165,9 @@ def _resized(image: Image, height: int, width: int) -> Image:
 
 def _short_side_to(image: Image, size: int) -> Image:
     short = min(image.size)
-    return _resized(image, max(1, image.height * size // short), max(1, image.width * size // short))
+    return _resized(
+        image, max(1, image.height * size // short), max(1, image.width * size // short)
+    )
 
 
 def _value_step(step: str, name: str, argument: str) -> Callable[[Array], Array]:
@@ -171,8 +187,10 @@ def _numbers(step: str, argument: str, counts: Sequence[int]) -> list[float]:
     except (ValueError, ZeroDivisionError, OverflowError):
         numbers = []
     if len(numbers) not in counts:
-        raise InputError(f"--preprocess step {step!r}: expected {' or '.join(map(str, counts))} numbers, "
-                         "separated by ':', such as 0.5 or 1/255")
+        raise InputError(
+            f"--preprocess step {step!r}: expected {' or '.join(map(str, counts))} numbers, "
+            "separated by ':', such as 0.5 or 1/255"
+        )
     return numbers
 
 

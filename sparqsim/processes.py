@@ -19,8 +19,13 @@ from sparqsim.errors import InputError
 Start = Literal["spawn", "forkserver"]
 
 #: Threads of BLAS and of numba kernels; read when a process starts. Cores are busy with points, one each.
-THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
-                   "NUMBA_NUM_THREADS")
+THREAD_SETTINGS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
 #: What the fork server imports.
 LOADED = ["sparqsim.loaded"]
 #: The setting that names the process which started the fork server.
@@ -40,7 +45,12 @@ def start_server() -> None:
 
     multiprocessing.get_context("forkserver").set_forkserver_preload(LOADED)
     start_tracker()  # first: it unblocks signals
-    with room_for_processes(), one_thread(), environment({PARENT: str(os.getpid())}), _interrupts_held():
+    with (
+        room_for_processes(),
+        one_thread(),
+        environment({PARENT: str(os.getpid())}),
+        _interrupts_held(),
+    ):
         forkserver.ensure_running()
 
 
@@ -62,13 +72,16 @@ def room_for_processes() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"worker processes cannot be started ({error}); expected free space in the folder for "
-                         "temporary files (TMPDIR names one) and in /dev/shm") from None
+        raise InputError(
+            f"worker processes cannot be started ({error}); expected free space in the folder for "
+            "temporary files (TMPDIR names one) and in /dev/shm"
+        ) from None
 
 
 @contextmanager
 def ends_with_parent() -> Iterator[None]:
     """End this process, a fork server that cannot see it yet, when the one that started it ends in the block."""
+
     def look(*_: object) -> None:
         if str(os.getppid()) != os.environ.get(PARENT):
             os._exit(1)

@@ -16,13 +16,18 @@ class Record(BaseModel):
     """A frozen record that refuses unknown keys and wrong types."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, populate_by_name=True,
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        populate_by_name=True,
         json_schema_serialization_defaults_required=True,
     )
 
     def to_json(self) -> str:
         """Return JSON with sorted keys and a final newline: equal records give equal bytes."""
-        return json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, indent=1) + "\n"
+        return (
+            json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, indent=1) + "\n"
+        )
 
     @classmethod
     def from_json(cls, text: str, origin: str = "JSON") -> Self:
@@ -38,8 +43,14 @@ class Record(BaseModel):
         except ValidationError as error:
             raise InputError(f"{origin}: {faults_of(error)[0]}") from None
         try:
-            difference = _first_difference(record.model_dump(mode="json", by_alias=True), json.loads(text))
-        except (ArithmeticError, LookupError, ValueError) as error:  # nothing can be derived from such fields
+            difference = _first_difference(
+                record.model_dump(mode="json", by_alias=True), json.loads(text)
+            )
+        except (
+            ArithmeticError,
+            LookupError,
+            ValueError,
+        ) as error:  # nothing can be derived from such fields
             raise InputError(f"{origin}: fields that do not belong together: {error}") from None
         if difference:
             raise InputError(f"{origin}: {difference}")
@@ -73,7 +84,9 @@ def faults_of(error: ValidationError) -> list[str]:
 
 
 def _fault_line(location: tuple[int | str, ...], message: str, value: object) -> str:
-    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    field = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in location
+    ).lstrip(".")
     return f"{field or 'document'}: {message} (found {_shown(value)})"
 
 

@@ -106,12 +106,21 @@ class Comparison(Record):
     @model_validator(mode="after")
     def _iso_area_belongs_to_the_reports(self) -> Self:
         for name, design in (self.iso_area.designs if self.iso_area else {}).items():
-            told = (self.reports[spec].cycles.total for spec in (self.baseline, name)) if name in self.reports else ()
+            told = (
+                (self.reports[spec].cycles.total for spec in (self.baseline, name))
+                if name in self.reports
+                else ()
+            )
             lengths = {len(array.layer_cycles) for array in design.arrays.all}
-            if (design.baseline != self.baseline or design.baseline not in design.relative_pe_area
-                    or tuple(told) != (design.baseline_cycles, design.equal_pe_cycles)
-                    or lengths != {len(self.reports[name].layers)}):
-                raise ValueError(f"iso_area.designs.{name} is not of the reports of {name} and {self.baseline}")
+            if (
+                design.baseline != self.baseline
+                or design.baseline not in design.relative_pe_area
+                or tuple(told) != (design.baseline_cycles, design.equal_pe_cycles)
+                or lengths != {len(self.reports[name].layers)}
+            ):
+                raise ValueError(
+                    f"iso_area.designs.{name} is not of the reports of {name} and {self.baseline}"
+                )
         return self
 
     @computed_field(alias="speedup")  # type: ignore[prop-decorator]
@@ -125,8 +134,12 @@ class Comparison(Record):
     def layers(self) -> tuple[LayerSpeedup, ...]:
         """Speedup of every design over the baseline, layer by layer."""
         names = [layer.name for layer in self.reports[self.baseline].layers]
-        return tuple(LayerSpeedup(name=layer, speedup={name: self.layer_speedup(name, at) for name in self.order})
-                     for at, layer in enumerate(names))
+        return tuple(
+            LayerSpeedup(
+                name=layer, speedup={name: self.layer_speedup(name, at) for name in self.order}
+            )
+            for at, layer in enumerate(names)
+        )
 
     def speedup(self, name: str, over: str | None = None) -> float:
         """Return total cycles of `over` (default: the baseline) / total cycles of design `name`.
@@ -151,6 +164,8 @@ class Comparison(Record):
 
     def _report(self, name: str) -> Report:
         if name not in self.reports:
-            raise InputError(f"design {name!r} is not in this comparison{nearest(name, self.reports)}; "
-                             f"expected one of {', '.join(self.reports)}")
+            raise InputError(
+                f"design {name!r} is not in this comparison{nearest(name, self.reports)}; "
+                f"expected one of {', '.join(self.reports)}"
+            )
         return self.reports[name]

@@ -12,7 +12,9 @@ from sparqsim.report import COMPARISON_SCHEMA, REPORT_SCHEMA, Comparison, Report
 KINDS: dict[str, type[Comparison | Report]] = {REPORT_SCHEMA: Report, COMPARISON_SCHEMA: Comparison}
 
 
-def load_result(path: str | Path, expected: str = "the -o of `simulate` or `compare`") -> Comparison | Report:
+def load_result(
+    path: str | Path, expected: str = "the -o of `simulate` or `compare`"
+) -> Comparison | Report:
     """Return the report or the comparison saved at `path`, as its field `schema` says.
 
     Parameters
@@ -31,11 +33,15 @@ def load_result(path: str | Path, expected: str = "the -o of `simulate` or `comp
         result = KINDS[schema].from_json(text, str(path))
         as_comparison([result])
     except InputError as error:
-        raise InputError(error if str(error).startswith(str(path)) else f"{path}: {error}") from None
+        raise InputError(
+            error if str(error).startswith(str(path)) else f"{path}: {error}"
+        ) from None
     return result
 
 
-def as_comparison(results: Sequence[Comparison | Report], baseline: str | None = None) -> Comparison:
+def as_comparison(
+    results: Sequence[Comparison | Report], baseline: str | None = None
+) -> Comparison:
     """Put results of one trace on one array together.
 
     What a comparison says of equal area stays where it comes alone, over its own baseline.
@@ -62,7 +68,9 @@ def as_comparison(results: Sequence[Comparison | Report], baseline: str | None =
     baselines = [result.baseline for result in results if isinstance(result, Comparison)]
     chosen = baseline or [*baselines, *reports][0]
     if chosen not in reports:
-        raise InputError(f"baseline {chosen!r} is not among the results; expected one of {', '.join(reports)}")
+        raise InputError(
+            f"baseline {chosen!r} is not among the results; expected one of {', '.join(reports)}"
+        )
     alone = results[0] if len(results) == 1 and isinstance(results[0], Comparison) else None
     iso_area = alone.iso_area if alone is not None and alone.baseline == chosen else None
     return Comparison(baseline=chosen, order=tuple(reports), reports=reports, iso_area=iso_area)
@@ -83,5 +91,7 @@ def _check_comparable(first: Report, other: Report) -> None:
         ("layers", [layer.name for layer in first.layers], [layer.name for layer in other.layers]),
     ):
         if one != another:
-            raise InputError(f"{setting} of {other.pe.spec} ({another}) is not that of {first.pe.spec} ({one}); "
-                             "expected results of one trace on one array")
+            raise InputError(
+                f"{setting} of {other.pe.spec} ({another}) is not that of {first.pe.spec} ({one}); "
+                "expected results of one trace on one array"
+            )

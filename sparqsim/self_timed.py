@@ -12,11 +12,17 @@ from sparqsim.pe.base import ArrayTiming
 from sparqsim.trace.lowering import LoweredLayer
 
 
-def self_timed(layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, *, by_definition: bool = False) -> Timing:
+def self_timed(
+    layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, *, by_definition: bool = False
+) -> Timing:
     """Return the cycles of a layer; the array's coupling and overlap do not apply. `by_definition`: see the design."""
-    groups = [pe.array_timing(x, w, array.rows, array.cols, by_definition=by_definition)
-              for x, w in zip(layer.rows(), layer.weights, strict=True)]
-    used_pes = np.multiply.outer(used_per_tile(layer.m, array.rows), used_per_tile(layer.n, array.cols))
+    groups = [
+        pe.array_timing(x, w, array.rows, array.cols, by_definition=by_definition)
+        for x, w in zip(layer.rows(), layer.weights, strict=True)
+    ]
+    used_pes = np.multiply.outer(
+        used_per_tile(layer.m, array.rows), used_per_tile(layer.n, array.cols)
+    )
     lengths = np.stack([tile_cycles(group) for group in groups])
     return Timing(
         tiles=sum(group.tile_ends.size for group in groups),

@@ -28,7 +28,15 @@ from sparqsim.timing import check_activations, check_dataflow
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.lowering import LoweredLayer
 
-DEFAULT_PES = ("mac-8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-exact")
+DEFAULT_PES = (
+    "mac-8b8b",
+    "mac-4b8b",
+    "mac-4b4b",
+    "sparq-5opt",
+    "sparq-3opt",
+    "sparq-2opt",
+    "sparq-exact",
+)
 BASELINE = "mac-8b8b"
 #: The design that runs layers marked keep_8bit.
 KEPT = "mac-8b8b"
@@ -36,9 +44,18 @@ KEPT = "mac-8b8b"
 Progress = Callable[[Sequence[Layer]], Sequence[Layer]]
 
 
-def simulate(trace: Trace, pe: str | PEDesign = "sparq-5opt", array: ArrayConfig | None = None, *,
-             memory: MemoryConfig | None = None, coupling: str | None = None, overlap: bool | None = None,
-             keep_8bit: bool = True, engine: str = "fast", progress: Progress | None = None) -> Report:
+def simulate(
+    trace: Trace,
+    pe: str | PEDesign = "sparq-5opt",
+    array: ArrayConfig | None = None,
+    *,
+    memory: MemoryConfig | None = None,
+    coupling: str | None = None,
+    overlap: bool | None = None,
+    keep_8bit: bool = True,
+    engine: str = "fast",
+    progress: Progress | None = None,
+) -> Report:
     """Return what one PE design does on a trace.
 
     Parameters
@@ -70,10 +87,20 @@ def simulate(trace: Trace, pe: str | PEDesign = "sparq-5opt", array: ArrayConfig
     return _reports(trace, [get_pe(pe)], setting, progress)[0].report
 
 
-def compare(trace: Trace, pes: Sequence[str | PEDesign] = DEFAULT_PES, array: ArrayConfig | None = None, *,
-            baseline: str | PEDesign = BASELINE, memory: MemoryConfig | None = None, coupling: str | None = None,
-            overlap: bool | None = None, keep_8bit: bool = True, engine: str = "fast", iso: str | None = None,
-            progress: Progress | None = None) -> Comparison:
+def compare(
+    trace: Trace,
+    pes: Sequence[str | PEDesign] = DEFAULT_PES,
+    array: ArrayConfig | None = None,
+    *,
+    baseline: str | PEDesign = BASELINE,
+    memory: MemoryConfig | None = None,
+    coupling: str | None = None,
+    overlap: bool | None = None,
+    keep_8bit: bool = True,
+    engine: str = "fast",
+    iso: str | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
     """Return what several PE designs do on a trace and the same array, and their speedups over `baseline`.
 
     Parameters as in `simulate`; the baseline is added to `pes` where it is missing. With `iso='area'`, `iso_area` of
@@ -91,25 +118,42 @@ def compare(trace: Trace, pes: Sequence[str | PEDesign] = DEFAULT_PES, array: Ar
         raise InputError(f"iso={iso!r}: expected 'area', or none")
     asked = _array(array, coupling, overlap)
     scaling = Scaling.of(designs, reference, asked) if iso else None
-    setting = _Setting(asked, memory, keep_8bit, checked_engine(engine), scaling.arrays if scaling else {})
+    setting = _Setting(
+        asked, memory, keep_8bit, checked_engine(engine), scaling.arrays if scaling else {}
+    )
     results = _reports(trace, designs, setting, progress)
-    return Comparison(baseline=reference.spec, order=tuple(names),
-                      reports={name: result.report for name, result in zip(names, results, strict=True)},
-                      iso_area=_iso_area(scaling, dict(zip(designs, results, strict=True))) if scaling else None)
+    return Comparison(
+        baseline=reference.spec,
+        order=tuple(names),
+        reports={name: result.report for name, result in zip(names, results, strict=True)},
+        iso_area=_iso_area(scaling, dict(zip(designs, results, strict=True))) if scaling else None,
+    )
 
 
 def _iso_area(scaling: Scaling, results: Mapping[PEDesign, _Result]) -> IsoArea:
     baseline_cycles = results[scaling.baseline].report.cycles.total
-    return scaling.block({
-        pe.spec: scaling.record(pe, result.scaled_cycles, baseline_cycles, result.report.cycles.total)
-        for pe, result in results.items() if pe in scaling.arrays})
+    return scaling.block(
+        {
+            pe.spec: scaling.record(
+                pe, result.scaled_cycles, baseline_cycles, result.report.cycles.total
+            )
+            for pe, result in results.items()
+            if pe in scaling.arrays
+        }
+    )
 
 
 def _array(array: ArrayConfig | None, coupling: str | None, overlap: bool | None) -> ArrayConfig:
     array = ArrayConfig() if array is None else array
     if not isinstance(array, ArrayConfig):
-        raise InputError(f"array={array!r}: expected an ArrayConfig, e.g. ArrayConfig.parse('16x16')")
-    return replace(array, coupling=coupling or array.coupling, overlap=array.overlap if overlap is None else overlap)
+        raise InputError(
+            f"array={array!r}: expected an ArrayConfig, e.g. ArrayConfig.parse('16x16')"
+        )
+    return replace(
+        array,
+        coupling=coupling or array.coupling,
+        overlap=array.overlap if overlap is None else overlap,
+    )
 
 
 @dataclass(frozen=True)
@@ -131,7 +175,9 @@ class _Result:
     scaled_cycles: Sequence[Sequence[int]]
 
 
-def _reports(trace: Trace, designs: list[PEDesign], setting: _Setting, progress: Progress | None) -> list[_Result]:
+def _reports(
+    trace: Trace, designs: list[PEDesign], setting: _Setting, progress: Progress | None
+) -> list[_Result]:
     for pe in designs:
         _check(pe, trace, setting)
     layers = trace.layers if progress is None else progress(trace.layers)
@@ -139,7 +185,9 @@ def _reports(trace: Trace, designs: list[PEDesign], setting: _Setting, progress:
     results = []
     for pe, layers_of_pe in zip(designs, zip(*by_layer, strict=True), strict=True):
         reports, scaled_cycles = zip(*layers_of_pe, strict=True)
-        results.append(_Result(_report(trace, pe, setting, reports), list(zip(*scaled_cycles, strict=True))))
+        results.append(
+            _Result(_report(trace, pe, setting, reports), list(zip(*scaled_cycles, strict=True)))
+        )
     return results
 
 
@@ -159,8 +207,9 @@ def _design_for(layer: Layer, pe: PEDesign, setting: _Setting) -> PEDesign:
     return get_pe(KEPT) if setting.keep_8bit and layer.keep_8bit else pe
 
 
-def _layer_reports(layer: Layer, designs: list[PEDesign],
-                   setting: _Setting) -> list[tuple[LayerReport, tuple[int, ...]]]:
+def _layer_reports(
+    layer: Layer, designs: list[PEDesign], setting: _Setting
+) -> list[tuple[LayerReport, tuple[int, ...]]]:
     """Return one layer's report for each design, and its cycles on the design's further arrays.
 
     Designs that share an outcome share the work.
@@ -168,38 +217,69 @@ def _layer_reports(layer: Layer, designs: list[PEDesign],
     running = [_design_for(layer, pe, setting) for pe in designs]
     distinct = list(dict.fromkeys(running))
     lowered = layer.lower()
-    outcomes = dict(zip(distinct, ENGINES[setting.engine].run(lowered, distinct, setting.array, layer.signed),
-                        strict=True))
+    outcomes = dict(
+        zip(
+            distinct,
+            ENGINES[setting.engine].run(lowered, distinct, setting.array, layer.signed),
+            strict=True,
+        )
+    )
     kept = setting.keep_8bit and layer.keep_8bit
-    reports = {pe: _layer_report(layer, pe, setting, outcome, kept) for pe, outcome in outcomes.items()}
-    cycles = cache(lambda pe, array: _cycles_on(layer, lowered, pe, replace(setting, array=array), outcomes[pe]))
-    return [(reports[run], tuple(cycles(run, array) for array in setting.scaled.get(pe, ())))
-            for pe, run in zip(designs, running, strict=True)]
+    reports = {
+        pe: _layer_report(layer, pe, setting, outcome, kept) for pe, outcome in outcomes.items()
+    }
+    cycles = cache(
+        lambda pe, array: _cycles_on(
+            layer, lowered, pe, replace(setting, array=array), outcomes[pe]
+        )
+    )
+    return [
+        (reports[run], tuple(cycles(run, array) for array in setting.scaled.get(pe, ())))
+        for pe, run in zip(designs, running, strict=True)
+    ]
 
 
-def _cycles_on(layer: Layer, lowered: LoweredLayer, pe: PEDesign, setting: _Setting, outcome: Outcome) -> int:
+def _cycles_on(
+    layer: Layer, lowered: LoweredLayer, pe: PEDesign, setting: _Setting, outcome: Outcome
+) -> int:
     """Return the layer's total cycles on another array, that of `setting`."""
-    timing = ENGINES[setting.engine].timing(lowered, pe, setting.array, layer.signed, outcome.measured)
+    timing = ENGINES[setting.engine].timing(
+        lowered, pe, setting.array, layer.signed, outcome.measured
+    )
     waits = _waits(layer, pe, setting, timing)
     return timing.total + (waits.memory_stall if waits else 0)
 
 
-def _layer_report(layer: Layer, pe: PEDesign, setting: _Setting, outcome: Outcome, kept: bool) -> LayerReport:
+def _layer_report(
+    layer: Layer, pe: PEDesign, setting: _Setting, outcome: Outcome, kept: bool
+) -> LayerReport:
     shape, timing, measured, array = layer.gemm, outcome.timing, outcome.measured, setting.array
     waits = _waits(layer, pe, setting, timing)
-    cycles = Cycles(compute=timing.compute, fill=timing.fill, drain=timing.drain, pe_stall=timing.pe_stall,
-                    memory_stall=waits.memory_stall if waits else 0)
+    cycles = Cycles(
+        compute=timing.compute,
+        fill=timing.fill,
+        drain=timing.drain,
+        pe_stall=timing.pe_stall,
+        memory_stall=waits.memory_stall if waits else 0,
+    )
     used_pe_cycles = timing.used_pe_cycles + (waits.used_pe_cycles if waits else 0)
     real_steps = shape.groups * shape.m * pe.steps(shape.k) * shape.n
     return LayerReport(
-        name=layer.name, op=layer.op, pe=pe.spec, kept_8bit=kept,
+        name=layer.name,
+        op=layer.op,
+        pe=pe.spec,
+        kept_8bit=kept,
         gemm=Gemm(m=shape.m, k=shape.k, n=shape.n, groups=shape.groups),
         cycles=cycles,
         bounds=Bounds.of(timing, real_steps, array.pes),
-        tiles=timing.tiles, partial_sums=timing.partial_sums,
+        tiles=timing.tiles,
+        partial_sums=timing.partial_sums,
         counts=_counts(shape.macs, pe, cycles.total * array.pes, used_pe_cycles, measured),
         traffic=waits.traffic if waits else None,
-        pairs=measured.pairs, windows=measured.windows, activity=measured.activity, error=measured.error,
+        pairs=measured.pairs,
+        windows=measured.windows,
+        activity=measured.activity,
+        error=measured.error,
     )
 
 
@@ -208,15 +288,22 @@ def _waits(layer: Layer, pe: PEDesign, setting: _Setting, timing: Timing) -> Wai
     if setting.memory is None:
         return None
     runner = ENGINES[setting.engine].memory_runner()
-    return through_memory(layer, pe, setting.array, setting.memory, timing.tile_stalls, runner=runner)
+    return through_memory(
+        layer, pe, setting.array, setting.memory, timing.tile_stalls, runner=runner
+    )
 
 
-def _counts(macs: int, pe: PEDesign, pe_cycles: int, used_pe_cycles: int, measured: Measurement) -> Counts:
+def _counts(
+    macs: int, pe: PEDesign, pe_cycles: int, used_pe_cycles: int, measured: Measurement
+) -> Counts:
     activity = measured.activity
     busy = sum(cycles for part, cycles in activity.items() if part.startswith("multiplier_"))
     return Counts(
-        macs=macs, macs_nonzero=measured.macs_nonzero,
-        pe_cycles=pe_cycles, lane_cycles=pe_cycles * pe.lanes, multiplier_cycles=pe_cycles * pe.multipliers,
+        macs=macs,
+        macs_nonzero=measured.macs_nonzero,
+        pe_cycles=pe_cycles,
+        lane_cycles=pe_cycles * pe.lanes,
+        multiplier_cycles=pe_cycles * pe.multipliers,
         used_pe_cycles=used_pe_cycles,
         busy_pe_cycles=activity.get("pe", 0) if activity else None,
         busy_multiplier_cycles=busy if activity else None,
@@ -226,12 +313,29 @@ def _counts(macs: int, pe: PEDesign, pe_cycles: int, used_pe_cycles: int, measur
 def _report(trace: Trace, pe: PEDesign, setting: _Setting, layers: Sequence[LayerReport]) -> Report:
     array = setting.array
     return Report(
-        provenance=Provenance(version=sparqsim.__version__, engine=setting.engine, trace_sha256=trace.sha256,
-                              network=trace.metadata.network, synthetic=trace.metadata.synthetic),
-        pe=PEInfo(name=pe.name, spec=pe.spec, lanes=pe.lanes, multipliers=pe.multipliers,
-                  cycles_depend_on_values=pe.cycles_depend_on_values, times_itself=pe.times_itself),
-        array=ArrayInfo(rows=array.rows, cols=array.cols, dataflow=array.dataflow, coupling=array.coupling,
-                        overlap=array.overlap),
-        memory=None if setting.memory is None else MemoryInfo.of(setting.memory), keep_8bit=setting.keep_8bit,
+        provenance=Provenance(
+            version=sparqsim.__version__,
+            engine=setting.engine,
+            trace_sha256=trace.sha256,
+            network=trace.metadata.network,
+            synthetic=trace.metadata.synthetic,
+        ),
+        pe=PEInfo(
+            name=pe.name,
+            spec=pe.spec,
+            lanes=pe.lanes,
+            multipliers=pe.multipliers,
+            cycles_depend_on_values=pe.cycles_depend_on_values,
+            times_itself=pe.times_itself,
+        ),
+        array=ArrayInfo(
+            rows=array.rows,
+            cols=array.cols,
+            dataflow=array.dataflow,
+            coupling=array.coupling,
+            overlap=array.overlap,
+        ),
+        memory=None if setting.memory is None else MemoryInfo.of(setting.memory),
+        keep_8bit=setting.keep_8bit,
         layers=tuple(layers),
     )

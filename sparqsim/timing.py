@@ -18,7 +18,9 @@ from sparqsim.trace.lowering import LoweredLayer
 def check_dataflow(pe: PEDesign, array: ArrayConfig) -> None:
     """Raise InputError for a dataflow that the design does not support."""
     if array.dataflow not in pe.dataflows:
-        raise InputError(f"dataflow={array.dataflow!r}: {pe.spec} supports {', '.join(pe.dataflows)}")
+        raise InputError(
+            f"dataflow={array.dataflow!r}: {pe.spec} supports {', '.join(pe.dataflows)}"
+        )
 
 
 def check_activations(layer: Layer, pe: PEDesign) -> None:
@@ -29,8 +31,9 @@ def check_activations(layer: Layer, pe: PEDesign) -> None:
         raise InputError(f"layer {layer.name!r}: {error}") from None
 
 
-def array_timing(layer: LoweredLayer, pe: PEDesign, array: ArrayConfig,
-                 step_cycles: NDArray[np.uint8] | None) -> Timing:
+def array_timing(
+    layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, step_cycles: NDArray[np.uint8] | None
+) -> Timing:
     """Return the array's own timing; `step_cycles` (groups, M, steps) as `PEDesign.step_cycles` gives them, or None."""
     if pe.times_itself:
         return self_timed(layer, pe, array)

@@ -81,7 +81,9 @@ class Window:
     def met(self, done: StepRecord) -> tuple[Operand, Operand]:
         """Return the operands of a step: from the left, and from above or held."""
         tile = self.tiles[done.tile]
-        other = tile.held[done.row][done.col] if tile.held else (tile.cols or [])[done.col][done.item]
+        other = (
+            tile.held[done.row][done.col] if tile.held else (tile.cols or [])[done.col][done.item]
+        )
         return tile.rows[done.row][done.item], other
 
     def operands(self, done: StepRecord) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -95,8 +97,16 @@ class Window:
         return {f"ctl_{name}": value for name, value in self.step(*self.met(done)).controls.items()}
 
 
-def write_wave(path: str | Path, trace: Trace, pe: PEDesign, array: ArrayConfig, layer: str | None = None,
-               tile: int = 0, *, kept: PEDesign | None = None) -> None:
+def write_wave(
+    path: str | Path,
+    trace: Trace,
+    pe: PEDesign,
+    array: ArrayConfig,
+    layer: str | None = None,
+    tile: int = 0,
+    *,
+    kept: PEDesign | None = None,
+) -> None:
     """Write the waveform of one tile.
 
     Parameters
@@ -126,7 +136,9 @@ def write_wave(path: str | Path, trace: Trace, pe: PEDesign, array: ArrayConfig,
         about += f" between tiles {window.first} to {window.first + len(window.tiles) - 1}, from an empty array"
     with replaced(path) as temporary, temporary.open("w", encoding="ascii") as file:
         comment = about.encode("ascii", "replace").decode()
-        with VCDWriter(file, timescale="1 ns", date="", version="sparqsim", comment=comment) as writer:
+        with VCDWriter(
+            file, timescale="1 ns", date="", version="sparqsim", comment=comment
+        ) as writer:
             _write(writer, window, design.lanes)
 
 
@@ -158,35 +170,55 @@ def _step(pe: PEDesign, flow: Dataflow, *, signed: bool) -> StepFunction:
 def _shown(grid: TileGrid, array: ArrayConfig, tile: int, layer: str) -> range:
     """Return the tiles to run: with overlap also those whose wavefronts are in the array together with `tile`'s."""
     if not 0 <= tile < grid.tiles:
-        raise InputError(f"wave tile={tile}: layer {layer!r} has {grid.tiles} tiles, expected 0 to {grid.tiles - 1}")
+        raise InputError(
+            f"wave tile={tile}: layer {layer!r} has {grid.tiles} tiles, expected 0 to {grid.tiles - 1}"
+        )
     # A wavefront is in the array for stream + R + C - 1 waves; the next one starts max(stream, R) waves after it.
-    reach = (grid.stream + grid.rows + grid.cols - 2) // max(grid.stream, grid.rows) if array.overlap else 0
+    reach = (
+        (grid.stream + grid.rows + grid.cols - 2) // max(grid.stream, grid.rows)
+        if array.overlap
+        else 0
+    )
     shown = range(max(0, tile - reach), min(grid.tiles, tile + reach + 1))
     steps = len(shown) * grid.stream * array.pes
     if steps > LARGEST_WAVE:
-        raise InputError(f"wave: {steps:,} PE-steps in {len(shown)} tile{'s' * (len(shown) > 1)} of layer {layer!r}, "
-                         f"expected at most {LARGEST_WAVE:,}: take a smaller array, or overlap off")
+        raise InputError(
+            f"wave: {steps:,} PE-steps in {len(shown)} tile{'s' * (len(shown) > 1)} of layer {layer!r}, "
+            f"expected at most {LARGEST_WAVE:,}: take a smaller array, or overlap off"
+        )
     return shown
 
 
 def _layer(trace: Trace, name: str | None, *, skip_kept: bool) -> Layer:
     names = [layer.name for layer in trace.layers]
     if name is not None and name not in names:
-        raise InputError(f"wave layer={name!r}: the trace has no such layer{nearest(name, names)}; "
-                         f"expected one of {', '.join(names)}")
-    wanted = [layer for layer in trace.layers if (layer.name == name if name else not (skip_kept and layer.keep_8bit))]
+        raise InputError(
+            f"wave layer={name!r}: the trace has no such layer{nearest(name, names)}; "
+            f"expected one of {', '.join(names)}"
+        )
+    wanted = [
+        layer
+        for layer in trace.layers
+        if (layer.name == name if name else not (skip_kept and layer.keep_8bit))
+    ]
     return (wanted or list(trace.layers))[0]
 
 
 def _check(layer: Layer, pe: PEDesign, array: ArrayConfig) -> None:
     if max(array.rows, array.cols) > LARGEST_SIDE:
-        raise InputError(f"wave: array {array.rows}x{array.cols} is too large to look at, "
-                         f"expected at most {LARGEST_SIDE}x{LARGEST_SIDE}")
+        raise InputError(
+            f"wave: array {array.rows}x{array.cols} is too large to look at, "
+            f"expected at most {LARGEST_SIDE}x{LARGEST_SIDE}"
+        )
     if pe.times_itself:
-        raise InputError(f"wave: {pe.spec} times itself through queues of its own, which a waveform cannot show; "
-                         "expected a design that the array times")
+        raise InputError(
+            f"wave: {pe.spec} times itself through queues of its own, which a waveform cannot show; "
+            "expected a design that the array times"
+        )
     if array.dataflow not in pe.dataflows:
-        raise InputError(f"dataflow={array.dataflow!r}: {pe.spec} supports {', '.join(pe.dataflows)}")
+        raise InputError(
+            f"dataflow={array.dataflow!r}: {pe.spec} supports {', '.join(pe.dataflows)}"
+        )
     try:
         pe.check_signedness(layer.signed)
     except InputError as error:
@@ -202,15 +234,21 @@ def _write(writer: VCDWriter, window: Window, lanes: int) -> None:
     signals = _registered(writer, "array", {"load": 1, "stream": 1, "drain": 1} | counts, 0)
     for i, j in np.ndindex(window.array.rows, window.array.cols):
         signals |= _registered(writer, f"array.pe_{i}_{j}", unknown, "x")
-        signals |= _registered(writer, f"array.pe_{i}_{j}", {"valid": 1, "busy": 1, "psum": PSUM_BITS}, 0)
+        signals |= _registered(
+            writer, f"array.pe_{i}_{j}", {"valid": 1, "busy": 1, "psum": PSUM_BITS}, 0
+        )
     for cycle, scope, name, value in changes(window):
         writer.change(signals[scope, name], cycle, value)
 
 
-def _registered(writer: VCDWriter, scope: str, bits: Mapping[str, int], first: int | str) -> dict[tuple[str, str], Any]:
+def _registered(
+    writer: VCDWriter, scope: str, bits: Mapping[str, int], first: int | str
+) -> dict[tuple[str, str], Any]:
     """Return new signals of a scope, given their widths and their first value ('x': unknown)."""
-    return {(scope, name): writer.register_var(scope, name, "wire", size=size, init=first)
-            for name, size in bits.items()}
+    return {
+        (scope, name): writer.register_var(scope, name, "wire", size=size, init=first)
+        for name, size in bits.items()
+    }
 
 
 def changes(window: Window) -> Iterator[Change]:
@@ -226,8 +264,12 @@ def changes(window: Window) -> Iterator[Change]:
         steps, sums = zip(*worked, strict=True)
         ends = [done.start + done.cycles for done in steps]
         wait_ends = [wave_ends[done.start] for done in steps] if wave_ends else ends
-        parts += [_operands(window, steps), _active("busy", steps, ends), _active("valid", steps, wait_ends),
-                  _psums(steps, sums)]
+        parts += [
+            _operands(window, steps),
+            _active("busy", steps, ends),
+            _active("valid", steps, wait_ends),
+            _psums(steps, sums),
+        ]
     return merge(*parts, key=lambda change: change[0])
 
 
@@ -246,7 +288,11 @@ def _wave_ends(window: Window) -> dict[int, int]:
 def _phases(window: Window) -> Iterator[Change]:
     """Yield load, stream and drain."""
     loaded, streamed = window.array.rows if window.loads else 0, window.last_step_end
-    for name, start, end in (("load", 0, loaded), ("stream", loaded, streamed), ("drain", streamed, window.run.cycles)):
+    for name, start, end in (
+        ("load", 0, loaded),
+        ("stream", loaded, streamed),
+        ("drain", streamed, window.run.cycles),
+    ):
         if end > start:
             yield start, "array", name, 1
             yield end, "array", name, 0

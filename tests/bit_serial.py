@@ -32,7 +32,9 @@ class BitSerial(PEDesign):
         return np.where(order < k, order, -1)
 
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
-        cycles = max(1, *(abs(x).bit_count() * abs(w).bit_count() for x, w in zip(xs, ws, strict=True)))
+        cycles = max(
+            1, *(abs(x).bit_count() * abs(w).bit_count() for x, w in zip(xs, ws, strict=True))
+        )
         return Step(sum(x * w for x, w in zip(xs, ws, strict=True)), cycles)
 
     def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:

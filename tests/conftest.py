@@ -25,7 +25,9 @@ NO_SHARED = f"shared data not found at {SHARED} (set SPARQSIM_SHARED)"
 
 settings.register_profile("default", deadline=None, max_examples=30)
 settings.register_profile("ci", deadline=None, max_examples=30, derandomize=True, print_blob=True)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default"))
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default")
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,7 +40,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = (yield).get_result()
     forbidden = os.environ.get("SPARQSIM_FAIL_ON_SKIP") == "1"
     if forbidden and report.skipped and "shared data not found" not in str(report.longrepr):
-        report.outcome, report.longrepr = "failed", f"skipped where nothing may be: {report.longrepr}"
+        report.outcome, report.longrepr = (
+            "failed",
+            f"skipped where nothing may be: {report.longrepr}",
+        )
 
 
 def every_spec() -> list[str]:
@@ -93,12 +98,27 @@ def small_trace() -> sparqsim.Trace:
 
     sparse = integers(0, 256, (2, 6, 5, 4), np.uint8) * (rng.random((2, 6, 5, 4)) < 0.6)
     layers = [
-        sparqsim.Layer.conv2d("first", integers(0, 256, (2, 6, 5, 3), np.uint8),
-                              integers(-128, 128, (4, 9, 3), np.int8),
-                              kernel=(3, 3), padding=(1, 1, 1, 1), keep_8bit=True),
-        sparqsim.Layer.conv2d("grouped", sparse.astype(np.uint8), integers(-128, 128, (6, 6, 2), np.int8),
-                              kernel=(2, 3), stride=(2, 1), padding=(0, 1, 1, 1), groups=2, weight_scales=(0.5,) * 6),
-        sparqsim.Layer.from_gemm("gemm", integers(0, 256, (5, 11), np.uint8), integers(-128, 128, (11, 3), np.int8)),
+        sparqsim.Layer.conv2d(
+            "first",
+            integers(0, 256, (2, 6, 5, 3), np.uint8),
+            integers(-128, 128, (4, 9, 3), np.int8),
+            kernel=(3, 3),
+            padding=(1, 1, 1, 1),
+            keep_8bit=True,
+        ),
+        sparqsim.Layer.conv2d(
+            "grouped",
+            sparse.astype(np.uint8),
+            integers(-128, 128, (6, 6, 2), np.int8),
+            kernel=(2, 3),
+            stride=(2, 1),
+            padding=(0, 1, 1, 1),
+            groups=2,
+            weight_scales=(0.5,) * 6,
+        ),
+        sparqsim.Layer.from_gemm(
+            "gemm", integers(0, 256, (5, 11), np.uint8), integers(-128, 128, (11, 3), np.int8)
+        ),
     ]
     return sparqsim.Trace(layers, network="three small layers", arrays={"labels": np.arange(2)})
 
@@ -153,7 +173,13 @@ def refused(run: Callable[..., Ended]) -> Callable[..., str]:
 def craft(tmp_path: Path) -> Callable[..., Path]:
     """Write a safetensors file byte by byte: any header (bytes, or a JSON value), any announced header length."""
 
-    def write(header: Any, data: bytes = b"", *, length: int | None = None, name: str = "crafted.safetensors") -> Path:
+    def write(
+        header: Any,
+        data: bytes = b"",
+        *,
+        length: int | None = None,
+        name: str = "crafted.safetensors",
+    ) -> Path:
         text = header if isinstance(header, bytes) else json.dumps(header).encode()
         announced = len(text) if length is None else length
         path = tmp_path / name

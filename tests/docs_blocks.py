@@ -1,9 +1,9 @@
 """The blocks of code in a page of the documentation, and what its author says of each in an HTML comment before it.
 
-    <!-- not run: REASON -->      the block is not run
-    <!-- installs: WHAT -->       lines that install (venv, pip, git clone, cd, source) are passed over, the rest is run
-    <!-- file: NAME -->           the block is the content of a file that the reader saves
-    <!-- not checked: REASON -->  a `text` block that need not be what the commands before it print
+<!-- not run: REASON -->      the block is not run
+<!-- installs: WHAT -->       lines that install (venv, pip, git clone, cd, source) are passed over, the rest is run
+<!-- file: NAME -->           the block is the content of a file that the reader saves
+<!-- not checked: REASON -->  a `text` block that need not be what the commands before it print
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def _blocks(text: str, page: str) -> Iterator[Block]:
             said += COMMENT.findall(token.content)
             continue
         if token.type in {"fence", "code_block"}:
-            language = token.info.split(" ")[0] if token.type == "fence" else _guessed(token.content)
+            language = (
+                token.info.split(" ")[0] if token.type == "fence" else _guessed(token.content)
+            )
             if not language.startswith("{"):
                 yield Block(page, (token.map or [0])[0] + 1, language, token.content, tuple(said))
         said = []
@@ -66,6 +68,15 @@ def _guessed(text: str) -> str:
 
 def inline_commands(path: Path) -> list[str]:
     """Return the `sparqsim ...` commands within the text of a page."""
-    inlines = [token for token in MarkdownIt("commonmark").parse(path.read_text(encoding="utf-8")) if token.children]
-    codes = [child.content for token in inlines for child in token.children or [] if child.type == "code_inline"]
+    inlines = [
+        token
+        for token in MarkdownIt("commonmark").parse(path.read_text(encoding="utf-8"))
+        if token.children
+    ]
+    codes = [
+        child.content
+        for token in inlines
+        for child in token.children or []
+        if child.type == "code_inline"
+    ]
     return [code for code in codes if code.startswith("sparqsim ")]

@@ -20,7 +20,9 @@ from sparqsim.cli import main
 from sparqsim.errors import InputError
 
 INSTALLING = re.compile(r"python3? -m venv |(\S*/)?pip install |git clone |cd |source |export ")
-EXTRA = re.compile(r"pip install 'sparqsim\[(\w+)\]'|needs (Icarus Verilog|pandas)|No module named '(\w+)'")
+EXTRA = re.compile(
+    r"pip install 'sparqsim\[(\w+)\]'|needs (Icarus Verilog|pandas)|No module named '(\w+)'"
+)
 #: Words that stand for what only the reader knows.
 WORDS = {"SPEC": "scale:1/255"}
 
@@ -70,7 +72,9 @@ class Reader:
         elif block.language in OUTPUT:
             self._compare(block)
         elif block.language not in DATA:
-            raise PageError(f"{block.where}: a block of {block.language!r} is neither run nor excused")
+            raise PageError(
+                f"{block.where}: a block of {block.language!r} is neither run nor excused"
+            )
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
@@ -81,7 +85,9 @@ class Reader:
                 yield
         except (PageError, InputError, ModuleNotFoundError) as error:
             # A page's own words, in a PageError, say nothing of what is installed here.
-            found = EXTRA.search(err.getvalue() if isinstance(error, PageError) else f"{error}\n{err.getvalue()}")
+            found = EXTRA.search(
+                err.getvalue() if isinstance(error, PageError) else f"{error}\n{err.getvalue()}"
+            )
             if found:
                 raise MissingError(f"needs {next(filter(None, found.groups()))}") from error
             raise PageError(f"{error}\n{err.getvalue()}") from error
@@ -98,7 +104,9 @@ class Reader:
         elif name in {"python", "python3"} and rest and rest[0].endswith(".py"):
             self._script(rest)
         else:
-            raise PageError(f"{block.where}: {shlex.join(command)!r} is neither run nor excused; <!-- not run: why -->")
+            raise PageError(
+                f"{block.where}: {shlex.join(command)!r} is neither run nor excused; <!-- not run: why -->"
+            )
 
     def _script(self, command: list[str]) -> None:
         """Run a script of the reader's; what it defines is there for the blocks that follow."""
@@ -145,4 +153,6 @@ def _sparqsim(arguments: list[str], block: Block) -> None:
         main(arguments)
     except SystemExit as ended:
         if ended.code not in {0, None}:
-            raise PageError(f"{block.where}: `{shlex.join(['sparqsim', *arguments])}` ends with {ended.code}") from None
+            raise PageError(
+                f"{block.where}: `{shlex.join(['sparqsim', *arguments])}` ends with {ended.code}"
+            ) from None

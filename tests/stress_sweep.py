@@ -58,8 +58,14 @@ def environment() -> dict[str, str]:
 def make_inputs(folder: Path, rows: int) -> None:
     """Write a grid and its trace; `rows` decides how long a point takes."""
     rng = np.random.default_rng(7)
-    layers = [sparqsim.Layer.from_gemm(f"layer{at}", rng.integers(0, 256, (rows, 96), np.uint8),
-                                       rng.integers(-128, 128, (96, 32), np.int8)) for at in range(3)]
+    layers = [
+        sparqsim.Layer.from_gemm(
+            f"layer{at}",
+            rng.integers(0, 256, (rows, 96), np.uint8),
+            rng.integers(-128, 128, (96, 32), np.int8),
+        )
+        for at in range(3)
+    ]
     sparqsim.Trace(layers, synthetic="uniform").save(folder / "net.safetensors")
     (folder / "grid.toml").write_text(GRID, encoding="utf-8")
 
@@ -68,7 +74,12 @@ def start_sweep(folder: Path, store: str, *options: str) -> subprocess.Popen[str
     """Start a sweep of the grid in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "sparqsim", "sweep", "grid.toml", "-o", store, *options],
-        cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def table_of(store: Path) -> str:
@@ -93,7 +104,7 @@ def keys_in(store: Path) -> list[str]:
         return []
     with contextlib.closing(sqlite3.connect(store, timeout=60)) as connection:
         try:
-            return [key for key, in connection.execute("SELECT key FROM points")]
+            return [key for (key,) in connection.execute("SELECT key FROM points")]
         except sqlite3.OperationalError as error:
             if "no such table" in str(error):  # killed before the store was made
                 return []
@@ -167,7 +178,9 @@ def check_no_orphans(pids: Sequence[int]) -> float:
     begun = time.monotonic()
     while living := [pid for pid in pids if alive(pid)]:
         if time.monotonic() - begun > ORPHANS_SECONDS:
-            commands = [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in living]
+            commands = [
+                Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in living
+            ]
             for pid in living:
                 os.kill(pid, signal.SIGKILL)
             raise WrongError(f"workers {living} outlive the sweep that started them: {commands}")
@@ -223,8 +236,11 @@ def stress_local(folder: Path, kills: int, chance: random.Random) -> str:
             before = len(keys_in(store))
             process = start_sweep(folder, store.name, "--jobs", "2")
             # A store that is more than half full is completed: the next one has more to lose.
-            running = (killed < kills and before < POINTS // 2
-                       and watch(process, store, Moment.of_chance(chance, length, before), seen))
+            running = (
+                killed < kills
+                and before < POINTS // 2
+                and watch(process, store, Moment.of_chance(chance, length, before), seen)
+            )
             if running:
                 slowest = max(slowest, kill(process))
                 killed += 1
@@ -234,8 +250,10 @@ def stress_local(folder: Path, kills: int, chance: random.Random) -> str:
             check_sound(store, seen)
         check_same_end(store, expected)
         if killed >= kills:
-            return (f"{killed} sweeps killed, {midways} midway through {POINTS} points, their workers gone within "
-                    f"{slowest:.1f} s, {number + 1} stores completed")
+            return (
+                f"{killed} sweeps killed, {midways} midway through {POINTS} points, their workers gone within "
+                f"{slowest:.1f} s, {number + 1} stores completed"
+            )
     raise AssertionError
 
 
@@ -258,8 +276,10 @@ def stress_together(folder: Path, kills: int, chance: random.Random) -> str:
         check_sound(store, seen)
         check_same_end(store, expected)
         if killed >= kills:
-            return (f"{number + 1} pairs of sweeps, each on one store, one of the two killed in {killed}, {midways} "
-                    f"midway through {POINTS} points, its workers gone within {slowest:.1f} s")
+            return (
+                f"{number + 1} pairs of sweeps, each on one store, one of the two killed in {killed}, {midways} "
+                f"midway through {POINTS} points, its workers gone within {slowest:.1f} s"
+            )
     raise AssertionError
 
 
@@ -284,9 +304,23 @@ def cluster(folder: Path, workers: int) -> Iterator[Cluster]:
     """Give a cluster; its first worker is in `folder`, the others in folders of their own."""
     contact = folder / "scheduler.json"
     contact.unlink(missing_ok=True)
-    scheduler = start_dask(folder, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-                           "--scheduler-file", str(contact))
-    parts = Cluster("", scheduler, [], [folder, *(folder / f"elsewhere{number}" for number in range(1, workers))])
+    scheduler = start_dask(
+        folder,
+        "scheduler",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--no-dashboard",
+        "--scheduler-file",
+        str(contact),
+    )
+    parts = Cluster(
+        "",
+        scheduler,
+        [],
+        [folder, *(folder / f"elsewhere{number}" for number in range(1, workers))],
+    )
     try:
         parts.address = address_in(contact, scheduler)
         for place in parts.places:
@@ -301,15 +335,31 @@ def cluster(folder: Path, workers: int) -> Iterator[Cluster]:
 
 def start_dask(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start a part of a cluster."""
-    return subprocess.Popen([sys.executable, "-m", "dask", *arguments],
-                            cwd=folder, env=environment(), text=True, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, "-m", "dask", *arguments],
+        cwd=folder,
+        env=environment(),
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def start_worker(place: Path, address: str) -> subprocess.Popen[str]:
     """Start a worker with `place` as its current folder."""
-    return start_dask(place, "worker", address, "--nworkers", "1", "--nthreads", "1", "--no-nanny", "--no-dashboard",
-                      "--local-directory", str(place / "dask"))
+    return start_dask(
+        place,
+        "worker",
+        address,
+        "--nworkers",
+        "1",
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        "--no-dashboard",
+        "--local-directory",
+        str(place / "dask"),
+    )
 
 
 def address_in(contact: Path, scheduler: subprocess.Popen[str]) -> str:
@@ -343,8 +393,10 @@ def stress_dask(folder: Path, kills: int, chance: random.Random) -> str:
             check_sound(store, seen)
             check_same_end(store, expected)
             if killed >= kills:
-                return (f"{killed} workers killed, {midways} midway through {POINTS} points, {number + 1} stores "
-                        "completed")
+                return (
+                    f"{killed} workers killed, {midways} midway through {POINTS} points, {number + 1} stores "
+                    "completed"
+                )
     raise AssertionError
 
 
@@ -353,12 +405,16 @@ MODES = {"local": stress_local, "dask": stress_dask, "together": stress_together
 
 def main() -> int:
     """Run one mode."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("mode", choices=MODES)
     options.add_argument("--kills", type=int, default=25)
     options.add_argument("--seed", type=int, default=int(time.time()))
     given = options.parse_args()
-    with tempfile.TemporaryDirectory(prefix="sparqsim-stress-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="sparqsim-stress-", ignore_cleanup_errors=True
+    ) as folder:
         try:
             chance = random.Random(given.seed)  # noqa: S311 - moments, not secrets
             told = MODES[given.mode](Path(folder), given.kills, chance)

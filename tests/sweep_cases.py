@@ -18,7 +18,11 @@ from sparqsim.sweep.worker import Result, Task, run_task
 
 ROOT = Path(sparqsim.__file__).parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
-AXES = {"pe": ["mac-8b8b", "sparq-5opt", "sparq-exact"], "array": ["4x4", "3x5"], "dataflow": ["os", "ws"]}
+AXES = {
+    "pe": ["mac-8b8b", "sparq-5opt", "sparq-exact"],
+    "array": ["4x4", "3x5"],
+    "dataflow": ["os", "ws"],
+}
 
 USER_DESIGN = """
 from dataclasses import dataclass
@@ -34,7 +38,11 @@ class Mine(Mac8b8b):
 
 def save_trace(path: Path, seed: int = 1, *, signed: bool = False) -> None:
     rng = np.random.default_rng(seed)
-    x = rng.integers(-128, 128, (9, 11), np.int8) if signed else rng.integers(0, 256, (9, 11), np.uint8)
+    x = (
+        rng.integers(-128, 128, (9, 11), np.int8)
+        if signed
+        else rng.integers(0, 256, (9, 11), np.uint8)
+    )
     layer = sparqsim.Layer.from_gemm("only", x, rng.integers(-128, 128, (11, 6), np.int8))
     sparqsim.Trace([layer], network="made", synthetic="uniform").save(path)
 
@@ -74,8 +82,14 @@ def ran(*arguments: str, cwd: Path, before: str = "") -> subprocess.CompletedPro
     """Run the command in a process of its own, after the Python statements `before`."""
     script = f"import sys\n{before}\nfrom sparqsim.cli import main\nif __name__ == '__main__': main(sys.argv[1:])"
     (cwd / "command.py").write_text(script)
-    return subprocess.run([sys.executable, "command.py", *arguments], cwd=cwd, env=ENVIRONMENT, check=False, text=True,
-                          capture_output=True)
+    return subprocess.run(
+        [sys.executable, "command.py", *arguments],
+        cwd=cwd,
+        env=ENVIRONMENT,
+        check=False,
+        text=True,
+        capture_output=True,
+    )
 
 
 def edited(store: Path, statement: str) -> None:

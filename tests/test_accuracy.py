@@ -56,7 +56,9 @@ def four(tmp_path: Path) -> Pictures:
 def test_a_report_counts_and_times(tmp_path: Path) -> None:
     labels = np.array([1, 2, 3, 5])
     array = ArrayConfig(rows=8, cols=8)
-    report = accuracy(Fixed(), four(tmp_path), labels, ["mac-8b8b", "mac-4b8b"], array=array, traced_pictures=2)
+    report = accuracy(
+        Fixed(), four(tmp_path), labels, ["mac-8b8b", "mac-4b8b"], array=array, traced_pictures=2
+    )
     assert [row.pe for row in report.rows] == [None, "mac-8b8b", "mac-4b8b"]
     assert report.rows[0].hits.model_dump() == {"top1": 4, "top5": 4, "agree": 4}
     assert [row.hits.top1 for row in report.rows[1:]] == [3, 2]
@@ -70,7 +72,9 @@ def test_a_report_counts_and_times(tmp_path: Path) -> None:
     # Five pairs with one zero, one of two, and the last, odd element with the zero beside it.
     assert (report.layers[0].pairs, report.layers[0].zero_pairs) == (40 * 16, 40 * (5 + 1 + 1))
     assert report.kept_as == "8bit"
-    assert accuracy(Fixed(), four(tmp_path), None, ["mac-8b8b"], keep_8bit=False).kept_as == "design"
+    assert (
+        accuracy(Fixed(), four(tmp_path), None, ["mac-8b8b"], keep_8bit=False).kept_as == "design"
+    )
 
 
 def test_a_report_survives_json(tmp_path: Path) -> None:
@@ -93,8 +97,14 @@ def test_a_run_goes_on_where_another_was_cut_short(tmp_path: Path) -> None:
     whole, so_far = accuracy(Counting(), four(tmp_path), None, designs), []
     Counting.asked.clear()
     not_asked = whole.rows[2].model_copy(update={"pe": "mac-4b4b"})
-    again = accuracy(Counting(), four(tmp_path), None, designs, known=[*whole.rows[2:], not_asked],
-                     each=so_far.append)
+    again = accuracy(
+        Counting(),
+        four(tmp_path),
+        None,
+        designs,
+        known=[*whole.rows[2:], not_asked],
+        each=so_far.append,
+    )
     assert again == whole
     assert Counting.asked == ["mac-8b8b"]
     assert [row.pe for row in so_far[0].rows] == [None, "mac-4b8b"]  # what is known is never lost
@@ -110,17 +120,27 @@ def test_hits() -> None:
     assert found.model_dump() == {"top1": 1, "top5": 2, "agree": 2}
 
 
-@pytest.mark.parametrize(("scores", "labels", "word"), [
-    (np.zeros((2, 3, 4)), None, "expected scores"), (np.full((2, 3), np.nan), None, "NaN"),
-    (np.zeros((2, 3)), np.array([0, 3]), "label 3: the network has 3 classes")])
-def test_scores_that_cannot_be_ranked_are_bad_input(scores: np.ndarray, labels: Any, word: str) -> None:
+@pytest.mark.parametrize(
+    ("scores", "labels", "word"),
+    [
+        (np.zeros((2, 3, 4)), None, "expected scores"),
+        (np.full((2, 3), np.nan), None, "NaN"),
+        (np.zeros((2, 3)), np.array([0, 3]), "label 3: the network has 3 classes"),
+    ],
+)
+def test_scores_that_cannot_be_ranked_are_bad_input(
+    scores: np.ndarray, labels: Any, word: str
+) -> None:
     with pytest.raises(InputError, match=word):
         best_five([scores], labels)
 
 
 def sparqsim(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "sparqsim", *map(str, arguments)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "sparqsim", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -129,10 +149,15 @@ def network(tmp_path: Path) -> Path:
     onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
     pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
     helper, random = onnx.helper, np.random.default_rng(1)
-    nodes = [helper.make_node("Conv", ["x", "w0"], ["c0"], name="first"), helper.make_node("Relu", ["c0"], ["r0"]),
-             helper.make_node("Conv", ["r0", "w1"], ["c1"], name="second"), helper.make_node("Relu", ["c1"], ["r1"]),
-             helper.make_node("GlobalAveragePool", ["r1"], ["p"]), helper.make_node("Flatten", ["p"], ["f"]),
-             helper.make_node("Gemm", ["f", "w2"], ["y"], name="last")]
+    nodes = [
+        helper.make_node("Conv", ["x", "w0"], ["c0"], name="first"),
+        helper.make_node("Relu", ["c0"], ["r0"]),
+        helper.make_node("Conv", ["r0", "w1"], ["c1"], name="second"),
+        helper.make_node("Relu", ["c1"], ["r1"]),
+        helper.make_node("GlobalAveragePool", ["r1"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("Gemm", ["f", "w2"], ["y"], name="last"),
+    ]
     weights = {"w0": (8, 3, 3, 3), "w1": (8, 8, 3, 3), "w2": (8, 6)}
     graph = helper.make_graph(
         nodes,
@@ -145,7 +170,8 @@ def network(tmp_path: Path) -> Path:
         ],
     )
     onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(tmp_path / "net.onnx")
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+        str(tmp_path / "net.onnx"),
     )
     np.savez(
         tmp_path / "p.npz",
@@ -158,12 +184,19 @@ def network(tmp_path: Path) -> Path:
 def test_the_command_line_from_model_to_speedup(network: Path) -> None:
     """Dump, check, simulate, accuracy: one network, exit code 0 all the way."""
     trace, out = network.with_name("t.safetensors"), network.with_name("a.json")
-    images = ("--images", network.with_name("p.npz"), "--preprocess", "scale:1/255,mean:0.5,std:0.25")
+    images = (
+        "--images",
+        network.with_name("p.npz"),
+        "--preprocess",
+        "scale:1/255,mean:0.5,std:0.25",
+    )
     dumped = sparqsim("trace", "dump", network, *images, "-o", trace, "--limit", 2)
     assert (dumped.returncode, dumped.stderr) == (0, "")
     assert "with a zero: at least one" in dumped.stdout
     assert sparqsim("trace", "check", trace).returncode == 0
-    done = sparqsim("accuracy", network, *images, "--pe", "mac-8b8b,sparq-5opt:rounding=trim", "-o", out)
+    done = sparqsim(
+        "accuracy", network, *images, "--pe", "mac-8b8b,sparq-5opt:rounding=trim", "-o", out
+    )
     assert (done.returncode, done.stderr) == (0, "")
     report = AccuracyReport.load(out)
     assert [row.pe for row in report.rows] == [None, "mac-8b8b", "sparq-5opt:rounding=trim"]
@@ -175,7 +208,10 @@ def test_the_command_line_from_model_to_speedup(network: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("trace", "dump", "net.pt", "--images", "p.npz", "-o", "t"), ("net.pt", ".onnx or .tflite")),
+        (
+            ("trace", "dump", "net.pt", "--images", "p.npz", "-o", "t"),
+            ("net.pt", ".onnx or .tflite"),
+        ),
         (("trace", "dump", "net.onnx", "--images", "none", "-o", "t"), ("none",)),
         (("trace", "dump", "net.onnx", "--images", "p.npz", "-o", "gone/t"), ("gone/t",)),
         (
@@ -205,8 +241,13 @@ def test_the_command_line_from_model_to_speedup(network: Path) -> None:
         (("accuracy", "net.onnx", "--images", "p.npz", "--pe", "nothing"), ("nothing",)),
     ],
 )
-def test_bad_input_is_one_line_and_code_2(network: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
-    files = {name: network.parent / name for name in ("net.pt", "net.onnx", "net.xyz", "p.npz", "none", "t", "gone/t")}
+def test_bad_input_is_one_line_and_code_2(
+    network: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    files = {
+        name: network.parent / name
+        for name in ("net.pt", "net.onnx", "net.xyz", "p.npz", "none", "t", "gone/t")
+    }
     done = sparqsim(*(files.get(argument, argument) for argument in arguments))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -219,7 +260,11 @@ def test_imports_on_the_command_line(network: Path) -> None:
     (folder / "dir").mkdir()
     np.save(folder / "dir" / "act-a.npy", np.ones((2, 3), np.uint8))
     np.save(folder / "dir" / "wgt-a.npy", np.ones((4, 3), np.int8))
-    for source, word in (("net.csv", "no comma at the end"), ("dir", "1 layers"), ("net.onnx", "SYNTHETIC values")):
+    for source, word in (
+        ("net.csv", "no comma at the end"),
+        ("dir", "1 layers"),
+        ("net.onnx", "SYNTHETIC values"),
+    ):
         done = sparqsim("trace", "import", folder / source, "-o", folder / "t.safetensors")
         assert (done.returncode, done.stderr) == (0, "")
         assert word in done.stdout

@@ -23,7 +23,9 @@ def error(spec):
 @pytest.mark.parametrize("pairing", ["on", "off"])
 @pytest.mark.parametrize("name", SPARQ)
 def test_rounding_never_makes_a_value_worse(name, pairing):
-    rounded, trimmed = (error(f"{name}:rounding={how},pairing={pairing}") for how in ("nearest-even", "trim"))
+    rounded, trimmed = (
+        error(f"{name}:rounding={how},pairing={pairing}") for how in ("nearest-even", "trim")
+    )
     assert (rounded <= trimmed).all()
     assert (rounded < trimmed).any()
 

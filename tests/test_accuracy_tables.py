@@ -34,8 +34,14 @@ def test_a_changed_table_is_found(tables):
 
 
 def test_the_script_says_whether_tables_are_current(root):
-    done = subprocess.run([sys.executable, root / "workloads" / "accuracy_tables.py", "--check"], check=False,
-                          capture_output=True, text=True, cwd=root, env={"PYTHONPATH": str(root)})
+    done = subprocess.run(
+        [sys.executable, root / "workloads" / "accuracy_tables.py", "--check"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env={"PYTHONPATH": str(root)},
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -44,12 +50,20 @@ def test_records_hold_what_sources_say_of_the_networks(tables):
 
     MobileNet-v2: with the reference kernels; the sources say 170, with the default ones.
     """
-    known = {"resnet20": (455, 500, 500), "squeezenet": (129, 172, 200), "resnet18": (143, 188, 200),
-             "mobilenet_v2": (172, 198, 200), "resnet20_onnx": (455, 500, 500)}
+    known = {
+        "resnet20": (455, 500, 500),
+        "squeezenet": (129, 172, 200),
+        "resnet18": (143, 188, 200),
+        "mobilenet_v2": (172, 198, 200),
+        "resnet20_onnx": (455, 500, 500),
+    }
     for path in tables.FILES.glob("*.json"):
         report = AccuracyReport.load(path)
         first = report.rows[0]
-        assert (first.pe, first.hits.top1, first.hits.top5, report.pictures) == (None, *known[path.stem])
+        assert (first.pe, first.hits.top1, first.hits.top5, report.pictures) == (
+            None,
+            *known[path.stem],
+        )
         assert first.hits.agree == report.pictures
         assert report.rows[1].pe == "mac-8b8b"
         assert not report.sqnr_db(report.rows[1])

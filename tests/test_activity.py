@@ -24,8 +24,12 @@ def layers_of(dtype=np.uint8):
     """X (groups, M, K) and W (groups, K, N), small, with many zeros."""
     values = VALUES.map(lambda x: x - 128) if dtype == np.int8 else VALUES
     sizes = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 7), st.integers(1, 3))
-    return sizes.flatmap(lambda s: st.tuples(arrays(dtype, s[:3], elements=values),
-                                             arrays(np.int8, (s[0], s[2], s[3]), elements=WEIGHTS)))
+    return sizes.flatmap(
+        lambda s: st.tuples(
+            arrays(dtype, s[:3], elements=values),
+            arrays(np.int8, (s[0], s[2], s[3]), elements=WEIGHTS),
+        )
+    )
 
 
 def all_steps(pe, x, w):
@@ -35,7 +39,9 @@ def all_steps(pe, x, w):
         for row in x_group:
             for col in w_group:
                 for lanes in pe.k_order(len(row)).tolist():
-                    yield pe.step([[*row, 0][k] for k in lanes], [[*col, 0][k] for k in lanes], signed)
+                    yield pe.step(
+                        [[*row, 0][k] for k in lanes], [[*col, 0][k] for k in lanes], signed
+                    )
 
 
 def counted(pe, x, w, blocks):
@@ -48,7 +54,9 @@ def counted(pe, x, w, blocks):
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])
 @given(data=st.data(), blocks=st.integers(1, 3))
 def test_part_activity_equals_brute_force(pe, dtype, data, blocks):
-    if pe.activation_states(np.zeros((1, 1, 2), np.uint8)) is None or (dtype == np.int8 and not pe.signed_activations):
+    if pe.activation_states(np.zeros((1, 1, 2), np.uint8)) is None or (
+        dtype == np.int8 and not pe.signed_activations
+    ):
         return
     x, w = data.draw(layers_of(dtype))
     totals = Counter()
@@ -60,8 +68,13 @@ def test_part_activity_equals_brute_force(pe, dtype, data, blocks):
 @given(data=st.data())
 def test_windows_equal_brute_force(data):
     """A window counts where a non-zero value goes through it; a lone value, on both multipliers, goes through none."""
-    name = data.draw(st.sampled_from(["sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-6opt", "sparq-7opt"]))
-    rounding, pairing = data.draw(st.sampled_from(["trim", "nearest-even"])), data.draw(st.sampled_from(["on", "off"]))
+    name = data.draw(
+        st.sampled_from(["sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-6opt", "sparq-7opt"])
+    )
+    rounding, pairing = (
+        data.draw(st.sampled_from(["trim", "nearest-even"])),
+        data.draw(st.sampled_from(["on", "off"])),
+    )
     pe = sparqsim.get_pe(f"{name}:rounding={rounding},pairing={pairing}")
     x, _ = data.draw(layers_of())
     found = dict.fromkeys(pe.windows_of_pair.shifts, 0)
@@ -95,11 +108,15 @@ def test_windows_of_macs(xw):
 
 def classes_by_hand(x, used):
     found = Counter(both_zero=0, one_zero=0, both_nonzero_exact=0, trimmed=0, one_zero_changed=0)
-    for row, used_row in zip(x.reshape(-1, x.shape[-1]).tolist(), used.reshape(-1, x.shape[-1]).tolist(), strict=True):
+    for row, used_row in zip(
+        x.reshape(-1, x.shape[-1]).tolist(), used.reshape(-1, x.shape[-1]).tolist(), strict=True
+    ):
         for k in range(0, len(row), 2):
-            pair, changed = row[k:k + 2], row[k:k + 2] != used_row[k:k + 2]
+            pair, changed = row[k : k + 2], row[k : k + 2] != used_row[k : k + 2]
             zeros = pair.count(0) + (len(pair) == 1)
-            name = {2: "both_zero", 1: "one_zero"}.get(zeros, "trimmed" if changed else "both_nonzero_exact")
+            name = {2: "both_zero", 1: "one_zero"}.get(
+                zeros, "trimmed" if changed else "both_nonzero_exact"
+            )
             found[name] += 1
             found["one_zero_changed"] += zeros == 1 and changed
     return found
@@ -121,7 +138,14 @@ def test_lone_values_of_four_bit_modes_are_never_changed(xw):
         assert pair_classes(xw[0], used).one_zero_changed == 0
 
 
-@given(st.lists(st.one_of(st.integers(-2**39, 2**39), st.sampled_from([2**40 - 1, 1 - 2**40, 2**20, -(2**20), -1]))))
+@given(
+    st.lists(
+        st.one_of(
+            st.integers(-(2**39), 2**39),
+            st.sampled_from([2**40 - 1, 1 - 2**40, 2**20, -(2**20), -1]),
+        )
+    )
+)
 def test_sum_of_squares_is_exact(values):
     assert sum_of_squares(np.array(values, np.int64)) == sum(value * value for value in values)
 
@@ -142,13 +166,19 @@ def test_measured_error_equals_brute_force(xw):
     exact = (x[0].astype(object) @ w[0].astype(object)).ravel().tolist()
     width = x.shape[2]
     values = [step.value for step in all_steps(pe, x[:1], w[:1])]
-    per_output = [sum(values[at:at + pe.steps(width)]) for at in range(0, len(values), pe.steps(width))]
+    per_output = [
+        sum(values[at : at + pe.steps(width)]) for at in range(0, len(values), pe.steps(width))
+    ]
     difference = [one - other for one, other in zip(per_output, exact, strict=True)]
     assert found.error.signal == sum(y * y for y in exact)
     assert found.error.noise == sum(d * d for d in difference)
     assert found.error.max_abs == max(map(abs, difference))
-    assert found.macs_nonzero == sum(int(a != 0) * int(b != 0) for row in x[0].tolist() for col in w[0].T.tolist()
-                                     for a, b in zip(row, col, strict=True))
+    assert found.macs_nonzero == sum(
+        int(a != 0) * int(b != 0)
+        for row in x[0].tolist()
+        for col in w[0].T.tolist()
+        for a, b in zip(row, col, strict=True)
+    )
 
 
 def test_blocks_of_rows_change_nothing(monkeypatch, small_trace):
@@ -159,7 +189,12 @@ def test_blocks_of_rows_change_nothing(monkeypatch, small_trace):
     split = [measure(layer.lower(), designs) for layer in small_trace.layers]
     for one, other in zip(chain(*whole), chain(*split), strict=True):
         assert (one.error, one.pairs, one.windows, one.activity, one.macs_nonzero) == (
-            other.error, other.pairs, other.windows, other.activity, other.macs_nonzero)
+            other.error,
+            other.pairs,
+            other.windows,
+            other.activity,
+            other.macs_nonzero,
+        )
         assert np.array_equal(one.step_cycles, other.step_cycles)
 
 
@@ -169,5 +204,13 @@ def test_every_part_of_sparq_is_counted():
     assert isinstance(pe, Sparq)
     pairs = [(0, 0), (0, 200), (200, 0), (200, 200), (3, 5)]
     parts = set().union(*(pe.step(pair, (1, 1)).active_cycles for pair in pairs))
-    assert parts == {"pair_zero_detector", "multiplier_0", "multiplier_1", "weight_mux", "shifter_0", "shifter_1",
-                     "adder", "pe"}
+    assert parts == {
+        "pair_zero_detector",
+        "multiplier_0",
+        "multiplier_1",
+        "weight_mux",
+        "shifter_0",
+        "shifter_1",
+        "adder",
+        "pe",
+    }

@@ -19,10 +19,15 @@ BAD_OPTIONS = {
     "unknown PE, nothing near": (["--pe", "zzz"], ["'zzz'", "mac-8b8b"]),
     "empty PE": (["--pe", ""], ["mac-8b8b"]),
     "unknown key": (["--pe", "sparq-5opt:round=trim"], ["'round=trim'", "did you mean rounding?"]),
-    "key without value": (["--pe", "sparq-5opt:rounding"], ["'rounding' has no value", "nearest-even | trim",
-                                                           "rounding, pairing"]),
+    "key without value": (
+        ["--pe", "sparq-5opt:rounding"],
+        ["'rounding' has no value", "nearest-even | trim", "rounding, pairing"],
+    ),
     "bad key value": (["--pe", "sparq-5opt:rounding=up"], ["rounding='up'", "nearest-even, trim"]),
-    "key of a design without keys": (["--pe", "mac-8b8b:rounding=trim"], ["'rounding=trim'", "accepts no keys"]),
+    "key of a design without keys": (
+        ["--pe", "mac-8b8b:rounding=trim"],
+        ["'rounding=trim'", "accepts no keys"],
+    ),
     "PE file missing": (["--pe", "no/such.py:Mine"], ["no/such.py", "FILE.py:CLASS"]),
     "array 0x16": (["--array", "0x16"], ["rows=0", "1 to 65536"]),
     "array 16x0": (["--array", "16x0"], ["cols=0"]),
@@ -36,7 +41,10 @@ BAD_OPTIONS = {
     "dataflow": (["--dataflow", "oz"], ["'oz'", "os, ws, is"]),
     "coupling": (["--coupling", "loose"], ["'loose'", "lockstep"]),
     "coupling of depth 0": (["--coupling", "elastic:0"], ["'elastic:0'", "D from 1 to 999999"]),
-    "coupling too deep": (["--coupling", "elastic:1000000"], ["'elastic:1000000'", "D from 1 to 999999"]),
+    "coupling too deep": (
+        ["--coupling", "elastic:1000000"],
+        ["'elastic:1000000'", "D from 1 to 999999"],
+    ),
     "overlap": (["--overlap", "maybe"], ["'maybe'", "on or off"]),
     "unknown option": (["--colour", "red"], ["--colour"]),
 }
@@ -54,8 +62,10 @@ def test_bad_options(command, case, refused, small_path):
     assert all(part in line for part in named), line
 
 
-@pytest.mark.parametrize("arguments", [["simulate"], ["compare"], ["trace", "check"], ["nothing"], ["pe", "show"],
-                                       ["--colour"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["simulate"], ["compare"], ["trace", "check"], ["nothing"], ["pe", "show"], ["--colour"]],
+)
 def test_incomplete_commands(arguments, refused):
     refused(*arguments)
 
@@ -72,15 +82,26 @@ def test_pe_show_of_an_unknown_design(refused):
     assert "did you mean sparq-exact?" in refused("pe", "show", "sparq-exakt")
 
 
-@pytest.mark.parametrize("source", ["not python (", "import no_such_module", "Mine = 3", "raise KeyError('x')", "",
-                                    "from sparqsim import PEDesign\nclass Mine(PEDesign): pass"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "not python (",
+        "import no_such_module",
+        "Mine = 3",
+        "raise KeyError('x')",
+        "",
+        "from sparqsim import PEDesign\nclass Mine(PEDesign): pass",
+    ],
+)
 def test_a_broken_design_file(source, refused, small_path, tmp_path):
     (tmp_path / "mine.py").write_text(source)
     assert "mine.py" in refused("simulate", small_path, "--pe", f"{tmp_path / 'mine.py'}:Mine")
 
 
 def signed_trace(path):
-    layer = sparqsim.Layer.from_gemm("attention", np.full((3, 4), -5, np.int8), np.ones((4, 2), np.int8))
+    layer = sparqsim.Layer.from_gemm(
+        "attention", np.full((3, 4), -5, np.int8), np.ones((4, 2), np.int8)
+    )
     sparqsim.Trace([layer]).save(path)
     return path
 
@@ -166,7 +187,9 @@ def test_a_disk_that_fills_up_leaves_the_earlier_report(tmp_path):
     with full_disk(), pytest.raises(sparqsim.InputError, match=r"report\.json: cannot be written"):
         write_text(path, "x" * 1000)
     assert path.read_bytes() == b"earlier\r\n"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["report.json"], "nothing half-written stays"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.json"], (
+        "nothing half-written stays"
+    )
 
 
 def test_a_disk_that_fills_up_leaves_the_earlier_trace(small_trace, small_path, tmp_path):
@@ -193,7 +216,9 @@ def test_an_interrupted_write_leaves_the_earlier_file(small_path, tmp_path, monk
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["report.json", small_path.name]
 
 
-@pytest.mark.parametrize("command", [["simulate", "--pe", "sparq-5opt"], ["compare", "--pe", "sparq-5opt"]])
+@pytest.mark.parametrize(
+    "command", [["simulate", "--pe", "sparq-5opt"], ["compare", "--pe", "sparq-5opt"]]
+)
 @pytest.mark.parametrize("place", ["missing/report.json", "folder", "file/report.json", "n" * 300])
 def test_places_that_cannot_be_written(command, place, refused, small_path, tmp_path):
     (tmp_path / "folder").mkdir()
@@ -207,7 +232,14 @@ def test_places_that_cannot_be_written(command, place, refused, small_path, tmp_
 def test_a_refused_run_leaves_the_earlier_report(refused, small_path, tmp_path):
     (tmp_path / "report.json").write_text("earlier")
     refused("simulate", small_path, "--pe", "sparq-5op", "-o", tmp_path / "report.json")
-    refused("simulate", tmp_path / "none.safetensors", "--pe", "sparq-5opt", "-o", tmp_path / "report.json")
+    refused(
+        "simulate",
+        tmp_path / "none.safetensors",
+        "--pe",
+        "sparq-5opt",
+        "-o",
+        tmp_path / "report.json",
+    )
     assert (tmp_path / "report.json").read_text() == "earlier"
 
 
@@ -219,12 +251,15 @@ def test_the_mode_of_the_earlier_file_is_kept(tmp_path):
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o640)
 
 
-@pytest.mark.parametrize("arguments", [
-    ["compare", "no/such/file.safetensors"],
-    ["simulate", "TRACE", "--pe", "sparq-9opt"],
-    ["simulate", "TRACE", "--pe", "sparq-5opt", "--array", "0x16"],
-    ["compare", "TRACE", "-o", "no/such/folder/c.json"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", "no/such/file.safetensors"],
+        ["simulate", "TRACE", "--pe", "sparq-9opt"],
+        ["simulate", "TRACE", "--pe", "sparq-5opt", "--array", "0x16"],
+        ["compare", "TRACE", "-o", "no/such/folder/c.json"],
+    ],
+)
 def test_in_a_process_of_its_own(arguments, small_path, root):
     """As a user meets it: exit code 2, one line on stderr."""
     arguments = [str(small_path) if each == "TRACE" else each for each in arguments]
@@ -235,16 +270,31 @@ def test_in_a_process_of_its_own(arguments, small_path, root):
     assert ended.stderr.startswith("sparqsim: ")
 
 
-@pytest.mark.parametrize(("arguments", "told"), [
-    (["simulate", "no.safetensors", "--pe", "mac-8b8b"], "no.safetensors: no such file; expected a trace"),
-    (["trace", "check", "no.safetensors"], "sparqsim: no.safetensors: no such file; expected a trace"),
-    (["trace", "info", "tests"], "tests: is a directory; expected a trace"),
-    (["regress", "check", "no.toml"], "no.toml: no such file; expected a .toml file"),
-    (["regress", "update", "no.toml"], "no.toml: no such file; expected a .toml file"),
-    (["sweep", "no.toml", "-o", "no.sqlite"], "no.toml: no such file; expected a .toml file"),
-    (["trace", "import", "no.csv", "-o", "no.safetensors"], "no.csv: no such file; expected a topology file"),
-    (["plot", "no.json", "-o", "no.svg"], "no.json: no such file; expected the -o of `simulate` or `compare`"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["simulate", "no.safetensors", "--pe", "mac-8b8b"],
+            "no.safetensors: no such file; expected a trace",
+        ),
+        (
+            ["trace", "check", "no.safetensors"],
+            "sparqsim: no.safetensors: no such file; expected a trace",
+        ),
+        (["trace", "info", "tests"], "tests: is a directory; expected a trace"),
+        (["regress", "check", "no.toml"], "no.toml: no such file; expected a .toml file"),
+        (["regress", "update", "no.toml"], "no.toml: no such file; expected a .toml file"),
+        (["sweep", "no.toml", "-o", "no.sqlite"], "no.toml: no such file; expected a .toml file"),
+        (
+            ["trace", "import", "no.csv", "-o", "no.safetensors"],
+            "no.csv: no such file; expected a topology file",
+        ),
+        (
+            ["plot", "no.json", "-o", "no.svg"],
+            "no.json: no such file; expected the -o of `simulate` or `compare`",
+        ),
+    ],
+)
 def test_files_that_are_missing(arguments, told, refused, root, monkeypatch):
     monkeypatch.chdir(root)
     assert told in refused(*arguments)
@@ -269,9 +319,16 @@ def test_the_file_is_named_once(refused, craft):
 def test_trace_check_tells_faults_of_the_tensors_beside_those_of_the_document(run, craft):
     """A document that is not sound hides nothing of the layers that it does describe."""
     sound = {"name": "a", "op": "gemm"}
-    document = {"format": "sparqsim.trace/1", "colour": "red",
-                "layers": [sound, {"name": "b", "op": "gemm", "groups": 0}, sound | {"name": "c"}]}
-    tensors = {"c/activations": ("U8", [1, 2, 2], 4), "c/weights": ("F32", [2, 1, 2], 16), "stray": ("U8", [1], 1)}
+    document = {
+        "format": "sparqsim.trace/1",
+        "colour": "red",
+        "layers": [sound, {"name": "b", "op": "gemm", "groups": 0}, sound | {"name": "c"}],
+    }
+    tensors = {
+        "c/activations": ("U8", [1, 2, 2], 4),
+        "c/weights": ("F32", [2, 1, 2], 16),
+        "stray": ("U8", [1], 1),
+    }
     header, at = {"__metadata__": {"sparqsim": json.dumps(document)}}, 0
     for name, (dtype, shape, size) in tensors.items():
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + size]}
@@ -280,8 +337,14 @@ def test_trace_check_tells_faults_of_the_tensors_beside_those_of_the_document(ru
     ended = run("trace", "check", path)
     assert ended.code == 2
     faults = ended.out.splitlines()
-    for told in ("colour", "layers[1].groups", "tensor 'a/activations' is missing", "tensor 'a/weights' is missing",
-                 "layer 'c': weights are float32", "tensor 'stray' belongs to no layer"):
+    for told in (
+        "colour",
+        "layers[1].groups",
+        "tensor 'a/activations' is missing",
+        "tensor 'a/weights' is missing",
+        "layer 'c': weights are float32",
+        "tensor 'stray' belongs to no layer",
+    ):
         assert sum(told in fault for fault in faults) == 1, (told, faults)
     assert len(faults) == 6
     assert "6 faults" in ended.err

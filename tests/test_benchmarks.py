@@ -35,26 +35,47 @@ def test_the_page_is_what_the_json_file_says(root: Path, scripts: Path) -> None:
     result = json.loads((root / "docs" / "benchmarks.json").read_text())
     assert set(page.SECTIONS) <= set(result), "a part was not measured"
     text = page.text_of(result)
-    assert (root / "docs" / "benchmarks.md").read_text() == text, "python benchmarks/run.py --only '' writes it"
+    assert (root / "docs" / "benchmarks.md").read_text() == text, (
+        "python benchmarks/run.py --only '' writes it"
+    )
     assert result["machine"]["cpu"] in text
-    for ratio in (*result["gemm"]["matmul_over_gemm"].values(), result["sweep"]["one_core_over_two"],
-                  *result["startup"]["cold_over_warm"].values()):
+    for ratio in (
+        *result["gemm"]["matmul_over_gemm"].values(),
+        result["sweep"]["one_core_over_two"],
+        *result["startup"]["cold_over_warm"].values(),
+    ):
         assert f"| {ratio} |" in text
 
 
 def test_nothing_names_the_machine(root: Path) -> None:
     machine = json.loads((root / "docs" / "benchmarks.json").read_text())["machine"]
-    assert sorted(machine) == ["architecture", "cores", "cpu", "memory_gib", "numba", "numpy", "python", "sparqsim",
-                               "system"]
+    assert sorted(machine) == [
+        "architecture",
+        "cores",
+        "cpu",
+        "memory_gib",
+        "numba",
+        "numpy",
+        "python",
+        "sparqsim",
+        "system",
+    ]
 
 
-@pytest.mark.parametrize(("of_a", "of_b", "slower"), [
-    ([1.0, 1.0, 1.0], [1.1, 1.1, 1.1], False),  # as slow as tolerated
-    ([1.0, 1.0, 1.0], [1.125, 1.125, 1.125], True),
-    ([1.0, 1.25, 2.0], [1.25, 1.25, 1.25], False),  # beyond the threshold, not beyond the spread
-    ([1.0, 1.0, 9.0], [1.25, 1.25, 9.0], True),  # a busy spell
-    ([1.0, 1.0, 1.0], [0.5, 0.5, 0.5], False),
-])
+@pytest.mark.parametrize(
+    ("of_a", "of_b", "slower"),
+    [
+        ([1.0, 1.0, 1.0], [1.1, 1.1, 1.1], False),  # as slow as tolerated
+        ([1.0, 1.0, 1.0], [1.125, 1.125, 1.125], True),
+        (
+            [1.0, 1.25, 2.0],
+            [1.25, 1.25, 1.25],
+            False,
+        ),  # beyond the threshold, not beyond the spread
+        ([1.0, 1.0, 9.0], [1.25, 1.25, 9.0], True),  # a busy spell
+        ([1.0, 1.0, 1.0], [0.5, 0.5, 0.5], False),
+    ],
+)
 def test_verdict(compare: ModuleType, of_a: list[float], of_b: list[float], slower: bool) -> None:
     assert compare.verdict(of_a, of_b, threshold=0.1).slower is slower
 
@@ -66,21 +87,46 @@ def repository(tmp_path: Path) -> Path:
         (tmp_path / "sparqsim").mkdir(exist_ok=True)
         (tmp_path / "sparqsim" / "__init__.py").touch()
         (tmp_path / "sparqsim" / "__main__.py").write_text(FAKE.format(seconds=seconds))
-        settings = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+        settings = [
+            "-c",
+            "user.name=x",
+            "-c",
+            "user.email=x@example.org",
+            "-c",
+            "commit.gpgsign=false",
+        ]
         for words in (["init", "-q"], ["add", "."], [*settings, "commit", "-q", "-m", str(number)]):
             subprocess.run(["git", *words], cwd=tmp_path, check=True)
     return tmp_path
 
 
-def test_a_slower_commit_is_found_and_a_quicker_one_is_fine(scripts: Path, repository: Path) -> None:
+def test_a_slower_commit_is_found_and_a_quicker_one_is_fine(
+    scripts: Path, repository: Path
+) -> None:
     def compared(a: str, b: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, str(scripts / "compare_commits.py"), a, b, "--repository", str(repository),
-             "--repeats", "3", "--only", "help"], check=False, capture_output=True, text=True)
+            [
+                sys.executable,
+                str(scripts / "compare_commits.py"),
+                a,
+                b,
+                "--repository",
+                str(repository),
+                "--repeats",
+                "3",
+                "--only",
+                "help",
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
 
     ended = compared("HEAD~1", "HEAD")
     assert (ended.returncode, "SLOWER" in ended.stdout) == (1, True), ended
     assert compared("HEAD", "HEAD~1").returncode == 0
     assert compared("HEAD", "none").returncode == 2
-    left = subprocess.run(["git", "worktree", "list"], cwd=repository, check=True, capture_output=True, text=True)
+    left = subprocess.run(
+        ["git", "worktree", "list"], cwd=repository, check=True, capture_output=True, text=True
+    )
     assert left.stdout.count("\n") == 1, "checkouts are removed"

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from sparqsim import InputError
 from sparqsim.calibrate import BINS, calibrator
 
-SPECS = ["mean-max", "max", "percentile:99", "percentile:100", "mse", "mse:4", "mse:2", "lp:3", "lp:0.5:4"]
+SPECS = [
+    "mean-max",
+    "max",
+    "percentile:99",
+    "percentile:100",
+    "mse",
+    "mse:4",
+    "mse:2",
+    "lp:3",
+    "lp:0.5:4",
+]
 
 
 def pictures(seed=0, count=12, signed=False):
@@ -31,11 +41,17 @@ def observed(spec, batches, signed=None):
 
 @pytest.mark.parametrize("spec", SPECS)
 @settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(0, 12), max_size=5), signed=st.booleans())
+@given(
+    seed=st.integers(0, 1000), cuts=st.lists(st.integers(0, 12), max_size=5), signed=st.booleans()
+)
 def test_batches_do_not_matter(spec, seed, cuts, signed):
     data = pictures(seed, signed=signed)
     at_once, cut = observed(spec, [data]), observed(spec, np.split(data, sorted(cuts)))
-    assert (cut.scale(), cut.signed, cut.lowest) == (at_once.scale(), at_once.signed, at_once.lowest)
+    assert (cut.scale(), cut.signed, cut.lowest) == (
+        at_once.scale(),
+        at_once.signed,
+        at_once.lowest,
+    )
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -84,7 +100,11 @@ def test_least_error_is_the_least_of_a_plain_search(bits, power, signed):
 
 def test_mse_is_lp_2_and_8_bits_are_the_default():
     data = pictures(5)
-    assert observed("mse", [data]).scale() == observed("mse:8", [data]).scale() == observed("lp:2", [data]).scale()
+    assert (
+        observed("mse", [data]).scale()
+        == observed("mse:8", [data]).scale()
+        == observed("lp:2", [data]).scale()
+    )
     assert observed("mse:4", [data]).scale() == observed("lp:2:4", [data]).scale()
 
 
@@ -121,19 +141,22 @@ def test_memory_does_not_grow_with_pictures(spec):
     assert many < few + 2 * batch.nbytes
 
 
-@pytest.mark.parametrize(("spec", "message"), [
-    ("meanmax", "did you mean mean-max"),
-    ("percentile", "expected one of mean-max, max"),
-    ("percentile:0", "above 0 and up to 100"),
-    ("percentile:101", "above 0 and up to 100"),
-    ("percentile:nan", "P='nan'"),
-    ("mse:9", "BITS='9', expected 2 to 8"),
-    ("mse:1", "BITS='1'"),
-    ("lp", "not known"),
-    ("lp:x", "P='x'"),
-    ("lp:2:x", "BITS='x'"),
-    ("max:1", "not known"),
-])
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("meanmax", "did you mean mean-max"),
+        ("percentile", "expected one of mean-max, max"),
+        ("percentile:0", "above 0 and up to 100"),
+        ("percentile:101", "above 0 and up to 100"),
+        ("percentile:nan", "P='nan'"),
+        ("mse:9", "BITS='9', expected 2 to 8"),
+        ("mse:1", "BITS='1'"),
+        ("lp", "not known"),
+        ("lp:x", "P='x'"),
+        ("lp:2:x", "BITS='x'"),
+        ("max:1", "not known"),
+    ],
+)
 def test_unknown_calibrators_are_refused(spec, message):
     with pytest.raises(InputError, match=message):
         calibrator(spec)

@@ -41,12 +41,28 @@ def test_simulate_prints_a_table_and_writes_the_same_report(run, small_path, sma
     assert "overlap on" in ended.out
 
 
-def test_compare_prints_tables_and_writes_the_same_comparison(run, small_path, small_trace, tmp_path):
-    ended = run("compare", small_path, "--pe", "sparq-5opt,sparq-exact", "--baseline", "mac-4b8b", "--dataflow", "ws",
-                "-o", tmp_path / "c.json")
+def test_compare_prints_tables_and_writes_the_same_comparison(
+    run, small_path, small_trace, tmp_path
+):
+    ended = run(
+        "compare",
+        small_path,
+        "--pe",
+        "sparq-5opt,sparq-exact",
+        "--baseline",
+        "mac-4b8b",
+        "--dataflow",
+        "ws",
+        "-o",
+        tmp_path / "c.json",
+    )
     assert (ended.code, ended.err) == (0, "")
-    both = sparqsim.compare(small_trace, ["sparq-5opt", "sparq-exact"], sparqsim.ArrayConfig(dataflow="ws"),
-                            baseline="mac-4b8b")
+    both = sparqsim.compare(
+        small_trace,
+        ["sparq-5opt", "sparq-exact"],
+        sparqsim.ArrayConfig(dataflow="ws"),
+        baseline="mac-4b8b",
+    )
     assert (tmp_path / "c.json").read_text() == both.to_json()
     assert Comparison.load(tmp_path / "c.json") == both
     assert all(f"{both.reports[name].cycles.total:,}" in ended.out for name in both.order)
@@ -55,7 +71,14 @@ def test_compare_prints_tables_and_writes_the_same_comparison(run, small_path, s
 def test_compare_runs_seven_designs_by_default(run, small_path, tmp_path):
     run("compare", small_path, "-o", tmp_path / "c.json")
     assert Comparison.load(tmp_path / "c.json").order == (
-        "mac-8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-exact")
+        "mac-8b8b",
+        "mac-4b8b",
+        "mac-4b4b",
+        "sparq-5opt",
+        "sparq-3opt",
+        "sparq-2opt",
+        "sparq-exact",
+    )
 
 
 def test_the_tables_say_whose_cycles_cannot_depend_on_values(run, small_path):
@@ -69,7 +92,9 @@ def test_layers_kept_at_8_bits_are_named_and_can_be_included(run, small_path, tm
     kept = run("simulate", small_path, "--pe", "sparq-2opt")
     assert "first*" in kept.out
     assert "--all-layers" in kept.out
-    everything = run("simulate", small_path, "--pe", "sparq-2opt", "--all-layers", "-o", tmp_path / "r.json")
+    everything = run(
+        "simulate", small_path, "--pe", "sparq-2opt", "--all-layers", "-o", tmp_path / "r.json"
+    )
     assert "first*" not in everything.out
     assert {layer.pe for layer in Report.load(tmp_path / "r.json").layers} == {"sparq-2opt"}
 
@@ -96,14 +121,16 @@ def test_trace_info_shows_a_line_for_each_entry_of_what_a_trace_says_of_itself(r
     sparqsim.Trace([layer], provenance=made).save(tmp_path / "t.safetensors")
     told = run("trace", "info", tmp_path / "t.safetensors").out.splitlines()
     at = told.index("versions:")
-    assert sorted(told[at + 1:at + 3]) == ["  python: 3.11", "  torch: 2.5"]
+    assert sorted(told[at + 1 : at + 3]) == ["  python: 3.11", "  torch: 2.5"]
     assert {"skipped: none", "seed: 0"} <= set(told)
 
 
 def test_the_legend_names_only_columns_that_are_there(run, small_path):
     """Readers looked for 'PEs used' in a comparison, which has no such column."""
-    one, several = (" ".join(run(*command).out.split()) for command in (
-        ("simulate", small_path, "--pe", "sparq-5opt"), ("compare", small_path)))
+    one, several = (
+        " ".join(run(*command).out.split())
+        for command in (("simulate", small_path, "--pe", "sparq-5opt"), ("compare", small_path))
+    )
     for told in ("PEs used:", "eff. (effective)"):
         assert told in one
         assert told not in several
@@ -119,14 +146,21 @@ def test_trace_check_of_a_sound_trace(run, digits_path):
 def test_trace_check_lists_every_fault(run, tmp_path):
     import numpy as np
 
-    layers = [sparqsim.Layer.from_gemm(name, np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.int8)) for name in "ab"]
+    layers = [
+        sparqsim.Layer.from_gemm(name, np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.int8))
+        for name in "ab"
+    ]
     sparqsim.Trace(layers).save(tmp_path / "zeros.safetensors")
     ended = run("trace", "check", tmp_path / "zeros.safetensors")
     assert ended.code == 2
     assert ended.err.count("\n") == 1
     assert "4 faults" in ended.err
     assert ended.out.count("\n") == 4
-    assert all(f"layer '{name}': {tensor}" in ended.out for name in "ab" for tensor in ("activations", "weights"))
+    assert all(
+        f"layer '{name}': {tensor}" in ended.out
+        for name in "ab"
+        for tensor in ("activations", "weights")
+    )
 
 
 def test_pe_list(run):
@@ -162,11 +196,19 @@ def test_designs_of_a_file(run, small_path, tmp_path):
     assert run("compare", small_path, "--pe", f"{spec},sparq-5opt").code == 0
 
 
-@pytest.mark.parametrize(("text", "parts"), [
-    ("a,b", ["a", "b"]), ("a:k=v,l=w,b", ["a:k=v,l=w", "b"]), (" a , b ", ["a", "b"]),
-    ("a:k=v,b:l=w", ["a:k=v", "b:l=w"]),
-    ("sparq-5opt:rounding=trim,pairing=off,mac-8b8b", ["sparq-5opt:rounding=trim,pairing=off", "mac-8b8b"]),
-])
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("a,b", ["a", "b"]),
+        ("a:k=v,l=w,b", ["a:k=v,l=w", "b"]),
+        (" a , b ", ["a", "b"]),
+        ("a:k=v,b:l=w", ["a:k=v", "b:l=w"]),
+        (
+            "sparq-5opt:rounding=trim,pairing=off,mac-8b8b",
+            ["sparq-5opt:rounding=trim,pairing=off", "mac-8b8b"],
+        ),
+    ],
+)
 def test_designs_in_one_option(text, parts):
     assert split_designs(text) == parts
 
@@ -174,8 +216,13 @@ def test_designs_in_one_option(text, parts):
 def test_an_interrupted_reader_is_not_an_error(digits_path, root):
     """`sparqsim compare ... | head -1` ends quietly."""
     command = f"{sys.executable} -m sparqsim compare {digits_path} | head -1"
-    ended = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False,
-                           cwd=root)
+    ended = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=root,
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
 
 

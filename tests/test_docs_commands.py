@@ -17,7 +17,10 @@ from sparqsim.cli.app import app
 from sparqsim.regress import update
 
 ROOT = Path(__file__).parent.parent
-PAGES = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))}
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path
+    for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))
+}
 
 CASES = """[[case]]
 name = "small"
@@ -33,8 +36,12 @@ TOPOLOGY = "name, h, w, fh, fw, c, n, s,\nconv, 8, 8, 3, 3, 4, 8, 1,\n"
 def reader_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone's files that pages use, and stand-ins for files that only the reader has."""
     folder = tmp_path_factory.mktemp("reader")
-    for name in ("workloads/digits_resnet.safetensors", "docs/examples/five_bit_pe.py",
-                 "docs/examples/transposed_outputs.py", "docs/accuracy/resnet20.json"):
+    for name in (
+        "workloads/digits_resnet.safetensors",
+        "docs/examples/five_bit_pe.py",
+        "docs/examples/transposed_outputs.py",
+        "docs/accuracy/resnet20.json",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     shutil.copy(ROOT / "workloads/digits_resnet.safetensors", folder)
@@ -51,11 +58,18 @@ def reader_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _small_trace(random: np.random.Generator) -> sparqsim.Trace:
     sizes = [(20, 18, 8), (9, 24, 4)]
-    return sparqsim.Trace([
-        sparqsim.Layer.from_gemm(f"layer{number}", random.integers(0, 256, (m, k), np.uint8)
-                                 * (random.random((m, k)) < 0.6).astype(np.uint8),
-                                 random.integers(-128, 128, (k, n), np.int8))
-        for number, (m, k, n) in enumerate(sizes)], network="small")
+    return sparqsim.Trace(
+        [
+            sparqsim.Layer.from_gemm(
+                f"layer{number}",
+                random.integers(0, 256, (m, k), np.uint8)
+                * (random.random((m, k)) < 0.6).astype(np.uint8),
+                random.integers(-128, 128, (k, n), np.int8),
+            )
+            for number, (m, k, n) in enumerate(sizes)
+        ],
+        network="small",
+    )
 
 
 def _pictures(folder: Path, random: np.random.Generator) -> None:
@@ -64,8 +78,12 @@ def _pictures(folder: Path, random: np.random.Generator) -> None:
 
     (folder / "DIR").mkdir()
     for number in range(3):
-        Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8)).save(folder / "DIR" / f"{number}.png")
-    (folder / "labels.csv").write_text("file,class\n" + "".join(f"{number}.png,{number}\n" for number in range(3)))
+        Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8)).save(
+            folder / "DIR" / f"{number}.png"
+        )
+    (folder / "labels.csv").write_text(
+        "file,class\n" + "".join(f"{number}.png,{number}\n" for number in range(3))
+    )
     try:
         import onnx
     except ModuleNotFoundError:
@@ -79,22 +97,34 @@ def _network(random: np.random.Generator) -> Any:
     from onnx import TensorProto, helper, numpy_helper
 
     weights = {"w0": (4, 3, 3, 3), "w1": (6, 4, 3, 3), "w2": (6 * 16, 5)}
-    nodes = [("Conv", ["x", "w0"], "a"), ("Relu", ["a"], "b"), ("Conv", ["b", "w1"], "c"), ("Relu", ["c"], "d"),
-             ("Flatten", ["d"], "e"), ("MatMul", ["e", "w2"], "y")]
+    nodes = [
+        ("Conv", ["x", "w0"], "a"),
+        ("Relu", ["a"], "b"),
+        ("Conv", ["b", "w1"], "c"),
+        ("Relu", ["c"], "d"),
+        ("Flatten", ["d"], "e"),
+        ("MatMul", ["e", "w2"], "y"),
+    ]
     graph = helper.make_graph(
-        [helper.make_node(kind, inputs, [output], name=output) for kind, inputs, output in nodes], "net",
+        [helper.make_node(kind, inputs, [output], name=output) for kind, inputs, output in nodes],
+        "net",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 8])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 5])],
-        [numpy_helper.from_array(random.normal(size=shape).astype(np.float32), name)
-         for name, shape in weights.items()])
+        [
+            numpy_helper.from_array(random.normal(size=shape).astype(np.float32), name)
+            for name, shape in weights.items()
+        ],
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
 def _names(page: Path) -> dict[str, Any]:
     """Return what the Python blocks of a page use without making it: operands, a PyTorch model and its batches."""
     random = np.random.default_rng(6)
-    names: dict[str, Any] = {"x": random.integers(0, 256, (8, 6), np.uint8),
-                             "w": random.integers(-128, 128, (6, 4), np.int8)}
+    names: dict[str, Any] = {
+        "x": random.integers(0, 256, (8, 6), np.uint8),
+        "w": random.integers(-128, 128, (6, 4), np.int8),
+    }
     if "sparqsim.torch" not in page.read_text(encoding="utf-8"):
         return names
     try:
@@ -103,8 +133,14 @@ def _names(page: Path) -> dict[str, Any]:
         return names
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 6, 3), torch.nn.ReLU(),
-                                torch.nn.Flatten(), torch.nn.Linear(96, 5))
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(4, 6, 3),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(96, 5),
+    )
     batches = [(torch.rand(2, 3, 8, 8), torch.tensor([0, 1])) for _ in range(2)]
     return names | {"model": model, "loader": batches, "calibration_loader": batches}
 
@@ -142,20 +178,27 @@ def test_commands_within_the_text_exist(page):
     for text in inline_commands(PAGES[page]):
         command, words = _option_names(text.replace("|", " ").split())
         if hasattr(command, "commands"):
-            assert not words or words[0] in {"-h", "--help", "...", "TRACE..."} or command.name == "sweep", text
+            assert (
+                not words
+                or words[0] in {"-h", "--help", "...", "TRACE..."}
+                or command.name == "sweep"
+            ), text
             continue
         known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
         assert {word for word in words if word.startswith("-")} <= known, text
 
 
-@pytest.mark.parametrize(("language", "text", "said", "told"), [
-    ("sh", "sparqsim simulate TRACE --pe no-such-design", (), "ends with 2"),
-    ("sh", "rm -rf everything", (), "neither run nor excused"),
-    ("sh", "pip install sparqsim", (), "neither run nor excused"),
-    ("fortran", "PRINT *, 1", (), "neither run nor excused"),
-    ("python", "assert 1 == 2", (), "AssertionError"),
-    ("text", "never printed", (), "no command above prints"),
-])
+@pytest.mark.parametrize(
+    ("language", "text", "said", "told"),
+    [
+        ("sh", "sparqsim simulate TRACE --pe no-such-design", (), "ends with 2"),
+        ("sh", "rm -rf everything", (), "neither run nor excused"),
+        ("sh", "pip install sparqsim", (), "neither run nor excused"),
+        ("fortran", "PRINT *, 1", (), "neither run nor excused"),
+        ("python", "assert 1 == 2", (), "AssertionError"),
+        ("text", "never printed", (), "no command above prints"),
+    ],
+)
 def test_a_page_that_is_wrong_is_told(language, text, said, told, reader_files, monkeypatch):
     monkeypatch.chdir(reader_files)
     with pytest.raises(PageError, match=told):
@@ -164,7 +207,9 @@ def test_a_page_that_is_wrong_is_told(language, text, said, told, reader_files, 
 
 def test_excuses_and_indented_commands_are_seen(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("<!-- not run: why -->\n```sh\ngit push\n```\n\nText:\n\n    sparqsim pe list\n\n```sh\nls\n```\n")
+    page.write_text(
+        "<!-- not run: why -->\n```sh\ngit push\n```\n\nText:\n\n    sparqsim pe list\n\n```sh\nls\n```\n"
+    )
     first, second, third = blocks_of(page, "page.md")
     assert (first.about("not run"), second.language, third.about("not run")) == ("why", "sh", "")
 

@@ -24,7 +24,9 @@ BUILD = ["-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
 def make_figures(folder: Path) -> dict[str, bytes]:
     """Run the one command that makes all figures of the documentation."""
     command = [sys.executable, str(FIGURES / "make.py"), "--into", str(folder)]
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    subprocess.run(
+        command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -41,38 +43,62 @@ def test_two_runs_make_the_same_figures(figures, tmp_path):
 
 def test_committed_figures_are_those_that_are_made(figures):
     committed = {path.name: path.read_bytes() for path in FIGURES.glob("*.svg")}
-    assert committed.keys() == figures.keys(), "docs/figures/make.py makes every figure of docs/figures, and no other"
+    assert committed.keys() == figures.keys(), (
+        "docs/figures/make.py makes every figure of docs/figures, and no other"
+    )
     version = f"Matplotlib v{mpl.__version__},".encode()
-    same = [name for name in figures if version in committed[name]]  # other versions draw other bytes
+    same = [
+        name for name in figures if version in committed[name]
+    ]  # other versions draw other bytes
     changed = [name for name in same if committed[name] != figures[name]]
     assert changed == [], "run python docs/figures/make.py"
 
 
 def test_every_figure_is_shown_and_every_shown_figure_exists():
-    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("**/*.md"))]
-    shown = {name for page in pages for name in re.findall(r"\]\((?:\S*/)?figures/([\w.-]+)\)", page)}
+    pages = [
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "README.md", *(ROOT / "docs").glob("**/*.md"))
+    ]
+    shown = {
+        name for page in pages for name in re.findall(r"\]\((?:\S*/)?figures/([\w.-]+)\)", page)
+    }
     assert shown == {path.name for path in FIGURES.glob("*.svg")}
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the site; any warning is an error."""
-    for module, extra in (("sphinx", "docs"), ("furo", "docs"), ("myst_parser", "docs"), ("torch", "torch")):
+    for module, extra in (
+        ("sphinx", "docs"),
+        ("furo", "docs"),
+        ("myst_parser", "docs"),
+        ("torch", "torch"),
+    ):
         pytest.importorskip(module, reason=f"needs the extra '{extra}'")
     folder = tmp_path_factory.mktemp("site")
-    ended = subprocess.run([sys.executable, *BUILD, str(ROOT / "docs"), str(folder)], capture_output=True, text=True,
-                           check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    ended = subprocess.run(
+        [sys.executable, *BUILD, str(ROOT / "docs"), str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert ended.returncode == 0, ended.stderr
     return folder
 
 
 def test_every_page_is_in_the_site(site):
-    pages = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in (ROOT / "docs").glob("**/*.md")}
+    pages = {
+        path.relative_to(ROOT / "docs").with_suffix(".html")
+        for path in (ROOT / "docs").glob("**/*.md")
+    }
     assert pages <= {path.relative_to(site) for path in site.glob("**/*.html")}
 
 
 def test_pages_ask_for_nothing_outside(site):
-    resource = re.compile(r"""<(?:script|img|link|iframe)\b[^>]*?\b(?:src|href)=["'](?:https?:)?//[^"']+""")
+    resource = re.compile(
+        r"""<(?:script|img|link|iframe)\b[^>]*?\b(?:src|href)=["'](?:https?:)?//[^"']+"""
+    )
     for page in site.glob("**/*.html"):
         assert resource.findall(page.read_text(encoding="utf-8")) == [], page
 
@@ -83,7 +109,10 @@ def test_the_reference_holds_every_command_option_and_design(site):
         assert name in re.sub(r"<[^>]+>", "", commands)
         for parameter in command.params:
             option = parameter.opts[0]
-            assert (option if option.startswith("-") else parameter.metavar) in commands, (name, parameter.name)
+            assert (option if option.startswith("-") else parameter.metavar) in commands, (
+                name,
+                parameter.name,
+            )
     of_designs = (site / "reference/pe-designs.html").read_text(encoding="utf-8")
     assert all(f">{name}<" in of_designs for name in designs())
 

@@ -41,17 +41,23 @@ def supported(pe: str, array: ArrayConfig) -> ArrayConfig:
 
 
 def check_engines_agree(trace: Trace, pe: str, array: ArrayConfig) -> None:
-    fast, event = (sparqsim.simulate(trace, pe, array, engine=engine) for engine in ("fast", "event"))
+    fast, event = (
+        sparqsim.simulate(trace, pe, array, engine=engine) for engine in ("fast", "event")
+    )
     assert without_engine(fast, "fast") == without_engine(event, "event")
 
 
 def layer_of(rng, m: int, k: int, n: int, groups: int) -> Layer:
     """Return a layer of random operands; a grouped one is a 1x1 convolution."""
-    x = np.where(rng.random((m, k * groups)) < 0.4, 0, rng.integers(0, 256, (m, k * groups))).astype(np.uint8)
+    x = np.where(
+        rng.random((m, k * groups)) < 0.4, 0, rng.integers(0, 256, (m, k * groups))
+    ).astype(np.uint8)
     w = rng.integers(-128, 128, (k, n * groups), np.int8)
     if groups == 1:
         return Layer.from_gemm("drawn", x, w)
-    return Layer.conv2d("drawn", x[None, None], np.ascontiguousarray(w.T)[:, None], kernel=(1, 1), groups=groups)
+    return Layer.conv2d(
+        "drawn", x[None, None], np.ascontiguousarray(w.T)[:, None], kernel=(1, 1), groups=groups
+    )
 
 
 def sized(rng, pe: str, array: ArrayConfig, groups: int = 1) -> tuple[int, int, int]:
@@ -61,19 +67,30 @@ def sized(rng, pe: str, array: ArrayConfig, groups: int = 1) -> tuple[int, int, 
     tiles = [1, 1]
     tiles[rng.integers(2)] = int(rng.integers(1, min(3, room) + 1))
     stream = int(rng.integers(1, min(12, room // max(tiles)) + 1))
-    rows, cols = (side * number - int(rng.integers(side))
-                  for side, number in zip((array.rows, array.cols), tiles, strict=True))
+    rows, cols = (
+        side * number - int(rng.integers(side))
+        for side, number in zip((array.rows, array.cols), tiles, strict=True)
+    )
     size = dict(zip(roles, (stream, rows, cols), strict=True))
     return size["m"], max(1, size["s"] * lanes - int(rng.integers(lanes))), size["n"]
 
 
-settings_of_arrays = (st.integers(1, 8), st.integers(1, 8), st.sampled_from(["os", "ws", "is"]),
-                      st.sampled_from(COUPLINGS), st.booleans())
+settings_of_arrays = (
+    st.integers(1, 8),
+    st.integers(1, 8),
+    st.sampled_from(["os", "ws", "is"]),
+    st.sampled_from(COUPLINGS),
+    st.booleans(),
+)
 seeds = st.integers(0, 2**32 - 1)
 
 
 def check_random_operands(pe: str, settings_of_array: tuple, seed: int) -> None:
-    rng, array, groups = np.random.default_rng(seed), supported(pe, ArrayConfig(*settings_of_array)), 1 + seed % 2
+    rng, array, groups = (
+        np.random.default_rng(seed),
+        supported(pe, ArrayConfig(*settings_of_array)),
+        1 + seed % 2,
+    )
     check_engines_agree(Trace([layer_of(rng, *sized(rng, pe, array, groups), groups)]), pe, array)
 
 
@@ -98,12 +115,18 @@ def shipped_layers() -> list[tuple[str, np.ndarray, np.ndarray]]:
 
 
 def check_real_operands(pe: str, settings_of_array: tuple, seed: int) -> None:
-    rng, array, layers = np.random.default_rng(seed), supported(pe, ArrayConfig(*settings_of_array)), shipped_layers()
+    rng, array, layers = (
+        np.random.default_rng(seed),
+        supported(pe, ArrayConfig(*settings_of_array)),
+        shipped_layers(),
+    )
     name, x, w = layers[rng.integers(len(layers))]
     m, k, n = (min(*pair) for pair in zip(sized(rng, pe, array), (len(x), *w.shape), strict=True))
     ends = (len(x) - m, len(w) - k, w.shape[1] - n)
     row, depth, col = (int(rng.integers(0, end + 1)) for end in ends)
-    cut = Layer.from_gemm(name, x[row:row + m, depth:depth + k], w[depth:depth + k, col:col + n])
+    cut = Layer.from_gemm(
+        name, x[row : row + m, depth : depth + k], w[depth : depth + k, col : col + n]
+    )
     check_engines_agree(Trace([cut]), pe, array)
 
 
@@ -127,9 +150,13 @@ def test_event_engine_gives_the_same_report_on_real_operands_long_run(pe, settin
 @pytest.mark.slow
 def test_every_design_in_every_setting():
     rng = np.random.default_rng(0)
-    for pe, dataflow, coupling, overlap in itertools.product(DESIGNS, ("os", "ws", "is"), COUPLINGS, (False, True)):
+    for pe, dataflow, coupling, overlap in itertools.product(
+        DESIGNS, ("os", "ws", "is"), COUPLINGS, (False, True)
+    ):
         trace = Trace([layer_of(rng, 7, 9, 5, 1)])
-        check_engines_agree(trace, pe, supported(pe, ArrayConfig(3, 2, dataflow, coupling, overlap)))
+        check_engines_agree(
+            trace, pe, supported(pe, ArrayConfig(3, 2, dataflow, coupling, overlap))
+        )
 
 
 def test_signed_activations():
@@ -154,7 +181,9 @@ def test_layers_too_large_are_refused_before_any_work(capsys):
     x, w = np.zeros((400, 300), np.uint8), np.zeros((300, 40), np.int8)
     trace = Trace([Layer.from_gemm("small", x[:2], w[:, :4]), Layer.from_gemm("large", x, w)])
     with pytest.raises(InputError, match=r"layer 'large': .* PE-steps .*16x16.* at most 200,000"):
-        sparqsim.simulate(trace, "mac-8b8b", engine="event", progress=lambda _: pytest.fail("work was begun"))
+        sparqsim.simulate(
+            trace, "mac-8b8b", engine="event", progress=lambda _: pytest.fail("work was begun")
+        )
     with pytest.raises(SystemExit) as stopped:
         main(["simulate", str(SHIPPED), "--pe", "mac-8b8b", "--engine", "event"])
     assert stopped.value.code == 2
@@ -165,18 +194,35 @@ def test_layers_too_large_are_refused_before_any_work(capsys):
 
 def test_an_unknown_engine_is_refused():
     trace = Trace([Layer.from_gemm("one", np.ones((1, 1), np.uint8), np.ones((1, 1), np.int8))])
-    with pytest.raises(InputError, match=r"engine='evnt': expected one of fast, event \(did you mean event\?\)"):
+    with pytest.raises(
+        InputError, match=r"engine='evnt': expected one of fast, event \(did you mean event\?\)"
+    ):
         sparqsim.compare(trace, ["mac-8b8b"], engine="evnt")
 
 
 def test_command_line_takes_the_engine(tmp_path, capsys):
-    path, outputs = tmp_path / "small.safetensors", [tmp_path / "fast.json", tmp_path / "event.json"]
+    path, outputs = (
+        tmp_path / "small.safetensors",
+        [tmp_path / "fast.json", tmp_path / "event.json"],
+    )
     rng = np.random.default_rng(4)
     Trace([layer_of(rng, 6, 8, 5, 1)]).save(path)
     for engine, output in zip(("fast", "event"), outputs, strict=True):
         with pytest.raises(SystemExit) as stopped:
-            main(["compare", str(path), "--array", "4x4", "--coupling", "elastic", "--engine", engine,
-                  "-o", str(output)])
+            main(
+                [
+                    "compare",
+                    str(path),
+                    "--array",
+                    "4x4",
+                    "--coupling",
+                    "elastic",
+                    "--engine",
+                    engine,
+                    "-o",
+                    str(output),
+                ]
+            )
         assert stopped.value.code == 0
     fast, event = (output.read_text() for output in outputs)
     assert fast != event

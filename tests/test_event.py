@@ -35,8 +35,11 @@ class Case:
         return get_dataflow(self.array.dataflow)
 
     def fast(self) -> Timing:
-        given = {"unit": None, "activation": self.costs[:, :self.work.m, :self.work.steps, 0],
-                 "pair": lambda group, m, s, n: self.costs[group, m, s, n]}
+        given = {
+            "unit": None,
+            "activation": self.costs[:, : self.work.m, : self.work.steps, 0],
+            "pair": lambda group, m, s, n: self.costs[group, m, s, n],
+        }
         return self.flow.timing(self.work, self.array, given[self.rank])
 
     def cost(self, tile: int, row: int, col: int, item: int) -> int:
@@ -60,7 +63,9 @@ class Case:
 
         def of_columns(tile):
             if self.flow.loads:
-                return {"held": [[(tile, i, j) for j in range(grid.cols)] for i in range(grid.rows)]}
+                return {
+                    "held": [[(tile, i, j) for j in range(grid.cols)] for i in range(grid.rows)]
+                }
             return {"cols": [[(tile, j, s) for s in range(grid.stream)] for j in range(grid.cols)]}
 
         tiles = [Tile(of_rows(tile), **of_columns(tile)) for tile in range(grid.tiles)]
@@ -79,8 +84,13 @@ class Case:
 @st.composite
 def cases(draw) -> Case:
     rows, cols = draw(st.integers(1, 8)), draw(st.integers(1, 8))
-    array = ArrayConfig(rows, cols, draw(st.sampled_from(["os", "ws", "is"])), draw(st.sampled_from(COUPLINGS)),
-                        draw(st.booleans()))
+    array = ArrayConfig(
+        rows,
+        cols,
+        draw(st.sampled_from(["os", "ws", "is"])),
+        draw(st.sampled_from(COUPLINGS)),
+        draw(st.booleans()),
+    )
     room = max(1, LARGEST_CASE // (rows * cols))
     stream = draw(st.integers(1, min(room, 24)))
     tiles = room // stream
@@ -109,7 +119,7 @@ def drawn_costs(draw, rank: str, work: Work, shape: tuple[int, ...]) -> NDArray[
         costs = np.where(rng.random(shape) < 0.8, 1, costs).astype(np.uint8)
     if rank == "activation":
         costs[:] = costs[..., :1]
-        costs[:, work.m:], costs[:, :, work.steps:] = 1, 1
+        costs[:, work.m :], costs[:, :, work.steps :] = 1, 1
     return costs
 
 

@@ -55,20 +55,31 @@ def made(tmp_path_factory):
     """A folder with one of everything: sound and faulty traces, cases of which one changed, a store, a design."""
     folder = tmp_path_factory.mktemp("formats")
     random = np.random.default_rng(3)
-    sparqsim.Trace([
-        sparqsim.Layer.from_gemm(name, random.integers(0, 256, (m, 11), np.uint8) * (random.random((m, 11)) < 0.6),
-                                 random.integers(-128, 128, (11, 6), np.int8), keep_8bit=name == "first")
-        for name, m in (("first", 9), ("second", 5))]).save(folder / "small.safetensors")
+    sparqsim.Trace(
+        [
+            sparqsim.Layer.from_gemm(
+                name,
+                random.integers(0, 256, (m, 11), np.uint8) * (random.random((m, 11)) < 0.6),
+                random.integers(-128, 128, (11, 6), np.int8),
+                keep_8bit=name == "first",
+            )
+            for name, m in (("first", 9), ("second", 5))
+        ]
+    ).save(folder / "small.safetensors")
     zeros, ones = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.int8)
     sparqsim.Trace([sparqsim.Layer.from_gemm("a", zeros, ones)]).save(folder / "one.safetensors")
     sparqsim.Trace([sparqsim.Layer.from_gemm(name, zeros, 0 * ones) for name in "ab"]).save(
-        folder / "zeros.safetensors")
+        folder / "zeros.safetensors"
+    )
     (folder / "cases.toml").write_text(CASES)
     assert ended_with("regress", "update", folder / "cases.toml") == 0
     (folder / "same.toml").write_text(CASES.partition('\n[[case]]\nname = "ws"')[0])
     (folder / "golden" / "ws.json").write_text("no report")
     store = folder / "store.sqlite"
-    assert ended_with("sweep", folder / "small.safetensors", *TWO_GRIDS, "-o", store, "--jobs", "1") == 0
+    assert (
+        ended_with("sweep", folder / "small.safetensors", *TWO_GRIDS, "-o", store, "--jobs", "1")
+        == 0
+    )
     (folder / "broken.py").write_text(BROKEN_PE)
     return folder
 
@@ -95,14 +106,24 @@ class Parsed:
 @pytest.fixture
 def parsed(run):
     def command(*arguments):
-        ended = {name: run(*arguments, "--format", name) for name in ("table", "json", "csv", "markdown")}
+        ended = {
+            name: run(*arguments, "--format", name) for name in ("table", "json", "csv", "markdown")
+        }
         (code,) = {each.code for each in ended.values()}
         reader = csv.DictReader(io.StringIO(ended["csv"].out), strict=True)
         rows = list(reader)
-        assert all(None not in row and None not in row.values() for row in rows), "as many cells as names"
-        return Parsed(code, rows, list(reader.fieldnames or ()), json.loads(ended["json"].out),
-                      tables_of(ended["markdown"].out), ended["table"].out,
-                      {name: each.err for name, each in ended.items()})
+        assert all(None not in row and None not in row.values() for row in rows), (
+            "as many cells as names"
+        )
+        return Parsed(
+            code,
+            rows,
+            list(reader.fieldnames or ()),
+            json.loads(ended["json"].out),
+            tables_of(ended["markdown"].out),
+            ended["table"].out,
+            {name: each.err for name, each in ended.items()},
+        )
 
     return command
 
@@ -117,7 +138,9 @@ def tables_of(text):
             tables[-1].append([])
         elif token.type == "inline" and tables and token.level >= 3:
             tables[-1][-1].append("".join(child.content for child in token.children))
-    assert len(re.findall(r"^\| ?---", text, re.MULTILINE)) == len(tables), "Markdown takes all for tables"
+    assert len(re.findall(r"^\| ?---", text, re.MULTILINE)) == len(tables), (
+        "Markdown takes all for tables"
+    )
     return tables
 
 
@@ -128,7 +151,9 @@ def test_trace_check_of_a_sound_trace(parsed, folder):
     assert set(got.errors.values()) == {""}
 
 
-@pytest.mark.parametrize(("name", "faults"), [("one.safetensors", 1), ("zeros.safetensors", 4), ("no.safetensors", 1)])
+@pytest.mark.parametrize(
+    ("name", "faults"), [("one.safetensors", 1), ("zeros.safetensors", 4), ("no.safetensors", 1)]
+)
 def test_trace_check_of_faults(name, faults, parsed, folder):
     got = parsed("trace", "check", name)
     assert got.code == 2
@@ -151,31 +176,45 @@ def test_pe_show(name, parsed, run):
     assert got.rows == [row for row in csv.DictReader(io.StringIO(listed)) if row["design"] == name]
     (row,) = got.rows
     keys = got.document["keys"]
-    assert {f"{key}={what['accepts']}" for key, what in keys.items()} == set(filter(None, row["keys"].split("; ")))
+    assert {f"{key}={what['accepts']}" for key, what in keys.items()} == set(
+        filter(None, row["keys"].split("; "))
+    )
     assert [str(got.document[each]) for each in ("lanes", "multipliers", "most_step_cycles")] == [
-        row[each] for each in ("lanes", "multipliers", "most_step_cycles")]
+        row[each] for each in ("lanes", "multipliers", "most_step_cycles")
+    ]
     assert "Source:" in got.document["circuit"] + got.document["family"]
     assert got.tables[0][1][:3] == [row["design"], row["lanes"], row["multipliers"]]
-    assert {key: {"accepts": accepted, "default": default}
-            for table in got.tables[1:] for key, accepted, default in table[1:]} == keys
-    assert {f"{key}={what['accepts']} (default {what['default']})" for key, what in keys.items()} == {
-        line for line in got.lines.splitlines() if line.partition("=")[0] in keys}
+    assert {
+        key: {"accepts": accepted, "default": default}
+        for table in got.tables[1:]
+        for key, accepted, default in table[1:]
+    } == keys
+    assert {
+        f"{key}={what['accepts']} (default {what['default']})" for key, what in keys.items()
+    } == {line for line in got.lines.splitlines() if line.partition("=")[0] in keys}
 
 
-@pytest.mark.parametrize(("name", "code"), [("mac-8b8b", 0), ("mac-4b8b", 0), ("broken.py:Broken", 1)])
+@pytest.mark.parametrize(
+    ("name", "code"), [("mac-8b8b", 0), ("mac-4b8b", 0), ("broken.py:Broken", 1)]
+)
 def test_pe_check(name, code, parsed, folder):
     got = parsed("pe", "check", name)
     failed = [row for row in got.rows if row["passed"] == "false"]
     assert got.code == code == int(bool(failed))
     assert len(got.rows) > 4
-    assert got.document == {"failed": len(failed), "checks": [
-        {**row, "passed": row["passed"] == "true"} for row in got.rows]}
+    assert got.document == {
+        "failed": len(failed),
+        "checks": [{**row, "passed": row["passed"] == "true"} for row in got.rows],
+    }
     (table,) = got.tables
-    assert table[1:] == [[row["design"], row["check"], "ok" if row["passed"] == "true" else "FAILED",
-                          row["failure"]] for row in got.rows]
+    assert table[1:] == [
+        [row["design"], row["check"], "ok" if row["passed"] == "true" else "FAILED", row["failure"]]
+        for row in got.rows
+    ]
     in_lines = re.findall(r"^  (ok|FAILED) +([^:\n]+)", got.lines, re.MULTILINE)
     assert [(verdict == "ok", check) for verdict, check in in_lines] == [
-        (row["passed"] == "true", row["check"]) for row in got.rows]
+        (row["passed"] == "true", row["check"]) for row in got.rows
+    ]
     assert set(got.errors.values()) == {""}
 
 
@@ -183,11 +222,16 @@ def test_sweep_status(parsed, folder):
     got = parsed("sweep", "status", "store.sqlite")
     assert (got.code, set(got.errors.values())) == (0, {""})
     assert got.rows == [{"version": sparqsim.__version__, "state": "done", "points": "8"}]
-    assert got.document == {"store": "store.sqlite", "points": 8, "this_version": sparqsim.__version__,
-                            "recorded": [{**row, "points": int(row["points"])} for row in got.rows]}
+    assert got.document == {
+        "store": "store.sqlite",
+        "points": 8,
+        "this_version": sparqsim.__version__,
+        "recorded": [{**row, "points": int(row["points"])} for row in got.rows],
+    }
     assert got.tables == [[["sparqsim", "state", "points"], *([*row.values()] for row in got.rows)]]
-    assert got.lines.splitlines()[1:] == [f"sparqsim {row['version']}: {row['points']} {row['state']}"
-                                          for row in got.rows]
+    assert got.lines.splitlines()[1:] == [
+        f"sparqsim {row['version']}: {row['points']} {row['state']}" for row in got.rows
+    ]
 
 
 def test_sweep_status_of_an_empty_store_has_a_heading(parsed, tmp_path):
@@ -205,17 +249,35 @@ def test_regress_check(parsed, run, folder):
     cases = got.document["cases"]
     assert [(case["case"], case["changed"]) for case in cases] == [("os", False), ("ws", True)]
     assert (got.document["unchanged"], got.document["changed"]) == (1, 1)
-    assert [(case["pe"], case["dataflow"]) for case in cases] == [("sparq-5opt", None), ("sparq-exact", "ws")]
-    found = [(row["case"], row["changed"], row["kind"], row["layer"], row["message"]) for row in got.rows]
+    assert [(case["pe"], case["dataflow"]) for case in cases] == [
+        ("sparq-5opt", None),
+        ("sparq-exact", "ws"),
+    ]
+    found = [
+        (row["case"], row["changed"], row["kind"], row["layer"], row["message"]) for row in got.rows
+    ]
     (finding,) = cases[1]["findings"]
-    assert found == [("os", "false", "", "", ""), ("ws", "true", finding["kind"], "", finding["message"])]
-    assert got.tables == [[["case", "kind", "layer", "what moved"],
-                           ["ws", finding["kind"], "", finding["message"].replace("`", "")]]], "code is code"
+    assert found == [
+        ("os", "false", "", "", ""),
+        ("ws", "true", finding["kind"], "", finding["message"]),
+    ]
+    assert got.tables == [
+        [
+            ["case", "kind", "layer", "what moved"],
+            ["ws", finding["kind"], "", finding["message"].replace("`", "")],
+        ]
+    ], "code is code"
     assert f"  {finding['kind']}: {finding['message']}" in got.lines.splitlines()
     assert "1 of 2 cases unchanged" in got.lines
     assert {name: "regress update" in text for name, text in got.errors.items()} == {
-        "table": False, "json": True, "csv": True, "markdown": True}
-    markdown = run("regress", "check", "cases.toml", "--format", "markdown", "--markdown", "m.md").out
+        "table": False,
+        "json": True,
+        "csv": True,
+        "markdown": True,
+    }
+    markdown = run(
+        "regress", "check", "cases.toml", "--format", "markdown", "--markdown", "m.md"
+    ).out
     assert markdown == (folder / "m.md").read_text()
 
 
@@ -232,8 +294,10 @@ def test_trace_dump(folder, capsys):
     from sparqsim.cli.tables import show
     from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
 
-    layers = (DumpedLayer("a|b", "conv2d", "unsigned: relu", True, 40, 10, 20, 8),
-              DumpedLayer("fc", "linear", "signed: input", False, 8, 0, 0, 0))
+    layers = (
+        DumpedLayer("a|b", "conv2d", "unsigned: relu", True, 40, 10, 20, 8),
+        DumpedLayer("fc", "linear", "signed: input", False, 8, 0, 0, 0),
+    )
     out = {}
     for name in ("table", "json", "csv", "markdown"):
         show(dump_shown(DumpReport(layers, ("skipped",), 3), "t.safetensors"), name)
@@ -243,12 +307,19 @@ def test_trace_dump(folder, capsys):
     assert (document["pictures"], document["left_out"]) == (3, ["skipped"])
     for row, told, layer in zip(rows, document["layers"], layers, strict=True):
         assert (row["layer"], int(row["activations"]), int(row["zero_activations"])) == (
-            layer.name, layer.values, layer.zeros)
-        assert {name: str(value).lower() if isinstance(value, bool) else str(value)
-                for name, value in told.items()} == row
+            layer.name,
+            layer.values,
+            layer.zeros,
+        )
+        assert {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in told.items()
+        } == row
     (table,) = tables_of(out["markdown"])
-    assert table[1:] == [["a|b", "conv2d", "25.0", "40.0", "yes", "unsigned"],
-                         ["fc", "linear", "0.0", "-", "", "signed"]]
+    assert table[1:] == [
+        ["a|b", "conv2d", "25.0", "40.0", "yes", "unsigned"],
+        ["fc", "linear", "0.0", "-", "", "signed"],
+    ]
     assert re.search(r"^a\|b +conv2d +25\.0 +40\.0 +yes +unsigned", out["table"], re.MULTILINE)
 
 
@@ -274,11 +345,15 @@ def test_markdown_tables_are_whole(name, run, folder):
     assert tables
     for (headings, *rows), rule in zip(tables, rules, strict=True):
         assert all(len(row) == len(headings) == len(rule) for row in rows)
-        assert not any("- " in heading or "\u00ad" in heading or "multi-" in heading for heading in headings)
+        assert not any(
+            "- " in heading or "\u00ad" in heading or "multi-" in heading for heading in headings
+        )
         assert all(row[0] for row in rows), "every row says what it is of"
         for column, side in enumerate(rule[1:], 1):
             letters = any(re.match("[a-z]", row[column]) for row in rows)
-            last = column == len(rule) - 1 and not any(re.match(r"[-+\d]", row[column]) for row in rows)
+            last = column == len(rule) - 1 and not any(
+                re.match(r"[-+\d]", row[column]) for row in rows
+            )
             assert side.strip() == ("---" if letters or last else "---:"), headings[column]
 
 
@@ -304,8 +379,16 @@ def test_tables_lose_nothing_at_any_width(name, width, run, folder, monkeypatch)
     assert {word for word in lost if len(word) <= width or word not in joined} == set()
 
 
-@given(st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_categories=("C", "Z")) | st.just(" "),
-               min_size=1, max_size=30).map(str.strip).filter(bool))
+@given(
+    st.text(
+        st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_categories=("C", "Z"))
+        | st.just(" "),
+        min_size=1,
+        max_size=30,
+    )
+    .map(str.strip)
+    .filter(bool)
+)
 @example("<b>|*x*")
 @example(r"a\|b")
 @example("_x_")

@@ -1,6 +1,6 @@
 """Golden reports of the shipped trace: a change of any figure is a change of results, and is made on purpose.
 
-    pytest tests/test_golden.py --update-golden     # writes them anew
+pytest tests/test_golden.py --update-golden     # writes them anew
 """
 
 from __future__ import annotations
@@ -42,8 +42,14 @@ def test_results_are_those_of_the_golden_report(name, digits, request):
     if request.config.getoption("--update-golden"):
         path.write_text(json.dumps(found, sort_keys=True, separators=(",", ":")) + "\n")
     golden, now = flat(json.loads(path.read_text())), flat(found)
-    changed = {at: (golden.get(at), now.get(at)) for at in golden.keys() | now.keys() if golden.get(at) != now.get(at)}
-    assert not changed, f"{len(changed)} figures changed (golden, now): {dict(sorted(changed.items())[:5])}"
+    changed = {
+        at: (golden.get(at), now.get(at))
+        for at in golden.keys() | now.keys()
+        if golden.get(at) != now.get(at)
+    }
+    assert not changed, (
+        f"{len(changed)} figures changed (golden, now): {dict(sorted(changed.items())[:5])}"
+    )
 
 
 def test_every_golden_report_is_compared():
@@ -55,7 +61,13 @@ def test_golden_comparison_tells_the_known_story(digits):
     both = sparqsim.compare(digits)
     sqnr = {name: report.totals.error.sqnr_db for name, report in both.reports.items()}
     assert sqnr["mac-8b8b"] is sqnr["sparq-exact"] is None
-    assert sqnr["sparq-5opt"] > sqnr["sparq-3opt"] > sqnr["sparq-2opt"] > sqnr["mac-4b8b"] > sqnr["mac-4b4b"]
+    assert (
+        sqnr["sparq-5opt"]
+        > sqnr["sparq-3opt"]
+        > sqnr["sparq-2opt"]
+        > sqnr["mac-4b8b"]
+        > sqnr["mac-4b4b"]
+    )
     assert 1 < both.speedup("sparq-5opt") < 2
     assert both.speedup("sparq-5opt") == both.speedup("sparq-3opt") == both.speedup("sparq-2opt")
     assert both.reports["sparq-exact"].cycles.pe_stall > 0

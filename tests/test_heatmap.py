@@ -43,21 +43,33 @@ def stepped(layer, spec, array):
                             ws = [int(w[group, k, at["n"]]) for k in ks]
                             padding = [0] * (pe.lanes - len(xs))
                             cycles[i, j] += pe.step(xs + padding, ws + padding).cycles
-                            macs[i, j] += sum(a != 0 and b != 0 for a, b in zip(xs, ws, strict=True))
+                            macs[i, j] += sum(
+                                a != 0 and b != 0 for a, b in zip(xs, ws, strict=True)
+                            )
     return cycles, macs
 
 
 @st.composite
 def cases(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    array = sparqsim.ArrayConfig(rows=draw(st.integers(1, 4)), cols=draw(st.integers(1, 4)),
-                                 dataflow=draw(st.sampled_from(["os", "ws", "is"])), overlap=draw(st.booleans()))
-    groups, depth, channels = draw(st.integers(1, 2)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    array = sparqsim.ArrayConfig(
+        rows=draw(st.integers(1, 4)),
+        cols=draw(st.integers(1, 4)),
+        dataflow=draw(st.sampled_from(["os", "ws", "is"])),
+        overlap=draw(st.booleans()),
+    )
+    groups, depth, channels = (
+        draw(st.integers(1, 2)),
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, 3)),
+    )
     height, kernel = draw(st.integers(2, 4)), draw(st.integers(1, 2))
     shape = (1, height, 3, groups * depth)
     x = rng.integers(0, 256, shape, np.uint8) * (rng.random(shape) < 0.7)
     w = rng.integers(-3, 4, (groups * channels, kernel * kernel, depth), np.int8)
-    layer = sparqsim.Layer.conv2d("conv", x.astype(np.uint8), w, kernel=(kernel, kernel), groups=groups)
+    layer = sparqsim.Layer.conv2d(
+        "conv", x.astype(np.uint8), w, kernel=(kernel, kernel), groups=groups
+    )
     return layer, draw(st.sampled_from(DESIGNS)), array
 
 
@@ -84,17 +96,26 @@ def trace() -> sparqsim.Trace:
         w = rng.integers(-9, 9, (k, n), np.int8)
         return sparqsim.Layer.from_gemm(name, x.astype(np.uint8), w, keep_8bit=keep_8bit)
 
-    return sparqsim.Trace([layer("first", 9, 7, 5, True), layer("second", 20, 30, 6, False),
-                           layer("third", 8, 9, 17, False)])
+    return sparqsim.Trace(
+        [
+            layer("first", 9, 7, 5, True),
+            layer("second", 20, 30, 6, False),
+            layer("third", 8, 9, 17, False),
+        ]
+    )
 
 
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 def test_a_network_adds_up_its_layers_and_agrees_with_the_report(trace, dataflow):
-    report = sparqsim.simulate(trace, "sparq-exact", sparqsim.ArrayConfig(rows=4, cols=3, dataflow=dataflow))
+    report = sparqsim.simulate(
+        trace, "sparq-exact", sparqsim.ArrayConfig(rows=4, cols=3, dataflow=dataflow)
+    )
     whole = heatmap(report, trace)
     layers = [heatmap(report, trace, name) for name in ("first", "second", "third")]
     for field in ("step_cycles", "nonzero_macs", "total_cycles", "lane_cycles"):
-        np.testing.assert_array_equal(getattr(whole, field), sum(getattr(each, field) for each in layers))
+        np.testing.assert_array_equal(
+            getattr(whole, field), sum(getattr(each, field) for each in layers)
+        )
     assert int(whole.nonzero_macs.sum()) == report.totals.counts.macs_nonzero
     assert whole.effective.mean() == pytest.approx(report.utilization.effective)
     assert (whole.step_cycles <= whole.total_cycles).all()
@@ -136,7 +157,9 @@ def test_a_report_of_other_values_is_refused(trace):
     report = sparqsim.simulate(trace, "mac-8b8b")
     first = report.layers[0]
     counts = first.counts.model_copy(update={"macs_nonzero": first.counts.macs_nonzero + 1})
-    wrong = report.model_copy(update={"layers": (first.model_copy(update={"counts": counts}), *report.layers[1:])})
+    wrong = report.model_copy(
+        update={"layers": (first.model_copy(update={"counts": counts}), *report.layers[1:])}
+    )
     with pytest.raises(InputError, match=r"layer 'first': the trace gives \d+ MACs"):
         heatmap(wrong, trace)
 

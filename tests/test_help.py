@@ -32,11 +32,17 @@ def test_help_is_whole(path, width, run, monkeypatch):
     assert "…" not in ended.out
     shown, command = " ".join(ended.out.split()), EVERY[path]
     described = [command.help, *(each.help for each in command.params if each.help)]
-    described += [below.help.partition("\n\n")[0] for below in getattr(command, "commands", {}).values()]
+    described += [
+        below.help.partition("\n\n")[0] for below in getattr(command, "commands", {}).values()
+    ]
     for text in described:
         assert " ".join(text.split()) in shown
     for each in command.params:
-        assert all(name in shown.split() or f"{name}," in shown.split() for name in each.opts if name.startswith("-"))
+        assert all(
+            name in shown.split() or f"{name}," in shown.split()
+            for name in each.opts
+            if name.startswith("-")
+        )
 
 
 def test_help_uses_the_room_there_is(run, monkeypatch):
@@ -47,7 +53,9 @@ def test_help_uses_the_room_there_is(run, monkeypatch):
     assert lines[50] > lines[80] > lines[140]
 
 
-@pytest.mark.parametrize("group", [path for path, command in EVERY.items() if path and hasattr(command, "commands")])
+@pytest.mark.parametrize(
+    "group", [path for path, command in EVERY.items() if path and hasattr(command, "commands")]
+)
 def test_a_group_alone_shows_its_commands(group, run):
     ended = run(*group)
     assert ended.code == 2
@@ -56,9 +64,22 @@ def test_a_group_alone_shows_its_commands(group, run):
     assert all(name in ended.err for name in EVERY[group].commands)
 
 
-@pytest.mark.parametrize("path", [path for path, command in EVERY.items()
-                                  if any("--format" in each.opts for each in command.params)], ids=" ".join)
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path, command in EVERY.items()
+        if any("--format" in each.opts for each in command.params)
+    ],
+    ids=" ".join,
+)
 def test_another_format_is_refused_before_anything_else(path, refused):
-    needed = [word for each in EVERY[path].params if each.required
-              for word in ([each.opts[0], "none"] if each.opts[0].startswith("-") else ["none"])]
-    assert "--format 'xml': expected one of table, json, csv, markdown" in refused(*path, *needed, "--format", "xml")
+    needed = [
+        word
+        for each in EVERY[path].params
+        if each.required
+        for word in ([each.opts[0], "none"] if each.opts[0].startswith("-") else ["none"])
+    ]
+    assert "--format 'xml': expected one of table, json, csv, markdown" in refused(
+        *path, *needed, "--format", "xml"
+    )

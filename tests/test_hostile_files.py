@@ -24,8 +24,11 @@ def header(document=DOCUMENT, **tensors):
     """The header of a trace of one 2x2x2 GEMM, with some entries replaced (None: left out)."""
     text = document if isinstance(document, str) else json.dumps(document)
     entries = {"a/activations": X_OF_4, "a/weights": W_OF_4} | {
-        name.replace("__", "/"): entry for name, entry in tensors.items()}
-    return {"__metadata__": {"sparqsim": text}} | {name: entry for name, entry in entries.items() if entry is not None}
+        name.replace("__", "/"): entry for name, entry in tensors.items()
+    }
+    return {"__metadata__": {"sparqsim": text}} | {
+        name: entry for name, entry in entries.items() if entry is not None
+    }
 
 
 def layer(**fields):
@@ -33,7 +36,13 @@ def layer(**fields):
 
 
 def nested(depth):
-    return '{"format": "sparqsim.trace/1", "layers": [], "provenance": ' + '{"a":' * depth + "1" + "}" * depth + "}"
+    return (
+        '{"format": "sparqsim.trace/1", "layers": [], "provenance": '
+        + '{"a":' * depth
+        + "1"
+        + "}" * depth
+        + "}"
+    )
 
 
 def use(path):
@@ -57,7 +66,12 @@ def test_the_crafted_trace_is_sound(craft):
 
 
 def test_a_missing_file(refused, tmp_path):
-    for command in (["compare"], ["simulate", "--pe", "sparq-5opt"], ["trace", "info"], ["trace", "check"]):
+    for command in (
+        ["compare"],
+        ["simulate", "--pe", "sparq-5opt"],
+        ["trace", "info"],
+        ["trace", "check"],
+    ):
         assert "none.safetensors" in refused(*command, tmp_path / "none.safetensors")
 
 
@@ -65,8 +79,20 @@ def test_a_folder(refused, tmp_path):
     assert str(tmp_path) in refused("compare", tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"\0", b"\x93NUMPY\x01\0v\0", b"PK\x03\x04" + bytes(100), b"\x80\x02}q\0.",
-                                     b"{}", bytes(8), b"GIF89a" * 50, bytes(range(256)) * 8])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0",
+        b"\x93NUMPY\x01\0v\0",
+        b"PK\x03\x04" + bytes(100),
+        b"\x80\x02}q\0.",
+        b"{}",
+        bytes(8),
+        b"GIF89a" * 50,
+        bytes(range(256)) * 8,
+    ],
+)
 def test_foreign_files(content, refused, tmp_path):
     path = tmp_path / "foreign.safetensors"
     path.write_bytes(content)
@@ -79,7 +105,7 @@ def test_foreign_files(content, refused, tmp_path):
 def test_truncated_at_any_length(cut, digits_path, refused, tmp_path):
     content = digits_path.read_bytes()
     path = tmp_path / "cut.safetensors"
-    path.write_bytes(content[:int(cut * len(content))])
+    path.write_bytes(content[: int(cut * len(content))])
     assert "cut.safetensors" in refused("compare", path)
     assert sparqsim.check_trace(path) != []
 
@@ -120,9 +146,17 @@ HOSTILE_HEADERS = {
     "header is not JSON": b"{not json",
     "header is not UTF-8": b'{"\xff\xfe": 1}',
     "metadata is a list": {"__metadata__": [], "a/activations": X_OF_4, "a/weights": W_OF_4},
-    "metadata is not text": {"__metadata__": {"sparqsim": {}}, "a/activations": X_OF_4, "a/weights": W_OF_4},
+    "metadata is not text": {
+        "__metadata__": {"sparqsim": {}},
+        "a/activations": X_OF_4,
+        "a/weights": W_OF_4,
+    },
     "metadata missing": {"a/activations": X_OF_4, "a/weights": W_OF_4},
-    "metadata of another program": {"__metadata__": {"format": "pt"}, "a/activations": X_OF_4, "a/weights": W_OF_4},
+    "metadata of another program": {
+        "__metadata__": {"format": "pt"},
+        "a/activations": X_OF_4,
+        "a/weights": W_OF_4,
+    },
     "header nested deeply": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
     "document missing a field": header({"layers": []}),
     "document is empty": header(""),
@@ -140,7 +174,9 @@ HOSTILE_HEADERS = {
     "groups is text": header(layer(groups="1")),
     "groups is true": header(layer(groups=True)),
     "groups is huge": header(layer(groups=10**30)),
-    "scale is huge": header(json.dumps(layer(activation_scale=1)).replace('scale": 1', 'scale": 1e999')),
+    "scale is huge": header(
+        json.dumps(layer(activation_scale=1)).replace('scale": 1', 'scale": 1e999')
+    ),
     "scale is not a number": header(layer(activation_scale=float("nan"))),
     "provenance is a list": header(layer() | {"provenance": []}),
     "weights missing": header(a__weights=None, arrays__w=W_OF_4),
@@ -149,10 +185,14 @@ HOSTILE_HEADERS = {
     "activations are float": header(a__activations=X_OF_4 | {"dtype": "F32", "shape": [1, 1, 1]}),
     "shapes disagree": header(a__weights=W_OF_4 | {"shape": [1, 1, 4]}),
     "a vector": header(a__activations=X_OF_4 | {"shape": [4]}),
-    "a scalar": header(a__activations=X_OF_4 | {"shape": [], "data_offsets": [0, 1]},
-                       arrays__x=X_OF_4 | {"shape": [3], "data_offsets": [1, 4]}),
+    "a scalar": header(
+        a__activations=X_OF_4 | {"shape": [], "data_offsets": [0, 1]},
+        arrays__x=X_OF_4 | {"shape": [3], "data_offsets": [1, 4]},
+    ),
     "a layer of no rows": header(a__activations=NOTHING | {"shape": [1, 0, 2]}, arrays__x=X_OF_4),
-    "a layer of no rows and many columns": header(a__activations=NOTHING | {"shape": [1, 0, 2**62]}, arrays__x=X_OF_4),
+    "a layer of no rows and many columns": header(
+        a__activations=NOTHING | {"shape": [1, 0, 2**62]}, arrays__x=X_OF_4
+    ),
     "bias of another shape": header(a__bias={"dtype": "U8", "shape": [0], "data_offsets": [8, 8]}),
 }
 
@@ -164,13 +204,31 @@ def test_hostile_headers(case, craft, refused):
     assert sparqsim.check_trace(path) != []
 
 
-@pytest.mark.parametrize("name", ["[/bold]", "[red]", "[", "\\[", "\x1b[2J\x1b[31m", "a\nb", "a\tb", "\u202e", "é" * 30,
-                                  "a" * 400])
-@pytest.mark.parametrize("command", [["trace", "info"], ["compare"], ["simulate", "--pe", "sparq-5opt"]])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "[/bold]",
+        "[red]",
+        "[",
+        "\\[",
+        "\x1b[2J\x1b[31m",
+        "a\nb",
+        "a\tb",
+        "\u202e",
+        "é" * 30,
+        "a" * 400,
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [["trace", "info"], ["compare"], ["simulate", "--pe", "sparq-5opt"]]
+)
 def test_names_are_shown_as_they_are_never_as_markup(name, command, craft, run):
     """Names come from a file: they must neither end a command nor steer the terminal."""
-    file = header(layer(name=name) | {"network": name, "provenance": {name: name}},
-                  a__activations=None, a__weights=None) | {f"{name}/activations": X_OF_4, f"{name}/weights": W_OF_4}
+    file = header(
+        layer(name=name) | {"network": name, "provenance": {name: name}},
+        a__activations=None,
+        a__weights=None,
+    ) | {f"{name}/activations": X_OF_4, f"{name}/weights": W_OF_4}
     ended = run(*command, craft(file, DATA))
     assert ended.code == 0, ended.err
     assert "\x1b" not in ended.out
@@ -188,7 +246,9 @@ def limited(path):
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-@pytest.mark.parametrize("padding", [[2**31, 0, 0, 0], [2**20, 2**20, 2**20, 2**20], [0, 0, 2**31, 2**31]])
+@pytest.mark.parametrize(
+    "padding", [[2**31, 0, 0, 0], [2**20, 2**20, 2**20, 2**20], [0, 0, 2**31, 2**31]]
+)
 def test_padding_cannot_claim_all_memory(padding, craft):
     """A few bytes of file that lower to terabytes."""
     doc = layer(op="conv2d", geometry={"kernel": [1, 1], "padding": padding})
@@ -208,14 +268,23 @@ def test_flipped_bytes(data, small_trace, tmp_path):
     for _ in range(data.draw(st.integers(1, 4))):
         # The header decides most, and is a small part of the file: half of the changes go there.
         at = data.draw(st.one_of(st.integers(0, text - 1), st.integers(0, len(content) - 1)))
-        content[at] = data.draw(st.one_of(st.integers(0, 255), st.sampled_from(list(b'0129"{}[],:.-e \\'))))
+        content[at] = data.draw(
+            st.one_of(st.integers(0, 255), st.sampled_from(list(b'0129"{}[],:.-e \\')))
+        )
     path.write_bytes(content)
     use(path)
 
 
 ANYTHING = st.one_of(
-    st.none(), st.booleans(), st.integers(-2**70, 2**70), st.integers(-3, 9), st.floats(), st.text(),
-    st.lists(st.integers(0, 3), max_size=4), st.dictionaries(st.text(), st.none(), max_size=2))
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.integers(-3, 9),
+    st.floats(),
+    st.text(),
+    st.lists(st.integers(0, 3), max_size=4),
+    st.dictionaries(st.text(), st.none(), max_size=2),
+)
 
 
 @ONE_FOLDER

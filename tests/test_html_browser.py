@@ -19,12 +19,24 @@ from sparqsim.html import Gathered, page_text
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra `test`)")
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 HOSTILE = '</script><script>alert("x")</script>--><img src=x onerror=alert(1)>'
 LARGEST_BYTES = 5_000_000
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH (apt package `chromium`)")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on PATH (apt package `chromium`)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +45,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     profile = tmp_path_factory.mktemp("profile")
     with playwright.sync_playwright() as driver:
         context = driver.chromium.launch_persistent_context(
-            str(profile), executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1280, "height": 900},
-            env={**os.environ, "HOME": str(profile)})
+            str(profile),
+            executable_path=CHROMIUM,
+            args=FLAGS,
+            viewport={"width": 1280, "height": 900},
+            env={**os.environ, "HOME": str(profile)},
+        )
         yield context
         context.close()
 
@@ -55,7 +71,9 @@ class Opened:
     def column(self, table: str, at: int) -> list[str]:
         """The body's cells of one column, as they are shown."""
         rows = f"table[aria-label^='{table}'] tbody tr"
-        return self.page.eval_on_selector_all(rows, f"rows => rows.map(row => row.cells[{at}].textContent)")
+        return self.page.eval_on_selector_all(
+            rows, f"rows => rows.map(row => row.cells[{at}].textContent)"
+        )
 
     def click(self, table: str, at: int) -> str:
         """Click a column's head; return its aria-sort."""
@@ -67,9 +85,15 @@ class Opened:
 def hostile_trace() -> sparqsim.Trace:
     rng = np.random.default_rng(3)
     sizes = [(7, 18, 5), (400, 100, 33), (33, 9, 20), (16, 640, 16)]
-    layers = [sparqsim.Layer.from_gemm(f"{HOSTILE} {at}", rng.integers(0, 256, (m, k)).astype(np.uint8),
-                                       rng.integers(-128, 128, (k, n)).astype(np.int8), keep_8bit=at == 0)
-              for at, (m, k, n) in enumerate(sizes)]
+    layers = [
+        sparqsim.Layer.from_gemm(
+            f"{HOSTILE} {at}",
+            rng.integers(0, 256, (m, k)).astype(np.uint8),
+            rng.integers(-128, 128, (k, n)).astype(np.int8),
+            keep_8bit=at == 0,
+        )
+        for at, (m, k, n) in enumerate(sizes)
+    ]
     return sparqsim.Trace(layers, network=f"net {HOSTILE}", synthetic=HOSTILE)
 
 
@@ -102,14 +126,18 @@ def test_nothing_is_said_and_nobody_is_asked(opened: Opened, path: Path) -> None
 def test_a_script_that_got_in_would_not_run(browser: Any, path: Path, tmp_path: Path) -> None:
     """What the content security policy is for; and it shows that a message would be heard."""
     bad = tmp_path / "bad.html"
-    bad.write_text(path.read_text() + "<script>alert('got in')</script><img src='http://0.0.0.0/x'>")
+    bad.write_text(
+        path.read_text() + "<script>alert('got in')</script><img src='http://0.0.0.0/x'>"
+    )
     opened = Opened(browser, bad)
     assert "got in" not in opened.said
     assert len([line for line in opened.said if "Content Security Policy" in line]) == 2
     opened.page.close()
 
 
-def test_columns_sort_as_numbers_up_down_and_back(opened: Opened, compared: sparqsim.Comparison) -> None:
+def test_columns_sort_as_numbers_up_down_and_back(
+    opened: Opened, compared: sparqsim.Comparison
+) -> None:
     cycles = [compared.reports[name].cycles.total for name in compared.order]
     assert sorted(cycles) != sorted(cycles, key=str)  # as text the order would be another
     shown = [f"{each:,}" for each in cycles]
@@ -129,27 +157,38 @@ def test_exact_is_above_every_decibel_and_names_sort_as_words(opened: Opened) ->
     numbers = [float(text) for text in found if text != "exact"]
     assert len(numbers) >= 4
     assert numbers == sorted(numbers)
-    assert found[len(numbers):] == ["exact"] * (len(found) - len(numbers))
+    assert found[len(numbers) :] == ["exact"] * (len(found) - len(numbers))
     assert opened.click("Designs", 0) == "ascending"
     assert opened.column("Designs", 0)[0] == "mac-4b4b"
-    sorted_heads = opened.page.locator("table[aria-label^='Designs'] [aria-sort]:not([aria-sort=none])")
+    sorted_heads = opened.page.locator(
+        "table[aria-label^='Designs'] [aria-sort]:not([aria-sort=none])"
+    )
     assert sorted_heads.count() == 1
 
 
-def test_rounded_numbers_sort_by_all_their_digits_and_the_total_stays_last(opened: Opened, compared) -> None:
+def test_rounded_numbers_sort_by_all_their_digits_and_the_total_stays_last(
+    opened: Opened, compared
+) -> None:
     name = "sparq-exact"
     at = 1 + compared.order.index(name)
     layers = compared.reports[name].layers
-    speedups = {layer.name: compared.layer_speedup(name, number) for number, layer in enumerate(layers)}
+    speedups = {
+        layer.name: compared.layer_speedup(name, number) for number, layer in enumerate(layers)
+    }
     opened.click("Speedup", at)
     found = [text.removesuffix("*") for text in opened.column("Speedup", 0)]
     assert found == sorted(speedups, key=speedups.__getitem__)
     foot = "table[aria-label^='Speedup'] tbody + tfoot tr"
-    assert opened.page.locator(foot).locator("td").nth(at - 1).text_content() == f"{compared.speedup(name):.2f}"
+    assert (
+        opened.page.locator(foot).locator("td").nth(at - 1).text_content()
+        == f"{compared.speedup(name):.2f}"
+    )
 
 
 def test_powers_of_ten_sort_by_their_value(opened: Opened, compared) -> None:
-    opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    opened.page.evaluate(
+        "document.querySelectorAll('details').forEach(each => { each.open = true; })"
+    )
     errors = {name: report.totals.error.mse for name, report in compared.reports.items()}
     shown = [f"{each:.3g}" for each in sorted(errors.values())]
     assert {text[-3:-1] for text in shown} > {"+0"}  # powers of ten, and numbers without
@@ -162,12 +201,19 @@ def test_powers_of_ten_sort_by_their_value(opened: Opened, compared) -> None:
 def test_heads_can_be_worked_by_keyboard(opened: Opened) -> None:
     opened.page.locator("table[aria-label^='Designs'] thead button").nth(1).focus()
     opened.page.keyboard.press("Enter")
-    assert opened.page.locator("table[aria-label^='Designs'] thead th").nth(1).get_attribute("aria-sort") == "ascending"
+    assert (
+        opened.page.locator("table[aria-label^='Designs'] thead th")
+        .nth(1)
+        .get_attribute("aria-sort")
+        == "ascending"
+    )
 
 
 def test_figures_are_there_and_have_a_size(opened: Opened) -> None:
     sizes = opened.page.eval_on_selector_all(
-        "figure svg", "all => all.map(svg => [svg.getBoundingClientRect().width, svg.getBoundingClientRect().height])")
+        "figure svg",
+        "all => all.map(svg => [svg.getBoundingClientRect().width, svg.getBoundingClientRect().height])",
+    )
     assert len(sizes) == 3
     assert all(width > 300 and height > 200 for width, height in sizes)
     used = "all => all.filter(use => !document.getElementById(use.getAttribute('href').slice(1))).length"
@@ -177,22 +223,30 @@ def test_figures_are_there_and_have_a_size(opened: Opened) -> None:
 
 def test_every_definition_is_a_hover_and_a_click_away(opened: Opened) -> None:
     page = opened.page
-    links = page.eval_on_selector_all("a[href^='#def-']", "all => all.map(a => [a.getAttribute('href'), a.title])")
+    links = page.eval_on_selector_all(
+        "a[href^='#def-']", "all => all.map(a => [a.getAttribute('href'), a.title])"
+    )
     assert len(links) > 60
     for href, title in dict(links).items():
         assert page.locator(href).locator("dd").text_content() == title != ""
     first = page.locator("p.summary a.number").first
     first.click()
     assert page.url.endswith(first.get_attribute("href"))
-    assert page.evaluate("document.querySelector(':target').getBoundingClientRect().top < innerHeight")
-    unexplained = "all => all.filter(th => !th.querySelector('a.what')).map(th => th.textContent.trim())"
+    assert page.evaluate(
+        "document.querySelector(':target').getBoundingClientRect().top < innerHeight"
+    )
+    unexplained = (
+        "all => all.filter(th => !th.querySelector('a.what')).map(th => th.textContent.trim())"
+    )
     assert page.eval_on_selector_all("thead th", unexplained) == ["setting", "value", "meaning"]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_is_as_wide_as_the_window(opened: Opened, width: int) -> None:
     opened.page.set_viewport_size({"width": width, "height": 800})
-    opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    opened.page.evaluate(
+        "document.querySelectorAll('details').forEach(each => { each.open = true; })"
+    )
     assert opened.page.evaluate("document.documentElement.scrollWidth") == width
 
 
@@ -201,11 +255,15 @@ DESIGNS = "table[aria-label^='Designs']"
 
 def seen(opened: Opened, selector: str, prop: str, part: str = "") -> str:
     """What the browser makes of a property of the first element that fits, or of its ::before or ::after."""
-    return opened.page.eval_on_selector(selector, f"each => getComputedStyle(each, '{part}').{prop}")
+    return opened.page.eval_on_selector(
+        selector, f"each => getComputedStyle(each, '{part}').{prop}"
+    )
 
 
 def beyond(opened: Opened) -> str | None:
-    return opened.page.locator(".edge", has=opened.page.locator(DESIGNS)).get_attribute("data-beyond")
+    return opened.page.locator(".edge", has=opened.page.locator(DESIGNS)).get_attribute(
+        "data-beyond"
+    )
 
 
 def test_a_table_wider_than_a_phone_says_so_and_keeps_its_first_column(opened: Opened) -> None:
@@ -214,14 +272,18 @@ def test_a_table_wider_than_a_phone_says_so_and_keeps_its_first_column(opened: O
     page.wait_for_selector(f"{edge}[data-beyond=right]")
     assert "scroll sideways" in seen(opened, edge, "content", "::before")
     assert "gradient" in seen(opened, edge, "backgroundImage", "::after")
-    left = (f"[...document.querySelectorAll(\"{DESIGNS} tr > :first-child\")]"
-            ".map(each => each.getBoundingClientRect().left)")
+    left = (
+        f'[...document.querySelectorAll("{DESIGNS} tr > :first-child")]'
+        ".map(each => each.getBoundingClientRect().left)"
+    )
     before = page.evaluate(left)
     for place, sides in ((40, "left right"), (10_000, "left"), (0, "right")):
         page.eval_on_selector(f"{edge} .scroll", f"box => {{ box.scrollLeft = {place}; }}")
         page.wait_for_selector(f"{edge}[data-beyond='{sides}']")
         assert page.evaluate(left) == before
-        assert ("0px" in seen(opened, f"{DESIGNS} tr > :first-child", "boxShadow")) == ("left" in sides)
+        assert ("0px" in seen(opened, f"{DESIGNS} tr > :first-child", "boxShadow")) == (
+            "left" in sides
+        )
     page.set_viewport_size({"width": 1400, "height": 800})
     page.wait_for_selector(f"{edge}:not([data-beyond])")
     assert beyond(opened) is None
@@ -229,16 +291,26 @@ def test_a_table_wider_than_a_phone_says_so_and_keeps_its_first_column(opened: O
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_is_told_from_its_background_in_light_dark_and_print(opened: Opened, scheme: str) -> None:
+def test_text_is_told_from_its_background_in_light_dark_and_print(
+    opened: Opened, scheme: str
+) -> None:
     """WCAG's contrast of at least 4.5; what is printed is dark on white whatever the screen."""
     opened.page.emulate_media(color_scheme=scheme)
     page = seen(opened, "body", "backgroundColor")
     assert (brightness(page) > 0.9) == (scheme == "light")
-    places = [(f"{DESIGNS} tbody tr:nth-child(2) th",) * 2, (f"{DESIGNS} thead th", f"{DESIGNS} tbody th"),
-              ("p.summary", "body"), ("p.subtitle", "body"), ("figcaption", "body"), (".number", "body"),
-              (".what", "body")]
+    places = [
+        (f"{DESIGNS} tbody tr:nth-child(2) th",) * 2,
+        (f"{DESIGNS} thead th", f"{DESIGNS} tbody th"),
+        ("p.summary", "body"),
+        ("p.subtitle", "body"),
+        ("figcaption", "body"),
+        (".number", "body"),
+        (".what", "body"),
+    ]
     for text, behind in places:
-        assert contrast(seen(opened, text, "color"), seen(opened, behind, "backgroundColor")) > 4.5, text
+        assert (
+            contrast(seen(opened, text, "color"), seen(opened, behind, "backgroundColor")) > 4.5
+        ), text
     opened.page.emulate_media(color_scheme=scheme, media="print")
     assert seen(opened, "body", "backgroundColor") == "rgb(255, 255, 255)"
     assert brightness(seen(opened, "p.summary", "color")) < 0.1
@@ -247,7 +319,9 @@ def test_text_is_told_from_its_background_in_light_dark_and_print(opened: Opened
 def brightness(color: str) -> float:
     """Relative luminance of 'rgb(R, G, B)', as WCAG defines it."""
     parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
@@ -276,7 +350,9 @@ def test_print_is_a_few_pages(opened: Opened) -> None:
     assert 3 <= pages_of(opened.page.pdf(prefer_css_page_size=True)) <= 10
     opened.page.emulate_media(media="print")
     assert not opened.page.locator("a.what").first.is_visible()
-    tall = "all => all.filter(svg => svg.getBoundingClientRect().height > 225 / 25.4 * 96 + 1).length"
+    tall = (
+        "all => all.filter(svg => svg.getBoundingClientRect().height > 225 / 25.4 * 96 + 1).length"
+    )
     assert opened.page.eval_on_selector_all("figure svg", tall) == 0
 
 
@@ -284,12 +360,17 @@ def large_comparison() -> sparqsim.Comparison:
     """A hundred layers and twenty designs, from four layers and what their reports hold."""
     from sparqsim.pe.registry import designs
 
-    keyed = [f"sparq-{each}opt:{key}" for key in ("rounding=trim", "pairing=off") for each in (5, 3, 2)]
+    keyed = [
+        f"sparq-{each}opt:{key}" for key in ("rounding=trim", "pairing=off") for each in (5, 3, 2)
+    ]
     small = sparqsim.compare(hostile_trace(), [*designs(), *keyed][:20])
     reports = {}
     for name, report in small.reports.items():
-        layers = [layer.model_copy(update={"name": f"layer{at}.{layer.name[-1]}.bottleneck"})
-                  for at in range(25) for layer in report.layers]
+        layers = [
+            layer.model_copy(update={"name": f"layer{at}.{layer.name[-1]}.bottleneck"})
+            for at in range(25)
+            for layer in report.layers
+        ]
         reports[name] = report.model_copy(update={"layers": tuple(layers)})
     return small.model_copy(update={"reports": reports})
 

@@ -23,13 +23,17 @@ def prepared(spec: str, pixels: np.ndarray = PIXELS) -> np.ndarray:
 
 
 def test_values_go_through_the_steps_in_order() -> None:
-    wanted = (PIXELS * np.float32(1 / 255) - np.array([0.1, 0.2, 0.3], np.float32)) / np.float32(0.5)
+    wanted = (PIXELS * np.float32(1 / 255) - np.array([0.1, 0.2, 0.3], np.float32)) / np.float32(
+        0.5
+    )
     assert np.array_equal(prepared("scale:1/255,mean:0.1:0.2:0.3,std:0.5"), wanted)
     assert np.array_equal(prepared("mean:3,scale:2"), (PIXELS.astype(np.float32) - 3) * 2)
 
 
 def test_channel_order_comes_before_values() -> None:
-    assert np.array_equal(prepared("order:bgr,mean:1:2:3"), PIXELS[..., ::-1].astype(np.float32) - [1, 2, 3])
+    assert np.array_equal(
+        prepared("order:bgr,mean:1:2:3"), PIXELS[..., ::-1].astype(np.float32) - [1, 2, 3]
+    )
 
 
 def test_layouts() -> None:
@@ -53,7 +57,9 @@ def test_resize() -> None:
 def test_eight_bit_networks_take_pixels() -> None:
     steps = Preprocess.parse("crop:4")
     assert np.array_equal(steps.apply(PIXELS, "nhwc", np.dtype(np.uint8)), PIXELS[3:7, 4:8])
-    assert np.array_equal(steps.apply(PIXELS, "nhwc", np.dtype(np.int8)), (PIXELS[3:7, 4:8].astype(int) - 128))
+    assert np.array_equal(
+        steps.apply(PIXELS, "nhwc", np.dtype(np.int8)), (PIXELS[3:7, 4:8].astype(int) - 128)
+    )
     with pytest.raises(InputError, match="expected no scale"):
         Preprocess.parse("scale:2").apply(PIXELS, "nhwc", np.dtype(np.uint8))
 
@@ -92,7 +98,9 @@ def test_a_folder_is_read_in_name_order(folder: Path) -> None:
     pictures = Pictures.open(folder)
     assert pictures.names == ("a.png", "b.png", "c.png")
     assert [batch.shape for batch in pictures.batches(2, "nchw")] == [(2, 3, 6, 6), (1, 3, 6, 6)]
-    assert np.array_equal(next(pictures.batches(1, "nhwc"))[0], np.asarray(image.open(folder / "a.png"), np.float32))
+    assert np.array_equal(
+        next(pictures.batches(1, "nhwc"))[0], np.asarray(image.open(folder / "a.png"), np.float32)
+    )
     assert pictures.first(2).names == ("a.png", "b.png")
 
 
@@ -125,14 +133,24 @@ def test_arrays_with_labels(tmp_path: Path) -> None:
 def test_float_arrays_are_fed_as_they_are(tmp_path: Path) -> None:
     values = RANDOM.normal(size=(3, 5))
     np.save(tmp_path / "x.npy", values)
-    assert np.array_equal(next(Pictures.open(tmp_path / "x.npy").batches(8, "nchw")), values.astype(np.float32))
+    assert np.array_equal(
+        next(Pictures.open(tmp_path / "x.npy").batches(8, "nchw")), values.astype(np.float32)
+    )
     with pytest.raises(InputError, match="expected no --preprocess"):
         Pictures.open(tmp_path / "x.npy", "scale:2")
 
 
-@pytest.mark.parametrize("content", [{"a": np.zeros(2), "b": np.zeros(2)}, {"images": np.zeros((2, 3), np.int64)},
-                                     {"images": np.zeros((2, 4, 4, 3), np.uint8), "labels": np.zeros(3, int)}])
-def test_files_without_pictures_are_bad_input(tmp_path: Path, content: dict[str, np.ndarray]) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"a": np.zeros(2), "b": np.zeros(2)},
+        {"images": np.zeros((2, 3), np.int64)},
+        {"images": np.zeros((2, 4, 4, 3), np.uint8), "labels": np.zeros(3, int)},
+    ],
+)
+def test_files_without_pictures_are_bad_input(
+    tmp_path: Path, content: dict[str, np.ndarray]
+) -> None:
     np.savez(tmp_path / "p.npz", **content)
     with pytest.raises(InputError, match=r"p\.npz"):
         Pictures.open(tmp_path / "p.npz")

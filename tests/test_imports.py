@@ -7,15 +7,29 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "numba", "simpy", "matplotlib", "pydantic", "safetensors", "rich", "typer", "torch")
+HEAVY = (
+    "numpy",
+    "numba",
+    "simpy",
+    "matplotlib",
+    "pydantic",
+    "safetensors",
+    "rich",
+    "typer",
+    "torch",
+)
 SLOW = ("numpy", "numba", "llvmlite", "simpy", "matplotlib", "safetensors", "torch")
-LEAVE = "try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code, end.code"
+LEAVE = (
+    "try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code, end.code"
+)
 
 
 def imported(source, root):
     """Top-level modules present after running `source`."""
     shown = f"{source}\nimport sys\nprint('MODULES', *sorted({{name.partition('.')[0] for name in sys.modules}}))"
-    ended = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True, cwd=root)
+    ended = subprocess.run(
+        [sys.executable, "-c", shown], capture_output=True, text=True, check=True, cwd=root
+    )
     return set(ended.stdout.rsplit("MODULES", 1)[1].split())
 
 
@@ -23,8 +37,18 @@ def test_importing_the_package_costs_next_to_nothing(root):
     assert not imported("import sparqsim; sparqsim.__version__; dir(sparqsim)", root) & set(HEAVY)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["compare", "--help"], ["simulate", "--help"],
-                                       ["plot", "--help"], ["trace", "check", "--help"], ["pe", "show", "-h"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["compare", "--help"],
+        ["simulate", "--help"],
+        ["plot", "--help"],
+        ["trace", "check", "--help"],
+        ["pe", "show", "-h"],
+    ],
+)
 def test_help_is_fast_because_it_imports_little(arguments, root):
     source = f"from sparqsim.cli import main\n{LEAVE.format(arguments=arguments)}"
     assert not imported(source, root) & set(SLOW)

@@ -31,7 +31,9 @@ def digits_iso(digits):
     return sparqsim.compare(digits, PES, iso="area")
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(["os", "ws", "is"]), st.floats(0.3, 4))
+@given(
+    st.integers(1, 40), st.integers(1, 40), st.sampled_from(["os", "ws", "is"]), st.floats(0.3, 4)
+)
 def test_an_array_is_scaled_to_the_nearest_number_of_lines(rows, cols, dataflow, area):
     asked = sparqsim.ArrayConfig(rows, cols, dataflow, coupling="elastic:3", overlap=True)
     scaled = scaled_array(asked, area)
@@ -48,14 +50,20 @@ def test_an_array_is_scaled_to_the_nearest_number_of_lines(rows, cols, dataflow,
     assert lines == 1 or off(lines) <= off(lines - 1)
 
 
-@pytest.mark.parametrize("setting", [
-    {"array": sparqsim.ArrayConfig(4, 5)}, {"array": sparqsim.ArrayConfig(6, 3, "ws")},
-    {"array": sparqsim.ArrayConfig(5, 4, "is", overlap=True)}, {"array": sparqsim.ArrayConfig(5, 7, overlap=True)},
-    {"array": sparqsim.ArrayConfig(4, 6), "coupling": "elastic:2"},
-    {"array": sparqsim.ArrayConfig(7, 4), "keep_8bit": False},
-    {"array": sparqsim.ArrayConfig(4, 4), "engine": "event"},
-    {"array": sparqsim.ArrayConfig(4, 4), "memory": sparqsim.load_accelerator("edge").memory},
-], ids=["os", "ws", "is overlapped", "os overlapped", "elastic", "all layers", "event", "memory"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"array": sparqsim.ArrayConfig(4, 5)},
+        {"array": sparqsim.ArrayConfig(6, 3, "ws")},
+        {"array": sparqsim.ArrayConfig(5, 4, "is", overlap=True)},
+        {"array": sparqsim.ArrayConfig(5, 7, overlap=True)},
+        {"array": sparqsim.ArrayConfig(4, 6), "coupling": "elastic:2"},
+        {"array": sparqsim.ArrayConfig(7, 4), "keep_8bit": False},
+        {"array": sparqsim.ArrayConfig(4, 4), "engine": "event"},
+        {"array": sparqsim.ArrayConfig(4, 4), "memory": sparqsim.load_accelerator("edge").memory},
+    ],
+    ids=["os", "ws", "is overlapped", "os overlapped", "elastic", "all layers", "event", "memory"],
+)
 def test_cycles_are_those_of_a_simulation_of_the_scaled_array(setting, small_trace):
     pes = ["mac-8b8b", "mac-4b4b", "sparq-3opt", "sparq-exact"]
     both = sparqsim.compare(small_trace, pes, iso="area", **setting)
@@ -70,23 +78,35 @@ def test_cycles_are_those_of_a_simulation_of_the_scaled_array(setting, small_tra
 
 
 def _resized(asked, scaled):
-    return sparqsim.ArrayConfig(scaled.rows, scaled.cols, asked.dataflow, asked.coupling, asked.overlap)
+    return sparqsim.ArrayConfig(
+        scaled.rows, scaled.cols, asked.dataflow, asked.coupling, asked.overlap
+    )
 
 
 @pytest.mark.parametrize(("dataflow", "sharing"), [("os", 12), ("ws", 12), ("is", 5)])
 def test_areas_arrays_and_residues_of_every_design(small_trace, dataflow, sharing):
     """A trim unit is shared along a row, or, where activations stay in columns, along a column."""
-    both = sparqsim.compare(small_trace, PES[:-1], sparqsim.ArrayConfig(5, 12, dataflow), iso="area")
+    both = sparqsim.compare(
+        small_trace, PES[:-1], sparqsim.ArrayConfig(5, 12, dataflow), iso="area"
+    )
     for name, design in both.iso_area.designs.items():
         assert design.area_of == name.partition(":")[0]
         for base in ("mac-8b8b", "mac-2x8b8b"):
             area = relative_pe_area(name, base, sharing)
-            assert design.relative_pe_area[base] == Range(low=area.low, middle=area.middle, high=area.high)
+            assert design.relative_pe_area[base] == Range(
+                low=area.low, middle=area.middle, high=area.high
+            )
         area = design.relative_pe_area["mac-8b8b"]
-        for ratio, scaled in zip((area.low, area.middle, area.high), design.arrays.all, strict=True):
-            assert scaled.residue_percent == pytest.approx(100 * (scaled.rows * scaled.cols * ratio / 60 - 1), abs=1e-8)
+        for ratio, scaled in zip(
+            (area.low, area.middle, area.high), design.arrays.all, strict=True
+        ):
+            assert scaled.residue_percent == pytest.approx(
+                100 * (scaled.rows * scaled.cols * ratio / 60 - 1), abs=1e-8
+            )
     baseline = both.iso_area.designs["mac-8b8b"]
-    assert {(scaled.rows, scaled.cols, scaled.residue_percent) for scaled in baseline.arrays.all} == {(5, 12, 0)}
+    assert {
+        (scaled.rows, scaled.cols, scaled.residue_percent) for scaled in baseline.arrays.all
+    } == {(5, 12, 0)}
     assert baseline.speedup == baseline.speedup_per_area == Range(low=1, middle=1, high=1)
 
 
@@ -96,12 +116,14 @@ def test_speedups_and_their_ranges(digits_iso):
         each = [total["mac-8b8b"] / scaled.cycles for scaled in design.arrays.all]
         assert design.speedup == Range(low=min(each), middle=each[1], high=max(each))
         area, gained = design.relative_pe_area["mac-8b8b"], digits_iso.speedup(name)
-        assert design.speedup_per_area == Range(low=gained / area.high, middle=gained / area.middle,
-                                                high=gained / area.low)
+        assert design.speedup_per_area == Range(
+            low=gained / area.high, middle=gained / area.middle, high=gained / area.low
+        )
         base = digits_iso.reports["mac-8b8b"].layers[3].cycles.total
         by_layer = [base / scaled.layer_cycles[3] for scaled in design.arrays.all]
-        assert digits_iso.iso_area_layer_speedup(name, 3) == Range(low=min(by_layer), middle=by_layer[1],
-                                                                   high=max(by_layer))
+        assert digits_iso.iso_area_layer_speedup(name, 3) == Range(
+            low=min(by_layer), middle=by_layer[1], high=max(by_layer)
+        )
     assert digits_iso.iso_area_layer_speedup("smt-sa-2t", 3) is None
     five = digits_iso.iso_area.designs["sparq-5opt"]
     assert five.speedup.low < five.speedup.high < digits_iso.speedup("sparq-5opt")
@@ -113,38 +135,54 @@ def test_another_baseline_sets_the_area(digits):
     assert design.baseline == "mac-2x8b8b"
     assert set(design.relative_pe_area) == {"mac-8b8b", "mac-2x8b8b"}
     assert design.arrays.low.rows > 16
-    assert design.speedup_per_area.middle == both.speedup("sparq-5opt") / design.relative_pe_area["mac-2x8b8b"].middle
+    assert (
+        design.speedup_per_area.middle
+        == both.speedup("sparq-5opt") / design.relative_pe_area["mac-2x8b8b"].middle
+    )
 
 
 def test_json_holds_the_block_only_where_it_was_asked_for(digits_iso, tmp_path):
     text = digits_iso.to_json()
-    jsonschema.validate(json.loads(text), json.loads(schema_text(Comparison)), jsonschema.Draft202012Validator)
+    jsonschema.validate(
+        json.loads(text), json.loads(schema_text(Comparison)), jsonschema.Draft202012Validator
+    )
     assert Comparison.from_json(text) == digits_iso
     block = json.loads(text)["iso_area"]
     assert block["source"] == "our open-tool synthesis"
     assert list(block["without_area"]) == ["smt-sa-2t"]
-    plain = Comparison(baseline=digits_iso.baseline, order=digits_iso.order, reports=digits_iso.reports)
+    plain = Comparison(
+        baseline=digits_iso.baseline, order=digits_iso.order, reports=digits_iso.reports
+    )
     assert "iso_area" not in json.loads(plain.to_json())
     (tmp_path / "both.json").write_text(text)
     assert as_comparison([load_result(tmp_path / "both.json")]).iso_area == digits_iso.iso_area
     assert as_comparison([digits_iso], "sparq-5opt").iso_area is None
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda block: block["designs"]["sparq-5opt"].update(baseline_cycles=1),
-    lambda block: block["designs"]["sparq-5opt"].update(equal_pe_cycles=2),
-    lambda block: block["designs"]["sparq-5opt"].update(baseline="mac-2x8b8b"),
-    lambda block: block["designs"].update(other=block["designs"]["sparq-5opt"]),
-    lambda block: block["designs"]["sparq-5opt"]["arrays"]["low"]["layer_cycles"].pop(),
-    lambda block: block["designs"]["sparq-5opt"]["arrays"]["low"]["layer_cycles"].__setitem__(0, 0),
-    lambda block: block["designs"]["sparq-5opt"]["arrays"]["high"].update(rows=3),
-    lambda block: block["designs"]["sparq-5opt"]["relative_pe_area"].pop("mac-8b8b"),
-    lambda block: block["designs"]["sparq-5opt"]["relative_pe_area"]["mac-8b8b"].update(low=math.nan),
-    lambda block: block["designs"]["sparq-5opt"]["relative_pe_area"]["mac-8b8b"].update(low=0),
-    lambda block: block["designs"]["sparq-5opt"]["speedup"].update(middle=9.0),
-    lambda block: block.update(more=1),
-])
-def test_a_block_that_does_not_belong_to_its_reports_is_refused(spoil, digits_iso, tmp_path, refused):
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda block: block["designs"]["sparq-5opt"].update(baseline_cycles=1),
+        lambda block: block["designs"]["sparq-5opt"].update(equal_pe_cycles=2),
+        lambda block: block["designs"]["sparq-5opt"].update(baseline="mac-2x8b8b"),
+        lambda block: block["designs"].update(other=block["designs"]["sparq-5opt"]),
+        lambda block: block["designs"]["sparq-5opt"]["arrays"]["low"]["layer_cycles"].pop(),
+        lambda block: block["designs"]["sparq-5opt"]["arrays"]["low"]["layer_cycles"].__setitem__(
+            0, 0
+        ),
+        lambda block: block["designs"]["sparq-5opt"]["arrays"]["high"].update(rows=3),
+        lambda block: block["designs"]["sparq-5opt"]["relative_pe_area"].pop("mac-8b8b"),
+        lambda block: block["designs"]["sparq-5opt"]["relative_pe_area"]["mac-8b8b"].update(
+            low=math.nan
+        ),
+        lambda block: block["designs"]["sparq-5opt"]["relative_pe_area"]["mac-8b8b"].update(low=0),
+        lambda block: block["designs"]["sparq-5opt"]["speedup"].update(middle=9.0),
+        lambda block: block.update(more=1),
+    ],
+)
+def test_a_block_that_does_not_belong_to_its_reports_is_refused(
+    spoil, digits_iso, tmp_path, refused
+):
     document = json.loads(digits_iso.to_json())
     spoil(document["iso_area"])
     path = tmp_path / "spoilt.json"
@@ -159,13 +197,16 @@ def test_what_is_refused(small_trace, small_path, refused):
         sparqsim.compare(small_trace, iso="volume")
     assert "expected 'area'" in refused("compare", small_path, "--iso", "pes")
     assert "baseline 'sysmt-4t' has no area to scale others to: sysmt-4t: has no RTL" in refused(
-        "compare", small_path, "--iso", "area", "--baseline", "sysmt-4t")
+        "compare", small_path, "--iso", "area", "--baseline", "sysmt-4t"
+    )
 
 
 def test_a_design_of_ones_own_has_no_area(small_trace, tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text("from dataclasses import dataclass\nfrom sparqsim.pe.mac import Mac8b8b\n\n"
-                    "@dataclass(frozen=True)\nclass Mine(Mac8b8b):\n    name = 'mine'\n")
+    file.write_text(
+        "from dataclasses import dataclass\nfrom sparqsim.pe.mac import Mac8b8b\n\n"
+        "@dataclass(frozen=True)\nclass Mine(Mac8b8b):\n    name = 'mine'\n"
+    )
     both = sparqsim.compare(small_trace, [f"{file}:Mine"], iso="area")
     mine = next(name for name in both.order if name != "mac-8b8b")
     assert list(both.iso_area.without_area) == [mine]
@@ -173,8 +214,20 @@ def test_a_design_of_ones_own_has_no_area(small_trace, tmp_path):
 
 
 def test_the_table_shows_areas_arrays_and_reasons(run, small_path, tmp_path):
-    ended = run("compare", small_path, "--array", "8x4", "--pe", ",".join(PES), "--iso", "area",
-                "-o", tmp_path / "a.json", "--plot", tmp_path / "a.svg")
+    ended = run(
+        "compare",
+        small_path,
+        "--array",
+        "8x4",
+        "--pe",
+        ",".join(PES),
+        "--iso",
+        "area",
+        "-o",
+        tmp_path / "a.json",
+        "--plot",
+        tmp_path / "a.svg",
+    )
     assert (ended.code, ended.err) == (0, "")
     told = " ".join(ended.out.split())
     assert "Equal area (our open-tool synthesis): speedup over mac-8b8b" in told
@@ -201,9 +254,14 @@ def test_cells_of_the_table_stand_under_their_headings(digits_iso):
         return f"{each.middle:.2f}\n{each.low:.2f}-{each.high:.2f}"
 
     assert list(cells) == [
-        "sparq-5opt", *map(ranged, areas),
-        f"{arrays.middle.rows}x16\n{arrays.high.rows}x16-{arrays.low.rows}x16", f"{arrays.middle.residue_percent:+.1f}",
-        f"{digits_iso.speedup('sparq-5opt'):.2f}", ranged(design.speedup_per_area), ranged(design.speedup)]
+        "sparq-5opt",
+        *map(ranged, areas),
+        f"{arrays.middle.rows}x16\n{arrays.high.rows}x16-{arrays.low.rows}x16",
+        f"{arrays.middle.residue_percent:+.1f}",
+        f"{digits_iso.speedup('sparq-5opt'):.2f}",
+        ranged(design.speedup_per_area),
+        ranged(design.speedup),
+    ]
 
 
 @pytest.mark.parametrize("width", ["page", "column"])
@@ -222,26 +280,43 @@ def test_error_bars_reach_from_least_to_greatest(digits_iso):
     designs = digits_iso.iso_area.designs
     expected = [(design.speedup.low, design.speedup.high) for design in designs.values()]
     assert np.allclose(sorted(pareto), sorted(expected))
-    bars = [axes for axes in plot.speedup_figure(digits_iso, width="page").axes
-            if any(isinstance(part, ErrorbarContainer) for part in axes.containers)]
+    bars = [
+        axes
+        for axes in plot.speedup_figure(digits_iso, width="page").axes
+        if any(isinstance(part, ErrorbarContainer) for part in axes.containers)
+    ]
     drawn = [pair for axes in bars for pair in _segments(axes, 1)]
     shown = [name for name in designs if name != "mac-8b8b"]
     by_layer = [digits_iso.iso_area_layer_speedup(name, at) for name in shown for at in range(16)]
-    expected = [(each.low, each.high) for each in (*by_layer, *(designs[name].speedup for name in shown))]
+    expected = [
+        (each.low, each.high) for each in (*by_layer, *(designs[name].speedup for name in shown))
+    ]
     assert np.allclose(sorted(drawn), sorted(expected))
-    heights = [bar.get_height() for axes in bars for part in axes.containers if isinstance(part, BarContainer)
-               for bar in part]
+    heights = [
+        bar.get_height()
+        for axes in bars
+        for part in axes.containers
+        if isinstance(part, BarContainer)
+        for bar in part
+    ]
     assert designs["sparq-5opt"].speedup.middle in heights
 
 
 def _segments(axes, along):
     """Ends of all error bars along one axis."""
     parts = [part for part in axes.containers if isinstance(part, ErrorbarContainer)]
-    return [tuple(segment[:, along].tolist()) for part in parts for line in part[2] for segment in line.get_segments()]
+    return [
+        tuple(segment[:, along].tolist())
+        for part in parts
+        for line in part[2]
+        for segment in line.get_segments()
+    ]
 
 
 def test_a_figure_without_the_block_is_as_before(digits_iso):
-    plain = Comparison(baseline=digits_iso.baseline, order=digits_iso.order, reports=digits_iso.reports)
+    plain = Comparison(
+        baseline=digits_iso.baseline, order=digits_iso.order, reports=digits_iso.reports
+    )
     figure = plot.speedup_figure(plain)
     assert len(figure.axes) == 2
     assert "equal area" not in words(figure)

@@ -30,19 +30,38 @@ UNLIMITED = MemoryConfig()
 
 def gemm(m: int, k: int, n: int) -> Layer:
     values = np.random.default_rng(m * k * n)
-    return Layer.from_gemm("gemm", values.integers(0, 256, (m, k)).astype(np.uint8),
-                           values.integers(-128, 128, (k, n)).astype(np.int8))
+    return Layer.from_gemm(
+        "gemm",
+        values.integers(0, 256, (m, k)).astype(np.uint8),
+        values.integers(-128, 128, (k, n)).astype(np.int8),
+    )
 
 
-def conv(size: int, channels: int, outputs: int, *, kernel: int = 3, stride: int = 1, padding: int = 1,
-         groups: int = 1) -> Layer:
+def conv(
+    size: int,
+    channels: int,
+    outputs: int,
+    *,
+    kernel: int = 3,
+    stride: int = 1,
+    padding: int = 1,
+    groups: int = 1,
+) -> Layer:
     values = np.random.default_rng(size * channels * outputs)
-    return Layer.conv2d("conv", values.integers(0, 256, (1, size, size, channels)).astype(np.uint8),
-                        values.integers(-128, 128, (outputs, kernel * kernel, channels // groups)).astype(np.int8),
-                        kernel=(kernel, kernel), stride=(stride, stride), padding=(padding,) * 4, groups=groups)
+    return Layer.conv2d(
+        "conv",
+        values.integers(0, 256, (1, size, size, channels)).astype(np.uint8),
+        values.integers(-128, 128, (outputs, kernel * kernel, channels // groups)).astype(np.int8),
+        kernel=(kernel, kernel),
+        stride=(stride, stride),
+        padding=(padding,) * 4,
+        groups=groups,
+    )
 
 
-def outcome(layer: Layer, array: ArrayConfig, memory: MemoryConfig, design: str = "mac-8b8b") -> Outcome:
+def outcome(
+    layer: Layer, array: ArrayConfig, memory: MemoryConfig, design: str = "mac-8b8b"
+) -> Outcome:
     pe = get_pe(design)
     return through_memory(layer, pe, array, memory, layer_timing(layer, pe, array).tile_stalls)
 
@@ -52,27 +71,45 @@ def layers(draw: st.DrawFn) -> Layer:
     if draw(st.booleans()):
         return gemm(draw(st.integers(1, 30)), draw(st.integers(1, 40)), draw(st.integers(1, 20)))
     groups = draw(st.sampled_from([1, 2]))
-    return conv(draw(st.integers(3, 8)), groups * draw(st.integers(1, 4)), groups * draw(st.integers(1, 6)),
-                kernel=draw(st.sampled_from([1, 3])), stride=draw(st.integers(1, 2)), padding=draw(st.integers(0, 1)),
-                groups=groups)
+    return conv(
+        draw(st.integers(3, 8)),
+        groups * draw(st.integers(1, 4)),
+        groups * draw(st.integers(1, 6)),
+        kernel=draw(st.sampled_from([1, 3])),
+        stride=draw(st.integers(1, 2)),
+        padding=draw(st.integers(0, 1)),
+        groups=groups,
+    )
 
 
 @st.composite
 def arrays(draw: st.DrawFn) -> ArrayConfig:
-    return ArrayConfig(rows=draw(st.integers(1, 6)), cols=draw(st.integers(1, 6)),
-                       dataflow=draw(st.sampled_from(FLOWS)), overlap=draw(st.booleans()))
+    return ArrayConfig(
+        rows=draw(st.integers(1, 6)),
+        cols=draw(st.integers(1, 6)),
+        dataflow=draw(st.sampled_from(FLOWS)),
+        overlap=draw(st.booleans()),
+    )
 
 
 rates = st.sampled_from([0.5, 1, 3.3, 7, 20, math.inf])
-pads = st.builds(ScratchpadConfig, size_kib=st.sampled_from([0.25, 0.5, 1, 4, math.inf]), port_bytes_per_cycle=rates)
+pads = st.builds(
+    ScratchpadConfig,
+    size_kib=st.sampled_from([0.25, 0.5, 1, 4, math.inf]),
+    port_bytes_per_cycle=rates,
+)
 
 
 @st.composite
 def memories(draw: st.DrawFn, arbitrations: tuple[str, ...] = ARBITRATIONS) -> MemoryConfig:
     burst = draw(st.sampled_from([1, 8, 16]))
-    dram = DramConfig(bandwidth_bytes_per_cycle=draw(rates), latency_cycles=draw(st.integers(0, 40)), burst_bytes=burst,
-                      request_bytes=burst * draw(st.sampled_from([1, 3, 1000])),
-                      arbitration=draw(st.sampled_from(arbitrations)))
+    dram = DramConfig(
+        bandwidth_bytes_per_cycle=draw(rates),
+        latency_cycles=draw(st.integers(0, 40)),
+        burst_bytes=burst,
+        request_bytes=burst * draw(st.sampled_from([1, 3, 1000])),
+        arbitration=draw(st.sampled_from(arbitrations)),
+    )
     return MemoryConfig(dram=dram, activations=draw(pads), weights=draw(pads), outputs=draw(pads))
 
 
@@ -80,7 +117,9 @@ def with_order(memory: MemoryConfig, array: ArrayConfig, which: int) -> MemoryCo
     return replace(memory, loop_order=orders_of(array.dataflow)[which])
 
 
-def fitting(layer: Layer, array: ArrayConfig, memory: MemoryConfig, design: str = "mac-8b8b") -> Outcome:
+def fitting(
+    layer: Layer, array: ArrayConfig, memory: MemoryConfig, design: str = "mac-8b8b"
+) -> Outcome:
     try:
         return outcome(layer, array, memory, design)
     except InputError:
@@ -89,8 +128,13 @@ def fitting(layer: Layer, array: ArrayConfig, memory: MemoryConfig, design: str 
 
 
 @settings(deadline=None, max_examples=150)
-@given(layer=layers(), array=arrays(), memory=memories(), which=st.integers(0, 1),
-       design=st.sampled_from(["mac-8b8b", "sparq-5opt", "sparq-exact", "mac-4b4b"]))
+@given(
+    layer=layers(),
+    array=arrays(),
+    memory=memories(),
+    which=st.integers(0, 1),
+    design=st.sampled_from(["mac-8b8b", "sparq-5opt", "sparq-exact", "mac-4b4b"]),
+)
 def test_fast_form_equals_the_event_model(layer, array, memory, which, design):
     memory = with_order(memory, array, which)
     found = fitting(layer, array, memory, design)
@@ -99,12 +143,21 @@ def test_fast_form_equals_the_event_model(layer, array, memory, which, design):
     for name in FIELDS:
         assert getattr(found.times, name).tolist() == getattr(defined, name).tolist(), name
     assert min(found.times.item_ends.min(), found.times.ends.min()) >= 0  # everything happened
-    for pad, config in zip(system.pads, (memory.activations, memory.weights, memory.outputs), strict=True):
+    for pad, config in zip(
+        system.pads, (memory.activations, memory.weights, memory.outputs), strict=True
+    ):
         assert pad.most_held <= config.half_bytes
 
 
-@pytest.mark.parametrize(("design", "flow"), [(name, flow) for name, design in sorted(designs().items())
-                                              for flow in FLOWS if flow in design.dataflows])
+@pytest.mark.parametrize(
+    ("design", "flow"),
+    [
+        (name, flow)
+        for name, design in sorted(designs().items())
+        for flow in FLOWS
+        if flow in design.dataflows
+    ],
+)
 @pytest.mark.parametrize("overlap", [False, True])
 def test_memory_without_limits_adds_nothing(design, flow, overlap):
     trace = sparqsim.Trace([conv(6, 4, 10)])
@@ -117,7 +170,12 @@ def test_memory_without_limits_adds_nothing(design, flow, overlap):
 
 
 @settings(deadline=None, max_examples=100)
-@given(layer=layers(), array=arrays(), memory=memories(), design=st.sampled_from(["mac-8b8b", "sparq-exact"]))
+@given(
+    layer=layers(),
+    array=arrays(),
+    memory=memories(),
+    design=st.sampled_from(["mac-8b8b", "sparq-exact"]),
+)
 def test_attribution_adds_up(layer, array, memory, design):
     pe = get_pe(design)
     timing = layer_timing(layer, pe, array)
@@ -135,8 +193,12 @@ def test_bandwidth_bound_total_is_the_closed_form():
     go over the channel first (the last but one is written while the last tile runs), then latency, tile, last write.
     """
     tiles, latency = 10, 20
-    memory = MemoryConfig(dram=DramConfig(bandwidth_bytes_per_cycle=1, latency_cycles=latency, burst_bytes=1,
-                                          request_bytes=256), activations=ScratchpadConfig(size_kib=0.5))
+    memory = MemoryConfig(
+        dram=DramConfig(
+            bandwidth_bytes_per_cycle=1, latency_cycles=latency, burst_bytes=1, request_bytes=256
+        ),
+        activations=ScratchpadConfig(size_kib=0.5),
+    )
     found = outcome(gemm(4 * tiles, 64, 4), ArrayConfig(rows=4, cols=4), memory)
     reads, write, tile = 64 * 4 + tiles * 256, 16, 64 + 4 + 4 - 2 + 4
     assert found.times.total == reads + (tiles - 2) * write + latency + tile + write
@@ -145,8 +207,12 @@ def test_bandwidth_bound_total_is_the_closed_form():
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("arbitration", ARBITRATIONS)
 def test_no_layer_beats_the_channel_or_the_array(flow, arbitration):
-    memory = MemoryConfig(dram=DramConfig(bandwidth_bytes_per_cycle=2, burst_bytes=1, request_bytes=32,
-                                          arbitration=arbitration), outputs=ScratchpadConfig(size_kib=0.5))
+    memory = MemoryConfig(
+        dram=DramConfig(
+            bandwidth_bytes_per_cycle=2, burst_bytes=1, request_bytes=32, arbitration=arbitration
+        ),
+        outputs=ScratchpadConfig(size_kib=0.5),
+    )
     found = outcome(conv(8, 6, 9), ArrayConfig(rows=4, cols=4, dataflow=flow), memory)
     assert found.times.total >= found.traffic.dram_bytes / 2
     assert found.times.total >= found.program.lengths.sum()
@@ -162,24 +228,43 @@ def touched(layer: Layer, rows: range, elements: range) -> set[tuple[int, ...]]:
         image, pixel = divmod(row, out_height * out_width)
         for element in elements:
             position, channel = divmod(element, channels)
-            y = pixel // out_width * geometry.stride[0] + position // geometry.kernel[1] - geometry.padding[0]
-            x = pixel % out_width * geometry.stride[1] + position % geometry.kernel[1] - geometry.padding[2]
+            y = (
+                pixel // out_width * geometry.stride[0]
+                + position // geometry.kernel[1]
+                - geometry.padding[0]
+            )
+            x = (
+                pixel % out_width * geometry.stride[1]
+                + position % geometry.kernel[1]
+                - geometry.padding[2]
+            )
             if 0 <= y < height and 0 <= x < width:
                 found.add((image, y, x, channel))
     return found
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-@pytest.mark.parametrize("layer", [
-    conv(7, 3, 5), conv(8, 4, 6, stride=2), conv(6, 4, 4, groups=2), conv(9, 2, 7, kernel=1, stride=2, padding=0),
-], ids=["3x3", "stride", "groups", "1x1"])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        conv(7, 3, 5),
+        conv(8, 4, 6, stride=2),
+        conv(6, 4, 4, groups=2),
+        conv(9, 2, 7, kernel=1, stride=2, padding=0),
+    ],
+    ids=["3x3", "stride", "groups", "1x1"],
+)
 def test_a_tile_fetches_each_input_element_once(layer, flow):
     """Small scratchpads: every fetch is one block; its bytes are the elements a set holds."""
-    memory = MemoryConfig(activations=ScratchpadConfig(size_kib=0.25), loop_order=orders_of(flow)[1])
+    memory = MemoryConfig(
+        activations=ScratchpadConfig(size_kib=0.25), loop_order=orders_of(flow)[1]
+    )
     plan = outcome(layer, ArrayConfig(rows=4, cols=4, dataflow=flow), memory).plan
     fetches = plan.activations
     if fetches.scope != "block":
-        memory = replace(memory, activations=ScratchpadConfig(size_kib=(fetches.largest - 1) * 2 / 1024))
+        memory = replace(
+            memory, activations=ScratchpadConfig(size_kib=(fetches.largest - 1) * 2 / 1024)
+        )
         plan = outcome(layer, ArrayConfig(rows=4, cols=4, dataflow=flow), memory).plan
         fetches = plan.activations
     for item, size in zip(fetches.items, fetches.sizes, strict=True):
@@ -205,12 +290,19 @@ def test_what_is_fetched_is_used(layer, array, memory, which):
         assert operand.repeated_bytes == operand.dram_read_bytes - operand.used_bytes
     outputs = traffic.outputs
     assert traffic.weights.used_bytes == shape.k * shape.n * shape.groups
-    assert outputs.dram_write_bytes - traffic.psum_spill_bytes == outputs.used_bytes == shape.m * shape.n * shape.groups
+    assert (
+        outputs.dram_write_bytes - traffic.psum_spill_bytes
+        == outputs.used_bytes
+        == shape.m * shape.n * shape.groups
+    )
     assert outputs.dram_read_bytes == traffic.psum_reload_bytes == traffic.psum_spill_bytes
     program = found.program
     moved = np.bincount(program.engine, program.size, 3)
-    assert moved.tolist() == [traffic.activations.dram_read_bytes, traffic.weights.dram_read_bytes,
-                              outputs.dram_read_bytes + outputs.dram_write_bytes]
+    assert moved.tolist() == [
+        traffic.activations.dram_read_bytes,
+        traffic.weights.dram_read_bytes,
+        outputs.dram_read_bytes + outputs.dram_write_bytes,
+    ]
 
 
 def test_the_array_reads_every_element_of_x_once_per_column_tile():
@@ -226,7 +318,10 @@ def test_partial_sums_spill_where_they_do_not_fit():
     spilling = outcome(layer, array, small).traffic
     assert spilling.stream_chunks == 4
     assert spilling.psum_spill_bytes == spilling.psum_reload_bytes == 7 * 64 * 8 * 4
-    assert outcome(layer, array, replace(small, outputs=ScratchpadConfig())).traffic.psum_spill_bytes == 0
+    assert (
+        outcome(layer, array, replace(small, outputs=ScratchpadConfig())).traffic.psum_spill_bytes
+        == 0
+    )
 
 
 @pytest.mark.parametrize("flow", FLOWS)
@@ -235,8 +330,10 @@ def test_auto_takes_the_order_that_moves_least(flow):
     memory = MemoryConfig(activations=pad, weights=pad, outputs=pad)
     for layer in (gemm(60, 30, 8), gemm(8, 30, 60)):
         array = ArrayConfig(rows=4, cols=4, dataflow=flow)
-        by_order = {order: outcome(layer, array, replace(memory, loop_order=order)).traffic.dram_bytes
-                    for order in orders_of(flow)}
+        by_order = {
+            order: outcome(layer, array, replace(memory, loop_order=order)).traffic.dram_bytes
+            for order in orders_of(flow)
+        }
         found = outcome(layer, array, memory).traffic
         assert found.dram_bytes == min(by_order.values()) == by_order[found.loop_order]
         assert len(set(by_order.values())) == 2  # the choice matters here
@@ -246,7 +343,9 @@ def test_two_orders_win_in_turn():
     pad = ScratchpadConfig(size_kib=0.5)
     memory = MemoryConfig(activations=pad, weights=pad, outputs=pad)
     array = ArrayConfig(rows=4, cols=4)
-    picks = {outcome(gemm(m, 30, n), array, memory).traffic.loop_order for m, n in ((60, 8), (8, 60))}
+    picks = {
+        outcome(gemm(m, 30, n), array, memory).traffic.loop_order for m, n in ((60, 8), (8, 60))
+    }
     assert picks == {"nmk", "mnk"}
 
 
@@ -260,13 +359,28 @@ def test_every_transfer_takes_what_its_requests_take(layer, array, memory, which
     memory = with_order(memory, array, which)
     found = fitting(layer, array, memory)
     program, dram = found.program, memory.dram
-    ports = [pad.port_bytes_per_cycle for pad in (memory.activations, memory.weights, memory.outputs)]
+    ports = [
+        pad.port_bytes_per_cycle for pad in (memory.activations, memory.weights, memory.outputs)
+    ]
     for times in (found.times, event.run(program, memory)):
         assert (times.done == times.ends + np.where(program.reads, dram.latency_cycles, 0)).all()
-        for engine, size, start, end in zip(program.engine, program.size, times.starts, times.ends, strict=True):
-            requests = [min(dram.request_bytes, int(size) - at) for at in range(0, int(size), dram.request_bytes)]
-            cycles = [max(cycles_at(-(-part // dram.burst_bytes) * dram.burst_bytes, dram.bandwidth_bytes_per_cycle),
-                          cycles_at(part, ports[engine])) for part in requests]
+        for engine, size, start, end in zip(
+            program.engine, program.size, times.starts, times.ends, strict=True
+        ):
+            requests = [
+                min(dram.request_bytes, int(size) - at)
+                for at in range(0, int(size), dram.request_bytes)
+            ]
+            cycles = [
+                max(
+                    cycles_at(
+                        -(-part // dram.burst_bytes) * dram.burst_bytes,
+                        dram.bandwidth_bytes_per_cycle,
+                    ),
+                    cycles_at(part, ports[engine]),
+                )
+                for part in requests
+            ]
             assert end - start >= sum(cycles)
             if len(requests) == 1:
                 assert end - start == sum(cycles)
@@ -289,7 +403,9 @@ def test_waiting_pes_are_those_of_the_tile_that_waits():
 def test_a_port_takes_whole_cycles():
     """20 bytes of weights at 0.7 bytes per cycle: 28.6 cycles, so 29."""
     memory = MemoryConfig(weights=ScratchpadConfig(port_bytes_per_cycle=0.7))
-    assert outcome(gemm(4, 5, 4), ArrayConfig(rows=4, cols=4), memory).program.lengths.tolist() == [29]
+    assert outcome(gemm(4, 5, 4), ArrayConfig(rows=4, cols=4), memory).program.lengths.tolist() == [
+        29
+    ]
 
 
 def test_loads_belong_to_the_first_chunk_and_skew_to_the_last():
@@ -311,10 +427,14 @@ def test_groups_share_no_half():
 
 def broken(**changes):
     pad = ScratchpadConfig(size_kib=0.5)
-    memory = MemoryConfig(dram=DramConfig(bandwidth_bytes_per_cycle=4), activations=pad, weights=pad, outputs=pad)
+    memory = MemoryConfig(
+        dram=DramConfig(bandwidth_bytes_per_cycle=4), activations=pad, weights=pad, outputs=pad
+    )
     program = outcome(gemm(40, 60, 12), ArrayConfig(rows=4, cols=4), memory).program
     event.run(program, memory)  # sound before it is broken
-    return replace(program, **{name: change(getattr(program, name)) for name, change in changes.items()}), memory
+    return replace(
+        program, **{name: change(getattr(program, name)) for name, change in changes.items()}
+    ), memory
 
 
 def test_a_half_never_takes_more_than_it_holds():
@@ -347,8 +467,14 @@ def test_outputs_never_take_more_than_their_half():
         event.run(program, memory)
 
 
-@pytest.mark.parametrize(("flow", "operand", "layer"), [
-    ("os", "outputs", gemm(64, 4, 64)), ("ws", "weights", gemm(4, 64, 64)), ("is", "activations", gemm(64, 64, 4))])
+@pytest.mark.parametrize(
+    ("flow", "operand", "layer"),
+    [
+        ("os", "outputs", gemm(64, 4, 64)),
+        ("ws", "weights", gemm(4, 64, 64)),
+        ("is", "activations", gemm(64, 64, 4)),
+    ],
+)
 def test_a_block_that_fits_nowhere_is_refused(flow, operand, layer):
     array = ArrayConfig(rows=16, cols=16, dataflow=flow)
     memory = MemoryConfig(**{operand: ScratchpadConfig(size_kib=0.375)})
@@ -361,17 +487,28 @@ def test_a_block_that_fits_nowhere_is_refused(flow, operand, layer):
 
 
 @settings(deadline=None, max_examples=150)
-@given(layer=layers(), array=arrays(), memory=memories(("in-order",)), which=st.integers(0, 1), data=st.data())
+@given(
+    layer=layers(),
+    array=arrays(),
+    memory=memories(("in-order",)),
+    which=st.integers(0, 1),
+    data=st.data(),
+)
 def test_more_is_never_slower(layer, array, memory, which, data):
     """In-order arbitration, a fixed loop order and equal chunks: every time is a maximum of sums of the others."""
     memory = with_order(memory, array, which)
     what = data.draw(st.sampled_from(["bandwidth", "latency", "activations", "weights", "outputs"]))
     factor = data.draw(st.sampled_from([1.1, 1.5, 2, 8]))
     if what == "bandwidth":
-        dram = replace(memory.dram, bandwidth_bytes_per_cycle=memory.dram.bandwidth_bytes_per_cycle * factor)
+        dram = replace(
+            memory.dram, bandwidth_bytes_per_cycle=memory.dram.bandwidth_bytes_per_cycle * factor
+        )
         more = replace(memory, dram=dram)
     elif what == "latency":
-        more = replace(memory, dram=replace(memory.dram, latency_cycles=int(memory.dram.latency_cycles / factor)))
+        more = replace(
+            memory,
+            dram=replace(memory.dram, latency_cycles=int(memory.dram.latency_cycles / factor)),
+        )
     else:
         pad = getattr(memory, what)
         more = replace(memory, **{what: replace(pad, size_kib=pad.size_kib * factor)})
@@ -390,9 +527,15 @@ def test_less_latency_can_hurt_where_requests_overtake(arbitration):
     the second tile waits for it. In-order arbitration keeps the program's order, so there it cannot happen.
     """
     port = ScratchpadConfig(port_bytes_per_cycle=3.5)
+
     def total(latency: int, policy: str) -> int:
-        dram = DramConfig(bandwidth_bytes_per_cycle=1, latency_cycles=latency, burst_bytes=16, request_bytes=16,
-                          arbitration=policy)
+        dram = DramConfig(
+            bandwidth_bytes_per_cycle=1,
+            latency_cycles=latency,
+            burst_bytes=16,
+            request_bytes=16,
+            arbitration=policy,
+        )
         memory = MemoryConfig(dram=dram, weights=port, outputs=port, loop_order="mnk")
         return outcome(gemm(8, 37, 2), ArrayConfig(rows=6, cols=4), memory).times.total
 
@@ -403,12 +546,23 @@ def test_less_latency_can_hurt_where_requests_overtake(arbitration):
 @pytest.mark.parametrize("arbitration", ["fifo", "round-robin"])
 def test_more_sram_can_hurt_where_requests_overtake(arbitration):
     """The counterexample: where all weights fit all are asked for at once, some ahead of activations needed now."""
+
     def total(weights_kib: float, policy: str) -> int:
-        dram = DramConfig(bandwidth_bytes_per_cycle=4, latency_cycles=20, burst_bytes=1, request_bytes=16,
-                          arbitration=policy)
+        dram = DramConfig(
+            bandwidth_bytes_per_cycle=4,
+            latency_cycles=20,
+            burst_bytes=1,
+            request_bytes=16,
+            arbitration=policy,
+        )
         pad = ScratchpadConfig(size_kib=0.5)
-        memory = MemoryConfig(dram=dram, activations=pad, weights=ScratchpadConfig(size_kib=weights_kib), outputs=pad,
-                              loop_order="nmk")
+        memory = MemoryConfig(
+            dram=dram,
+            activations=pad,
+            weights=ScratchpadConfig(size_kib=weights_kib),
+            outputs=pad,
+            loop_order="nmk",
+        )
         return outcome(gemm(7, 38, 7), ArrayConfig(rows=5, cols=2), memory).times.total
 
     assert (total(0.5, arbitration), total(1, arbitration)) == (560, 564)
@@ -417,13 +571,23 @@ def test_more_sram_can_hurt_where_requests_overtake(arbitration):
 
 def test_more_sram_can_hurt_where_it_makes_chunks_longer():
     """The counterexample: with room for the whole stream the array starts only when all of it has arrived."""
-    dram = DramConfig(bandwidth_bytes_per_cycle=3.3, latency_cycles=36, burst_bytes=8, request_bytes=8,
-                      arbitration="in-order")
+    dram = DramConfig(
+        bandwidth_bytes_per_cycle=3.3,
+        latency_cycles=36,
+        burst_bytes=8,
+        request_bytes=8,
+        arbitration="in-order",
+    )
+
     def found(kib: float) -> Outcome:
         outputs = ScratchpadConfig(size_kib=kib, port_bytes_per_cycle=3.5)
         pad = ScratchpadConfig(size_kib=0.5)
-        memory = MemoryConfig(dram=dram, activations=pad, weights=pad, outputs=outputs, loop_order="nkm")
-        return outcome(conv(7, 3, 3, kernel=1, padding=0), ArrayConfig(rows=3, cols=4, dataflow="ws"), memory)
+        memory = MemoryConfig(
+            dram=dram, activations=pad, weights=pad, outputs=outputs, loop_order="nkm"
+        )
+        return outcome(
+            conv(7, 3, 3, kernel=1, padding=0), ArrayConfig(rows=3, cols=4, dataflow="ws"), memory
+        )
 
     assert (found(0.25).traffic.stream_chunks, found(0.5).traffic.stream_chunks) == (2, 1)
     assert (found(0.25).times.total, found(0.5).times.total) == (157, 213)
@@ -432,15 +596,29 @@ def test_more_sram_can_hurt_where_it_makes_chunks_longer():
 # --- stored formats ---
 
 
-@pytest.mark.parametrize(("design", "windowed", "pair"), [
-    ("sparq-5opt", 16, 15), ("sparq-3opt", 14, 13), ("sparq-2opt", 12, 11),
-    ("sparq-6opt", 14, 13), ("sparq-7opt", 12, 11),
-    ("mac-8b8b", 16, 16), ("mac-4b8b", 8, 8), ("sparq-exact", 16, 16)])
+@pytest.mark.parametrize(
+    ("design", "windowed", "pair"),
+    [
+        ("sparq-5opt", 16, 15),
+        ("sparq-3opt", 14, 13),
+        ("sparq-2opt", 12, 11),
+        ("sparq-6opt", 14, 13),
+        ("sparq-7opt", 12, 11),
+        ("mac-8b8b", 16, 16),
+        ("mac-4b8b", 8, 8),
+        ("sparq-exact", 16, 16),
+    ],
+)
 def test_stored_bits_of_a_pair(design, windowed, pair):
     pe = get_pe(design)
-    assert (pe.activation_pair_bits("windowed"), pe.activation_pair_bits("windowed-pair")) == (windowed, pair)
+    assert (pe.activation_pair_bits("windowed"), pe.activation_pair_bits("windowed-pair")) == (
+        windowed,
+        pair,
+    )
     for storage, bits in (("windowed", windowed), ("windowed-pair", pair)):
-        traffic = outcome(conv(8, 4, 4), ArrayConfig(rows=64, cols=4), MemoryConfig(storage=storage), design).traffic
+        traffic = outcome(
+            conv(8, 4, 4), ArrayConfig(rows=64, cols=4), MemoryConfig(storage=storage), design
+        ).traffic
         assert traffic.activations.dram_read_bytes == 8 * 8 * 4 * bits // 16
         assert traffic.activation_pair_bits == bits
 
@@ -480,7 +658,9 @@ def test_stalls_of_a_tile_are_spread_over_its_chunks_without_loss():
 
 def test_the_channel_sees_every_request_of_a_cycle_before_it_is_given_away():
     env = simpy.Environment()
-    dram = DramConfig(bandwidth_bytes_per_cycle=1, burst_bytes=1, request_bytes=16, arbitration="round-robin")
+    dram = DramConfig(
+        bandwidth_bytes_per_cycle=1, burst_bytes=1, request_bytes=16, arbitration="round-robin"
+    )
     channel = event.Channel(env, dram, [math.inf] * 3)
     granted = {}
 

@@ -20,7 +20,9 @@ from sparqsim.memory.timeline import TRACKS, write_timeline
 from sparqsim.pe import get_pe
 
 
-def written(path: Path, runs: list[tuple[Layer, Outcome]], most: int = 10**6) -> tuple[list[dict], list[dict], dict]:
+def written(
+    path: Path, runs: list[tuple[Layer, Outcome]], most: int = 10**6
+) -> tuple[list[dict], list[dict], dict]:
     """Write and read back a timeline; return its names, its slices and its notes, checked for what viewers need."""
     write_timeline(path, runs, layers=len(runs), most_events=most)
     document = json.loads(path.read_text(encoding="utf-8"))
@@ -33,7 +35,9 @@ def written(path: Path, runs: list[tuple[Layer, Outcome]], most: int = 10**6) ->
         assert event["ts"] >= 0
         assert event["dur"] >= 0
         assert 0 <= event["tid"] < len(TRACKS)
-    assert [event["args"]["name"] for event in names if event["name"] == "thread_name"] == list(TRACKS)
+    assert [event["args"]["name"] for event in names if event["name"] == "thread_name"] == list(
+        TRACKS
+    )
     return names, slices, document["otherData"]
 
 
@@ -48,8 +52,13 @@ def check_no_overlap(slices: list[dict]) -> None:
 
 
 @settings(max_examples=80)
-@given(layer=layers(), array=arrays(), memory=memories(), which=st.integers(0, 1),
-       design=st.sampled_from(["mac-8b8b", "sparq-exact"]))
+@given(
+    layer=layers(),
+    array=arrays(),
+    memory=memories(),
+    which=st.integers(0, 1),
+    design=st.sampled_from(["mac-8b8b", "sparq-exact"]),
+)
 def test_no_slice_lies_over_another(tmp_path_factory, layer, array, memory, which, design):
     found = fitting(layer, array, with_order(memory, array, which), design)
     path = tmp_path_factory.getbasetemp() / "timeline.json"
@@ -57,8 +66,10 @@ def test_no_slice_lies_over_another(tmp_path_factory, layer, array, memory, whic
     check_no_overlap(slices)
     assert notes["events_left_out"] == 0
     whole = [event for event in slices if event["tid"] == 0]
-    assert [(event["ts"], event["dur"]) for event in whole] == [(0, found.times.total),
-                                                                (found.times.total, found.times.total)]
+    assert [(event["ts"], event["dur"]) for event in whole] == [
+        (0, found.times.total),
+        (found.times.total, found.times.total),
+    ]
     items = [event for event in slices if TRACKS[event["tid"]] == "array"]
     assert sum(event["dur"] for event in items) == 2 * found.program.lengths.sum()
     assert len(items) == 2 * len(found.program.lengths)
@@ -84,8 +95,11 @@ def test_a_long_layer_keeps_its_beginning_and_says_what_is_missing(tmp_path, des
         assert len(inside) + notes["events_left_out"] == len(everything) - 2
         whole = [event for event in slices if event["tid"] == 0]
         assert [event["dur"] for event in whole] == [outcome.times.total for _, outcome in runs]
-        assert sum(event["args"]["events_left_out"] for event in whole) == notes["events_left_out"] > 0
+        assert (
+            sum(event["args"]["events_left_out"] for event in whole) == notes["events_left_out"] > 0
+        )
         first_left_out = {(event["tid"], event["ts"]) for event in everything} - {
-            (event["tid"], event["ts"]) for event in slices}
+            (event["tid"], event["ts"]) for event in slices
+        }
         last_shown = max(event["ts"] for event in inside if event["ts"] < runs[0][1].times.total)
         assert min(ts for _, ts in first_left_out if ts < runs[0][1].times.total) >= last_shown

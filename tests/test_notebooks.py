@@ -1,6 +1,6 @@
 """The notebooks run, and give the outputs that are committed: text exactly, figures by their presence.
 
-    pytest tests/test_notebooks.py --update-golden      # writes the outputs anew
+pytest tests/test_notebooks.py --update-golden      # writes the outputs anew
 """
 
 from __future__ import annotations
@@ -40,8 +40,13 @@ def tidied(notebook: Any) -> Any:
         for output in cell.get("outputs", []):
             if output.output_type != "stream" and set(output.data) & set(FIGURES):
                 output.data.pop("text/plain", None)
-            output.pop("metadata", None) if output.output_type == "stream" else output.update(metadata={})
-    notebook.metadata = {"kernelspec": notebook.metadata.kernelspec, "language_info": {"name": "python"}}
+            output.pop("metadata", None) if output.output_type == "stream" else output.update(
+                metadata={}
+            )
+    notebook.metadata = {
+        "kernelspec": notebook.metadata.kernelspec,
+        "language_info": {"name": "python"},
+    }
     return notebook
 
 
@@ -64,7 +69,9 @@ def test_a_notebook_gives_the_committed_outputs(path, folder, request):
         pytest.importorskip("torch", reason="needs the extra 'torch'")
     committed = nbformat.reads(text, as_version=4)
     fresh = nbformat.reads(text, as_version=4)
-    nbclient.NotebookClient(fresh, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    nbclient.NotebookClient(
+        fresh, timeout=300, resources={"metadata": {"path": str(folder)}}
+    ).execute()
     if request.config.getoption("--update-golden"):
         path.write_text(nbformat.writes(tidied(fresh)) + "\n", encoding="utf-8")
         return
@@ -72,7 +79,11 @@ def test_a_notebook_gives_the_committed_outputs(path, folder, request):
 
 
 def test_there_are_three_notebooks_with_outputs():
-    assert [path.stem for path in NOTEBOOKS] == ["own_pe", "pytorch_to_speedup", "where_did_my_cycles_go"]
+    assert [path.stem for path in NOTEBOOKS] == [
+        "own_pe",
+        "pytorch_to_speedup",
+        "where_did_my_cycles_go",
+    ]
     for path in NOTEBOOKS:
         given = outputs(nbformat.reads(path.read_text(encoding="utf-8"), as_version=4))
         assert sum(bool(output[0] or output[1:]) for output in given) >= 3, path

@@ -28,7 +28,7 @@ def test_integers_are_taken_as_they_are(tmp_path: Path) -> None:
         wgt__conv=w.astype(np.int8),
     )
     (tmp_path / "model.csv").write_text("conv,conv,2,1\n")
-    layer, = read_directory(tmp_path).layers
+    (layer,) = read_directory(tmp_path).layers
     assert np.array_equal(layer.activations, np.concatenate([first, second]).transpose(0, 2, 3, 1))
     assert np.array_equal(layer.weights, w.reshape(4, 3, 9).transpose(0, 2, 1))
     assert (layer.record.groups, layer.record.geometry.stride, layer.record.geometry.padding) == (
@@ -41,7 +41,9 @@ def test_integers_are_taken_as_they_are(tmp_path: Path) -> None:
 
 def test_batches_are_in_numeric_order(tmp_path: Path) -> None:
     put(
-        tmp_path, wgt__fc=np.ones((2, 3), np.int8), **{f"act__fc__{n}": np.full((1, 3), n, np.uint8) for n in range(12)}
+        tmp_path,
+        wgt__fc=np.ones((2, 3), np.int8),
+        **{f"act__fc__{n}": np.full((1, 3), n, np.uint8) for n in range(12)},
     )
     assert read_directory(tmp_path).layers[0].activations[0, :, 0].tolist() == list(range(12))
 
@@ -81,8 +83,16 @@ def test_negative_integers_are_signed(tmp_path: Path) -> None:
     [
         ({}, "", ("no wgt-*.npy files",)),
         ({"wgt__a": np.ones((2, 3))}, "", ("no activations for wgt-a.npy", "act-a-0.npy")),
-        ({"wgt__a": np.ones((2, 3)), "act__a": np.full((1, 3), 256)}, "", ("act-a.npy", "integers 256..256", "0..255")),
-        ({"wgt__a": np.full((2, 3), 200), "act__a": np.ones((1, 3))}, "", ("wgt-a.npy", "integers 200..200")),
+        (
+            {"wgt__a": np.ones((2, 3)), "act__a": np.full((1, 3), 256)},
+            "",
+            ("act-a.npy", "integers 256..256", "0..255"),
+        ),
+        (
+            {"wgt__a": np.full((2, 3), 200), "act__a": np.ones((1, 3))},
+            "",
+            ("wgt-a.npy", "integers 200..200"),
+        ),
         (
             {"wgt__a": np.ones((2, 3, 3, 3)), "act__a": np.ones((1, 3, 9, 9))},
             "",
@@ -93,10 +103,22 @@ def test_negative_integers_are_signed(tmp_path: Path) -> None:
             "a,conv,1,0",
             ("act-a.npy", "multiple of"),
         ),
-        ({"wgt__a": np.ones((2, 3)), "act__a": np.ones((1, 3))}, "a,conv,one,0", ("model.csv: row 1",)),
-        ({"wgt__a": np.ones((2, 3)), "act__a": np.ones((1, 3))}, "b,fc,1,0", ("model.csv", "layer 'b'")),
+        (
+            {"wgt__a": np.ones((2, 3)), "act__a": np.ones((1, 3))},
+            "a,conv,one,0",
+            ("model.csv: row 1",),
+        ),
+        (
+            {"wgt__a": np.ones((2, 3)), "act__a": np.ones((1, 3))},
+            "b,fc,1,0",
+            ("model.csv", "layer 'b'"),
+        ),
         ({"wgt__a": np.ones((2, 3)), "act__a": np.full((1, 3), np.nan)}, "", ("act-a.npy", "NaN")),
-        ({"wgt__a": np.ones((2, 3)), "act__a": np.array([{}])}, "", ("act-a.npy", "cannot be read")),
+        (
+            {"wgt__a": np.ones((2, 3)), "act__a": np.array([{}])},
+            "",
+            ("act-a.npy", "cannot be read"),
+        ),
         (
             {"wgt__a": np.ones((2, 3)), "act__a__0": np.ones((1, 3)), "act__a__1": np.ones((1, 4))},
             "",
@@ -104,8 +126,9 @@ def test_negative_integers_are_signed(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path: Path, arrays: dict[str, np.ndarray], model: str,
-                                      words: tuple[str, ...]) -> None:
+def test_what_cannot_be_read_is_named(
+    tmp_path: Path, arrays: dict[str, np.ndarray], model: str, words: tuple[str, ...]
+) -> None:
     put(tmp_path, **arrays)
     if model:
         (tmp_path / "model.csv").write_text(model)

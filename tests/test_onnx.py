@@ -30,8 +30,16 @@ from sparqsim.onnx.shapes import read_shapes  # noqa: E402
 
 RANDOM = np.random.default_rng(7)
 STEPS = "scale:1/255,mean:0.5,std:0.25"
-DESIGNS = ("mac-8b8b", "mac-4b8b", "mac-4b4b:rounding=trim", "sparq-5opt", "sparq-2opt:rounding=trim", "sparq-6opt",
-           "sparq-7opt:pairing=off", "sparq-exact")
+DESIGNS = (
+    "mac-8b8b",
+    "mac-4b8b",
+    "mac-4b4b:rounding=trim",
+    "sparq-5opt",
+    "sparq-2opt:rounding=trim",
+    "sparq-6opt",
+    "sparq-7opt:pairing=off",
+    "sparq-exact",
+)
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -59,7 +67,9 @@ def save(
     return path
 
 
-def pictures(path: Path, count: int = 5, size: tuple[int, int] = (9, 10), steps: str = STEPS) -> Pictures:
+def pictures(
+    path: Path, count: int = 5, size: tuple[int, int] = (9, 10), steps: str = STEPS
+) -> Pictures:
     np.savez(path, images=RANDOM.integers(0, 256, (count, *size, 3), dtype=np.uint8))
     return Pictures.open(path, steps)
 
@@ -73,18 +83,39 @@ def shown(tmp_path: Path) -> Pictures:
 def network_file(tmp_path: Path) -> Path:
     """Folded batch norm, asymmetric automatic padding, groups, dilation, a depthwise layer, a product."""
     nodes = [
-        helper.make_node("Conv", ["x", "w0"], ["c0"], name="/first/Conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node(
+            "Conv", ["x", "w0"], ["c0"], name="/first/Conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1]
+        ),
         helper.make_node("BatchNormalization", ["c0", "gain", "shift", "mean", "variance"], ["b0"]),
         helper.make_node("Relu", ["b0"], ["r0"]),
-        helper.make_node("Conv", ["r0", "w1", "bias1"], ["c1"], name="strided", auto_pad="SAME_UPPER", strides=[2, 2]),
+        helper.make_node(
+            "Conv",
+            ["r0", "w1", "bias1"],
+            ["c1"],
+            name="strided",
+            auto_pad="SAME_UPPER",
+            strides=[2, 2],
+        ),
         helper.make_node("Relu", ["c1"], ["r1"]),
-        helper.make_node("Conv", ["r1", "w2"], ["c2"], name="grouped", group=2, pads=[2, 1, 0, 2], dilations=[2, 1]),
+        helper.make_node(
+            "Conv",
+            ["r1", "w2"],
+            ["c2"],
+            name="grouped",
+            group=2,
+            pads=[2, 1, 0, 2],
+            dilations=[2, 1],
+        ),
         helper.make_node("Relu", ["c2"], ["r2"]),
-        helper.make_node("Conv", ["r2", "w3"], ["c3"], name="depthwise", group=6, pads=[1, 1, 1, 1]),
+        helper.make_node(
+            "Conv", ["r2", "w3"], ["c3"], name="depthwise", group=6, pads=[1, 1, 1, 1]
+        ),
         helper.make_node("Relu", ["c3"], ["r3"]),
         helper.make_node("GlobalAveragePool", ["r3"], ["p"]),
         helper.make_node("Flatten", ["p"], ["f"]),
-        helper.make_node("Gemm", ["f", "w4", "bias4"], ["g"], name="hidden", transB=1, alpha=0.5, beta=2.0),
+        helper.make_node(
+            "Gemm", ["f", "w4", "bias4"], ["g"], name="hidden", transB=1, alpha=0.5, beta=2.0
+        ),
         helper.make_node("Relu", ["g"], ["r4"]),
         helper.make_node("MatMul", ["r4", "w5"], ["y"], name="last"),
     ]
@@ -109,7 +140,9 @@ def scores(batches: Any) -> np.ndarray:
     return np.concatenate(list(batches))
 
 
-def test_dump_holds_the_operands_of_the_network(network_file: Path, shown: Pictures, tmp_path: Path) -> None:
+def test_dump_holds_the_operands_of_the_network(
+    network_file: Path, shown: Pictures, tmp_path: Path
+) -> None:
     """Real values rebuilt from the trace are the float network's, up to half a step of each operand."""
     network = calibrated(network_file, shown, "max")
     target = tmp_path / "t.safetensors"
@@ -124,7 +157,10 @@ def test_dump_holds_the_operands_of_the_network(network_file: Path, shown: Pictu
         assert np.abs(real - wanted).max() < 0.03 * np.abs(wanted).max(), tensor
     assert [layer.signed for layer in trace.layers] == [True, False, False, False, False, False]
     assert [layer.name for layer in trace.layers if layer.keep_8bit] == ["first/Conv", "last"]
-    assert [layer.reason.partition(":")[0] for layer in report.layers] == ["signed", *["unsigned"] * 5]
+    assert [layer.reason.partition(":")[0] for layer in report.layers] == [
+        "signed",
+        *["unsigned"] * 5,
+    ]
     assert trace.layers[1].record.geometry.padding == (1, 1, 0, 1)
 
 
@@ -137,27 +173,35 @@ def test_dump_counts_zeros_and_pairs(network_file: Path, shown: Pictures, tmp_pa
     assert report.layers[1].pairs_with_zero == int((values.reshape(-1, 2) == 0).any(axis=1).sum())
 
 
-def test_dump_does_not_depend_on_batches(network_file: Path, shown: Pictures, tmp_path: Path,
-                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dump_does_not_depend_on_batches(
+    network_file: Path, shown: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = calibrated(network_file, shown)
     dump(network, shown, tmp_path / "all.safetensors")
     monkeypatch.setattr(Session.batches, "__defaults__", (2,))
     dump(calibrated(network_file, shown), shown, tmp_path / "twos.safetensors")
-    assert (tmp_path / "all.safetensors").read_bytes() == (tmp_path / "twos.safetensors").read_bytes()
-    assert trace_of(network, shown).layers[2].activations.tolist() == load_trace(
-        tmp_path / "all.safetensors").layers[2].activations.tolist()
+    assert (tmp_path / "all.safetensors").read_bytes() == (
+        tmp_path / "twos.safetensors"
+    ).read_bytes()
+    assert (
+        trace_of(network, shown).layers[2].activations.tolist()
+        == load_trace(tmp_path / "all.safetensors").layers[2].activations.tolist()
+    )
 
 
 def test_batch_norm_is_folded(network_file: Path, shown: Pictures) -> None:
     graph = Graph.load(network_file)
     assert "BatchNormalization" not in [node.op_type for node in folded(graph).nodes]
-    before, after = (next(iter(Session(each).batches(shown)))["y"] for each in (graph, folded(graph)))
+    before, after = (
+        next(iter(Session(each).batches(shown)))["y"] for each in (graph, folded(graph))
+    )
     np.testing.assert_allclose(before, after, rtol=1e-3, atol=1e-3 * np.abs(before).max())
 
 
 # Designs for unsigned activations cannot run the first layer, which is signed.
 @pytest.mark.parametrize(
-    ("design", "keep"), [*((name, True) for name in DESIGNS), *((name, False) for name in DESIGNS[:3])]
+    ("design", "keep"),
+    [*((name, True) for name in DESIGNS), *((name, False) for name in DESIGNS[:3])],
 )
 def test_native_equals_direct(network_file: Path, shown: Pictures, design: str, keep: bool) -> None:
     """Scores are equal bit for bit, whichever way the sums are computed."""
@@ -171,9 +215,12 @@ def test_native_equals_direct(network_file: Path, shown: Pictures, design: str, 
         assert not np.array_equal(native, exact)
 
 
-@pytest.mark.parametrize("design", ["mac-8b8b", "mac-4b4b", "sparq-5opt", "sparq-2opt:rounding=trim"])
-def test_every_integer_equals_a_plain_recomputation(network_file: Path, tmp_path: Path, design: str,
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "design", ["mac-8b8b", "mac-4b4b", "sparq-5opt", "sparq-2opt:rounding=trim"]
+)
+def test_every_integer_equals_a_plain_recomputation(
+    network_file: Path, tmp_path: Path, design: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole network, layer by layer: loops of `PEDesign.step` over what each layer met; native scores are these."""
     from networks.stepped import recorder, stepped_sums
 
@@ -198,7 +245,9 @@ def test_old_opsets_are_converted(tmp_path: Path, shown: Pictures, opset: int) -
         helper.make_node("Squeeze", ["p"], ["s"], axes=[2]),
         helper.make_node("ReduceSum", ["s"], ["y"], axes=[2], keepdims=0),
     ]
-    file = save(tmp_path / "old.onnx", nodes, {"w": normal(6, 3, 3, 3)}, ["n", 3, 9, 10], opset=opset)
+    file = save(
+        tmp_path / "old.onnx", nodes, {"w": normal(6, 3, 3, 3)}, ["n", 3, 9, 10], opset=opset
+    )
     model = onnx.load(str(file))
     model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [6, 3, 3, 3]))
     onnx.save(model, str(file))
@@ -210,7 +259,9 @@ def test_old_opsets_are_converted(tmp_path: Path, shown: Pictures, opset: int) -
 def test_route_says_what_numpy_computes(network_file: Path, shown: Pictures) -> None:
     network = OnnxNetwork(calibrated(network_file, shown))
     assert network.route(get_pe("mac-4b8b")) == "onnxruntime"
-    assert network.route(get_pe("sparq-5opt")).startswith("onnxruntime; numpy for 1 layers (pairs of 1 channels")
+    assert network.route(get_pe("sparq-5opt")).startswith(
+        "onnxruntime; numpy for 1 layers (pairs of 1 channels"
+    )
 
 
 def test_tables_are_the_designs() -> None:
@@ -235,27 +286,47 @@ def test_a_design_that_is_no_table_of_pairs_goes_the_direct_way() -> None:
     assert PairTable.of(Uneven(), signed=False) is None
 
 
-def quantised_nodes(zero_points: tuple[int, int, int], signed: bool) -> tuple[list[Any], dict[str, np.ndarray]]:
+def quantised_nodes(
+    zero_points: tuple[int, int, int], signed: bool
+) -> tuple[list[Any], dict[str, np.ndarray]]:
     """Return a QLinearConv with a bias, codes of x int8 or uint8, weights uint8."""
     dtype = np.int8 if signed else np.uint8
     constants = {
-        "xs": np.float32(0.02), "xz": dtype(zero_points[0]), "ws": np.float32(0.01), "wz": np.uint8(zero_points[1]),
-        "ys": np.float32(0.3), "yz": dtype(zero_points[2]), "w": RANDOM.integers(0, 256, (4, 3, 3, 3)).astype(np.uint8),
-        "b": RANDOM.integers(-900, 900, 4).astype(np.int32)}
-    return [helper.make_node("QLinearConv", ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"], ["y"], name="q",
-                             pads=[1, 1, 1, 1])], constants
+        "xs": np.float32(0.02),
+        "xz": dtype(zero_points[0]),
+        "ws": np.float32(0.01),
+        "wz": np.uint8(zero_points[1]),
+        "ys": np.float32(0.3),
+        "yz": dtype(zero_points[2]),
+        "w": RANDOM.integers(0, 256, (4, 3, 3, 3)).astype(np.uint8),
+        "b": RANDOM.integers(-900, 900, 4).astype(np.int32),
+    }
+    return [
+        helper.make_node(
+            "QLinearConv",
+            ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"],
+            ["y"],
+            name="q",
+            pads=[1, 1, 1, 1],
+        )
+    ], constants
 
 
 @pytest.mark.parametrize("zero_points", [(0, 128, 0), (0, 122, 10), (131, 128, 40), (77, 200, 9)])
 def test_qlinear_codes_are_exact(tmp_path: Path, zero_points: tuple[int, int, int]) -> None:
     """Sums from the trace, requantised, are onnxruntime's own output codes."""
     nodes, constants = quantised_nodes(zero_points, signed=False)
-    file = save(tmp_path / "q.onnx", nodes, constants, ["n", 3, 6, 5], TensorProto.UINT8, TensorProto.UINT8)
+    file = save(
+        tmp_path / "q.onnx", nodes, constants, ["n", 3, 6, 5], TensorProto.UINT8, TensorProto.UINT8
+    )
     shown = pictures(tmp_path / "p.npz", 3, (6, 5), "")
     network = calibrated(file, shown)
     trace = trace_of(network, shown)
     record = trace.layers[0].record
-    assert (record.activation_zero_point, record.zero_point_corrected) == (zero_points[0], zero_points[:2] != (0, 128))
+    assert (record.activation_zero_point, record.zero_point_corrected) == (
+        zero_points[0],
+        zero_points[:2] != (0, 128),
+    )
     sums = layer_sums(trace.layers[0], get_pe("mac-8b8b")) + constants["b"]
     factor = np.float32(constants["xs"] * constants["ws"] / constants["ys"])
     codes = np.clip(np.rint(sums.astype(np.float32) * factor) + zero_points[2], 0, 255)
@@ -269,7 +340,11 @@ def test_integer_sums_equal_onnxruntimes(tmp_path: Path) -> None:
     x = RANDOM.integers(-128, 128, (2, 3, 6, 5)).astype(np.int8)
     w = RANDOM.integers(-128, 128, (4, 3, 3, 3)).astype(np.int8)
     for point in (-128, 0, -5):
-        constants = {"w": w.view(np.uint8) ^ np.uint8(128), "xz": np.uint8(point + 128), "wz": np.uint8(131)}
+        constants = {
+            "w": w.view(np.uint8) ^ np.uint8(128),
+            "xz": np.uint8(point + 128),
+            "wz": np.uint8(131),
+        }
         file = save(
             tmp_path / "i.onnx",
             [helper.make_node("ConvInteger", ["x", "w", "xz", "wz"], ["y"], pads=[1, 1, 1, 1])],
@@ -281,7 +356,9 @@ def test_integer_sums_equal_onnxruntimes(tmp_path: Path) -> None:
         session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         wanted = session.run(None, {"x": x.view(np.uint8) ^ np.uint8(128)})[0]
         codes = ActivationCodes(1.0, point, signed=True)
-        weights = WeightCodes.of_network(w.reshape(4, 3, 9).transpose(0, 2, 1), np.ones(1), np.array([3]))
+        weights = WeightCodes.of_network(
+            w.reshape(4, 3, 9).transpose(0, 2, 1), np.ones(1), np.array([3])
+        )
         layer = conv_layer(codes, weights, np.ascontiguousarray(x.transpose(0, 2, 3, 1)))
         sums = layer_sums(layer, get_pe("mac-8b8b"))
         assert np.array_equal(sums.reshape(2, 6, 5, 4).transpose(0, 3, 1, 2), wanted)
@@ -291,8 +368,16 @@ def test_integer_sums_equal_onnxruntimes(tmp_path: Path) -> None:
 def conv_layer(codes: ActivationCodes, weights: WeightCodes, x: np.ndarray) -> Any:
     from sparqsim import Layer
 
-    return Layer.conv2d("c", codes.stored(x), np.ascontiguousarray(weights.codes), kernel=(3, 3), padding=(1, 1, 1, 1),
-                        activation_zero_point=codes.stored_zero_point, zero_point_corrected=True, **weights.fields)
+    return Layer.conv2d(
+        "c",
+        codes.stored(x),
+        np.ascontiguousarray(weights.codes),
+        kernel=(3, 3),
+        padding=(1, 1, 1, 1),
+        activation_zero_point=codes.stored_zero_point,
+        zero_point_corrected=True,
+        **weights.fields,
+    )
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -303,9 +388,15 @@ def test_qdq_network_uses_its_own_codes(tmp_path: Path, signed: bool) -> None:
         helper.make_node("DequantizeLinear", ["q0", "xs", "xz"], ["d0"]),
         helper.make_node("DequantizeLinear", ["w", "ws"], ["dw"], axis=0),
         helper.make_node("Conv", ["d0", "dw"], ["c"], name="q", pads=[0, 0, 0, 0]),
-        helper.make_node("GlobalAveragePool", ["c"], ["g"]), helper.make_node("Flatten", ["g"], ["y"])]
-    constants = {"xs": np.float32(1 / 255), "xz": dtype(point), "ws": np.array([0.1, 0.2, 0.05], np.float32),
-                 "w": RANDOM.integers(-128, 128, (3, 3, 2, 2)).astype(np.int8)}
+        helper.make_node("GlobalAveragePool", ["c"], ["g"]),
+        helper.make_node("Flatten", ["g"], ["y"]),
+    ]
+    constants = {
+        "xs": np.float32(1 / 255),
+        "xz": dtype(point),
+        "ws": np.array([0.1, 0.2, 0.05], np.float32),
+        "w": RANDOM.integers(-128, 128, (3, 3, 2, 2)).astype(np.int8),
+    }
     file = save(tmp_path / "qdq.onnx", nodes, constants, ["n", 3, 6, 5])
     shown = pictures(tmp_path / "p.npz", 3, (6, 5), "scale:1/255")
     network = calibrated(file, shown)
@@ -316,24 +407,47 @@ def test_qdq_network_uses_its_own_codes(tmp_path: Path, signed: bool) -> None:
     answers = OnnxNetwork(network)
     own, mine = scores(answers.reference(shown)), scores(answers.under(get_pe("mac-8b8b"), shown))
     np.testing.assert_allclose(own, mine, rtol=1e-4, atol=1e-4)
-    direct = scores(OnnxNetwork(network, native=False).under(get_pe("sparq-3opt"), shown, keep_8bit=False))
-    assert np.array_equal(scores(answers.under(get_pe("sparq-3opt"), shown, keep_8bit=False)), direct)
+    direct = scores(
+        OnnxNetwork(network, native=False).under(get_pe("sparq-3opt"), shown, keep_8bit=False)
+    )
+    assert np.array_equal(
+        scores(answers.under(get_pe("sparq-3opt"), shown, keep_8bit=False)), direct
+    )
 
 
 @pytest.mark.parametrize("design", ["mac-8b8b", "mac-4b8b", "sparq-2opt"])
 def test_padding_holds_the_zero_point_on_both_routes(tmp_path: Path, design: str) -> None:
     """A zero point that the design changes is padded before the design looks at it."""
-    constants = {"xs": np.float32(0.02), "xz": np.uint8(77), "ws": np.float32(0.01), "wz": np.uint8(120),
-                 "ys": np.float32(0.3), "yz": np.uint8(3), "w": RANDOM.integers(0, 256, (2, 4, 3, 3)).astype(np.uint8)}
+    constants = {
+        "xs": np.float32(0.02),
+        "xz": np.uint8(77),
+        "ws": np.float32(0.01),
+        "wz": np.uint8(120),
+        "ys": np.float32(0.3),
+        "yz": np.uint8(3),
+        "w": RANDOM.integers(0, 256, (2, 4, 3, 3)).astype(np.uint8),
+    }
     nodes = [
         helper.make_node(
-            "QLinearConv", ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"], ["c"], name="q", pads=[1, 0, 2, 1]
+            "QLinearConv",
+            ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"],
+            ["c"],
+            name="q",
+            pads=[1, 0, 2, 1],
         ),
         helper.make_node("Flatten", ["c"], ["y"]),
     ]
-    file = save(tmp_path / "q.onnx", nodes, constants, ["n", 4, 6, 5], TensorProto.UINT8, TensorProto.UINT8)
-    network = calibrated(file, Pictures(("0",), Pictures.open(_file_of(tmp_path), "").preprocess,
-                                        array=RANDOM.integers(0, 256, (1, 6, 5, 4), dtype=np.uint8)))
+    file = save(
+        tmp_path / "q.onnx", nodes, constants, ["n", 4, 6, 5], TensorProto.UINT8, TensorProto.UINT8
+    )
+    network = calibrated(
+        file,
+        Pictures(
+            ("0",),
+            Pictures.open(_file_of(tmp_path), "").preprocess,
+            array=RANDOM.integers(0, 256, (1, 6, 5, 4), dtype=np.uint8),
+        ),
+    )
     feeds = {"x": RANDOM.integers(0, 256, (3, 4, 6, 5), dtype=np.uint8)}
     from sparqsim.onnx.native import native_model
     from sparqsim.onnx.quantised import quantised_model
@@ -350,9 +464,11 @@ def _file_of(folder: Path) -> Path:
 
 
 def test_products_of_two_activations(tmp_path: Path, shown: Pictures) -> None:
-    nodes = [helper.make_node("Transpose", ["x"], ["t"], perm=[0, 1, 3, 2]),
-             helper.make_node("MatMul", ["x", "t"], ["m"], name="attention"),
-             helper.make_node("ReduceMean", ["m"], ["y"], axes=[1], keepdims=0)]
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 1, 3, 2]),
+        helper.make_node("MatMul", ["x", "t"], ["m"], name="attention"),
+        helper.make_node("ReduceMean", ["m"], ["y"], axes=[1], keepdims=0),
+    ]
     file = save(tmp_path / "a.onnx", nodes, {}, ["n", 3, 9, 10])
     network = calibrated(file, shown)
     dump(network, shown, tmp_path / "a.safetensors")
@@ -374,17 +490,25 @@ def test_products_of_two_activations(tmp_path: Path, shown: Pictures) -> None:
             helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up"),
             ("node 'up'", "ConvTranspose", "--skip ConvTranspose"),
         ),
-        (helper.make_node("Einsum", ["x", "x"], ["y"], name="e", equation="nchw,nchw->nc"), ("node 'e'", "Einsum")),
+        (
+            helper.make_node("Einsum", ["x", "x"], ["y"], name="e", equation="nchw,nchw->nc"),
+            ("node 'e'", "Einsum"),
+        ),
         (
             helper.make_node("Strange", ["x"], ["y"], name="s", domain="my.own"),
             ("node 's'", "my.own.Strange is unknown"),
         ),
         (helper.make_node("Conv", ["x", "w3d"], ["y"], name="c3"), ("node 'c3'", "3-dimensional")),
-        (helper.make_node("Conv", ["x", "x"], ["y"], name="dynamic"), ("node 'dynamic'", "computed at run time")),
+        (
+            helper.make_node("Conv", ["x", "x"], ["y"], name="dynamic"),
+            ("node 'dynamic'", "computed at run time"),
+        ),
         (helper.make_node("Relu", ["x"], ["y"]), ("no node multiplies and accumulates",)),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path: Path, shown: Pictures, node: Any, words: tuple[str, ...]) -> None:
+def test_what_cannot_be_read_is_named(
+    tmp_path: Path, shown: Pictures, node: Any, words: tuple[str, ...]
+) -> None:
     constants = {"w": normal(3, 2, 3, 3), "w3d": normal(2, 3, 1, 1, 1)}
     file = save(tmp_path / "bad.onnx", [node], constants, ["n", 3, 9, 10])
     with pytest.raises(InputError) as caught:
@@ -393,19 +517,36 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, shown: Pictures, node: Any
 
 
 def test_skipped_nodes_are_listed(tmp_path: Path, shown: Pictures) -> None:
-    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], name="kept"),
-             helper.make_node("ConvTranspose", ["c", "v"], ["y"], name="up")]
-    file = save(tmp_path / "t.onnx", nodes, {"w": normal(3, 3, 1, 1), "v": normal(3, 2, 3, 3)}, ["n", 3, 9, 10])
-    report = dump(calibrated(file, shown, skip=["ConvTranspose"]), shown, tmp_path / "t.safetensors")
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], name="kept"),
+        helper.make_node("ConvTranspose", ["c", "v"], ["y"], name="up"),
+    ]
+    file = save(
+        tmp_path / "t.onnx",
+        nodes,
+        {"w": normal(3, 3, 1, 1), "v": normal(3, 2, 3, 3)},
+        ["n", 3, 9, 10],
+    )
+    report = dump(
+        calibrated(file, shown, skip=["ConvTranspose"]), shown, tmp_path / "t.safetensors"
+    )
     assert report.skipped == ("up (ConvTranspose)",)
-    assert load_trace(tmp_path / "t.safetensors").metadata.provenance["skipped"] == ["up (ConvTranspose)"]
+    assert load_trace(tmp_path / "t.safetensors").metadata.provenance["skipped"] == [
+        "up (ConvTranspose)"
+    ]
 
 
 def test_infinite_activations_name_the_layer(tmp_path: Path, shown: Pictures) -> None:
-    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], name="fine"), helper.make_node("Div", ["c", "zero"], ["d"]),
-             helper.make_node("Conv", ["d", "w"], ["y"], name="broken")]
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], name="fine"),
+        helper.make_node("Div", ["c", "zero"], ["d"]),
+        helper.make_node("Conv", ["d", "w"], ["y"], name="broken"),
+    ]
     file = save(
-        tmp_path / "n.onnx", nodes, {"w": normal(3, 3, 1, 1), "zero": np.zeros((), np.float32)}, ["n", 3, 9, 10]
+        tmp_path / "n.onnx",
+        nodes,
+        {"w": normal(3, 3, 1, 1), "zero": np.zeros((), np.float32)},
+        ["n", 3, 9, 10],
     )
     with pytest.raises(InputError, match="layer 'broken': activations hold NaN or infinite"):
         calibrated(file, shown)
@@ -413,7 +554,10 @@ def test_infinite_activations_name_the_layer(tmp_path: Path, shown: Pictures) ->
 
 def test_a_foreign_file_is_bad_input(tmp_path: Path, shown: Pictures) -> None:
     (tmp_path / "x.onnx").write_bytes(b"not a model")
-    for read in (lambda: calibrated(tmp_path / "x.onnx", shown), lambda: read_shapes(tmp_path / "x.onnx")):
+    for read in (
+        lambda: calibrated(tmp_path / "x.onnx", shown),
+        lambda: read_shapes(tmp_path / "x.onnx"),
+    ):
         with pytest.raises(InputError, match=r"x\.onnx"):
             read()
 
@@ -431,8 +575,24 @@ def test_shapes_without_data_are_those_of_the_trace(network_file: Path, shown: P
     network_file.with_name("empty.onnx").write_bytes(model.SerializeToString())
     shapes, notes = read_shapes(network_file.with_name("empty.onnx"))
     layers = trace_of(calibrated(network_file, shown), shown.first(1)).layers
-    assert [(shape.record.name, shape.record.geometry, shape.record.groups, shape.weights, shape.record.keep_8bit)
-            for shape in shapes] == [(layer.name, layer.record.geometry, layer.record.groups, layer.weights.shape,
-                                      layer.keep_8bit) for layer in layers]
+    assert [
+        (
+            shape.record.name,
+            shape.record.geometry,
+            shape.record.groups,
+            shape.weights,
+            shape.record.keep_8bit,
+        )
+        for shape in shapes
+    ] == [
+        (
+            layer.name,
+            layer.record.geometry,
+            layer.record.groups,
+            layer.weights.shape,
+            layer.keep_8bit,
+        )
+        for layer in layers
+    ]
     assert [shape.activations for shape in shapes] == [layer.activations.shape for layer in layers]
     assert notes == ["input 'x': batch n taken as 1"]

@@ -36,8 +36,13 @@ class Halver(PEDesign):
 def sparqsim_command(*arguments, folders=()):
     """Run the command line as another process, with further folders of packages."""
     path = os.pathsep.join(map(str, (*folders, ROOT)))
-    return subprocess.run([sys.executable, "-m", "sparqsim", *map(str, arguments)],
-                          capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path})
+    return subprocess.run(
+        [sys.executable, "-m", "sparqsim", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -45,24 +50,44 @@ def installed(tmp_path_factory):
     """A folder into which pip installed a wheel that offers one design."""
     folder = tmp_path_factory.mktemp("package")
     info = "halver_pe-1.0.dist-info/"
-    files = {"halver_pe.py": PACKAGE,
-             info + "METADATA": "Metadata-Version: 2.1\nName: halver-pe\nVersion: 1.0\n",
-             info + "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-             info + "entry_points.txt": "[sparqsim.pe]\nhalver = halver_pe:Halver\nhollow = halver_pe:Missing\n"}
+    files = {
+        "halver_pe.py": PACKAGE,
+        info + "METADATA": "Metadata-Version: 2.1\nName: halver-pe\nVersion: 1.0\n",
+        info
+        + "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        info
+        + "entry_points.txt": "[sparqsim.pe]\nhalver = halver_pe:Halver\nhollow = halver_pe:Missing\n",
+    }
     record = "".join(f"{name},,\n" for name in (*files, info + "RECORD"))
     with zipfile.ZipFile(folder / "halver_pe-1.0-py3-none-any.whl", "w") as wheel:
         for name, text in {**files, info + "RECORD": record}.items():
             wheel.writestr(name, text)
     pytest.importorskip("pip", reason="pip is not there to install the package")
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index",
-                    "--target", folder / "site", *folder.glob("*.whl")], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--target",
+            folder / "site",
+            *folder.glob("*.whl"),
+        ],
+        check=True,
+    )
     return folder / "site"
 
 
 def test_installed_package_is_listed_shown_checked_and_simulated(installed, tmp_path):
     listed = sparqsim_command("pe", "list", folders=[installed])
     assert "halver: from another package (halver_pe:Halver)" in listed.stdout
-    assert "drops the least bit" in sparqsim_command("pe", "show", "halver", folders=[installed]).stdout
+    assert (
+        "drops the least bit"
+        in sparqsim_command("pe", "show", "halver", folders=[installed]).stdout
+    )
     checked = sparqsim_command("pe", "check", "halver", folders=[installed])
     assert (checked.returncode, checked.stdout.count("  ok  ")) == (0, 13)
     report = tmp_path / "report.json"
@@ -90,7 +115,9 @@ def test_the_worked_example_keeps_its_contract():
 
 def test_the_worked_example_runs(tmp_path):
     report = tmp_path / "report.json"
-    run = sparqsim_command("simulate", TRACE, "--pe", f"{EXAMPLE}:FiveBit:placement=top", "-o", report)
+    run = sparqsim_command(
+        "simulate", TRACE, "--pe", f"{EXAMPLE}:FiveBit:placement=top", "-o", report
+    )
     assert (run.returncode, run.stderr) == (0, "")
     assert '"spec": "five-bit:placement=top"' in report.read_text()
 
@@ -114,12 +141,15 @@ def test_a_failed_check_ends_in_1_and_names_operands(tmp_path):
     assert run.stdout.endswith("3 checks failed\n")
 
 
-@pytest.mark.parametrize(("design", "message"), [
-    ("nowhere.py:FiveBit", "'nowhere.py' is not a file"),
-    (f"{EXAMPLE}:FiveBits", "did you mean FiveBit?"),
-    (f"{EXAMPLE}:FiveBit:placement=low", "expected one of leading-one, top"),
-    (f"{EXAMPLE}:BITS", "expected a subclass of sparqsim.PEDesign"),
-])
+@pytest.mark.parametrize(
+    ("design", "message"),
+    [
+        ("nowhere.py:FiveBit", "'nowhere.py' is not a file"),
+        (f"{EXAMPLE}:FiveBits", "did you mean FiveBit?"),
+        (f"{EXAMPLE}:FiveBit:placement=low", "expected one of leading-one, top"),
+        (f"{EXAMPLE}:BITS", "expected a subclass of sparqsim.PEDesign"),
+    ],
+)
 def test_bad_input_ends_in_2_on_one_line(design, message):
     run = sparqsim_command("pe", "check", design)
     assert (run.returncode, run.stderr.count("\n"), run.stdout) == (2, 1, "")
@@ -128,7 +158,7 @@ def test_bad_input_ends_in_2_on_one_line(design, message):
 
 def test_a_key_without_default_is_bad_input(tmp_path):
     file = tmp_path / "needy.py"
-    file.write_text(PACKAGE.replace('    lanes:', '    depth: int\n    lanes:'))
+    file.write_text(PACKAGE.replace("    lanes:", "    depth: int\n    lanes:"))
     run = sparqsim_command("pe", "check", f"{file}:Halver")
     assert (run.returncode, run.stderr.count("\n")) == (2, 1)
     assert "depth" in run.stderr

@@ -151,33 +151,50 @@ def check_called(part):
     return next(check for name, check in CHECKS.items() if part in name)
 
 
-@pytest.mark.parametrize(("design", "check", "message"), [
-    (WrongForOnePair, "all pairs", r"x=\(255, 254\) w=.*: step gives 1, matmul gives -?\d+"),
-    (WrongForOneProduct, "activations x weights", r"x=\(200,\) w=\(-128,\): step gives 0, matmul gives -25600"),
-    (WrongWhenSigned, "activations x weights", "step gives .*, matmul gives"),
-    (WrongForOddK, "ragged products", "step gives .*, matmul gives"),
-    (SlowWithoutSaying, "ragged products", r"takes 2 cycles, expected 1\.\.1 \(most_step_cycles\)"),
-    (QuickerThanItSays, "ragged products", "takes 1 cycles, but the fast form says 2"),
-    (QuickerPairsThanItSays, "ragged products", "takes 1 cycles, but the fast form says 2"),
-    (CyclesOfTheWrongShape, "ragged products", r"has shape \(\d, 1, 1\), expected \(rows, columns or 1, steps\)"),
-    (NotExact, "exact", "x @ w gives .*, matmul gives"),
-    (LosesAnElement, "element of K", r"k_order\(1\) takes \[0\]|k_order\(\d+\) takes"),
-    (CountsActivityWrongly, "activity", "by states are .*, expected those of step"),
-    (CountsZerosAsWindows, "windows", "expected at most"),
-    (TakesSigned, "int8", "expected InputError since signed_activations is False"),
-    (SpoilsItsOperands, "stacks", "matmul changes its operands|differs from product"),
-    (TilesEndTogether, "array timing", "expected a rising cycle for each"),
-    (TilesEndLate, "array timing", r"end at .*, expected, by definition, \[\["),
-    (NoLanes, "declares", "lanes=0, expected an integer of at least 1"),
-    (NeverEqual, "twin", "are not equal, or hash differently"),
-    (Crashes, "ragged products", r"raised ZeroDivisionError\(\)"),
-])
+@pytest.mark.parametrize(
+    ("design", "check", "message"),
+    [
+        (WrongForOnePair, "all pairs", r"x=\(255, 254\) w=.*: step gives 1, matmul gives -?\d+"),
+        (
+            WrongForOneProduct,
+            "activations x weights",
+            r"x=\(200,\) w=\(-128,\): step gives 0, matmul gives -25600",
+        ),
+        (WrongWhenSigned, "activations x weights", "step gives .*, matmul gives"),
+        (WrongForOddK, "ragged products", "step gives .*, matmul gives"),
+        (
+            SlowWithoutSaying,
+            "ragged products",
+            r"takes 2 cycles, expected 1\.\.1 \(most_step_cycles\)",
+        ),
+        (QuickerThanItSays, "ragged products", "takes 1 cycles, but the fast form says 2"),
+        (QuickerPairsThanItSays, "ragged products", "takes 1 cycles, but the fast form says 2"),
+        (
+            CyclesOfTheWrongShape,
+            "ragged products",
+            r"has shape \(\d, 1, 1\), expected \(rows, columns or 1, steps\)",
+        ),
+        (NotExact, "exact", "x @ w gives .*, matmul gives"),
+        (LosesAnElement, "element of K", r"k_order\(1\) takes \[0\]|k_order\(\d+\) takes"),
+        (CountsActivityWrongly, "activity", "by states are .*, expected those of step"),
+        (CountsZerosAsWindows, "windows", "expected at most"),
+        (TakesSigned, "int8", "expected InputError since signed_activations is False"),
+        (SpoilsItsOperands, "stacks", "matmul changes its operands|differs from product"),
+        (TilesEndTogether, "array timing", "expected a rising cycle for each"),
+        (TilesEndLate, "array timing", r"end at .*, expected, by definition, \[\["),
+        (NoLanes, "declares", "lanes=0, expected an integer of at least 1"),
+        (NeverEqual, "twin", "are not equal, or hash differently"),
+        (Crashes, "ragged products", r"raised ZeroDivisionError\(\)"),
+    ],
+)
 def test_a_broken_design_fails_its_check(design, check, message):
     assert re.search(message, failure_of(check_called(check), design()))
 
 
 def test_a_forgotten_key_does_not_make_the_design_again():
-    assert "expected ForgetsItsKey(depth=2)" in failure_of(check_called("makes it again"), ForgetsItsKey(depth=2))
+    assert "expected ForgetsItsKey(depth=2)" in failure_of(
+        check_called("makes it again"), ForgetsItsKey(depth=2)
+    )
 
 
 def test_a_design_that_can_be_changed_is_found():
@@ -200,7 +217,9 @@ def test_integer_keys_vary_from_their_least_value():
 
 
 def test_neither_used_operands_nor_matmul_is_told():
-    assert "gives neither `used_operands` nor a `matmul`" in failure_of(check_called("ragged"), NeedsDepth())
+    assert "gives neither `used_operands` nor a `matmul`" in failure_of(
+        check_called("ragged"), NeedsDepth()
+    )
 
 
 def test_sysmt_refuses_signed_activations():

@@ -31,19 +31,35 @@ def plain_matmul(pe, x, w):
     """X @ W by `step`, one output at a time; lists of Python integers in, one out."""
     signed = x.dtype == np.int8
     order = pe.k_order(x.shape[1]).tolist()
-    rows, cols = [[*row, 0] for row in x.tolist()], [[*col, 0] for col in w.T.tolist()]  # -1 is the padded zero
-    return [[sum(pe.step([row[k] for k in lanes], [col[k] for k in lanes], signed).value for lanes in order)
-             for col in cols] for row in rows]
+    rows, cols = (
+        [[*row, 0] for row in x.tolist()],
+        [[*col, 0] for col in w.T.tolist()],
+    )  # -1 is the padded zero
+    return [
+        [
+            sum(
+                pe.step([row[k] for k in lanes], [col[k] for k in lanes], signed).value
+                for lanes in order
+            )
+            for col in cols
+        ]
+        for row in rows
+    ]
 
 
 def operands(dtype):
     """Small X and W: any shape with M, N and K from 1, values at the ends of their range as likely as others."""
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-    activation = st.one_of(st.sampled_from([0, low, high, high - 1, 16, 15]), st.integers(low, high))
+    activation = st.one_of(
+        st.sampled_from([0, low, high, high - 1, 16, 15]), st.integers(low, high)
+    )
     weight = st.one_of(st.sampled_from([-128, 127, 0, -1]), st.integers(-128, 127))
     sizes = st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 3))
-    return sizes.flatmap(lambda mkn: st.tuples(arrays(dtype, mkn[:2], elements=activation),
-                                               arrays(np.int8, mkn[1:], elements=weight)))
+    return sizes.flatmap(
+        lambda mkn: st.tuples(
+            arrays(dtype, mkn[:2], elements=activation), arrays(np.int8, mkn[1:], elements=weight)
+        )
+    )
 
 
 @given(operands(np.uint8))
@@ -87,14 +103,20 @@ def test_matmul_is_the_product_of_used_operands(pe):
         return  # a design that is more than a transformation of its operands
     w = np.array([[1, 0, -128, 127], [0, 1, 113, -57]], np.int8)
     used, used_w = pe.used_operands(ALL_PAIRS, w)
-    assert pe.matmul(ALL_PAIRS, w).tolist() == (used.astype(np.int64) @ used_w.astype(np.int64)).tolist()
+    assert (
+        pe.matmul(ALL_PAIRS, w).tolist()
+        == (used.astype(np.int64) @ used_w.astype(np.int64)).tolist()
+    )
 
 
 @pytest.mark.parametrize("name", EXACT)
 @given(xw=operands(np.uint8))
 def test_exact_designs_equal_the_integer_product(name, xw):
     x, w = xw
-    assert sparqsim.get_pe(name).matmul(x, w).tolist() == (x.astype(np.int64) @ w.astype(np.int64)).tolist()
+    assert (
+        sparqsim.get_pe(name).matmul(x, w).tolist()
+        == (x.astype(np.int64) @ w.astype(np.int64)).tolist()
+    )
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -116,8 +138,12 @@ def windowed(bits, shifts, x, rounding):
 
 
 def sparq_designs():
-    return [sparqsim.get_pe(f"{name}:rounding={rounding},pairing={pairing}") for name in RULES
-            for rounding in ("trim", "nearest-even") for pairing in ("on", "off")]
+    return [
+        sparqsim.get_pe(f"{name}:rounding={rounding},pairing={pairing}")
+        for name in RULES
+        for rounding in ("trim", "nearest-even")
+        for pairing in ("on", "off")
+    ]
 
 
 @pytest.mark.parametrize("design", sparq_designs(), ids=lambda design: design.spec)
@@ -144,7 +170,9 @@ def test_pair_identity(design):
         lone = design.pairing == "on" and (x1 == 0) != (x2 == 0)
         assert control.lone == lone
         wa, wb = ((w1, w1) if x2 == 0 else (w2, w2)) if lone else (w1, w2)
-        assert (control.q1 * wa << control.shift1) + (control.q2 * wb << control.shift2) == u1 * w1 + u2 * w2
+        assert (control.q1 * wa << control.shift1) + (
+            control.q2 * wb << control.shift2
+        ) == u1 * w1 + u2 * w2
 
 
 def test_step_shows_its_control_codes():
@@ -171,8 +199,13 @@ def test_step_cycles_equal_step(pe, xw):
     x, _ = xw
     cycles = pe.step_cycles(x)
     padded = [[*row, 0] for row in x.tolist()]
-    plain = [[pe.step([row[k] for k in lanes], [1] * pe.lanes).cycles for lanes in pe.k_order(x.shape[1]).tolist()]
-             for row in padded]
+    plain = [
+        [
+            pe.step([row[k] for k in lanes], [1] * pe.lanes).cycles
+            for lanes in pe.k_order(x.shape[1]).tolist()
+        ]
+        for row in padded
+    ]
     assert max(map(max, plain)) <= pe.most_step_cycles
     if pe.times_itself:
         return  # its steps never wait for each other: `array_timing` is what counts
@@ -183,23 +216,34 @@ def test_weights_never_change_cycles():
     """Cycles come from activations alone, so `step_cycles` needs no weights."""
     design = sparqsim.get_pe("sparq-exact")
     for pair in ((255, 255), (255, 0), (3, 200)):
-        assert len({design.step(pair, weights).cycles for weights in ((0, 0), (1, 0), (-128, 127))}) == 1
+        assert (
+            len({design.step(pair, weights).cycles for weights in ((0, 0), (1, 0), (-128, 127))})
+            == 1
+        )
 
 
 @pytest.mark.parametrize("name", sorted(designs()))
 def test_values_of_batches_of_matrices(name):
     """Groups: leading axes are matrices of their own."""
     design, rng = sparqsim.get_pe(name), np.random.default_rng(1)
-    x, w = rng.integers(0, 256, (3, 4, 7)).astype(np.uint8), rng.integers(-128, 128, (3, 7, 2)).astype(np.int8)
-    assert design.matmul(x, w).tolist() == [plain_matmul(design, *each) for each in zip(x, w, strict=True)]
+    x, w = (
+        rng.integers(0, 256, (3, 4, 7)).astype(np.uint8),
+        rng.integers(-128, 128, (3, 7, 2)).astype(np.int8),
+    )
+    assert design.matmul(x, w).tolist() == [
+        plain_matmul(design, *each) for each in zip(x, w, strict=True)
+    ]
 
 
-@pytest.mark.parametrize(("x", "w", "says"), [
-    (np.zeros((2, 3), np.int16), np.zeros((3, 2), np.int8), "int16"),
-    (np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8), "weights are uint8"),
-    (np.zeros((2, 3), np.uint8), np.zeros((4, 2), np.int8), r"\(2, 3\)"),
-    (np.zeros(3, np.uint8), np.zeros((3, 2), np.int8), r"\(3,\)"),
-])
+@pytest.mark.parametrize(
+    ("x", "w", "says"),
+    [
+        (np.zeros((2, 3), np.int16), np.zeros((3, 2), np.int8), "int16"),
+        (np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8), "weights are uint8"),
+        (np.zeros((2, 3), np.uint8), np.zeros((4, 2), np.int8), r"\(2, 3\)"),
+        (np.zeros(3, np.uint8), np.zeros((3, 2), np.int8), r"\(3,\)"),
+    ],
+)
 def test_operands_are_checked(pe, x, w, says):
     with pytest.raises(sparqsim.InputError, match=says):
         pe.matmul(x, w)

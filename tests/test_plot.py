@@ -39,7 +39,9 @@ def made_trace(layers: int, network: str = "made net", **document: object) -> sp
         x = rng.integers(0, 256, (m, k), np.uint8) * (rng.random((m, k)) < 0.6)
         w = rng.integers(-128, 128, (k, n), np.int8)
         name = f"layer{1 + at // 3}.{at}.bottleneck.conv{at}"
-        made.append(sparqsim.Layer.from_gemm(name, x.astype(np.uint8), w, keep_8bit=at in (0, layers - 1)))
+        made.append(
+            sparqsim.Layer.from_gemm(name, x.astype(np.uint8), w, keep_8bit=at in (0, layers - 1))
+        )
     return sparqsim.Trace(made, network=network, **document)
 
 
@@ -60,7 +62,9 @@ def small() -> Comparison:
 
 @pytest.fixture(scope="module")
 def deep() -> Comparison:
-    name = "a network of fifty-four layers, with a name that goes on for quite a while and then some"
+    name = (
+        "a network of fifty-four layers, with a name that goes on for quite a while and then some"
+    )
     return sparqsim.compare(made_trace(54, network=name, synthetic="uniform, 40 % zeros"))
 
 
@@ -83,7 +87,9 @@ def check_readable(figure: Figure) -> None:
     renderer = FigureCanvasAgg(figure).get_renderer()
     with style.house_style():
         figure.draw_without_rendering()
-        boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in shown_texts(figure)]
+        boxes = [
+            (text.get_text(), text.get_window_extent(renderer)) for text in shown_texts(figure)
+        ]
     assert len(boxes) > 5
     width, height = figure.bbox.width, figure.bbox.height
     for name, box in boxes:
@@ -141,10 +147,21 @@ def test_the_overlap_check_finds_an_overlap(compared):
 
 def test_speedup_figure_says_what_it_shows(compared):
     text = words(plot.speedup_figure(compared))
-    for expected in ("speedup (x) over\nmac-8b8b, equal PEs", "output SQNR (dB)", "layer", "mac-8b8b = 1",
-                     "sparq-exact ~", "made net", "array 16x16, dataflow os, lockstep, overlap off", "total", "exact",
-                     "~ cycles depend on values; those of the other designs are set by shapes alone",
-                     "kept at 8 bits", "conv0*", "memory not modelled"):
+    for expected in (
+        "speedup (x) over\nmac-8b8b, equal PEs",
+        "output SQNR (dB)",
+        "layer",
+        "mac-8b8b = 1",
+        "sparq-exact ~",
+        "made net",
+        "array 16x16, dataflow os, lockstep, overlap off",
+        "total",
+        "exact",
+        "~ cycles depend on values; those of the other designs are set by shapes alone",
+        "kept at 8 bits",
+        "conv0*",
+        "memory not modelled",
+    ):
         assert expected in text
     assert "conv1*" not in text
     assert "SYNTHETIC" not in text
@@ -159,22 +176,29 @@ def test_speedup_figure_draws_the_numbers_of_the_comparison(compared):
     marks = [line.get_ydata()[0] for line in lower.lines if len(line.get_xdata()) == 1]
     assert len(marks) == len(expected)
     total = compared.reports["sparq-5opt"].totals.error.sqnr_db
-    assert marks[-len(shown):][shown.index("sparq-5opt")] == total
-    exact = marks[-len(shown):][shown.index("sparq-exact")]
+    assert marks[-len(shown) :][shown.index("sparq-5opt")] == total
+    exact = marks[-len(shown) :][shown.index("sparq-exact")]
     assert exact == lower.get_yticks()[-1] > max(mark for mark in marks if mark != exact)
 
 
 def test_a_baseline_with_error_is_drawn_too(trace):
     lossy = sparqsim.compare(trace, ["sparq-5opt"], baseline="mac-4b4b")
-    assert "mac-4b4b" in [text.get_text() for text in plot.speedup_figure(lossy).legends[0].get_texts()]
+    assert "mac-4b4b" in [
+        text.get_text() for text in plot.speedup_figure(lossy).legends[0].get_texts()
+    ]
 
 
 def test_synthetic_values_are_named_in_every_title():
     trace = made_trace(2, synthetic="uniform, 40 % zeros")
     both = sparqsim.compare(trace, ["sparq-5opt"])
     report = both.reports["sparq-5opt"]
-    for figure in (plot.speedup_figure(both), plot.layers_figure(both), plot.layers_figure(report),
-                   plot.pareto_figure(both), plot.utilization_figure(heatmap(report, trace))):
+    for figure in (
+        plot.speedup_figure(both),
+        plot.layers_figure(both),
+        plot.layers_figure(report),
+        plot.pareto_figure(both),
+        plot.utilization_figure(heatmap(report, trace)),
+    ):
         assert "SYNTHETIC values: uniform, 40 % zeros" in words(figure).replace("\n", " ")
 
 
@@ -200,7 +224,13 @@ def test_layers_figure_stacks_to_the_total(compared):
 
 def test_layers_figure_of_a_comparison_has_one_panel_for_equal_designs(compared):
     titles = [axes.get_title(loc="left") for axes in plot.layers_figure(compared).axes]
-    assert titles == ["mac-8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt = sparq-3opt = sparq-2opt", "sparq-exact ~"]
+    assert titles == [
+        "mac-8b8b",
+        "mac-4b8b",
+        "mac-4b4b",
+        "sparq-5opt = sparq-3opt = sparq-2opt",
+        "sparq-exact ~",
+    ]
 
 
 def test_layers_figure_leaves_out_stalls_that_nobody_has(compared):
@@ -208,12 +238,20 @@ def test_layers_figure_leaves_out_stalls_that_nobody_has(compared):
 
 
 def test_pareto_front():
-    points = [ParetoPoint("a", 1.0, math.inf), ParetoPoint("b", 0.9, math.inf), ParetoPoint("c", 2.0, 30.0),
-              ParetoPoint("d", 2.0, 20.0), ParetoPoint("e", 3.0, 10.0), ParetoPoint("f", 2.5, 9.0)]
+    points = [
+        ParetoPoint("a", 1.0, math.inf),
+        ParetoPoint("b", 0.9, math.inf),
+        ParetoPoint("c", 2.0, 30.0),
+        ParetoPoint("d", 2.0, 20.0),
+        ParetoPoint("e", 3.0, 10.0),
+        ParetoPoint("f", 2.5, 9.0),
+    ]
     assert [point.spec for point in pareto.front_of(points)] == ["a", "c", "e"]
 
 
-@pytest.mark.parametrize("qualities", [[math.inf, math.inf], [30.0, 30.0], [0.91, 0.97], [math.inf, 12.0]])
+@pytest.mark.parametrize(
+    "qualities", [[math.inf, math.inf], [30.0, 30.0], [0.91, 0.97], [math.inf, 12.0]]
+)
 def test_pareto_scales_to_what_it_is_given(qualities):
     points = [ParetoPoint(f"design-{at}", 1 + at, quality) for at, quality in enumerate(qualities)]
     figure = plot.pareto_figure(points, quality="accuracy loss (points)", baseline="mac-8b8b")
@@ -225,7 +263,9 @@ def test_pareto_scales_to_what_it_is_given(qualities):
     assert "accuracy loss (points)" in words(figure)
 
 
-@pytest.mark.parametrize(("speedup", "quality"), [(0, 1), (math.nan, 1), (math.inf, 1), (1, math.nan), (1, -math.inf)])
+@pytest.mark.parametrize(
+    ("speedup", "quality"), [(0, 1), (math.nan, 1), (math.inf, 1), (1, math.nan), (1, -math.inf)]
+)
 def test_pareto_points_are_checked(speedup, quality):
     with pytest.raises(InputError, match="pareto point 'x'"):
         ParetoPoint("x", speedup, quality)
@@ -243,7 +283,9 @@ def test_slots_hold_every_layer_once_and_the_total_last():
                 rows = slots.slot_rows(layers, width, bars, 3.2)
                 places = [slot.index for row in rows for slot in row.slots]
                 assert places == [*range(layers), None]
-                assert all(slot.center + slot.width / 2 <= row.width for row in rows for slot in row.slots)
+                assert all(
+                    slot.center + slot.width / 2 <= row.width for row in rows for slot in row.slots
+                )
 
 
 def test_every_known_design_has_a_look_of_its_own_in_colour_and_in_grey():
@@ -251,9 +293,14 @@ def test_every_known_design_has_a_look_of_its_own_in_colour_and_in_grey():
 
     looks = style.looks_of([*designs(), "sparq-5opt:rounding=trim", "mine", "yours"])
     assert len({look.marker + look.color for look in looks.values()}) == len(looks)
-    greys = {name: np.dot(to_rgb(look.color), (0.299, 0.587, 0.114)) for name, look in looks.items()}
+    greys = {
+        name: np.dot(to_rgb(look.color), (0.299, 0.587, 0.114)) for name, look in looks.items()
+    }
     for one, other in combinations(designs(), 2):
-        assert looks[one].hatch != looks[other].hatch or abs(greys[one] - greys[other]) > 0.03, (one, other)
+        assert looks[one].hatch != looks[other].hatch or abs(greys[one] - greys[other]) > 0.03, (
+            one,
+            other,
+        )
         assert looks[one].marker != looks[other].marker
 
 
@@ -265,8 +312,12 @@ def test_more_designs_than_looks_still_get_one():
 @pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
 def test_equal_input_gives_equal_bytes(small, tmp_path, suffix):
     hot = heatmap(small.reports["sparq-exact"], made_trace(3))
-    drawings = ((plot.plot_speedup, small), (plot.plot_utilization, hot), (plot.plot_layers, small),
-                (plot.plot_pareto, small))
+    drawings = (
+        (plot.plot_speedup, small),
+        (plot.plot_utilization, hot),
+        (plot.plot_layers, small),
+        (plot.plot_pareto, small),
+    )
     for draw, what in drawings if suffix == "svg" else drawings[:2]:
         files = [tmp_path / f"{at}.{suffix}" for at in range(2)]
         for file in files:
@@ -292,8 +343,14 @@ def test_another_process_another_day_another_configuration_gives_the_same_bytes(
         plot.plot_speedup(small, path)
     (tmp_path / "matplotlibrc").write_text("font.size: 20\nsavefig.dpi: 50\naxes.facecolor: red\n")
     there = [tmp_path / f"there.{suffix}" for suffix in style.FORMATS]
-    environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "SOURCE_DATE_EPOCH": "1000000000",
-                   "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"), "PYTHONPATH": ROOT}
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "7",
+        "TZ": "Asia/Tokyo",
+        "SOURCE_DATE_EPOCH": "1000000000",
+        "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),
+        "PYTHONPATH": ROOT,
+    }
     run = [sys.executable, "-c", DRAW, str(tmp_path / "c.json"), *map(str, there)]
     subprocess.run(run, check=True, env=environment)
     for one, other in zip(here, there, strict=True):
@@ -305,7 +362,9 @@ def test_the_command_is_in_the_metadata(small, tmp_path):
     plot.plot_speedup(small, tmp_path / "f.svg", command=command)
     plot.plot_speedup(small, tmp_path / "f.png", command=command)
     plot.plot_speedup(small, tmp_path / "f.pdf", command=command)
-    assert f"<dc:description>made by: {command}</dc:description>" in (tmp_path / "f.svg").read_text()
+    assert (
+        f"<dc:description>made by: {command}</dc:description>" in (tmp_path / "f.svg").read_text()
+    )
     assert Image.open(tmp_path / "f.png").text["Description"] == f"made by: {command}"
     assert f"/Subject (made by: {command})".encode() in (tmp_path / "f.pdf").read_bytes()
 
@@ -334,7 +393,9 @@ def test_pyplot_is_never_loaded(small, tmp_path):
     subprocess.run(run, check=True, env={**os.environ, "PYTHONPATH": ROOT})
 
 
-@pytest.mark.parametrize(("name", "found"), [("f.gif", "suffix '.gif'"), ("f", "no suffix"), ("f.svg.txt", "'.txt'")])
+@pytest.mark.parametrize(
+    ("name", "found"), [("f.gif", "suffix '.gif'"), ("f", "no suffix"), ("f.svg.txt", "'.txt'")]
+)
 def test_unknown_suffixes_are_refused(compared, tmp_path, name, found):
     with pytest.raises(InputError, match=found):
         plot.plot_speedup(compared, tmp_path / name)
@@ -369,18 +430,30 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     return int(end.value.code or 0), capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [
-    ["c.json"],
-    ["c.json", "--kind", "speedup", "--baseline", "mac-4b8b", "--width", "column"],
-    ["mac-8b8b.json", "sparq-5opt.json", "--kind", "speedup"],
-    ["c.json", "--kind", "layers"],
-    ["c.json", "--kind", "layers", "--pe", "sparq-exact"],
-    ["sparq-5opt.json", "--kind", "layers"],
-    ["c.json", "--kind", "pareto"],
-    ["sparq-5opt.json", "--kind", "utilization", "--trace", "t.safetensors"],
-    ["c.json", "--kind", "utilization", "--pe", "sparq-exact", "--trace", "t.safetensors", "--layer",
-     "layer1.1.bottleneck.conv1"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["c.json"],
+        ["c.json", "--kind", "speedup", "--baseline", "mac-4b8b", "--width", "column"],
+        ["mac-8b8b.json", "sparq-5opt.json", "--kind", "speedup"],
+        ["c.json", "--kind", "layers"],
+        ["c.json", "--kind", "layers", "--pe", "sparq-exact"],
+        ["sparq-5opt.json", "--kind", "layers"],
+        ["c.json", "--kind", "pareto"],
+        ["sparq-5opt.json", "--kind", "utilization", "--trace", "t.safetensors"],
+        [
+            "c.json",
+            "--kind",
+            "utilization",
+            "--pe",
+            "sparq-exact",
+            "--trace",
+            "t.safetensors",
+            "--layer",
+            "layer1.1.bottleneck.conv1",
+        ],
+    ],
+)
 def test_command_writes_a_figure_that_names_the_command(files, monkeypatch, capsys, arguments):
     monkeypatch.chdir(files)
     assert run(capsys, *arguments, "-o", "f.svg") == (0, "")
@@ -389,32 +462,57 @@ def test_command_writes_a_figure_that_names_the_command(files, monkeypatch, caps
     assert f"sparqsim plot {arguments[0]}" in text
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["c.json", "--kind", "speedups"], "did you mean speedup?"),
-    (["c.json", "-o", "f.bmp"], "'.bmp'"),
-    (["c.json", "--width", "wide"], "expected one of column, page"),
-    (["sparq-5opt.json"], "the results hold one design, sparq-5opt; expected a comparison or at least two reports"),
-    (["sparq-5opt.json", "--kind", "pareto"], "expected a comparison or at least two reports"),
-    (["sparq-5opt.json", "sparq-5opt.json"], "design 'sparq-5opt' is in two of the results"),
-    (["c.json", "--baseline", "mac-9b9b"], "baseline 'mac-9b9b' is not among the results"),
-    (["c.json", "--kind", "utilization", "--trace", "t.safetensors"], "7 designs, expected --pe"),
-    (["c.json", "--kind", "utilization", "--pe", "sparq-5opt"], "expected --trace"),
-    (["c.json", "--kind", "layers", "--pe", "sparq-4opt"], "did you mean sparq-5opt?"),
-    (["c.json", "--trace", "t.safetensors"], "expected --kind utilization"),
-    (["c.json", "--pe", "sparq-5opt"], "expected --kind layers, utilization"),
-    (["sparq-5opt.json", "--kind", "utilization", "--trace", "t.safetensors", "--layer", "layer1.1.bottleneck.conv"],
-     "did you mean layer1.1.bottleneck.conv1?"),
-    (["sparq-5opt.json", "--kind", "utilization", "--trace", "other.safetensors"], "expected that trace"),
-    (["sparq-5opt.json", "other.json"], "trace sha256 of mac-8b8b"),
-    (["missing.json"], "missing.json: no such file"),
-    (["broken.json"], "not JSON"),
-    (["list.json"], "schema=None"),
-    (["foreign.json"], "schema='sparqsim.report/9'"),
-    (["empty.json"], "empty.json: layers: Tuple should have at least 1 item"),
-    (["none.json"], "none.json: fields that do not belong together: design 'mac-9b9b' is not in this comparison"),
-    (["renamed.json"], "renamed.json: reports.sparq.pe.spec: found 'sparq-5opt'"),
-    (["c.json", "-o", "no/f.svg"], "cannot be written"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["c.json", "--kind", "speedups"], "did you mean speedup?"),
+        (["c.json", "-o", "f.bmp"], "'.bmp'"),
+        (["c.json", "--width", "wide"], "expected one of column, page"),
+        (
+            ["sparq-5opt.json"],
+            "the results hold one design, sparq-5opt; expected a comparison or at least two reports",
+        ),
+        (["sparq-5opt.json", "--kind", "pareto"], "expected a comparison or at least two reports"),
+        (["sparq-5opt.json", "sparq-5opt.json"], "design 'sparq-5opt' is in two of the results"),
+        (["c.json", "--baseline", "mac-9b9b"], "baseline 'mac-9b9b' is not among the results"),
+        (
+            ["c.json", "--kind", "utilization", "--trace", "t.safetensors"],
+            "7 designs, expected --pe",
+        ),
+        (["c.json", "--kind", "utilization", "--pe", "sparq-5opt"], "expected --trace"),
+        (["c.json", "--kind", "layers", "--pe", "sparq-4opt"], "did you mean sparq-5opt?"),
+        (["c.json", "--trace", "t.safetensors"], "expected --kind utilization"),
+        (["c.json", "--pe", "sparq-5opt"], "expected --kind layers, utilization"),
+        (
+            [
+                "sparq-5opt.json",
+                "--kind",
+                "utilization",
+                "--trace",
+                "t.safetensors",
+                "--layer",
+                "layer1.1.bottleneck.conv",
+            ],
+            "did you mean layer1.1.bottleneck.conv1?",
+        ),
+        (
+            ["sparq-5opt.json", "--kind", "utilization", "--trace", "other.safetensors"],
+            "expected that trace",
+        ),
+        (["sparq-5opt.json", "other.json"], "trace sha256 of mac-8b8b"),
+        (["missing.json"], "missing.json: no such file"),
+        (["broken.json"], "not JSON"),
+        (["list.json"], "schema=None"),
+        (["foreign.json"], "schema='sparqsim.report/9'"),
+        (["empty.json"], "empty.json: layers: Tuple should have at least 1 item"),
+        (
+            ["none.json"],
+            "none.json: fields that do not belong together: design 'mac-9b9b' is not in this comparison",
+        ),
+        (["renamed.json"], "renamed.json: reports.sparq.pe.spec: found 'sparq-5opt'"),
+        (["c.json", "-o", "no/f.svg"], "cannot be written"),
+    ],
+)
 def test_wrong_input_is_one_line_and_exit_code_2(files, monkeypatch, capsys, arguments, said):
     monkeypatch.chdir(files)
     other = made_trace(3)

@@ -16,23 +16,53 @@ from sparqsim.report import ArrayInfo
 
 def row(pe, top1, agree, speedup, calibrator="mean-max", recalibrated=False):
     layers = () if pe is None else (RowLayer(cycles=100, sqnr_db=None),)
-    return AccuracyRow(pe=pe, calibrator=calibrator, recalibrated_bn=recalibrated, route="written down",
-                       hits=Hits(top1=top1, top5=top1, agree=agree), cycles=None if pe is None else 100,
-                       speedup=speedup, layers=layers)
+    return AccuracyRow(
+        pe=pe,
+        calibrator=calibrator,
+        recalibrated_bn=recalibrated,
+        route="written down",
+        hits=Hits(top1=top1, top5=top1, agree=agree),
+        cycles=None if pe is None else 100,
+        speedup=speedup,
+        layers=layers,
+    )
 
 
 def record(*rows, labels=True):
-    rows = rows or (row(None, 180, 200, None), row("mac-8b8b", 182, 196, 1.0), row("sparq-5opt", 170, 190, 1.6),
-                    row("mac-4b8b", 150, 160, 2.0), row("mac-4b8b", 160, 170, 2.0, "mse:4"),
-                    row("sparq-5opt", 100, 100, 1.6, recalibrated=True))
+    rows = rows or (
+        row(None, 180, 200, None),
+        row("mac-8b8b", 182, 196, 1.0),
+        row("sparq-5opt", 170, 190, 1.6),
+        row("mac-4b8b", 150, 160, 2.0),
+        row("mac-4b8b", 160, 170, 2.0, "mse:4"),
+        row("sparq-5opt", 100, 100, 1.6, recalibrated=True),
+    )
     if not labels:
-        rows = [each.model_copy(update={"hits": Hits(top1=None, top5=None, agree=each.hits.agree)}) for each in rows]
+        rows = [
+            each.model_copy(update={"hits": Hits(top1=None, top5=None, agree=each.hits.agree)})
+            for each in rows
+        ]
     return AccuracyReport(
-        version="1", network="net", data="200 pictures", calibration="60 of them", preprocess="", pictures=200,
-        traced_pictures=1, error_pictures=1, kept_as="8bit", skipped=(), baseline="mac-8b8b",
-        array=ArrayInfo(rows=16, cols=16, dataflow="os", coupling="lockstep", overlap=False), reference="float network",
-        layers=(NetworkLayer(name="a", op="conv2d", kept=False, signed=False, zero_point=0, pairs=4, zero_pairs=1),),
-        rows=tuple(rows))
+        version="1",
+        network="net",
+        data="200 pictures",
+        calibration="60 of them",
+        preprocess="",
+        pictures=200,
+        traced_pictures=1,
+        error_pictures=1,
+        kept_as="8bit",
+        skipped=(),
+        baseline="mac-8b8b",
+        array=ArrayInfo(rows=16, cols=16, dataflow="os", coupling="lockstep", overlap=False),
+        reference="float network",
+        layers=(
+            NetworkLayer(
+                name="a", op="conv2d", kept=False, signed=False, zero_point=0, pairs=4, zero_pairs=1
+            ),
+        ),
+        rows=tuple(rows),
+    )
 
 
 def places(points):
@@ -41,7 +71,11 @@ def places(points):
 
 def test_one_mark_per_design_with_its_loss_in_percentage_points():
     assert places(loss_points(record())) == {
-        "mac-8b8b": (1.0, -1.0), "sparq-5opt": (1.6, 5.0), "mac-4b8b": (2.0, 15.0), "mac-4b8b, mse:4": (2.0, 10.0)}
+        "mac-8b8b": (1.0, -1.0),
+        "sparq-5opt": (1.6, 5.0),
+        "mac-4b8b": (2.0, 15.0),
+        "mac-4b8b, mse:4": (2.0, 10.0),
+    }
 
 
 def test_answers_that_differ_are_the_loss_without_labels():
@@ -64,13 +98,29 @@ def test_axes_have_units_and_marks_stand_at_their_loss():
     marks = [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines[2:]]
     assert marks == [(1.0, 1.0), (1.6, -5.0), (2.0, -15.0), (2.0, -10.0)]
     words = sorted(text.get_text() for text in figure.legends[0].get_texts())
-    assert words == ["best for its speedup", "mac-4b8b", "mac-4b8b, mse:4", "mac-8b8b", "sparq-5opt"]
+    assert words == [
+        "best for its speedup",
+        "mac-4b8b",
+        "mac-4b8b, mse:4",
+        "mac-8b8b",
+        "sparq-5opt",
+    ]
     assert "net, 200 pictures" in figure.legends[0].get_title().get_text()
 
 
-@pytest.mark.parametrize(("loss", "baseline", "labels", "said"), [
-    ("top2", None, True, "did you mean top"), ("top1", None, False, "no labels, expected --loss agree"),
-    (None, "mac-9b9b", True, "not in the record, expected one of mac-8b8b, sparq-5opt, mac-4b8b")])
+@pytest.mark.parametrize(
+    ("loss", "baseline", "labels", "said"),
+    [
+        ("top2", None, True, "did you mean top"),
+        ("top1", None, False, "no labels, expected --loss agree"),
+        (
+            None,
+            "mac-9b9b",
+            True,
+            "not in the record, expected one of mac-8b8b, sparq-5opt, mac-4b8b",
+        ),
+    ],
+)
 def test_what_a_record_cannot_tell_is_bad_input(loss, baseline, labels, said):
     with pytest.raises(InputError, match=said):
         loss_points(record(labels=labels), loss, baseline)
@@ -94,12 +144,19 @@ def test_the_command_draws_a_record(tmp_path, monkeypatch, capsys):
     assert "--loss agree" in Path("f.svg").read_text()
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["a.json", "a.json", "--kind", "pareto"], "2 files, expected one"),
-    (["a.json", "--kind", "speedup"], "schema='sparqsim.accuracy/1'"),
-    (["c.json", "--kind", "pareto", "--loss", "agree"], "c.json is no accuracy record"),
-    (["a.json", "--kind", "layers", "--loss", "agree"], "expected --kind pareto"),
-    (["bad.json", "--kind", "pareto"], "bad.json: document: Value error, row of mac-8b8b: 1 layers, expected")])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a.json", "a.json", "--kind", "pareto"], "2 files, expected one"),
+        (["a.json", "--kind", "speedup"], "schema='sparqsim.accuracy/1'"),
+        (["c.json", "--kind", "pareto", "--loss", "agree"], "c.json is no accuracy record"),
+        (["a.json", "--kind", "layers", "--loss", "agree"], "expected --kind pareto"),
+        (
+            ["bad.json", "--kind", "pareto"],
+            "bad.json: document: Value error, row of mac-8b8b: 1 layers, expected",
+        ),
+    ],
+)
 def test_wrong_records_are_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, said):
     monkeypatch.chdir(tmp_path)
     document = json.loads(record().to_json())

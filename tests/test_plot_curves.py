@@ -36,12 +36,15 @@ def made_trace(zeros: float = 0.4, seed: int = 1, **document: object) -> sparqsi
     for at, (m, k, n) in enumerate(SIZES):
         x = rng.integers(1, 256, (m, k)) * (rng.random((m, k)) >= zeros)
         w = rng.integers(-128, 128, (k, n)).astype(np.int8)
-        layers.append(sparqsim.Layer.from_gemm(f"layer{at}", x.astype(np.uint8), w, keep_8bit=at == 0))
+        layers.append(
+            sparqsim.Layer.from_gemm(f"layer{at}", x.astype(np.uint8), w, keep_8bit=at == 0)
+        )
     return sparqsim.Trace(layers, **{"network": "made net", **document})
 
 
-def reports_of(trace: sparqsim.Trace, pes: Sequence[str] = PES, array: str = "16x16",
-               **settings: object) -> list[Report]:
+def reports_of(
+    trace: sparqsim.Trace, pes: Sequence[str] = PES, array: str = "16x16", **settings: object
+) -> list[Report]:
     compared = sparqsim.compare(trace, list(pes), sparqsim.ArrayConfig.parse(array), **settings)
     return [compared.reports[name] for name in compared.order]
 
@@ -58,7 +61,11 @@ def by_trace(traces) -> list[Report]:
 
 @pytest.fixture(scope="module")
 def by_array(traces) -> list[Report]:
-    return [report for array in ("4x4", "8x2", "8x8", "16x16", "32x8") for report in reports_of(traces[1], array=array)]
+    return [
+        report
+        for array in ("4x4", "8x2", "8x8", "16x16", "32x8")
+        for report in reports_of(traces[1], array=array)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -72,22 +79,38 @@ def words(figure: Figure) -> str:
 
 def test_array_size_has_a_point_for_every_array_in_order(by_array):
     curves = speedup_curves(by_array, "array-size")
-    assert [curve.specs for curve in curves.curves] == [("mac-4b4b",), ("sparq-5opt", "sparq-3opt"), ("sparq-exact",)]
+    assert [curve.specs for curve in curves.curves] == [
+        ("mac-4b4b",),
+        ("sparq-5opt", "sparq-3opt"),
+        ("sparq-exact",),
+    ]
     assert [curve.fixed for curve in curves.curves] == [True, True, False]
     for curve in curves.curves:
         places = [(16, 4, 4), (16, 8, 2), (64, 8, 8), (256, 16, 16), (256, 32, 8)]
         assert [point.place for point in curve.points] == places
         for point in curve.points:
-            at = [report for report in by_array if (report.array.rows, report.array.cols) == point.place[1:]]
+            at = [
+                report
+                for report in by_array
+                if (report.array.rows, report.array.cols) == point.place[1:]
+            ]
             cycles = {report.pe.spec: report.cycles.total for report in at}
-            assert point.speedup == cycles["mac-8b8b"] / cycles[curve.specs[0]] == point.low == point.high
+            assert (
+                point.speedup
+                == cycles["mac-8b8b"] / cycles[curve.specs[0]]
+                == point.low
+                == point.high
+            )
 
 
 def test_layers_of_equal_k_are_put_together_and_kept_ones_left_out(traces):
     reports = {report.pe.spec: report for report in reports_of(traces[0])}
     curve = speedup_curves(list(reports.values()), "k").curves[-1]
     assert curve.specs == ("sparq-exact",)
-    base, own = ([layer.cycles.total for layer in reports[name].layers] for name in ("mac-8b8b", "sparq-exact"))
+    base, own = (
+        [layer.cycles.total for layer in reports[name].layers]
+        for name in ("mac-8b8b", "sparq-exact")
+    )
     assert [point.place for point in curve.points] == [(9,), (40,)]
     nine, forty = curve.points
     assert nine.speedup == (base[1] + base[3]) / (own[1] + own[3])
@@ -100,23 +123,40 @@ def test_several_traces_are_whole_networks_one_trace_is_its_layers(by_trace, tra
     curves = speedup_curves(by_trace, "zero-fraction")
     assert curves.joined
     exact = next(curve for curve in curves.curves if not curve.fixed)
-    shares = [sum(int((layer.activations == 0).sum()) for layer in trace.layers) / sum(m * k for m, k, _ in SIZES)
-              for trace in traces]
+    shares = [
+        sum(int((layer.activations == 0).sum()) for layer in trace.layers)
+        / sum(m * k for m, k, _ in SIZES)
+        for trace in traces
+    ]
     assert [point.place for point in exact.points] == [(share,) for share in shares]
-    cycles = {(report.provenance.trace_sha256, report.pe.spec): report.cycles.total for report in by_trace}
+    cycles = {
+        (report.provenance.trace_sha256, report.pe.spec): report.cycles.total for report in by_trace
+    }
     assert [point.speedup for point in exact.points] == [
-        cycles[trace.sha256, "mac-8b8b"] / cycles[trace.sha256, "sparq-exact"] for trace in traces]
+        cycles[trace.sha256, "mac-8b8b"] / cycles[trace.sha256, "sparq-exact"] for trace in traces
+    ]
     layers = speedup_curves(reports_of(traces[0]), "zero-fraction")
     assert not layers.joined
     shares = [float((layer.activations == 0).mean()) for layer in traces[0].layers[1:]]
     assert [point.place[0] for point in layers.curves[0].points] == sorted(shares)
 
 
-@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 7), st.integers(0, 2**31)), min_size=1, max_size=3))
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 5), st.integers(1, 7), st.integers(0, 2**31)),
+        min_size=1,
+        max_size=3,
+    )
+)
 def test_zero_share_counts_zeros(shapes):
     """Whatever the shape; odd K brings zeros of its own that are not counted."""
-    matrices = [np.random.default_rng(seed).integers(0, 3, (m, k)).astype(np.uint8) for m, k, seed in shapes]
-    layers = [sparqsim.Layer.from_gemm(f"l{at}", x, np.ones((x.shape[1], 1), np.int8)) for at, x in enumerate(matrices)]
+    matrices = [
+        np.random.default_rng(seed).integers(0, 3, (m, k)).astype(np.uint8) for m, k, seed in shapes
+    ]
+    layers = [
+        sparqsim.Layer.from_gemm(f"l{at}", x, np.ones((x.shape[1], 1), np.int8))
+        for at, x in enumerate(matrices)
+    ]
     report = sparqsim.simulate(sparqsim.Trace(layers), "sparq-5opt")
     elements = np.concatenate([x.ravel() for x in matrices])
     assert zero_share(report.layers) == int((elements == 0).sum()) / elements.size
@@ -128,12 +168,29 @@ def test_bandwidth_from_reports_is_what_the_bandwidth_command_computes(traces):
     bandwidths = (1.0, 4.0, 16.0, float("inf"))
     reports = []
     for value in bandwidths:
-        at = MemoryConfig(name=f"m{value}", dram=DramConfig(bandwidth_bytes_per_cycle=value, latency_cycles=7))
+        at = MemoryConfig(
+            name=f"m{value}", dram=DramConfig(bandwidth_bytes_per_cycle=value, latency_cycles=7)
+        )
         reports += reports_of(traces[0], memory=at)
-    expected = bandwidth_curves(traces[0], pes, sparqsim.ArrayConfig(), memory, baseline="mac-8b8b",
-                                kept=sparqsim.get_pe("mac-8b8b"), bandwidths=bandwidths)
+    expected = bandwidth_curves(
+        traces[0],
+        pes,
+        sparqsim.ArrayConfig(),
+        memory,
+        baseline="mac-8b8b",
+        kept=sparqsim.get_pe("mac-8b8b"),
+        bandwidths=bandwidths,
+    )
     found = curves_of_bandwidth(reports[::-1])
-    for field in ("bandwidths", "cycles", "array_cycles", "baseline", "array", "trace_sha256", "speedup"):
+    for field in (
+        "bandwidths",
+        "cycles",
+        "array_cycles",
+        "baseline",
+        "array",
+        "trace_sha256",
+        "speedup",
+    ):
         assert getattr(found, field) == getattr(expected, field)
     check_readable(bandwidth_figure(found))
 
@@ -151,11 +208,16 @@ def test_no_text_overlaps_with_many_places_and_all_designs(width):
     name = "a network with a name that goes on for quite a while and then some more, until it needs a second line"
     trace = made_trace(network=name, synthetic="uniform, 40 % zeros")
     pes = [*designs(), *(f"sparq-{each}opt:pairing=off" for each in (5, 3, 2))]
-    reports = [report for side in (2, 3, 5, 8, 13, 16, 48, 64, 128)
-               for report in reports_of(trace, pes, f"{side}x{side}")]
+    reports = [
+        report
+        for side in (2, 3, 5, 8, 13, 16, 48, 64, 128)
+        for report in reports_of(trace, pes, f"{side}x{side}")
+    ]
     check_readable(curves_figure(speedup_curves(reports, "array-size"), width=width))
-    check_readable(curves_figure(speedup_curves(reports[-len(pes):], "zero-fraction"), width=width))
-    check_readable(curves_figure(speedup_curves(reports[-len(pes):], "k"), width=width))
+    check_readable(
+        curves_figure(speedup_curves(reports[-len(pes) :], "zero-fraction"), width=width)
+    )
+    check_readable(curves_figure(speedup_curves(reports[-len(pes) :], "k"), width=width))
 
 
 def test_all_figures_of_whole_networks_by_zeros_are_readable_at_both_widths(traces):
@@ -232,8 +294,16 @@ def test_results_that_only_look_alike_are_refused(traces):
     """Layers kept at 8 bits or not; memories of one name whose latencies differ."""
     with pytest.raises(InputError, match=r"differ in keep_8bit \(on, off\)"):
         speedup_curves([*reports_of(traces[1]), *reports_of(traces[1], keep_8bit=False)], "k")
-    fast, slow = (reports_of(traces[1], memory=MemoryConfig(name="m", dram=DramConfig(
-        bandwidth_bytes_per_cycle=1 + latency, latency_cycles=latency))) for latency in (7, 9))
+    fast, slow = (
+        reports_of(
+            traces[1],
+            memory=MemoryConfig(
+                name="m",
+                dram=DramConfig(bandwidth_bytes_per_cycle=1 + latency, latency_cycles=latency),
+            ),
+        )
+        for latency in (7, 9)
+    )
     with pytest.raises(InputError, match="differ in memory"):
         speedup_curves([*fast, *slow], "k")
     with pytest.raises(InputError, match="differ in memory"):
@@ -242,7 +312,9 @@ def test_results_that_only_look_alike_are_refused(traces):
 
 def test_a_case_that_is_there_twice_must_be_the_same(by_array):
     twice = [*by_array, *by_array]
-    assert speedup_curves(twice, "array-size").curves == speedup_curves(by_array, "array-size").curves
+    assert (
+        speedup_curves(twice, "array-size").curves == speedup_curves(by_array, "array-size").curves
+    )
     last = by_array[-1]
     cycles = last.layers[0].cycles.model_copy(update={"fill": last.layers[0].cycles.fill + 1})
     layers = (last.layers[0].model_copy(update={"cycles": cycles}), *last.layers[1:])
@@ -260,17 +332,36 @@ def store(run, traces, tmp_path) -> Path:
     for path, trace in zip(paths, traces, strict=False):
         trace.save(path)
     store = tmp_path / "space.sqlite"
-    ended = run("sweep", *paths, "--pe", "sparq-exact,mac-8b8b,sparq-5opt", "--array", "8x8,16x16", "--dataflow",
-                "os,ws", "-o", store, "--jobs", 1)
+    ended = run(
+        "sweep",
+        *paths,
+        "--pe",
+        "sparq-exact,mac-8b8b,sparq-5opt",
+        "--array",
+        "8x8,16x16",
+        "--dataflow",
+        "os,ws",
+        "-o",
+        store,
+        "--jobs",
+        1,
+    )
     assert (ended.code, ended.err) == (0, "")
     return store
 
 
-@pytest.mark.parametrize(("kind", "only"), [
-    ("array-size", ["dataflow=os", "trace=T"]), ("k", ["dataflow=ws", "array=8x8"]),
-    ("zero-fraction", ["dataflow=os", "array=16x16"])])
+@pytest.mark.parametrize(
+    ("kind", "only"),
+    [
+        ("array-size", ["dataflow=os", "trace=T"]),
+        ("k", ["dataflow=ws", "array=8x8"]),
+        ("zero-fraction", ["dataflow=os", "array=16x16"]),
+    ],
+)
 @pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
-def test_a_store_is_drawn_with_its_command_twice_the_same(run, store, tmp_path, monkeypatch, kind, only, suffix):
+def test_a_store_is_drawn_with_its_command_twice_the_same(
+    run, store, tmp_path, monkeypatch, kind, only, suffix
+):
     monkeypatch.chdir(tmp_path)
     sha256 = sparqsim.load_trace("t0.safetensors").sha256
     reports, _ = load_reports([store])
@@ -301,7 +392,18 @@ def test_a_store_is_drawn_with_its_command_twice_the_same(run, store, tmp_path, 
 
 
 def test_a_name_without_a_suffix_is_a_vector_figure(run, store, tmp_path):
-    ended = run("plot", store, "--kind", "k", "--only", "dataflow=os", "--only", "array=8x8", "-o", tmp_path / "figure")
+    ended = run(
+        "plot",
+        store,
+        "--kind",
+        "k",
+        "--only",
+        "dataflow=os",
+        "--only",
+        "array=8x8",
+        "-o",
+        tmp_path / "figure",
+    )
     assert (ended.code, ended.err) == (0, "")
     assert (tmp_path / "figure.svg").read_bytes().startswith(b"<?xml")
     assert not (tmp_path / "figure").exists()
@@ -311,8 +413,10 @@ def test_curves_of_the_current_version_hide_those_of_others(store, monkeypatch):
     import sqlite3
 
     with sqlite3.connect(store) as connection:
-        connection.execute("UPDATE points SET facts = json_set(facts, '$.sources_sha256', 'old') WHERE "
-                           "json_extract(facts, '$.rows') = 8")
+        connection.execute(
+            "UPDATE points SET facts = json_set(facts, '$.sources_sha256', 'old') WHERE "
+            "json_extract(facts, '$.rows') = 8"
+        )
     connection.close()
     reports, _ = load_reports([store])
     assert {report.array.rows for report in reports} == {16}
@@ -325,18 +429,32 @@ def test_curves_of_the_current_version_hide_those_of_others(store, monkeypatch):
 def test_wrong_requests_are_told(refused, run, store, tmp_path, small_path):
     figure = tmp_path / "f.svg"
     assert "results differ in" in refused("plot", store, "--kind", "k", "-o", figure)
-    assert "did you mean dataflow?" in refused("plot", store, "--kind", "k", "--only", "dataflw=os", "-o", figure)
-    assert "expected one of os, ws" in refused("plot", store, "--kind", "k", "--only", "dataflow=is", "-o", figure)
-    assert "expected KEY=VALUE" in refused("plot", store, "--kind", "k", "--only", "os", "-o", figure)
-    assert "--only" in refused("plot", store, "--kind", "speedup", "--only", "dataflow=os", "-o", figure)
-    assert "a store of `sparqsim sweep`" in refused("plot", store, "--kind", "speedup", "-o", figure)
+    assert "did you mean dataflow?" in refused(
+        "plot", store, "--kind", "k", "--only", "dataflw=os", "-o", figure
+    )
+    assert "expected one of os, ws" in refused(
+        "plot", store, "--kind", "k", "--only", "dataflow=is", "-o", figure
+    )
+    assert "expected KEY=VALUE" in refused(
+        "plot", store, "--kind", "k", "--only", "os", "-o", figure
+    )
+    assert "--only" in refused(
+        "plot", store, "--kind", "speedup", "--only", "dataflow=os", "-o", figure
+    )
+    assert "a store of `sparqsim sweep`" in refused(
+        "plot", store, "--kind", "speedup", "-o", figure
+    )
     assert "no such file" in refused("plot", tmp_path / "none.sqlite", "--kind", "k", "-o", figure)
     (tmp_path / "broken.sqlite").write_bytes(store.read_bytes()[:5000])
-    assert "broken.sqlite" in refused("plot", tmp_path / "broken.sqlite", "--kind", "k", "-o", figure)
+    assert "broken.sqlite" in refused(
+        "plot", tmp_path / "broken.sqlite", "--kind", "k", "-o", figure
+    )
     curves = tmp_path / "curves.json"
     options = ("--pe", "mac-8b8b,sparq-5opt", "--config", "edge", "--bandwidths", "1,2")
     assert run("bandwidth", small_path, *options, "-o", curves).code == 0
-    assert "expected neither" in refused("plot", curves, "--kind", "bandwidth", "--only", "pe=x", "-o", figure)
+    assert "expected neither" in refused(
+        "plot", curves, "--kind", "bandwidth", "--only", "pe=x", "-o", figure
+    )
     assert not figure.exists()
 
 
@@ -346,10 +464,27 @@ def test_bandwidth_from_a_store(run, small_path, tmp_path):
         configs.append(tmp_path / f"b{value}.toml")
         preset = Path(sparqsim.__file__).parent / "memory" / "presets" / "edge.toml"
         lines = preset.read_text().splitlines()
-        configs[-1].write_text("\n".join(f"bandwidth_bytes_per_cycle = {value}" if "bandwidth_bytes" in line else line
-                                         for line in lines))
+        configs[-1].write_text(
+            "\n".join(
+                f"bandwidth_bytes_per_cycle = {value}" if "bandwidth_bytes" in line else line
+                for line in lines
+            )
+        )
     store = tmp_path / "b.sqlite"
-    assert run("sweep", small_path, "--pe", "mac-8b8b,sparq-5opt", "--config", ",".join(map(str, configs)), "-o", store,
-               "--jobs", 1).code == 0
+    assert (
+        run(
+            "sweep",
+            small_path,
+            "--pe",
+            "mac-8b8b,sparq-5opt",
+            "--config",
+            ",".join(map(str, configs)),
+            "-o",
+            store,
+            "--jobs",
+            1,
+        ).code
+        == 0
+    )
     assert run("plot", store, "--kind", "bandwidth", "-o", tmp_path / "b.svg").code == 0
     assert b"DRAM bandwidth (bytes per cycle)" in (tmp_path / "b.svg").read_bytes()

@@ -31,8 +31,12 @@ def test_figure_is_drawn_and_equal_twice(run, files, tmp_path, kind):
 
 
 def test_results_of_the_other_kind_are_refused(refused, files, tmp_path):
-    assert "sparqsim.bandwidth/1" in refused("plot", files["roofline"], "--kind", "bandwidth", "-o", tmp_path / "f.svg")
-    assert "schema" in refused("plot", files["bandwidth"], "--kind", "roofline", "-o", tmp_path / "f.svg")
+    assert "sparqsim.bandwidth/1" in refused(
+        "plot", files["roofline"], "--kind", "bandwidth", "-o", tmp_path / "f.svg"
+    )
+    assert "schema" in refused(
+        "plot", files["bandwidth"], "--kind", "roofline", "-o", tmp_path / "f.svg"
+    )
 
 
 def test_a_comparison_without_memory_has_no_roofline(run, refused, small_path, tmp_path):
@@ -43,13 +47,29 @@ def test_a_comparison_without_memory_has_no_roofline(run, refused, small_path, t
 
 def test_one_file_of_curves(refused, files, tmp_path):
     twice = [files["bandwidth"]] * 2
-    assert "expected one" in refused("plot", *twice, "--kind", "bandwidth", "-o", tmp_path / "f.svg")
+    assert "expected one" in refused(
+        "plot", *twice, "--kind", "bandwidth", "-o", tmp_path / "f.svg"
+    )
 
 
 def test_roofs_are_drawn_once_and_name_their_lanes(run, small_path, tmp_path):
     compared = tmp_path / "small.json"
     names = "mac-8b8b,sparq-5opt,sparq-3opt"
-    assert run("compare", small_path, "--pe", names, "--config", "edge", "--array", "4x4", "-o", compared).code == 0
+    assert (
+        run(
+            "compare",
+            small_path,
+            "--pe",
+            names,
+            "--config",
+            "edge",
+            "--array",
+            "4x4",
+            "-o",
+            compared,
+        ).code
+        == 0
+    )
     figure = roofline_figure(sparqsim.Comparison.load(compared))
     (axes,) = figure.axes
     roofs = [line for line in axes.lines if line.get_color() == ROOF_GREY]
@@ -63,5 +83,7 @@ def test_designs_that_hide_each_other_are_named(run, small_path, tmp_path):
     assert run("compare", small_path, "--pe", names, "--config", "edge", "-o", compared).code == 0
     notes = roofline_figure(sparqsim.Comparison.load(compared)).get_supxlabel()
     assert "equal, drawn over each other: sparq-5opt, sparq-3opt" in notes
-    assert equal_note({"a": (1, 2), "b": (1, 3), "c": (1, 2)}) == ["equal, drawn over each other: a, c"]
+    assert equal_note({"a": (1, 2), "b": (1, 3), "c": (1, 2)}) == [
+        "equal, drawn over each other: a, c"
+    ]
     assert equal_note({"a": (1, 2), "b": (1, 3)}) == []

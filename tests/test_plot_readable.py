@@ -37,11 +37,18 @@ MEMORY = load_accelerator("edge").memory
 def made_trace(zeros: float = 0.4) -> sparqsim.Trace:
     rng = np.random.default_rng(5)
     layers = []
-    for at, (m, k, n) in enumerate(((7, 18, 5), (33, 9, 20), (16, 40, 16), (20, 9, 4), (300, 120, 64))):
+    for at, (m, k, n) in enumerate(
+        ((7, 18, 5), (33, 9, 20), (16, 40, 16), (20, 9, 4), (300, 120, 64))
+    ):
         x = rng.integers(1, 256, (m, k)) * (rng.random((m, k)) >= zeros)
-        layers.append(sparqsim.Layer.from_gemm(f"backbone.stage{at}.bottleneck.downsample.conv{at}.projection",
-                                               x.astype(np.uint8), rng.integers(-128, 128, (k, n)).astype(np.int8),
-                                               keep_8bit=at == 0))
+        layers.append(
+            sparqsim.Layer.from_gemm(
+                f"backbone.stage{at}.bottleneck.downsample.conv{at}.projection",
+                x.astype(np.uint8),
+                rng.integers(-128, 128, (k, n)).astype(np.int8),
+                keep_8bit=at == 0,
+            )
+        )
     return sparqsim.Trace(layers, network=NETWORK, synthetic=SYNTHETIC)
 
 
@@ -58,31 +65,47 @@ class Results:
         """Reports of every design on each of the arrays, with each share of zeros."""
         found = []
         for array, share in product(arrays.split(), zeros):
-            compared = sparqsim.compare(made_trace(share), self.names, sparqsim.ArrayConfig.parse(array))
+            compared = sparqsim.compare(
+                made_trace(share), self.names, sparqsim.ArrayConfig.parse(array)
+            )
             found += [compared.reports[name] for name in compared.order]
         return found
 
     def bandwidth(self, width: str) -> Figure:
         pes = [sparqsim.get_pe(name) for name in self.names]
-        return bandwidth_figure(bandwidth_curves(self.trace, pes, sparqsim.ArrayConfig(), MEMORY,
-                                                 baseline="mac-8b8b", kept=sparqsim.get_pe("mac-8b8b")), width=width)
+        return bandwidth_figure(
+            bandwidth_curves(
+                self.trace,
+                pes,
+                sparqsim.ArrayConfig(),
+                MEMORY,
+                baseline="mac-8b8b",
+                kept=sparqsim.get_pe("mac-8b8b"),
+            ),
+            width=width,
+        )
 
 
 def loss(results: Results, width: str) -> Figure:
-    rows = [row(None, 180, 200, None), *(row(name, 180 - 7 * at, 190, 1 + at / 5)
-                                         for at, name in enumerate(results.names))]
+    rows = [
+        row(None, 180, 200, None),
+        *(row(name, 180 - 7 * at, 190, 1 + at / 5) for at, name in enumerate(results.names)),
+    ]
     return accuracy_figure(record(*rows).model_copy(update={"network": NETWORK}), width=width)
 
 
 def utilization(results: Results, width: str) -> Figure:
-    return plot.utilization_figure(heatmap(results.compared.reports["sparq-exact"], results.trace), width=width)
+    return plot.utilization_figure(
+        heatmap(results.compared.reports["sparq-exact"], results.trace), width=width
+    )
 
 
 KINDS: dict[str, Callable[[Results, str], Figure]] = {
     "speedup": lambda results, width: plot.speedup_figure(results.compared, width=width),
     "layers": lambda results, width: plot.layers_figure(results.with_memory, width=width),
-    "layers of one design": lambda results, width: plot.layers_figure(results.with_memory.reports["sparq-exact"],
-                                                                      width=width),
+    "layers of one design": lambda results, width: plot.layers_figure(
+        results.with_memory.reports["sparq-exact"], width=width
+    ),
     "utilization": utilization,
     "pareto": lambda results, width: plot.pareto_figure(results.compared, width=width),
     "pareto of answers": loss,
@@ -90,12 +113,15 @@ KINDS: dict[str, Callable[[Results, str], Figure]] = {
     "bandwidth": lambda results, width: results.bandwidth(width),
     "array-size": lambda results, width: curves_figure(
         speedup_curves(results.by("2x2 4x4 8x8 16x16 32x32 64x128 128x128"), "array-size"),
-        width=width),
+        width=width,
+    ),
     "k": lambda results, width: curves_figure(speedup_curves(results.by(), "k"), width=width),
     "zero-fraction": lambda results, width: curves_figure(
-        speedup_curves(results.by(zeros=(0.1, 0.35, 0.6, 0.85)), "zero-fraction"), width=width),
+        speedup_curves(results.by(zeros=(0.1, 0.35, 0.6, 0.85)), "zero-fraction"), width=width
+    ),
     "zero-fraction of layers": lambda results, width: curves_figure(
-        speedup_curves(results.by(), "zero-fraction"), width=width),
+        speedup_curves(results.by(), "zero-fraction"), width=width
+    ),
 }
 
 
@@ -129,8 +155,20 @@ def check_axes(figure: Figure) -> None:
         assert label == "layer" or any(unit in label for unit in UNITS), label
 
 
-UNITS = ("(x)", "(%)", "(dB)", "(percentage points)", "(MACs per", "(bytes per cycle)", "(count)", "(thousands)",
-         "(millions)", "PE row", "PE column", "PE rows")
+UNITS = (
+    "(x)",
+    "(%)",
+    "(dB)",
+    "(percentage points)",
+    "(MACs per",
+    "(bytes per cycle)",
+    "(count)",
+    "(thousands)",
+    "(millions)",
+    "PE row",
+    "PE column",
+    "PE rows",
+)
 
 
 def test_bandwidth_curves_say_whose_cycles_values_change(results: Results) -> None:
@@ -144,8 +182,15 @@ def test_bandwidth_curves_say_whose_cycles_values_change(results: Results) -> No
 
 def test_bandwidth_curves_of_an_older_file_say_nothing_of_values(results: Results) -> None:
     pes = [sparqsim.get_pe(name) for name in results.names]
-    curves = bandwidth_curves(results.trace, pes, sparqsim.ArrayConfig(), MEMORY, baseline="mac-8b8b", kept=None,
-                              bandwidths=(1.0, 8.0))
+    curves = bandwidth_curves(
+        results.trace,
+        pes,
+        sparqsim.ArrayConfig(),
+        MEMORY,
+        baseline="mac-8b8b",
+        kept=None,
+        bandwidths=(1.0, 8.0),
+    )
     older = curves.model_copy(update={"cycles_depend_on_values": {}})
     assert "~" in words(bandwidth_figure(curves))
     assert "values" not in words(bandwidth_figure(older)).replace("SYNTHETIC values", "")

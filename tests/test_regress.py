@@ -49,8 +49,10 @@ def cases(tmp_path: Path) -> Path:
 
 
 def findings(path: Path) -> dict[str, list[tuple[str, str]]]:
-    return {outcome.case.name: [(finding.kind, finding.layer) for finding in outcome.findings]
-            for outcome in check(path)}
+    return {
+        outcome.case.name: [(finding.kind, finding.layer) for finding in outcome.findings]
+        for outcome in check(path)
+    }
 
 
 def edit_golden(path: Path, name: str, change: object) -> None:
@@ -89,7 +91,10 @@ def test_moved_cycles_are_told_by_layer_class_and_tile(cases: Path) -> None:
 
     edit_golden(cases, "window-os", slower)
     outcome = next(outcome for outcome in check(cases) if outcome.case.name == "window-os")
-    assert [(finding.kind, finding.layer) for finding in outcome.findings] == [("cycles", ""), ("cycles", "layer1")]
+    assert [(finding.kind, finding.layer) for finding in outcome.findings] == [
+        ("cycles", ""),
+        ("cycles", "layer1"),
+    ]
     tiles = 3 * 2  # 9 rows on 4, 6 columns on 4
     assert f"fill +{tiles} (+1 on each of {tiles} tiles)" in outcome.findings[1].message
 
@@ -107,7 +112,7 @@ def test_changed_values_without_cycles(cases: Path) -> None:
 
 def test_engine_of_a_case(cases: Path) -> None:
     """The event engine must find the cycles that the golden reports of the fast one hold."""
-    cases.write_text(CASES.replace('array = ', 'engine = "event"\narray = '))
+    cases.write_text(CASES.replace("array = ", 'engine = "event"\narray = '))
     assert findings(cases) == {"exact-ws": [], "window-os": []}
     cases.write_text(CASES.replace('array = "4x4"', 'array = "4x4"\nengine = "evnt"'))
     with pytest.raises(InputError, match=r"case\[1\].engine.*'fast' or 'event'"):
@@ -116,14 +121,17 @@ def test_engine_of_a_case(cases: Path) -> None:
 
 def test_golden_reports_do_not_depend_on_the_engine_being_named(cases: Path) -> None:
     before = (cases.parent / "pinned" / "window-os.json").read_bytes()
-    cases.write_text(CASES.replace('array = ', 'engine = "fast"\narray = '))
+    cases.write_text(CASES.replace("array = ", 'engine = "fast"\narray = '))
     update(cases)
     assert (cases.parent / "pinned" / "window-os.json").read_bytes() == before
 
 
 def test_changed_trace_is_not_changed_cycles(cases: Path) -> None:
     trace_of(2).save(cases.parent / "net.safetensors")
-    assert findings(cases) == {"exact-ws": [("trace changed", "")], "window-os": [("trace changed", "")]}
+    assert findings(cases) == {
+        "exact-ws": [("trace changed", "")],
+        "window-os": [("trace changed", "")],
+    }
 
 
 def remove(path: Path) -> None:
@@ -143,18 +151,34 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
 
 
-@pytest.mark.parametrize(("harm", "kind", "told"), [
-    (remove, "trace missing", "net.safetensors: no such file; put it back (sha256 "),
-    (replace_by_a_folder, "trace missing", "net.safetensors: is a directory; put it back (sha256 "),
-    (replace_by_another, "trace changed", "net.safetensors has other bytes (sha256 "),
-    (truncate, "trace changed", "net.safetensors has other bytes (sha256 "),
-])
-def test_trace_that_is_not_there_or_another(cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                            harm: Callable[[Path], None], kind: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("harm", "kind", "told"),
+    [
+        (remove, "trace missing", "net.safetensors: no such file; put it back (sha256 "),
+        (
+            replace_by_a_folder,
+            "trace missing",
+            "net.safetensors: is a directory; put it back (sha256 ",
+        ),
+        (replace_by_another, "trace changed", "net.safetensors has other bytes (sha256 "),
+        (truncate, "trace changed", "net.safetensors has other bytes (sha256 "),
+    ],
+)
+def test_trace_that_is_not_there_or_another(
+    cases: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    harm: Callable[[Path], None],
+    kind: str,
+    told: str,
+) -> None:
     """In the table, the JUnit file and the summary: what became of the trace, and not that the case is refused."""
     harm(cases.parent / "net.safetensors")
     junit, markdown = tmp_path / "out.xml", tmp_path / "out.md"
-    assert command("regress", "check", str(cases), "--junit", str(junit), "--markdown", str(markdown)) == 1
+    assert (
+        command("regress", "check", str(cases), "--junit", str(junit), "--markdown", str(markdown))
+        == 1
+    )
     shown = capsys.readouterr()
     assert not shown.err
     assert "0 of 2 cases unchanged" in shown.out
@@ -195,6 +219,7 @@ def test_case_that_is_refused_now(cases: Path) -> None:
 
 def test_trace_that_is_refused_now(cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same bytes, which this version does not take any more: that is the simulator's doing, not the trace's."""
+
     def stricter(path: str) -> None:
         raise InputError(f"{path}: format too old")
 
@@ -215,7 +240,9 @@ def test_simulator_that_breaks_is_a_finding(cases: Path, monkeypatch: pytest.Mon
 
 def test_update_that_cannot_run_leaves_golden_reports(cases: Path) -> None:
     before = (cases.parent / "pinned" / "exact-ws.json").read_bytes()
-    cases.write_text(CASES.replace("4x3", "5x5") + '[[case]]\nname = "bad"\ntrace = "none.safetensors"\n')
+    cases.write_text(
+        CASES.replace("4x3", "5x5") + '[[case]]\nname = "bad"\ntrace = "none.safetensors"\n'
+    )
     with pytest.raises(InputError, match=r"case bad: .*none\.safetensors"):
         update(cases)
     assert (cases.parent / "pinned" / "exact-ws.json").read_bytes() == before
@@ -224,7 +251,10 @@ def test_update_that_cannot_run_leaves_golden_reports(cases: Path) -> None:
 def test_junit_and_markdown(cases: Path, tmp_path: Path) -> None:
     (cases.parent / "pinned" / "exact-ws.json").unlink()
     junit, markdown = tmp_path / "out.xml", tmp_path / "out.md"
-    assert command("regress", "check", str(cases), "--junit", str(junit), "--markdown", str(markdown)) == 1
+    assert (
+        command("regress", "check", str(cases), "--junit", str(junit), "--markdown", str(markdown))
+        == 1
+    )
     suite = ET.fromstring(junit.read_text()).find("testsuite")  # noqa: S314 - our own file
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
@@ -236,25 +266,31 @@ def test_junit_and_markdown(cases: Path, tmp_path: Path) -> None:
 
 def test_three_lines_in_a_users_own_suite(cases: Path) -> None:
     (cases.parent / "test_mine.py").write_text(
-        "from sparqsim.regress import assert_unchanged\n\ndef test_cycles():\n    assert_unchanged('cases.toml')\n")
+        "from sparqsim.regress import assert_unchanged\n\ndef test_cycles():\n    assert_unchanged('cases.toml')\n"
+    )
     run_suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
     env = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
     assert subprocess.run(run_suite, check=False, cwd=cases.parent, env=env).returncode == 0
     edit_golden(cases, "window-os", lambda document: document.update(schema="sparqsim.report/99"))
-    ended = subprocess.run(run_suite, check=False, cwd=cases.parent, env=env, capture_output=True, text=True)
+    ended = subprocess.run(
+        run_suite, check=False, cwd=cases.parent, env=env, capture_output=True, text=True
+    )
     assert ended.returncode == 1
     assert "schema 'sparqsim.report/99'" in ended.stdout
     with pytest.raises(AssertionError, match="window-os"):
         assert_unchanged(cases)
 
 
-@pytest.mark.parametrize(("text", "told"), [
-    ("", "case: Field required"),
-    ("[[case]]\nname='a/b'\ntrace='x'", r"case\[0\].name"),
-    ("[[case]]\nname='a'\ntrace='x'\ncolour=1", r"case\[0\].colour"),
-    ("[[case]]\nname='a'\ntrace='x'\n[[case]]\nname='a'\ntrace='x'", "'a' is used twice"),
-    ("[[case]", "expected TOML"),
-])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "case: Field required"),
+        ("[[case]]\nname='a/b'\ntrace='x'", r"case\[0\].name"),
+        ("[[case]]\nname='a'\ntrace='x'\ncolour=1", r"case\[0\].colour"),
+        ("[[case]]\nname='a'\ntrace='x'\n[[case]]\nname='a'\ntrace='x'", "'a' is used twice"),
+        ("[[case]", "expected TOML"),
+    ],
+)
 def test_bad_lists_name_the_field(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "cases.toml"
     path.write_text(text)
@@ -264,17 +300,33 @@ def test_bad_lists_name_the_field(tmp_path: Path, text: str, told: str) -> None:
 
 def test_cases_that_run_together_give_the_same_bytes() -> None:
     trace = trace_of(3)
-    cases = [Case(trace="", pe=pe, array="4x4", dataflow="is") for pe in ("sparq-exact", "mac-4b4b", "sparq-2opt")]
+    cases = [
+        Case(trace="", pe=pe, array="4x4", dataflow="is")
+        for pe in ("sparq-exact", "mac-4b4b", "sparq-2opt")
+    ]
     together = [report.to_json() for report in run_together(trace, cases)]
     assert together == [run(trace, case).to_json() for case in cases]
-    assert together == [sparqsim.simulate(trace, case.pe, sparqsim.ArrayConfig(4, 4, "is")).to_json() for case in cases]
+    assert together == [
+        sparqsim.simulate(trace, case.pe, sparqsim.ArrayConfig(4, 4, "is")).to_json()
+        for case in cases
+    ]
 
 
 def test_a_refused_case_does_not_stop_its_neighbours() -> None:
     rng = np.random.default_rng(0)
-    signed = sparqsim.Trace([sparqsim.Layer.from_gemm("a", rng.integers(-128, 128, (3, 4), np.int8),
-                                                      rng.integers(-128, 128, (4, 2), np.int8))], synthetic="uniform")
-    refused, done = run_together(signed, [Case(trace="", pe="sparq-5opt"), Case(trace="", pe="mac-8b8b")])
+    signed = sparqsim.Trace(
+        [
+            sparqsim.Layer.from_gemm(
+                "a",
+                rng.integers(-128, 128, (3, 4), np.int8),
+                rng.integers(-128, 128, (4, 2), np.int8),
+            )
+        ],
+        synthetic="uniform",
+    )
+    refused, done = run_together(
+        signed, [Case(trace="", pe="sparq-5opt"), Case(trace="", pe="mac-8b8b")]
+    )
     assert isinstance(refused, InputError)
     assert "layer 'a'" in str(refused)
     assert isinstance(done, sparqsim.Report)

@@ -21,7 +21,7 @@ PAGE = PACKAGE.parent / "docs" / "how-to" / "regress.md"
 
 def block(language: str) -> str:
     """Return the page's only block in a language."""
-    text, = (block.text for block in blocks_of(PAGE, PAGE.name) if block.language == language)
+    (text,) = (block.text for block in blocks_of(PAGE, PAGE.name) if block.language == language)
     return text
 
 
@@ -35,8 +35,14 @@ def home(tmp_path: Path) -> Path:
 
 
 def ran(home: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, check=False, cwd=home, capture_output=True, text=True,
-                          env=os.environ | {"PYTHONPATH": str(PACKAGE.parent), **settings})
+    return subprocess.run(
+        words,
+        check=False,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(PACKAGE.parent), **settings},
+    )
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="the documentation is not here")
@@ -57,14 +63,27 @@ def test_workflow(home: Path, changed: bool) -> None:
     failed = False
     for step in steps:
         line = step.get("run", "")
-        if line and not line.startswith("pip install ") and (not failed or step.get("if") == "always()"):
-            ended = ran(home, shutil.which("bash") or "sh", "-e", "-c", line, GITHUB_STEP_SUMMARY=str(home / "summary"),
-                        PATH=f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+        if (
+            line
+            and not line.startswith("pip install ")
+            and (not failed or step.get("if") == "always()")
+        ):
+            ended = ran(
+                home,
+                shutil.which("bash") or "sh",
+                "-e",
+                "-c",
+                line,
+                GITHUB_STEP_SUMMARY=str(home / "summary"),
+                PATH=f"{command.parent}{os.pathsep}{os.environ['PATH']}",
+            )
             assert not ended.stderr
             failed |= ended.returncode != 0
     assert failed == changed
     assert f"{0 if changed else 2} of 2 cases unchanged" in (home / "summary").read_text()
-    uploaded = next(step["with"]["path"] for step in steps if step.get("uses", "").startswith("actions/upload"))
+    uploaded = next(
+        step["with"]["path"] for step in steps if step.get("uses", "").startswith("actions/upload")
+    )
     suite = ET.fromstring((home / uploaded).read_text())  # noqa: S314 - our own file
     assert suite.get("failures") == ("2" if changed else "0")
 

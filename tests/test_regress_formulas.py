@@ -16,7 +16,11 @@ from sparqsim.regress import update
 
 #: What the message says of a formula that is off by one on every tile, on every layer, and of one that decides when
 #: steps start: then it depends on the data by how much.
-EACH_TILE, EACH_LAYER, BY_DATA = r"\+(\d+) \(\+1 on each of \1 tiles\)$", r"\+1$", r"[+-]\d+( \(.* tiles\))?$"
+EACH_TILE, EACH_LAYER, BY_DATA = (
+    r"\+(\d+) \(\+1 on each of \1 tiles\)$",
+    r"\+1$",
+    r"[+-]\d+( \(.* tiles\))?$",
+)
 
 SETUPS = {
     "window-os": 'pe = "sparq-5opt"\narray = "4x4"',
@@ -33,43 +37,116 @@ BASE, ELASTIC, LATENESS = "dataflow/base.py", "dataflow/elastic.py", "dataflow/l
 SKEW, LONGER_SKEW = "skew = array.rows + array.cols - 2 ", "skew = array.rows + array.cols - 1 "
 FORMULAS = [
     (BASE, SKEW, LONGER_SKEW, "window-os", "fill", EACH_TILE),
-    (BASE, "compute=grid.tiles * grid.stream", "compute=grid.tiles * (grid.stream + 1)", "window-os", "compute",
-     EACH_TILE),
-    (BASE, "grid.tiles * array.rows, 0", "grid.tiles * (array.rows + 1), 0", "window-os", "drain", EACH_TILE),
-    (BASE, "(around if self.loads", "(around + grid.tiles if self.loads", "exact-ws", "fill", EACH_TILE),
-    (BASE, "waves.shape[-1] for waves in", "waves.shape[-1] + 1 for waves in", "exact-ws", "pe_stall", EACH_TILE),
-    ("pe/sparq.py", "edge_cycles: ClassVar[int] = 1", "edge_cycles: ClassVar[int] = 2", "window-os", "fill", EACH_TILE),
+    (
+        BASE,
+        "compute=grid.tiles * grid.stream",
+        "compute=grid.tiles * (grid.stream + 1)",
+        "window-os",
+        "compute",
+        EACH_TILE,
+    ),
+    (
+        BASE,
+        "grid.tiles * array.rows, 0",
+        "grid.tiles * (array.rows + 1), 0",
+        "window-os",
+        "drain",
+        EACH_TILE,
+    ),
+    (
+        BASE,
+        "(around if self.loads",
+        "(around + grid.tiles if self.loads",
+        "exact-ws",
+        "fill",
+        EACH_TILE,
+    ),
+    (
+        BASE,
+        "waves.shape[-1] for waves in",
+        "waves.shape[-1] + 1 for waves in",
+        "exact-ws",
+        "pe_stall",
+        EACH_TILE,
+    ),
+    (
+        "pe/sparq.py",
+        "edge_cycles: ClassVar[int] = 1",
+        "edge_cycles: ClassVar[int] = 2",
+        "window-os",
+        "fill",
+        EACH_TILE,
+    ),
     # With overlap, the first tile's fill and the last one's drain are paid once per layer.
     (BASE, SKEW, LONGER_SKEW, "overlap-ws", "fill", EACH_LAYER),
-    (BASE, "skew, array.rows, (grid.tiles - 1)", "skew, array.rows + 1, (grid.tiles - 1)", "overlap-exact-os", "drain",
-     EACH_LAYER),
-    (BASE, "(grid.tiles - 1) * (period - grid.stream)", "(grid.tiles - 1) * (period + 1 - grid.stream)", "overlap-ws",
-     "fill", BY_DATA),
-    (BASE, "- merged.shape[-1]).reshape", "- merged.shape[-1] + 1).reshape", "overlap-exact-os", "pe_stall", EACH_TILE),
+    (
+        BASE,
+        "skew, array.rows, (grid.tiles - 1)",
+        "skew, array.rows + 1, (grid.tiles - 1)",
+        "overlap-exact-os",
+        "drain",
+        EACH_LAYER,
+    ),
+    (
+        BASE,
+        "(grid.tiles - 1) * (period - grid.stream)",
+        "(grid.tiles - 1) * (period + 1 - grid.stream)",
+        "overlap-ws",
+        "fill",
+        BY_DATA,
+    ),
+    (
+        BASE,
+        "- merged.shape[-1]).reshape",
+        "- merged.shape[-1] + 1).reshape",
+        "overlap-exact-os",
+        "pe_stall",
+        EACH_TILE,
+    ),
     (ELASTIC, "else links.items - 1", "else links.items", "elastic1-os", "pe_stall", BY_DATA),
-    (ELASTIC, "max(2 * links.items - links.period, 0)", "max(2 * links.items + 1 - links.period, 0)",
-     "elastic1-overlap-ws", "pe_stall", BY_DATA),
+    (
+        ELASTIC,
+        "max(2 * links.items - links.period, 0)",
+        "max(2 * links.items + 1 - links.period, 0)",
+        "elastic1-overlap-ws",
+        "pe_stall",
+        BY_DATA,
+    ),
     (ELASTIC, "else 2 - links.depth", "else 3 - links.depth", "elastic2-ws", "pe_stall", BY_DATA),
-    (LATENESS, "free[i, j] = room[j] + costs[item, i, j] - 1", "free[i, j] = room[j] + costs[item, i, j]",
-     "elastic2-ws", "pe_stall", BY_DATA),
+    (
+        LATENESS,
+        "free[i, j] = room[j] + costs[item, i, j] - 1",
+        "free[i, j] = room[j] + costs[item, i, j]",
+        "elastic2-ws",
+        "pe_stall",
+        BY_DATA,
+    ),
 ]
 
 
 @pytest.mark.parametrize(("file", "formula", "off_by_one", "case", "moved", "by"), FORMULAS)
-def test_formula_off_by_one_fails(tmp_path: Path, file: str, formula: str, off_by_one: str, case: str, moved: str,
-                                  by: str) -> None:
+def test_formula_off_by_one_fails(
+    tmp_path: Path, file: str, formula: str, off_by_one: str, case: str, moved: str, by: str
+) -> None:
     copy = tmp_path / "changed" / "sparqsim"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     source = (copy / file).read_text()
     assert source.count(formula) == 1, "the formula has been rewritten: give this test its new text"
     (copy / file).write_text(source.replace(formula, off_by_one))
     trace_of(1).save(tmp_path / "net.safetensors")
-    (tmp_path / "cases.toml").write_text(f'[[case]]\nname = "{case}"\ntrace = "net.safetensors"\n{SETUPS[case]}\n')
+    (tmp_path / "cases.toml").write_text(
+        f'[[case]]\nname = "{case}"\ntrace = "net.safetensors"\n{SETUPS[case]}\n'
+    )
     update(tmp_path / "cases.toml")
 
     ended = subprocess.run(
-        [sys.executable, "-m", "sparqsim", "regress", "check", "cases.toml"], check=False, capture_output=True,
-        text=True, env=os.environ | {"PYTHONPATH": str(copy.parent), "XDG_CACHE_HOME": str(tmp_path)}, cwd=tmp_path)
+        [sys.executable, "-m", "sparqsim", "regress", "check", "cases.toml"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(copy.parent), "XDG_CACHE_HOME": str(tmp_path)},
+        cwd=tmp_path,
+    )
 
     assert ended.returncode == 1, ended.stderr
     assert not ended.stderr
@@ -80,4 +157,7 @@ def test_formula_off_by_one_fails(tmp_path: Path, file: str, formula: str, off_b
     assert (count, advice[:24]) == ("0 of 1 cases unchanged", "If the change is meant: ")
     assert layers
     for line in layers:
-        assert re.match(rf"  cycles: layer layer\d: total [\d,]+ -> [\d,]+ \([+-]\d+\.\d\d%\): {moved} {by}", line)
+        assert re.match(
+            rf"  cycles: layer layer\d: total [\d,]+ -> [\d,]+ \([+-]\d+\.\d\d%\): {moved} {by}",
+            line,
+        )

@@ -18,10 +18,21 @@ import sparqsim
 from sparqsim.report import Comparison, Report
 from sparqsim.schemas import FOLDER, schema_files
 
-SHAPE_ONLY = ("mac-8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-6opt", "sparq-7opt")
+SHAPE_ONLY = (
+    "mac-8b8b",
+    "mac-4b8b",
+    "mac-4b4b",
+    "sparq-5opt",
+    "sparq-3opt",
+    "sparq-2opt",
+    "sparq-6opt",
+    "sparq-7opt",
+)
 LANES = {"mac-8b8b": 1, "mac-4b4b": 4}
 SIDE = st.integers(1, 6)
-ARRAYS = st.builds(sparqsim.ArrayConfig, SIDE, SIDE, st.sampled_from(["os", "ws", "is"]), overlap=st.booleans())
+ARRAYS = st.builds(
+    sparqsim.ArrayConfig, SIDE, SIDE, st.sampled_from(["os", "ws", "is"]), overlap=st.booleans()
+)
 
 
 @st.composite
@@ -31,7 +42,9 @@ def gemm_layers(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     x = rng.integers(0, 256, (m, 1, 1, count * k)) * (rng.random((m, 1, 1, count * k)) < 0.7)
     w = rng.integers(-128, 128, (count * n, 1, k)).astype(np.int8)
-    return sparqsim.Layer.conv2d(f"l{m}x{k}x{n}", x.astype(np.uint8), w, kernel=(1, 1), groups=count)
+    return sparqsim.Layer.conv2d(
+        f"l{m}x{k}x{n}", x.astype(np.uint8), w, kernel=(1, 1), groups=count
+    )
 
 
 def closed_form(layer, name, array):
@@ -54,8 +67,11 @@ def test_totals_equal_the_closed_form(layer, array, name):
     assert report.cycles.pe_stall == 0
 
 
-@given(st.lists(gemm_layers(), min_size=1, max_size=3, unique_by=lambda layer: layer.name), ARRAYS,
-       st.sampled_from([*SHAPE_ONLY, "sparq-exact"]))
+@given(
+    st.lists(gemm_layers(), min_size=1, max_size=3, unique_by=lambda layer: layer.name),
+    ARRAYS,
+    st.sampled_from([*SHAPE_ONLY, "sparq-exact"]),
+)
 def test_attribution_sums_to_the_total(layers, array, name):
     report = sparqsim.simulate(sparqsim.Trace(layers), name, array)
     for cycles in (*(layer.cycles for layer in report.layers), report.totals.cycles):
@@ -67,10 +83,14 @@ def test_attribution_sums_to_the_total(layers, array, name):
 
 @given(gemm_layers(), ARRAYS)
 def test_sparq_exact_takes_its_closed_form_and_its_stalls(layer, array):
-    exact, shape_only = (sparqsim.simulate(sparqsim.Trace([layer]), name, array)
-                         for name in ("sparq-exact", "sparq-5opt"))
+    exact, shape_only = (
+        sparqsim.simulate(sparqsim.Trace([layer]), name, array)
+        for name in ("sparq-exact", "sparq-5opt")
+    )
     assert exact.cycles.total == closed_form(layer, "sparq-exact", array) + exact.cycles.pe_stall
-    assert exact.cycles.pe_stall <= shape_only.cycles.total, "a wave of two-cycle steps takes one cycle more"
+    assert exact.cycles.pe_stall <= shape_only.cycles.total, (
+        "a wave of two-cycle steps takes one cycle more"
+    )
 
 
 @given(gemm_layers(), ARRAYS, st.sampled_from([*SHAPE_ONLY, "sparq-exact"]))
@@ -90,8 +110,10 @@ def test_utilization_is_what_its_definition_says(layer, array, name):
 
 def test_an_idle_array_is_not_an_unknown_one():
     """All activations zero: nothing multiplies, which is a known 0, also in the sum over layers."""
-    layers = [sparqsim.Layer.from_gemm(name, np.full((2, 4), x, np.uint8), np.ones((4, 2), np.int8))
-              for name, x in (("dark", 0), ("light", 9))]
+    layers = [
+        sparqsim.Layer.from_gemm(name, np.full((2, 4), x, np.uint8), np.ones((4, 2), np.int8))
+        for name, x in (("dark", 0), ("light", 9))
+    ]
     report = sparqsim.simulate(sparqsim.Trace(layers), "sparq-5opt")
     assert (report.layers[0].utilization.pe, report.layers[0].utilization.multiplier) == (0, 0)
     assert report.utilization.pe > 0
@@ -104,8 +126,11 @@ def test_mapping_of_equal_tiles_is_the_mean_of_their_used_pes(layer, array):
     """Without overlap every tile of a shape-only design takes equally long, so the weighted mean is the plain mean."""
     if array.overlap:
         return
-    down, across = {"os": (layer.gemm.m, layer.gemm.n), "ws": (ceil(layer.gemm.k / 2), layer.gemm.n),
-                    "is": (ceil(layer.gemm.k / 2), layer.gemm.m)}[array.dataflow]
+    down, across = {
+        "os": (layer.gemm.m, layer.gemm.n),
+        "ws": (ceil(layer.gemm.k / 2), layer.gemm.n),
+        "is": (ceil(layer.gemm.k / 2), layer.gemm.m),
+    }[array.dataflow]
     used = down * across
     room = ceil(down / array.rows) * array.rows * ceil(across / array.cols) * array.cols
     use = sparqsim.simulate(sparqsim.Trace([layer]), "sparq-5opt", array).utilization
@@ -119,7 +144,9 @@ def report(digits):
 
 @pytest.fixture(scope="module")
 def comparison(digits):
-    return sparqsim.compare(digits, ["mac-8b8b", "sparq-5opt", "sparq-exact"], sparqsim.ArrayConfig(8, 8))
+    return sparqsim.compare(
+        digits, ["mac-8b8b", "sparq-5opt", "sparq-exact"], sparqsim.ArrayConfig(8, 8)
+    )
 
 
 @pytest.fixture(params=["report", "comparison"])
@@ -143,10 +170,16 @@ def test_json_satisfies_its_schema(result):
     jsonschema.validate(json.loads(result.to_json()), schema, jsonschema.Draft202012Validator)
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda doc: doc.pop("schema"), lambda doc: doc.update(schema="sparqsim.report/2"),
-    lambda doc: doc.update(when="today"), lambda doc: doc.update(layers="none"),
-], ids=["no schema", "another schema", "unknown field", "wrong type"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda doc: doc.pop("schema"),
+        lambda doc: doc.update(schema="sparqsim.report/2"),
+        lambda doc: doc.update(when="today"),
+        lambda doc: doc.update(layers="none"),
+    ],
+    ids=["no schema", "another schema", "unknown field", "wrong type"],
+)
 def test_the_schema_refuses_what_is_not_a_result(result, spoil):
     doc = json.loads(result.to_json())
     spoil(doc)
@@ -159,9 +192,27 @@ def test_json_names_what_the_contract_names(report):
     assert {"schema", "provenance", "pe", "array", "memory", "layers", "totals"} <= doc.keys()
     assert doc["schema"] == "sparqsim.report/1"
     layer = doc["layers"][1]
-    assert {"name", "op", "gemm", "macs", "tiles", "cycles", "utilization", "pairs", "windows", "error"} <= layer.keys()
+    assert {
+        "name",
+        "op",
+        "gemm",
+        "macs",
+        "tiles",
+        "cycles",
+        "utilization",
+        "pairs",
+        "windows",
+        "error",
+    } <= layer.keys()
     assert layer["gemm"].keys() == {"m", "k", "n", "groups"}
-    assert layer["cycles"].keys() == {"total", "compute", "fill", "drain", "pe_stall", "memory_stall"}
+    assert layer["cycles"].keys() == {
+        "total",
+        "compute",
+        "fill",
+        "drain",
+        "pe_stall",
+        "memory_stall",
+    }
     assert {"mapping", "array", "effective"} <= layer["utilization"].keys()
     assert {"both_zero", "one_zero", "both_nonzero_exact", "trimmed"} <= layer["pairs"].keys()
     assert {"mse", "sqnr_db", "max_abs"} <= layer["error"].keys()
@@ -173,7 +224,10 @@ def test_comparison_json_names_what_the_contract_names(comparison):
     assert doc["baseline"] == "mac-8b8b"
     totals = {name: each["totals"]["cycles"]["total"] for name, each in doc["reports"].items()}
     assert doc["speedup"] == {name: totals["mac-8b8b"] / total for name, total in totals.items()}
-    assert comparison.speedup("sparq-5opt", over="sparq-exact") == totals["sparq-exact"] / totals["sparq-5opt"]
+    assert (
+        comparison.speedup("sparq-5opt", over="sparq-exact")
+        == totals["sparq-exact"] / totals["sparq-5opt"]
+    )
 
 
 def test_json_round_trip(result):
@@ -187,10 +241,17 @@ def test_load_reads_what_was_written(result, tmp_path):
     assert type(result).load(tmp_path / "r.json") == result
 
 
-@pytest.mark.parametrize(("path", "value"), [
-    (("layers", 3, "cycles", "total"), 1), (("totals", "cycles", "compute"), 7), (("layers", 3, "error", "mse"), 0.5),
-    (("layers", 3, "utilization", "array"), 1.0), (("layers", 3, "macs"), 1), (("layers", 3, "cycles", "compute"), 1),
-])
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("layers", 3, "cycles", "total"), 1),
+        (("totals", "cycles", "compute"), 7),
+        (("layers", 3, "error", "mse"), 0.5),
+        (("layers", 3, "utilization", "array"), 1.0),
+        (("layers", 3, "macs"), 1),
+        (("layers", 3, "cycles", "compute"), 1),
+    ],
+)
 def test_a_tampered_value_is_refused(report, path, value):
     doc = json.loads(report.to_json())
     part = doc
@@ -222,8 +283,11 @@ def test_a_tampered_comparison_is_refused(comparison, spoil):
         Comparison.from_json(json.dumps(doc), "c.json")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"schema": "sparqsim.report/1"}', "[" * 100_000,
-                                  '{"a": 1e999}'], ids=range(8))
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "{}", '{"schema": "sparqsim.report/1"}', "[" * 100_000, '{"a": 1e999}'],
+    ids=range(8),
+)
 def test_what_is_not_a_report_is_refused(text):
     with pytest.raises(sparqsim.InputError, match=r"^r\.json: "):
         Report.from_json(text, "r.json")
@@ -257,9 +321,14 @@ def test_kept_layers_run_as_the_8_bit_baseline(report, digits):
 
 def test_sparq_cycles_do_not_depend_on_values():
     """The same shapes, all zeros and all 255: equal cycles, except for the design that stalls."""
+
     def total(name, value):
-        layer = sparqsim.Layer.from_gemm("one", np.full((20, 33), value, np.uint8), np.ones((33, 9), np.int8))
-        return sparqsim.simulate(sparqsim.Trace([layer]), name, sparqsim.ArrayConfig(4, 4)).cycles.total
+        layer = sparqsim.Layer.from_gemm(
+            "one", np.full((20, 33), value, np.uint8), np.ones((33, 9), np.int8)
+        )
+        return sparqsim.simulate(
+            sparqsim.Trace([layer]), name, sparqsim.ArrayConfig(4, 4)
+        ).cycles.total
 
     for name in SHAPE_ONLY:
         assert total(name, 0) == total(name, 255)
@@ -273,7 +342,10 @@ def test_a_design_not_compared_is_refused(comparison):
 
 def test_a_missing_baseline_is_added(small_trace):
     assert sparqsim.compare(small_trace, ["sparq-5opt"]).order == ("mac-8b8b", "sparq-5opt")
-    assert sparqsim.compare(small_trace, ["sparq-5opt"], baseline="mac-4b4b").speedup("mac-4b4b") == 1.0
+    assert (
+        sparqsim.compare(small_trace, ["sparq-5opt"], baseline="mac-4b4b").speedup("mac-4b4b")
+        == 1.0
+    )
 
 
 def test_a_design_named_twice_is_refused(small_trace):

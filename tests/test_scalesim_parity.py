@@ -16,13 +16,28 @@ import pytest
 from sparqsim.config import ArrayConfig
 from sparqsim.dataflow import Timing, Work, get_dataflow
 
-TOPOLOGIES = ("AlphaGoZero", "Googlenet", "Resnet18", "alexnet", "alexnet_full", "gpt2", "mobilenet", "vit_b", "vit_s",
-              "yolo_tiny")
+TOPOLOGIES = (
+    "AlphaGoZero",
+    "Googlenet",
+    "Resnet18",
+    "alexnet",
+    "alexnet_full",
+    "gpt2",
+    "mobilenet",
+    "vit_b",
+    "vit_s",
+    "yolo_tiny",
+)
 
 
 def shared_folder() -> Path:
     """Return the folder with SCALE-Sim's files: $SPARQSIM_SHARED, or `shared` beside the repository."""
-    folder = Path(os.environ.get("SPARQSIM_SHARED", Path(__file__).resolve().parents[1].parent / "shared")) / "scalesim"
+    folder = (
+        Path(
+            os.environ.get("SPARQSIM_SHARED", Path(__file__).resolve().parents[1].parent / "shared")
+        )
+        / "scalesim"
+    )
     if not folder.is_dir():
         pytest.skip(f"shared data not found at {folder.parent} (set SPARQSIM_SHARED)")
     return folder
@@ -42,15 +57,20 @@ def gemm_shapes(path: Path) -> list[tuple[int, int, int]]:
             shapes.append((sizes[0], sizes[1], sizes[2]))
             continue
         height, width, kernel_height, kernel_width, channels, filters, stride = sizes
-        pixels = -(-(height - kernel_height + stride) // stride) * -(-(width - kernel_width + stride) // stride)
+        pixels = -(-(height - kernel_height + stride) // stride) * -(
+            -(width - kernel_width + stride) // stride
+        )
         shapes.append((pixels, filters, kernel_height * kernel_width * channels))
     return shapes
 
 
 def scalesim_cycles(dataflow: str, rows: int, cols: int, m: int, n: int, k: int) -> int:
     """Return SCALE-Sim's compute cycles of a layer: its folds one after another."""
-    down, across, cycles = {"os": (m, n, k + rows + cols - 2), "ws": (k, n, m + 2 * rows + cols - 2),
-                            "is": (k, m, n + 2 * rows + cols - 2)}[dataflow]
+    down, across, cycles = {
+        "os": (m, n, k + rows + cols - 2),
+        "ws": (k, n, m + 2 * rows + cols - 2),
+        "is": (k, m, n + 2 * rows + cols - 2),
+    }[dataflow]
     return -(-down // rows) * -(-across // cols) * cycles
 
 
@@ -99,5 +119,9 @@ def test_every_row_of_the_formula_table():
     assert len(rows) == 156
     for row in rows:
         sides = [int(side) for side in row["array"].split("x")]
-        timing = ours(row["dataflow"], *sides, *(int(row[size]) for size in ("M_ofmap_px", "N_filters", "K_window")))
+        timing = ours(
+            row["dataflow"],
+            *sides,
+            *(int(row[size]) for size in ("M_ofmap_px", "N_filters", "K_window")),
+        )
         assert comparable(timing, row["dataflow"], sides[0]) == int(row["compute_cycles"])

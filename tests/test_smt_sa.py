@@ -23,7 +23,9 @@ def runs(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     dense_x, dense_w = (draw(st.sampled_from((0.0, 0.3, 0.7, 1.0))) for _ in range(2))
     x = (rng.integers(1, 256, (m, k)) * (rng.random((m, k)) < dense_x)).astype(np.uint8)
-    w = (rng.integers(1, 128, (k, n)) * rng.choice([-1, 1], (k, n)) * (rng.random((k, n)) < dense_w)).astype(np.int8)
+    w = (
+        rng.integers(1, 128, (k, n)) * rng.choice([-1, 1], (k, n)) * (rng.random((k, n)) < dense_w)
+    ).astype(np.int8)
     return x, w, rows, cols, threads, draw(st.sampled_from(DEPTHS))
 
 
@@ -31,7 +33,9 @@ def joined(sums, shape, rows, cols):
     """Put the tiles' sums together and cut off the padding."""
     m, n = shape
     grid = (-(-m // rows), -(-n // cols))
-    return np.array(sums).reshape(*grid, rows, cols).swapaxes(1, 2).reshape(grid[0] * rows, -1)[:m, :n]
+    return (
+        np.array(sums).reshape(*grid, rows, cols).swapaxes(1, 2).reshape(grid[0] * rows, -1)[:m, :n]
+    )
 
 
 @settings(max_examples=150, deadline=None)
@@ -52,7 +56,9 @@ def test_closed_forms_of_deep_queues(run, dense):
     longest = x.shape[1] if dense else part_lengths(x.shape[1], threads)[-1]
     padded = dense and (len(x) % rows or w.shape[1] % cols)
     cycles = tile_ends(x, w, rows, cols, threads, 4096)[-1, -1]
-    if padded:  # a padded PE multiplies nothing and may run ahead, so the last tile can only end sooner
+    if (
+        padded
+    ):  # a padded PE multiplies nothing and may run ahead, so the last tile can only end sooner
         assert cycles <= tiles * (longest + 1) + rows + cols
     else:
         assert cycles == tiles * (longest + 1) + rows + cols
@@ -78,8 +84,16 @@ def test_a_deeper_queue_can_end_later():
     """Fixed priority is no optimum: a full queue may hold thread 0 back in favour of a thread that has more to do."""
     x = np.array([[1, 1, 1, 1, 1, 0]], np.uint8)
     w = np.array([[1, 1, 0, 1, 1, 1], [1, 0, 1, 1, 1, 0]], np.int8).T
-    assert [QueueArray(x, w, 1, 3, 3, depth).run()[1] for depth in (1, 2, 4096)] == [[10], [11], [11]]
-    assert [tile_ends(x, w, 1, 3, 3, depth).tolist() for depth in (1, 2, 4096)] == [[[10]], [[11]], [[11]]]
+    assert [QueueArray(x, w, 1, 3, 3, depth).run()[1] for depth in (1, 2, 4096)] == [
+        [10],
+        [11],
+        [11],
+    ]
+    assert [tile_ends(x, w, 1, 3, 3, depth).tolist() for depth in (1, 2, 4096)] == [
+        [[10]],
+        [[11]],
+        [[11]],
+    ]
 
 
 @settings(max_examples=60, deadline=None)
@@ -106,7 +120,9 @@ def test_groups_run_one_after_another():
     pe = sparqsim.get_pe("smt-sa-2t")
     array = sparqsim.ArrayConfig(rows=4, cols=3)
     report = sparqsim.simulate(sparqsim.Trace([layer]), pe, array).layers[0]
-    alone = [pe.array_timing(a, b, 4, 3) for a, b in zip(lowered.rows(), lowered.weights, strict=True)]
+    alone = [
+        pe.array_timing(a, b, 4, 3) for a, b in zip(lowered.rows(), lowered.weights, strict=True)
+    ]
     assert report.cycles.total == sum(timing.total for timing in alone)
     assert report.tiles == 3 * 3 * 1
     assert report.error.noise == 0
@@ -116,7 +132,9 @@ def test_groups_run_one_after_another():
 
 
 def test_only_output_stationary():
-    trace = sparqsim.Trace([sparqsim.Layer.from_gemm("g", np.ones((2, 2), np.uint8), np.ones((2, 2), np.int8))])
+    trace = sparqsim.Trace(
+        [sparqsim.Layer.from_gemm("g", np.ones((2, 2), np.uint8), np.ones((2, 2), np.int8))]
+    )
     with pytest.raises(sparqsim.InputError, match=r"dataflow='ws': smt-sa-2t supports os"):
         sparqsim.simulate(trace, "smt-sa-2t", sparqsim.ArrayConfig(dataflow="ws"))
 

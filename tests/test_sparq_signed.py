@@ -34,8 +34,13 @@ def test_fast_form_of_the_exact_design_equals_step_on_all_signed_pairs():
     pe = signed("sparq-exact")
     cycles = pe.step_cycles(PAIRS)[:, 0]
     states, (examples, weights) = pe.activation_states(PAIRS)[:, 0], pe.state_examples()
-    for pair, value, taken, state in zip(PAIRS.tolist(), pe.matmul(PAIRS, WEIGHTS.T)[:, 1].tolist(), cycles.tolist(),
-                                         states.tolist(), strict=True):
+    for pair, value, taken, state in zip(
+        PAIRS.tolist(),
+        pe.matmul(PAIRS, WEIGHTS.T)[:, 1].tolist(),
+        cycles.tolist(),
+        states.tolist(),
+        strict=True,
+    ):
         step = pe.step(pair, (-1, -128), signed=True)
         assert (step.value, step.cycles) == (value, taken)
         assert value == pair[0] * -1 + pair[1] * -128
@@ -47,20 +52,31 @@ def test_fast_form_of_the_exact_design_equals_step_on_all_signed_pairs():
 def test_values_are_those_of_the_magnitudes_with_the_sign(name, keys):
     # Written from the rule in words, not from the design: trim |x| as the unsigned design does, put the sign back.
     magnitude = np.abs(PAIRS.astype(np.int16)).astype(np.uint8)
-    plain, _ = get_pe(name + (":" + keys.lstrip(",") if keys else "")).used_operands(magnitude, WEIGHTS.T)
+    plain, _ = get_pe(name + (":" + keys.lstrip(",") if keys else "")).used_operands(
+        magnitude, WEIGHTS.T
+    )
     used, _ = signed(name, keys).used_operands(PAIRS, WEIGHTS.T)
     assert np.array_equal(used, np.sign(PAIRS).astype(np.int64) * plain)
 
 
-@pytest.mark.parametrize(("name", "pair", "used"), [
-    ("sparq-5opt", (-128, 0), (-128, 0)),  # a lone value keeps its 8 bits
-    ("sparq-5opt", (-128, 1), (-128, 1)),
-    ("sparq-5opt", (-27, 3), (-28, 3)),  # 27 -> 28 in the shared table of the method, and the sign
-    ("sparq-2opt", (-127, 127), (-128, 128)),  # rounded up to 8 sixteenths: leaves int8
-    ("sparq-7opt", (-5, -5), (-4, -4)),
-])
+@pytest.mark.parametrize(
+    ("name", "pair", "used"),
+    [
+        ("sparq-5opt", (-128, 0), (-128, 0)),  # a lone value keeps its 8 bits
+        ("sparq-5opt", (-128, 1), (-128, 1)),
+        (
+            "sparq-5opt",
+            (-27, 3),
+            (-28, 3),
+        ),  # 27 -> 28 in the shared table of the method, and the sign
+        ("sparq-2opt", (-127, 127), (-128, 128)),  # rounded up to 8 sixteenths: leaves int8
+        ("sparq-7opt", (-5, -5), (-4, -4)),
+    ],
+)
 def test_examples(name, pair, used):
-    assert signed(name).used_operands(np.array([pair], np.int8), WEIGHTS.T)[0].tolist() == [list(used)]
+    assert signed(name).used_operands(np.array([pair], np.int8), WEIGHTS.T)[0].tolist() == [
+        list(used)
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,7 +85,10 @@ def test_states_count_the_parts_that_work(name):
     (examples, weights), states = pe.state_examples(), pe.activation_states(PAIRS)[:, 0]
     for pair, state in zip(PAIRS[::7].tolist(), states[::7].tolist(), strict=True):
         for w in weights:
-            assert pe.step(pair, w, signed=True).active_cycles == pe.step(examples[state], w).active_cycles
+            assert (
+                pe.step(pair, w, signed=True).active_cycles
+                == pe.step(examples[state], w).active_cycles
+            )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -85,15 +104,32 @@ def test_windows_count_magnitudes(name):
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(1, 6), st.integers(1, 9), st.integers(1, 5), st.sampled_from(NAMES), st.integers(0, 2**32 - 1))
+@given(
+    st.integers(1, 6),
+    st.integers(1, 9),
+    st.integers(1, 5),
+    st.sampled_from(NAMES),
+    st.integers(0, 2**32 - 1),
+)
 def test_matrix_products_equal_steps(m, k, n, name, seed):
     random = np.random.default_rng(seed)
     x = random.integers(-128, 128, (m, k), np.int8) * random.integers(0, 2, (m, k), np.int8)
     w = random.integers(-128, 128, (k, n), np.int8)
     pe, odd = signed(name), k % 2
-    padded_x, padded_w = np.pad(x, ((0, 0), (0, odd))).tolist(), np.pad(w, ((0, odd), (0, 0))).T.tolist()
-    slow = [[sum(pe.step(row[at:at + 2], column[at:at + 2], signed=True).value for at in range(0, k, 2))
-             for column in padded_w] for row in padded_x]
+    padded_x, padded_w = (
+        np.pad(x, ((0, 0), (0, odd))).tolist(),
+        np.pad(w, ((0, odd), (0, 0))).T.tolist(),
+    )
+    slow = [
+        [
+            sum(
+                pe.step(row[at : at + 2], column[at : at + 2], signed=True).value
+                for at in range(0, k, 2)
+            )
+            for column in padded_w
+        ]
+        for row in padded_x
+    ]
     assert pe.matmul(x, w).tolist() == slow
 
 
@@ -115,6 +151,8 @@ def test_without_the_key_signed_layers_are_refused_and_the_layer_named(name):
         with pytest.raises(InputError, match=f"expected {name}:rounding=trim,signed=magnitude "):
             get_pe(f"{name}:rounding=trim").step((1, 2), (3, 4), signed=True)
     assert (get_pe(name).signed_activations, signed(name).signed_activations) == (False, True)
-    report = simulate(Trace([layer]), pe=f"{name}:signed=magnitude", array=ArrayConfig(rows=4, cols=4))
+    report = simulate(
+        Trace([layer]), pe=f"{name}:signed=magnitude", array=ArrayConfig(rows=4, cols=4)
+    )
     assert report.pe.spec == f"{name}:signed=magnitude"
     assert report.layers[0].cycles.total > 0

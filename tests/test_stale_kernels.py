@@ -20,8 +20,14 @@ print(sparqsim.__file__, int(sparqsim.get_pe("sysmt-2t").matmul(x, w).sum()))
 
 def result_of(folder: Path, cache: Path) -> int:
     """Return what the package in `folder` computes in a new process, its kernels cached in `cache`."""
-    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=folder, capture_output=True, text=True, check=True,
-                          env={**os.environ, "PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(cache)})
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(cache)},
+    )
     where, value = done.stdout.split()
     assert Path(where).is_relative_to(folder)
     return int(value)
@@ -30,7 +36,9 @@ def result_of(folder: Path, cache: Path) -> int:
 def test_an_edited_kernel_gives_the_new_result(tmp_path):
     """Three processes and one cache: the kernel is compiled, found again, and not used after an edit of its file."""
     package, cache = tmp_path / "copy" / "sparqsim", tmp_path / "cache"
-    shutil.copytree(Path(sparqsim.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(sparqsim.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
+    )
     first = result_of(package.parent, cache)
     compiled = sorted(cache.rglob("*.nbc"))
     assert compiled

@@ -18,7 +18,9 @@ pytest.importorskip("distributed")
 
 
 def stress_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("stress_sweep", Path(__file__).with_name("stress_sweep.py"))
+    spec = importlib.util.spec_from_file_location(
+        "stress_sweep", Path(__file__).with_name("stress_sweep.py")
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -56,7 +58,9 @@ def sweep(folder: Path, store: str, address: str) -> tuple[int, str, str]:
 
 def test_the_same_bytes_as_local_processes(folder: Path, cluster: str) -> None:
     assert sweep(folder, "cluster.sqlite", cluster) == (0, "8 points: 0 known, 8 computed\n", "")
-    assert stress.reports_of(folder / "cluster.sqlite") == stress.reports_of(folder / "local.sqlite")
+    assert stress.reports_of(folder / "cluster.sqlite") == stress.reports_of(
+        folder / "local.sqlite"
+    )
     assert stress.table_of(folder / "cluster.sqlite") == stress.table_of(folder / "local.sqlite")
 
 
@@ -65,8 +69,11 @@ def test_workers_that_cannot_see_the_trace_receive_it_once(folder: Path, cluster
 
     stress.ended_well(stress.start_sweep(folder, "again.sqlite", "--scheduler", cluster))
     with Client(cluster, set_as_default=False) as client:
-        received = client.run(lambda: sum(
-            held.received for held in sys.modules["sparqsim.sweep.traces"].HELD.values()))
+        received = client.run(
+            lambda: sum(
+                held.received for held in sys.modules["sparqsim.sweep.traces"].HELD.values()
+            )
+        )
         looking = client.run(lambda: Path("net.safetensors").exists())
     assert sorted(looking.values()) == [False, True]
     # Tasks may all have gone to the worker that sees the trace; that one must never have been sent it.
@@ -77,12 +84,20 @@ def test_workers_that_cannot_see_the_trace_receive_it_once(folder: Path, cluster
 def test_only_a_worker_that_cannot_see_the_trace(folder: Path) -> None:
     (folder / "alone").mkdir()
     with stress.cluster(folder / "alone", workers=1) as cluster:
-        assert sweep(folder, "alone.sqlite", cluster.address) == (0, "8 points: 0 known, 8 computed\n", "")
+        assert sweep(folder, "alone.sqlite", cluster.address) == (
+            0,
+            "8 points: 0 known, 8 computed\n",
+            "",
+        )
     assert stress.reports_of(folder / "alone.sqlite") == stress.reports_of(folder / "local.sqlite")
 
 
 def test_a_scheduler_that_is_not_there(folder: Path) -> None:
-    for address, told in (("tcp://127.0.0.1:1", "no answer"), ("nonsense://x", "an address"), ("", "an address")):
+    for address, told in (
+        ("tcp://127.0.0.1:1", "no answer"),
+        ("nonsense://x", "an address"),
+        ("", "an address"),
+    ):
         code, _, stderr = sweep(folder, "absent.sqlite", address)
         assert code == 2
         assert told in stderr
@@ -115,14 +130,31 @@ def wait_for_rows(store: Path, process: subprocess.Popen[str]) -> None:
 
 
 def test_workers_with_another_version_are_refused(folder: Path, tmp_path: Path) -> None:
-    code = ("import sparqsim; sparqsim.__version__ = '99'; import sys; from sparqsim.cli import main\n"
-            "if __name__ == '__main__': main(sys.argv[1:])")
+    code = (
+        "import sparqsim; sparqsim.__version__ = '99'; import sys; from sparqsim.cli import main\n"
+        "if __name__ == '__main__': main(sys.argv[1:])"
+    )
     (tmp_path / "other.py").write_text(code)
     with stress.cluster(tmp_path, workers=1) as cluster:
         ended = subprocess.run(
-            [sys.executable, "other.py", "sweep", str(folder / "net.safetensors"), "--pe", "mac-8b8b",
-             "-o", "s.sqlite", "--scheduler", cluster.address],
-            check=False, cwd=tmp_path, env=stress.environment(), capture_output=True, text=True)
+            [
+                sys.executable,
+                "other.py",
+                "sweep",
+                str(folder / "net.safetensors"),
+                "--pe",
+                "mac-8b8b",
+                "-o",
+                "s.sqlite",
+                "--scheduler",
+                cluster.address,
+            ],
+            check=False,
+            cwd=tmp_path,
+            env=stress.environment(),
+            capture_output=True,
+            text=True,
+        )
     assert ended.returncode == 2
     assert "another version of sparqsim" in ended.stderr
     assert ended.stderr.count("\n") == 1, ended.stderr
@@ -130,7 +162,9 @@ def test_workers_with_another_version_are_refused(folder: Path, tmp_path: Path) 
         assert opened.rows() == []
 
 
-def test_without_dask(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_dask(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from sparqsim.cli import main
 
     monkeypatch.chdir(folder)
@@ -142,7 +176,11 @@ def test_without_dask(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 def test_kill_9_of_workers() -> None:
-    ended = subprocess.run([sys.executable, str(stress.__file__), "dask", "--kills", "2"], check=False,
-                           capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, str(stress.__file__), "dask", "--kills", "2"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert ended.returncode == 0, ended.stderr
     assert "nothing lost, nothing twice, the same end" in ended.stdout

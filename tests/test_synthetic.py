@@ -51,7 +51,9 @@ def test_seed_and_layer_decide_everything() -> None:
     once, again = Distribution(seed=5), Distribution(seed=5)
     assert np.array_equal(once.activations(SHAPE, 2), again.activations(SHAPE, 2))
     assert not np.array_equal(once.activations(SHAPE, 2), once.activations(SHAPE, 3))
-    assert not np.array_equal(once.activations(SHAPE, 2), Distribution(seed=6).activations(SHAPE, 2))
+    assert not np.array_equal(
+        once.activations(SHAPE, 2), Distribution(seed=6).activations(SHAPE, 2)
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,5 +80,7 @@ def test_reports_carry_the_label(tmp_path: Path) -> None:
     trace = load_trace(tmp_path / "t.safetensors")
     report = simulate(trace)
     assert report.provenance.synthetic == str(Distribution(0.25, 0.5, 9))
-    assert all(word in report.provenance.synthetic for word in ("zeros=0.25", "correlation=0.5", "seed=9"))
+    assert all(
+        word in report.provenance.synthetic for word in ("zeros=0.25", "correlation=0.5", "seed=9")
+    )
     assert (trace.layers[1].gemm.groups, trace.layers[1].gemm.n) == (3, 7)

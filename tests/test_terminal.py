@@ -30,11 +30,21 @@ FORMATS = ("table", "json", "csv", "markdown")
 @pytest.fixture
 def long_names(tmp_path):
     """A trace whose layers' names are far longer than a terminal is wide enough for."""
-    layers = [sparqsim.Layer.from_gemm(LONG.format(i, j), np.full((40, 30), 3, np.uint8), np.ones((30, 20), np.int8))
-              for i in range(2) for j in range(2)]
+    layers = [
+        sparqsim.Layer.from_gemm(
+            LONG.format(i, j), np.full((40, 30), 3, np.uint8), np.ones((30, 20), np.int8)
+        )
+        for i in range(2)
+        for j in range(2)
+    ]
     path = tmp_path / "long.safetensors"
-    sparqsim.Trace([*layers, sparqsim.Layer.from_gemm("fc", np.ones((2, 4), np.uint8), np.ones((4, 2), np.int8))],
-                   network="long names").save(path)
+    sparqsim.Trace(
+        [
+            *layers,
+            sparqsim.Layer.from_gemm("fc", np.ones((2, 4), np.uint8), np.ones((4, 2), np.int8)),
+        ],
+        network="long names",
+    ).save(path)
     return path
 
 
@@ -56,7 +66,9 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("width", [80, 100, 250])
-def test_nothing_is_wider_than_the_terminal_and_no_figure_is_cut(name, width, run, long_names, monkeypatch):
+def test_nothing_is_wider_than_the_terminal_and_no_figure_is_cut(
+    name, width, run, long_names, monkeypatch
+):
     monkeypatch.setenv("COLUMNS", str(width))
     ended = run(*(long_names if word == "TRACE" else word for word in COMMANDS[name]))
     assert ended.code == 0, ended.err
@@ -83,8 +95,12 @@ def test_wide_terminals_show_whole_names(run, long_names, monkeypatch):
     assert all(LONG.format(i, j) in out for i in range(2) for j in range(2))
 
 
-@pytest.mark.parametrize("command", [("simulate", "--pe", "sparq-exact", "--config", "edge"), ("compare",)])
-def test_layer_names_of_the_shipped_trace_stand_on_one_line(command, run, digits_path, digits, monkeypatch):
+@pytest.mark.parametrize(
+    "command", [("simulate", "--pe", "sparq-exact", "--config", "edge"), ("compare",)]
+)
+def test_layer_names_of_the_shipped_trace_stand_on_one_line(
+    command, run, digits_path, digits, monkeypatch
+):
     monkeypatch.setenv("COLUMNS", "80")
     out = run(command[0], digits_path, *command[1:]).out
     first_table = out.partition("\nSpeedup")[0].partition("\nIdeal")[0]
@@ -94,13 +110,30 @@ def test_layer_names_of_the_shipped_trace_stand_on_one_line(command, run, digits
     assert len(numbers) == (1 + len(digits.layers) if command[0] == "simulate" else 7)
 
 
-@given(st.lists(st.text(st.characters(min_codepoint=33, max_codepoint=0x30FF, exclude_categories=("C", "M", "Z")),
-                        min_size=1, max_size=60), min_size=1, max_size=12, unique=True), st.integers(12, 40))
+@given(
+    st.lists(
+        st.text(
+            st.characters(
+                min_codepoint=33, max_codepoint=0x30FF, exclude_categories=("C", "M", "Z")
+            ),
+            min_size=1,
+            max_size=60,
+        ),
+        min_size=1,
+        max_size=12,
+        unique=True,
+    ),
+    st.integers(12, 40),
+)
 def test_shortened_names_fit_and_short_ones_stay(names, width):
     short = shortened(names, width)
     assert all(cell_len(name) <= width for name in short)
-    assert all(one == other for one, other in zip(names, short, strict=True) if cell_len(one) <= width)
-    assert all("…" in other for one, other in zip(names, short, strict=True) if cell_len(one) > width)
+    assert all(
+        one == other for one, other in zip(names, short, strict=True) if cell_len(one) <= width
+    )
+    assert all(
+        "…" in other for one, other in zip(names, short, strict=True) if cell_len(one) > width
+    )
 
 
 def test_names_that_differ_nowhere_near_their_ends_get_their_number():
@@ -125,27 +158,54 @@ def test_columns_that_do_not_fit_go_below(capsys, monkeypatch):
 def test_cells_stand_under_their_headings(small_trace):
     from sparqsim.cli.show import bounds_table, cycles_table, totals_table
 
-    both = sparqsim.compare(small_trace, ["mac-8b8b", "mac-4b4b", "sparq-exact"], sparqsim.ArrayConfig(4, 3))
+    both = sparqsim.compare(
+        small_trace, ["mac-8b8b", "mac-4b4b", "sparq-exact"], sparqsim.ArrayConfig(4, 3)
+    )
     report = both.reports["sparq-exact"]
     cycles, use, bounds = report.cycles, report.totals.utilization, report.totals.bounds
     assert use.effective < use.array < use.mapping
     shares = [f"{100 * share:.1f}" for share in (use.mapping, use.array, use.effective)]
     parts = (cycles.compute, cycles.fill, cycles.drain, cycles.pe_stall)
-    assert list(cycles_table(report).rows[-1][1:-1]) == [*(f"{part:,}" for part in (cycles.total, *parts)), *shares]
+    assert list(cycles_table(report).rows[-1][1:-1]) == [
+        *(f"{part:,}" for part in (cycles.total, *parts)),
+        *shares,
+    ]
     gap = bounds.gap
-    assert list(bounds_table(report).rows[-1]) == ["total", *(f"{figure:,}" for figure in (
-        cycles.total, bounds.slack_cycles, bounds.work_cycles, gap.ragged_tiles, gap.fill_drain, gap.waiting))]
+    assert list(bounds_table(report).rows[-1]) == [
+        "total",
+        *(
+            f"{figure:,}"
+            for figure in (
+                cycles.total,
+                bounds.slack_cycles,
+                bounds.work_cycles,
+                gap.ragged_tiles,
+                gap.fill_drain,
+                gap.waiting,
+            )
+        ),
+    ]
     assert list(totals_table(both).rows[-1][1:-1]) == [
-        f"{cycles.total:,}", *(f"{100 * part / cycles.total:.1f}" for part in parts), f"{100 * use.array:.1f}",
-        *(f"{both.reports[name].cycles.total / cycles.total:.2f}" for name in ("mac-8b8b", "mac-4b4b"))]
+        f"{cycles.total:,}",
+        *(f"{100 * part / cycles.total:.1f}" for part in parts),
+        f"{100 * use.array:.1f}",
+        *(
+            f"{both.reports[name].cycles.total / cycles.total:.2f}"
+            for name in ("mac-8b8b", "mac-4b4b")
+        ),
+    ]
 
 
 def test_json_is_what_o_writes(run, small_path, tmp_path):
     for command in (("simulate", "--pe", "sparq-5opt"), ("compare",)):
-        ended = run(command[0], small_path, *command[1:], "--format", "json", "-o", tmp_path / "r.json")
+        ended = run(
+            command[0], small_path, *command[1:], "--format", "json", "-o", tmp_path / "r.json"
+        )
         assert ended.out == (tmp_path / "r.json").read_text()
         assert ended.err == ""
-    ended = run("bandwidth", small_path, "--config", "edge", "--format", "json", "-o", tmp_path / "b.json")
+    ended = run(
+        "bandwidth", small_path, "--config", "edge", "--format", "json", "-o", tmp_path / "b.json"
+    )
     assert ended.out == (tmp_path / "b.json").read_text()
     ended = run("rtl", "area", "--format", "json", "-o", tmp_path / "a.json")
     assert ended.out == (tmp_path / "a.json").read_text()
@@ -157,8 +217,18 @@ def rows_of(ended):
 
 
 def test_csv_of_a_report_has_a_row_per_layer(run, small_path, tmp_path):
-    ended = run("simulate", small_path, "--pe", "sparq-5opt", "--config", "edge", "--format", "csv", "-o",
-                tmp_path / "r.json")
+    ended = run(
+        "simulate",
+        small_path,
+        "--pe",
+        "sparq-5opt",
+        "--config",
+        "edge",
+        "--format",
+        "csv",
+        "-o",
+        tmp_path / "r.json",
+    )
     rows, report = rows_of(ended), Report.load(tmp_path / "r.json")
     assert [row["layer"] for row in rows] == [layer.name for layer in report.layers]
     for row, layer in zip(rows, report.layers, strict=True):
@@ -177,22 +247,43 @@ def test_csv_of_a_comparison_has_a_row_per_design_and_layer(run, small_path, tmp
     rows = rows_of(run("compare", small_path, "--format", "csv", "-o", tmp_path / "c.json"))
     both = Comparison.load(tmp_path / "c.json")
     layers = both.reports[both.baseline].layers
-    assert [(row["design"], row["layer"]) for row in rows] == [(name, layer.name) for name in both.order
-                                                               for layer in layers]
+    assert [(row["design"], row["layer"]) for row in rows] == [
+        (name, layer.name) for name in both.order for layer in layers
+    ]
     speedups = [both.layer_speedup(name, at) for name in both.order for at in range(len(layers))]
     assert [float(row["speedup"]) for row in rows] == speedups
 
 
 def test_csv_of_the_other_tables(run, small_path, digits_path, digits):
-    assert [row["design"] for row in rows_of(run("pe", "list", "--format", "csv"))] == list(designs())
+    assert [row["design"] for row in rows_of(run("pe", "list", "--format", "csv"))] == list(
+        designs()
+    )
     traced = rows_of(run("trace", "info", digits_path, "--format", "csv"))
-    assert [(row["layer"], int(row["macs"])) for row in traced] == [(each.name, each.gemm.macs)
-                                                                    for each in digits.layers]
-    curves = rows_of(run("bandwidth", small_path, "--config", "edge", "--pe", "sparq-5opt", "--bandwidths", "1,inf",
-                         "--format", "csv"))
-    assert [(row["design"], row["memory_modelled"], row["dram_bandwidth_bytes_per_cycle"]) for row in curves] == [
-        (name, modelled, bandwidth) for name in ("mac-8b8b", "sparq-5opt")
-        for modelled, bandwidth in (("true", "1.0"), ("true", "inf"), ("false", ""))]
+    assert [(row["layer"], int(row["macs"])) for row in traced] == [
+        (each.name, each.gemm.macs) for each in digits.layers
+    ]
+    curves = rows_of(
+        run(
+            "bandwidth",
+            small_path,
+            "--config",
+            "edge",
+            "--pe",
+            "sparq-5opt",
+            "--bandwidths",
+            "1,inf",
+            "--format",
+            "csv",
+        )
+    )
+    assert [
+        (row["design"], row["memory_modelled"], row["dram_bandwidth_bytes_per_cycle"])
+        for row in curves
+    ] == [
+        (name, modelled, bandwidth)
+        for name in ("mac-8b8b", "sparq-5opt")
+        for modelled, bandwidth in (("true", "1.0"), ("true", "inf"), ("false", ""))
+    ]
     areas = rows_of(run("rtl", "area", "--format", "csv"))
     assert {row["design"]: row["relative_pe_area_median"] for row in areas}["mac-8b8b"] == "1.0"
 
@@ -206,7 +297,10 @@ def test_bandwidths_are_numbers_each_once(run, small_path, text):
 
 def test_csv_quotes_what_would_break_it():
     rows = [{"a": 'one, "two"\nthree', "b": True, "c": None}]
-    assert list(csv.reader(io.StringIO(as_csv(rows)))) == [["a", "b", "c"], [r'one, "two"\nthree', "true", ""]]
+    assert list(csv.reader(io.StringIO(as_csv(rows)))) == [
+        ["a", "b", "c"],
+        [r'one, "two"\nthree', "true", ""],
+    ]
 
 
 def test_markdown_is_a_table_with_as_many_cells_in_every_line(run, small_path):
@@ -226,30 +320,56 @@ def test_markdown_makes_nothing_of_names_from_a_file():
     assert table.to_markdown().splitlines()[-1] == r"| &lt;b>\|\*x\* | 1 |"
 
 
-@pytest.mark.parametrize("command", [("simulate", "no.safetensors", "--pe", "mac-8b8b"), ("compare", "no.safetensors"),
-                                     ("bandwidth", "no.safetensors", "--config", "edge"), ("pe", "list"),
-                                     ("trace", "info", "no.safetensors"), ("rtl", "area"),
-                                     ("accuracy", "no.onnx", "--images", "no")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("simulate", "no.safetensors", "--pe", "mac-8b8b"),
+        ("compare", "no.safetensors"),
+        ("bandwidth", "no.safetensors", "--config", "edge"),
+        ("pe", "list"),
+        ("trace", "info", "no.safetensors"),
+        ("rtl", "area"),
+        ("accuracy", "no.onnx", "--images", "no"),
+    ],
+)
 def test_another_format_is_refused_before_anything_else(command, refused):
-    assert "--format 'xml': expected one of table, json, csv, markdown" in refused(*command, "--format", "xml")
+    assert "--format 'xml': expected one of table, json, csv, markdown" in refused(
+        *command, "--format", "xml"
+    )
 
 
 def completed(words, root):
     """What the shell offers for the last of `words`."""
-    ended = subprocess.run([sys.executable, "-m", "sparqsim"], capture_output=True, text=True, check=True, cwd=root,
-                           env=os.environ | {"_SPARQSIM_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words),
-                                             "COMP_CWORD": str(len(words) - 1)})
+    ended = subprocess.run(
+        [sys.executable, "-m", "sparqsim"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=root,
+        env=os.environ
+        | {
+            "_SPARQSIM_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(words),
+            "COMP_CWORD": str(len(words) - 1),
+        },
+    )
     return ended.stdout.split()
 
 
-@pytest.mark.parametrize(("words", "expected"), [
-    (["sparqsim", "sim"], ["simulate"]),
-    (["sparqsim", "simulate", "x", "--pe", "sparq-5"], ["sparq-5opt"]),
-    (["sparqsim", "compare", "x", "--pe", "mac-8b8b,sysmt-"], ["mac-8b8b,sysmt-2t", "mac-8b8b,sysmt-4t"]),
-    (["sparqsim", "simulate", "x", "--config", "ed"], ["edge"]),
-    (["sparqsim", "compare", "x", "--format", ""], list(FORMATS)),
-    (["sparqsim", "pe", "show", "smt"], ["smt-sa-2t", "smt-sa-4t"]),
-])
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["sparqsim", "sim"], ["simulate"]),
+        (["sparqsim", "simulate", "x", "--pe", "sparq-5"], ["sparq-5opt"]),
+        (
+            ["sparqsim", "compare", "x", "--pe", "mac-8b8b,sysmt-"],
+            ["mac-8b8b,sysmt-2t", "mac-8b8b,sysmt-4t"],
+        ),
+        (["sparqsim", "simulate", "x", "--config", "ed"], ["edge"]),
+        (["sparqsim", "compare", "x", "--format", ""], list(FORMATS)),
+        (["sparqsim", "pe", "show", "smt"], ["smt-sa-2t", "smt-sa-4t"]),
+    ],
+)
 def test_completion(words, expected, root):
     assert completed(words, root) == expected
 

@@ -12,7 +12,9 @@ import pytest
 from sparqsim import InputError, check_trace, get_pe, load_trace
 from sparqsim.images import Pictures
 
-schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs the extra 'tflite'")
+schema = pytest.importorskip(
+    "ai_edge_litert.schema_py_generated", reason="needs the extra 'tflite'"
+)
 flatbuffers = pytest.importorskip("flatbuffers", reason="needs the extra 'tflite'")
 pytest.importorskip("PIL", reason="needs the extra 'tflite' (pillow)")
 
@@ -48,7 +50,11 @@ class Builder:
         kind: int | None = None,
     ) -> int:
         tensor = schema.TensorT()
-        tensor.name, tensor.shape, tensor.type = name.encode(), list(shape), self.kind if kind is None else kind
+        tensor.name, tensor.shape, tensor.type = (
+            name.encode(),
+            list(shape),
+            self.kind if kind is None else kind,
+        )
         tensor.quantization = schema.QuantizationParametersT()
         tensor.quantization.scale, tensor.quantization.zeroPoint = scales, points
         tensor.quantization.quantizedDimension = 3 if name.startswith("dw") else 0
@@ -63,8 +69,11 @@ class Builder:
 
     def weights(self, name: str, shape: tuple[int, ...], channels: int) -> int:
         signed = self.dtype is np.int8
-        value = self.random.integers(-127, 128, shape).astype(np.int8) if signed else self.random.integers(
-            0, 256, shape).astype(np.uint8)
+        value = (
+            self.random.integers(-127, 128, shape).astype(np.int8)
+            if signed
+            else self.random.integers(0, 256, shape).astype(np.uint8)
+        )
         scales = self.random.uniform(0.002, 0.01, channels if signed else 1).tolist()
         return self.tensor(name, shape, scales, [0] * len(scales) if signed else [131], value)
 
@@ -97,14 +106,22 @@ class Builder:
 
     def save(self, path: Path, inputs: list[int], outputs: list[int]) -> Path:
         graph = schema.SubGraphT()
-        graph.tensors, graph.operators, graph.inputs, graph.outputs = self.tensors, self.operators, inputs, outputs
+        graph.tensors, graph.operators, graph.inputs, graph.outputs = (
+            self.tensors,
+            self.operators,
+            inputs,
+            outputs,
+        )
         model = schema.ModelT()
         model.version, model.subgraphs, model.buffers = 3, [graph], self.buffers
         model.operatorCodes = []
         for code in self.codes:
             entry = schema.OperatorCodeT()
             entry.builtinCode = entry.deprecatedBuiltinCode = code
-            newer = code in (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D)
+            newer = code in (
+                schema.BuiltinOperator.CONV_2D,
+                schema.BuiltinOperator.DEPTHWISE_CONV_2D,
+            )
             others = 1 if code == schema.BuiltinOperator.RESHAPE else 2
             entry.version = 1 if self.dtype is np.uint8 else 3 if newer else others
             model.operatorCodes.append(entry)
@@ -122,12 +139,24 @@ def small_network(path: Path, signed: bool, last: str = "FULLY_CONNECTED") -> Pa
     c1 = build.tensor("first", (1, 5, 4, 4), [0.1], [0 + shift])
     w1 = build.weights("w1", (4, 3, 3, 3), 4)
     build.operator(
-        "CONV_2D", [x, w1, build.bias(w1, 4, 0.02)], c1, padding=0, strideH=2, strideW=2, fusedActivationFunction=3
+        "CONV_2D",
+        [x, w1, build.bias(w1, 4, 0.02)],
+        c1,
+        padding=0,
+        strideH=2,
+        strideW=2,
+        fusedActivationFunction=3,
     )
     c2 = build.tensor("depth", (1, 5, 4, 8), [0.3], [77 + shift])
     w2 = build.weights("dw", (1, 3, 3, 8), 8)
     build.operator(
-        "DEPTHWISE_CONV_2D", [c1, w2, build.bias(w2, 8, 0.1)], c2, padding=0, strideH=1, strideW=1, depthMultiplier=2
+        "DEPTHWISE_CONV_2D",
+        [c1, w2, build.bias(w2, 8, 0.1)],
+        c2,
+        padding=0,
+        strideH=1,
+        strideW=1,
+        depthMultiplier=2,
     )
     build.tensors[w2].quantization.quantizedDimension = 3
     c3 = build.tensor("point", (1, 5, 4, 8), [0.4], [120 + shift])
@@ -136,9 +165,27 @@ def small_network(path: Path, signed: bool, last: str = "FULLY_CONNECTED") -> Pa
     added = build.tensor("added", (1, 5, 4, 8), [0.5], [100 + shift])
     build.operator("ADD", [c2, c3], added)
     largest = build.tensor("largest", (1, 3, 2, 8), [0.5], [100 + shift])
-    build.operator("MAX_POOL_2D", [added], largest, padding=0, strideH=2, strideW=2, filterHeight=2, filterWidth=2)
+    build.operator(
+        "MAX_POOL_2D",
+        [added],
+        largest,
+        padding=0,
+        strideH=2,
+        strideW=2,
+        filterHeight=2,
+        filterWidth=2,
+    )
     mean = build.tensor("mean", (1, 1, 1, 8), [0.5], [100 + shift])
-    build.operator("AVERAGE_POOL_2D", [largest], mean, padding=1, strideH=1, strideW=1, filterHeight=3, filterWidth=2)
+    build.operator(
+        "AVERAGE_POOL_2D",
+        [largest],
+        mean,
+        padding=1,
+        strideH=1,
+        strideW=1,
+        filterHeight=3,
+        filterWidth=2,
+    )
     y = build.tensor("y", (1, 6), [0.2], [90 + shift])
     if last == "FULLY_CONNECTED":
         flat = build.tensor("flat", (1, 8), [0.5], [100 + shift])
@@ -146,7 +193,10 @@ def small_network(path: Path, signed: bool, last: str = "FULLY_CONNECTED") -> Pa
         build.operator("RESHAPE", [mean, shape], flat)
         w4 = build.weights("w4", (6, 8), 1)
         quantization = build.tensors[w4].quantization
-        quantization.scale, quantization.zeroPoint = quantization.scale[:1], quantization.zeroPoint[:1]
+        quantization.scale, quantization.zeroPoint = (
+            quantization.scale[:1],
+            quantization.zeroPoint[:1],
+        )
         build.operator("FULLY_CONNECTED", [flat, w4], y)
     else:
         build.operator(last, [mean, mean, mean], y)
@@ -154,7 +204,9 @@ def small_network(path: Path, signed: bool, last: str = "FULLY_CONNECTED") -> Pa
 
 
 def shown(path: Path, count: int = 3, size: tuple[int, int] = (9, 8)) -> Pictures:
-    np.savez(path, images=np.random.default_rng(1).integers(0, 256, (count, *size, 3), dtype=np.uint8))
+    np.savez(
+        path, images=np.random.default_rng(1).integers(0, 256, (count, *size, 3), dtype=np.uint8)
+    )
     return Pictures.open(path)
 
 
@@ -167,7 +219,9 @@ def differing(path: Path, pictures: Pictures) -> dict[str, int]:
     """Return, for every activation tensor, how many elements of our own computation are not the interpreter's."""
     model = Model(path)
     macs = read_operators(model)
-    values = Executor(model, macs).run(np.stack(list(prepared(model, pictures))), {mac.name: EXACT for mac in macs})
+    values = Executor(model, macs).run(
+        np.stack(list(prepared(model, pictures))), {mac.name: EXACT for mac in macs}
+    )
     interpreter, found = model.interpreter(), {}
     for at, picture in enumerate(prepared(model, pictures)):
         own = interpreter.run(picture, list(values))
@@ -196,7 +250,10 @@ def test_trace_gives_the_interpreters_outputs(network_file: Path, tmp_path: Path
     model = Model(network_file)
     interpreter = model.interpreter()
     macs = read_operators(model)
-    own = [interpreter.run(picture, [mac.target.index for mac in macs]) for picture in prepared(model, pictures)]
+    own = [
+        interpreter.run(picture, [mac.target.index for mac in macs])
+        for picture in prepared(model, pictures)
+    ]
     for mac, layer in zip(macs, load_trace(target).layers, strict=True):
         sums = layer_sums(layer, EXACT) + (0 if mac.bias_codes is None else mac.bias_codes)
         codes = requantised(
@@ -206,13 +263,16 @@ def test_trace_gives_the_interpreters_outputs(network_file: Path, tmp_path: Path
             mac.operator.options.get("fusedActivationFunction", 0),
             rounding=multiplied_once if mac.geometry is None else multiplied,
         )
-        wanted = np.concatenate([each[mac.target.index].reshape(-1, codes.shape[1]) for each in own])
+        wanted = np.concatenate(
+            [each[mac.target.index].reshape(-1, codes.shape[1]) for each in own]
+        )
         assert np.array_equal(codes, wanted), mac.name
 
 
 @pytest.mark.parametrize("design", ["mac-8b8b", "mac-4b4b", "sparq-5opt:signed=magnitude"])
-def test_every_integer_equals_a_plain_recomputation(network_file: Path, tmp_path: Path, design: str,
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_integer_equals_a_plain_recomputation(
+    network_file: Path, tmp_path: Path, design: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole network, layer by layer: loops of `PEDesign.step` over what each layer met, zero points corrected."""
     from networks.stepped import recorder, stepped_sums
 
@@ -239,7 +299,7 @@ def test_two_roundings_equal_the_plain_words() -> None:
         return magnitude if high >= 0 else -magnitude
 
     random = np.random.default_rng(0)
-    values = np.concatenate([random.integers(-2**24, 2**24, 3000), np.arange(-600, 600)])
+    values = np.concatenate([random.integers(-(2**24), 2**24, 3000), np.arange(-600, 600)])
     for multiplier in (2**30, 2**31 - 1, 3 * 2**29, 1_234_567_891):
         for exponent in (-12, -7, -1, 0, 1, 3):
             found = multiplied(values, np.asarray(multiplier), np.asarray(exponent))
@@ -264,17 +324,23 @@ def test_a_design_changes_answers_and_exact_ones_do_not(network_file: Path, tmp_
     pictures, network = shown(tmp_path / "p.npz", 6), TfliteNetwork(network_file)
     reference = np.concatenate(list(network.reference(pictures)))
     assert np.array_equal(np.concatenate(list(network.under(EXACT, pictures))), reference)
-    assert not np.array_equal(np.concatenate(list(network.under(get_pe("mac-4b4b"), pictures))), reference)
+    assert not np.array_equal(
+        np.concatenate(list(network.under(get_pe("mac-4b4b"), pictures))), reference
+    )
 
 
 def test_designs_use_corrected_operands(network_file: Path, tmp_path: Path) -> None:
     """A trimmed activation counts as its code minus the zero point, and a trimmed weight likewise."""
     pictures, model = shown(tmp_path / "p.npz", 1), Model(network_file)
     mac = read_operators(model)[2]
-    value = model.interpreter().run(next(prepared(model, pictures)), [mac.source.index])[mac.source.index]
+    value = model.interpreter().run(next(prepared(model, pictures)), [mac.source.index])[
+        mac.source.index
+    ]
     pe, stored = get_pe("mac-4b4b"), mac.stored(value)[0]
     x, _ = pe.used_operands(stored.reshape(-1, 8), np.zeros((8, 1), np.int8))
-    _, w = pe.used_operands(np.zeros((1, 8), np.uint8), np.ascontiguousarray(mac.weights.codes[:, 0, :].T))
+    _, w = pe.used_operands(
+        np.zeros((1, 8), np.uint8), np.ascontiguousarray(mac.weights.codes[:, 0, :].T)
+    )
     sums = (x.astype(np.int64) - mac.codes.stored_zero_point) @ (
         w.astype(np.int64) - mac.weights.zero_points
     ) + mac.bias_codes
@@ -289,7 +355,11 @@ def test_unsupported_operators_are_named_and_can_be_skipped(tmp_path: Path) -> N
     file = small_network(tmp_path / "up.tflite", signed=False, last="TRANSPOSE_CONV")
     with pytest.raises(InputError, match=r"operator 'y': TRANSPOSE_CONV .*--skip TRANSPOSE_CONV"):
         read_operators(Model(file))
-    assert [mac.name for mac in read_operators(Model(file), ["TRANSPOSE_CONV"])] == ["first", "depth", "point"]
+    assert [mac.name for mac in read_operators(Model(file), ["TRANSPOSE_CONV"])] == [
+        "first",
+        "depth",
+        "point",
+    ]
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\0\0\0\0TFL3", b"\xff" * 64])
@@ -305,14 +375,18 @@ def test_pictures_of_another_size_are_bad_input(tmp_path: Path) -> None:
         dump(file, shown(tmp_path / "p.npz", 1, (5, 5)), tmp_path / "t.safetensors")
 
 
-@pytest.mark.parametrize(("name", "size", "tensors"), [("mobilenet_v1_0.5_160_quant", 160, 31),
-                                                       ("mobilenet_v2_1.0_224_quant", 224, 66)])
+@pytest.mark.parametrize(
+    ("name", "size", "tensors"),
+    [("mobilenet_v1_0.5_160_quant", 160, 31), ("mobilenet_v2_1.0_224_quant", 224, 66)],
+)
 def test_mobilenets_are_the_interpreters(name: str, size: int, tensors: int) -> None:
     """Every tensor of the two MobileNets on one real picture."""
     file = MOBILENETS / f"{name}.tflite"
     if not file.exists():
         pytest.skip(f"{file} is not here (set SPARQSIM_SHARED)")
-    pictures = Pictures.open(SHARED / "data" / "imagenet_samples", f"crop:0.875,resize:{size}").first(1)
+    pictures = Pictures.open(
+        SHARED / "data" / "imagenet_samples", f"crop:0.875,resize:{size}"
+    ).first(1)
     found = differing(file, pictures)
     assert len(found) == tensors
     assert set(found.values()) == {0}

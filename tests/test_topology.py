@@ -25,7 +25,7 @@ def read(tmp_path: Path):
 
 
 def test_a_convolution(read) -> None:
-    layer, = read(HEADER + "\nConv1, 13, 12, 5, 3, 6, 16, 2,\n").layers
+    (layer,) = read(HEADER + "\nConv1, 13, 12, 5, 3, 6, 16, 2,\n").layers
     assert layer.record.geometry.kernel == (5, 3)
     assert layer.record.geometry.stride == (2, 2)
     assert layer.activations == (1, 13, 12, 6)
@@ -33,7 +33,7 @@ def test_a_convolution(read) -> None:
 
 
 def test_products_are_m_n_k(read) -> None:
-    layer, = read("Layer,M,N,K,\r\nqkv, 128, 1536, 512,\r\n").layers
+    (layer,) = read("Layer,M,N,K,\r\nqkv, 128, 1536, 512,\r\n").layers
     assert layer.activations == (1, 128, 512)
     assert layer.weights == (1536, 1, 512)
 
@@ -47,7 +47,10 @@ def test_depthwise_by_name(read) -> None:
 @pytest.mark.parametrize(
     ("text", "note"),
     [
-        (HEADER + "a,8,8,3,3,4,4,1\n", "line 2, layer 'a': no comma at the end: SCALE-Sim loses the last field ('1')"),
+        (
+            HEADER + "a,8,8,3,3,4,4,1\n",
+            "line 2, layer 'a': no comma at the end: SCALE-Sim loses the last field ('1')",
+        ),
         (
             HEADER + "a,56,56,1,1,4,4,2,\n",
             "line 2, layer 'a': SCALE-Sim has 29x29 output pixels (rounded up), here 28x28",
@@ -66,7 +69,10 @@ def test_depthwise_by_name(read) -> None:
             HEADER + "a,8,8,3,3,4,4,1,\na,8,8,3,3,4,4,1,\n",
             "line 2, layer 'a': the name is used 2 times: renamed to a#2",
         ),
-        ("a,8,8,3,3,4,4,1,\nb,8,8,3,3,4,4,1,\n", "line 1 (a, 8, 8, 3, ...) reads like a layer, but is the header"),
+        (
+            "a,8,8,3,3,4,4,1,\nb,8,8,3,3,4,4,1,\n",
+            "line 1 (a, 8, 8, 3, ...) reads like a layer, but is the header",
+        ),
     ],
 )
 def test_quirks_are_reported(read, text: str, note: str) -> None:
@@ -81,16 +87,22 @@ def test_the_last_value_counts_without_a_comma(read) -> None:
     assert read(HEADER + "a,9,9,3,3,4,4,2\n").layers[0].record.geometry.stride == (2, 2)
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    (HEADER + "a,8,8,3,x,4,4,1,\n", ("line 2", "layer 'a'", "filter width is 'x'", "whole number")),
-    (HEADER + "a,8,8,3,3,4,4,\n", ("line 2", "stride is ''")),
-    (HEADER + "a,8,8,3,3,4,0,1,\n", ("filters is '0'",)),
-    (HEADER + "a,8,8,9,3,4,4,1,\n", ("line 2", "filter height is 9", "at most the input's 8")),
-    (HEADER + ",8,8,3,3,4,4,1,\n", ("line 2", "the name is empty")),
-    (HEADER + "a,99999999999,8,3,3,4,4,1,\n", ("ifmap height is '99999999999'",)),
-    (HEADER, ("no layers after the header line",)),
-    ("Layer,M,N,K,\nq,1,2.5,3,\n", ("line 2", "N is '2.5'")),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            HEADER + "a,8,8,3,x,4,4,1,\n",
+            ("line 2", "layer 'a'", "filter width is 'x'", "whole number"),
+        ),
+        (HEADER + "a,8,8,3,3,4,4,\n", ("line 2", "stride is ''")),
+        (HEADER + "a,8,8,3,3,4,0,1,\n", ("filters is '0'",)),
+        (HEADER + "a,8,8,9,3,4,4,1,\n", ("line 2", "filter height is 9", "at most the input's 8")),
+        (HEADER + ",8,8,3,3,4,4,1,\n", ("line 2", "the name is empty")),
+        (HEADER + "a,99999999999,8,3,3,4,4,1,\n", ("ifmap height is '99999999999'",)),
+        (HEADER, ("no layers after the header line",)),
+        ("Layer,M,N,K,\nq,1,2.5,3,\n", ("line 2", "N is '2.5'")),
+    ],
+)
 def test_what_cannot_be_read_is_named(read, text: str, words: tuple[str, ...]) -> None:
     with pytest.raises(InputError) as caught:
         read(text)
@@ -106,7 +118,9 @@ def test_a_missing_or_foreign_file_is_bad_input(tmp_path: Path) -> None:
 
 def test_the_trace_says_that_values_are_drawn(read, tmp_path: Path) -> None:
     topology = read(HEADER + "a,8,8,3,3,4,4,1,\nb-DP,6,6,3,3,4,1,1,\n")
-    save_synthetic(tmp_path / "t.safetensors", topology.layers, Distribution(seed=3), network="net.csv")
+    save_synthetic(
+        tmp_path / "t.safetensors", topology.layers, Distribution(seed=3), network="net.csv"
+    )
     trace = load_trace(tmp_path / "t.safetensors")
     assert check_trace(tmp_path / "t.safetensors") == []
     assert "seed=3" in trace.metadata.synthetic

@@ -39,7 +39,9 @@ def test_a_dump_is_a_sound_trace_that_simulates(path):
     report, trace = dump(small(), batches(), path), load_trace(path)
     assert check_trace(path) == []
     names = ["stem", "odd", "grouped", "pairs", "last", "fc"]
-    assert [layer.name for layer in trace.layers] == [layer.name for layer in report.layers] == names
+    assert (
+        [layer.name for layer in trace.layers] == [layer.name for layer in report.layers] == names
+    )
     assert [layer.keep_8bit for layer in trace.layers] == [True, False, False, False, False, True]
     assert [layer.activations.shape[0] for layer in trace.layers[:5]] == [12] * 5
     assert trace.layers[5].gemm.m == report.pictures == 12
@@ -52,14 +54,25 @@ def test_a_dump_is_a_sound_trace_that_simulates(path):
 def test_the_report_says_which_layers_are_signed_and_why(path):
     report = dump(small(), batches(), path)
     signed = {layer.name: layer.signed for layer in report.layers}
-    assert signed == {"stem": True, "odd": False, "grouped": False, "pairs": False, "last": True, "fc": False}
+    assert signed == {
+        "stem": True,
+        "odd": False,
+        "grouped": False,
+        "pairs": False,
+        "last": True,
+        "fc": False,
+    }
     assert {layer.name: layer.signed for layer in load_trace(path).layers} == signed
     for layer in report.layers:
-        assert re.search("lowest calibration value -" if layer.signed else "no negative value", layer.why)
+        assert re.search(
+            "lowest calibration value -" if layer.signed else "no negative value", layer.why
+        )
     assert report.folded == (("stem", "stem_norm"), ("grouped", "grouped_norm"))
     assert report.unfolded == ("alone",)
     assert "batch norm computed in float: alone" in str(report)
-    assert "int8 activations in 1 of these layers: sparq-* designs take" in str(report)  # 'stem' is kept at 8 bits
+    assert "int8 activations in 1 of these layers: sparq-* designs take" in str(
+        report
+    )  # 'stem' is kept at 8 bits
     assert load_trace(path).metadata.provenance["signedness"]["stem"] == report.layers[0].why
 
 
@@ -69,20 +82,30 @@ def test_the_model_is_left_as_it_was(path):
     dump(model, batches(), path)
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert not any(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
-                   for module in model.modules())
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
+        for module in model.modules()
+    )
 
 
 def test_batches_do_not_matter(path, tmp_path):
     data, other = batches(), tmp_path / "other.safetensors"
     dump(small(), data, path)
-    dump(small(), [(torch.cat([x for x, _ in data]), torch.cat([y for _, y in data]))], other, calibration_loader=data)
+    dump(
+        small(),
+        [(torch.cat([x for x, _ in data]), torch.cat([y for _, y in data]))],
+        other,
+        calibration_loader=data,
+    )
     for one, two in zip(load_trace(path).layers, load_trace(other).layers, strict=True):
         assert np.array_equal(one.activations, two.activations)
 
 
 def test_images_limits_what_is_dumped_not_what_calibrates(path, tmp_path):
-    whole, report = dump(small(), batches(), tmp_path / "all.safetensors"), dump(small(), batches(), path, images=4)
+    whole, report = (
+        dump(small(), batches(), tmp_path / "all.safetensors"),
+        dump(small(), batches(), path, images=4),
+    )
     assert report.pictures == 4
     assert load_trace(path).layers[0].activations.shape[0] == 4
     assert [a.activation_scale for a in report.layers] == [b.activation_scale for b in whole.layers]
@@ -92,7 +115,9 @@ def test_values_outside_the_range_are_counted(path):
     calibration, data = batches(), [(4 * x, y) for x, y in batches()]
     report = dump(small(), data, path, calibration_loader=calibration, calibrate="max")
     stem, layer = report.layers[0], load_trace(path).layers[0]
-    outside = sum(int((torch.round(x.double() / stem.activation_scale).abs() > 127).sum()) for x, _ in data)
+    outside = sum(
+        int((torch.round(x.double() / stem.activation_scale).abs() > 127).sum()) for x, _ in data
+    )
     assert stem.clipped_share == outside / layer.activations.size > 0
     assert dump(small(), calibration, path, calibrate="max").layers[0].clipped_share == 0
 
@@ -113,9 +138,15 @@ def test_zero_pair_shares_are_those_of_the_lowered_layer(path):
 
 
 def test_pair_counts_of_even_channels_count_padding():
-    x = torch.tensor([[[[0, 1], [2, 3]]]], dtype=torch.uint8)  # one line of two pixels: a lone pair, a pair
-    layer = Integers(x, torch.ones((1, 9, 2), dtype=torch.int8),
-                     ConvGeometry(kernel=(3, 3), padding=(1, 1, 1, 1)), groups=1)
+    x = torch.tensor(
+        [[[[0, 1], [2, 3]]]], dtype=torch.uint8
+    )  # one line of two pixels: a lone pair, a pair
+    layer = Integers(
+        x,
+        torch.ones((1, 9, 2), dtype=torch.int8),
+        ConvGeometry(kernel=(3, 3), padding=(1, 1, 1, 1)),
+        groups=1,
+    )
     # Two output pixels of nine positions; each sees both pixels, and seven positions of padding.
     assert pair_counts(layer) == (18, 14 + 2, 2)
 
@@ -140,8 +171,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def peak_kib(number, path):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    run = subprocess.run([sys.executable, "-c", STREAM, str(number), str(path)], check=True, capture_output=True,
-                         text=True, env=environment)
+    run = subprocess.run(
+        [sys.executable, "-c", STREAM, str(number), str(path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
     return int(run.stdout)
 
 
@@ -153,6 +189,7 @@ def test_memory_does_not_grow_with_pictures(path):
 
 
 # What cannot be dumped is named --------------------------------------------------------------------------------------
+
 
 class Strange(nn.Module):
     """Layers and operations that hold products and are not Conv2d or Linear."""
@@ -177,7 +214,15 @@ def test_what_is_not_dumped_is_named(path):
     report = dump(Strange(), [torch.rand(2, 2, 5, 5)], path)
     assert [layer.name for layer in report.layers] == ["conv", "fc"]
     found = {skipped.name: skipped.reason for skipped in report.skipped}
-    assert set(found) == {"up", "(the network itself)", "line", "rnn", "attention", "attention.out_proj", "idle"}
+    assert set(found) == {
+        "up",
+        "(the network itself)",
+        "line",
+        "rnn",
+        "attention",
+        "attention.out_proj",
+        "idle",
+    }
     assert "ConvTranspose2d" in found["up"]
     assert "Conv1d" in found["line"]
     assert "LSTM" in found["rnn"]
@@ -215,18 +260,21 @@ def test_values_that_are_not_finite_stop_with_the_layers_name(path, value):
     assert not path.exists()
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"images": 0}, "images=0"),
-    ({"keep_8bit": "first"}, "keep_8bit='first'"),
-    ({"keep_8bit": ["stam"]}, r"layer 'stam'.*did you mean stem"),
-    ({"matmuls": ["pair"]}, r"module 'pair'.*did you mean pairs"),
-    ({"calibrate": "maxi"}, "calibrator 'maxi'"),
-    ({"loader": []}, "holds no batch"),
-    ({"loader": [], "calibration_loader": batches()}, "holds no batch"),
-    ({"loader": (batch for batch in batches())}, "read more than once"),
-    ({"loader": torch.rand(1, 3, 8, 8)}, "expected a list of batches"),
-    ({"loader": [{"x": 1}]}, "a batch is dict"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"images": 0}, "images=0"),
+        ({"keep_8bit": "first"}, "keep_8bit='first'"),
+        ({"keep_8bit": ["stam"]}, r"layer 'stam'.*did you mean stem"),
+        ({"matmuls": ["pair"]}, r"module 'pair'.*did you mean pairs"),
+        ({"calibrate": "maxi"}, "calibrator 'maxi'"),
+        ({"loader": []}, "holds no batch"),
+        ({"loader": [], "calibration_loader": batches()}, "holds no batch"),
+        ({"loader": (batch for batch in batches())}, "read more than once"),
+        ({"loader": torch.rand(1, 3, 8, 8)}, "expected a list of batches"),
+        ({"loader": [{"x": 1}]}, "a batch is dict"),
+    ],
+)
 def test_bad_arguments_are_refused(path, arguments, message):
     with pytest.raises(InputError, match=message):
         dump(small(), **({"loader": batches(), "path": path} | arguments))
@@ -236,10 +284,13 @@ def test_bad_arguments_are_refused(path, arguments, message):
 def test_names_choose_the_kept_layers(path):
     dump(small(), batches(), path, keep_8bit=["odd"])
     assert [layer.name for layer in load_trace(path).layers if layer.keep_8bit] == ["odd"]
-    assert not any(layer.keep_8bit for layer in dump(small(), batches(), path, keep_8bit="none").layers)
+    assert not any(
+        layer.keep_8bit for layer in dump(small(), batches(), path, keep_8bit="none").layers
+    )
 
 
 # Exact sums -----------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("k", [1, 3, 520, 4608])
 def test_integer_products_are_exact_where_float32_would_not_be(k):
@@ -262,13 +313,20 @@ def test_float32_takes_no_more_of_k_than_it_can_sum_exactly():
 
 def test_without_pytorch_the_extra_is_named():
     code = "import sys; sys.modules['torch'] = None; import sparqsim.torch"
-    run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True,
-                         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])})
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )
     assert run.stderr.splitlines()[-1] == (
-        "sparqsim.errors.InputError: sparqsim.torch needs PyTorch: pip install 'sparqsim[torch]'")
+        "sparqsim.errors.InputError: sparqsim.torch needs PyTorch: pip install 'sparqsim[torch]'"
+    )
 
 
 # The language model ---------------------------------------------------------------------------------------------
+
 
 @needs_shared
 def test_the_language_model_goes_through_as_matrix_products(path):
@@ -276,15 +334,19 @@ def test_the_language_model_goes_through_as_matrix_products(path):
 
     model = stories260k()
     tokens = story(model, 48)
-    assert text(tokens).startswith("Once upon a time, there was a little girl named Lily. She loved to play outside in "
-                                   "the park.")
+    assert text(tokens).startswith(
+        "Once upon a time, there was a little girl named Lily. She loved to play outside in "
+        "the park."
+    )
     attentions = [f"layers.{number}.attention" for number in range(LAYERS)]
     report = dump(model, [(tokens[:, :-1], tokens[:, 1:])], path, matmuls=attentions)
     trace = load_trace(path)
     assert report.skipped == ()
     assert len(trace.layers) == 9 * LAYERS + 1
     # Only the attention weights (after softmax) are never negative.
-    assert {layer.name for layer in trace.layers if not layer.signed} == {f"{name}.product2" for name in attentions}
+    assert {layer.name for layer in trace.layers if not layer.signed} == {
+        f"{name}.product2" for name in attentions
+    }
     designs = ["mac-8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt:signed=magnitude"]
     assert compare(trace, designs).speedup("sparq-5opt:signed=magnitude") > 1
     with pytest.raises(InputError, match=r"layer 'layers\.0\.attention\.wk'.*signed=magnitude"):

@@ -26,8 +26,17 @@ from sparqsim.torch.evaluate import Arithmetic, recalibrate, right
 needs_shared = pytest.mark.skipif(not ROOT.exists(), reason=NO_SHARED)
 
 SIGNED = ["stem", "last"]  # the layers of the small network whose inputs are negative too
-DESIGNS = ["mac-8b8b", "mac-4b8b", "mac-4b4b:rounding=trim", "sparq-5opt", "sparq-3opt:rounding=trim",
-           "sparq-2opt:pairing=off", "sparq-6opt", "sparq-7opt", "sparq-exact"]
+DESIGNS = [
+    "mac-8b8b",
+    "mac-4b8b",
+    "mac-4b4b:rounding=trim",
+    "sparq-5opt",
+    "sparq-3opt:rounding=trim",
+    "sparq-2opt:pairing=off",
+    "sparq-6opt",
+    "sparq-7opt",
+    "sparq-exact",
+]
 
 
 class Recorded(Arithmetic):
@@ -41,7 +50,10 @@ class Recorded(Arithmetic):
         sums = super()._sums(name, integers, design)
         codes = integers.x.numpy()
         codes = codes.transpose(0, 3, 1, 2) if integers.geometry else codes[0]
-        self.seen[name] = (codes.astype(int), sums.numpy().reshape(-1, sums.shape[-1]).astype(np.int64))
+        self.seen[name] = (
+            codes.astype(int),
+            sums.numpy().reshape(-1, sums.shape[-1]).astype(np.int64),
+        )
         return sums
 
 
@@ -51,7 +63,9 @@ def assert_equals_plain(model, calibration, inputs, pe, path, **fields):
     quantised = QuantisedNetwork(model, calibration, **fields)
     fast = Recorded(quantised, get_pe(pe))
     outputs = quantised.network.run(inputs, fast)
-    plain, seen = plain_network(model, load_trace(path), lambda layer: get_pe("mac-8b8b" if layer.keep_8bit else pe))
+    plain, seen = plain_network(
+        model, load_trace(path), lambda layer: get_pe("mac-8b8b" if layer.keep_8bit else pe)
+    )
     with torch.no_grad():
         assert torch.equal(outputs, plain(inputs))
     assert list(fast.seen) == list(seen)
@@ -62,13 +76,18 @@ def assert_equals_plain(model, calibration, inputs, pe, path, **fields):
 
 @pytest.mark.parametrize("pe", DESIGNS)
 def test_every_integer_equals_a_plain_recomputation_from_the_trace(tmp_path, pe):
-    assert_equals_plain(small(), batches(), batches(seed=9)[0][0], pe, tmp_path / "t.safetensors",
-                        keep_8bit=SIGNED)
+    assert_equals_plain(
+        small(), batches(), batches(seed=9)[0][0], pe, tmp_path / "t.safetensors", keep_8bit=SIGNED
+    )
 
 
-@pytest.mark.parametrize("pe", ["mac-4b4b", "sparq-5opt:signed=magnitude", "sparq-3opt:signed=magnitude"])
+@pytest.mark.parametrize(
+    "pe", ["mac-4b4b", "sparq-5opt:signed=magnitude", "sparq-3opt:signed=magnitude"]
+)
 def test_signed_layers_equal_a_plain_recomputation_too(tmp_path, pe):
-    assert_equals_plain(small(), batches(), batches(seed=9)[0][0], pe, tmp_path / "t.safetensors", keep_8bit="none")
+    assert_equals_plain(
+        small(), batches(), batches(seed=9)[0][0], pe, tmp_path / "t.safetensors", keep_8bit="none"
+    )
 
 
 @needs_shared
@@ -99,7 +118,9 @@ def test_the_dumped_activations_are_those_of_the_plain_8_bit_network(tmp_path):
 @pytest.mark.parametrize("padding", [(1, 2), "same", "valid"])
 def test_every_padding_equals_a_plain_recomputation(tmp_path, mode, padding):
     torch.manual_seed(2)
-    model = nn.Sequential(nn.Conv2d(2, 4, (5, 3), padding=padding, padding_mode=mode), nn.Flatten(), nn.LazyLinear(3))
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, (5, 3), padding=padding, padding_mode=mode), nn.Flatten(), nn.LazyLinear(3)
+    )
     inputs = torch.rand(2, 2, 6, 7)
     with torch.no_grad():
         model(inputs)
@@ -110,7 +131,9 @@ def test_every_padding_equals_a_plain_recomputation(tmp_path, mode, padding):
     codes = torch.from_numpy(fast.seen["0"][0]).double()  # padded already, unless with zeros
     weights = layer.weights.reshape(4, 5, 3, 2).permute(0, 3, 1, 2).double()
     top, bottom, left, right = layer.geometry.padding
-    exact = functional.conv2d(functional.pad(codes, (left, right, top, bottom)), weights).permute(0, 2, 3, 1)
+    exact = functional.conv2d(functional.pad(codes, (left, right, top, bottom)), weights).permute(
+        0, 2, 3, 1
+    )
     eight = Recorded(quantised, get_pe("mac-8b8b"))
     outputs = quantised.network.run(inputs, eight)
     assert np.array_equal(eight.seen["0"][1], exact.reshape(-1, 4).long().numpy())
@@ -153,12 +176,20 @@ def test_the_float_network_agrees_with_itself():
 def test_results_say_what_ran_where():
     result = evaluate(small(), batches(), "sparq-5opt", keep_8bit=["stem", "last"])
     assert {layer.name: layer.pe for layer in result.layers} == {
-        "stem": "mac-8b8b", "odd": "sparq-5opt", "grouped": "sparq-5opt", "pairs": "sparq-5opt", "last": "mac-8b8b",
-        "fc": "sparq-5opt"}
+        "stem": "mac-8b8b",
+        "odd": "sparq-5opt",
+        "grouped": "sparq-5opt",
+        "pairs": "sparq-5opt",
+        "last": "mac-8b8b",
+        "fc": "sparq-5opt",
+    }
     assert set(result.sqnr_db) == {"odd", "grouped", "pairs", "fc"}
     assert all(layer.error.noise == 0 for layer in result.layers if layer.pe == "mac-8b8b")
     in_float = evaluate(small(), batches(), "sparq-5opt", keep_8bit=["stem", "last"], kept="float")
-    assert [layer.pe for layer in in_float.layers if layer.name in ("stem", "last")] == ["float", "float"]
+    assert [layer.pe for layer in in_float.layers if layer.name in ("stem", "last")] == [
+        "float",
+        "float",
+    ]
     assert evaluate(small(), batches(), "mac-8b8b", kept="design").layers[0].pe == "mac-8b8b"
     assert evaluate(small(), batches(), "mac-4b8b", kept="design").layers[0].pe == "mac-4b8b"
 
@@ -176,7 +207,9 @@ def test_layer_errors_are_those_of_the_trace(tmp_path):
 
 
 def test_layer_errors_can_be_left_out_and_change_no_logit():
-    with_errors, some, without = (evaluate(small(), batches(), "mac-4b8b", error_images=n) for n in (None, 4, 0))
+    with_errors, some, without = (
+        evaluate(small(), batches(), "mac-4b8b", error_images=n) for n in (None, 4, 0)
+    )
     assert torch.equal(with_errors.logits, without.logits)
     assert all(layer.error is None for layer in without.layers)
     for all_of_12, first_2_batches in zip(with_errors.layers, some.layers, strict=True):
@@ -184,7 +217,9 @@ def test_layer_errors_can_be_left_out_and_change_no_logit():
 
 
 def test_designs_that_cannot_take_signed_layers_refuse_naming_them():
-    with pytest.raises(InputError, match=r"layer 'last': sparq-5opt takes unsigned.*signed=magnitude"):
+    with pytest.raises(
+        InputError, match=r"layer 'last': sparq-5opt takes unsigned.*signed=magnitude"
+    ):
         evaluate(small(), batches(), "sparq-5opt")
     assert evaluate(small(), batches(), "sparq-5opt:signed=magnitude").rows == 12
     assert evaluate(small(), batches(), "sparq-5opt", keep_8bit=SIGNED, kept="float").rows == 12
@@ -197,13 +232,16 @@ def test_one_calibration_serves_several_designs():
         assert torch.equal(shared.logits, evaluate(small(), batches(), pe, keep_8bit=SIGNED).logits)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"kept": "4bit"}, "kept='4bit'"),
-    ({"pe": "sparq-9opt"}, "did you mean sparq-"),
-    ({"loader": []}, "holds no batch"),
-    ({"loader": [], "calibration_loader": batches()}, "holds no batch"),
-    ({"loader": iter(batches())}, "read more than once"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kept": "4bit"}, "kept='4bit'"),
+        ({"pe": "sparq-9opt"}, "did you mean sparq-"),
+        ({"loader": []}, "holds no batch"),
+        ({"loader": [], "calibration_loader": batches()}, "holds no batch"),
+        ({"loader": iter(batches())}, "read more than once"),
+    ],
+)
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         evaluate(small(), **({"loader": batches(), "pe": "mac-8b8b"} | arguments))
@@ -212,7 +250,9 @@ def test_bad_arguments_are_refused(arguments, message):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_values_that_are_not_finite_stop_with_the_layers_name(value):
     with pytest.raises(InputError, match=r"layer 'stem': activations hold NaN"):
-        evaluate(small(), [torch.full((1, 3, 8, 8), value)], "mac-8b8b", calibration_loader=batches())
+        evaluate(
+            small(), [torch.full((1, 3, 8, 8), value)], "mac-8b8b", calibration_loader=batches()
+        )
 
 
 def test_a_layer_that_calibration_did_not_meet_is_named():
@@ -225,11 +265,13 @@ def test_a_layer_that_calibration_did_not_meet_is_named():
             return self.second(self.first(x)) if x.sum() > 0 else self.first(x)
 
     with pytest.raises(InputError, match=r"layer 'second' did not run on the calibration data"):
-        evaluate(Branching(), [torch.ones(1, 2)], "mac-8b8b", calibration_loader=[-torch.ones(1, 2)])
+        evaluate(
+            Branching(), [torch.ones(1, 2)], "mac-8b8b", calibration_loader=[-torch.ones(1, 2)]
+        )
 
 
 def test_right_counts_the_top_k_and_never_nan():
-    logits = torch.tensor([[3., 2, 1, 0], [0, 1, 2, 3], [float("nan")] * 4])
+    logits = torch.tensor([[3.0, 2, 1, 0], [0, 1, 2, 3], [float("nan")] * 4])
     assert right(logits, torch.tensor([1, 3, 0]), 1) == 1
     assert right(logits, torch.tensor([1, 3, 0]), 2) == 2
     assert right(logits, torch.tensor([3, 0, 0]), 5) == 2
@@ -237,14 +279,19 @@ def test_right_counts_the_top_k_and_never_nan():
 
 # Recalibrating batch norms ---------------------------------------------------------------------------------------
 
+
 def test_recalibration_finds_the_statistics_of_what_the_design_computes():
     """The norm's new mean and variance are those of the 8-bit convolution's outputs, as PyTorch measures them."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(2, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)).eval()
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)
+    ).eval()
     data = [torch.rand(8, 2, 4, 4) for _ in range(3)]
     quantised = QuantisedNetwork(model, data, fold=False)
     layer = quantised.layers["0"]
-    outputs = [layer.real(layer.integers((batch,)).result(get_pe("mac-8b8b")), (batch,)) for batch in data]
+    outputs = [
+        layer.real(layer.integers((batch,)).result(get_pe("mac-8b8b")), (batch,)) for batch in data
+    ]
     model[1].train()
     model[1].momentum = None
     for batch in outputs:
@@ -264,16 +311,25 @@ def test_recalibration_finds_the_statistics_of_what_the_design_computes():
 def test_recalibration_undoes_a_shift_that_a_design_adds():
     """Trimming makes every activation smaller; norms measured under the design take the bias out again."""
     torch.manual_seed(4)
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU(),
-                          nn.Flatten(), nn.Linear(8 * 49, 5))
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(8 * 49, 5),
+    )
     data = [torch.rand(16, 3, 11, 11) for _ in range(4)]
     with torch.no_grad():
         for batch in data * 30:
             model(batch)  # training mode: the norm learns its statistics
     model.eval()
     in_float = evaluate(model, data, None).logits
-    plain, recalibrated = (evaluate(model, data, "mac-4b8b:rounding=trim", recalibrate_bn=how).logits
-                           for how in (False, True))
+    plain, recalibrated = (
+        evaluate(model, data, "mac-4b8b:rounding=trim", recalibrate_bn=how).logits
+        for how in (False, True)
+    )
     assert (recalibrated - in_float).square().mean() < (plain - in_float).square().mean()
 
 
@@ -288,9 +344,15 @@ def test_recalibration_leaves_the_users_model_alone_and_needs_it():
 
 # Tables ------------------------------------------------------------------------------------------------------------
 
+
 def test_a_report_holds_accuracy_and_cycles_of_the_same_network():
-    trials = [Trial(None), Trial("mac-8b8b"), Trial("sparq-5opt"), Trial("mac-4b8b", "mse:4"),
-              Trial("mac-4b4b", recalibrate_bn=True)]
+    trials = [
+        Trial(None),
+        Trial("mac-8b8b"),
+        Trial("sparq-5opt"),
+        Trial("mac-4b8b", "mse:4"),
+        Trial("mac-4b4b", recalibrate_bn=True),
+    ]
     so_far = []
     study = Study(small(), batches(), batches(), network="small", keep_8bit=SIGNED)
     report = study.report(trials, each=so_far.append)
@@ -299,26 +361,35 @@ def test_a_report_holds_accuracy_and_cycles_of_the_same_network():
     assert [row.trial for row in report.rows] == trials
     assert report.rows[1].speedup == 1
     first = []
-    other = Study(small(seed=5), batches(), batches(), keep_8bit=SIGNED).report(trials[:3], known=report.rows[1::-1],
-                                                                                each=first.append)
-    assert [row.pe for row in first[0].rows] == [None, "mac-8b8b"]  # the second is known, and its turn comes later
+    other = Study(small(seed=5), batches(), batches(), keep_8bit=SIGNED).report(
+        trials[:3], known=report.rows[1::-1], each=first.append
+    )
+    assert [row.pe for row in first[0].rows] == [
+        None,
+        "mac-8b8b",
+    ]  # the second is known, and its turn comes later
     assert other.rows[:2] == report.rows[:2]  # not measured again
     assert other.rows[2] != report.rows[2]
     assert report.rows[2].cycles < report.rows[1].cycles
 
 
 def test_a_report_says_what_evaluate_says():
-    report = Study(small(), batches(), batches(), keep_8bit=SIGNED).report([Trial("sparq-5opt"), Trial("mac-4b8b")])
+    report = Study(small(), batches(), batches(), keep_8bit=SIGNED).report(
+        [Trial("sparq-5opt"), Trial("mac-4b8b")]
+    )
     alone = evaluate(small(), batches(), "sparq-5opt", keep_8bit=SIGNED)
     row = report.row(Trial("sparq-5opt"))
     assert (row.hits.top1, row.hits.agree) == (alone.top1, alone.agreement)
-    assert report.sqnr_db(row) == {name: value for name, value in alone.sqnr_db.items() if value is not None}
+    assert report.sqnr_db(row) == {
+        name: value for name, value in alone.sqnr_db.items() if value is not None
+    }
     assert [layer.name for layer in report.layers if layer.kept] == list(SIGNED)
     with pytest.raises(InputError, match="no row of Trial"):
         report.row(Trial("mac-4b4b"))
 
 
 # Real networks -----------------------------------------------------------------------------------------------------
+
 
 @needs_shared
 def test_resnet20_on_its_500_pictures():
@@ -335,8 +406,10 @@ def test_resnet20_on_its_500_pictures():
 
 @needs_shared
 @pytest.mark.slow
-@pytest.mark.parametrize(("make", "style", "top1", "top5"), [
-    ("squeezenet", "caffe", 129, 172), ("resnet18", "torch", 143, 188)])
+@pytest.mark.parametrize(
+    ("make", "style", "top1", "top5"),
+    [("squeezenet", "caffe", 129, 172), ("resnet18", "torch", 143, 188)],
+)
 def test_imagenet_networks_in_float(make, style, top1, top5):
     from networks import convolutional
     from networks.shared import ImagenetSamples
@@ -353,17 +426,28 @@ def test_the_language_model_in_a_designs_arithmetic():
 
     model = stories260k()
     tokens = story(model, 64)
-    quantised = QuantisedNetwork(model, [tokens], matmuls=[f"layers.{number}.attention" for number in range(LAYERS)])
+    quantised = QuantisedNetwork(
+        model, [tokens], matmuls=[f"layers.{number}.attention" for number in range(LAYERS)]
+    )
     data = [(tokens[:, :-1], tokens[:, 1:])]
     assert evaluate(quantised, data, None).top1 == 63
-    eight, magnitude, static = (evaluate(quantised, data, pe).top1
-                                for pe in ("mac-8b8b", "sparq-5opt:signed=magnitude", "mac-4b4b"))
+    eight, magnitude, static = (
+        evaluate(quantised, data, pe).top1
+        for pe in ("mac-8b8b", "sparq-5opt:signed=magnitude", "mac-4b4b")
+    )
     assert eight > 55
     assert magnitude > static
-    with pytest.raises(InputError, match=r"layer 'layers\.0\.attention\.wk': sparq-3opt takes unsigned"):
+    with pytest.raises(
+        InputError, match=r"layer 'layers\.0\.attention\.wk': sparq-3opt takes unsigned"
+    ):
         evaluate(quantised, data, "sparq-3opt")
 
 
 def test_the_small_network_is_what_the_tests_take_it_for():
     assert {name for name, module in Small().named_modules() if isinstance(module, nn.Conv2d)} == {
-        "stem", "odd", "grouped", "pairs", "last"}
+        "stem",
+        "odd",
+        "grouped",
+        "pairs",
+        "last",
+    }

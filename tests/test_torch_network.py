@@ -25,6 +25,7 @@ def path(tmp_path):
 
 # Folding ---------------------------------------------------------------------------------------------------------
 
+
 def test_folding_changes_nothing_but_rounding():
     model, example = small(), batches()[0][0]
     before = model(example)
@@ -52,7 +53,11 @@ class Shared(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv, self.first, self.second = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), nn.BatchNorm2d(2)
+        self.conv, self.first, self.second = (
+            nn.Conv2d(2, 2, 1),
+            nn.BatchNorm2d(2),
+            nn.BatchNorm2d(2),
+        )
 
     def forward(self, x):
         return self.second(self.conv(self.first(self.conv(x)))).mean(dim=(2, 3))
@@ -71,6 +76,7 @@ def test_folding_that_would_change_the_network_is_refused(path):
 
 # Products of activations --------------------------------------------------------------------------------------------
 
+
 class Attention(nn.Module):
     """Self-attention of two heads; `how` it multiplies."""
 
@@ -83,10 +89,14 @@ class Attention(nn.Module):
         if self.how == "fused":
             y = functional.scaled_dot_product_attention(q, k, v)
         elif self.how == "einsum":
-            y = torch.einsum("bhij,bhjk->bhik", torch.einsum("bhik,bhjk->bhij", q, k).softmax(-1), v)
+            y = torch.einsum(
+                "bhij,bhjk->bhik", torch.einsum("bhik,bhjk->bhij", q, k).softmax(-1), v
+            )
         elif self.how == "bmm":
             q, k, v = (y.flatten(0, 1) for y in (q, k, v))
-            y = torch.bmm(torch.bmm(q * 0.5, k.transpose(1, 2)).softmax(-1), v).unflatten(0, (-1, 2))
+            y = torch.bmm(torch.bmm(q * 0.5, k.transpose(1, 2)).softmax(-1), v).unflatten(
+                0, (-1, 2)
+            )
         else:
             y = torch.matmul((q @ k.mT / 2).softmax(-1), v)
         return y.transpose(1, 2).flatten(2)
@@ -100,7 +110,10 @@ def attention(how, seed=0):
 @pytest.mark.parametrize("how", ["fused", "bmm", "matmul"])
 def test_products_inside_named_modules_become_layers(path, how):
     data = [torch.randn(2, 6, 8), torch.randn(1, 6, 8)]
-    report, trace = dump(attention(how), data, path, matmuls=["0"], keep_8bit="none"), load_trace(path)
+    report, trace = (
+        dump(attention(how), data, path, matmuls=["0"], keep_8bit="none"),
+        load_trace(path),
+    )
     assert report.skipped == ()
     assert check_trace(path) == []
     assert [layer.name for layer in trace.layers] == ["0.project", "0.product1", "0.product2", "1"]
@@ -130,9 +143,14 @@ def test_products_hold_the_quantised_activations(path):
     dump(model, [torch.randn(2, 6, 8)], path, matmuls=["0"])
     project, scores, _, _ = load_trace(path).layers
     sums = project.activations[0].astype(np.int64) @ project.weights[:, 0].astype(np.int64).T
-    real = sums * (np.array(project.record.weight_scales) * project.record.activation_scale) + project.bias
-    q, k, _ = (y.reshape(2, 6, 2, 4).transpose(0, 2, 1, 3).reshape(4, 6, 4)
-               for y in np.split(real.astype(np.float32).reshape(2, 6, 24), 3, axis=2))
+    real = (
+        sums * (np.array(project.record.weight_scales) * project.record.activation_scale)
+        + project.bias
+    )
+    q, k, _ = (
+        y.reshape(2, 6, 2, 4).transpose(0, 2, 1, 3).reshape(4, 6, 4)
+        for y in np.split(real.astype(np.float32).reshape(2, 6, 24), 3, axis=2)
+    )
     q_codes = np.clip(np.rint(q.astype(np.float64) / scores.record.activation_scale), -127, 127)
     assert np.array_equal(scores.activations, q_codes)
     k_codes = np.clip(np.rint(k.astype(np.float64) / scores.record.weight_scales[0]), -127, 127)
@@ -141,4 +159,11 @@ def test_products_hold_the_quantised_activations(path):
 
 def test_every_site_is_visited_in_the_order_it_runs():
     network = Network(small(), batches()[0][0])
-    assert [site.name for site in network.sites] == ["stem", "odd", "grouped", "pairs", "last", "fc"]
+    assert [site.name for site in network.sites] == [
+        "stem",
+        "odd",
+        "grouped",
+        "pairs",
+        "last",
+        "fc",
+    ]

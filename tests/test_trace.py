@@ -17,9 +17,13 @@ import sparqsim
 
 
 def same_layer(one, other):
-    return (one.record == other.record and np.array_equal(one.activations, other.activations)
-            and one.activations.dtype == other.activations.dtype and np.array_equal(one.weights, other.weights)
-            and (one.bias is other.bias is None or np.array_equal(one.bias, other.bias)))
+    return (
+        one.record == other.record
+        and np.array_equal(one.activations, other.activations)
+        and one.activations.dtype == other.activations.dtype
+        and np.array_equal(one.weights, other.weights)
+        and (one.bias is other.bias is None or np.array_equal(one.bias, other.bias))
+    )
 
 
 def test_round_trip(small_trace, small_path):
@@ -29,13 +33,19 @@ def test_round_trip(small_trace, small_path):
     assert {name: values.tolist() for name, values in again.arrays.items()} == {"labels": [0, 1]}
 
 
-@given(x=arrays(st.sampled_from([np.uint8, np.int8]), array_shapes(min_dims=2, max_dims=2)), n=st.integers(1, 4),
-       name=st.text(st.characters(codec="utf-8"), min_size=1), note=st.text(st.characters(codec="utf-8")),
-       scales=st.floats(min_value=1e-30, max_value=1e30), keep=st.booleans())
+@given(
+    x=arrays(st.sampled_from([np.uint8, np.int8]), array_shapes(min_dims=2, max_dims=2)),
+    n=st.integers(1, 4),
+    name=st.text(st.characters(codec="utf-8"), min_size=1),
+    note=st.text(st.characters(codec="utf-8")),
+    scales=st.floats(min_value=1e-30, max_value=1e30),
+    keep=st.booleans(),
+)
 def test_round_trip_of_any_names_and_values(tmp_path_factory, x, n, name, note, scales, keep):
     w = np.full((x.shape[1], n), -3, np.int8)
-    layer = sparqsim.Layer.from_gemm(name, x, w, note=note, weight_scales=(scales,) * n, activation_scale=scales,
-                                     keep_8bit=keep)
+    layer = sparqsim.Layer.from_gemm(
+        name, x, w, note=note, weight_scales=(scales,) * n, activation_scale=scales, keep_8bit=keep
+    )
     path = tmp_path_factory.mktemp("trace") / "any.safetensors"
     sparqsim.Trace([layer], network=note).save(path)
     dark = f"layer {name!r}: activations are all zero, expected values of a real input"
@@ -44,8 +54,12 @@ def test_round_trip_of_any_names_and_values(tmp_path_factory, x, n, name, note, 
 
 
 def test_bias_is_kept(tmp_path):
-    layer = sparqsim.Layer.linear("fc", np.ones((2, 3), np.uint8), np.ones((4, 3), np.int8),
-                                  bias=np.arange(4, dtype=np.float32))
+    layer = sparqsim.Layer.linear(
+        "fc",
+        np.ones((2, 3), np.uint8),
+        np.ones((4, 3), np.int8),
+        bias=np.arange(4, dtype=np.float32),
+    )
     sparqsim.Trace([layer]).save(tmp_path / "bias.safetensors")
     assert same_layer(layer, sparqsim.load_trace(tmp_path / "bias.safetensors").layers[0])
 
@@ -77,18 +91,31 @@ def test_arrays_are_a_mapping_of_what_was_stored(digits):
 def test_the_shipped_trace_is_sound_and_says_how_it_was_made(digits, digits_path):
     assert sparqsim.check_trace(digits_path) == []
     document = digits.metadata
-    assert all((document.network, document.calibrator, document.origin, document.license_note, document.provenance))
+    assert all(
+        (
+            document.network,
+            document.calibrator,
+            document.origin,
+            document.license_note,
+            document.provenance,
+        )
+    )
     assert not digits.metadata.synthetic, "values of a real network"
     assert sum(layer.op == "conv2d" for layer in digits.layers) >= 8
-    assert [layer.name for layer in digits.layers if layer.keep_8bit] == [digits.layers[0].name, digits.layers[-1].name]
+    assert [layer.name for layer in digits.layers if layer.keep_8bit] == [
+        digits.layers[0].name,
+        digits.layers[-1].name,
+    ]
     assert {layer.activations.dtype for layer in digits.layers} == {np.dtype(np.uint8)}
 
 
 def test_the_shipped_trace_holds_its_accuracy(digits):
     """At least 97 %, recomputed from logits and labels, and equal to what the metadata says."""
     labels = digits.arrays["labels"]
-    correct = {kind: int((digits.arrays[f"logits_{kind}"].argmax(axis=1) == labels).sum())
-               for kind in ("float", "8bit")}
+    correct = {
+        kind: int((digits.arrays[f"logits_{kind}"].argmax(axis=1) == labels).sum())
+        for kind in ("float", "8bit")
+    }
     assert min(correct.values()) >= 0.97 * len(labels)
     text = json.dumps(digits.metadata.provenance)
     assert all(str(count) in text for count in (*correct.values(), len(labels)))
@@ -121,7 +148,11 @@ def big_path(tmp_path_factory):
         records.append({"name": f"l{layer}", "op": "gemm"})
         for tensor, code, shape in (("activations", "U8", [1, m, k]), ("weights", "I8", [1, 1, k])):
             size = int(np.prod(shape))
-            header[f"l{layer}/{tensor}"] = {"dtype": code, "shape": shape, "data_offsets": [at, at + size]}
+            header[f"l{layer}/{tensor}"] = {
+                "dtype": code,
+                "shape": shape,
+                "data_offsets": [at, at + size],
+            }
             at += size
     document = {"format": "sparqsim.trace/1", "layers": records}
     header["__metadata__"] = {"sparqsim": json.dumps(document)}
@@ -132,11 +163,18 @@ def big_path(tmp_path_factory):
     return path
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in kilobytes on Linux only")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="ru_maxrss is in kilobytes on Linux only"
+)
 def test_a_big_trace_is_not_read_before_use(big_path, root):
     """Growth of peak resident memory, MB: nothing to open the file, and for all eight layers what one layer needs."""
-    ended = subprocess.run([sys.executable, "-c", BIG, str(big_path)], capture_output=True, text=True, check=True,
-                           cwd=root)
+    ended = subprocess.run(
+        [sys.executable, "-c", BIG, str(big_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=root,
+    )
     opened, one, everything = map(int, ended.stdout.split())
     layer = (big_path.stat().st_size >> 20) // 8
     assert opened < layer // 2
@@ -178,7 +216,11 @@ def renamed(tensor, name):
 
 
 FAULTS = {
-    "unknown format": (lambda doc, _: doc.update(format="sparqsim.trace/9"), "format", "sparqsim.trace/9"),
+    "unknown format": (
+        lambda doc, _: doc.update(format="sparqsim.trace/9"),
+        "format",
+        "sparqsim.trace/9",
+    ),
     "no layers": (lambda doc, _: doc.update(layers=[]), "layers", "at least one"),
     "unknown field": (lambda doc, _: doc.update(colour="red"), "colour", "red"),
     "wrong type": (of_layer(0, groups="one"), "layers[0].groups", "'one'"),
@@ -217,8 +259,10 @@ def test_check_names_every_fault(altered):
 
 
 def test_check_names_values_that_cannot_be_a_networks(tmp_path):
-    layers = [sparqsim.Layer.from_gemm(name, np.full((2, 2), x, np.uint8), np.full((2, 2), w, np.int8))
-              for name, x, w in (("dark", 0, 1), ("untrained", 1, 0))]
+    layers = [
+        sparqsim.Layer.from_gemm(name, np.full((2, 2), x, np.uint8), np.full((2, 2), w, np.int8))
+        for name, x, w in (("dark", 0, 1), ("untrained", 1, 0))
+    ]
     sparqsim.Trace(layers).save(tmp_path / "zeros.safetensors")
     faults = sparqsim.check_trace(tmp_path / "zeros.safetensors")
     assert ["'dark': activations" in faults[0], "'untrained': weights" in faults[1]] == [True, True]
@@ -238,8 +282,12 @@ print(peak() - before)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in kilobytes on Linux only")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="ru_maxrss is in kilobytes on Linux only"
+)
 def test_outputs_are_not_held_at_once(root):
     """48 million outputs, 384 MB as int64; the growth of peak resident memory, MB."""
-    ended = subprocess.run([sys.executable, "-c", WIDE], capture_output=True, text=True, check=True, cwd=root)
+    ended = subprocess.run(
+        [sys.executable, "-c", WIDE], capture_output=True, text=True, check=True, cwd=root
+    )
     assert int(ended.stdout) < 250

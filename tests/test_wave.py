@@ -64,14 +64,20 @@ def tiles(draw, couplings=("lockstep", "elastic:1", "elastic:2", "elastic:5")):
     """A layer (grouped sometimes), a design, an array of up to 4x4, and one of the layer's tiles."""
     groups, m, k, n = (draw(st.integers(1, most)) for most in (2, 7, 11, 7))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    x = (rng.integers(0, 256, (1, m, 1, groups * k)) * rng.integers(0, 2, (1, m, 1, groups * k))).astype(np.uint8)
+    x = (
+        rng.integers(0, 256, (1, m, 1, groups * k)) * rng.integers(0, 2, (1, m, 1, groups * k))
+    ).astype(np.uint8)
     w = rng.integers(-128, 128, (groups * n, 1, k)).astype(np.int8)
     layer = sparqsim.Layer.conv2d("layer", x, w, kernel=(1, 1), groups=groups)
     # Half of the time the one whose steps may take two cycles.
     pe = sparqsim.get_pe(draw(st.sampled_from(DESIGNS) | st.just("sparq-exact")))
-    array = sparqsim.ArrayConfig(draw(st.integers(1, 4)), draw(st.integers(1, 4)),
-                                 draw(st.sampled_from(("os", "ws", "is"))), draw(st.sampled_from(couplings)),
-                                 draw(st.booleans()))
+    array = sparqsim.ArrayConfig(
+        draw(st.integers(1, 4)),
+        draw(st.integers(1, 4)),
+        draw(st.sampled_from(("os", "ws", "is"))),
+        draw(st.sampled_from(couplings)),
+        draw(st.booleans()),
+    )
     return Drawn(layer, pe, array, draw(st.integers(0, grid_of(layer, pe, array).tiles - 1)))
 
 
@@ -98,19 +104,35 @@ class Drawn:
     def operands(self, tile, row, col, item):
         """The activations and weights that meet in a PE; zeros beyond the layer."""
         group, rows, cols = self.grid.slices(tile)
-        at = dict(zip(get_dataflow(self.array.dataflow).roles, (item, rows.start + row, cols.start + col), strict=True))
-        return [of[group, at[role], at["s"]].tolist()
-                if at[role] < of.shape[1] and at["s"] < of.shape[2] else [0] * self.pe.lanes
-                for of, role in zip(self.lanes_of, "mn", strict=True)]
+        at = dict(
+            zip(
+                get_dataflow(self.array.dataflow).roles,
+                (item, rows.start + row, cols.start + col),
+                strict=True,
+            )
+        )
+        return [
+            of[group, at[role], at["s"]].tolist()
+            if at[role] < of.shape[1] and at["s"] < of.shape[2]
+            else [0] * self.pe.lanes
+            for of, role in zip(self.lanes_of, "mn", strict=True)
+        ]
 
     def step(self, tile, row, col, item):
         return self.pe.step(*self.operands(tile, row, col, item), False)
 
     def sum_after(self, done, run):
         """What a PE's sum is after a step: of the items so far where sums stay, of the rows above where they move."""
-        return sum(other.value for other in run.steps if (other.tile, other.col) == (done.tile, done.col)
-                   and ((other.row == done.row and other.item <= done.item) if self.array.dataflow == "os"
-                        else (other.item == done.item and other.row <= done.row)))
+        return sum(
+            other.value
+            for other in run.steps
+            if (other.tile, other.col) == (done.tile, done.col)
+            and (
+                (other.row == done.row and other.item <= done.item)
+                if self.array.dataflow == "os"
+                else (other.item == done.item and other.row <= done.row)
+            )
+        )
 
     def run(self, numbers):
         """What the processes record, given operands that tell where they belong."""
@@ -121,10 +143,16 @@ class Drawn:
                 return {"cols": [[j] * stream for j in range(cols)]}
             return {"held": [list(range(cols))] * rows}
 
-        tiles = [Tile([[(number, i, s) for s in range(stream)] for i in range(rows)], **columns(number))
-                 for number in numbers]
-        return run_tiles(tiles, lambda left, col: self.step(left[0], left[1], col, left[2]), self.array,
-                         self.pe.edge_cycles)
+        tiles = [
+            Tile([[(number, i, s) for s in range(stream)] for i in range(rows)], **columns(number))
+            for number in numbers
+        ]
+        return run_tiles(
+            tiles,
+            lambda left, col: self.step(left[0], left[1], col, left[2]),
+            self.array,
+            self.pe.edge_cycles,
+        )
 
     def drawn(self, tmp):
         path = Path(tmp) / "tile.vcd"
@@ -150,10 +178,15 @@ def sums_of(case):
     order = pe.k_order(lowered.k)
     group, *along = case.grid.slices(case.number)
     cut = dict(zip(get_dataflow(case.array.dataflow).roles[1:], along, strict=True))
-    x, w = lowered.rows()[group][cut.get("m", slice(None))], lowered.weights[group][:, cut.get("n", slice(None))]
+    x, w = (
+        lowered.rows()[group][cut.get("m", slice(None))],
+        lowered.weights[group][:, cut.get("n", slice(None))],
+    )
     fold = cut.get("s", slice(None))
     back = np.argsort(pe.k_order(len(order[fold]) * pe.lanes).ravel())
-    x, w = (arranged(values, order)[:, fold].reshape(len(values), -1)[:, back] for values in (x, w.T))
+    x, w = (
+        arranged(values, order)[:, fold].reshape(len(values), -1)[:, back] for values in (x, w.T)
+    )
     return pe.matmul(np.ascontiguousarray(x), np.ascontiguousarray(w.T))
 
 
@@ -168,25 +201,36 @@ def test_every_signal_is_what_the_processes_recorded(tmp_path_factory, case):
     assert case.number in case.shown
     starts = sorted({done.start for done in run.steps})
     last = max(done.start + done.cycles for done in run.steps)
-    over = dict(zip(starts, [*starts[1:], last], strict=True))  # when a wave of lockstep is over: the next one starts
+    over = dict(
+        zip(starts, [*starts[1:], last], strict=True)
+    )  # when a wave of lockstep is over: the next one starts
     for i, j in np.ndindex(case.array.rows, case.array.cols):
         name, steps = f"pe_{i}_{j}", [done for done in run.steps if (done.row, done.col) == (i, j)]
         signals = [f"{name}.{side}{lane}" for side in "xw" for lane in range(case.pe.lanes)]
         assert wave.high(f"{name}.busy") == [cycle for done in steps for cycle in span(done)]
-        assert [wave.at(f"{name}.{signal}", 0) for signal in ("valid", "psum")] == [steps[0].start == 0, 0]
+        assert [wave.at(f"{name}.{signal}", 0) for signal in ("valid", "psum")] == [
+            steps[0].start == 0,
+            0,
+        ]
         for number, done in enumerate(steps):
             next_start = steps[number + 1].start if number + 1 < len(steps) else wave.end + 1
-            until = over[done.start] if case.array.coupling == "lockstep" else done.start + done.cycles
+            until = (
+                over[done.start] if case.array.coupling == "lockstep" else done.start + done.cycles
+            )
             x, w = case.operands(case.shown[done.tile], i, j, done.item)
             for cycle in range(done.start, next_start):
                 assert wave.at(f"{name}.valid", cycle) == (cycle < until)
                 assert [wave.at(f"{name}.{signal}", cycle) for signal in ("tile", "item")] == [
-                    case.shown[done.tile], done.item]
-                assert [wave.signed(signal, cycle, 8) for signal in signals[case.pe.lanes:]] == w
-                assert [wave.at(signal, cycle) for signal in signals[:case.pe.lanes]] == x
+                    case.shown[done.tile],
+                    done.item,
+                ]
+                assert [wave.signed(signal, cycle, 8) for signal in signals[case.pe.lanes :]] == w
+                assert [wave.at(signal, cycle) for signal in signals[: case.pe.lanes]] == x
         ends = [(done.start + done.cycles, case.sum_after(done, run)) for done in steps]
         for (end, total), (next_end, _) in pairwise([(0, 0), *ends, (wave.end + 1, 0)]):
-            assert all(wave.signed(f"{name}.psum", cycle, 48) == total for cycle in range(end, next_end))
+            assert all(
+                wave.signed(f"{name}.psum", cycle, 48) == total for cycle in range(end, next_end)
+            )
     loads = case.array.dataflow != "os"
     assert wave.high("load") == list(range(case.array.rows if loads else 0))
     assert wave.high("stream") == list(range(case.array.rows if loads else 0, last))
@@ -201,12 +245,22 @@ def test_every_signal_is_what_the_processes_recorded(tmp_path_factory, case):
 @settings(max_examples=40, deadline=None)
 @given(tiles())
 def test_psums_are_those_of_matmul(tmp_path_factory, case):
-    wave, run, expected = case.drawn(tmp_path_factory.mktemp("wave")), case.run(case.shown), sums_of(case)
-    ends = {(done.row, done.col, done.item): done.start + done.cycles for done in run.steps
-            if case.shown[done.tile] == case.number}
+    wave, run, expected = (
+        case.drawn(tmp_path_factory.mktemp("wave")),
+        case.run(case.shown),
+        sums_of(case),
+    )
+    ends = {
+        (done.row, done.col, done.item): done.start + done.cycles
+        for done in run.steps
+        if case.shown[done.tile] == case.number
+    }
     if case.array.dataflow == "os":
         for i, j in np.ndindex(*expected.shape):
-            assert wave.signed(f"pe_{i}_{j}.psum", ends[i, j, case.grid.stream - 1], 48) == expected[i, j]
+            assert (
+                wave.signed(f"pe_{i}_{j}.psum", ends[i, j, case.grid.stream - 1], 48)
+                == expected[i, j]
+            )
         return
     expected = expected if case.array.dataflow == "ws" else expected.T
     bottom = case.array.rows - 1
@@ -220,7 +274,10 @@ def test_cycles_are_those_of_the_simulation(tmp_path_factory, case):
     wave = case.drawn(tmp_path_factory.mktemp("wave"))
     assert wave.end == case.run(case.shown).cycles
     if len(case.shown) == case.grid.tiles:
-        assert wave.end == sparqsim.simulate(sparqsim.Trace([case.layer]), case.pe, case.array).cycles.total
+        assert (
+            wave.end
+            == sparqsim.simulate(sparqsim.Trace([case.layer]), case.pe, case.array).cycles.total
+        )
 
 
 @settings(max_examples=40, deadline=None)
@@ -230,7 +287,10 @@ def test_in_lockstep_a_tile_between_its_neighbours_runs_as_in_the_whole_layer(ca
 
     def wavefront(numbers):
         steps = [done for done in case.run(numbers).steps if numbers[done.tile] == case.number]
-        return [(done.row, done.col, done.item, done.start - steps[0].start, done.cycles) for done in steps]
+        return [
+            (done.row, done.col, done.item, done.start - steps[0].start, done.cycles)
+            for done in steps
+        ]
 
     assert wavefront(case.shown) == wavefront(range(case.grid.tiles))
 
@@ -268,8 +328,12 @@ def test_signed_activations_are_two_s_complement(tmp_path):
 
 
 def command(*arguments: object):
-    return subprocess.run([sys.executable, "-m", "sparqsim", "simulate", TRACE, "--pe", "sparq-5opt",
-                           *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "sparqsim", "simulate", TRACE, "--pe", "sparq-5opt", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_the_command_writes_the_tile_it_is_asked_for(tmp_path):
@@ -278,22 +342,39 @@ def test_the_command_writes_the_tile_it_is_asked_for(tmp_path):
     assert (run.returncode, run.stderr) == (0, "")
     assert "layer layer1.0.conv1, tile 0" in first.read_text()
     run = command("--array", "4x4", "--wave", second, "--wave-layer", "conv1", "--wave-tile", "5")
-    assert "mac-8b8b, array 4x4 os, lockstep, overlap off, layer conv1, tile 5" in second.read_text()
+    assert (
+        "mac-8b8b, array 4x4 os, lockstep, overlap off, layer conv1, tile 5" in second.read_text()
+    )
     again = tmp_path / "again.vcd"
     command("--array", "4x4", "--wave", again)
     assert again.read_bytes() == first.read_bytes()
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--array", "17x4"], "17x4 is too large to look at, expected at most 16x16"),
-    (["--array", "16x16", "--dataflow", "ws", "--overlap", "on"], "PE-steps in 2 tiles of layer 'layer1.0.conv1'"),
-    (["--array", "4x4", "--wave", "tile.fst"], "wave='tile.fst': expected a file name that ends in .vcd"),
-    (["--array", "4x4", "--wave", "tile"], "wave='tile': expected a file name that ends in .vcd"),
-    (["--array", "4x4", "--wave-layer", "conv2"], "wave layer='conv2': the trace has no such layer (did you mean"),
-    (["--array", "4x4", "--wave-tile", "9999"], "has 2048 tiles, expected 0 to 2047"),
-    (["--array", "4x4", "--wave-tile", "-1"], "expected 0 to 2047"),
-    (["--array", "4x4", "--pe", "smt-sa-2t"], "smt-sa-2t times itself"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--array", "17x4"], "17x4 is too large to look at, expected at most 16x16"),
+        (
+            ["--array", "16x16", "--dataflow", "ws", "--overlap", "on"],
+            "PE-steps in 2 tiles of layer 'layer1.0.conv1'",
+        ),
+        (
+            ["--array", "4x4", "--wave", "tile.fst"],
+            "wave='tile.fst': expected a file name that ends in .vcd",
+        ),
+        (
+            ["--array", "4x4", "--wave", "tile"],
+            "wave='tile': expected a file name that ends in .vcd",
+        ),
+        (
+            ["--array", "4x4", "--wave-layer", "conv2"],
+            "wave layer='conv2': the trace has no such layer (did you mean",
+        ),
+        (["--array", "4x4", "--wave-tile", "9999"], "has 2048 tiles, expected 0 to 2047"),
+        (["--array", "4x4", "--wave-tile", "-1"], "expected 0 to 2047"),
+        (["--array", "4x4", "--pe", "smt-sa-2t"], "smt-sa-2t times itself"),
+    ],
+)
 def test_what_cannot_be_drawn_ends_in_2_on_one_line(arguments, message, tmp_path):
     run = command("--wave", tmp_path / "x.vcd", *arguments)
     assert (run.returncode, run.stderr.count("\n")) == (2, 1)

@@ -25,18 +25,29 @@ MODES = {
 }
 # mode, rounding, sum, digest, largest error
 FINGERPRINTS = [
-    ("4b 5opt", "trim", 31400, "fa4dc70104c5", 15), ("4b 5opt", "nearest-even", 32470, "06b47b50063d", 15),
-    ("4b 3opt", "trim", 31128, "af662f4a3a3b", 15), ("4b 3opt", "nearest-even", 32504, "d63939702202", 15),
-    ("4b 2opt", "trim", 30840, "2de1de1be83a", 15), ("4b 2opt", "nearest-even", 32520, "3e66268ca5ed", 15),
-    ("3b 6opt", "trim", 30036, "40ca04b9ccef", 31), ("3b 6opt", "nearest-even", 31958, "3319e0603756", 31),
-    ("2b 7opt", "trim", 27306, "3506ea2fae32", 63), ("2b 7opt", "nearest-even", 29910, "29b974a6bef3", 63),
-    ("6b 3opt", "trim", 32416, "9996c332ef6c", 3), ("6b 3opt", "nearest-even", 32630, "c072c872998e", 3),
+    ("4b 5opt", "trim", 31400, "fa4dc70104c5", 15),
+    ("4b 5opt", "nearest-even", 32470, "06b47b50063d", 15),
+    ("4b 3opt", "trim", 31128, "af662f4a3a3b", 15),
+    ("4b 3opt", "nearest-even", 32504, "d63939702202", 15),
+    ("4b 2opt", "trim", 30840, "2de1de1be83a", 15),
+    ("4b 2opt", "nearest-even", 32520, "3e66268ca5ed", 15),
+    ("3b 6opt", "trim", 30036, "40ca04b9ccef", 31),
+    ("3b 6opt", "nearest-even", 31958, "3319e0603756", 31),
+    ("2b 7opt", "trim", 27306, "3506ea2fae32", 63),
+    ("2b 7opt", "nearest-even", 29910, "29b974a6bef3", 63),
+    ("6b 3opt", "trim", 32416, "9996c332ef6c", 3),
+    ("6b 3opt", "nearest-even", 32630, "c072c872998e", 3),
 ]
 EXAMPLES = [
-    (27, "4b 5opt", 26, 28), (27, "4b 3opt", 24, 28), (27, "4b 2opt", 16, 32),
-    (127, "4b 5opt", 120, 120), (127, "4b 3opt", 112, 128), (127, "4b 2opt", 112, 128),
+    (27, "4b 5opt", 26, 28),
+    (27, "4b 3opt", 24, 28),
+    (27, "4b 2opt", 16, 32),
+    (127, "4b 5opt", 120, 120),
+    (127, "4b 3opt", 112, 128),
+    (127, "4b 2opt", 112, 128),
     *[(255, mode, 240, 240) for mode in ("4b 5opt", "4b 3opt", "4b 2opt")],
-    (255, "3b 6opt", 224, 224), (255, "2b 7opt", 192, 192),
+    (255, "3b 6opt", 224, 224),
+    (255, "2b 7opt", 192, 192),
 ]
 
 
@@ -63,7 +74,8 @@ def test_fingerprints_are_those_of_the_reference(shared):
 def test_tables_equal_the_plain_form(mode, rounding):
     q, shift = window_tables(MODES[mode], rounding)
     assert list(zip(q.tolist(), shift.tolist(), strict=True)) == [
-        MODES[mode].quantise(x, rounding) for x in range(256)]
+        MODES[mode].quantise(x, rounding) for x in range(256)
+    ]
     assert (q.dtype, shift.dtype) == (np.uint8, np.uint8)
 
 
@@ -81,12 +93,22 @@ def test_rounding_saturates_inside_the_top_window(mode):
 def test_designs_use_the_published_modes():
     sparq = {name: design for name, design in designs().items() if issubclass(design, Sparq)}
     pairs = {name: design.windows_of_pair for name, design in sparq.items()}
-    assert pairs == {"sparq-5opt": MODES["4b 5opt"], "sparq-3opt": MODES["4b 3opt"], "sparq-2opt": MODES["4b 2opt"],
-                     "sparq-6opt": MODES["3b 6opt"], "sparq-7opt": MODES["2b 7opt"]}
+    assert pairs == {
+        "sparq-5opt": MODES["4b 5opt"],
+        "sparq-3opt": MODES["4b 3opt"],
+        "sparq-2opt": MODES["4b 2opt"],
+        "sparq-6opt": MODES["3b 6opt"],
+        "sparq-7opt": MODES["2b 7opt"],
+    }
     whole = WindowSet(8, (0,))
     lone = {name: design.windows_of_lone for name, design in sparq.items()}
-    assert lone == {"sparq-5opt": whole, "sparq-3opt": whole, "sparq-2opt": whole,
-                    "sparq-6opt": MODES["6b 3opt"], "sparq-7opt": MODES["4b 5opt"]}
+    assert lone == {
+        "sparq-5opt": whole,
+        "sparq-3opt": whole,
+        "sparq-2opt": whole,
+        "sparq-6opt": MODES["6b 3opt"],
+        "sparq-7opt": MODES["4b 5opt"],
+    }
 
 
 def test_tables_cannot_be_spoiled():

@@ -8,19 +8,39 @@ import pytest
 
 from sparqsim.cli import main
 
-PLOTS = ("speedup", "layers", "utilization", "pareto", "roofline", "bandwidth", "array-size", "k", "zero-fraction")
+PLOTS = (
+    "speedup",
+    "layers",
+    "utilization",
+    "pareto",
+    "roofline",
+    "bandwidth",
+    "array-size",
+    "k",
+    "zero-fraction",
+)
 CURVES = ("bandwidth", "array-size", "k", "zero-fraction")
 #: What each file is called, and the command that is named for it.
 TOLD = {
     "curves.json": ("the curves of `sparqsim bandwidth`", "`sparqsim plot --kind bandwidth`"),
-    "store.sqlite": ("a store of `sparqsim sweep`", "`sparqsim plot` takes it with --kind array-size"),
+    "store.sqlite": (
+        "a store of `sparqsim sweep`",
+        "`sparqsim plot` takes it with --kind array-size",
+    ),
     "accuracy.json": ("an accuracy record", "`sparqsim report` takes it"),
     "trace.safetensors": ("a trace", "`sparqsim simulate`"),
     "area.json": ("an area table", "`sparqsim compare --iso area`"),
 }
-TAKES = {"accuracy.json": {"report", "pareto"}, "curves.json": {"bandwidth"}, "store.sqlite": CURVES}
-EXPECTED = {"report": "`simulate`, `compare` or `accuracy`", "pareto": "`simulate`, `compare` or `accuracy`",
-            "bandwidth": "`simulate`, `compare`, `sweep` or `bandwidth`"}
+TAKES = {
+    "accuracy.json": {"report", "pareto"},
+    "curves.json": {"bandwidth"},
+    "store.sqlite": CURVES,
+}
+EXPECTED = {
+    "report": "`simulate`, `compare` or `accuracy`",
+    "pareto": "`simulate`, `compare` or `accuracy`",
+    "bandwidth": "`simulate`, `compare`, `sweep` or `bandwidth`",
+}
 EXPECTED |= dict.fromkeys(CURVES[1:], "`simulate`, `compare` or `sweep`")
 
 
@@ -31,20 +51,42 @@ def kinds(tmp_path_factory, digits_path, root):
     shutil.copy(root / "docs" / "accuracy" / "resnet20.json", folder / "accuracy.json")
     shutil.copy(digits_path, folder / "trace.safetensors")
     few = ("--pe", "mac-8b8b,sparq-5opt")
-    for command in (("bandwidth", digits_path, *few, "--config", "edge", "--bandwidths", "1,2", "-o",
-                     folder / "curves.json"),
-                    ("rtl", "area", "-o", folder / "area.json"),
-                    ("sweep", digits_path, *few, "-o", folder / "store.sqlite", "--jobs", "1")):
+    for command in (
+        (
+            "bandwidth",
+            digits_path,
+            *few,
+            "--config",
+            "edge",
+            "--bandwidths",
+            "1,2",
+            "-o",
+            folder / "curves.json",
+        ),
+        ("rtl", "area", "-o", folder / "area.json"),
+        ("sweep", digits_path, *few, "-o", folder / "store.sqlite", "--jobs", "1"),
+    ):
         with pytest.raises(SystemExit) as ended:
             main([str(word) for word in command])
         assert ended.value.code == 0
     return folder
 
 
-@pytest.mark.parametrize(("command", "name"), [(command, name) for name in TOLD for command in ("report", *PLOTS)
-                                                if command not in TAKES.get(name, ())])
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (command, name)
+        for name in TOLD
+        for command in ("report", *PLOTS)
+        if command not in TAKES.get(name, ())
+    ],
+)
 def test_a_file_of_another_kind(command, name, kinds, refused, tmp_path):
-    words = ["report", kinds / name] if command == "report" else ["plot", kinds / name, "--kind", command]
+    words = (
+        ["report", kinds / name]
+        if command == "report"
+        else ["plot", kinds / name, "--kind", command]
+    )
     line = refused(*words, "-o", tmp_path / ("r.html" if command == "report" else "f.svg"))
     what, use = TOLD[name]
     expected = EXPECTED.get(command, "`simulate` or `compare`")
@@ -54,10 +96,18 @@ def test_a_file_of_another_kind(command, name, kinds, refused, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("schema", "told"), [
-    ('"sparqsim.report/9"', "schema='sparqsim.report/9', of another version of sparqsim (this one reads "),
-    ('"other/1"', "schema='other/1', no result of sparqsim, expected the -o of"), ("null", "schema=None, no result"),
-    ("[]", "schema=[], no result")])
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        (
+            '"sparqsim.report/9"',
+            "schema='sparqsim.report/9', of another version of sparqsim (this one reads ",
+        ),
+        ('"other/1"', "schema='other/1', no result of sparqsim, expected the -o of"),
+        ("null", "schema=None, no result"),
+        ("[]", "schema=[], no result"),
+    ],
+)
 def test_json_of_no_known_kind(schema, told, refused, tmp_path):
     (tmp_path / "x.json").write_text(f'{{"schema": {schema}}}')
     assert told in refused("report", tmp_path / "x.json", "-o", tmp_path / "r.html")

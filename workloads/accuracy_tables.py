@@ -24,8 +24,11 @@ FILES = ROOT / "docs" / "accuracy"
 DOCUMENT = ROOT / "docs" / "accuracy.md"
 
 TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-KEPT_WORDS = {"8bit": "computed as `mac-8b8b`", "float": "computed in float",
-              "design": "computed by the design all the same"}
+KEPT_WORDS = {
+    "8bit": "computed as `mac-8b8b`",
+    "float": "computed in float",
+    "design": "computed by the design all the same",
+}
 
 
 def markdown_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -35,16 +38,22 @@ def markdown_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[
 
 def tables_of(report: AccuracyReport) -> str:
     """Return what stands between the markers of a network."""
-    return "\n".join([*_about(report), "", *_designs(report), "", *_orders(report), *_corrected(report)])
+    return "\n".join(
+        [*_about(report), "", *_designs(report), "", *_orders(report), *_corrected(report)]
+    )
 
 
 def _about(report: AccuracyReport) -> list[str]:
     kept = ", ".join(f"`{layer.name}`" for layer in report.layers if layer.kept) or "none"
     array = report.array
-    return [(f"{report.data}; scales from {report.calibration}. Compared with: {report.reference}. Cycles of "
+    return [
+        (
+            f"{report.data}; scales from {report.calibration}. Compared with: {report.reference}. Cycles of "
             f"{_counted(report.traced_pictures)} on {array.rows}x{array.cols} PEs, {array.dataflow}, overlap "
             f"{'on' if array.overlap else 'off'}, {array.coupling}. SQNR of {_counted(report.error_pictures)}. "
-            f"Layers kept out of the design ({KEPT_WORDS[report.kept_as]}): {kept}.")]
+            f"Layers kept out of the design ({KEPT_WORDS[report.kept_as]}): {kept}."
+        )
+    ]
 
 
 def _counted(pictures: int) -> str:
@@ -62,7 +71,10 @@ def _sqnr(report: AccuracyReport, row: AccuracyRow) -> str:
 
 def _scales(report: AccuracyReport, row: AccuracyRow) -> str:
     float_network = row.pe is None and report.reference == "float network"
-    parts = ["" if float_network else row.calibrator, "BN recalibrated" if row.recalibrated_bn else ""]
+    parts = [
+        "" if float_network else row.calibrator,
+        "BN recalibrated" if row.recalibrated_bn else "",
+    ]
     return ", ".join(filter(None, parts))
 
 
@@ -89,7 +101,11 @@ def predicted_orders() -> Iterator[tuple[str, str, str]]:
     five, three, two, static = "sparq-5opt", "sparq-3opt", "sparq-2opt", "mac-4b8b"
     for finer, coarser in ((five, three), (three, two), (two, static), (five, static)):
         yield f"`{finer}` >= `{coarser}`", finer, coarser
-        yield f"`{finer}` >= `{coarser}`, without rounding", f"{finer}:rounding=trim", f"{coarser}:rounding=trim"
+        yield (
+            f"`{finer}` >= `{coarser}`, without rounding",
+            f"{finer}:rounding=trim",
+            f"{coarser}:rounding=trim",
+        )
     sparq = (five, three, two, "sparq-6opt", "sparq-7opt")
     for name in (*sparq, static, "mac-4b4b"):
         yield f"rounding helps `{name}`", name, f"{name}:rounding=trim"
@@ -100,51 +116,105 @@ def predicted_orders() -> Iterator[tuple[str, str, str]]:
 def _orders(report: AccuracyReport) -> list[str]:
     """Return in how many layers each predicted order of SQNR is seen, and where it is not."""
     own = report.rows[0].calibrator
-    levels = {row.pe: _levels(report, row) for row in report.rows if row.trial == Trial(row.pe, own) and row.pe}
+    levels = {
+        row.pe: _levels(report, row)
+        for row in report.rows
+        if row.trial == Trial(row.pe, own) and row.pe
+    }
     lines = []
     for words, better, worse in predicted_orders():
         if better in levels and worse in levels:
             one, other = levels[better], levels[worse]
             broken = [f"`{name}`" for name in one if one[name] < other[name]]
-            lines.append([words, f"{len(one) - len(broken)} of {len(one)}", ", ".join(broken[:3])
-                          + (f" and {len(broken) - 3} more" if len(broken) > 3 else "")])
-    return [] if not lines else ["Orders of SQNR that the method predicts, and the layers in which they are seen:", "",
-                                 *markdown_table(["predicted", "layers", "not in"], lines), ""]
+            lines.append(
+                [
+                    words,
+                    f"{len(one) - len(broken)} of {len(one)}",
+                    ", ".join(broken[:3])
+                    + (f" and {len(broken) - 3} more" if len(broken) > 3 else ""),
+                ]
+            )
+    return (
+        []
+        if not lines
+        else [
+            "Orders of SQNR that the method predicts, and the layers in which they are seen:",
+            "",
+            *markdown_table(["predicted", "layers", "not in"], lines),
+            "",
+        ]
+    )
 
 
 def _levels(report: AccuracyReport, row: AccuracyRow) -> dict[str, float]:
     """Return the SQNR of every layer that the design computed, infinite where nothing was lost."""
     found = report.sqnr_db(row)
-    return {layer.name: found.get(layer.name, math.inf) for layer in report.layers
-            if not layer.kept or report.kept_as == "design"}
+    return {
+        layer.name: found.get(layer.name, math.inf)
+        for layer in report.layers
+        if not layer.kept or report.kept_as == "design"
+    }
 
 
 def _corrected(report: AccuracyReport) -> list[str]:
     """Return, for a network with corrected zero points, pairs with a zero and SQNR of both kinds of layers."""
     if not any(layer.zero_point for layer in report.layers):
         return []
-    parts = {"zero point 0": [layer.zero_point == 0 for layer in report.layers],
-             "zero point corrected": [layer.zero_point != 0 for layer in report.layers]}
-    rows = [row for row in report.rows if row.layers and row.pe in ("sparq-5opt", "sparq-2opt", "mac-4b8b")]
+    parts = {
+        "zero point 0": [layer.zero_point == 0 for layer in report.layers],
+        "zero point corrected": [layer.zero_point != 0 for layer in report.layers],
+    }
+    rows = [
+        row
+        for row in report.rows
+        if row.layers and row.pe in ("sparq-5opt", "sparq-2opt", "mac-4b8b")
+    ]
     lines = []
     for words, which in parts.items():
         layers = [layer for layer, inside in zip(report.layers, which, strict=True) if inside]
-        pairs, zeros = sum(layer.pairs for layer in layers), sum(layer.zero_pairs for layer in layers)
-        lines.append([words, str(len(layers)), f"{zeros / pairs:.1%}", *(_middle(row, which) for row in rows)])
-    names = ["activations", "layers", "pairs with an integer zero", *(f"`{row.pe}`" for row in rows)]
-    return ["Layers by the zero point of their activations; median SQNR in dB:", "", *markdown_table(names, lines), ""]
+        pairs, zeros = (
+            sum(layer.pairs for layer in layers),
+            sum(layer.zero_pairs for layer in layers),
+        )
+        lines.append(
+            [
+                words,
+                str(len(layers)),
+                f"{zeros / pairs:.1%}",
+                *(_middle(row, which) for row in rows),
+            ]
+        )
+    names = [
+        "activations",
+        "layers",
+        "pairs with an integer zero",
+        *(f"`{row.pe}`" for row in rows),
+    ]
+    return [
+        "Layers by the zero point of their activations; median SQNR in dB:",
+        "",
+        *markdown_table(names, lines),
+        "",
+    ]
 
 
 def _middle(row: AccuracyRow, which: Sequence[bool]) -> str:
-    known = [layer.sqnr_db for layer, inside in zip(row.layers, which, strict=True)
-             if inside and layer.sqnr_db is not None]
+    known = [
+        layer.sqnr_db
+        for layer, inside in zip(row.layers, which, strict=True)
+        if inside and layer.sqnr_db is not None
+    ]
     return f"{median(known):.1f}" if known else "exact"
 
 
 def rendered(document: str) -> str:
     """Return the document with its tables made anew."""
-    return TABLE.sub(lambda match: match[1] + tables_of(AccuracyReport.load(FILES / f"{match[2]}.json")) + match[3],
-                     document)
+    return TABLE.sub(
+        lambda match: (
+            match[1] + tables_of(AccuracyReport.load(FILES / f"{match[2]}.json")) + match[3]
+        ),
+        document,
+    )
 
 
 def write_tables() -> None:
@@ -155,11 +225,15 @@ def write_tables() -> None:
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only say whether the document's tables are these")
+    parser.add_argument(
+        "--check", action="store_true", help="only say whether the document's tables are these"
+    )
     if not parser.parse_args().check:
         write_tables()
     elif rendered(text := DOCUMENT.read_text(encoding="utf-8")) != text:
-        sys.exit(f"{DOCUMENT}: tables are not those of {FILES}; run python workloads/accuracy_tables.py")
+        sys.exit(
+            f"{DOCUMENT}: tables are not those of {FILES}; run python workloads/accuracy_tables.py"
+        )
 
 
 if __name__ == "__main__":

@@ -76,7 +76,9 @@ class Network(nn.Module):
             layers[f"{block.name}.conv1"] = conv_bn(block.inputs, block.outputs, 3, block.stride)
             layers[f"{block.name}.conv2"] = conv_bn(block.outputs, block.outputs, 3, 1)
             if block.reshapes:
-                layers[f"{block.name}.shortcut"] = conv_bn(block.inputs, block.outputs, 1, block.stride)
+                layers[f"{block.name}.shortcut"] = conv_bn(
+                    block.inputs, block.outputs, 1, block.stride
+                )
         layers["fc"] = nn.Linear(BLOCKS[-1].outputs, CLASSES)
         self.names = tuple(layers)
         self.layers = nn.ModuleList(layers.values())  # a ModuleDict refuses dots in names
@@ -109,7 +111,9 @@ class Digits:
 def load_split() -> Digits:
     """Return the stratified split, the same in every run."""
     pixels, labels = load_digits(return_X_y=True)
-    parts = train_test_split(pixels, labels, test_size=TEST_SHARE, random_state=SPLIT_SEED, stratify=labels)
+    parts = train_test_split(
+        pixels, labels, test_size=TEST_SHARE, random_state=SPLIT_SEED, stratify=labels
+    )
     train, test = (enlarge(part) for part in parts[:2])
     return Digits(train, torch.from_numpy(parts[2]), test, torch.from_numpy(parts[3]))
 
@@ -128,7 +132,9 @@ def train(digits: Digits, seed: int, epochs: int) -> Network:
     torch.manual_seed(seed)
     network = Network().train()
     steps = epochs * (len(digits.train_images) // BATCH)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=steps)
     for epoch in range(epochs):
         loss = train_epoch(network, digits, optimizer, schedule)
@@ -136,8 +142,12 @@ def train(digits: Digits, seed: int, epochs: int) -> Network:
     return network.eval()
 
 
-def train_epoch(network: Network, digits: Digits, optimizer: torch.optim.Optimizer,
-                schedule: torch.optim.lr_scheduler.LRScheduler) -> float:
+def train_epoch(
+    network: Network,
+    digits: Digits,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> float:
     """Take one pass over the training split in random order; return the mean loss."""
     order = torch.randperm(len(digits.train_images))
     losses = []
@@ -156,7 +166,7 @@ def train_epoch(network: Network, digits: Digits, optimizer: torch.optim.Optimiz
 def shifted(images: Tensor) -> Tensor:
     """Return the batch moved by up to 2 pixels each way, black coming in at the edge."""
     down, right = (int(offset) for offset in torch.randint(0, 5, (2,)))
-    return functional.pad(images, (2, 2, 2, 2))[..., down:down + SIDE, right:right + SIDE]
+    return functional.pad(images, (2, 2, 2, 2))[..., down : down + SIDE, right : right + SIDE]
 
 
 def show_progress(text: str) -> None:
@@ -203,7 +213,9 @@ def run_float(layers: Mapping[str, FloatLayer], images: Tensor) -> Tensor:
 
 def float_output(layer: FloatLayer, x: Tensor) -> Tensor:
     """Return a folded layer's output, float32."""
-    return contract(x, layer.weight, layer.stride, layer.padding) + per_channel(layer.bias, layer.weight)
+    return contract(x, layer.weight, layer.stride, layer.padding) + per_channel(
+        layer.bias, layer.weight
+    )
 
 
 def contract(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
@@ -269,7 +281,9 @@ def quantise(layers: Mapping[str, FloatLayer], calibration: Tensor) -> dict[str,
 def quantise_layer(layer: FloatLayer, activation_scale: float) -> IntegerLayer:
     """Return a layer at 8 bits."""
     weight, weight_scales = quantise_weights(layer.weight)
-    return IntegerLayer(weight, weight_scales, layer.bias, activation_scale, layer.stride, layer.padding)
+    return IntegerLayer(
+        weight, weight_scales, layer.bias, activation_scale, layer.stride, layer.padding
+    )
 
 
 def integer_output(layer: IntegerLayer, x: Tensor) -> Tensor:
@@ -280,7 +294,9 @@ def integer_output(layer: IntegerLayer, x: Tensor) -> Tensor:
     return sums * scales + per_channel(layer.bias.double(), layer.weight)
 
 
-def run_integer(layers: Mapping[str, IntegerLayer], images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def run_integer(
+    layers: Mapping[str, IntegerLayer], images: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the logits float32 (batch, 10) of the 8-bit network and each layer's input, uint8.
 
     Residual add, ReLU and average pooling work on real values; each consumer quantises its own input.

@@ -71,8 +71,14 @@ def trace_layer(name: str, layer: IntegerLayer, x: Tensor) -> sparqsim.Layer:
     outputs, inputs, height, width = layer.weight.shape
     weights = layer.weight.permute(0, 2, 3, 1).reshape(outputs, height * width, inputs)
     return sparqsim.Layer.conv2d(
-        name, x.permute(0, 2, 3, 1).contiguous().numpy(), weights.contiguous().numpy(),
-        kernel=(height, width), stride=(layer.stride,) * 2, padding=(layer.padding,) * 4, **fields)
+        name,
+        x.permute(0, 2, 3, 1).contiguous().numpy(),
+        weights.contiguous().numpy(),
+        kernel=(height, width),
+        stride=(layer.stride,) * 2,
+        padding=(layer.padding,) * 4,
+        **fields,
+    )
 
 
 def correct(logits: Tensor, labels: Tensor) -> int:
@@ -88,17 +94,21 @@ def accuracy_record(logits: Tensor, labels: Tensor) -> dict[str, Any]:
 
 def architecture() -> str:
     """Return the architecture in one line."""
-    blocks = ", ".join(f"{block.name} {block.inputs}->{block.outputs} stride {block.stride}"
-                       for block in BLOCKS)
-    return (f"{SIDE}x{SIDE}x1 input; conv1 3x3 1->{STEM_CHANNELS}; "
-            f"residual blocks of two 3x3 convolutions: {blocks} "
-            "(1x1 convolution on the shortcut where the shape changes); "
-            "ReLU after conv1, between a block's convolutions and after its add; "
-            f"global average pooling; fc {BLOCKS[-1].outputs}->{CLASSES}")
+    blocks = ", ".join(
+        f"{block.name} {block.inputs}->{block.outputs} stride {block.stride}" for block in BLOCKS
+    )
+    return (
+        f"{SIDE}x{SIDE}x1 input; conv1 3x3 1->{STEM_CHANNELS}; "
+        f"residual blocks of two 3x3 convolutions: {blocks} "
+        "(1x1 convolution on the shortcut where the shape changes); "
+        "ReLU after conv1, between a block's convolutions and after its add; "
+        f"global average pooling; fc {BLOCKS[-1].outputs}->{CLASSES}"
+    )
 
 
-def provenance(digits: Digits, seed: int, epochs: int, logits_float: Tensor,
-               logits_8bit: Tensor) -> dict[str, Any]:
+def provenance(
+    digits: Digits, seed: int, epochs: int, logits_float: Tensor, logits_8bit: Tensor
+) -> dict[str, Any]:
     """Return what a reader needs to judge and to repeat the trace."""
     return {
         "accuracy_float": accuracy_record(logits_float, digits.test_labels),
@@ -109,19 +119,30 @@ def provenance(digits: Digits, seed: int, epochs: int, logits_float: Tensor,
         "dataset": "sklearn.datasets.load_digits, pixels / 16, 8x8 scaled up to 16x16 (bilinear)",
         "epochs": epochs,
         "quantisation": "activations uint8, zero point 0, one scale per layer; weights int8 symmetric, one "
-                        "scale per output channel, 2*max|w|/255; round half to even; bias, residual add and "
-                        "pooling in float64",
+        "scale per output channel, 2*max|w|/255; round half to even; bias, residual add and "
+        "pooling in float64",
         "seed": seed,
-        "split": {"test_size": TEST_SHARE, "random_state": SPLIT_SEED, "stratified": True,
-                  "train": len(digits.train_labels), "test": len(digits.test_labels)},
+        "split": {
+            "test_size": TEST_SHARE,
+            "random_state": SPLIT_SEED,
+            "stratified": True,
+            "train": len(digits.train_labels),
+            "test": len(digits.test_labels),
+        },
         "training": f"SGD with Nesterov momentum, one-cycle rate, batch {BATCH}, shifts of up to 2 pixels",
         "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__,
-                     "numpy": np.__version__, "scikit-learn": sklearn.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "scikit-learn": sklearn.__version__,
+        },
     }
 
 
-def build_trace(digits: Digits, network: Network, seed: int, epochs: int, images: int) -> sparqsim.Trace:
+def build_trace(
+    digits: Digits, network: Network, seed: int, epochs: int, images: int
+) -> sparqsim.Trace:
     """Return the trace of the first `images` test images, both networks measured on the whole test split."""
     layers = fold(network)
     logits_float = run_float(layers, digits.test_images)
@@ -135,16 +156,23 @@ def build_trace(digits: Digits, network: Network, seed: int, epochs: int, images
         origin="workloads/make_digits_trace.py",
         license_note=LICENSE_NOTE,
         provenance=provenance(digits, seed, epochs, logits_float, logits_8bit),
-        arrays={"labels": digits.test_labels.numpy(), "logits_float": logits_float.numpy(),
-                "logits_8bit": logits_8bit.numpy(), "traced_images": np.arange(images, dtype=np.int64)})
+        arrays={
+            "labels": digits.test_labels.numpy(),
+            "logits_float": logits_float.numpy(),
+            "logits_8bit": logits_8bit.numpy(),
+            "traced_images": np.arange(images, dtype=np.int64),
+        },
+    )
 
 
 def expect_close(unfolded: Tensor, folded: Tensor) -> None:
     """Stop if folding batch normalisation changed the logits by more than rounding."""
     worst = float((unfolded - folded).abs().max() / unfolded.abs().max())
     if worst > FOLD_TOLERANCE:
-        raise SystemExit(f"folding batch normalisation moved a logit by {worst:.2e} of the largest, "
-                         f"expected at most {FOLD_TOLERANCE:.0e}")
+        raise SystemExit(
+            f"folding batch normalisation moved a logit by {worst:.2e} of the largest, "
+            f"expected at most {FOLD_TOLERANCE:.0e}"
+        )
 
 
 def replay(trace: sparqsim.Trace) -> list[str]:
@@ -189,19 +217,33 @@ def check(path: Path) -> int:
         logits = torch.from_numpy(np.array(trace.arrays[f"logits_{kind}"]))
         if accuracy_record(logits, labels) != trace.metadata.provenance[f"accuracy_{kind}"]:
             differing.append(f"accuracy_{kind} is {accuracy_record(logits, labels)}")
-    print("\n".join(differing or [f"{path}: replayed {len(trace.layers)} layers, all numbers agree"]))
+    print(
+        "\n".join(differing or [f"{path}: replayed {len(trace.layers)} layers, all numbers agree"])
+    )
     return 1 if differing else 0
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Return the command line's options."""
-    parser = argparse.ArgumentParser(description="Train, quantise and trace a small residual CNN on digits.")
+    parser = argparse.ArgumentParser(
+        description="Train, quantise and trace a small residual CNN on digits."
+    )
     beside = Path(__file__).with_name("digits_resnet.safetensors")
-    parser.add_argument("--out", type=Path, default=beside, help="trace file (default: beside this script)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and shifts (default: 0)")
-    parser.add_argument("--epochs", type=int, default=60, help="passes over the training split (default: 60)")
-    parser.add_argument("--images", type=int, default=8, help="test images in the trace (default: 8)")
-    parser.add_argument("--check", action="store_true", help="replay the file at --out instead of making it")
+    parser.add_argument(
+        "--out", type=Path, default=beside, help="trace file (default: beside this script)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of weights, order and shifts (default: 0)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=60, help="passes over the training split (default: 60)"
+    )
+    parser.add_argument(
+        "--images", type=int, default=8, help="test images in the trace (default: 8)"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="replay the file at --out instead of making it"
+    )
     options = parser.parse_args(arguments)
     if options.epochs < 1 or options.images < 1:
         parser.error("--epochs and --images must be at least 1")
@@ -214,7 +256,9 @@ def make(options: argparse.Namespace) -> int:
     torch.set_num_threads(2)  # the order of float sums depends on it
     digits = load_split()
     if options.images > len(digits.test_labels):
-        raise sparqsim.InputError(f"--images is {options.images}, expected at most {len(digits.test_labels)}")
+        raise sparqsim.InputError(
+            f"--images is {options.images}, expected at most {len(digits.test_labels)}"
+        )
     network = train(digits, options.seed, options.epochs)
     with torch.no_grad():
         trace = build_trace(digits, network, options.seed, options.epochs, options.images)

@@ -52,10 +52,21 @@ ALL = (
     *(Trial(f"{name}:rounding=trim") for name in STATIC),
 )
 #: The same where a network brings its scales, or only one calibrator is asked.
-DESIGNS = ("mac-8b8b", "sparq-5opt", "mac-4b8b", "sparq-2opt", "sparq-5opt:rounding=trim", "sparq-5opt:pairing=off",
-           "mac-4b4b", "sparq-3opt", *(name + keys for name in SPARQ[1:3] for keys in KEYS[:2]))
+DESIGNS = (
+    "mac-8b8b",
+    "sparq-5opt",
+    "mac-4b8b",
+    "sparq-2opt",
+    "sparq-5opt:rounding=trim",
+    "sparq-5opt:pairing=off",
+    "mac-4b4b",
+    "sparq-3opt",
+    *(name + keys for name in SPARQ[1:3] for keys in KEYS[:2]),
+)
 #: Batch norms measured anew under the design, where the network has norms with statistics of its own.
-RECALIBRATED = tuple(Trial(name, recalibrate_bn=True) for name in (None, "mac-8b8b", *SPARQ, *STATIC))
+RECALIBRATED = tuple(
+    Trial(name, recalibrate_bn=True) for name in (None, "mac-8b8b", *SPARQ, *STATIC)
+)
 
 CIFAR = "500 CIFAR-10 test pictures (the first)"
 SAMPLES = "200 ImageNet samples, every fifth class"
@@ -67,8 +78,14 @@ def resnet20(known: Known, each: Each) -> None:
 
     images, labels = shared.cifar10()
     batches = list(zip(images.split(50), labels.split(50), strict=True))
-    Study(convolutional.resnet20(), batches, batches[:4], network="ResNet-20", data=CIFAR,
-          calibration="the first 200 of them").report(ALL + RECALIBRATED, known, each)
+    Study(
+        convolutional.resnet20(),
+        batches,
+        batches[:4],
+        network="ResNet-20",
+        data=CIFAR,
+        calibration="the first 200 of them",
+    ).report(ALL + RECALIBRATED, known, each)
 
 
 def imagenet(make: str, style: str, name: str, known: Known, each: Each) -> None:
@@ -77,8 +94,15 @@ def imagenet(make: str, style: str, name: str, known: Known, each: Each) -> None
 
     loader: Iterable[Any] = shared.ImagenetSamples(style, 4)
     calibration = list(shared.ImagenetSamples(style, 4, stop=60))
-    Study(getattr(convolutional, make)(), loader, calibration, network=name, data=SAMPLES,
-          calibration="the first 60 of them", error_images=40).report(MAIN, known, each)
+    Study(
+        getattr(convolutional, make)(),
+        loader,
+        calibration,
+        network=name,
+        data=SAMPLES,
+        calibration="the first 60 of them",
+        error_images=40,
+    ).report(MAIN, known, each)
 
 
 def mobilenet_v2(known: Known, each: Each) -> None:
@@ -90,7 +114,15 @@ def mobilenet_v2(known: Known, each: Each) -> None:
     pictures = Pictures.open(DATA / "imagenet_samples", "crop:0.875,resize:224x224")
     labels = load_labels(DATA / "imagenet_samples" / "labels.csv", pictures.names) + 1
     network = TfliteNetwork(DATA / "imagenet_mobilenet_int8" / "mobilenet_v2_1.0_224_quant.tflite")
-    _answers(network, pictures, labels, known, each, data=SAMPLES, calibration="nothing here: the network brings them")
+    _answers(
+        network,
+        pictures,
+        labels,
+        known,
+        each,
+        data=SAMPLES,
+        calibration="nothing here: the network brings them",
+    )
 
 
 def resnet20_onnx(known: Known, each: Each) -> None:
@@ -103,21 +135,39 @@ def resnet20_onnx(known: Known, each: Each) -> None:
     images, labels = shared.cifar10()
     with tempfile.TemporaryDirectory() as folder:
         model, arrays = Path(folder) / "resnet20.onnx", Path(folder) / "pictures.npz"
-        torch.onnx.export(convolutional.resnet20(), (images[:1],), str(model), dynamo=False, input_names=["x"],
-                          dynamic_axes={"x": {0: "n"}})
+        torch.onnx.export(
+            convolutional.resnet20(),
+            (images[:1],),
+            str(model),
+            dynamo=False,
+            input_names=["x"],
+            dynamic_axes={"x": {0: "n"}},
+        )
         np.savez(arrays, images=images.numpy())
         pictures = Pictures.open(arrays)
         network = OnnxNetwork(calibrated(str(model), pictures.first(200), "mean-max"))
-        _answers(network, pictures, labels.numpy(), known, each, data=CIFAR, calibration="the first 200 of them")
+        _answers(
+            network,
+            pictures,
+            labels.numpy(),
+            known,
+            each,
+            data=CIFAR,
+            calibration="the first 200 of them",
+        )
 
 
-def _answers(network: Answering, pictures: Pictures, labels: Any, known: Known, each: Each, **words: str) -> None:
+def _answers(
+    network: Answering, pictures: Pictures, labels: Any, known: Known, each: Each, **words: str
+) -> None:
     accuracy(network, pictures, labels, DESIGNS, known=known, each=each, **words)
 
 
 SUBJECTS: dict[str, Callable[[Known, Each], None]] = {
     "resnet20": resnet20,
-    "squeezenet": lambda known, each: imagenet("squeezenet", "caffe", "SqueezeNet 1.1", known, each),
+    "squeezenet": lambda known, each: imagenet(
+        "squeezenet", "caffe", "SqueezeNet 1.1", known, each
+    ),
     # Its norms come without statistics (mean 0, variance 1 are folded into weights), so none are recalibrated.
     "resnet18": lambda known, each: imagenet("resnet18", "torch", "ResNet-18", known, each),
     "mobilenet_v2": mobilenet_v2,
@@ -133,7 +183,9 @@ def measure(name: str, resume: bool) -> None:
 
     def each(report: AccuracyReport) -> None:
         write_text(target, report.to_json())
-        done = {(row.pe, row.calibrator): f"{row.hits.top1}/{report.pictures}" for row in report.rows}
+        done = {
+            (row.pe, row.calibrator): f"{row.hits.top1}/{report.pictures}" for row in report.rows
+        }
         print(f"{name}: {len(report.rows)} rows; {done}", file=sys.stderr, flush=True)
 
     torch.set_num_threads(1)  # one order of additions in float: equal runs give equal figures
@@ -144,7 +196,11 @@ def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("networks", nargs="*", choices=[*SUBJECTS, []], help=", ".join(SUBJECTS))
-    parser.add_argument("--resume", action="store_true", help="keep the rows that an earlier, unfinished run measured")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep the rows that an earlier, unfinished run measured",
+    )
     options = parser.parse_args()
     for name in options.networks or SUBJECTS:
         measure(name, options.resume)

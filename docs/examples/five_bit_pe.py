@@ -41,7 +41,9 @@ class FiveBit(PEDesign):
         if 0 in xs:
             lone, weight = (xs[0], ws[0]) if xs[1] == 0 else (xs[1], ws[1])
             return Step(((lone >> 3) * weight << 3) + (lone & 7) * weight, controls={"lone": 1})
-        (q0, shift0), (q1, shift1) = (self.window(x, bits) for x, bits in zip(xs, BITS, strict=True))
+        (q0, shift0), (q1, shift1) = (
+            self.window(x, bits) for x, bits in zip(xs, BITS, strict=True)
+        )
         value = (q0 * ws[0] << shift0) + (q1 * ws[1] << shift1)
         return Step(value, controls={"lone": 0, "shift0": shift0, "shift1": shift1})
 
@@ -51,7 +53,9 @@ class FiveBit(PEDesign):
         for lane, bits in enumerate(BITS):
             used = [q << shift for q, shift in (self.window(value, bits) for value in range(256))]
             windowed[..., lane::2] = np.array(used, np.uint8)[x[..., lane::2]]
-        partner = np.zeros_like(x)  # what each activation is paired with; the last of an odd K with zero
+        partner = np.zeros_like(
+            x
+        )  # what each activation is paired with; the last of an odd K with zero
         pairs = x.shape[-1] // 2 * 2
         partner[..., 0:pairs:2], partner[..., 1:pairs:2] = x[..., 1:pairs:2], x[..., 0:pairs:2]
         return np.where((x == 0) | (partner == 0), x, windowed), w

@@ -25,7 +25,10 @@ class TransposedOutputs(OutputStationary):
 def process_cycles(timing: Timing, work: Work, array: sparqsim.ArrayConfig) -> int:
     """Return the cycles that the array of processes takes for tiles of this size, every step one cycle long."""
     tile = Tile(rows=[[0] * work.steps] * array.rows, cols=[[0] * work.steps] * array.cols)
-    return timing.tiles * run_tiles([tile], lambda _left, _above: Step(0), array, work.edge_cycles).cycles
+    return (
+        timing.tiles
+        * run_tiles([tile], lambda _left, _above: Step(0), array, work.edge_cycles).cycles
+    )
 
 
 def main() -> None:
@@ -35,10 +38,14 @@ def main() -> None:
     for layer in trace.layers:
         shape = layer.gemm
         work = Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, pe.edge_cycles)
-        usual, ours = (flow.timing(work, array) for flow in (get_dataflow("os"), TransposedOutputs()))
+        usual, ours = (
+            flow.timing(work, array) for flow in (get_dataflow("os"), TransposedOutputs())
+        )
         if ours.total != process_cycles(ours, work, array):
             sys.exit(f"{layer.name}: the processes take other cycles")
-        print(f"{layer.name:20}  m={shape.m} k={shape.k} n={shape.n}:  os {usual.total:,}  transposed {ours.total:,}")
+        print(
+            f"{layer.name:20}  m={shape.m} k={shape.k} n={shape.n}:  os {usual.total:,}  transposed {ours.total:,}"
+        )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,11 @@ COMMAND = "python docs/figures/make.py"
 
 def speedup(path: Path) -> None:
     """Draw the README's figure with the README's command."""
-    with contextlib.chdir(ROOT), contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    with (
+        contextlib.chdir(ROOT),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.suppress(SystemExit),
+    ):
         sparqsim(["compare", "workloads/digits_resnet.safetensors", "--plot", os.fspath(path)])
 
 
@@ -35,9 +39,14 @@ def _timing(draw: Callable[..., None], *runs: Recorded) -> Callable[[Path], None
 def figures() -> dict[str, Callable[[Path], None]]:
     """Return what draws each figure, by file name."""
     one_tile = recorded("mac-8b8b", "4x4", "os", rows=4, k=8, cols=4)
-    slow = [recorded("sparq-exact", "4x4", "os", coupling, rows=4, k=24, cols=4) for coupling in
-            ("lockstep", "elastic:2")]
-    three = [recorded("mac-8b8b", "4x4", "os", overlap=overlap, rows=12, k=8, cols=4) for overlap in (False, True)]
+    slow = [
+        recorded("sparq-exact", "4x4", "os", coupling, rows=4, k=24, cols=4)
+        for coupling in ("lockstep", "elastic:2")
+    ]
+    three = [
+        recorded("mac-8b8b", "4x4", "os", overlap=overlap, rows=12, k=8, cols=4)
+        for overlap in (False, True)
+    ]
     flows = [recorded("mac-8b8b", "4x4", flow, rows=6, k=4, cols=4) for flow in ("os", "ws", "is")]
     return {
         "speedup.svg": speedup,
@@ -52,7 +61,9 @@ def figures() -> dict[str, Callable[[Path], None]]:
 def main() -> None:
     """Draw them all."""
     parser = argparse.ArgumentParser(description="Make every figure of the documentation.")
-    parser.add_argument("--into", type=Path, default=FOLDER, help="folder of the figures (default: docs/figures)")
+    parser.add_argument(
+        "--into", type=Path, default=FOLDER, help="folder of the figures (default: docs/figures)"
+    )
     folder = parser.parse_args().into.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in figures().items():

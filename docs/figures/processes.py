@@ -27,8 +27,17 @@ class Recorded:
     cycles: Cycles
 
 
-def recorded(name: str, shape: str, dataflow: str, coupling: str = "lockstep", *, overlap: bool = False, rows: int,
-             k: int, cols: int) -> Recorded:
+def recorded(
+    name: str,
+    shape: str,
+    dataflow: str,
+    coupling: str = "lockstep",
+    *,
+    overlap: bool = False,
+    rows: int,
+    k: int,
+    cols: int,
+) -> Recorded:
     """Run a layer of `rows` x `k` activations and `k` x `cols` weights through the processes.
 
     Raises AssertionError where the processes and the simulator's closed forms and recurrences take different cycles.
@@ -39,7 +48,9 @@ def recorded(name: str, shape: str, dataflow: str, coupling: str = "lockstep", *
     cycles = sparqsim.simulate(sparqsim.Trace([layer]), pe, array).cycles
     run = _run(layer, pe, array)
     if run.cycles != cycles.total:
-        raise AssertionError(f"{name} on {array}: the processes take {run.cycles} cycles, the simulator {cycles.total}")
+        raise AssertionError(
+            f"{name} on {array}: the processes take {run.cycles} cycles, the simulator {cycles.total}"
+        )
     return Recorded(pe, array, run, cycles)
 
 

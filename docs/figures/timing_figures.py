@@ -13,7 +13,16 @@ from matplotlib.ticker import MaxNLocator
 from processes import Recorded
 
 from sparqsim.event.array import StepRecord
-from sparqsim.plot.style import CYCLE_LOOKS, INK, PALE, SMALL_POINTS, Look, house_style, new_figure, save_figure
+from sparqsim.plot.style import (
+    CYCLE_LOOKS,
+    INK,
+    PALE,
+    SMALL_POINTS,
+    Look,
+    house_style,
+    new_figure,
+    save_figure,
+)
 
 STEP, SLOW = CYCLE_LOOKS["fill"], CYCLE_LOOKS["pe_stall"]
 #: Fills of the first, second and third tile.
@@ -28,21 +37,33 @@ def draw_wavefront(record: Recorded, path: Path, *, command: str) -> None:
         figure = new_figure("page", 1.75)
         for axes, cycle in zip(figure.subplots(1, len(SNAPSHOTS)), SNAPSHOTS, strict=True):
             _snapshot(axes, record, cycle)
-        figure.suptitle(f"Step of K each PE is at ({_setting(record)}, S = {_items(record)} steps; blank: no work)")
+        figure.suptitle(
+            f"Step of K each PE is at ({_setting(record)}, S = {_items(record)} steps; blank: no work)"
+        )
         save_figure(figure, path, title="The wavefront of one tile", command=command)
 
 
 def _snapshot(axes: Axes, record: Recorded, cycle: int) -> None:
-    working = {(step.row, step.col): step.item for step in record.run.steps
-               if step.start <= cycle < step.start + step.cycles}
+    working = {
+        (step.row, step.col): step.item
+        for step in record.run.steps
+        if step.start <= cycle < step.start + step.cycles
+    }
     for row in range(record.array.rows):
         for col in range(record.array.cols):
             item = working.get((row, col))
-            axes.bar(col, 0.9, 0.9, row - 0.45, color=PALE if item is None else STEP.color, edgecolor=INK)
+            axes.bar(
+                col, 0.9, 0.9, row - 0.45, color=PALE if item is None else STEP.color, edgecolor=INK
+            )
             if item is not None:
                 axes.text(col, row, str(item), ha="center", va="center")
     axes.set_title(f"cycle {cycle}")
-    axes.set(xticks=range(record.array.cols), yticks=range(record.array.rows), aspect="equal", xlabel="column j")
+    axes.set(
+        xticks=range(record.array.cols),
+        yticks=range(record.array.rows),
+        aspect="equal",
+        xlabel="column j",
+    )
     axes.invert_yaxis()
     axes.label_outer()
     if axes.get_subplotspec().is_first_col():
@@ -56,7 +77,9 @@ def draw_tile(record: Recorded, path: Path, *, command: str) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         _gantt(upper, record)
         _bands(lower, record)
-        figure.suptitle(f"One tile, {_setting(record)}, S = {_items(record)}: {record.run.cycles} cycles")
+        figure.suptitle(
+            f"One tile, {_setting(record)}, S = {_items(record)}: {record.run.cycles} cycles"
+        )
         save_figure(figure, path, title="Fill, compute and drain of one tile", command=command)
 
 
@@ -67,9 +90,13 @@ def _bands(axes: Axes, record: Recorded) -> None:
     for name in ("fill", "compute", "drain"):
         length = getattr(record.cycles, name)
         axes.axvspan(start, start + length, color=CYCLE_LOOKS[name].color, alpha=0.45, linewidth=0)
-        axes.text(start + length / 2, record.array.pes * 1.12, f"{name}: {length} cycles", ha="center")
+        axes.text(
+            start + length / 2, record.array.pes * 1.12, f"{name}: {length} cycles", ha="center"
+        )
         start += length
-    axes.stairs([busy[cycle] for cycle in range(record.run.cycles)], range(record.run.cycles + 1), color=INK)
+    axes.stairs(
+        [busy[cycle] for cycle in range(record.run.cycles)], range(record.run.cycles + 1), color=INK
+    )
     axes.set(ylim=(0, record.array.pes * 1.4), ylabel="PEs at work", xlabel="cycle")
     axes.set_yticks([0, record.array.pes // 2, record.array.pes])
 
@@ -77,17 +104,26 @@ def _bands(axes: Axes, record: Recorded) -> None:
 def draw_overlap(separate: Recorded, overlapped: Recorded, path: Path, *, command: str) -> None:
     """Draw how many PEs work in each cycle, tile by tile, without and with overlap."""
     with house_style():
-        figure = _one_below_the_other({f"overlap {'on' if record.array.overlap else 'off'}": record
-                                       for record in (separate, overlapped)}, _stacked, 2.6)
+        figure = _one_below_the_other(
+            {
+                f"overlap {'on' if record.array.overlap else 'off'}": record
+                for record in (separate, overlapped)
+            },
+            _stacked,
+            2.6,
+        )
         _legend(figure, [(f"tile {number}", look) for number, look in enumerate(TILES)])
         save_figure(figure, path, title="Three tiles, without and with overlap", command=command)
 
 
-def _one_below_the_other(records: dict[str, Recorded], draw: Callable[[Axes, Recorded], None],
-                         height_inches: float) -> Figure:
+def _one_below_the_other(
+    records: dict[str, Recorded], draw: Callable[[Axes, Recorded], None], height_inches: float
+) -> Figure:
     """Return a figure of records on one axis of cycles, each under its name and its length."""
     figure = new_figure("page", height_inches)
-    for axes, (name, record) in zip(figure.subplots(len(records), 1, sharex=True), records.items(), strict=True):
+    for axes, (name, record) in zip(
+        figure.subplots(len(records), 1, sharex=True), records.items(), strict=True
+    ):
         draw(axes, record)
         axes.set_title(f"{name}: {record.run.cycles} cycles", loc="left")
     axes.set_xlabel("cycle")
@@ -99,7 +135,16 @@ def _stacked(axes: Axes, record: Recorded) -> None:
     for number, look in enumerate(TILES):
         busy = _busy(step for step in record.run.steps if step.tile == number)
         heights = [busy[cycle] for cycle in range(record.run.cycles)]
-        axes.bar(range(len(heights)), heights, 1, below, align="edge", color=look.color, hatch=look.hatch, linewidth=0)
+        axes.bar(
+            range(len(heights)),
+            heights,
+            1,
+            below,
+            align="edge",
+            color=look.color,
+            hatch=look.hatch,
+            linewidth=0,
+        )
         below = [low + high for low, high in zip(below, heights, strict=True)]
     _end(axes, record)
     axes.set(ylabel="PEs at work", ylim=(0, record.array.pes * 1.1))
@@ -108,7 +153,9 @@ def _stacked(axes: Axes, record: Recorded) -> None:
 def draw_coupling(lockstep: Recorded, elastic: Recorded, path: Path, *, command: str) -> None:
     """Draw the same steps, some of two cycles, in a lockstep array and in an elastic one."""
     with house_style():
-        figure = _one_below_the_other({record.array.coupling: record for record in (lockstep, elastic)}, _gantt, 4.6)
+        figure = _one_below_the_other(
+            {record.array.coupling: record for record in (lockstep, elastic)}, _gantt, 4.6
+        )
         _legend(figure, [("step of one cycle", STEP), ("step of two cycles", SLOW)])
         save_figure(figure, path, title="Lockstep and elastic links", command=command)
 
@@ -121,8 +168,11 @@ def draw_dataflows(*records: Recorded | Path, command: str) -> None:
         for axes, record in zip(figure.subplots(len(runs), 1, sharex=True), runs, strict=True):
             _stacked(axes, record)
             cycles = record.cycles
-            axes.set_title(f"{record.array.dataflow}: {cycles.total} cycles = compute {cycles.compute} + fill "
-                           f"{cycles.fill} + drain {cycles.drain}", loc="left")
+            axes.set_title(
+                f"{record.array.dataflow}: {cycles.total} cycles = compute {cycles.compute} + fill "
+                f"{cycles.fill} + drain {cycles.drain}",
+                loc="left",
+            )
         axes.set_xlabel("cycle")
         _legend(figure, [(f"tile {number}", look) for number, look in enumerate(TILES[:2])])
         save_figure(figure, path, title="Three dataflows", command=command)
@@ -130,14 +180,22 @@ def draw_dataflows(*records: Recorded | Path, command: str) -> None:
 
 def _gantt(axes: Axes, record: Recorded) -> None:
     """Draw a line per PE, in the order in which the wavefront reaches them, and its steps as bars."""
-    places = sorted(((i, j) for i in range(record.array.rows) for j in range(record.array.cols)),
-                    key=lambda place: (sum(place), place))
+    places = sorted(
+        ((i, j) for i in range(record.array.rows) for j in range(record.array.cols)),
+        key=lambda place: (sum(place), place),
+    )
     lines = {place: line for line, place in enumerate(places)}
     for cycles, look in ((1, STEP), (2, SLOW)):
         steps = [step for step in record.run.steps if step.cycles == cycles]
-        axes.barh([lines[step.row, step.col] for step in steps], [step.cycles for step in steps], BAR,
-                  [step.start for step in steps], color=look.color, hatch=look.hatch if cycles > 1 else "",
-                  edgecolor=INK)
+        axes.barh(
+            [lines[step.row, step.col] for step in steps],
+            [step.cycles for step in steps],
+            BAR,
+            [step.start for step in steps],
+            color=look.color,
+            hatch=look.hatch if cycles > 1 else "",
+            edgecolor=INK,
+        )
     axes.set_yticks(range(len(places)), [f"({i}, {j})" for i, j in places])
     axes.tick_params(axis="y", labelsize=SMALL_POINTS - 1)
     axes.invert_yaxis()
@@ -161,9 +219,14 @@ def _items(record: Recorded) -> int:
 
 
 def _setting(record: Recorded) -> str:
-    return f"{record.array.rows}x{record.array.cols} array, {record.array.dataflow}, {record.pe.spec}"
+    return (
+        f"{record.array.rows}x{record.array.cols} array, {record.array.dataflow}, {record.pe.spec}"
+    )
 
 
 def _legend(figure: Figure, entries: Sequence[tuple[str, Look]]) -> None:
-    handles = [Patch(facecolor=look.color, hatch=look.hatch, edgecolor=INK, label=label) for label, look in entries]
+    handles = [
+        Patch(facecolor=look.color, hatch=look.hatch, edgecolor=INK, label=label)
+        for label, look in entries
+    ]
     figure.legend(handles=handles, loc="outside upper right", ncols=len(entries))

@@ -43,13 +43,18 @@ Labels = Annotated[
 LabelOffset = Annotated[
     int,
     typer.Option(
-        "--label-offset", metavar="N", help="Added to every class (1 for networks whose class 0 is background)."
+        "--label-offset",
+        metavar="N",
+        help="Added to every class (1 for networks whose class 0 is background).",
     ),
 ]
 TracePictures = Annotated[
     int,
     typer.Option(
-        "--trace-pictures", metavar="N", min=1, help="The first pictures, on which cycles and SQNR are measured."
+        "--trace-pictures",
+        metavar="N",
+        min=1,
+        help="The first pictures, on which cycles and SQNR are measured.",
     ),
 ]
 
@@ -87,18 +92,33 @@ def accuracy(
     config = array_config(array, dataflow, coupling, overlap)
     designs = split_designs(pe) if pe else list(DEFAULT_PES)
     pictures, answers = _answered(images, preprocess, limit, labels, label_offset)
-    network = _network(model, pictures.first(calibrate_on), calibrate, names(skip),
-                       None if keep_8bit is None else names(keep_8bit))
-    report = _measured(network, pictures, answers, designs, array=config, baseline=baseline,
-                       traced_pictures=trace_pictures, keep_8bit=not all_layers, data=f"{len(pictures)} pictures",
-                       calibration=f"{len(pictures.first(calibrate_on))} of them")
+    network = _network(
+        model,
+        pictures.first(calibrate_on),
+        calibrate,
+        names(skip),
+        None if keep_8bit is None else names(keep_8bit),
+    )
+    report = _measured(
+        network,
+        pictures,
+        answers,
+        designs,
+        array=config,
+        baseline=baseline,
+        traced_pictures=trace_pictures,
+        keep_8bit=not all_layers,
+        data=f"{len(pictures)} pictures",
+        calibration=f"{len(pictures.first(calibrate_on))} of them",
+    )
     if output:
         write_text(output, report.to_json())
     show(accuracy_shown(report), format_)
 
 
-def _answered(images: str, preprocess: str, limit: int | None, labels: str | None,
-              offset: int) -> tuple[Pictures, NDArray[np.int64] | None]:
+def _answered(
+    images: str, preprocess: str, limit: int | None, labels: str | None, offset: int
+) -> tuple[Pictures, NDArray[np.int64] | None]:
     """Return the pictures to answer, and their classes where they are known."""
     from sparqsim.images import Pictures, load_labels
 
@@ -116,8 +136,13 @@ def _measured(network: Answering, *arguments: Any, **settings: Any) -> AccuracyR
         return measured(network, *arguments, **settings, progress=progress)
 
 
-def _network(model: str, pictures: Pictures, calibrate: str, skip: tuple[str, ...],
-             keep_8bit: tuple[str, ...] | None) -> Answering:
+def _network(
+    model: str,
+    pictures: Pictures,
+    calibrate: str,
+    skip: tuple[str, ...],
+    keep_8bit: tuple[str, ...] | None,
+) -> Answering:
     """Return the network of a file, by its kind."""
     from pathlib import Path
 
@@ -133,4 +158,6 @@ def _network(model: str, pictures: Pictures, calibrate: str, skip: tuple[str, ..
         from sparqsim.tflite.evaluate import TfliteNetwork
 
         return TfliteNetwork(model, skip=skip, keep_8bit=keep_8bit)
-    raise InputError(f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.torch.evaluate)")
+    raise InputError(
+        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.torch.evaluate)"
+    )

@@ -63,7 +63,9 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
-        message = getattr(error, "format_message", None)  # typer's own complaints about the command line
+        message = getattr(
+            error, "format_message", None
+        )  # typer's own complaints about the command line
         if message is None:
             raise
         _stop(str(message()))

@@ -25,7 +25,9 @@ def design(incomplete: str) -> list[str]:
     from sparqsim.pe.registry import designs, outside_designs
 
     before, comma, last = incomplete.rpartition(",")
-    return [before + comma + name for name in (*designs(), *outside_designs()) if name.startswith(last)]
+    return [
+        before + comma + name for name in (*designs(), *outside_designs()) if name.startswith(last)
+    ]
 
 
 def preset(incomplete: str) -> list[str]:

@@ -15,8 +15,17 @@ from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
 from sparqsim.trace.synthetic import Distribution, save_synthetic
 
 
-def dump_model(model: str, pictures: Pictures, calibration: Pictures, target: str, *, calibrate: str,
-               skip: Collection[str], keep_8bit: Collection[str] | None, license_note: str) -> DumpReport:
+def dump_model(
+    model: str,
+    pictures: Pictures,
+    calibration: Pictures,
+    target: str,
+    *,
+    calibrate: str,
+    skip: Collection[str],
+    keep_8bit: Collection[str] | None,
+    license_note: str,
+) -> DumpReport:
     """Dump a model by its kind of file. Raises InputError for other kinds."""
     suffix = Path(model).suffix.lower()
     if suffix == ".onnx":
@@ -28,37 +37,75 @@ def dump_model(model: str, pictures: Pictures, calibration: Pictures, target: st
     if suffix == ".tflite":
         from sparqsim.tflite.dump import dump as dump_tflite
 
-        return dump_tflite(model, pictures, target, skip=skip, keep_8bit=keep_8bit, license_note=license_note)
-    raise InputError(f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.torch.dump)")
+        return dump_tflite(
+            model, pictures, target, skip=skip, keep_8bit=keep_8bit, license_note=license_note
+        )
+    raise InputError(
+        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.torch.dump)"
+    )
 
 
 def dump_shown(report: DumpReport, target: str) -> Shown:
     """Return what was dumped, layer by layer, and what was not."""
-    table = Table(f"{target}: {report.pictures} pictures",
-                  ["layer", "op", "zeros\n%", "pairs with\na zero %", "8-bit\nkept", "activations"], text=True)
+    table = Table(
+        f"{target}: {report.pictures} pictures",
+        ["layer", "op", "zeros\n%", "pairs with\na zero %", "8-bit\nkept", "activations"],
+        text=True,
+    )
     for layer in report.layers:
-        table.add_row(printable(layer.name), layer.op, percent(layer.zeros / layer.values), _pair_share(layer),
-                      "yes" if layer.keep_8bit else "", layer.reason.partition(":")[0])
-    notes = [f"{count} layers {reason}" for reason, count in Counter(each.reason for each in report.layers).items()]
-    notes.append("Pairs: adjacent channels (2i, 2i+1) at one position; with a zero: at least one of the two.")
+        table.add_row(
+            printable(layer.name),
+            layer.op,
+            percent(layer.zeros / layer.values),
+            _pair_share(layer),
+            "yes" if layer.keep_8bit else "",
+            layer.reason.partition(":")[0],
+        )
+    notes = [
+        f"{count} layers {reason}"
+        for reason, count in Counter(each.reason for each in report.layers).items()
+    ]
+    notes.append(
+        "Pairs: adjacent channels (2i, 2i+1) at one position; with a zero: at least one of the two."
+    )
     notes += [f"left out: {name}" for name in report.skipped]
     rows = [_record(layer) for layer in report.layers]
-    return Shown("", [table], "\n".join(map(printable, notes)), lambda: rows, lambda: json_text(
-        {"trace": target, "pictures": report.pictures, "layers": rows, "left_out": list(report.skipped)}))
+    return Shown(
+        "",
+        [table],
+        "\n".join(map(printable, notes)),
+        lambda: rows,
+        lambda: json_text(
+            {
+                "trace": target,
+                "pictures": report.pictures,
+                "layers": rows,
+                "left_out": list(report.skipped),
+            }
+        ),
+    )
 
 
 def _record(layer: DumpedLayer) -> dict[str, Any]:
-    return {"layer": layer.name, "op": layer.op, "kept_8bit": layer.keep_8bit, "activations": layer.values,
-            "zero_activations": layer.zeros, "pairs": layer.pairs, "pairs_with_a_zero": layer.pairs_with_zero,
-            "reason": layer.reason}
+    return {
+        "layer": layer.name,
+        "op": layer.op,
+        "kept_8bit": layer.keep_8bit,
+        "activations": layer.values,
+        "zero_activations": layer.zeros,
+        "pairs": layer.pairs,
+        "pairs_with_a_zero": layer.pairs_with_zero,
+        "reason": layer.reason,
+    }
 
 
 def _pair_share(layer: DumpedLayer) -> str:
     return percent(layer.pairs_with_zero / layer.pairs) if layer.pairs else "-"
 
 
-def import_source(source: str, target: str, distribution: Distribution, calibrate: str,
-                  skip: Collection[str]) -> list[str]:
+def import_source(
+    source: str, target: str, distribution: Distribution, calibrate: str, skip: Collection[str]
+) -> list[str]:
     """Write the trace of a topology, a graph or a directory of .npy files; return what to tell the user."""
     place = Path(source)
     if place.is_dir():
@@ -66,7 +113,9 @@ def import_source(source: str, target: str, distribution: Distribution, calibrat
 
         trace = read_directory(place, calibrate)
         trace.save(target)
-        return [f"{target}: {len(trace.layers)} layers from .npy files; scales: {trace.metadata.calibrator}"]
+        return [
+            f"{target}: {len(trace.layers)} layers from .npy files; scales: {trace.metadata.calibrator}"
+        ]
     if place.suffix.lower() == ".csv":
         from sparqsim.trace.topology import read_topology
 
@@ -81,6 +130,12 @@ def import_source(source: str, target: str, distribution: Distribution, calibrat
         raise InputError(
             f"{source}: expected a topology (.csv), a graph (.onnx), or a directory of act-*.npy and wgt-*.npy"
         )
-    save_synthetic(target, shapes, distribution, network=place.name, origin=f"sparqsim trace import ({origin})",
-                   provenance={"notes": list(notes)})
+    save_synthetic(
+        target,
+        shapes,
+        distribution,
+        network=place.name,
+        origin=f"sparqsim trace import ({origin})",
+        provenance={"notes": list(notes)},
+    )
     return [*notes, f"{target}: {len(shapes)} layers; SYNTHETIC values: {distribution}"]

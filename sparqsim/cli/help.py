@@ -29,7 +29,9 @@ class WholeWords(Context.formatter_class):  # type: ignore[misc]
             lines = _wrapped(paragraph, self.width - self.current_indent)
             self.write(("\n" if number else "") + "".join(f"{indent}{line}\n" for line in lines))
 
-    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+    def write_dl(
+        self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
         """Write names and what they mean beside them, or below them where names are long."""
         longest = min(col_max, LONGEST_OPTION, self.width // 2)
         beside = max((len(name) for name, _ in rows if len(name) <= longest), default=0)
@@ -68,7 +70,9 @@ class Commands(TyperGroup):
         if not args and not self.invoke_without_command and not ctx.resilient_parsing:
             typer.echo(self.get_help(ctx))
             names = ", ".join(self.commands)
-            raise InputError(f"`{ctx.command_path}` names no command, expected one of {names} behind it")
+            raise InputError(
+                f"`{ctx.command_path}` names no command, expected one of {names} behind it"
+            )
         return list(super().parse_args(ctx, args))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -82,9 +86,13 @@ class Commands(TyperGroup):
         """List the commands; by default their descriptions would be cut to a line."""
         listed = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
         with formatter.section("Commands"):
-            formatter.write_dl([(name, _paragraphs(command.help or "")[0]) for name, command in listed])
+            formatter.write_dl(
+                [(name, _paragraphs(command.help or "")[0]) for name, command in listed]
+            )
 
 
 def command_group(what: str, cls: type[Commands] = Commands, **settings: Any) -> typer.Typer:
     """Return an empty group of commands that is described by `what`."""
-    return typer.Typer(cls=cls, help=what, rich_markup_mode=None, pretty_exceptions_enable=False, **settings)
+    return typer.Typer(
+        cls=cls, help=what, rich_markup_mode=None, pretty_exceptions_enable=False, **settings
+    )

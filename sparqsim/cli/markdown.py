@@ -13,18 +13,30 @@ SPECIAL = re.compile(r"[\\`*\[<&~|]|(?<![^\W_])_|_(?![^\W_])")
 BEGINNING = re.compile(r"^(\d{0,9})(?=[#>+=.)-])", re.MULTILINE)
 
 
-def markdown_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[bool]) -> str:
+def markdown_table(
+    title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[bool]
+) -> str:
     """Return a table: columns of words to the left, of figures to the right."""
     rule = ["---" if left else "---:" for left in words]
-    lines = [[escaped(on_one_line(heading)) for heading in headings], rule,
-             *([escaped(_cell(text)) for text in row] for row in rows)]
-    return "\n".join([f"**{escaped(title)}**", "", *("| " + " | ".join(line) + " |" for line in lines)])
+    lines = [
+        [escaped(on_one_line(heading)) for heading in headings],
+        rule,
+        *([escaped(_cell(text)) for text in row] for row in rows),
+    ]
+    return "\n".join(
+        [f"**{escaped(title)}**", "", *("| " + " | ".join(line) + " |" for line in lines)]
+    )
 
 
 def on_one_line(heading: str) -> str:
     """Return a heading of several lines on one; parts of a name stay together."""
-    return (heading.replace(SOFT_HYPHEN + "\n", "").replace("-\n", "-").replace(":\n", ":").replace(",\n", ",")
-            .replace("\n", " "))
+    return (
+        heading.replace(SOFT_HYPHEN + "\n", "")
+        .replace("-\n", "-")
+        .replace(":\n", ":")
+        .replace(",\n", ",")
+        .replace("\n", " ")
+    )
 
 
 def _cell(text: str) -> str:

@@ -37,12 +37,26 @@ def traffic_table(report: Report) -> Table:
     """Return the table of DRAM traffic: kilobytes by operand, loop order, share of cycles that waited."""
     from sparqsim.cli.show import new_table
 
-    table = new_table("layer", "loops", "chunks", "act kB", "wgt kB", "out kB", "psum kB", "waiting", "of it ports",
-                      title="DRAM traffic (1 kB = 1000 bytes) and waiting")
+    table = new_table(
+        "layer",
+        "loops",
+        "chunks",
+        "act kB",
+        "wgt kB",
+        "out kB",
+        "psum kB",
+        "waiting",
+        "of it ports",
+        title="DRAM traffic (1 kB = 1000 bytes) and waiting",
+    )
     for layer in report.layers:
         if layer.traffic is not None:
-            table.add_row(printable(layer.name), layer.traffic.loop_order, str(layer.traffic.stream_chunks),
-                          *traffic_cells(layer.traffic, layer.cycles))
+            table.add_row(
+                printable(layer.name),
+                layer.traffic.loop_order,
+                str(layer.traffic.stream_chunks),
+                *traffic_cells(layer.traffic, layer.cycles),
+            )
     table.add_section()
     if report.totals.traffic is not None:
         table.add_row("total", "", "", *traffic_cells(report.totals.traffic, report.cycles))
@@ -54,13 +68,19 @@ def traffic_cells(traffic: Traffic, cycles: Cycles) -> list[str]:
     from sparqsim.cli.show import percent
 
     sums = traffic.psum_spill_bytes + traffic.psum_reload_bytes
-    moved = [traffic.activations.dram_read_bytes, traffic.weights.dram_read_bytes,
-             traffic.outputs.dram_write_bytes - traffic.psum_spill_bytes, sums]
+    moved = [
+        traffic.activations.dram_read_bytes,
+        traffic.weights.dram_read_bytes,
+        traffic.outputs.dram_write_bytes - traffic.psum_spill_bytes,
+        sums,
+    ]
     waiting = [percent(part / cycles.total) for part in (cycles.memory_stall, traffic.port_stall)]
     return [*(f"{size / 1000:,.1f}" for size in moved), *waiting]
 
 
-def save_timeline(path: str, trace: LoadedTrace, report: Report, array: ArrayConfig, memory: MemoryConfig) -> None:
+def save_timeline(
+    path: str, trace: LoadedTrace, report: Report, array: ArrayConfig, memory: MemoryConfig
+) -> None:
     """Write the timeline of a report's run; say what was left out."""
     from sparqsim.memory.network import outcomes
     from sparqsim.memory.timeline import MOST_EVENTS, write_timeline
@@ -70,20 +90,35 @@ def save_timeline(path: str, trace: LoadedTrace, report: Report, array: ArrayCon
     runs = ((layer, outcome) for layer, _, outcome in outcomes(trace, designs, array, memory))
     left_out = write_timeline(path, runs, layers=len(designs))
     if left_out:
-        typer.echo(f"{path}: {left_out:,} events left out to keep to {MOST_EVENTS:,}: only the beginning of each layer "
-                   "is shown", err=True)
+        typer.echo(
+            f"{path}: {left_out:,} events left out to keep to {MOST_EVENTS:,}: only the beginning of each layer "
+            "is shown",
+            err=True,
+        )
 
 
 def bandwidth(
     trace: Trace,
     config: Annotated[
-        str, typer.Option("--config", metavar="FILE", autocompletion=preset,
-                          help="Accelerator; its DRAM bandwidth is replaced.")
+        str,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            autocompletion=preset,
+            help="Accelerator; its DRAM bandwidth is replaced.",
+        ),
     ],
     pe: Designs = None,
     baseline: Baseline = "mac-8b8b",
-    bandwidths: Annotated[str | None, typer.Option("--bandwidths", metavar="B,B,...", show_default="1,2,4,...,512",
-                                                   help="DRAM bandwidths in bytes per cycle.")] = None,
+    bandwidths: Annotated[
+        str | None,
+        typer.Option(
+            "--bandwidths",
+            metavar="B,B,...",
+            show_default="1,2,4,...,512",
+            help="DRAM bandwidths in bytes per cycle.",
+        ),
+    ] = None,
     array: Array = None,
     dataflow: Dataflow = None,
     coupling: Coupling = None,
@@ -92,7 +127,8 @@ def bandwidth(
     output: Output = None,
     format_: Format = "table",
     plot: Annotated[
-        str | None, typer.Option("--plot", metavar="FILE", help="Draw the curves (.svg, .pdf, .png).")
+        str | None,
+        typer.Option("--plot", metavar="FILE", help="Draw the curves (.svg, .pdf, .png)."),
     ] = None,
 ) -> None:
     """Show at which DRAM bandwidth the speedup of each design dies."""
@@ -110,9 +146,14 @@ def bandwidth(
     if memory is None:
         raise InputError("--config: expected an accelerator with a memory")
     result = bandwidth_curves(
-        sparqsim.load_trace(trace), designs, shape, memory, baseline=sparqsim.get_pe(baseline).spec,
+        sparqsim.load_trace(trace),
+        designs,
+        shape,
+        memory,
+        baseline=sparqsim.get_pe(baseline).spec,
         kept=None if all_layers else sparqsim.get_pe(KEPT),
-        bandwidths=parse_bandwidths(bandwidths) if bandwidths else BANDWIDTHS)
+        bandwidths=parse_bandwidths(bandwidths) if bandwidths else BANDWIDTHS,
+    )
     if output:
         write_text(output, result.to_json())
     show(curves_shown(result), format_)
@@ -129,7 +170,9 @@ def parse_bandwidths(text: str) -> list[float]:
     except ValueError:
         values = []
     if not values or len({*values}) < len(values):
-        raise InputError(f"--bandwidths {text!r}: expected numbers of bytes per cycle, each once, e.g. 1,2.5,16")
+        raise InputError(
+            f"--bandwidths {text!r}: expected numbers of bytes per cycle, each once, e.g. 1,2.5,16"
+        )
     return values
 
 
@@ -139,8 +182,11 @@ def curves_shown(result: BandwidthCurves) -> Shown:
     from sparqsim.cli.show import heading_of, new_table
     from sparqsim.cli.tables import Shown
 
-    table = new_table("DRAM B/cycle", *map(heading_of, result.order),
-                      title=f"Speedup over {result.baseline} at equal DRAM bandwidth")
+    table = new_table(
+        "DRAM B/cycle",
+        *map(heading_of, result.order),
+        title=f"Speedup over {result.baseline} at equal DRAM bandwidth",
+    )
     for at, value in enumerate(result.bandwidths):
         label = "no limit" if value is None else f"{value:g}"
         table.add_row(label, *(f"{result.speedup[name][at]:.2f}" for name in result.order))
@@ -149,7 +195,9 @@ def curves_shown(result: BandwidthCurves) -> Shown:
     array = result.array
     source = result.network or f"trace {result.trace_sha256[:12]}"
     label = f" [SYNTHETIC values: {result.synthetic}]" if result.synthetic else ""
-    heading = (f"{printable(source + label)}: array {array.rows}x{array.cols}, dataflow {array.dataflow}, "
-               f"{array.coupling}, overlap {'on' if array.overlap else 'off'}, memory {printable(result.memory.name)} "
-               f"(storage {result.memory.storage}, loop order {result.memory.loop_order})")
+    heading = (
+        f"{printable(source + label)}: array {array.rows}x{array.cols}, dataflow {array.dataflow}, "
+        f"{array.coupling}, overlap {'on' if array.overlap else 'off'}, memory {printable(result.memory.name)} "
+        f"(storage {result.memory.storage}, loop order {result.memory.loop_order})"
+    )
     return Shown(heading, [table], "", lambda: records.of_curves(result), result.to_json)

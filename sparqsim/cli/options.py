@@ -19,7 +19,10 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="Network: .onnx or .
 Design = Annotated[
     str,
     typer.Option(
-        "--pe", metavar="NAME", help="PE design: see `sparqsim pe list`.", autocompletion=completion.design
+        "--pe",
+        metavar="NAME",
+        help="PE design: see `sparqsim pe list`.",
+        autocompletion=completion.design,
     ),
 ]
 Designs = Annotated[
@@ -36,12 +39,17 @@ Designs = Annotated[
 Baseline = Annotated[
     str,
     typer.Option(
-        "--baseline", metavar="NAME", help="The design of speedup 1.", autocompletion=completion.design
+        "--baseline",
+        metavar="NAME",
+        help="The design of speedup 1.",
+        autocompletion=completion.design,
     ),
 ]
 Limit = Annotated[
     int | None,
-    typer.Option("--limit", metavar="N", min=1, help="Pictures used. [default: all]", show_default=False),
+    typer.Option(
+        "--limit", metavar="N", min=1, help="Pictures used. [default: all]", show_default=False
+    ),
 ]
 CalibrateOn = Annotated[
     int | None,
@@ -54,7 +62,8 @@ CalibrateOn = Annotated[
     ),
 ]
 Array = Annotated[
-    str | None, typer.Option("--array", metavar="RxC", show_default="16x16", help="PEs: rows x columns.")
+    str | None,
+    typer.Option("--array", metavar="RxC", show_default="16x16", help="PEs: rows x columns."),
 ]
 Dataflow = Annotated[
     str | None,
@@ -102,7 +111,9 @@ Include = Annotated[
         help="Run layers marked keep_8bit (first convolution, classifier) as the design too, not as mac-8b8b.",
     ),
 ]
-Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the result as JSON.")]
+Output = Annotated[
+    str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the result as JSON.")
+]
 Format = Annotated[
     str,
     typer.Option(
@@ -133,7 +144,11 @@ Timeline = Annotated[
 
 
 def array_config(
-    array: str | None, dataflow: str | None, coupling: str | None, overlap: str | None, base: ArrayConfig | None = None
+    array: str | None,
+    dataflow: str | None,
+    coupling: str | None,
+    overlap: str | None,
+    base: ArrayConfig | None = None,
 ) -> ArrayConfig:
     """Return the array that the options describe; what they leave out is as in `base`."""
     if overlap not in {None, "on", "off"}:
@@ -151,7 +166,11 @@ def array_config(
 
 
 def accelerator_config(
-    config: str | None, array: str | None, dataflow: str | None, coupling: str | None, overlap: str | None
+    config: str | None,
+    array: str | None,
+    dataflow: str | None,
+    coupling: str | None,
+    overlap: str | None,
 ) -> tuple[ArrayConfig, MemoryConfig | None]:
     """Return the array and the memory that the options describe; remarks on an imported file go to stderr."""
     if config is None:

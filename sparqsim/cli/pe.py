@@ -31,7 +31,10 @@ def list_designs(format_: Format = "table") -> None:
 
 @app.command("show")
 def show_design(
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=design, help="PE design, or FILE.py:CLASS.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", autocompletion=design, help="PE design, or FILE.py:CLASS."),
+    ],
     format_: Format = "table",
 ) -> None:
     """Show what a design's circuit does, its source and its keys."""
@@ -45,7 +48,10 @@ def show_design(
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=design, help="PE design, or FILE.py:CLASS.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", autocompletion=design, help="PE design, or FILE.py:CLASS."),
+    ],
     format_: Format = "table",
 ) -> None:
     """Check that a design keeps its contract: its fast form equals its `step`, and its `step` what it declares.

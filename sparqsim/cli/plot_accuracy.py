@@ -16,18 +16,29 @@ def is_record(paths: Sequence[str], loss: str | None) -> bool:
         document = json.loads(Path(paths[0]).read_bytes())
     except (OSError, ValueError, RecursionError):
         return False  # whoever reads it says what is wrong
-    record = isinstance(document, dict) and str(document.get("schema")).startswith("sparqsim.accuracy/")
+    record = isinstance(document, dict) and str(document.get("schema")).startswith(
+        "sparqsim.accuracy/"
+    )
     if loss is not None and not record:
-        raise InputError(f"--loss {loss!r}: {paths[0]} is no accuracy record, expected the JSON of `sparqsim accuracy`")
+        raise InputError(
+            f"--loss {loss!r}: {paths[0]} is no accuracy record, expected the JSON of `sparqsim accuracy`"
+        )
     return record
 
 
-def plot_record(paths: Sequence[str], output: str, loss: str | None, baseline: str | None,
-                how: Mapping[str, Any]) -> None:
+def plot_record(
+    paths: Sequence[str],
+    output: str,
+    loss: str | None,
+    baseline: str | None,
+    how: Mapping[str, Any],
+) -> None:
     """Draw the one accuracy record among `paths`. Raises InputError for several files."""
     from sparqsim.accuracy_report import AccuracyReport
     from sparqsim.plot.accuracy import plot_accuracy
 
     if len(paths) != 1:
-        raise InputError(f"--kind pareto: {len(paths)} files, expected one where it is the JSON of `sparqsim accuracy`")
+        raise InputError(
+            f"--kind pareto: {len(paths)} files, expected one where it is the JSON of `sparqsim accuracy`"
+        )
     plot_accuracy(AccuracyReport.load(paths[0]), output, loss=loss, baseline=baseline, **how)

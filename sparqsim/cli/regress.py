@@ -53,6 +53,8 @@ def check(
     if markdown:
         write_text(markdown, as_markdown(outcomes, suite))
     if any(outcome.findings for outcome in outcomes):
-        typer.echo("If the change is meant: `sparqsim regress update`, and say why in the commit.",
-                   err=format_ != "table")
+        typer.echo(
+            "If the change is meant: `sparqsim regress update`, and say why in the commit.",
+            err=format_ != "table",
+        )
         raise typer.Exit(1)

@@ -6,11 +6,23 @@ from typing import Annotated
 
 import typer
 
-Results = Annotated[list[str], typer.Argument(
-    metavar="RESULTS...", help="JSON of `simulate`, `compare` or `accuracy`; what ran on the same trace and array is "
-                               "put side by side.")]
-Page = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="The page: .html, one file without anything "
-                                   "from outside.")]
+Results = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RESULTS...",
+        help="JSON of `simulate`, `compare` or `accuracy`; what ran on the same trace and array is "
+        "put side by side.",
+    ),
+]
+Page = Annotated[
+    str,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="The page: .html, one file without anything from outside.",
+    ),
+]
 
 
 def report(results: Results, *, output: Page = "report.html") -> None:

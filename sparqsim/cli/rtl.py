@@ -8,18 +8,37 @@ import typer
 
 from sparqsim.cli.completion import design
 from sparqsim.cli.help import command_group
-from sparqsim.cli.options import Array, Coupling, Dataflow, Design, Format, Overlap, Trace, array_config
+from sparqsim.cli.options import (
+    Array,
+    Coupling,
+    Dataflow,
+    Design,
+    Format,
+    Overlap,
+    Trace,
+    array_config,
+)
 
 app = command_group("Run and synthesise the SystemVerilog of the arrays and PE designs.")
 
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="PE design: see `sparqsim pe list`.",
-                                         autocompletion=design)],
-    array: Annotated[str, typer.Option("--array", metavar="RxC", help="PEs: rows x columns.")] = "4x5",
-    steps: Annotated[int, typer.Option("--steps", metavar="N", min=1, max=2000, help="Steps of a tile's stream.")] = 40,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the random operands.")] = 0,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="PE design: see `sparqsim pe list`.", autocompletion=design
+        ),
+    ],
+    array: Annotated[
+        str, typer.Option("--array", metavar="RxC", help="PEs: rows x columns.")
+    ] = "4x5",
+    steps: Annotated[
+        int, typer.Option("--steps", metavar="N", min=1, max=2000, help="Steps of a tile's stream.")
+    ] = 40,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="Seed of the random operands.")
+    ] = 0,
 ) -> None:
     """Run a design's RTL in every dataflow on random operands and compare it with the simulator, cycle by cycle.
 
@@ -36,8 +55,13 @@ def simulate(
     trace: Trace,
     layer: Annotated[str, typer.Option("--layer", metavar="L", help="Name of the layer.")],
     pe: Design,
-    output: Annotated[str, typer.Option("-o", "--output", metavar="WAVE.vcd", help="Where the waveform goes.")],
-    tile: Annotated[int, typer.Option("--tile", metavar="N", min=0, help="Which tile of the layer's first group.")] = 0,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="WAVE.vcd", help="Where the waveform goes.")
+    ],
+    tile: Annotated[
+        int,
+        typer.Option("--tile", metavar="N", min=0, help="Which tile of the layer's first group."),
+    ] = 0,
     array: Array = "8x8",
     dataflow: Dataflow = "os",
     coupling: Coupling = "lockstep",
@@ -49,17 +73,31 @@ def simulate(
     """
     from sparqsim.cli.rtl_work import simulate_tile
 
-    if not simulate_tile(trace, layer, tile, pe, array_config(array, dataflow, coupling, overlap), output=output):
+    if not simulate_tile(
+        trace, layer, tile, pe, array_config(array, dataflow, coupling, overlap), output=output
+    ):
         raise typer.Exit(1)
 
 
 @app.command()
 def area(
-    liberty: Annotated[str | None, typer.Option("--liberty", metavar="FILE", help="Synthesise for it.")] = None,
-    measure: Annotated[bool, typer.Option("--measure", help="Synthesise again for the shipped table's libraries: "
-                                          "Yosys' transistor estimate, Debian's qflow-tech-osu018.")] = False,
-    cols: Annotated[int, typer.Option("--cols", metavar="N", min=1, help="Columns that share a trim unit.")] = 16,
-    output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write it as JSON.")] = None,
+    liberty: Annotated[
+        str | None, typer.Option("--liberty", metavar="FILE", help="Synthesise for it.")
+    ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="Synthesise again for the shipped table's libraries: "
+            "Yosys' transistor estimate, Debian's qflow-tech-osu018.",
+        ),
+    ] = False,
+    cols: Annotated[
+        int, typer.Option("--cols", metavar="N", min=1, help="Columns that share a trim unit.")
+    ] = 16,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Write it as JSON.")
+    ] = None,
     format_: Format = "table",
 ) -> None:
     """Show areas of the PE designs relative to the conventional ones.

@@ -40,20 +40,33 @@ def check_design(name: str, shape: str, steps: int, seed: int) -> bool:
             typer.echo(f"MISMATCH {error}")
             return False
         compared += checked.comparisons
-        typer.echo(f"{array}: {m}x{k}x{n}, {checked.cycles:,} cycles, {checked.comparisons:,} sums equal")
-    typer.echo(f"{design.spec}: RTL and simulator agree: {compared:,} PE sums x cycles, all results, all cycles")
+        typer.echo(
+            f"{array}: {m}x{k}x{n}, {checked.cycles:,} cycles, {checked.comparisons:,} sums equal"
+        )
+    typer.echo(
+        f"{design.spec}: RTL and simulator agree: {compared:,} PE sums x cycles, all results, all cycles"
+    )
     return True
 
 
-def _random_sizes(rng: np.random.Generator, design: PEDesign, array: ArrayConfig, steps: int) -> tuple[int, int, int]:
+def _random_sizes(
+    rng: np.random.Generator, design: PEDesign, array: ArrayConfig, steps: int
+) -> tuple[int, int, int]:
     """Return (M, K, N) of up to four tiles, ragged, with `steps` streamed; K odd where lanes allow."""
-    along_rows, along_cols = (side + int(rng.integers(0, side + 1)) for side in (array.rows, array.cols))
-    m, s, n = {"os": (along_rows, steps, along_cols), "ws": (steps, along_rows, along_cols),
-               "is": (along_cols, along_rows, steps)}[array.dataflow]
+    along_rows, along_cols = (
+        side + int(rng.integers(0, side + 1)) for side in (array.rows, array.cols)
+    )
+    m, s, n = {
+        "os": (along_rows, steps, along_cols),
+        "ws": (steps, along_rows, along_cols),
+        "is": (along_cols, along_rows, steps),
+    }[array.dataflow]
     return m, max(s * design.lanes - 1, 1), n
 
 
-def simulate_tile(path: str, layer_name: str, tile: int, name: str, array: ArrayConfig, *, output: str) -> bool:
+def simulate_tile(
+    path: str, layer_name: str, tile: int, name: str, array: ArrayConfig, *, output: str
+) -> bool:
     """Run one tile in RTL and in the simulator, and keep the waveform."""
     from sparqsim.files import replaced
 
@@ -62,19 +75,25 @@ def simulate_tile(path: str, layer_name: str, tile: int, name: str, array: Array
     lowered = layer.lower()
     tiles = cut(design, array, lowered.rows()[0], lowered.weights[0])
     if tile >= len(tiles):
-        raise InputError(f"--tile {tile}: layer {layer_name!r} has {len(tiles)} tiles on {array}; "
-                         f"expected 0 to {len(tiles) - 1}")
+        raise InputError(
+            f"--tile {tile}: layer {layer_name!r} has {len(tiles)} tiles on {array}; "
+            f"expected 0 to {len(tiles) - 1}"
+        )
     tile_alone, tile_count = tiles.only(tile), len(tiles)
     simulated, plan = simulated_activity(design, array, tile_alone)
     with replaced(output) as temporary:
-        shown = rtl_activity(design, array, tile_alone, plan, cycles=len(simulated.advance) + 1, wave=str(temporary))
+        shown = rtl_activity(
+            design, array, tile_alone, plan, cycles=len(simulated.advance) + 1, wave=str(temporary)
+        )
     try:
         compare(simulated, shown, f"{design.spec} on {array}")
     except MismatchError as error:
         typer.echo(f"MISMATCH {error}")
         return False
-    typer.echo(f"{layer_name}, tile {tile} of {tile_count}: {design.spec} on {array} takes {shown.cycles:,} cycles; "
-               f"RTL and simulator agree in {simulated.psums.size:,} comparisons; waveform in {output}")
+    typer.echo(
+        f"{layer_name}, tile {tile} of {tile_count}: {design.spec} on {array} takes {shown.cycles:,} cycles; "
+        f"RTL and simulator agree in {simulated.psums.size:,} comparisons; waveform in {output}"
+    )
     return True
 
 
@@ -83,7 +102,9 @@ def _layer_named(trace: Trace, name: str, path: str) -> Layer:
         if layer.name == name:
             return layer
     names = [layer.name for layer in trace.layers]
-    raise InputError(f"{path}: has no layer {name!r}{nearest(name, names)}; expected one of {', '.join(names)}")
+    raise InputError(
+        f"{path}: has no layer {name!r}{nearest(name, names)}; expected one of {', '.join(names)}"
+    )
 
 
 def area_table(liberty: str | None, measure: bool) -> Mapping[str, Any]:
@@ -97,21 +118,46 @@ def _synthesis_progress(runs: list[Any]) -> Iterable[Any]:
     from rich.console import Console
     from rich.progress import track
 
-    return track(runs, "libraries x flows", console=Console(stderr=True), transient=True,
-                 disable=not sys.stderr.isatty())
+    return track(
+        runs,
+        "libraries x flows",
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
 
 
 def areas_shown(table: Mapping[str, Any], cols: int) -> Shown:
     """Return ranges over the table's rows, then the rows' sources."""
     rows = table["rows"]
-    shown = new_table("design", "PE", "per MAC\nx mac-8b8b", "per MAC\nx mac-2x8b8b", "trim\nunit %",
-                      title=f"Relative area: median (range) of {len(rows)} combinations, {cols} columns to a trim unit")
+    shown = new_table(
+        "design",
+        "PE",
+        "per MAC\nx mac-8b8b",
+        "per MAC\nx mac-2x8b8b",
+        "trim\nunit %",
+        title=f"Relative area: median (range) of {len(rows)} combinations, {cols} columns to a trim unit",
+    )
     for name in rows[0]["pe"]:
         share = area.trim_unit_share(name, cols, table).scaled(100)
-        shown.add_row(name, str(area.relative_pe_area(name, cols=cols, table=table)),
-                      *(str(area.relative_area_per_mac(name, base, cols, table)) for base in area.BASELINES),
-                      f"{share.low:.1f}-{share.high:.1f}" if share.high else "-")
-    notes = [table["label"],
-             "PE: over mac-8b8b's. Per MAC: at the peak of one step per cycle (sparq-exact may need two)."]
-    notes += [f"{key}: " + "; ".join(dict.fromkeys(row[key] for row in rows)) for key in ("library", "flow", "tool")]
-    return Shown("", [shown], "\n".join(notes), lambda: records.of_areas(table, cols), lambda: table_text(table))
+        shown.add_row(
+            name,
+            str(area.relative_pe_area(name, cols=cols, table=table)),
+            *(str(area.relative_area_per_mac(name, base, cols, table)) for base in area.BASELINES),
+            f"{share.low:.1f}-{share.high:.1f}" if share.high else "-",
+        )
+    notes = [
+        table["label"],
+        "PE: over mac-8b8b's. Per MAC: at the peak of one step per cycle (sparq-exact may need two).",
+    ]
+    notes += [
+        f"{key}: " + "; ".join(dict.fromkeys(row[key] for row in rows))
+        for key in ("library", "flow", "tool")
+    ]
+    return Shown(
+        "",
+        [shown],
+        "\n".join(notes),
+        lambda: records.of_areas(table, cols),
+        lambda: table_text(table),
+    )

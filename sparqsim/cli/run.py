@@ -31,14 +31,34 @@ if TYPE_CHECKING:
     from sparqsim.report import Comparison
 
 
-WaveFile = Annotated[str | None, typer.Option(
-    "--wave", metavar="FILE", help="Write one tile, cycle by cycle, as a waveform (.vcd) that GTKWave opens; arrays up "
-                                   "to 16x16, no smt-sa. With --overlap on: between the tiles that share the array "
-                                   "with it, the first of them into an empty array.")]
-WaveLayer = Annotated[str | None, typer.Option(
-    "--wave-layer", metavar="NAME", help="Layer of the tile. Default: the design's first.", show_default=False)]
-WaveTile = Annotated[int | None, typer.Option(
-    "--wave-tile", metavar="N", help="Tile of the layer, from 0. Default: 0.", show_default=False)]
+WaveFile = Annotated[
+    str | None,
+    typer.Option(
+        "--wave",
+        metavar="FILE",
+        help="Write one tile, cycle by cycle, as a waveform (.vcd) that GTKWave opens; arrays up "
+        "to 16x16, no smt-sa. With --overlap on: between the tiles that share the array "
+        "with it, the first of them into an empty array.",
+    ),
+]
+WaveLayer = Annotated[
+    str | None,
+    typer.Option(
+        "--wave-layer",
+        metavar="NAME",
+        help="Layer of the tile. Default: the design's first.",
+        show_default=False,
+    ),
+]
+WaveTile = Annotated[
+    int | None,
+    typer.Option(
+        "--wave-tile",
+        metavar="N",
+        help="Tile of the layer, from 0. Default: 0.",
+        show_default=False,
+    ),
+]
 
 
 def simulate(
@@ -67,21 +87,41 @@ def simulate(
     checked_format(format_)
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     if timeline and memory is None:
-        raise sparqsim.InputError(f"--timeline {timeline!r}: memory is not modelled; expected --config too")
+        raise sparqsim.InputError(
+            f"--timeline {timeline!r}: memory is not modelled; expected --config too"
+        )
     if "," in pe and len(split_designs(pe)) > 1:
-        raise sparqsim.InputError(f"--pe {pe!r}: names several designs, expected one; `sparqsim compare` takes several")
+        raise sparqsim.InputError(
+            f"--pe {pe!r}: names several designs, expected one; `sparqsim compare` takes several"
+        )
     loaded, design = sparqsim.load_trace(trace), sparqsim.get_pe(pe)
     if wave:
         from sparqsim.simulation import KEPT
         from sparqsim.wave import write_wave
 
-        write_wave(wave, loaded, design, shape, wave_layer, wave_tile or 0,
-                   kept=None if all_layers else sparqsim.get_pe(KEPT))
+        write_wave(
+            wave,
+            loaded,
+            design,
+            shape,
+            wave_layer,
+            wave_tile or 0,
+            kept=None if all_layers else sparqsim.get_pe(KEPT),
+        )
     elif wave_layer is not None or wave_tile is not None:
-        raise sparqsim.InputError("--wave-layer and --wave-tile choose what --wave writes; expected --wave FILE too")
+        raise sparqsim.InputError(
+            "--wave-layer and --wave-tile choose what --wave writes; expected --wave FILE too"
+        )
     with layer_progress() as progress:
-        report = sparqsim.simulate(loaded, design, shape, memory=memory, keep_8bit=not all_layers, engine=engine,
-                                   progress=progress)
+        report = sparqsim.simulate(
+            loaded,
+            design,
+            shape,
+            memory=memory,
+            keep_8bit=not all_layers,
+            engine=engine,
+            progress=progress,
+        )
     if output:
         write_text(output, report.to_json())
     if timeline and memory is not None:
@@ -102,12 +142,21 @@ def compare(
     config: Config = None,
     engine: Engine = "fast",
     all_layers: Include = False,
-    iso: Annotated[str | None, typer.Option("--iso", metavar="area", show_default=False, help="Also on arrays that "
-                                            "take the area of the baseline's, by this project's synthesis.")] = None,
+    iso: Annotated[
+        str | None,
+        typer.Option(
+            "--iso",
+            metavar="area",
+            show_default=False,
+            help="Also on arrays that "
+            "take the area of the baseline's, by this project's synthesis.",
+        ),
+    ] = None,
     output: Output = None,
     format_: Format = "table",
     plot: Annotated[
-        str | None, typer.Option("--plot", metavar="FILE", help="Draw speedups and error (.svg, .pdf, .png).")
+        str | None,
+        typer.Option("--plot", metavar="FILE", help="Draw speedups and error (.svg, .pdf, .png)."),
     ] = None,
 ) -> None:
     """Compare PE designs on a trace and the same array."""
@@ -125,8 +174,17 @@ def compare(
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     designs = list(DEFAULT_PES) if pe is None else split_designs(pe)
     with layer_progress() as progress:
-        result = sparqsim.compare(sparqsim.load_trace(trace), designs, shape, baseline=baseline, memory=memory,
-                                  keep_8bit=not all_layers, engine=engine, iso=iso, progress=progress)
+        result = sparqsim.compare(
+            sparqsim.load_trace(trace),
+            designs,
+            shape,
+            baseline=baseline,
+            memory=memory,
+            keep_8bit=not all_layers,
+            engine=engine,
+            iso=iso,
+            progress=progress,
+        )
     if output:
         write_text(output, result.to_json())
     show(comparison_shown(result), format_)
@@ -139,9 +197,23 @@ def compare(
 def _command(result: Comparison, trace: str, config: str | None, plot: str) -> str:
     """Return the command that draws the figure again; of files only their names, so that a moved figure is the same."""
     array = result.reports[result.baseline].array
-    words = ["sparqsim", "compare", Path(trace).name, "--pe", ",".join(result.order), "--baseline", result.baseline,
-             "--array", f"{array.rows}x{array.cols}", "--dataflow", array.dataflow, "--coupling", array.coupling,
-             "--overlap", "on" if array.overlap else "off"]
+    words = [
+        "sparqsim",
+        "compare",
+        Path(trace).name,
+        "--pe",
+        ",".join(result.order),
+        "--baseline",
+        result.baseline,
+        "--array",
+        f"{array.rows}x{array.cols}",
+        "--dataflow",
+        array.dataflow,
+        "--coupling",
+        array.coupling,
+        "--overlap",
+        "on" if array.overlap else "off",
+    ]
     kept = [] if result.reports[result.baseline].keep_8bit else ["--all-layers"]
     iso = [] if result.iso_area is None else ["--iso", "area"]
     around = [] if config is None else ["--config", Path(config).name]

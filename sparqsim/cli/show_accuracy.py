@@ -21,8 +21,13 @@ def batch_progress() -> Iterator[Callable[[Iterable[Any], str], Iterable[Any]]]:
     """Give a wrapper that shows which design answers, on a terminal's stderr, and nothing in a pipe."""
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-    bar = Progress(TextColumn("{task.description}: batch {task.completed}"), TimeElapsedColumn(),
-                   console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    bar = Progress(
+        TextColumn("{task.description}: batch {task.completed}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
     with bar:
         yield lambda batches, name: bar.track(batches, total=None, description=name)
 
@@ -30,29 +35,48 @@ def batch_progress() -> Iterator[Callable[[Iterable[Any], str], Iterable[Any]]]:
 def accuracy_shown(report: AccuracyReport) -> Shown:
     """Return accuracy beside cycles, one design a row, then SQNR layer by layer."""
     array = report.array
-    heading = (f"{report.network}: {report.pictures} pictures; array {array.rows}x{array.cols}, dataflow "
-               f"{array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}; scales: "
-               f"{report.rows[0].calibrator}")
+    heading = (
+        f"{report.network}: {report.pictures} pictures; array {array.rows}x{array.cols}, dataflow "
+        f"{array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}; scales: "
+        f"{report.rows[0].calibrator}"
+    )
     lines = [f"{row.pe}: computed by {row.route}" for row in report.rows if row.pe is not None]
     if report.skipped:
         lines.append(f"left out: {', '.join(report.skipped)}")
-    lines.append("agree: first answer as the first row's. SQNR: a layer's outputs against exact 8-bit arithmetic on "
-                 "the traced pictures, '-': exact; * kept at 8 bits.")
-    return Shown(printable(heading), [_design_table(report), _layer_table(report)], "\n".join(map(printable, lines)),
-                 lambda: records.of_accuracy(report), report.to_json)
+    lines.append(
+        "agree: first answer as the first row's. SQNR: a layer's outputs against exact 8-bit arithmetic on "
+        "the traced pictures, '-': exact; * kept at 8 bits."
+    )
+    return Shown(
+        printable(heading),
+        [_design_table(report), _layer_table(report)],
+        "\n".join(map(printable, lines)),
+        lambda: records.of_accuracy(report),
+        report.to_json,
+    )
 
 
 def _design_table(report: AccuracyReport) -> Table:
-    table = new_table("design", "top-1", "top-5", "agree", "cycles", f"x {heading_of(report.baseline)}",
-                      "worst\nSQNR dB",
-                      title=f"Answers of {report.pictures} pictures; cycles of {report.traced_pictures}")
+    table = new_table(
+        "design",
+        "top-1",
+        "top-5",
+        "agree",
+        "cycles",
+        f"x {heading_of(report.baseline)}",
+        "worst\nSQNR dB",
+        title=f"Answers of {report.pictures} pictures; cycles of {report.traced_pictures}",
+    )
     for row in report.rows:
         table.add_row(row.pe or report.reference, *_cells(report, row))
     return table
 
 
 def _cells(report: AccuracyReport, row: AccuracyRow) -> list[str]:
-    counts = ["-" if count is None else str(count) for count in (row.hits.top1, row.hits.top5, row.hits.agree)]
+    counts = [
+        "-" if count is None else str(count)
+        for count in (row.hits.top1, row.hits.top5, row.hits.agree)
+    ]
     if row.speedup is None:
         return [*counts, "", "", ""]
     known = report.sqnr_db(row).values()
@@ -61,9 +85,13 @@ def _cells(report: AccuracyReport, row: AccuracyRow) -> list[str]:
 
 def _layer_table(report: AccuracyReport) -> Table:
     rows = [row for row in report.rows if row.pe is not None]
-    table = new_table("layer", *(heading_of(str(row.pe)) for row in rows), title="SQNR of every layer, dB")
+    table = new_table(
+        "layer", *(heading_of(str(row.pe)) for row in rows), title="SQNR of every layer, dB"
+    )
     for at, layer in enumerate(report.layers):
         values = [row.layers[at].sqnr_db for row in rows]
-        table.add_row(printable(layer.name) + ("*" if layer.kept else ""),
-                      *("-" if value is None else f"{value:.1f}" for value in values))
+        table.add_row(
+            printable(layer.name) + ("*" if layer.kept else ""),
+            *("-" if value is None else f"{value:.1f}" for value in values),
+        )
     return table

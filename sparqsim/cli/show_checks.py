@@ -26,55 +26,115 @@ def faults_shown(path: str, faults: Sequence[str]) -> Shown:
     for number, fault in enumerate(told, 1):
         table.add_row(str(number), fault)
     found = [{"trace": path, "fault": fault} for fault in told]
-    return Shown("", [table] if faults else [], "" if faults else verdict, lambda: found,
-                 lambda: json_text({"trace": path, "sound": not faults, "faults": told}), names=("trace", "fault"),
-                 lines="\n".join(f"{printable(path)}: {fault}" for fault in told) or verdict)
+    return Shown(
+        "",
+        [table] if faults else [],
+        "" if faults else verdict,
+        lambda: found,
+        lambda: json_text({"trace": path, "sound": not faults, "faults": told}),
+        names=("trace", "fault"),
+        lines="\n".join(f"{printable(path)}: {fault}" for fault in told) or verdict,
+    )
 
 
 def design_shown(design: type[PEDesign]) -> Shown:
     """Return one PE design: what its circuit does, its source, its keys."""
     (found,) = records.of_designs({design.name: design})
     choices = key_choices(design)
-    circuit, family = inspect.getdoc(design) or "", inspect.getdoc(sys.modules[design.__module__]) or ""
+    circuit, family = (
+        inspect.getdoc(design) or "",
+        inspect.getdoc(sys.modules[design.__module__]) or "",
+    )
     keys = new_table("key", "accepts", "default", title="Keys")
     for key, (default, accepted) in choices.items():
         keys.add_row(key, accepted, default)
     tables = [design_table([found]), *([keys] if choices else [])]
-    lines = [f"{design.name}: {circuit}", family,
-             *(f"{key}={accepted} (default {default})" for key, (default, accepted) in choices.items())]
-    document = found | {"circuit": circuit, "family": family, "dataflows": list(design.dataflows), "keys": {
-        key: {"accepts": accepted, "default": default} for key, (default, accepted) in choices.items()}}
-    return Shown("", tables, "", lambda: [found], lambda: json_text(document), lines="\n\n".join(lines),
-                 # Docstrings are Markdown already: the documentation's pages are made of them.
-                 markdown="\n\n".join([f"**{design.name}**: {circuit}", family, *(
-                     table.to_markdown() for table in tables)]) + "\n")
+    lines = [
+        f"{design.name}: {circuit}",
+        family,
+        *(f"{key}={accepted} (default {default})" for key, (default, accepted) in choices.items()),
+    ]
+    document = found | {
+        "circuit": circuit,
+        "family": family,
+        "dataflows": list(design.dataflows),
+        "keys": {
+            key: {"accepts": accepted, "default": default}
+            for key, (default, accepted) in choices.items()
+        },
+    }
+    return Shown(
+        "",
+        tables,
+        "",
+        lambda: [found],
+        lambda: json_text(document),
+        lines="\n\n".join(lines),
+        # Docstrings are Markdown already: the documentation's pages are made of them.
+        markdown="\n\n".join(
+            [f"**{design.name}**: {circuit}", family, *(table.to_markdown() for table in tables)]
+        )
+        + "\n",
+    )
 
 
 def contract_shown(found: Sequence[tuple[str, Checked]]) -> Shown:
     """Return the checks of a design's contract, with each variant of its keys."""
     failed = sum(outcome.failure != "" for _, outcome in found)
-    table = Table(f"{failed} of {len(found)} checks failed", ["design", "check", "outcome", "failure"], text=True)
+    table = Table(
+        f"{failed} of {len(found)} checks failed",
+        ["design", "check", "outcome", "failure"],
+        text=True,
+    )
     for spec, outcome in found:
         table.add_row(spec, outcome.check, "FAILED" if outcome.failure else "ok", outcome.failure)
-    rows = [{"design": spec, "check": outcome.check, "passed": not outcome.failure, "failure": outcome.failure}
-            for spec, outcome in found]
-    return Shown("", [table], "", lambda: rows, lambda: json_text({"failed": failed, "checks": rows}))
+    rows = [
+        {
+            "design": spec,
+            "check": outcome.check,
+            "passed": not outcome.failure,
+            "failure": outcome.failure,
+        }
+        for spec, outcome in found
+    ]
+    return Shown(
+        "", [table], "", lambda: rows, lambda: json_text({"failed": failed, "checks": rows})
+    )
 
 
 def regress_shown(outcomes: Sequence[Outcome], suite: str) -> Shown:
     """Return the cases of a list and what differs from their golden reports; in CSV a record for each difference."""
     unchanged = sum(not outcome.findings for outcome in outcomes)
     lines = [*map(as_text, outcomes), f"{unchanged} of {len(outcomes)} cases unchanged"]
-    return Shown("", [], "", lambda: [row for outcome in outcomes for row in _differences(outcome)],
-                 lambda: json_text({"list": suite, "unchanged": unchanged, "changed": len(outcomes) - unchanged,
-                                    "cases": [_case(outcome) for outcome in outcomes]}),
-                 lines="\n".join(lines), markdown=as_markdown(outcomes, suite))
+    return Shown(
+        "",
+        [],
+        "",
+        lambda: [row for outcome in outcomes for row in _differences(outcome)],
+        lambda: json_text(
+            {
+                "list": suite,
+                "unchanged": unchanged,
+                "changed": len(outcomes) - unchanged,
+                "cases": [_case(outcome) for outcome in outcomes],
+            }
+        ),
+        lines="\n".join(lines),
+        markdown=as_markdown(outcomes, suite),
+    )
 
 
 def _case(outcome: Outcome) -> dict[str, Any]:
-    findings = [{"kind": each.kind, "layer": each.layer, "message": each.message} for each in outcome.findings]
-    return {"case": outcome.case.name, **outcome.case.model_dump(exclude={"name"}), "changed": bool(findings),
-            "findings": findings}
+    findings = [
+        {"kind": each.kind, "layer": each.layer, "message": each.message}
+        for each in outcome.findings
+    ]
+    return {
+        "case": outcome.case.name,
+        **outcome.case.model_dump(exclude={"name"}),
+        "changed": bool(findings),
+        "findings": findings,
+    }
 
 
 def _differences(outcome: Outcome) -> list[Mapping[str, Any]]:
@@ -87,12 +147,26 @@ def status_shown(store: str, counts: Sequence[tuple[str, str, int]]) -> Shown:
     """Return how many points a store holds, by version of sparqsim and state."""
     points = sum(count for *_, count in counts)
     title = f"{points} points (this is sparqsim {sparqsim.__version__})"
-    found = [{"version": version, "state": state, "points": count} for version, state, count in counts]
+    found = [
+        {"version": version, "state": state, "points": count} for version, state, count in counts
+    ]
     table = new_table("sparqsim", "state", "points", title=title)
     for version, state, count in counts:
         table.add_row(version, state, str(count))
     lines = [title, *(f"sparqsim {version}: {count} {state}" for version, state, count in counts)]
-    return Shown("", [table], "", lambda: found,
-                 lambda: json_text({"store": store, "points": points, "this_version": sparqsim.__version__,
-                                    "recorded": found}),
-                 names=("version", "state", "points"), lines="\n".join(lines))
+    return Shown(
+        "",
+        [table],
+        "",
+        lambda: found,
+        lambda: json_text(
+            {
+                "store": store,
+                "points": points,
+                "this_version": sparqsim.__version__,
+                "recorded": found,
+            }
+        ),
+        names=("version", "state", "points"),
+        lines="\n".join(lines),
+    )

@@ -13,15 +13,29 @@ from sparqsim.rtl.area import BASELINES
 def iso_area_table(comparison: Comparison, iso: IsoArea) -> Table:
     """Return the table: areas, arrays, speedups, ranges in a cell's second line; a design without an area has '-'."""
     areas = tuple(dict.fromkeys((*BASELINES, comparison.baseline)))
-    table = new_table("design", *("PE area\nx " + short(name) for name in areas), "array\n(range)", "off\n%",
-                      "speedup\n= PEs", "per area\n(range)", "= area\n(range)",
-                      title=f"Equal area ({iso.source}): speedup over {comparison.baseline}")
+    table = new_table(
+        "design",
+        *("PE area\nx " + short(name) for name in areas),
+        "array\n(range)",
+        "off\n%",
+        "speedup\n= PEs",
+        "per area\n(range)",
+        "= area\n(range)",
+        title=f"Equal area ({iso.source}): speedup over {comparison.baseline}",
+    )
     for name in comparison.order:
         label = name + mark(comparison.reports[name])
         design = iso.designs.get(name)
-        cells = ["-"] * (len(areas) + 2) if design is None else [
-            *(spread(design.relative_pe_area[area]) for area in areas), *array_cells(design)]
-        gains = ["-"] * 2 if design is None else [spread(design.speedup_per_area), spread(design.speedup)]
+        cells = (
+            ["-"] * (len(areas) + 2)
+            if design is None
+            else [*(spread(design.relative_pe_area[area]) for area in areas), *array_cells(design)]
+        )
+        gains = (
+            ["-"] * 2
+            if design is None
+            else [spread(design.speedup_per_area), spread(design.speedup)]
+        )
         table.add_row(label, *cells, f"{comparison.speedup(name):.2f}", *gains)
     return table
 
@@ -35,8 +49,13 @@ def spread(figure: Range) -> str:
 def array_cells(design: IsoDesign) -> list[str]:
     """Return the array of the median area, below it those of the range, smallest first; and their residues."""
     arrays = design.arrays
-    sizes, residues = zip(*((f"{array.rows}x{array.cols}", f"{array.residue_percent:+.1f}")
-                            for array in (arrays.middle, arrays.high, arrays.low)), strict=True)
+    sizes, residues = zip(
+        *(
+            (f"{array.rows}x{array.cols}", f"{array.residue_percent:+.1f}")
+            for array in (arrays.middle, arrays.high, arrays.low)
+        ),
+        strict=True,
+    )
     if len(set(sizes)) == 1:
         return [sizes[0], residues[0]]
     return [f"{sizes[0]}\n{sizes[1]}-{sizes[2]}", residues[0]]
@@ -46,13 +65,15 @@ def notes(comparison: Comparison, iso: IsoArea) -> str:
     """Return what a reader must know."""
     array = comparison.reports[comparison.baseline].array
     lines, length = ("columns", array.rows) if array.dataflow == "is" else ("rows", array.cols)
-    told = [(
-        f"Median (range) over {iso.combinations} libraries x flows: gates of lockstep os PEs, no timing, placement or "
-        f"wires; no paper's figures. = area: as many {lines} of {length} PEs as come nearest to the area of "
-        f"{array.rows}x{array.cols} PEs of {comparison.baseline}; off: what the median's area is off by. per area: "
-        "speedup at equal PEs / PE area, free of whole numbers. Layers kept at 8 bits run on the same arrays, one MAC "
-        "per PE and cycle."
-    )]
+    told = [
+        (
+            f"Median (range) over {iso.combinations} libraries x flows: gates of lockstep os PEs, no timing, "
+            f"placement or wires; no paper's figures. = area: as many {lines} of {length} PEs as come nearest to the "
+            f"area of {array.rows}x{array.cols} PEs of {comparison.baseline}; off: what the median's area is off by. "
+            "per area: speedup at equal PEs / PE area, free of whole numbers. Layers kept at 8 bits run on the "
+            "same arrays, one MAC per PE and cycle."
+        )
+    ]
     told += [f"No area: {printable(reason)}." for reason in iso.without_area.values()]
     keyed = [name for name, design in iso.designs.items() if design.area_of != name]
     if keyed:

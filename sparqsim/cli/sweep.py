@@ -35,32 +35,53 @@ Stored = Annotated[str, typer.Argument(metavar="STORE", help="A store that `spar
 
 
 def _axis(name: str, metavar: str, what: str) -> Any:
-    return typer.Option(name, metavar=metavar, help=f"{what}, separated by commas.", show_default=False,
-                        autocompletion=design if name == "--pe" else None)
+    return typer.Option(
+        name,
+        metavar=metavar,
+        help=f"{what}, separated by commas.",
+        show_default=False,
+        autocompletion=design if name == "--pe" else None,
+    )
 
 
 @app.command()
 def run(
-    inputs: Annotated[list[str], typer.Argument(metavar="GRID.toml|TRACE...", help="A grid file, or traces, or both.")],
-    store: Annotated[str, typer.Option("-o", "--output", metavar="STORE", help="Where results are kept (SQLite).")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="GRID.toml|TRACE...", help="A grid file, or traces, or both."),
+    ],
+    store: Annotated[
+        str,
+        typer.Option("-o", "--output", metavar="STORE", help="Where results are kept (SQLite)."),
+    ],
     pe: Annotated[str | None, _axis("--pe", "A,B", "PE designs")] = None,
     array: Annotated[str | None, _axis("--array", "RxC,RxC", "Arrays")] = None,
     dataflow: Annotated[str | None, _axis("--dataflow", "os,ws,is", "Dataflows")] = None,
     coupling: Annotated[str | None, _axis("--coupling", "lockstep,elastic:2", "Couplings")] = None,
     overlap: Annotated[str | None, _axis("--overlap", "off,on", "Overlaps")] = None,
-    config: Annotated[str | None, _axis("--config", "FILE,FILE", "Accelerator files or presets")] = None,
+    config: Annotated[
+        str | None, _axis("--config", "FILE,FILE", "Accelerator files or presets")
+    ] = None,
     all_layers: Annotated[
         bool, typer.Option("--all-layers", help="Run layers marked keep_8bit as the design too.")
     ] = False,
     engine: Annotated[
-        str | None, _axis("--engine", "fast,event", "Engines (event: small layers only, the same reports)")
+        str | None,
+        _axis("--engine", "fast,event", "Engines (event: small layers only, the same reports)"),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", metavar="N", help="Processes. [default: one per core]", show_default=False)
+        int | None,
+        typer.Option(
+            "--jobs", metavar="N", help="Processes. [default: one per core]", show_default=False
+        ),
     ] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option("--scheduler", metavar="tcp://HOST:PORT", help="Use the workers of this Dask cluster instead."),
+        typer.Option(
+            "--scheduler",
+            metavar="tcp://HOST:PORT",
+            help="Use the workers of this Dask cluster instead.",
+        ),
     ] = None,
 ) -> None:
     """Compute every point of a grid that STORE does not hold yet. Options replace what a grid file says."""
@@ -72,16 +93,32 @@ def run(
         start_server()  # first of all: it loads while this process reads its input
     from sparqsim.sweep import sweep
 
-    axes: dict[str, Any] = {"pe": pe and split_designs(pe), "all_layers": [True] if all_layers else None}
-    texts = {"array": array, "dataflow": dataflow, "coupling": coupling, "overlap": overlap, "memory": config,
-             "engine": engine}
-    axes |= {axis: text and [part.strip() for part in text.split(",")] for axis, text in texts.items()}
+    axes: dict[str, Any] = {
+        "pe": pe and split_designs(pe),
+        "all_layers": [True] if all_layers else None,
+    }
+    texts = {
+        "array": array,
+        "dataflow": dataflow,
+        "coupling": coupling,
+        "overlap": overlap,
+        "memory": config,
+        "engine": engine,
+    }
+    axes |= {
+        axis: text and [part.strip() for part in text.split(",")] for axis, text in texts.items()
+    }
     cases = _cases(inputs, {axis: values for axis, values in axes.items() if values})
     try:
         with _progress() as progress:
-            summary = sweep(cases, store, jobs=jobs, scheduler=scheduler, progress=progress, start=start)
+            summary = sweep(
+                cases, store, jobs=jobs, scheduler=scheduler, progress=progress, start=start
+            )
     except KeyboardInterrupt:
-        typer.echo("sparqsim: interrupted; what was recorded is safe, and the same command resumes", err=True)
+        typer.echo(
+            "sparqsim: interrupted; what was recorded is safe, and the same command resumes",
+            err=True,
+        )
         raise typer.Exit(130) from None
     _tell(summary)
 
@@ -113,22 +150,29 @@ def _progress() -> Any:
 
 def _tell(summary: Summary) -> None:
     computed = summary.done + len(summary.refused)
-    typer.echo(f"{summary.points} points: {summary.known} known, {computed} computed"
-               + (f", {len(summary.refused)} of them refused" if summary.refused else "")
-               + (f", {len(summary.failed)} failed" if summary.failed else ""))
+    typer.echo(
+        f"{summary.points} points: {summary.known} known, {computed} computed"
+        + (f", {len(summary.refused)} of them refused" if summary.refused else "")
+        + (f", {len(summary.failed)} failed" if summary.failed else "")
+    )
     for reason, count in Counter(reason for _, reason in summary.refused).items():
         typer.echo(f"refused ({count}): {reason}")
     if summary.failed:
         case, reason = summary.failed[0]
-        raise InputError(f"{len(summary.failed)} points failed and were not recorded; the first, pe={case.pe!r} on "
-                         f"{case.trace}: {reason}")
+        raise InputError(
+            f"{len(summary.failed)} points failed and were not recorded; the first, pe={case.pe!r} on "
+            f"{case.trace}: {reason}"
+        )
 
 
 @app.command()
 def export(
     store: Stored,
     output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FILE", help="A table: .csv, or .parquet (extra `parquet`).")
+        str,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="A table: .csv, or .parquet (extra `parquet`)."
+        ),
     ],
 ) -> None:
     """Write a row per recorded point: its case, its totals, where it comes from."""

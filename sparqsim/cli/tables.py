@@ -88,8 +88,11 @@ class Table:
         return names_or_text or not all(FIGURE.match(row[column]) for row in self.rows)
 
     def _width(self, column: int) -> int:
-        lines = (line for text in (self.columns[column], *(row[column] for row in self.rows))
-                 for line in text.split("\n"))
+        lines = (
+            line
+            for text in (self.columns[column], *(row[column] for row in self.rows))
+            for line in text.split("\n")
+        )
         return max(map(cell_len, lines))
 
     def _rich(self, block: Sequence[int], width: int, widths: Sequence[int]) -> RichTable:
@@ -100,8 +103,12 @@ class Table:
         table.add_column(self.columns[0], no_wrap=True, overflow="ellipsis")
         for at in block:
             flowing = self.text and at == text
-            table.add_column(self.columns[at].replace(SOFT_HYPHEN, "-"), no_wrap=not flowing, overflow="fold",
-                             justify="left" if self._holds_words(at) else "right")
+            table.add_column(
+                self.columns[at].replace(SOFT_HYPHEN, "-"),
+                no_wrap=not flowing,
+                overflow="fold",
+                justify="left" if self._holds_words(at) else "right",
+            )
         names = shortened([row[0] for row in self.rows], longest)
         for number, (name, row) in enumerate(zip(names, self.rows, strict=True)):
             if number in self.sections:
@@ -124,8 +131,10 @@ def shortened(names: Sequence[str], width: int) -> list[str]:
         if len(set(best)) == wanted:
             return best
     alike = Counter(best)
-    return [_cut(f"{number} …{name}", len(str(number)) + 1, width) if alike[cut] > 1 else cut
-            for number, (name, cut) in enumerate(zip(names, best, strict=True), 1)]
+    return [
+        _cut(f"{number} …{name}", len(str(number)) + 1, width) if alike[cut] > 1 else cut
+        for number, (name, cut) in enumerate(zip(names, best, strict=True), 1)
+    ]
 
 
 def _cut(name: str, head: int, width: int) -> str:
@@ -133,7 +142,9 @@ def _cut(name: str, head: int, width: int) -> str:
     if cell_len(name) <= width:
         return name
     tail = max(1, width - 1 - head)
-    while tail > 1 and cell_len(name[:head]) + cell_len(name[-tail:]) > width - 1:  # characters two columns wide
+    while (
+        tail > 1 and cell_len(name[:head]) + cell_len(name[-tail:]) > width - 1
+    ):  # characters two columns wide
         head, tail = (head, tail - 1) if tail >= head else (head - 1, tail)
     return f"{name[:head]}…{name[-tail:]}"
 
@@ -173,7 +184,11 @@ class Shown:
 
     def to_markdown(self) -> str:
         """Return heading, tables and notes; each of their lines is a paragraph."""
-        parts = [paragraphs(self.heading), *(table.to_markdown() for table in self.tables), paragraphs(self.notes)]
+        parts = [
+            paragraphs(self.heading),
+            *(table.to_markdown() for table in self.tables),
+            paragraphs(self.notes),
+        ]
         return self.markdown or "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -220,7 +235,9 @@ def as_csv(records: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> s
     found = dict.fromkeys([*names, *(name for record in records for name in record)])
     writer = csv.DictWriter(text, list(found), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _csv_value(value) for name, value in record.items()} for record in records)
+    writer.writerows(
+        {name: _csv_value(value) for name, value in record.items()} for record in records
+    )
     return text.getvalue()
 
 

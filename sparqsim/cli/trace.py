@@ -11,8 +11,13 @@ from sparqsim.cli.options import CalibrateOn, Format, Limit, Model, Trace
 
 app = command_group("Look at trace files, check them, make them.")
 
-Target = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="Trace file to write (.safetensors).")]
-Images = Annotated[str, typer.Option("--images", metavar="DIR|FILE", help="Directory of pictures, or .npz/.npy file.")]
+Target = Annotated[
+    str, typer.Option("-o", "--output", metavar="FILE", help="Trace file to write (.safetensors).")
+]
+Images = Annotated[
+    str,
+    typer.Option("--images", metavar="DIR|FILE", help="Directory of pictures, or .npz/.npy file."),
+]
 Steps = Annotated[
     str,
     typer.Option(
@@ -25,10 +30,14 @@ Steps = Annotated[
 Calibrate = Annotated[
     str,
     typer.Option(
-        "--calibrate", metavar="NAME", help="How activation scales are found: mean-max, max, percentile:P, mse, lp:P."
+        "--calibrate",
+        metavar="NAME",
+        help="How activation scales are found: mean-max, max, percentile:P, mse, lp:P.",
     ),
 ]
-Skip = Annotated[str, typer.Option("--skip", metavar="A,B", help="Nodes or operators to leave out of the trace.")]
+Skip = Annotated[
+    str, typer.Option("--skip", metavar="A,B", help="Nodes or operators to leave out of the trace.")
+]
 Keep = Annotated[
     str | None,
     typer.Option(
@@ -63,7 +72,9 @@ def check(trace: Trace, format_: Format = "table") -> None:
     if format_ != "table" or len(faults) != 1:  # of a single fault the line on stderr says all
         show(faults_shown(trace, faults), format_)
     if len(faults) > 1:
-        raise sparqsim.InputError(f"{trace}: {len(faults)} faults, listed on standard output; the first: {faults[0]}")
+        raise sparqsim.InputError(
+            f"{trace}: {len(faults)} faults, listed on standard output; the first: {faults[0]}"
+        )
     if faults:
         raise sparqsim.InputError(f"{trace}: {faults[0]}")
 
@@ -79,7 +90,9 @@ def dump(
     calibrate_on: CalibrateOn = None,
     skip: Skip = "",
     keep_8bit: Keep = None,
-    license_note: Annotated[str, typer.Option("--license-note", metavar="TEXT", help="Kept in the trace.")] = "",
+    license_note: Annotated[
+        str, typer.Option("--license-note", metavar="TEXT", help="Kept in the trace.")
+    ] = "",
     format_: Format = "table",
 ) -> None:
     """Run a network on pictures and store the 8-bit operands of its convolutions and products."""
@@ -114,9 +127,15 @@ def import_(
     output: Target,
     zeros: Annotated[
         float,
-        typer.Option("--zeros", metavar="SHARE", help="Expected share of zero activations, where values are drawn."),
+        typer.Option(
+            "--zeros",
+            metavar="SHARE",
+            help="Expected share of zero activations, where values are drawn.",
+        ),
     ] = 0.5,
-    correlation: Annotated[float, typer.Option("--correlation", metavar="R", help="Of neighbouring channels.")] = 0.0,
+    correlation: Annotated[
+        float, typer.Option("--correlation", metavar="R", help="Of neighbouring channels.")
+    ] = 0.0,
     seed: Annotated[int, typer.Option("--seed", metavar="N")] = 0,
     calibrate: Calibrate = "mean-max",
     skip: Skip = "",
@@ -125,7 +144,9 @@ def import_(
     from sparqsim.cli.dumping import import_source
     from sparqsim.trace.synthetic import Distribution
 
-    for note in import_source(source, output, Distribution(zeros, correlation, seed), calibrate, names(skip)):
+    for note in import_source(
+        source, output, Distribution(zeros, correlation, seed), calibrate, names(skip)
+    ):
         typer.echo(note)
 
 

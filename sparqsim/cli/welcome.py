@@ -54,5 +54,9 @@ def shipped_trace() -> Path | None:
     here = Path.cwd()
     for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
         if (folder / SHIPPED).is_file():
-            return Path(os.path.relpath(folder / SHIPPED)) if folder in {here, *here.parents} else folder / SHIPPED
+            return (
+                Path(os.path.relpath(folder / SHIPPED))
+                if folder in {here, *here.parents}
+                else folder / SHIPPED
+            )
     return None

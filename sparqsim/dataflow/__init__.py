@@ -9,8 +9,9 @@ from sparqsim.dataflow.weight_stationary import WeightStationary
 
 __all__ = ["Dataflow", "Timing", "Work", "get_dataflow"]
 
-DATAFLOWS: dict[str, Dataflow] = {flow.name: flow for flow in
-                                  (OutputStationary(), WeightStationary(), InputStationary())}
+DATAFLOWS: dict[str, Dataflow] = {
+    flow.name: flow for flow in (OutputStationary(), WeightStationary(), InputStationary())
+}
 
 
 def get_dataflow(name: str) -> Dataflow:

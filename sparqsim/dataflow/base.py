@@ -82,7 +82,9 @@ class Dataflow(ABC):
         stream, rows, cols = (sizes[role] for role in self.roles)
         return TileGrid(work.groups, rows, cols, stream, array.rows, array.cols)
 
-    def timing(self, work: Work, array: ArrayConfig, cycles: NDArray[np.uint8] | PairCosts | None = None) -> Timing:
+    def timing(
+        self, work: Work, array: ArrayConfig, cycles: NDArray[np.uint8] | PairCosts | None = None
+    ) -> Timing:
         """Return the cycles of a layer.
 
         Parameters
@@ -97,7 +99,9 @@ class Dataflow(ABC):
         links = self._links(work, array, grid)
         if cycles is None:
             stalls = None if links is None else unit_stalls(links, grid, overlap=array.overlap)
-            return self.timing_of(work, array, stalls, grid.tiles * grid.stream, grid.used_pes * grid.stream)
+            return self.timing_of(
+                work, array, stalls, grid.tiles * grid.stream, grid.used_pes * grid.stream
+            )
         costs = self.tile_costs(cycles, grid)
         if links is None:
             stalls = wave_stalls(costs, overlap=array.overlap)
@@ -109,11 +113,19 @@ class Dataflow(ABC):
         """Return step cycles as tiles."""
         if not isinstance(cycles, np.ndarray):
             return PairTileCosts(cycles, grid, self.roles)
-        of_stream_rows_cols = cycles[..., None].transpose(0, *(1 + "msn".index(role) for role in self.roles))
+        of_stream_rows_cols = cycles[..., None].transpose(
+            0, *(1 + "msn".index(role) for role in self.roles)
+        )
         return ActivationCosts(of_stream_rows_cols, grid, columns_share=self.roles[2] == "n")
 
-    def timing_of(self, work: Work, array: ArrayConfig, stalls: NDArray[np.int64] | None, busiest_pe: int,
-                  pe_work: int) -> Timing:
+    def timing_of(
+        self,
+        work: Work,
+        array: ArrayConfig,
+        stalls: NDArray[np.int64] | None,
+        busiest_pe: int,
+        pe_work: int,
+    ) -> Timing:
         """Return the timing of a layer whose tiles each take `stalls` more cycles than they would with one-cycle steps.
 
         Parameters
@@ -130,7 +142,9 @@ class Dataflow(ABC):
         if array.overlap:
             fill, edge, exposed = skew, array.rows, (grid.tiles - 1) * (period - grid.stream)
             ends = array.rows * (grid.first_used_pes if self.loads else grid.last_used_pes)
-            used = period * grid.used_pes + (grid.stream - period + skew) * grid.last_used_pes + ends
+            used = (
+                period * grid.used_pes + (grid.stream - period + skew) * grid.last_used_pes + ends
+            )
         else:
             fill, edge, exposed = grid.tiles * skew, grid.tiles * array.rows, 0
             used = (grid.stream + skew + array.rows) * grid.used_pes
@@ -154,7 +168,13 @@ class Dataflow(ABC):
         """Return the elastic links of the array, None in lockstep."""
         if array.link_depth is None:
             return None
-        return Links(array.link_depth, work.edge_cycles, max(grid.stream, array.rows), grid.stream, self.loads)
+        return Links(
+            array.link_depth,
+            work.edge_cycles,
+            max(grid.stream, array.rows),
+            grid.stream,
+            self.loads,
+        )
 
 
 def wave_stalls(costs: TileCosts, *, overlap: bool) -> NDArray[np.int64]:
@@ -162,12 +182,18 @@ def wave_stalls(costs: TileCosts, *, overlap: bool) -> NDArray[np.int64]:
     grid = costs.grid
     batches = (tile_waves(batch, grid.stream, grid.cols) for batch in costs.batches(repeat=False))
     if not overlap:
-        return costs.for_tiles(np.concatenate([waves.sum(-1, dtype=np.int64) - waves.shape[-1] for waves in batches]))
+        return costs.for_tiles(
+            np.concatenate([waves.sum(-1, dtype=np.int64) - waves.shape[-1] for waves in batches])
+        )
     waves = np.concatenate(list(batches))
     length = waves.shape[-1]
-    of_tiles = np.broadcast_to(waves.reshape(grid.groups, -1, grid.row_tiles, length), (*grid.shape, length))
+    of_tiles = np.broadcast_to(
+        waves.reshape(grid.groups, -1, grid.row_tiles, length), (*grid.shape, length)
+    )
     merged = merged_waves(of_tiles.reshape(grid.tiles, length), max(grid.stream, grid.rows))
-    stalls: NDArray[np.int64] = (merged.sum(-1, dtype=np.int64) - merged.shape[-1]).reshape(grid.shape)
+    stalls: NDArray[np.int64] = (merged.sum(-1, dtype=np.int64) - merged.shape[-1]).reshape(
+        grid.shape
+    )
     return stalls
 
 
@@ -175,6 +201,8 @@ def elastic_stalls(costs: TileCosts, links: Links, *, overlap: bool) -> NDArray[
     """Return the cycles that slow steps add to each tile of an elastic array, as `wave_stalls` does."""
     links = replace(links, mirrored=costs.columns_share and costs.grid.cols > 1)
     if overlap:
-        return chained_stalls(costs.batches(repeat=True), links, costs.grid.tiles).reshape(costs.grid.shape)
+        return chained_stalls(costs.batches(repeat=True), links, costs.grid.tiles).reshape(
+            costs.grid.shape
+        )
     stalls = [separate_stalls(batch, links) for batch in costs.batches(repeat=False)]
     return costs.for_tiles(np.concatenate(stalls))

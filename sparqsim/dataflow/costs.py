@@ -163,7 +163,9 @@ def _add_steps(costs: Costs, sums: NDArray[np.int64]) -> None:
 
 
 @jit
-def _sum_of_corners(sums: NDArray[np.int64], rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int:
+def _sum_of_corners(
+    sums: NDArray[np.int64], rows: NDArray[np.int64], cols: NDArray[np.int64]
+) -> int:
     """Return the sum over all tiles of sums[tile, :rows[tile], :cols[tile]]."""
     total = 0
     for tile in range(len(sums)):

@@ -113,7 +113,9 @@ def separate_stalls(costs: Costs, links: Links, most_cycles: int = 255) -> Array
     return ends - _unhindered_end(costs, links)
 
 
-def chained_stalls(batches: Iterable[Costs], links: Links, tiles: int, most_cycles: int = 255) -> Array:
+def chained_stalls(
+    batches: Iterable[Costs], links: Links, tiles: int, most_cycles: int = 255
+) -> Array:
     """Return the cycles that slow steps add to each of `tiles` tiles that overlap, int64 (tiles,).
 
     A tile reaches from its start in PE (0, 0) to the next tile's; the last one has what remains of the total.
@@ -132,11 +134,15 @@ def chained_stalls(batches: Iterable[Costs], links: Links, tiles: int, most_cycl
     for batch in batches:
         costs = _laid_out(batch)
         if state is None:
-            limits, planes = _limits(links, costs, tiles * links.items, most_cycles, tiles * links.period)
+            limits, planes = _limits(
+                links, costs, tiles * links.items, most_cycles, tiles * links.period
+            )
             state = fresh_state(planes, costs.shape[2], costs.shape[3], limits)
         first = np.zeros(len(costs), np.int64)
-        end = chain(costs, done, links.items, links.period, _way(batch, links), limits, state, first)
-        cuts[done:done + len(costs)] = first
+        end = chain(
+            costs, done, links.items, links.period, _way(batch, links), limits, state, first
+        )
+        cuts[done : done + len(costs)] = first
         done += len(costs)
         cuts[tiles] = end - _unhindered_end(costs, links) + links.edge
     cuts[0] = links.edge
@@ -177,7 +183,9 @@ def _unhindered_end(costs: Costs, links: Links) -> int:
     return int(costs.shape[2] + costs.shape[3] - 2 + links.edge)
 
 
-def _limits(links: Links, costs: Costs, items: int, most_cycles: int, cycles: int = 0) -> tuple[Array, int]:
+def _limits(
+    links: Links, costs: Costs, items: int, most_cycles: int, cycles: int = 0
+) -> tuple[Array, int]:
     """Return (edge, 2 - depth, never) in the type in which lateness cannot overflow, and how many planes `back` needs.
 
     Links deeper than the items that ever pass never hold anybody up: one plane, never looked at.

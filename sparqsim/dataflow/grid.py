@@ -80,8 +80,11 @@ class TileGrid:
     def slices(self, tile: int) -> tuple[int, slice, slice]:
         """Return the group, rows and columns of the work that a tile holds; a ragged one reaches beyond the end."""
         group, col_tile, row_tile = (int(index) for index in np.unravel_index(tile, self.shape))
-        return (group, slice(row_tile * self.rows, (row_tile + 1) * self.rows),
-                slice(col_tile * self.cols, (col_tile + 1) * self.cols))
+        return (
+            group,
+            slice(row_tile * self.rows, (row_tile + 1) * self.rows),
+            slice(col_tile * self.cols, (col_tile + 1) * self.cols),
+        )
 
     @staticmethod
     def _used(along: int, side: int) -> NDArray[np.int64]:

@@ -45,8 +45,18 @@ def fresh_state(planes: int, rows: int, cols: int, limits: Array) -> State:
 
 
 @jit
-def _stream(costs: Costs, start: int, stop: int, number: int, way: Way, limits: Array, back: Array, front: Array,
-            free: Array, room: Array) -> None:
+def _stream(
+    costs: Costs,
+    start: int,
+    stop: int,
+    number: int,
+    way: Way,
+    limits: Array,
+    back: Array,
+    front: Array,
+    free: Array,
+    room: Array,
+) -> None:
     """Start items start..stop of a tile in every PE; afterwards `free` holds when each could start the next one.
 
     Three loops over a row, because only the middle one must go step by step. Indices are unsigned: numba gives
@@ -93,7 +103,11 @@ def _running_maximum(values: Array, least: int) -> None:
         to_b, to_d = max(b, values[j + two + one]), max(d, values[k + two + one])
         left, right = max(ab, to_b), max(cd, to_d)
         middle = max(late, left)
-        values[j], values[j + one], values[j + two] = max(late, a), max(late, ab), max(late, max(ab, b))  # noqa: PLW3301
+        values[j], values[j + one], values[j + two] = (
+            max(late, a),
+            max(late, ab),
+            max(late, max(ab, b)),  # noqa: PLW3301
+        )
         values[j + two + one], values[k], values[k + one] = middle, max(middle, c), max(middle, cd)
         values[k + two] = max(middle, max(cd, d))  # noqa: PLW3301
         late = max(late, max(left, right))  # noqa: PLW3301
@@ -114,8 +128,19 @@ def _running_sums(values: Array, costs: Costs, item: int, least: int) -> None:
 
 
 @jit
-def _stream_tile(costs: Costs, start: int, items: int, number: int, way: Way, limits: Array, back: Array, front: Array,
-                 free: Array, room: Array, before: Array) -> None:
+def _stream_tile(
+    costs: Costs,
+    start: int,
+    items: int,
+    number: int,
+    way: Way,
+    limits: Array,
+    back: Array,
+    front: Array,
+    free: Array,
+    room: Array,
+    before: Array,
+) -> None:
     """Stream items start..items of a tile; if their costs stay the same, skip ahead once every PE keeps one pace.
 
     If each of D items in a row is later than the one D items before it by the same amount in all PEs, so are the next
@@ -169,7 +194,9 @@ def _common_change(before: Array, back: Array, p: int) -> int:
     for i in range(rows):
         differing = 0
         for j in range(cols):
-            differing += back[np.uint64(p), i + np.uint64(1), j + np.uint64(1)] - before[i, j] != change
+            differing += (
+                back[np.uint64(p), i + np.uint64(1), j + np.uint64(1)] - before[i, j] != change
+            )
         if differing:
             return -1
     return int(change)
@@ -214,8 +241,9 @@ def _latest(free: Array) -> int:
 
 
 @jit
-def _change_tile(free: Array, first: Array, passed: Array, items: int, period: int, loads: int,
-                 transposed: int) -> None:
+def _change_tile(
+    free: Array, first: Array, passed: Array, items: int, period: int, loads: int, transposed: int
+) -> None:
     """Let every column hand over (os) or take up (ws, is)."""
     columns = 1 if transposed else free.shape[1]
     for j in range(columns):
@@ -230,8 +258,16 @@ def _change_tile(free: Array, first: Array, passed: Array, items: int, period: i
 
 
 @jit
-def chain(costs: Costs, number: int, items: int, period: int, way: Way, limits: Array, state: State,
-          starts: Array) -> int:
+def chain(
+    costs: Costs,
+    number: int,
+    items: int,
+    period: int,
+    way: Way,
+    limits: Array,
+    state: State,
+    starts: Array,
+) -> int:
     """Stream tiles `number`, `number` + 1, ...; note when PE (0, 0) starts each.
 
     Return when the last one has ended.
@@ -269,7 +305,9 @@ def separate(costs: Costs, items: int, way: Way, planes: int, limits: Array, end
     """Stream every tile on its own and note when it has ended."""
     tiles, _, rows, cols = costs.shape
     for tile in prange(tiles):
-        ends[tile] = _end_of_tile(costs[tile], items, way, limits, fresh_state(planes, rows, cols, limits))
+        ends[tile] = _end_of_tile(
+            costs[tile], items, way, limits, fresh_state(planes, rows, cols, limits)
+        )
 
 
 @jit

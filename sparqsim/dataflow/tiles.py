@@ -47,8 +47,14 @@ class TileTimes:
         return around + tiles * self.grid.stream + int(self.stalls.sum())
 
 
-def tile_times(flow: Dataflow, work: Work, array: ArrayConfig, stalls: NDArray[np.int64] | None = None, *,
-               whole: bool = False) -> TileTimes:
+def tile_times(
+    flow: Dataflow,
+    work: Work,
+    array: ArrayConfig,
+    stalls: NDArray[np.int64] | None = None,
+    *,
+    whole: bool = False,
+) -> TileTimes:
     """Return the lengths of a layer's tiles; `stalls` as in `Timing.tile_stalls`, all beyond the stream if `whole`."""
     grid = flow.grid(work, array)
     if stalls is None:

@@ -55,14 +55,14 @@ def merged_waves(waves: Costs, period: int) -> Costs:
     tiles, length = waves.shape
     line = np.ones(tiles * period + max(length - period, 0), np.uint8)
     for start in range(0, length, period):
-        piece = waves[:, start:start + period]
-        place = line[start:start + (tiles - 1) * period + piece.shape[1]]
+        piece = waves[:, start : start + period]
+        place = line[start : start + (tiles - 1) * period + piece.shape[1]]
         padded = np.ones((tiles, period), np.uint8)
-        padded[:, :piece.shape[1]] = piece
-        np.maximum(place, padded.reshape(-1)[:len(place)], out=place)
+        padded[:, : piece.shape[1]] = piece
+        np.maximum(place, padded.reshape(-1)[: len(place)], out=place)
     merged = np.ones((tiles, max(period, length)), np.uint8)
-    merged[:, :period] = line[:tiles * period].reshape(tiles, period)
-    merged[-1, period:] = line[tiles * period:]
+    merged[:, :period] = line[: tiles * period].reshape(tiles, period)
+    merged[-1, period:] = line[tiles * period :]
     return merged
 
 
@@ -85,6 +85,6 @@ def _diagonal_maxima(costs: Costs, waves: Costs) -> None:
     for tile in prange(tiles):
         for s in range(items):
             for i in range(rows):
-                place, row = waves[tile, s + i:s + i + cols], costs[tile, s, i]
+                place, row = waves[tile, s + i : s + i + cols], costs[tile, s, i]
                 for j in range(cols):
                     place[j] = max(place[j], row[j])

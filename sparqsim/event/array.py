@@ -111,7 +111,9 @@ class Processor:
         return finished
 
 
-def run_tiles(tiles: Sequence[Tile], step: StepFunction, array: ArrayConfig, edge_cycles: int = 0) -> Run:
+def run_tiles(
+    tiles: Sequence[Tile], step: StepFunction, array: ArrayConfig, edge_cycles: int = 0
+) -> Run:
     """Run tiles through the array of processes.
 
     Parameters
@@ -138,8 +140,10 @@ def joined(runs: Sequence[Run]) -> Run:
     """Return runs one after another, each starting when the one before has ended."""
     whole = Run()
     for number, run in enumerate(runs):
-        whole.steps += [StepRecord(number, s.row, s.col, s.item, s.start + whole.cycles, s.cycles, s.value)
-                        for s in run.steps]
+        whole.steps += [
+            StepRecord(number, s.row, s.col, s.item, s.start + whole.cycles, s.cycles, s.value)
+            for s in run.steps
+        ]
         whole.cycles += run.cycles
         whole.tile_cycles.append(run.cycles)
         whole.sums += run.sums
@@ -151,7 +155,9 @@ def cut_at_starts(run: Run, tiles: int, first: int) -> Run:
 
     The first one begins at 0, the last one ends with the run; `first` is when an unhindered first tile starts.
     """
-    starts = {step.tile: step.start for step in run.steps if (step.row, step.col, step.item) == (0, 0, 0)}
+    starts = {
+        step.tile: step.start for step in run.steps if (step.row, step.col, step.item) == (0, 0, 0)
+    }
     cuts = [0, *(starts[number] - first for number in range(1, tiles)), run.cycles]
     run.tile_cycles = [end - start for start, end in pairwise(cuts)]
     return run

@@ -68,7 +68,9 @@ def after(env: simpy.Environment, cycles: int, action: Callable[[], Any]) -> Non
 class ElasticArray:
     """Processes of the array, each at its own pace; `run` gives what they did."""
 
-    def __init__(self, tiles: Sequence[Tile], step: StepFunction, array: ArrayConfig, edge_cycles: int) -> None:
+    def __init__(
+        self, tiles: Sequence[Tile], step: StepFunction, array: ArrayConfig, edge_cycles: int
+    ) -> None:
         env = self._env = simpy.Environment()
         self._tiles, self._edge = tiles, edge_cycles
         self._rows, self._cols = array.rows, array.cols
@@ -77,10 +79,16 @@ class ElasticArray:
         grid = [(i, j) for i in range(self._rows) for j in range(self._cols)]
         self._pes = {at: Processor(step, holds=self._holds) for at in grid}
         depth = array.link_depth
-        self._from_left = {(i, j): Link(env, depth if 0 < j < self._cols else None)
-                           for i in range(self._rows) for j in range(self._cols + 1)}
-        self._from_above = {(i, j): Link(env, depth if 0 < i < self._rows else None)
-                            for i in range(self._rows + 1) for j in range(self._cols)}
+        self._from_left = {
+            (i, j): Link(env, depth if 0 < j < self._cols else None)
+            for i in range(self._rows)
+            for j in range(self._cols + 1)
+        }
+        self._from_above = {
+            (i, j): Link(env, depth if 0 < i < self._rows else None)
+            for i in range(self._rows + 1)
+            for j in range(self._cols)
+        }
         self._free_shadow = {at: simpy.Container(env, init=1) for at in grid}
         self._handed = [simpy.Store(env) for _ in range(self._cols)]
         self._loaded = {at: simpy.Store(env) for at in grid}
@@ -91,9 +99,17 @@ class ElasticArray:
         """Start every process, run until all PEs and drains are done, and return what happened."""
         env = self._env
         for i in range(self._rows):
-            env.process(self._feeder(self._from_left[i, 0], [tile.rows[i] for tile in self._tiles], self._edge))
+            env.process(
+                self._feeder(
+                    self._from_left[i, 0], [tile.rows[i] for tile in self._tiles], self._edge
+                )
+            )
         for j in range(self._cols):
-            env.process(self._feeder(self._from_above[0, j], [self._column_items(tile, j) for tile in self._tiles], 0))
+            env.process(
+                self._feeder(
+                    self._from_above[0, j], [self._column_items(tile, j) for tile in self._tiles], 0
+                )
+            )
         last = [env.process(self._pe(i, j)) for i, j in self._pes]
         for j in range(self._cols):
             env.process(self._collector(j))
@@ -101,7 +117,9 @@ class ElasticArray:
         env.run(until=env.all_of(last))
         self._run.cycles = int(env.now)
         env.run()  # sums on their way to the collectors
-        return cut_at_starts(self._run, len(self._tiles), self._edge + (self._rows if self._holds else 0))
+        return cut_at_starts(
+            self._run, len(self._tiles), self._edge + (self._rows if self._holds else 0)
+        )
 
     def _column_items(self, tile: Tile, j: int) -> Sequence[Any]:
         return [0] * tile.items if tile.cols is None else tile.cols[j]

@@ -38,7 +38,9 @@ class LayerRun:
     activity: dict[str, int]
 
 
-def run_layer(layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, flow: Dataflow, *, signed: bool) -> LayerRun:
+def run_layer(
+    layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, flow: Dataflow, *, signed: bool
+) -> LayerRun:
     """Run every tile of a layer through the array of processes.
 
     Parameters
@@ -70,8 +72,14 @@ def run_layer(layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, flow: Dataf
     busiest = max(map(max, run.busy_cycles(array.rows, array.cols)))
     timing = flow.timing_of(work, array, stalls_of(run, work, array, flow), busiest, pe_work)
     if timing.total != run.cycles:
-        raise AssertionError(f"the processes took {run.cycles} cycles, attributed are {timing.total}")
-    return LayerRun(timing, cut.outputs(run.sums), {part: count for part, count in sorted(activity.items()) if count})
+        raise AssertionError(
+            f"the processes took {run.cycles} cycles, attributed are {timing.total}"
+        )
+    return LayerRun(
+        timing,
+        cut.outputs(run.sums),
+        {part: count for part, count in sorted(activity.items()) if count},
+    )
 
 
 def stalls_of(run: Run, work: Work, array: ArrayConfig, flow: Dataflow) -> NDArray[np.int64]:
@@ -103,13 +111,17 @@ class LayerTiles:
 
     def _part(self, number: int) -> tuple[int, dict[str, slice]]:
         group, rows, cols = self._grid.slices(number)
-        return group, dict(zip(self._flow.roles, (slice(0, self._grid.stream), rows, cols), strict=True))
+        return group, dict(
+            zip(self._flow.roles, (slice(0, self._grid.stream), rows, cols), strict=True)
+        )
 
     def tile(self, number: int) -> Tile:
         """Return the operands of one tile."""
         group, part = self._part(number)
         x = self._marked(self._operands.activations(group, part["m"], part["s"]), "ms", part)
-        w = self._marked(self._operands.weights(group, part["s"], part["n"]).swapaxes(1, 2), "sn", part)
+        w = self._marked(
+            self._operands.weights(group, part["s"], part["n"]).swapaxes(1, 2), "sn", part
+        )
         if self._flow.roles == "smn":
             return Tile(rows=x, cols=turned(w))
         if self._flow.roles == "msn":
@@ -120,9 +132,13 @@ class LayerTiles:
         """Return values (first role, second role, lanes) as operands; real are those within the layer."""
         first, second = (range(part[role].start, part[role].stop) for role in roles)
         ends = [self._sizes[role] for role in roles]
-        return [[Operand(tuple(lanes), one < ends[0] and other < ends[1])
-                 for other, lanes in zip(second, line, strict=True)]
-                for one, line in zip(first, values.tolist(), strict=True)]
+        return [
+            [
+                Operand(tuple(lanes), one < ends[0] and other < ends[1])
+                for other, lanes in zip(second, line, strict=True)
+            ]
+            for one, line in zip(first, values.tolist(), strict=True)
+        ]
 
     def outputs(self, sums: Sequence[dict[tuple[int, int], int]]) -> NDArray[np.int64]:
         """Return the outputs, int64 (groups, M, N): sums of the tiles in their places, those of K folds added."""

@@ -44,7 +44,9 @@ class Token:
 class LockstepArray:
     """Processes of the array under one clock; `run` gives what they did."""
 
-    def __init__(self, tiles: Sequence[Tile], step: StepFunction, array: ArrayConfig, edge_cycles: int) -> None:
+    def __init__(
+        self, tiles: Sequence[Tile], step: StepFunction, array: ArrayConfig, edge_cycles: int
+    ) -> None:
         self._env = simpy.Environment()
         self._tiles, self._edge = tiles, edge_cycles
         self._rows, self._cols, self._items = array.rows, array.cols, tiles[0].items
@@ -67,7 +69,9 @@ class LockstepArray:
 
     def run(self) -> Run:
         """Start every process, run the clock until the last sum has left, and return what happened."""
-        processes = [self._row_feeder(i) for i in range(self._rows)] + [self._pe(i, j) for i, j in self._pes]
+        processes = [self._row_feeder(i) for i in range(self._rows)] + [
+            self._pe(i, j) for i, j in self._pes
+        ]
         if self._holds:
             processes += [self._sum_feeder(j) for j in range(self._cols)]
             processes += [self._loader(j) for j in range(self._cols)]
@@ -78,7 +82,9 @@ class LockstepArray:
             self._env.process(process)
         self._env.run(until=self._env.process(self._clock()))
         self._run.cycles = int(self._env.now)
-        return cut_at_starts(self._run, len(self._tiles), self._edge + (self._rows if self._holds else 0))
+        return cut_at_starts(
+            self._run, len(self._tiles), self._edge + (self._rows if self._holds else 0)
+        )
 
     def _clock(self) -> Process:
         """Move the registers, then let a wave take as long as its slowest step."""
@@ -110,8 +116,11 @@ class LockstepArray:
                 self._swap_in(operand.tile, i, j)
             step, down = pe.work(operand.payload, above.payload)
             self._working.append(self._env.timeout(step.cycles))
-            self._run.steps.append(StepRecord(operand.tile, i, j, operand.item, int(self._env.now), step.cycles,
-                                              step.value))
+            self._run.steps.append(
+                StepRecord(
+                    operand.tile, i, j, operand.item, int(self._env.now), step.cycles, step.value
+                )
+            )
             self._pass_on(i, j, operand, Token(operand.tile, operand.item, down))
 
     def _pass_on(self, i: int, j: int, operand: Token, down: Token) -> None:
@@ -162,7 +171,9 @@ class LockstepArray:
                 if token is None:
                     continue
                 if self._shadow[i, j] is not None:
-                    raise AssertionError(f"PE ({i}, {j}) hands over {token}, but {self._shadow[i, j]} is still there")
+                    raise AssertionError(
+                        f"PE ({i}, {j}) hands over {token}, but {self._shadow[i, j]} is still there"
+                    )
                 self._shadow[i, j] = token
                 moved = 0 if i == self._rows - 1 else moved
 
@@ -190,6 +201,8 @@ class LockstepArray:
         """Take up the stationary operand of a tile that starts."""
         held, usable = self._shadow[i, j]
         if self._number < usable:
-            raise AssertionError(f"PE ({i}, {j}) starts tile {tile} in {self._number}, its operand comes in {usable}")
+            raise AssertionError(
+                f"PE ({i}, {j}) starts tile {tile} in {self._number}, its operand comes in {usable}"
+            )
         self._pes[i, j].held = held
         self._swapped[tile, i, j].succeed()

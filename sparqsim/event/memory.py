@@ -57,11 +57,15 @@ class Scratchpad:
         """
         half = filling % 2
         if self._filling[half] != filling:
-            raise ScratchpadError(f"{self._name}: filling {filling} put where {self._filling[half]} stands")
+            raise ScratchpadError(
+                f"{self._name}: filling {filling} put where {self._filling[half]} stands"
+            )
         self._held[half] += size
         self.most_held = max(self.most_held, self._held[half])
         if self._held[half] > self._half_bytes:
-            raise ScratchpadError(f"{self._name}: {self._held[half]} bytes in a half of {self._half_bytes}")
+            raise ScratchpadError(
+                f"{self._name}: {self._held[half]} bytes in a half of {self._half_bytes}"
+            )
 
     def release(self, filling: int) -> None:
         """Give the half to the filling after the next."""
@@ -95,7 +99,9 @@ class Channel:
         #: For in-order arbitration: the transfer whose turn it is.
         self._next_transfer = 0
 
-    def move(self, engine: int, transfer: int, size: int, *, last: bool) -> Generator[simpy.Event, Any, int]:
+    def move(
+        self, engine: int, transfer: int, size: int, *, last: bool
+    ) -> Generator[simpy.Event, Any, int]:
         """Wait for the channel and move `size` bytes, the `last` of a transfer or not; return when it was granted."""
         request = Request(engine, transfer, size, last, int(self._env.now), self._env.event())
         self._waiting[engine] = request
@@ -119,7 +125,9 @@ class Channel:
 
     def _eligible(self) -> bool:
         if self._dram.arbitration == "in-order":
-            return any(request.transfer == self._next_transfer for request in self._waiting.values())
+            return any(
+                request.transfer == self._next_transfer for request in self._waiting.values()
+            )
         return bool(self._waiting)
 
     def _end_of_cycle(self) -> simpy.Event:
@@ -134,12 +142,16 @@ class Channel:
             return next(request for request in waiting if request.transfer == self._next_transfer)
         if self._dram.arbitration == "fifo":
             return min(waiting, key=lambda request: (request.posted, request.engine))
-        return min(waiting, key=lambda request: (request.engine - self._last_engine - 1) % len(ENGINES))
+        return min(
+            waiting, key=lambda request: (request.engine - self._last_engine - 1) % len(ENGINES)
+        )
 
     def _cycles(self, request: Request) -> int:
         bursts = ceil(request.size / self._dram.burst_bytes) * self._dram.burst_bytes
-        return max(_cycles(bursts, self._dram.bandwidth_bytes_per_cycle),
-                   _cycles(request.size, self._ports[request.engine]))
+        return max(
+            _cycles(bursts, self._dram.bandwidth_bytes_per_cycle),
+            _cycles(request.size, self._ports[request.engine]),
+        )
 
 
 def _cycles(size: int, bytes_per_cycle: float) -> int:
@@ -153,7 +165,10 @@ class MemorySystem:
         self.env = env = simpy.Environment()
         self._program, self._dram = program, memory.dram
         configs = [getattr(memory, engine) for engine in ENGINES]
-        self.pads = [Scratchpad(env, name, pad.half_bytes) for name, pad in zip(ENGINES, configs, strict=True)]
+        self.pads = [
+            Scratchpad(env, name, pad.half_bytes)
+            for name, pad in zip(ENGINES, configs, strict=True)
+        ]
         self._channel = Channel(env, memory.dram, [pad.port_bytes_per_cycle for pad in configs])
         items, transfers = len(program.lengths), len(program.size)
         self._finished = [env.event() for _ in range(items)]
@@ -163,7 +178,12 @@ class MemorySystem:
             self._fetched[program.item[transfer]].append(transfer)
         writes = program.generation[~program.reads]
         self._writes_left = np.bincount(writes, minlength=int(program.generations[-1, OUTPUTS]) + 1)
-        self.times = Times(*(np.full(count, -1, np.int64) for count in (items, items, transfers, transfers, transfers)))
+        self.times = Times(
+            *(
+                np.full(count, -1, np.int64)
+                for count in (items, items, transfers, transfers, transfers)
+            )
+        )
 
     def run(self) -> Times:
         """Run the layer; return when everything happened.
@@ -180,7 +200,9 @@ class MemorySystem:
         self.env.run()
         stuck = np.flatnonzero(self.times.item_ends < 0)
         if len(stuck):
-            raise ScratchpadError(f"item {stuck[0]} never ran: it waits for a half that is never free")
+            raise ScratchpadError(
+                f"item {stuck[0]} never ran: it waits for a half that is never free"
+            )
         return self.times
 
     def _dma(self, engine: int) -> Process:
@@ -238,7 +260,11 @@ class MemorySystem:
             self._release_operands(item, fillings)
 
     def _release_operands(self, item: int, fillings: list[int]) -> None:
-        following = self._program.generations[item + 1].tolist() if item + 1 < len(self._program.lengths) else None
+        following = (
+            self._program.generations[item + 1].tolist()
+            if item + 1 < len(self._program.lengths)
+            else None
+        )
         for engine in range(OUTPUTS):
             if following is None or following[engine] != fillings[engine]:
                 self.pads[engine].release(fillings[engine])

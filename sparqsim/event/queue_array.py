@@ -54,7 +54,12 @@ class QueuePE:
         """Return the threads that fire, judged on the occupancy now (rule 3)."""
         chosen = []
         for number, thread in enumerate(self.threads):
-            if thread.activations and thread.weights and not thread.finished and self.has_room_after(number):
+            if (
+                thread.activations
+                and thread.weights
+                and not thread.finished
+                and self.has_room_after(number)
+            ):
                 chosen.append(number)
                 if thread.activations[0] * thread.weights[0] != 0:
                     break
@@ -62,8 +67,9 @@ class QueuePE:
 
     def has_room_after(self, number: int) -> bool:
         """Return whether both downstream queues of a thread have room."""
-        return ((self.right is None or len(self.right.threads[number].activations) < self.depth)
-                and (self.below is None or len(self.below.threads[number].weights) < self.depth))
+        return (
+            self.right is None or len(self.right.threads[number].activations) < self.depth
+        ) and (self.below is None or len(self.below.threads[number].weights) < self.depth)
 
     def fire(self, number: int) -> None:
         """Take one pair, forward both operands, multiply and accumulate."""
@@ -108,13 +114,19 @@ class QueueArray:
 
     def __init__(self, x: Array, w: Array, rows: int, cols: int, threads: int, depth: int) -> None:
         lengths = part_lengths(x.shape[1], threads).tolist()
-        self.pes = {(i, j): QueuePE([Thread(length) for length in lengths], depth)
-                    for i, j in product(range(rows), range(cols))}
+        self.pes = {
+            (i, j): QueuePE([Thread(length) for length in lengths], depth)
+            for i, j in product(range(rows), range(cols))
+        }
         for (i, j), pe in self.pes.items():
             pe.right, pe.below = self.pes.get((i, j + 1)), self.pes.get((i + 1, j))
-        self.row_edges, self.col_edges = ([Edge([deque([None] * slots) for _ in lengths]) for slots in range(side)]
-                                          for side in (rows, cols))
-        row_tiles, col_tiles = (_tiles_by_thread(values, side, lengths) for values, side in ((x, rows), (w.T, cols)))
+        self.row_edges, self.col_edges = (
+            [Edge([deque([None] * slots) for _ in lengths]) for slots in range(side)]
+            for side in (rows, cols)
+        )
+        row_tiles, col_tiles = (
+            _tiles_by_thread(values, side, lengths) for values, side in ((x, rows), (w.T, cols))
+        )
         self.tiles = len(row_tiles) * len(col_tiles)
         self.to_append = iter(list(product(row_tiles, col_tiles)))
 
@@ -162,15 +174,24 @@ class QueueArray:
                     queue.extend(part)
 
 
-def defined_tile_ends(x: Array, w: Array, rows: int, cols: int, threads: int, depth: int) -> NDArray[np.int64]:
+def defined_tile_ends(
+    x: Array, w: Array, rows: int, cols: int, threads: int, depth: int
+) -> NDArray[np.int64]:
     """Return the cycle by which every PE is done with each tile, int64 (row tiles, column tiles).
 
     Raises AssertionError where the array's sums are not X @ W.
     """
     sums, ends = QueueArray(x, w, rows, cols, threads, depth).run()
     grid = -(-x.shape[0] // rows), -(-w.shape[1] // cols)
-    outputs = np.array(sums).reshape(*grid, rows, cols).swapaxes(1, 2).reshape(grid[0] * rows, grid[1] * cols)
-    if not np.array_equal(outputs[: x.shape[0], : w.shape[1]], x.astype(np.int64) @ w.astype(np.int64)):
+    outputs = (
+        np.array(sums)
+        .reshape(*grid, rows, cols)
+        .swapaxes(1, 2)
+        .reshape(grid[0] * rows, grid[1] * cols)
+    )
+    if not np.array_equal(
+        outputs[: x.shape[0], : w.shape[1]], x.astype(np.int64) @ w.astype(np.int64)
+    ):
         raise AssertionError("the queues lost or mixed up operands")
     return np.array(ends, np.int64).reshape(grid)
 
@@ -178,6 +199,8 @@ def defined_tile_ends(x: Array, w: Array, rows: int, cols: int, threads: int, de
 def _tiles_by_thread(values: Array, side: int, lengths: list[int]) -> list[Parts]:
     """Return for each tile, each of its `side` lines and each thread, the thread's elements of K."""
     cuts = np.cumsum(lengths)[:-1]
-    lines = [[part.tolist() for part in np.split(line.astype(int), cuts)]
-             for line in np.pad(values, ((0, -len(values) % side), (0, 0)))]
-    return [lines[start:start + side] for start in range(0, len(lines), side)]
+    lines = [
+        [part.tolist() for part in np.split(line.astype(int), cuts)]
+        for line in np.pad(values, ((0, -len(values) % side), (0, 0)))
+    ]
+    return [lines[start : start + side] for start in range(0, len(lines), side)]

@@ -15,15 +15,33 @@ from sparqsim.plot.accuracy import accuracy_figure
 
 def trials_table(report: AccuracyReport) -> Table:
     """Return one row for each trial: how it was made, its answers, its cycles, its worst layer."""
-    columns = (Column("design", "trial.pe", text=True), Column("calibrator", "trial.calibrator", text=True),
-               Column("batch norms recalibrated", "trial.recalibrated_bn", text=True),
-               Column("computed by", "trial.route", text=True), Column("top-1 (pictures)", "hits.top1"),
-               Column("top-5 (pictures)", "hits.top5"), Column("agree (pictures)", "hits.agree"),
-               Column("cycles", "trial.cycles"), Column("speedup (x)", "trial.speedup"),
-               Column("worst layer's SQNR (dB)", "trial.worst_sqnr_db"))
-    rows = tuple((Cell(_design(report, row)), Cell(row.calibrator), Cell("yes" if row.recalibrated_bn else "no"),
-                  Cell(row.route), count(row.hits.top1), count(row.hits.top5), count(row.hits.agree),
-                  count(row.cycles), decimal(row.speedup), _worst(report, row)) for row in report.rows)
+    columns = (
+        Column("design", "trial.pe", text=True),
+        Column("calibrator", "trial.calibrator", text=True),
+        Column("batch norms recalibrated", "trial.recalibrated_bn", text=True),
+        Column("computed by", "trial.route", text=True),
+        Column("top-1 (pictures)", "hits.top1"),
+        Column("top-5 (pictures)", "hits.top5"),
+        Column("agree (pictures)", "hits.agree"),
+        Column("cycles", "trial.cycles"),
+        Column("speedup (x)", "trial.speedup"),
+        Column("worst layer's SQNR (dB)", "trial.worst_sqnr_db"),
+    )
+    rows = tuple(
+        (
+            Cell(_design(report, row)),
+            Cell(row.calibrator),
+            Cell("yes" if row.recalibrated_bn else "no"),
+            Cell(row.route),
+            count(row.hits.top1),
+            count(row.hits.top5),
+            count(row.hits.agree),
+            count(row.cycles),
+            decimal(row.speedup),
+            _worst(report, row),
+        )
+        for row in report.rows
+    )
     return Table(f"Trials: answers, and speedup over {report.baseline}", columns, rows)
 
 
@@ -31,10 +49,19 @@ def accuracy_sqnr_table(report: AccuracyReport) -> Table:
     """Return the SQNR of every layer under every trial of a design."""
     rows = [row for row in report.rows if row.pe is not None]
     heads = (Column(_trial(report, row), "trial_layer.sqnr_db") for row in rows)
-    cells = tuple((Cell(layer.name + ("*" if layer.kept else "")), *(_sqnr(row.layers[at].sqnr_db) for row in rows))
-                  for at, layer in enumerate(report.layers))
-    return Table("SQNR (dB), layer by layer", (Column("layer", "network_layer.name", text=True), *heads), cells,
-                 wide=len(rows) > WIDE)
+    cells = tuple(
+        (
+            Cell(layer.name + ("*" if layer.kept else "")),
+            *(_sqnr(row.layers[at].sqnr_db) for row in rows),
+        )
+        for at, layer in enumerate(report.layers)
+    )
+    return Table(
+        "SQNR (dB), layer by layer",
+        (Column("layer", "network_layer.name", text=True), *heads),
+        cells,
+        wide=len(rows) > WIDE,
+    )
 
 
 def _design(report: AccuracyReport, row: AccuracyRow) -> str:
@@ -59,11 +86,17 @@ def _worst(report: AccuracyReport, row: AccuracyRow) -> Cell:
 def accuracy_settings(report: AccuracyReport) -> list[tuple[str, str]]:
     """Return which pictures, scales, array and baseline the numbers are of."""
     values = {
-        "data": report.data, "calibration": report.calibration, "preprocess": report.preprocess,
-        "pictures": f"{report.pictures:,}", "traced pictures": f"{report.traced_pictures:,}",
-        "error pictures": f"{report.error_pictures:,}", "compared with": report.reference,
-        "kept layers computed as": report.kept_as, "skipped": ", ".join(report.skipped),
-        "array": array_words(report.array).removeprefix("array "), "baseline": report.baseline,
+        "data": report.data,
+        "calibration": report.calibration,
+        "preprocess": report.preprocess,
+        "pictures": f"{report.pictures:,}",
+        "traced pictures": f"{report.traced_pictures:,}",
+        "error pictures": f"{report.error_pictures:,}",
+        "compared with": report.reference,
+        "kept layers computed as": report.kept_as,
+        "skipped": ", ".join(report.skipped),
+        "array": array_words(report.array).removeprefix("array "),
+        "baseline": report.baseline,
         "sparqsim version": report.version,
     }
     return [(name, value or ABSENT) for name, value in values.items()]
@@ -72,10 +105,17 @@ def accuracy_settings(report: AccuracyReport) -> list[tuple[str, str]]:
 def accuracy_drawings(report: AccuracyReport, prefix: str) -> Iterator[Drawing]:
     """Yield loss against speedup, nothing where the record does not hold the network as it is or no design."""
     if any(row.speedup is not None for row in _alike(report)):
-        said = ("Further right: faster. Further up: fewer answers lost, against the network as it is; trials with "
-                "recalibrated batch norms are left out. The dotted line joins the designs that no other beats in both.")
-        yield from optional("Answers lost against speedup", said, ("trial.speedup", _term(report)), f"{prefix}-pareto",
-                            lambda: accuracy_figure(report, width="page"))
+        said = (
+            "Further right: faster. Further up: fewer answers lost, against the network as it is; trials with "
+            "recalibrated batch norms are left out. The dotted line joins the designs that no other beats in both."
+        )
+        yield from optional(
+            "Answers lost against speedup",
+            said,
+            ("trial.speedup", _term(report)),
+            f"{prefix}-pareto",
+            lambda: accuracy_figure(report, width="page"),
+        )
 
 
 def accuracy_summary(report: AccuracyReport) -> list[Piece]:
@@ -100,14 +140,23 @@ def _clauses(report: AccuracyReport) -> Iterator[list[Piece]]:
         return
     fastest = max(faster, key=lambda row: (row.speedup or 0, _good(report, row)))
     accurate = max(faster, key=lambda row: (_good(report, row), row.speedup or 0))
-    yield _gain(report, fastest, f"the fastest of {len({row.pe for row in _alike(report)} - {None})} designs")
+    yield _gain(
+        report,
+        fastest,
+        f"the fastest of {len({row.pe for row in _alike(report)} - {None})} designs",
+    )
     if accurate is not fastest:
         yield _gain(report, accurate, f"the most accurate that is faster than {report.baseline}")
 
 
 def _gain(report: AccuracyReport, row: AccuracyRow, what: str) -> list[Piece]:
     speedup = Number(f"{row.speedup:.2f}", "trial.speedup")
-    return [f"{_trial(report, row)}, {what}, ", *_answered(report, row), " at a speedup of ", speedup]
+    return [
+        f"{_trial(report, row)}, {what}, ",
+        *_answered(report, row),
+        " at a speedup of ",
+        speedup,
+    ]
 
 
 def _answered(report: AccuracyReport, row: AccuracyRow) -> list[Piece]:

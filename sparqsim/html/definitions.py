@@ -20,28 +20,43 @@ from sparqsim.report import Comparison, PEInfo
 
 #: Where the part of a term before the first dot is defined.
 RECORDS: dict[str, type] = {
-    "accuracy": AccuracyReport, "array": ArrayConfig, "bounds": Bounds, "cycles": Cycles, "dram": DramConfig,
-    "error": Error, "gemm": Gemm, "hits": Hits, "iso": IsoDesign, "iso_array": ScaledArray,
-    "layer": LayerReport, "measured": Measured, "memory": MemoryConfig,
-    "pairs": Pairs, "pe": PEInfo, "scratchpad": ScratchpadConfig, "traffic": LayerTraffic, "trial": AccuracyRow,
-    "trial_layer": RowLayer, "utilization": Utilization,
+    "accuracy": AccuracyReport,
+    "array": ArrayConfig,
+    "bounds": Bounds,
+    "cycles": Cycles,
+    "dram": DramConfig,
+    "error": Error,
+    "gemm": Gemm,
+    "hits": Hits,
+    "iso": IsoDesign,
+    "iso_array": ScaledArray,
+    "layer": LayerReport,
+    "measured": Measured,
+    "memory": MemoryConfig,
+    "pairs": Pairs,
+    "pe": PEInfo,
+    "scratchpad": ScratchpadConfig,
+    "traffic": LayerTraffic,
+    "trial": AccuracyRow,
+    "trial_layer": RowLayer,
+    "utilization": Utilization,
 }
 
 #: What belongs to the page alone.
 OWN = {
     "design": "A processing element and its keys, NAME:key=value. ~ marks a design whose cycles depend on values; the "
-              "cycles of the others are set by shapes alone.",
+    "cycles of the others are set by shapes alone.",
     "iso.arrays": "The array of the design that comes nearest to the area of the baseline's, for the median of its PE "
-                  "areas.",
+    "areas.",
     "layer.name": "A layer of the trace, in the order of the network. * marks a layer kept at 8 bits: it runs as "
-                  "mac-8b8b under every design.",
+    "mac-8b8b under every design.",
     "layers": "Layers of the trace, in the order of the network.",
     "designs": "Designs on this page that ran on the same trace and array, the baseline among them.",
     "network_layer.name": "A layer of the network, in its order. * marks a layer that is kept out of the designs.",
     "trial.pe": "A processing element and its keys, NAME:key=value; or the network as it is, without one, under the "
-                "name of what answers are compared with.",
+    "name of what answers are compared with.",
     "trial.worst_sqnr_db": "Lowest SQNR of a layer, dB: its sums against exact 8-bit arithmetic on the same operands; "
-                           "'exact' where no layer lost anything.",
+    "'exact' where no layer lost anything.",
     "scratchpad.size_kib": "Both halves of the scratchpad together, KiB.",
     "scratchpad.port_bytes_per_cycle": "What each port of the scratchpad moves, bytes per cycle.",
     "traffic.activations": "Kilobytes (1000 bytes) of activations read over the DRAM channel.",
@@ -51,7 +66,9 @@ OWN = {
 }
 
 #: A name that a docstring explains: 'name:', '`name`:' or '`name` = '.
-LABEL = re.compile(r"(?:^|(?<=\s))(?:`(?P<ticked>[a-z][\w.]*)`(?::| =)|(?P<names>[a-z][\w.*]*(?:, [a-z][\w.*]*)*):)\s")
+LABEL = re.compile(
+    r"(?:^|(?<=\s))(?:`(?P<ticked>[a-z][\w.]*)`(?::| =)|(?P<names>[a-z][\w.*]*(?:, [a-z][\w.*]*)*):)\s"
+)
 #: The head of a parameter in numpy's style, at the left margin.
 PARAMETER = re.compile(r"^(?P<names>\w+(?:, \w+)*) : .*$", re.MULTILINE)
 
@@ -74,8 +91,11 @@ def meaning(term: str) -> str:
 
 def meaning_in(record: type, name: str) -> str:
     """Return what the field `name` of a record means: its own description, or its part of the class's docstring."""
-    found = _described(record, name) or _explained(record).get(name) or (
-        issubclass(record, Traffic) and _explained(Traffic).get(name))
+    found = (
+        _described(record, name)
+        or _explained(record).get(name)
+        or (issubclass(record, Traffic) and _explained(Traffic).get(name))
+    )
     if not found:
         raise LookupError(f"{record.__name__}.{name} is explained nowhere")
     return found[0].upper() + found[1:] + ("" if found.endswith(".") else ".")
@@ -87,7 +107,11 @@ def _described(record: type, name: str) -> str:
 
 
 def _fields(record: type) -> dict[str, Any]:
-    return {**record.model_fields, **record.model_computed_fields} if issubclass(record, BaseModel) else {}
+    return (
+        {**record.model_fields, **record.model_computed_fields}
+        if issubclass(record, BaseModel)
+        else {}
+    )
 
 
 @cache
@@ -101,11 +125,14 @@ def _labelled(text: str, names: set[str]) -> dict[str, str]:
     """Return the explanations of `names`, and of parts of them ('gap.waiting'), that stand behind a label."""
     found: dict[str, str] = {}
     for paragraph in text.split("\n\n"):
-        labels = [label for label in LABEL.finditer(paragraph)
-                  if {name.partition(".")[0] for name in _labels(label)} <= names]
-        ends = [*(label.start() for label in labels[1:]), len(paragraph)][:len(labels)]
+        labels = [
+            label
+            for label in LABEL.finditer(paragraph)
+            if {name.partition(".")[0] for name in _labels(label)} <= names
+        ]
+        ends = [*(label.start() for label in labels[1:]), len(paragraph)][: len(labels)]
         for label, end in zip(labels, ends, strict=True):
-            words = _one_line(paragraph[label.end():end]).rstrip(" ,;.")
+            words = _one_line(paragraph[label.end() : end]).rstrip(" ,;.")
             found |= dict.fromkeys(_labels(label), words)
     return found
 
@@ -118,8 +145,11 @@ def _parameters(text: str) -> dict[str, str]:
     body = re.split(r"\n\w+\n-+\n", text.partition("\nParameters\n")[2].partition("\n")[2])[0]
     heads = [*PARAMETER.finditer(body)]
     ends = [head.start() for head in heads[1:]] + [len(body)]
-    return {name: _one_line(body[head.end():end]) for head, end in zip(heads, ends, strict=True)
-            for name in head["names"].split(", ")}
+    return {
+        name: _one_line(body[head.end() : end])
+        for head, end in zip(heads, ends, strict=True)
+        for name in head["names"].split(", ")
+    }
 
 
 def _paragraphs(record: type) -> list[str]:

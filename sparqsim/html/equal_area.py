@@ -8,8 +8,11 @@ from sparqsim.html.tables import Cell, Column, Table, decimal
 from sparqsim.iso import IsoArea, IsoDesign, Range, ScaledArray
 from sparqsim.report import Comparison
 
-TERMS = (("speedup", "iso.speedup"), ("speedup per area", "iso.speedup_per_area"),
-         ("PE area", "iso.relative_pe_area"))
+TERMS = (
+    ("speedup", "iso.speedup"),
+    ("speedup per area", "iso.speedup_per_area"),
+    ("PE area", "iso.relative_pe_area"),
+)
 
 
 def equal_area_tables(comparison: Comparison) -> Iterator[Table]:
@@ -20,19 +23,37 @@ def equal_area_tables(comparison: Comparison) -> Iterator[Table]:
 
 
 def _table(iso: IsoArea, comparison: Comparison) -> Table:
-    ranges = [Column(f"{label}, {part}", term) for label, term in TERMS for part in ("low", "median", "high")]
-    columns = (Column("design", "design", text=True), Column("array", "iso.arrays", text=True),
-               Column("residue (%)", "iso_array.residue_percent"), *ranges)
+    ranges = [
+        Column(f"{label}, {part}", term)
+        for label, term in TERMS
+        for part in ("low", "median", "high")
+    ]
+    columns = (
+        Column("design", "design", text=True),
+        Column("array", "iso.arrays", text=True),
+        Column("residue (%)", "iso_array.residue_percent"),
+        *ranges,
+    )
     rows = tuple(_row(name, iso.designs[name]) for name in comparison.order if name in iso.designs)
     note = f"Areas: {iso.source}, {iso.combinations} libraries and flows."
     note += "".join(f" No area: {reason}." for reason in iso.without_area.values())
-    return Table(f"Equal area instead of equal PEs, over {comparison.baseline}", columns, rows, note=note, wide=True)
+    return Table(
+        f"Equal area instead of equal PEs, over {comparison.baseline}",
+        columns,
+        rows,
+        note=note,
+        wide=True,
+    )
 
 
 def _row(name: str, design: IsoDesign) -> tuple[Cell, ...]:
     ranges = (design.speedup, design.speedup_per_area, design.relative_pe_area[design.baseline])
-    return (Cell(name), _array(design.arrays.middle), decimal(design.arrays.middle.residue_percent, 1),
-            *(cell for figure in ranges for cell in _cells(figure)))
+    return (
+        Cell(name),
+        _array(design.arrays.middle),
+        decimal(design.arrays.middle.residue_percent, 1),
+        *(cell for figure in ranges for cell in _cells(figure)),
+    )
 
 
 def _array(array: ScaledArray) -> Cell:

@@ -43,25 +43,49 @@ def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
     shown, note = _few(comparison)
     several = len(shown.order) > 1
     if several:
-        said = ("Above: how many times fewer cycles than the baseline. Below: the error of the outputs, higher is "
-                f"better.{note}")
-        yield Drawing("Speedup and error, layer by layer", said, ("speedup", "error.sqnr_db"),
-                      inlined(speedup_figure(shown), f"{prefix}-speedup"))
+        said = (
+            "Above: how many times fewer cycles than the baseline. Below: the error of the outputs, higher is "
+            f"better.{note}"
+        )
+        yield Drawing(
+            "Speedup and error, layer by layer",
+            said,
+            ("speedup", "error.sqnr_db"),
+            inlined(speedup_figure(shown), f"{prefix}-speedup"),
+        )
     said = f"Cycles of each layer by what they were spent on{', in percent of the baseline' * several}.{note}"
-    yield Drawing("Where the cycles went", said, tuple(f"cycles.{part}" for part in parts_of(reports_of(shown))),
-                  inlined(layers_figure(shown if several else shown.reports[shown.baseline]), f"{prefix}-layers"))
+    yield Drawing(
+        "Where the cycles went",
+        said,
+        tuple(f"cycles.{part}" for part in parts_of(reports_of(shown))),
+        inlined(
+            layers_figure(shown if several else shown.reports[shown.baseline]), f"{prefix}-layers"
+        ),
+    )
     if several:
-        said = ("Further right: faster. Further up: more accurate. The dotted line joins the designs that no other "
-                "beats in both.")
-        yield from optional("Error against speedup", said, ("speedup", "error.sqnr_db"), f"{prefix}-pareto",
-                            lambda: pareto_figure(comparison))
-    yield from optional("Roofline", f"MACs per cycle attained, under what DRAM bandwidth and PEs allow.{note}",
-                        ("measured.macs", "dram.bandwidth_bytes_per_cycle"), f"{prefix}-roofline",
-                        lambda: roofline_figure(shown))
+        said = (
+            "Further right: faster. Further up: more accurate. The dotted line joins the designs that no other "
+            "beats in both."
+        )
+        yield from optional(
+            "Error against speedup",
+            said,
+            ("speedup", "error.sqnr_db"),
+            f"{prefix}-pareto",
+            lambda: pareto_figure(comparison),
+        )
+    yield from optional(
+        "Roofline",
+        f"MACs per cycle attained, under what DRAM bandwidth and PEs allow.{note}",
+        ("measured.macs", "dram.bandwidth_bytes_per_cycle"),
+        f"{prefix}-roofline",
+        lambda: roofline_figure(shown),
+    )
 
 
-def optional(title: str, said: str, terms: tuple[str, ...], prefix: str,
-             draw: Callable[[], Figure]) -> Iterator[Drawing]:
+def optional(
+    title: str, said: str, terms: tuple[str, ...], prefix: str, draw: Callable[[], Figure]
+) -> Iterator[Drawing]:
     """Yield the figure, nothing where the results cannot give one (no memory, or no error that is a number)."""
     try:
         figure = draw()
@@ -79,10 +103,15 @@ def _few(comparison: Comparison) -> tuple[Comparison, str]:
     best = [point.spec for point in front_of(_points(comparison))]
     wanted = list(dict.fromkeys([comparison.baseline, *best, *comparison.order]))[:most]
     order = tuple(name for name in comparison.order if name in wanted)
-    few = Comparison(baseline=comparison.baseline, order=order,
-                     reports={name: comparison.reports[name] for name in order})
-    return few, (f" Drawn: {len(order)} of {len(comparison.order)} designs, those that no other beats in speedup and "
-                 "error first; the tables hold them all.")
+    few = Comparison(
+        baseline=comparison.baseline,
+        order=order,
+        reports={name: comparison.reports[name] for name in order},
+    )
+    return few, (
+        f" Drawn: {len(order)} of {len(comparison.order)} designs, those that no other beats in speedup and "
+        "error first; the tables hold them all."
+    )
 
 
 def _points(comparison: Comparison) -> list[ParetoPoint]:

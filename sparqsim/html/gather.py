@@ -21,7 +21,9 @@ class Gathered:
     accuracy: tuple[AccuracyReport, ...] = ()
 
     @classmethod
-    def of(cls, results: Sequence[Comparison | Report], accuracy: Sequence[AccuracyReport] = ()) -> Gathered:
+    def of(
+        cls, results: Sequence[Comparison | Report], accuracy: Sequence[AccuracyReport] = ()
+    ) -> Gathered:
         """Put results of the same trace, array and settings into one run; what is there twice counts once.
 
         Raises
@@ -32,7 +34,9 @@ class Gathered:
         groups: dict[str, list[Comparison | Report]] = {}
         for result in results:
             groups.setdefault(_surroundings(result), []).append(result)
-        return cls(tuple(_together(group) for group in groups.values()), tuple(dict.fromkeys(accuracy)))
+        return cls(
+            tuple(_together(group) for group in groups.values()), tuple(dict.fromkeys(accuracy))
+        )
 
 
 def gather(paths: Sequence[str | Path]) -> Gathered:
@@ -46,7 +50,9 @@ def gather(paths: Sequence[str | Path]) -> Gathered:
     results: list[Comparison | Report] = []
     accuracy: list[AccuracyReport] = []
     for path in paths:
-        text, schema = result_text(path, (*KINDS, ACCURACY_SCHEMA), "the -o of `simulate`, `compare` or `accuracy`")
+        text, schema = result_text(
+            path, (*KINDS, ACCURACY_SCHEMA), "the -o of `simulate`, `compare` or `accuracy`"
+        )
         if schema == ACCURACY_SCHEMA:
             accuracy.append(AccuracyReport.from_json(text, str(path)))
         else:
@@ -58,8 +64,15 @@ def _surroundings(result: Comparison | Report) -> str:
     """Return what results must have in common to stand side by side."""
     report = result.reports[result.baseline] if isinstance(result, Comparison) else result
     memory = None if report.memory is None else report.memory.model_dump()
-    return json.dumps([report.provenance.trace_sha256, report.array.model_dump(), memory, report.keep_8bit,
-                       [layer.name for layer in report.layers]])
+    return json.dumps(
+        [
+            report.provenance.trace_sha256,
+            report.array.model_dump(),
+            memory,
+            report.keep_8bit,
+            [layer.name for layer in report.layers],
+        ]
+    )
 
 
 def _together(results: Sequence[Comparison | Report]) -> Comparison:
@@ -68,6 +81,10 @@ def _together(results: Sequence[Comparison | Report]) -> Comparison:
     baselines = [result.baseline for result in results if isinstance(result, Comparison)]
     seen: list[Report] = []
     for result in results:
-        reports = [result.reports[name] for name in result.order] if isinstance(result, Comparison) else [result]
+        reports = (
+            [result.reports[name] for name in result.order]
+            if isinstance(result, Comparison)
+            else [result]
+        )
         seen += [report for report in reports if report not in seen]
     return as_comparison(seen, baselines[0] if baselines else None)

@@ -91,7 +91,9 @@ class Glossary:
         return sorted(self.meanings.items())
 
 
-def write_page(gathered: Gathered, path: str | Path, *, progress: Progress = lambda runs: runs) -> None:
+def write_page(
+    gathered: Gathered, path: str | Path, *, progress: Progress = lambda runs: runs
+) -> None:
     """Write the page, whole or not at all.
 
     Parameters
@@ -114,21 +116,32 @@ def write_page(gathered: Gathered, path: str | Path, *, progress: Progress = lam
 def check_page_path(path: str | Path) -> None:
     """Raise InputError where a page cannot be made: another suffix than .html or .htm, or Jinja2 is missing."""
     if Path(path).suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: suffix {Path(path).suffix!r}; a report page is written as {' or '.join(SUFFIXES)}")
+        raise InputError(
+            f"{path}: suffix {Path(path).suffix!r}; a report page is written as {' or '.join(SUFFIXES)}"
+        )
     _environment()
 
 
 def page_text(gathered: Gathered, *, progress: Progress = lambda runs: runs) -> str:
     """Return the page's HTML. Raises InputError where Jinja2 (the extra `report`) is missing."""
-    labels = {"speedup": "speedup", "error.sqnr_db": "SQNR", "trial_layer.sqnr_db": "SQNR of a layer"}
+    labels = {
+        "speedup": "speedup",
+        "error.sqnr_db": "SQNR",
+        "trial_layer.sqnr_db": "SQNR of a layer",
+    }
     environment, glossary = _environment(), Glossary(labels=labels)
     runs = [_run(comparison, f"r{at}") for at, comparison in enumerate(progress(gathered.runs))]
     runs += [_accuracy(report, f"a{at}") for at, report in enumerate(gathered.accuracy)]
     script = _source("sort.js") + _source("beyond.js")
     return environment.get_template("page.html.j2").render(
-        runs=runs, glossary=glossary, anchor=anchor, version=sparqsim.__version__,
+        runs=runs,
+        glossary=glossary,
+        anchor=anchor,
+        version=sparqsim.__version__,
         style=_source("style.css"),
-        script=script, script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
 
 
 def _run(comparison: Comparison, prefix: str) -> Run:
@@ -139,20 +152,35 @@ def _run(comparison: Comparison, prefix: str) -> Run:
     return Run(
         title=first.provenance.network or f"trace {first.provenance.trace_sha256[:12]}",
         subtitle=f"{array_words(first.array)}, "
-                 f"{'memory not modelled' if first.memory is None else f'memory {first.memory.name}'}",
-        summary=summary(comparison), tables=[designs_table(comparison), *equal_area_tables(comparison)],
-        figures=list(drawings(comparison, prefix)), by_layer=by_layer,
-        details=[values_table(comparison), *([traffic] if traffic else []), shapes_table(first),
-                 *(design_table(report) for report in reports)],
-        settings=[settings_table(first), pes_table(comparison)], provenance=provenance_rows(comparison))
+        f"{'memory not modelled' if first.memory is None else f'memory {first.memory.name}'}",
+        summary=summary(comparison),
+        tables=[designs_table(comparison), *equal_area_tables(comparison)],
+        figures=list(drawings(comparison, prefix)),
+        by_layer=by_layer,
+        details=[
+            values_table(comparison),
+            *([traffic] if traffic else []),
+            shapes_table(first),
+            *(design_table(report) for report in reports),
+        ],
+        settings=[settings_table(first), pes_table(comparison)],
+        provenance=provenance_rows(comparison),
+    )
 
 
 def _accuracy(report: AccuracyReport, prefix: str) -> Run:
     return Run(
-        title=f"Accuracy of {report.network or 'a network'}", subtitle=array_words(report.array),
-        summary=accuracy_summary(report), tables=[trials_table(report)],
-        figures=list(accuracy_drawings(report, prefix)), by_layer=[], details=[accuracy_sqnr_table(report)],
-        settings=[], provenance=accuracy_settings(report), provenance_title="How it was measured")
+        title=f"Accuracy of {report.network or 'a network'}",
+        subtitle=array_words(report.array),
+        summary=accuracy_summary(report),
+        tables=[trials_table(report)],
+        figures=list(accuracy_drawings(report, prefix)),
+        by_layer=[],
+        details=[accuracy_sqnr_table(report)],
+        settings=[],
+        provenance=accuracy_settings(report),
+        provenance_title="How it was measured",
+    )
 
 
 def anchor(term: str) -> str:
@@ -168,9 +196,17 @@ def _environment() -> jinja2.Environment:
     try:
         import jinja2
     except ModuleNotFoundError:
-        raise InputError("a report page needs Jinja2, which is not installed; expected "
-                         "`pip install 'sparqsim[report]'`") from None
-    environment = jinja2.Environment(loader=jinja2.FunctionLoader(_source), autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+        raise InputError(
+            "a report page needs Jinja2, which is not installed; expected "
+            "`pip install 'sparqsim[report]'`"
+        ) from None
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_source),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
     environment.tests["number"] = lambda piece: not isinstance(piece, str)
     return environment

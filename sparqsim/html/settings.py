@@ -10,8 +10,10 @@ from sparqsim.html.tables import Cell, Column, Table, design_name, reports_of
 from sparqsim.report import ArrayInfo, Comparison, Report
 
 NO_LIMIT = "no limit"
-KEEP_8BIT = ("Whether layers marked keep_8bit in the trace ran as mac-8b8b under every design, as the method does, "
-             "rather than as the design.")
+KEEP_8BIT = (
+    "Whether layers marked keep_8bit in the trace ran as mac-8b8b under every design, as the method does, "
+    "rather than as the design."
+)
 
 
 def settings_table(report: Report) -> Table:
@@ -19,11 +21,23 @@ def settings_table(report: Report) -> Table:
     rows = [*_rows("array", report.array.model_dump())]
     rows.append(("keep 8 bit", _shown(report.keep_8bit), KEEP_8BIT))
     if report.memory is None:
-        rows.append(("memory", "not modelled", "Operands are there when the array needs them: no cycle waits."))
+        rows.append(
+            (
+                "memory",
+                "not modelled",
+                "Operands are there when the array needs them: no cycle waits.",
+            )
+        )
     else:
         rows += _memory_rows(report.memory.model_dump())
-    columns = (Column("setting", "", text=True), Column("value", "", text=True), Column("meaning", "", text=True))
-    return Table("Array, memory, layers", columns, tuple(tuple(Cell(text) for text in row) for row in rows))
+    columns = (
+        Column("setting", "", text=True),
+        Column("value", "", text=True),
+        Column("meaning", "", text=True),
+    )
+    return Table(
+        "Array, memory, layers", columns, tuple(tuple(Cell(text) for text in row) for row in rows)
+    )
 
 
 def _memory_rows(memory: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -34,7 +48,9 @@ def _memory_rows(memory: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield from _rows("scratchpad", memory[name], f"{name} scratchpad ")
 
 
-def _rows(record: str, values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, str]]:
+def _rows(
+    record: str, values: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, str, str]]:
     for name, value in values.items():
         yield prefix + name.replace("_", " "), _shown(value), meaning(f"{record}.{name}")
 
@@ -47,19 +63,31 @@ def _shown(value: object) -> str:
 
 def array_words(array: ArrayInfo) -> str:
     """Return an array's settings in one line."""
-    return (f"array {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap "
-            f"{'on' if array.overlap else 'off'}")
+    return (
+        f"array {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap "
+        f"{'on' if array.overlap else 'off'}"
+    )
 
 
 def pes_table(comparison: Comparison) -> Table:
     """Return what the designs are."""
-    columns = (Column("design", "design", text=True), Column("lanes", "pe.lanes"),
-               Column("multipliers", "pe.multipliers"),
-               Column("cycles depend on values", "pe.cycles_depend_on_values", text=True),
-               Column("times itself", "pe.times_itself", text=True))
-    rows = tuple((design_name(report), Cell(str(report.pe.lanes), report.pe.lanes),
-                  Cell(str(report.pe.multipliers), report.pe.multipliers), _yes(report.pe.cycles_depend_on_values),
-                  _yes(report.pe.times_itself)) for report in reports_of(comparison))
+    columns = (
+        Column("design", "design", text=True),
+        Column("lanes", "pe.lanes"),
+        Column("multipliers", "pe.multipliers"),
+        Column("cycles depend on values", "pe.cycles_depend_on_values", text=True),
+        Column("times itself", "pe.times_itself", text=True),
+    )
+    rows = tuple(
+        (
+            design_name(report),
+            Cell(str(report.pe.lanes), report.pe.lanes),
+            Cell(str(report.pe.multipliers), report.pe.multipliers),
+            _yes(report.pe.cycles_depend_on_values),
+            _yes(report.pe.times_itself),
+        )
+        for report in reports_of(comparison)
+    )
     return Table("Processing elements", columns, rows)
 
 
@@ -71,9 +99,14 @@ def provenance_rows(comparison: Comparison) -> list[tuple[str, str]]:
     """Return what made the results; versions and engines are listed where reports differ in them."""
     reports = reports_of(comparison)
     first = reports[0].provenance
-    rows = [("trace SHA-256", first.trace_sha256), ("network", first.network or "not named in the trace")]
+    rows = [
+        ("trace SHA-256", first.trace_sha256),
+        ("network", first.network or "not named in the trace"),
+    ]
     if first.synthetic:
-        rows.append(("values", f"SYNTHETIC, drawn and not measured on a network: {first.synthetic}"))
+        rows.append(
+            ("values", f"SYNTHETIC, drawn and not measured on a network: {first.synthetic}")
+        )
     for name in ("version", "engine"):
         values = dict.fromkeys(getattr(report.provenance, name) for report in reports)
         rows.append((f"sparqsim {name}", ", ".join(values)))

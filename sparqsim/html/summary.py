@@ -29,10 +29,17 @@ def summary(comparison: Comparison) -> list[Piece]:
     pieces = [*_subject(comparison)]
     if len(comparison.order) > 1:
         pieces += _winners(comparison)
-    pieces += [*_spent(_told(comparison)), *_values(comparison), *_memory(comparison), *_kept(comparison)]
+    pieces += [
+        *_spent(_told(comparison)),
+        *_values(comparison),
+        *_memory(comparison),
+        *_kept(comparison),
+    ]
     if len(comparison.order) > 1:
-        pieces.append("Designs are compared at equal PE count and equal clock; a PE of one design may be larger than "
-                      "that of another.")
+        pieces.append(
+            "Designs are compared at equal PE count and equal clock; a PE of one design may be larger than "
+            "that of another."
+        )
     return pieces
 
 
@@ -44,7 +51,11 @@ def _subject(comparison: Comparison) -> Iterator[Piece]:
     yield ", "
     yield Number(f"{report.totals.macs:,} multiply-accumulates", "measured.macs")
     yield f". On an array of {report.array.rows}x{report.array.cols} PEs, "
-    yield f"{comparison.baseline}, the baseline, takes " if len(comparison.order) > 1 else f"{report.pe.spec} takes "
+    yield (
+        f"{comparison.baseline}, the baseline, takes "
+        if len(comparison.order) > 1
+        else f"{report.pe.spec} takes "
+    )
     yield Number(f"{report.cycles.total:,} cycles", "cycles.total")
     yield ". "
     if report.provenance.synthetic:
@@ -88,7 +99,9 @@ def _fastest(comparison: Comparison) -> str:
 def _most_accurate(comparison: Comparison) -> str:
     """Return the design of the highest SQNR among those faster than the baseline, of equal ones the fastest."""
     faster = [name for name in comparison.order if comparison.speedup(name) > 1]
-    return max(faster, key=lambda name: (_quality(comparison.reports[name]), comparison.speedup(name)))
+    return max(
+        faster, key=lambda name: (_quality(comparison.reports[name]), comparison.speedup(name))
+    )
 
 
 def _quality(report: Report) -> float:
@@ -120,12 +133,20 @@ def _spent(report: Report) -> Iterator[Piece]:
 
 
 def _values(comparison: Comparison) -> Iterator[Piece]:
-    varying = [report.pe.spec for report in reports_of(comparison) if report.pe.cycles_depend_on_values]
-    fixed = [report.pe.spec for report in reports_of(comparison) if not report.pe.cycles_depend_on_values]
+    varying = [
+        report.pe.spec for report in reports_of(comparison) if report.pe.cycles_depend_on_values
+    ]
+    fixed = [
+        report.pe.spec for report in reports_of(comparison) if not report.pe.cycles_depend_on_values
+    ]
     if fixed:
         yield f"Values cannot change the cycles of {_names(fixed)}: only shapes can. "
     if varying:
-        yield f"Those of {_names(varying)} depend on values. " if fixed else "The cycles depend on values. "
+        yield (
+            f"Those of {_names(varying)} depend on values. "
+            if fixed
+            else "The cycles depend on values. "
+        )
 
 
 def _names(names: list[str]) -> str:
@@ -140,7 +161,9 @@ def _memory(comparison: Comparison) -> Iterator[Piece]:
 
 
 def _kept(comparison: Comparison) -> Iterator[Piece]:
-    kept = [layer.name for layer in comparison.reports[comparison.baseline].layers if layer.kept_8bit]
+    kept = [
+        layer.name for layer in comparison.reports[comparison.baseline].layers if layer.kept_8bit
+    ]
     if kept:
         names = f" ({_names(kept)})" if len(kept) <= MOST_NAMES else ""
         stays = "stays at 8 bits and runs" if len(kept) == 1 else "stay at 8 bits and run"

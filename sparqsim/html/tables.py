@@ -40,7 +40,13 @@ class Cell:
         """Return the number for the page, '' where the text says it already."""
         if self.value is None or self.text.replace(",", "") == repr(self.value):
             return ""
-        return "Infinity" if self.value == math.inf else "-Infinity" if self.value == -math.inf else repr(self.value)
+        return (
+            "Infinity"
+            if self.value == math.inf
+            else "-Infinity"
+            if self.value == -math.inf
+            else repr(self.value)
+        )
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,11 @@ def design_name(report: Report) -> Cell:
 def parts_of(reports: Sequence[Report]) -> list[str]:
     """Return the classes of cycles to show: stalls only where somebody stalls."""
     cycles = [report.cycles for report in reports]
-    return [part for part in Cycles.model_fields if "stall" not in part or any(getattr(each, part) for each in cycles)]
+    return [
+        part
+        for part in Cycles.model_fields
+        if "stall" not in part or any(getattr(each, part) for each in cycles)
+    ]
 
 
 def reports_of(comparison: Comparison) -> list[Report]:
@@ -105,55 +115,101 @@ def designs_table(comparison: Comparison) -> Table:
     """Return whole-network cycles, speedup, attribution, utilization and error, one design a row."""
     reports = reports_of(comparison)
     parts = parts_of(reports)
-    columns = (Column("design", "design", text=True), Column("cycles", "cycles.total"),
-               Column("speedup (x)", "speedup"),
-               *(Column(f"{part.replace('_', ' ')} (%)", f"cycles.{part}") for part in parts),
-               Column("PEs used (%)", "utilization.mapping"), Column("array (%)", "utilization.array"),
-               Column("effective (%)", "utilization.effective"), Column("SQNR (dB)", "error.sqnr_db"))
+    columns = (
+        Column("design", "design", text=True),
+        Column("cycles", "cycles.total"),
+        Column("speedup (x)", "speedup"),
+        *(Column(f"{part.replace('_', ' ')} (%)", f"cycles.{part}") for part in parts),
+        Column("PEs used (%)", "utilization.mapping"),
+        Column("array (%)", "utilization.array"),
+        Column("effective (%)", "utilization.effective"),
+        Column("SQNR (dB)", "error.sqnr_db"),
+    )
     rows = []
     for report in reports:
         cycles, use = report.cycles, report.totals.utilization
-        rows.append((design_name(report), count(cycles.total), decimal(comparison.speedup(report.pe.spec)),
-                     *(share(getattr(cycles, part) / cycles.total) for part in parts),
-                     share(use.mapping), share(use.array), share(use.effective), sqnr(report.totals.error)))
-    return Table(f"Designs, whole network; speedup over {comparison.baseline}", columns, tuple(rows))
+        rows.append(
+            (
+                design_name(report),
+                count(cycles.total),
+                decimal(comparison.speedup(report.pe.spec)),
+                *(share(getattr(cycles, part) / cycles.total) for part in parts),
+                share(use.mapping),
+                share(use.array),
+                share(use.effective),
+                sqnr(report.totals.error),
+            )
+        )
+    return Table(
+        f"Designs, whole network; speedup over {comparison.baseline}", columns, tuple(rows)
+    )
 
 
 def values_table(comparison: Comparison) -> Table:
     """Return what designs make of the values: classes of pairs, and the error."""
     classes = ("both_zero", "one_zero", "both_nonzero_exact", "trimmed", "one_zero_changed")
-    columns = (Column("design", "design", text=True),
-               *(Column(name.replace("_", " "), f"pairs.{name}") for name in classes),
-               Column("mean squared error", "error.mse"), Column("largest error", "error.max_abs"),
-               Column("SQNR (dB)", "error.sqnr_db"))
+    columns = (
+        Column("design", "design", text=True),
+        *(Column(name.replace("_", " "), f"pairs.{name}") for name in classes),
+        Column("mean squared error", "error.mse"),
+        Column("largest error", "error.max_abs"),
+        Column("SQNR (dB)", "error.sqnr_db"),
+    )
     rows = []
     for report in reports_of(comparison):
         totals = report.totals
-        rows.append((design_name(report), *(count(getattr(totals.pairs, name)) for name in classes),
-                     squared_error(totals.error), count(totals.error.max_abs), sqnr(totals.error)))
-    return Table("What designs make of the values: pairs of activations, error of the outputs", columns, tuple(rows))
+        rows.append(
+            (
+                design_name(report),
+                *(count(getattr(totals.pairs, name)) for name in classes),
+                squared_error(totals.error),
+                count(totals.error.max_abs),
+                sqnr(totals.error),
+            )
+        )
+    return Table(
+        "What designs make of the values: pairs of activations, error of the outputs",
+        columns,
+        tuple(rows),
+    )
 
 
-def by_layer(comparison: Comparison, title: str, term: str, cell: Callable[[str, int | None], Cell]) -> Table:
+def by_layer(
+    comparison: Comparison, title: str, term: str, cell: Callable[[str, int | None], Cell]
+) -> Table:
     """Return one number for each layer and design; `cell` gives it, for layer None that of the whole network."""
     reports = reports_of(comparison)
     heads = [Column(design_name(report).text, term) for report in reports]
-    rows = tuple((layer_name(layer), *(cell(name, at) for name in comparison.order))
-                 for at, layer in enumerate(reports[0].layers))
+    rows = tuple(
+        (layer_name(layer), *(cell(name, at) for name in comparison.order))
+        for at, layer in enumerate(reports[0].layers)
+    )
     foot = (Cell("total"), *(cell(name, None) for name in comparison.order))
-    return Table(title, (Column("layer", "layer.name", text=True), *heads), rows, foot, wide=len(reports) > WIDE)
+    return Table(
+        title,
+        (Column("layer", "layer.name", text=True), *heads),
+        rows,
+        foot,
+        wide=len(reports) > WIDE,
+    )
 
 
 def speedup_table(comparison: Comparison) -> Table:
     """Return speedups over the baseline."""
-    def cell(name: str, layer: int | None) -> Cell:
-        return decimal(comparison.speedup(name) if layer is None else comparison.layer_speedup(name, layer))
 
-    return by_layer(comparison, f"Speedup (x) over {comparison.baseline}, layer by layer", "speedup", cell)
+    def cell(name: str, layer: int | None) -> Cell:
+        return decimal(
+            comparison.speedup(name) if layer is None else comparison.layer_speedup(name, layer)
+        )
+
+    return by_layer(
+        comparison, f"Speedup (x) over {comparison.baseline}, layer by layer", "speedup", cell
+    )
 
 
 def sqnr_table(comparison: Comparison) -> Table:
     """Return the SQNR of every layer's outputs."""
+
     def cell(name: str, layer: int | None) -> Cell:
         report = comparison.reports[name]
         return sqnr((report.totals if layer is None else report.layers[layer]).error)
@@ -163,11 +219,24 @@ def sqnr_table(comparison: Comparison) -> Table:
 
 def shapes_table(report: Report) -> Table:
     """Return the layers' shapes."""
-    columns = (Column("layer", "layer.name", text=True), Column("kind", "layer.op", text=True), Column("M", "gemm.m"),
-               Column("K", "gemm.k"), Column("N", "gemm.n"), Column("groups", "gemm.groups"),
-               Column("MACs", "measured.macs"))
-    rows = tuple((layer_name(layer), Cell(layer.op), *(count(size) for size in _sizes(layer)), count(layer.macs))
-                 for layer in report.layers)
+    columns = (
+        Column("layer", "layer.name", text=True),
+        Column("kind", "layer.op", text=True),
+        Column("M", "gemm.m"),
+        Column("K", "gemm.k"),
+        Column("N", "gemm.n"),
+        Column("groups", "gemm.groups"),
+        Column("MACs", "measured.macs"),
+    )
+    rows = tuple(
+        (
+            layer_name(layer),
+            Cell(layer.op),
+            *(count(size) for size in _sizes(layer)),
+            count(layer.macs),
+        )
+        for layer in report.layers
+    )
     foot = (Cell("total"), *[Cell("")] * 5, count(report.totals.macs))
     return Table("Layers, per group Y[M,N] = X[M,K] @ W[K,N]", columns, rows, foot)
 
@@ -179,40 +248,78 @@ def _sizes(layer: LayerReport) -> tuple[int, int, int, int]:
 def design_table(report: Report) -> Table:
     """Return everything about one design, layer by layer."""
     parts = parts_of([report])
-    columns = (Column("layer", "layer.name", text=True), Column("tiles", "layer.tiles"),
-               Column("cycles", "cycles.total"),
-               *(Column(part.replace("_", " "), f"cycles.{part}") for part in parts),
-               Column("busiest PE", "bounds.slack_cycles"), Column("work", "bounds.work_cycles"),
-               Column("ragged tiles", "bounds.gap.ragged_tiles"), Column("fill, drain", "bounds.gap.fill_drain"),
-               Column("waiting", "bounds.gap.waiting"), Column("PEs used (%)", "utilization.mapping"),
-               Column("array (%)", "utilization.array"), Column("effective (%)", "utilization.effective"),
-               Column("MSE", "error.mse"), Column("SQNR (dB)", "error.sqnr_db"))
+    columns = (
+        Column("layer", "layer.name", text=True),
+        Column("tiles", "layer.tiles"),
+        Column("cycles", "cycles.total"),
+        *(Column(part.replace("_", " "), f"cycles.{part}") for part in parts),
+        Column("busiest PE", "bounds.slack_cycles"),
+        Column("work", "bounds.work_cycles"),
+        Column("ragged tiles", "bounds.gap.ragged_tiles"),
+        Column("fill, drain", "bounds.gap.fill_drain"),
+        Column("waiting", "bounds.gap.waiting"),
+        Column("PEs used (%)", "utilization.mapping"),
+        Column("array (%)", "utilization.array"),
+        Column("effective (%)", "utilization.effective"),
+        Column("MSE", "error.mse"),
+        Column("SQNR (dB)", "error.sqnr_db"),
+    )
     rows = tuple((layer_name(layer), *_measured(layer, parts)) for layer in report.layers)
-    return Table(design_name(report).text, columns, rows, (Cell("total"), *_measured(report.totals, parts)))
+    return Table(
+        design_name(report).text, columns, rows, (Cell("total"), *_measured(report.totals, parts))
+    )
 
 
 def _measured(measured: Measured, parts: Sequence[str]) -> list[Cell]:
     cycles, bounds, use = measured.cycles, measured.bounds, measured.utilization
-    figures = (measured.tiles, cycles.total, *(getattr(cycles, part) for part in parts), bounds.slack_cycles,
-               bounds.work_cycles, bounds.gap.ragged_tiles, bounds.gap.fill_drain, bounds.gap.waiting)
-    return [*(count(figure) for figure in figures), share(use.mapping), share(use.array), share(use.effective),
-            squared_error(measured.error), sqnr(measured.error)]
+    figures = (
+        measured.tiles,
+        cycles.total,
+        *(getattr(cycles, part) for part in parts),
+        bounds.slack_cycles,
+        bounds.work_cycles,
+        bounds.gap.ragged_tiles,
+        bounds.gap.fill_drain,
+        bounds.gap.waiting,
+    )
+    return [
+        *(count(figure) for figure in figures),
+        share(use.mapping),
+        share(use.array),
+        share(use.effective),
+        squared_error(measured.error),
+        sqnr(measured.error),
+    ]
 
 
 def traffic_table(comparison: Comparison) -> Table | None:
     """Return DRAM traffic of the whole network, one design a row; None where memory is not modelled."""
-    columns = (Column("design", "design", text=True), Column("activations (kB)", "traffic.activations"),
-               Column("weights (kB)", "traffic.weights"), Column("outputs (kB)", "traffic.outputs"),
-               Column("partial sums (kB)", "traffic.partial_sums"), Column("memory stall (%)", "cycles.memory_stall"),
-               Column("of it ports (%)", "traffic.port_stall"))
+    columns = (
+        Column("design", "design", text=True),
+        Column("activations (kB)", "traffic.activations"),
+        Column("weights (kB)", "traffic.weights"),
+        Column("outputs (kB)", "traffic.outputs"),
+        Column("partial sums (kB)", "traffic.partial_sums"),
+        Column("memory stall (%)", "cycles.memory_stall"),
+        Column("of it ports (%)", "traffic.port_stall"),
+    )
     rows = []
     for report in reports_of(comparison):
         traffic, cycles = report.totals.traffic, report.cycles
         if traffic is None:
             return None
         sums = traffic.psum_spill_bytes + traffic.psum_reload_bytes
-        moved = (traffic.activations.dram_read_bytes, traffic.weights.dram_read_bytes,
-                 traffic.outputs.dram_write_bytes - traffic.psum_spill_bytes, sums)
-        rows.append((design_name(report), *(decimal(size / 1000, 1) for size in moved),
-                     *(share(part / cycles.total) for part in (cycles.memory_stall, traffic.port_stall))))
+        moved = (
+            traffic.activations.dram_read_bytes,
+            traffic.weights.dram_read_bytes,
+            traffic.outputs.dram_write_bytes - traffic.psum_spill_bytes,
+            sums,
+        )
+        rows.append(
+            (
+                design_name(report),
+                *(decimal(size / 1000, 1) for size in moved),
+                *(share(part / cycles.total) for part in (cycles.memory_stall, traffic.port_stall)),
+            )
+        )
     return Table("DRAM traffic, and the cycles that waited for it", columns, tuple(rows))

@@ -10,4 +10,11 @@ from __future__ import annotations
 from sparqsim.memory.accelerator import Accelerator, load_accelerator, preset_names
 from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
 
-__all__ = ["Accelerator", "DramConfig", "MemoryConfig", "ScratchpadConfig", "load_accelerator", "preset_names"]
+__all__ = [
+    "Accelerator",
+    "DramConfig",
+    "MemoryConfig",
+    "ScratchpadConfig",
+    "load_accelerator",
+    "preset_names",
+]

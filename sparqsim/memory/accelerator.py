@@ -31,7 +31,11 @@ class Accelerator:
 
 def preset_names() -> list[str]:
     """Return the accelerators that ship with the package."""
-    return sorted(item.name.removesuffix(".toml") for item in _presets().iterdir() if item.name.endswith(".toml"))
+    return sorted(
+        item.name.removesuffix(".toml")
+        for item in _presets().iterdir()
+        if item.name.endswith(".toml")
+    )
 
 
 def load_accelerator(source: str | Path) -> Accelerator:
@@ -44,11 +48,15 @@ def load_accelerator(source: str | Path) -> Accelerator:
     """
     name = str(source)
     if name in preset_names():
-        return parse_accelerator((_presets() / f"{name}.toml").read_text(encoding="utf-8"), f"preset {name}")
+        return parse_accelerator(
+            (_presets() / f"{name}.toml").read_text(encoding="utf-8"), f"preset {name}"
+        )
     path = Path(source)
     if not path.exists():
-        raise InputError(f"{path}: no such file; expected a .toml or SCALE-Sim .cfg file, or a preset: "
-                         f"{', '.join(preset_names())}{nearest(name, preset_names())}")
+        raise InputError(
+            f"{path}: no such file; expected a .toml or SCALE-Sim .cfg file, or a preset: "
+            f"{', '.join(preset_names())}{nearest(name, preset_names())}"
+        )
     if path.suffix == ".cfg":
         from sparqsim.memory.scalesim import import_cfg
 
@@ -101,8 +109,10 @@ def _table(origin: str, name: str, document: Mapping[str, Any]) -> dict[str, Any
 def _known(origin: str, prefix: str, found: Mapping[str, Any], accepted: tuple[str, ...]) -> None:
     for key in found:
         if key not in accepted:
-            raise InputError(f"{origin}: {prefix}{key}={found[key]!r}: unknown key{nearest(key, accepted)}; "
-                             f"expected one of {', '.join(accepted)}")
+            raise InputError(
+                f"{origin}: {prefix}{key}={found[key]!r}: unknown key{nearest(key, accepted)}; "
+                f"expected one of {', '.join(accepted)}"
+            )
 
 
 def _presets() -> Any:

@@ -104,6 +104,7 @@ def largest_sum(values: Indices, keys: Indices) -> int:
 
 def weight_fetches(nest: Nest, formats: Formats, half_bytes: int) -> Fetches:
     """Return the fetches of the weights, in the widest scope that fits, or in the narrowest if none does."""
+
     def sizes(items: Indices, _: Indices) -> Indices:
         return byte_count(nest.elements("weights")[items], formats.weight_bits)
 
@@ -112,14 +113,19 @@ def weight_fetches(nest: Nest, formats: Formats, half_bytes: int) -> Fetches:
 
 def activation_fetches(nest: Nest, formats: Formats, half_bytes: int, source: InputMap) -> Fetches:
     """Return the fetches of the activations, in the widest scope that fits, or in the narrowest if none does."""
+
     def sizes(items: Indices, generations: Indices) -> Indices:
-        elements = elements_fetched(source, nest.spans("m", items), nest.spans("k", items), generations)
+        elements = elements_fetched(
+            source, nest.spans("m", items), nest.spans("k", items), generations
+        )
         return -(-elements * formats.pair_bits // 16)
 
     return _widest(nest, "activations", half_bytes, sizes)
 
 
-def _widest(nest: Nest, operand: str, half_bytes: int, sizes: Callable[[Indices, Indices], Indices]) -> Fetches:
+def _widest(
+    nest: Nest, operand: str, half_bytes: int, sizes: Callable[[Indices, Indices], Indices]
+) -> Fetches:
     for scope in nest.scopes(operand):
         fetches = _fetches(nest, operand, scope, sizes)
         if fetches.largest <= half_bytes:
@@ -127,7 +133,9 @@ def _widest(nest: Nest, operand: str, half_bytes: int, sizes: Callable[[Indices,
     return fetches
 
 
-def _fetches(nest: Nest, operand: str, scope: str, sizes: Callable[[Indices, Indices], Indices]) -> Fetches:
+def _fetches(
+    nest: Nest, operand: str, scope: str, sizes: Callable[[Indices, Indices], Indices]
+) -> Fetches:
     generations, blocks = nest.generations(operand, scope), nest.blocks(operand)
     items = first_of_each(generations, blocks)
     if scope == "block":  # a block is the same every time: measure each once
@@ -166,7 +174,9 @@ def _collecting(nest: Nest, formats: Formats, scope: str) -> Writes:
     last = nest.items - 1 - first_of_each(blocks[::-1])[::-1]
     sizes = byte_count(nest.elements("outputs")[last], formats.output_bits)
     none = np.zeros(0, np.int64)
-    return Writes(scope, generations, last, sizes, none, none, _produced(nest, formats, generations), 0)
+    return Writes(
+        scope, generations, last, sizes, none, none, _produced(nest, formats, generations), 0
+    )
 
 
 def _spilling(nest: Nest, formats: Formats) -> Writes:
@@ -177,5 +187,13 @@ def _spilling(nest: Nest, formats: Formats) -> Writes:
     finished = nest.index["k"][last] == nest.pieces("k") - 1
     sizes = byte_count(elements[last], np.where(finished, formats.output_bits, formats.psum_bits))
     back = first[nest.index["k"][first] > 0]
-    return Writes("block", generations, last, sizes, back, byte_count(elements[back], formats.psum_bits),
-                  _produced(nest, formats, generations), int(sizes[~finished].sum()))
+    return Writes(
+        "block",
+        generations,
+        last,
+        sizes,
+        back,
+        byte_count(elements[back], formats.psum_bits),
+        _produced(nest, formats, generations),
+        int(sizes[~finished].sum()),
+    )

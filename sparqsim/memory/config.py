@@ -53,7 +53,11 @@ def _expected(rules: Any, value: object) -> str:
     """Return what a field with these rules accepts if `value` is not that, else ''."""
     if "whole" in rules:
         low, high = rules["whole"]
-        return "" if type(value) is int and low <= value <= high else f"an integer from {low} to {high}"
+        return (
+            ""
+            if type(value) is int and low <= value <= high
+            else f"an integer from {low} to {high}"
+        )
     if "decimal" in rules:
         return "" if _is_decimal(value) else f"a number from 0.001 to {LARGEST}, or inf"
     if "choices" in rules and value not in rules["choices"]:
@@ -62,8 +66,11 @@ def _expected(rules: Any, value: object) -> str:
 
 
 def _is_decimal(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and (
-        value == math.inf or 0.001 <= value <= LARGEST)
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and (value == math.inf or 0.001 <= value <= LARGEST)
+    )
 
 
 def rate(bytes_per_cycle: float) -> tuple[int, int]:
@@ -104,8 +111,10 @@ class DramConfig(CheckedConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.request_bytes % self.burst_bytes:
-            raise InputError(f"request_bytes={self.request_bytes}: expected a multiple of "
-                             f"burst_bytes={self.burst_bytes}")
+            raise InputError(
+                f"request_bytes={self.request_bytes}: expected a multiple of "
+                f"burst_bytes={self.burst_bytes}"
+            )
 
 
 @dataclass(frozen=True)

@@ -51,24 +51,39 @@ class BandwidthCurves(Record):
     def speedup(self) -> dict[str, tuple[float, ...]]:
         """Total cycles of the baseline over total cycles of each design, at each bandwidth."""
         base = self.cycles[self.baseline]
-        return {name: tuple(one / other for one, other in zip(base, self.cycles[name], strict=True))
-                for name in self.order}
+        return {
+            name: tuple(one / other for one, other in zip(base, self.cycles[name], strict=True))
+            for name in self.order
+        }
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def array_speedup(self) -> dict[str, float]:
         """The same without memory."""
-        return {name: self.array_cycles[self.baseline] / self.array_cycles[name] for name in self.order}
+        return {
+            name: self.array_cycles[self.baseline] / self.array_cycles[name] for name in self.order
+        }
 
 
-def bandwidth_curves(trace: Trace, designs: Sequence[PEDesign], array: ArrayConfig, memory: MemoryConfig, *,
-                     baseline: str, kept: PEDesign | None, bandwidths: Sequence[float] = BANDWIDTHS) -> BandwidthCurves:
+def bandwidth_curves(
+    trace: Trace,
+    designs: Sequence[PEDesign],
+    array: ArrayConfig,
+    memory: MemoryConfig,
+    *,
+    baseline: str,
+    kept: PEDesign | None,
+    bandwidths: Sequence[float] = BANDWIDTHS,
+) -> BandwidthCurves:
     """Return total cycles of `designs` at every bandwidth; layers marked keep_8bit run as `kept` if it is given."""
     for pe in designs:
         check_dataflow(pe, array)
         for layer in trace.layers:
             check_activations(layer, _running(layer, pe, kept))
-    memories = [replace(memory, dram=replace(memory.dram, bandwidth_bytes_per_cycle=value)) for value in bandwidths]
+    memories = [
+        replace(memory, dram=replace(memory.dram, bandwidth_bytes_per_cycle=value))
+        for value in bandwidths
+    ]
     cycles, alone = {}, {}
     for pe in designs:
         totals = [0] * (len(memories) + 1)
@@ -80,14 +95,26 @@ def bandwidth_curves(trace: Trace, designs: Sequence[PEDesign], array: ArrayConf
             for at, each in enumerate(memories):
                 totals[at] += recurrence.run(program, each).total
         *cycles[pe.spec], alone[pe.spec] = totals
-    info = ArrayInfo(rows=array.rows, cols=array.cols, dataflow=array.dataflow, coupling=array.coupling,
-                     overlap=array.overlap)
+    info = ArrayInfo(
+        rows=array.rows,
+        cols=array.cols,
+        dataflow=array.dataflow,
+        coupling=array.coupling,
+        overlap=array.overlap,
+    )
     return BandwidthCurves(
-        network=trace.metadata.network, synthetic=trace.metadata.synthetic, trace_sha256=trace.sha256, array=info,
-        memory=MemoryInfo.of(memory), baseline=baseline, order=tuple(pe.spec for pe in designs),
+        network=trace.metadata.network,
+        synthetic=trace.metadata.synthetic,
+        trace_sha256=trace.sha256,
+        array=info,
+        memory=MemoryInfo.of(memory),
+        baseline=baseline,
+        order=tuple(pe.spec for pe in designs),
         bandwidths=tuple(None if value == math.inf else float(value) for value in bandwidths),
-        cycles={name: tuple(values) for name, values in cycles.items()}, array_cycles=alone,
-        cycles_depend_on_values={pe.spec: pe.cycles_depend_on_values for pe in designs})
+        cycles={name: tuple(values) for name, values in cycles.items()},
+        array_cycles=alone,
+        cycles_depend_on_values={pe.spec: pe.cycles_depend_on_values for pe in designs},
+    )
 
 
 def _running(layer: Layer, pe: PEDesign, kept: PEDesign | None) -> PEDesign:

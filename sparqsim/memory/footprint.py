@@ -40,8 +40,19 @@ class InputMap:
             return cls(shape.m, 1, 1, shape.k)
         images, height, width, channels = layer.activations_source.shape
         out_height, out_width = geometry.output_size(height, width)
-        return cls(images, height, width, channels // shape.groups, out_height, out_width, geometry.kernel,
-                   geometry.stride, geometry.dilation, geometry.padding[0], geometry.padding[2])
+        return cls(
+            images,
+            height,
+            width,
+            channels // shape.groups,
+            out_height,
+            out_width,
+            geometry.kernel,
+            geometry.stride,
+            geometry.dilation,
+            geometry.padding[0],
+            geometry.padding[2],
+        )
 
     @property
     def pairs_are_whole(self) -> bool:
@@ -50,11 +61,25 @@ class InputMap:
 
     def numbers(self) -> Indices:
         """Return what the kernel needs, int64 (12,)."""
-        return np.array([self.height, self.width, self.out_height, self.out_width, *self.kernel, *self.stride,
-                         *self.dilation, self.top, self.left], np.int64)
+        return np.array(
+            [
+                self.height,
+                self.width,
+                self.out_height,
+                self.out_width,
+                *self.kernel,
+                *self.stride,
+                *self.dilation,
+                self.top,
+                self.left,
+            ],
+            np.int64,
+        )
 
 
-def elements_fetched(source: InputMap, rows: Indices, columns: Indices, generations: Indices) -> Indices:
+def elements_fetched(
+    source: InputMap, rows: Indices, columns: Indices, generations: Indices
+) -> Indices:
     """Return how many input elements each block brings that its generation does not hold yet.
 
     Parameters
@@ -73,14 +98,22 @@ def elements_fetched(source: InputMap, rows: Indices, columns: Indices, generati
     """
     classes = np.unique(np.append(columns % source.channels, 0))
     widths = np.diff(np.append(classes, source.channels))
-    cells = columns // source.channels * len(classes) + np.searchsorted(classes, columns % source.channels)
+    cells = columns // source.channels * len(classes) + np.searchsorted(
+        classes, columns % source.channels
+    )
     stamps = np.full(source.images * source.height * source.width * len(classes), -1, np.int64)
     return new_elements(source.numbers(), widths, rows, cells, generations, stamps)
 
 
 @jit
-def new_elements(source: Indices, widths: Indices, rows: Indices, cells: Indices, generations: Indices,
-                 stamps: Indices) -> Indices:
+def new_elements(
+    source: Indices,
+    widths: Indices,
+    rows: Indices,
+    cells: Indices,
+    generations: Indices,
+    stamps: Indices,
+) -> Indices:
     """Kernel of `elements_fetched`: K is cut into cells, channel classes of equal fate at one kernel position."""
     height, width, out_height, out_width = source[0], source[1], source[2], source[3]
     classes = len(widths)

@@ -50,13 +50,17 @@ class Nest:
     accumulates: bool
 
     @classmethod
-    def of(cls, sizes: dict[str, int], array: ArrayConfig, lanes: int, order: str, chunk: int) -> Nest:
+    def of(
+        cls, sizes: dict[str, int], array: ArrayConfig, lanes: int, order: str, chunk: int
+    ) -> Nest:
         """Cut `sizes` of m, k and n for an array; `chunk` is the length of a piece of the stream in steps."""
         rows, cols, stream = tuple(AXES[array.dataflow])
         pieces = {rows: array.rows, cols: array.cols, stream: chunk}
         pieces["k"] *= lanes
-        cuts = {dim: np.minimum(np.arange(-(-size // pieces[dim]) + 1) * pieces[dim], size)
-                for dim, size in sizes.items()}
+        cuts = {
+            dim: np.minimum(np.arange(-(-size // pieces[dim]) + 1) * pieces[dim], size)
+            for dim, size in sizes.items()
+        }
         return cls(order, cuts, lanes, stream != "k")
 
     def pieces(self, dim: str) -> int:
@@ -108,7 +112,11 @@ class Nest:
 
     def scopes(self, operand: str) -> list[str]:
         """Return the scopes that make sense for an operand, widest first."""
-        return ["group", "outer", "block"] if self.order[0] in OPERANDS[operand] else ["group", "block"]
+        return (
+            ["group", "outer", "block"]
+            if self.order[0] in OPERANDS[operand]
+            else ["group", "block"]
+        )
 
 
 def runs(values: Indices) -> Indices:

@@ -22,7 +22,9 @@ def layer_timing(layer: Layer, pe: PEDesign, array: ArrayConfig) -> Timing:
     """Return the array's own timing of a layer; its values are read only if they can change it."""
     if pe.cycles_depend_on_values:
         lowered = layer.lower()
-        return array_timing(lowered, pe, array, None if pe.times_itself else step_cycles(lowered, pe))
+        return array_timing(
+            lowered, pe, array, None if pe.times_itself else step_cycles(lowered, pe)
+        )
     shape = layer.gemm
     work = Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, pe.edge_cycles)
     return get_dataflow(array.dataflow).timing(work, array)
@@ -35,8 +37,9 @@ def step_cycles(layer: LoweredLayer, pe: PEDesign) -> NDArray[np.uint8] | None:
     return np.concatenate(known, axis=1) if known else None
 
 
-def outcomes(trace: Trace, designs: Sequence[PEDesign], array: ArrayConfig,
-             memory: MemoryConfig) -> Iterator[tuple[Layer, Timing, Outcome]]:
+def outcomes(
+    trace: Trace, designs: Sequence[PEDesign], array: ArrayConfig, memory: MemoryConfig
+) -> Iterator[tuple[Layer, Timing, Outcome]]:
     """Yield every layer with the array's own timing and what the memory makes of it; `designs` has one per layer."""
     for layer, pe in zip(trace.layers, designs, strict=True):
         timing = layer_timing(layer, pe, array)

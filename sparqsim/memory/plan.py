@@ -63,8 +63,12 @@ class Plan:
     def dram_bytes(self) -> int:
         """Bytes moved for one group."""
         outputs = self.outputs
-        return int(self.activations.sizes.sum() + self.weights.sizes.sum()
-                   + outputs.sizes.sum() + outputs.reload_sizes.sum())
+        return int(
+            self.activations.sizes.sum()
+            + self.weights.sizes.sum()
+            + outputs.sizes.sum()
+            + outputs.reload_sizes.sum()
+        )
 
     @property
     def held_bytes(self) -> dict[str, int]:
@@ -82,10 +86,15 @@ def plan_layer(job: Job, array: ArrayConfig, memory: MemoryConfig) -> Plan:
     """
     orders = orders_of(array.dataflow)
     if memory.loop_order == "auto":
-        return min((plan_order(job, array, memory, order) for order in orders), key=lambda plan: plan.dram_bytes)
+        return min(
+            (plan_order(job, array, memory, order) for order in orders),
+            key=lambda plan: plan.dram_bytes,
+        )
     if memory.loop_order not in orders:
-        raise InputError(f"loop_order={memory.loop_order!r}: dataflow {array.dataflow} runs "
-                         f"{', '.join(orders)} or auto")
+        raise InputError(
+            f"loop_order={memory.loop_order!r}: dataflow {array.dataflow} runs "
+            f"{', '.join(orders)} or auto"
+        )
     return plan_order(job, array, memory, memory.loop_order)
 
 
@@ -115,10 +124,16 @@ def plan_order(job: Job, array: ArrayConfig, memory: MemoryConfig, order: str) -
 
 def _plan(job: Job, array: ArrayConfig, memory: MemoryConfig, order: str, chunk: int) -> Plan:
     nest = Nest.of(job.sizes, array, job.lanes, order, chunk)
-    formats = Formats(job.pair_bits, job.weight_bits, memory.output_bits, memory.psum_bits, job.storage)
-    return Plan(nest, formats, activation_fetches(nest, formats, memory.activations.half_bytes, job.source),
-                weight_fetches(nest, formats, memory.weights.half_bytes),
-                output_writes(nest, formats, memory.outputs.half_bytes))
+    formats = Formats(
+        job.pair_bits, job.weight_bits, memory.output_bits, memory.psum_bits, job.storage
+    )
+    return Plan(
+        nest,
+        formats,
+        activation_fetches(nest, formats, memory.activations.half_bytes, job.source),
+        weight_fetches(nest, formats, memory.weights.half_bytes),
+        output_writes(nest, formats, memory.outputs.half_bytes),
+    )
 
 
 def _worst(plan: Plan, memory: MemoryConfig) -> tuple[str, float]:
@@ -126,14 +141,19 @@ def _worst(plan: Plan, memory: MemoryConfig) -> tuple[str, float]:
     held = plan.held_bytes
     ratios = {operand: held[operand] / getattr(memory, operand).half_bytes for operand in OPERANDS}
     stream = plan.nest.order[2]
-    return max(ratios.items(), key=lambda entry: (entry[1] > 1 and stream not in OPERANDS[entry[0]], entry[1]))
+    return max(
+        ratios.items(),
+        key=lambda entry: (entry[1] > 1 and stream not in OPERANDS[entry[0]], entry[1]),
+    )
 
 
 def _does_not_fit(job: Job, plan: Plan, memory: MemoryConfig, operand: str) -> InputError:
     pad = getattr(memory, operand)
-    return InputError(f"layer {job.name!r}: {operand}.size_kib={pad.size_kib}: a block of {operand} takes "
-                      f"{plan.held_bytes[operand]} bytes, half of the scratchpad holds {pad.half_bytes}; "
-                      f"expected at least {plan.held_bytes[operand] * 2 / 1024:.3f} KiB, or a smaller array")
+    return InputError(
+        f"layer {job.name!r}: {operand}.size_kib={pad.size_kib}: a block of {operand} takes "
+        f"{plan.held_bytes[operand]} bytes, half of the scratchpad holds {pad.half_bytes}; "
+        f"expected at least {plan.held_bytes[operand] * 2 / 1024:.3f} KiB, or a smaller array"
+    )
 
 
 def used_bytes(job: Job, memory: MemoryConfig) -> dict[str, int]:
@@ -141,7 +161,9 @@ def used_bytes(job: Job, memory: MemoryConfig) -> dict[str, int]:
     sizes = job.sizes
     whole = [np.array([[0, sizes[dim]]], np.int64) for dim in "mk"]
     elements = int(elements_fetched(job.source, whole[0], whole[1], np.zeros(1, np.int64))[0])
-    per_group = {"activations": -(-elements * job.pair_bits // 16),
-                 "weights": -(-sizes["k"] * sizes["n"] * job.weight_bits // 8),
-                 "outputs": -(-sizes["m"] * sizes["n"] * memory.output_bits // 8)}
+    per_group = {
+        "activations": -(-elements * job.pair_bits // 16),
+        "weights": -(-sizes["k"] * sizes["n"] * job.weight_bits // 8),
+        "outputs": -(-sizes["m"] * sizes["n"] * memory.output_bits // 8),
+    }
     return {operand: count * job.groups for operand, count in per_group.items()}

@@ -24,7 +24,12 @@ def settings(memory: MemoryConfig) -> Indices:
     dram = memory.dram
     ports = [getattr(memory, engine).port_bytes_per_cycle for engine in ENGINES]
     rates = [part for each in (dram.bandwidth_bytes_per_cycle, *ports) for part in rate(each)]
-    head = [ARBITRATIONS.index(dram.arbitration), dram.latency_cycles, dram.burst_bytes, dram.request_bytes]
+    head = [
+        ARBITRATIONS.index(dram.arbitration),
+        dram.latency_cycles,
+        dram.burst_bytes,
+        dram.request_bytes,
+    ]
     return np.array(head + rates, np.int64)
 
 
@@ -32,8 +37,19 @@ def run(program: Schedule, memory: MemoryConfig) -> Times:
     """Return when everything of a layer happens."""
     order = np.argsort(program.engine, kind="stable")
     bounds = np.searchsorted(program.engine[order], np.arange(len(ENGINES) + 1))
-    return Times(*play(program.lengths, program.needs, program.size, program.after, program.reads, order, bounds,
-                       settings(memory), UNLIMITED))
+    return Times(
+        *play(
+            program.lengths,
+            program.needs,
+            program.size,
+            program.after,
+            program.reads,
+            order,
+            bounds,
+            settings(memory),
+            UNLIMITED,
+        )
+    )
 
 
 @jit
@@ -49,8 +65,16 @@ def item_start(array_free: int, needs: Indices, done: Indices) -> int:
 
 
 @jit
-def post(engine: int, at: Indices, bounds: Indices, order: Indices, after: Indices, item: int, item_ends: Indices,
-         free_since: Indices) -> int:
+def post(
+    engine: int,
+    at: Indices,
+    bounds: Indices,
+    order: Indices,
+    after: Indices,
+    item: int,
+    item_ends: Indices,
+    free_since: Indices,
+) -> int:
     """Return when an engine's next transfer first asks for the channel, -1 while unknown or if there is none."""
     if at[engine] == bounds[engine + 1]:
         return -1
@@ -62,8 +86,15 @@ def post(engine: int, at: Indices, bounds: Indices, order: Indices, after: Indic
 
 
 @jit
-def choose(policy: int, posted: Indices, channel_free: int, served: int, at: Indices, bounds: Indices,
-           order: Indices) -> int:
+def choose(
+    policy: int,
+    posted: Indices,
+    channel_free: int,
+    served: int,
+    at: Indices,
+    bounds: Indices,
+    order: Indices,
+) -> int:
     """Return the engine whose request gets the channel next, -1 if none ever will."""
     engines = len(posted)
     first = -1
@@ -71,13 +102,17 @@ def choose(policy: int, posted: Indices, channel_free: int, served: int, at: Ind
         if posted[engine] >= 0 and (first < 0 or posted[engine] < posted[first]):
             first = engine
     chosen = first
-    if policy == 1 and first >= 0:  # round-robin among those that wait when the channel is given away
+    if (
+        policy == 1 and first >= 0
+    ):  # round-robin among those that wait when the channel is given away
         now = max(channel_free, posted[first])
         for turn in range(engines, 0, -1):
             engine = (served + turn) % engines
             if 0 <= posted[engine] <= now:
                 chosen = engine
-    elif policy == 2:  # in-order: the first of the program that is left; what it waits for has always been served
+    elif (
+        policy == 2
+    ):  # in-order: the first of the program that is left; what it waits for has always been served
         for engine in range(engines):
             if at[engine] < bounds[engine + 1] and order[at[engine]] < order[at[chosen]]:
                 chosen = engine
@@ -96,8 +131,17 @@ def channel_cycles(moved: int, engine: int, config: Indices, unlimited: int) -> 
 
 
 @jit
-def play(lengths: Indices, needs: Indices, size: Indices, after: Indices, reads: NDArray[np.bool_], order: Indices,
-         bounds: Indices, config: Indices, unlimited: int) -> tuple[Indices, Indices, Indices, Indices, Indices]:
+def play(
+    lengths: Indices,
+    needs: Indices,
+    size: Indices,
+    after: Indices,
+    reads: NDArray[np.bool_],
+    order: Indices,
+    bounds: Indices,
+    config: Indices,
+    unlimited: int,
+) -> tuple[Indices, Indices, Indices, Indices, Indices]:
     """Kernel of `run`. `order[bounds[e]:bounds[e + 1]]` are the transfers of engine e."""
     engines = len(bounds) - 1
     item_starts, item_ends = np.full_like(lengths, -1), np.full_like(lengths, -1)

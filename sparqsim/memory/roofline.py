@@ -39,7 +39,11 @@ class Roofline:
 
     def roof(self, intensity: float) -> float:
         """Return the MACs per cycle that both roofs allow."""
-        return self.compute_roof if self.bandwidth is None else min(self.compute_roof, intensity * self.bandwidth)
+        return (
+            self.compute_roof
+            if self.bandwidth is None
+            else min(self.compute_roof, intensity * self.bandwidth)
+        )
 
 
 def roofline(report: Report) -> Roofline:
@@ -51,9 +55,23 @@ def roofline(report: Report) -> Roofline:
         For a report without memory.
     """
     if report.memory is None:
-        raise InputError(f"report of {report.pe.spec}: memory is not modelled; expected a run with --config")
-    points = tuple(RooflinePoint(layer.name, layer.kept_8bit, layer.macs / layer.traffic.dram_bytes,
-                                 layer.macs / layer.cycles.total)
-                   for layer in report.layers if layer.traffic is not None)
-    return Roofline(report.pe.spec, report.array.rows * report.array.cols, report.pe.lanes,
-                    report.memory.dram.bandwidth_bytes_per_cycle, points)
+        raise InputError(
+            f"report of {report.pe.spec}: memory is not modelled; expected a run with --config"
+        )
+    points = tuple(
+        RooflinePoint(
+            layer.name,
+            layer.kept_8bit,
+            layer.macs / layer.traffic.dram_bytes,
+            layer.macs / layer.cycles.total,
+        )
+        for layer in report.layers
+        if layer.traffic is not None
+    )
+    return Roofline(
+        report.pe.spec,
+        report.array.rows * report.array.cols,
+        report.pe.lanes,
+        report.memory.dram.bandwidth_bytes_per_cycle,
+        points,
+    )

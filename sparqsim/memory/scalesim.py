@@ -18,11 +18,26 @@ from sparqsim.record import read_text
 
 PRESETS = "architecture_presets"
 #: Where SCALE-Sim looks for what is taken: section and key, spelled as in its own files.
-TAKEN = (("general", "run_name"), ("run_presets", "InterfaceBandwidth"),
-         *((PRESETS, key) for key in ("ArrayHeight", "ArrayWidth", "Dataflow", "IfmapSramSzkB", "FilterSramSzkB",
-                                      "OfmapSramSzkB", "Bandwidth")))
-SHARED = ("Bandwidth: SCALE-Sim gives each operand a private port of this many words; here one channel of as many "
-          "bytes is shared")
+TAKEN = (
+    ("general", "run_name"),
+    ("run_presets", "InterfaceBandwidth"),
+    *(
+        (PRESETS, key)
+        for key in (
+            "ArrayHeight",
+            "ArrayWidth",
+            "Dataflow",
+            "IfmapSramSzkB",
+            "FilterSramSzkB",
+            "OfmapSramSzkB",
+            "Bandwidth",
+        )
+    ),
+)
+SHARED = (
+    "Bandwidth: SCALE-Sim gives each operand a private port of this many words; here one channel of as many "
+    "bytes is shared"
+)
 CALC = "InterfaceBandwidth=CALC: no stalls there, so the bandwidth is unlimited here"
 
 
@@ -35,15 +50,29 @@ def import_cfg(path: Path) -> Accelerator:
         For a file that is not INI, a missing key or a bad value.
     """
     cfg = Cfg(path)
-    array = ArrayConfig(rows=cfg.number("ArrayHeight", LARGEST_SIDE), cols=cfg.number("ArrayWidth", LARGEST_SIDE),
-                        dataflow=cfg.one_of("Dataflow", DATAFLOWS))
+    array = ArrayConfig(
+        rows=cfg.number("ArrayHeight", LARGEST_SIDE),
+        cols=cfg.number("ArrayWidth", LARGEST_SIDE),
+        dataflow=cfg.one_of("Dataflow", DATAFLOWS),
+    )
     limited = cfg.one_of("InterfaceBandwidth", ("CALC", "USER"), "CALC") == "USER"
-    activations, weights, outputs = (ScratchpadConfig(size_kib=cfg.number(f"{operand}SramSzkB", LARGEST))
-                                     for operand in ("Ifmap", "Filter", "Ofmap"))
-    dram = DramConfig(bandwidth_bytes_per_cycle=cfg.number("Bandwidth", LARGEST) if limited else math.inf)
-    memory = MemoryConfig(name=cfg.text("run_name", path.stem).strip('"') or path.stem, dram=dram,
-                          activations=activations, weights=weights, outputs=outputs)
-    return Accelerator(memory, array, (*cfg.ignored(), *([*cfg.list_remark(), SHARED] if limited else [CALC])))
+    activations, weights, outputs = (
+        ScratchpadConfig(size_kib=cfg.number(f"{operand}SramSzkB", LARGEST))
+        for operand in ("Ifmap", "Filter", "Ofmap")
+    )
+    dram = DramConfig(
+        bandwidth_bytes_per_cycle=cfg.number("Bandwidth", LARGEST) if limited else math.inf
+    )
+    memory = MemoryConfig(
+        name=cfg.text("run_name", path.stem).strip('"') or path.stem,
+        dram=dram,
+        activations=activations,
+        weights=weights,
+        outputs=outputs,
+    )
+    return Accelerator(
+        memory, array, (*cfg.ignored(), *([*cfg.list_remark(), SHARED] if limited else [CALC]))
+    )
 
 
 class Cfg:
@@ -59,8 +88,11 @@ class Cfg:
         except configparser.Error as error:
             said = " ".join(str(error).replace("<string>", str(path)).split())
             raise InputError(f"{path}: not a SCALE-Sim configuration ({said})") from None
-        self._values = {(section, key): value.strip() for section in parser.sections()
-                        for key, value in parser[section].items()}
+        self._values = {
+            (section, key): value.strip()
+            for section in parser.sections()
+            for key, value in parser[section].items()
+        }
 
     def _lowered(self, key: str) -> str:
         self._spelled.setdefault(key.lower(), key)
@@ -71,8 +103,10 @@ class Cfg:
         section = next(section for section, taken in TAKEN if taken == key)
         found = self._values.get((section, key.lower()), default)
         if found is None:
-            raise InputError(f"{self._path}: {key} is missing in [{section}]; expected it as in SCALE-Sim's own "
-                             "configurations")
+            raise InputError(
+                f"{self._path}: {key} is missing in [{section}]; expected it as in SCALE-Sim's own "
+                "configurations"
+            )
         return found
 
     def number(self, key: str, most: int) -> int:
@@ -86,15 +120,20 @@ class Cfg:
         """Return one of `choices`."""
         text = self.text(key, default)
         if text not in choices:
-            raise InputError(f"{self._path}: {key}={text!r}: expected one of {', '.join(choices)}"
-                             f"{nearest(text, choices)}")
+            raise InputError(
+                f"{self._path}: {key}={text!r}: expected one of {', '.join(choices)}"
+                f"{nearest(text, choices)}"
+            )
         return text
 
     def ignored(self) -> list[str]:
         """Return a remark for every key that is not taken."""
         taken = {(section, key.lower()) for section, key in TAKEN}
-        return [f"{self._spelled[key]}={value}: ignored" for (section, key), value in self._values.items()
-                if (section, key) not in taken]
+        return [
+            f"{self._spelled[key]}={value}: ignored"
+            for (section, key), value in self._values.items()
+            if (section, key) not in taken
+        ]
 
     def list_remark(self) -> list[str]:
         """Return a remark where `Bandwidth` is a list."""

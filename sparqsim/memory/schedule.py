@@ -85,18 +85,38 @@ class Times:
 def schedule(plan: Plan, times: TileTimes, memory: MemoryConfig, dataflow: str) -> Schedule:
     """Return the program of a layer that follows `plan` on an array whose tiles take `times`."""
     groups, items = times.grid.groups, plan.nest.items
-    parts = [_fetch_part(ACTIVATIONS, plan.activations), _fetch_part(WEIGHTS, plan.weights), *_output_parts(plan)]
+    parts = [
+        _fetch_part(ACTIVATIONS, plan.activations),
+        _fetch_part(WEIGHTS, plan.weights),
+        *_output_parts(plan),
+    ]
     table = np.concatenate([_for_groups(part, groups, items) for part in parts])
     table = table[np.lexsort((table[:, RANK], table[:, TURN]))]
-    generations = np.stack([_over_groups(operand.generations, groups)
-                            for operand in (plan.activations, plan.weights, plan.outputs)], axis=1)
+    generations = np.stack(
+        [
+            _over_groups(operand.generations, groups)
+            for operand in (plan.activations, plan.weights, plan.outputs)
+        ],
+        axis=1,
+    )
     engine, item, reads = table[:, ENGINE], table[:, ITEM], table[:, RANK] > 0
     generation = generations[item, engine]
     after = np.where(reads, _last_items(generations, engine, generation - 2), item)
-    lengths = np.maximum(item_lengths(plan.nest, times, dataflow), np.tile(port_cycles(plan, memory), groups))
-    return Schedule(lengths, generations, engine, table[:, SIZE], np.where(reads & (engine == OUTPUTS), -1, after),
-                    item, generation, reads, np.tile(plan.outputs.produced, groups),
-                    _needs(generations, engine, item, generation, reads))
+    lengths = np.maximum(
+        item_lengths(plan.nest, times, dataflow), np.tile(port_cycles(plan, memory), groups)
+    )
+    return Schedule(
+        lengths,
+        generations,
+        engine,
+        table[:, SIZE],
+        np.where(reads & (engine == OUTPUTS), -1, after),
+        item,
+        generation,
+        reads,
+        np.tile(plan.outputs.produced, groups),
+        _needs(generations, engine, item, generation, reads),
+    )
 
 
 def _fetch_part(engine: int, fetches: Fetches) -> Indices:
@@ -107,8 +127,10 @@ def _fetch_part(engine: int, fetches: Fetches) -> Indices:
 def _output_parts(plan: Plan) -> list[Indices]:
     """Return writes, each before the fetches of the item after the next, which it may hold up, and reloads."""
     writes = plan.outputs
-    return [_part(writes.items + 2, writes.items, 0, OUTPUTS, writes.sizes),
-            _part(writes.reload_items, writes.reload_items, OUTPUTS + 1, OUTPUTS, writes.reload_sizes)]
+    return [
+        _part(writes.items + 2, writes.items, 0, OUTPUTS, writes.sizes),
+        _part(writes.reload_items, writes.reload_items, OUTPUTS + 1, OUTPUTS, writes.reload_sizes),
+    ]
 
 
 def _part(turns: Indices, items: Indices, rank: int, engine: int, sizes: Indices) -> Indices:
@@ -137,10 +159,18 @@ def _last_items(generations: Indices, engine: Indices, wanted: Indices) -> Indic
     return found
 
 
-def _needs(generations: Indices, engine: Indices, item: Indices, generation: Indices,
-           reads: NDArray[np.bool_]) -> Indices:
+def _needs(
+    generations: Indices,
+    engine: Indices,
+    item: Indices,
+    generation: Indices,
+    reads: NDArray[np.bool_],
+) -> Indices:
     items = np.arange(len(generations))
-    needs = [_last_transfer(np.flatnonzero((engine == each) & reads), item, items) for each in range(len(ENGINES))]
+    needs = [
+        _last_transfer(np.flatnonzero((engine == each) & reads), item, items)
+        for each in range(len(ENGINES))
+    ]
     written = _last_transfer(np.flatnonzero(~reads), generation, generations[:, OUTPUTS] - 2)
     return np.stack([*needs, written], axis=1)
 
@@ -161,7 +191,9 @@ def item_lengths(nest: Nest, times: TileTimes, dataflow: str) -> Indices:
     piece, last = nest.index[stream], nest.pieces(stream) - 1
     steps = times.grid.stream
     so_far = -(-nest.cuts[stream] // (nest.lanes if stream == "k" else 1))
-    so_far = so_far * steps // so_far[-1]  # a design's longest thread can have more steps than ceil(K / lanes)
+    so_far = (
+        so_far * steps // so_far[-1]
+    )  # a design's longest thread can have more steps than ceil(K / lanes)
     starts, ends = so_far[piece], so_far[piece + 1]
     stalls = times.stalls[:, nest.index[cols], nest.index[rows]]
     lengths = ends - starts + stalls * ends // steps - stalls * starts // steps
@@ -180,9 +212,11 @@ def sram_bytes(plan: Plan) -> dict[str, Indices]:
     """
     nest, formats = plan.nest, plan.formats
     back = nest.accumulates & (nest.index["k"] > 0)
-    return {"activations": -(-nest.elements("activations") * formats.pair_bits // 16),
-            "weights": byte_count(nest.elements("weights"), formats.weight_bits),
-            "outputs": np.where(back, 2, 1) * sums_written(plan)}
+    return {
+        "activations": -(-nest.elements("activations") * formats.pair_bits // 16),
+        "weights": byte_count(nest.elements("weights"), formats.weight_bits),
+        "outputs": np.where(back, 2, 1) * sums_written(plan),
+    }
 
 
 def sums_written(plan: Plan) -> Indices:
@@ -200,4 +234,3 @@ def port_cycles(plan: Plan, memory: MemoryConfig) -> Indices:
         if part != UNLIMITED:
             np.maximum(slowest, -(-moved * cycles // part), out=slowest)
     return slowest
-

@@ -15,7 +15,15 @@ from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.footprint import InputMap
 from sparqsim.memory.nest import AXES
 from sparqsim.memory.plan import Job, Plan, plan_layer, used_bytes
-from sparqsim.memory.schedule import ENGINES, Schedule, Times, item_lengths, schedule, sram_bytes, sums_written
+from sparqsim.memory.schedule import (
+    ENGINES,
+    Schedule,
+    Times,
+    item_lengths,
+    schedule,
+    sram_bytes,
+    sums_written,
+)
 from sparqsim.memory.traffic import LayerTraffic, OperandTraffic
 from sparqsim.pe import PEDesign
 from sparqsim.trace import Layer
@@ -43,8 +51,16 @@ def job_of(layer: Layer, pe: PEDesign, memory: MemoryConfig) -> Job:
     shape, source = layer.gemm, InputMap.of(layer)
     raw = pe.activation_pair_bits("raw")
     stored = pe.activation_pair_bits(memory.storage) if source.pairs_are_whole else raw
-    return Job(layer.name, {"m": shape.m, "k": shape.k, "n": shape.n}, shape.groups, pe.lanes, source,
-               stored, pe.weight_bits, memory.storage if stored != raw else "raw")
+    return Job(
+        layer.name,
+        {"m": shape.m, "k": shape.k, "n": shape.n},
+        shape.groups,
+        pe.lanes,
+        source,
+        stored,
+        pe.weight_bits,
+        memory.storage if stored != raw else "raw",
+    )
 
 
 @dataclass(frozen=True)
@@ -57,18 +73,32 @@ class Prepared:
     program: Schedule
 
 
-def prepare(layer: Layer, pe: PEDesign, array: ArrayConfig, memory: MemoryConfig,
-            tile_stalls: NDArray[np.int64] | None = None) -> Prepared:
+def prepare(
+    layer: Layer,
+    pe: PEDesign,
+    array: ArrayConfig,
+    memory: MemoryConfig,
+    tile_stalls: NDArray[np.int64] | None = None,
+) -> Prepared:
     """Return a layer's program. Parameters and errors as in `through_memory`."""
     job, shape = job_of(layer, pe, memory), layer.gemm
     work = Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, pe.edge_cycles)
-    tiles = tile_times(get_dataflow(array.dataflow), work, array, tile_stalls, whole=pe.times_itself)
+    tiles = tile_times(
+        get_dataflow(array.dataflow), work, array, tile_stalls, whole=pe.times_itself
+    )
     plan = plan_layer(job, array, memory)
     return Prepared(job, tiles, plan, schedule(plan, tiles, memory, array.dataflow))
 
 
-def through_memory(layer: Layer, pe: PEDesign, array: ArrayConfig, memory: MemoryConfig,
-                   tile_stalls: NDArray[np.int64] | None = None, *, runner: Runner | None = None) -> Outcome:
+def through_memory(
+    layer: Layer,
+    pe: PEDesign,
+    array: ArrayConfig,
+    memory: MemoryConfig,
+    tile_stalls: NDArray[np.int64] | None = None,
+    *,
+    runner: Runner | None = None,
+) -> Outcome:
     """Return what the memory system makes of a layer.
 
     Parameters
@@ -113,23 +143,46 @@ def layer_traffic(job: Job, plan: Plan, memory: MemoryConfig, port_stall: int) -
     used, by_array = used_bytes(job, memory), sram_bytes(plan)
     moved = {operand: groups * int(by_array[operand].sum()) for operand in ENGINES}
     fetched = {"activations": plan.activations.sizes, "weights": plan.weights.sizes}
-    operands = {name: OperandTraffic(
-        used_bytes=used[name], dram_read_bytes=groups * int(sizes.sum()), dram_write_bytes=0,
-        sram_read_bytes=moved[name], sram_write_bytes=groups * int(sizes.sum()),
-        burst_padding_bytes=groups * _padding(sizes, memory))
-        for name, sizes in fetched.items()}
+    operands = {
+        name: OperandTraffic(
+            used_bytes=used[name],
+            dram_read_bytes=groups * int(sizes.sum()),
+            dram_write_bytes=0,
+            sram_read_bytes=moved[name],
+            sram_write_bytes=groups * int(sizes.sum()),
+            burst_padding_bytes=groups * _padding(sizes, memory),
+        )
+        for name, sizes in fetched.items()
+    }
     written, reloaded = groups * int(outputs.sizes.sum()), groups * int(outputs.reload_sizes.sum())
     made = groups * int(sums_written(plan).sum())
     operands["outputs"] = OperandTraffic(
-        used_bytes=used["outputs"], dram_read_bytes=reloaded, dram_write_bytes=written,
-        sram_read_bytes=written + moved["outputs"] - made, sram_write_bytes=reloaded + made,
-        burst_padding_bytes=groups * (_padding(outputs.sizes, memory) + _padding(outputs.reload_sizes, memory)))
+        used_bytes=used["outputs"],
+        dram_read_bytes=reloaded,
+        dram_write_bytes=written,
+        sram_read_bytes=written + moved["outputs"] - made,
+        sram_write_bytes=reloaded + made,
+        burst_padding_bytes=groups
+        * (_padding(outputs.sizes, memory) + _padding(outputs.reload_sizes, memory)),
+    )
     stream = plan.nest.order[2]
-    kept = {"activations": plan.activations.scope, "weights": plan.weights.scope, "outputs": outputs.scope}
+    kept = {
+        "activations": plan.activations.scope,
+        "weights": plan.weights.scope,
+        "outputs": outputs.scope,
+    }
     return LayerTraffic(
-        **operands, psum_spill_bytes=groups * outputs.spilled, psum_reload_bytes=reloaded, port_stall=port_stall,
-        loop_order=plan.nest.order, stream_chunks=plan.nest.pieces(stream), storage=job.storage,
-        activation_pair_bits=job.pair_bits, weight_bits=job.weight_bits, kept=kept)
+        **operands,
+        psum_spill_bytes=groups * outputs.spilled,
+        psum_reload_bytes=reloaded,
+        port_stall=port_stall,
+        loop_order=plan.nest.order,
+        stream_chunks=plan.nest.pieces(stream),
+        storage=job.storage,
+        activation_pair_bits=job.pair_bits,
+        weight_bits=job.weight_bits,
+        kept=kept,
+    )
 
 
 def _padding(sizes: NDArray[np.int64], memory: MemoryConfig) -> int:

@@ -23,13 +23,26 @@ Spans = NDArray[np.int64]
 
 #: Tile-level events in one file, about 100 bytes each.
 MOST_EVENTS = 200_000
-TRACKS = ("layer", "array", "DRAM channel", "DMA activations", "DMA weights", "DMA partial sums", "write-back",
-          *(f"{pad} half {half}" for pad in ENGINES for half in (0, 1)))
+TRACKS = (
+    "layer",
+    "array",
+    "DRAM channel",
+    "DMA activations",
+    "DMA weights",
+    "DMA partial sums",
+    "write-back",
+    *(f"{pad} half {half}" for pad in ENGINES for half in (0, 1)),
+)
 FIRST_HALF = 7
 
 
-def write_timeline(path: str | Path, runs: Iterable[tuple[Layer, Outcome]], *, layers: int,
-                   most_events: int = MOST_EVENTS) -> int:
+def write_timeline(
+    path: str | Path,
+    runs: Iterable[tuple[Layer, Outcome]],
+    *,
+    layers: int,
+    most_events: int = MOST_EVENTS,
+) -> int:
     """Write the timeline of a network; return how many events were left out to keep to `most_events`.
 
     Parameters
@@ -53,28 +66,51 @@ def write_timeline(path: str | Path, runs: Iterable[tuple[Layer, Outcome]], *, l
         for layer, outcome in runs:
             events, missing = layer_events(outcome.program, outcome.times, share)
             left_out += missing
-            shown = [_event(track, name, start + begin, end - begin) for begin, end, track, name in events]
+            shown = [
+                _event(track, name, start + begin, end - begin)
+                for begin, end, track, name in events
+            ]
             whole = _event(0, layer.name, start, outcome.times.total)
-            whole["args"] = {"memory_stall_cycles": outcome.memory_stall, "events_left_out": missing}
+            whole["args"] = {
+                "memory_stall_cycles": outcome.memory_stall,
+                "events_left_out": missing,
+            }
             file.write("".join(",\n" + _dumped(event) for event in (whole, *shown)))
             start += outcome.times.total
-        notes = {"unit": "1 us shown is 1 cycle", "most_events": most_events, "events_left_out": left_out}
+        notes = {
+            "unit": "1 us shown is 1 cycle",
+            "most_events": most_events,
+            "events_left_out": left_out,
+        }
         file.write(f'\n],"otherData":{_dumped(notes)}}}\n')
     return left_out
 
 
-def layer_events(program: Schedule, times: Times, most: int) -> tuple[list[tuple[int, int, int, str]], int]:
+def layer_events(
+    program: Schedule, times: Times, most: int
+) -> tuple[list[tuple[int, int, int, str]], int]:
     """Return the first `most` events of a layer, (start cycle, end cycle, track, name), and how many more there are."""
     moved = np.stack([times.starts, times.ends], axis=1)
-    tracks = [(1, "item", np.stack([times.item_starts, times.item_ends], axis=1)), (2, "busy", _merged(moved))]
-    tracks += [(3 + engine, "fetch", moved[program.reads & (program.engine == engine)])
-               for engine in range(len(ENGINES))]
+    tracks = [
+        (1, "item", np.stack([times.item_starts, times.item_ends], axis=1)),
+        (2, "busy", _merged(moved)),
+    ]
+    tracks += [
+        (3 + engine, "fetch", moved[program.reads & (program.engine == engine)])
+        for engine in range(len(ENGINES))
+    ]
     tracks.append((6, "write", moved[~program.reads]))
     for engine in range(len(ENGINES)):
         fillings = half_spans(program, times, engine)
-        tracks += [(FIRST_HALF + 2 * engine + half, f"half {half} filling", fillings[half::2]) for half in (0, 1)]
-    events = [(begin, end, track, f"{name} {at}") for track, name, spans in tracks
-              for at, (begin, end) in enumerate(spans[:most].tolist())]
+        tracks += [
+            (FIRST_HALF + 2 * engine + half, f"half {half} filling", fillings[half::2])
+            for half in (0, 1)
+        ]
+    events = [
+        (begin, end, track, f"{name} {at}")
+        for track, name, spans in tracks
+        for at, (begin, end) in enumerate(spans[:most].tolist())
+    ]
     return sorted(events)[:most], max(0, sum(len(spans) for _, _, spans in tracks) - most)
 
 
@@ -104,10 +140,14 @@ def _merged(spans: Spans) -> Spans:
 
 def _names() -> list[dict[str, Any]]:
     thread: dict[str, Any] = {"ph": "M", "pid": 0}
-    names = [{**thread, "tid": track, "name": "thread_name", "args": {"name": name}}
-             for track, name in enumerate(TRACKS)]
-    order = [{**thread, "tid": track, "name": "thread_sort_index", "args": {"sort_index": track}}
-             for track in range(len(TRACKS))]
+    names = [
+        {**thread, "tid": track, "name": "thread_name", "args": {"name": name}}
+        for track, name in enumerate(TRACKS)
+    ]
+    order = [
+        {**thread, "tid": track, "name": "thread_sort_index", "args": {"sort_index": track}}
+        for track in range(len(TRACKS))
+    ]
     return [{**thread, "name": "process_name", "args": {"name": "accelerator"}}, *names, *order]
 
 

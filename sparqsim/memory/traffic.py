@@ -53,21 +53,32 @@ class Traffic(Record):
     @property
     def dram_bytes(self) -> int:
         """Bytes over the DRAM channel, without those that only fill bursts."""
-        return sum(operand.dram_read_bytes + operand.dram_write_bytes
-                   for operand in (self.activations, self.weights, self.outputs))
+        return sum(
+            operand.dram_read_bytes + operand.dram_write_bytes
+            for operand in (self.activations, self.weights, self.outputs)
+        )
 
     @classmethod
     def sum_of(cls, parts: Iterable[Traffic | None]) -> Self | None:
         """Add traffic; None where one part is unknown."""
         known = [part for part in parts if part is not None]
-        return cls(**_added([part.model_dump(include=set(Traffic.model_fields)) for part in known])) if known else None
+        return (
+            cls(**_added([part.model_dump(include=set(Traffic.model_fields)) for part in known]))
+            if known
+            else None
+        )
 
 
 def _added(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Add equal nested dictionaries of numbers, derived fields left out."""
     first = parts[0]
-    return {key: _added([part[key] for part in parts]) if isinstance(value, dict) else sum(part[key] for part in parts)
-            for key, value in first.items() if key != "repeated_bytes"}
+    return {
+        key: _added([part[key] for part in parts])
+        if isinstance(value, dict)
+        else sum(part[key] for part in parts)
+        for key, value in first.items()
+        if key != "repeated_bytes"
+    }
 
 
 class LayerTraffic(Traffic):
@@ -96,7 +107,9 @@ class ScratchpadInfo(Record):
     @classmethod
     def of(cls, pad: ScratchpadConfig) -> ScratchpadInfo:
         """Return the record of a scratchpad."""
-        return cls(size_kib=_finite(pad.size_kib), port_bytes_per_cycle=_finite(pad.port_bytes_per_cycle))
+        return cls(
+            size_kib=_finite(pad.size_kib), port_bytes_per_cycle=_finite(pad.port_bytes_per_cycle)
+        )
 
 
 class DramInfo(Record):
@@ -111,9 +124,13 @@ class DramInfo(Record):
     @classmethod
     def of(cls, dram: DramConfig) -> DramInfo:
         """Return the record of a channel."""
-        return cls(bandwidth_bytes_per_cycle=_finite(dram.bandwidth_bytes_per_cycle),
-                   latency_cycles=dram.latency_cycles, burst_bytes=dram.burst_bytes,
-                   request_bytes=dram.request_bytes, arbitration=dram.arbitration)
+        return cls(
+            bandwidth_bytes_per_cycle=_finite(dram.bandwidth_bytes_per_cycle),
+            latency_cycles=dram.latency_cycles,
+            burst_bytes=dram.burst_bytes,
+            request_bytes=dram.request_bytes,
+            arbitration=dram.arbitration,
+        )
 
 
 class MemoryInfo(Record):
@@ -132,10 +149,17 @@ class MemoryInfo(Record):
     @classmethod
     def of(cls, memory: MemoryConfig) -> MemoryInfo:
         """Return the record of a memory system."""
-        return cls(name=memory.name, dram=DramInfo.of(memory.dram), activations=ScratchpadInfo.of(memory.activations),
-                   weights=ScratchpadInfo.of(memory.weights), outputs=ScratchpadInfo.of(memory.outputs),
-                   storage=memory.storage, output_bits=memory.output_bits, psum_bits=memory.psum_bits,
-                   loop_order=memory.loop_order)
+        return cls(
+            name=memory.name,
+            dram=DramInfo.of(memory.dram),
+            activations=ScratchpadInfo.of(memory.activations),
+            weights=ScratchpadInfo.of(memory.weights),
+            outputs=ScratchpadInfo.of(memory.outputs),
+            storage=memory.storage,
+            output_bits=memory.output_bits,
+            psum_bits=memory.psum_bits,
+            loop_order=memory.loop_order,
+        )
 
 
 def _finite(value: float) -> float | None:

@@ -47,17 +47,23 @@ class DirectRun:
         values = dict(feeds)
         for step in self._steps:
             if isinstance(step, Segment):
-                found = step.session.run(list(step.outputs), {name: values[name] for name in step.inputs})
+                found = step.session.run(
+                    list(step.outputs), {name: values[name] for name in step.inputs}
+                )
                 values.update(zip(step.outputs, found, strict=True))
             else:
                 mac = self._macs[step.attribute[0].s.decode()]
-                values[step.output[0]] = self._sums(mac, [values[name] for name in step.input], designs[mac.name])
+                values[step.output[0]] = self._sums(
+                    mac, [values[name] for name in step.input], designs[mac.name]
+                )
         return [values[name] for name in self._outputs]
 
     def _sums(self, mac: MacNode, codes: list[Array], pe: PEDesign) -> Array:
         """Return one layer's sums, int32, in the axes of the node's output."""
         tensors = [name for name in (mac.source, mac.other) if name]
-        stored = [_stored(self._network, name, value) for name, value in zip(tensors, codes, strict=True)]
+        stored = [
+            _stored(self._network, name, value) for name, value in zip(tensors, codes, strict=True)
+        ]
         layer = layer_of(self._network, mac, stored)
         sums = layer_sums(layer, pe).astype(np.int32)
         if mac.convolution:
@@ -88,8 +94,15 @@ def _steps(model: Any, path: object) -> Iterator[Segment | Any]:
             waiting.append(node)
             continue
         if waiting:
-            segment = _segment(model, waiting, types=types, initializers=initializers, last_uses=last_uses, end=at,
-                               path=path)
+            segment = _segment(
+                model,
+                waiting,
+                types=types,
+                initializers=initializers,
+                last_uses=last_uses,
+                end=at,
+                path=path,
+            )
             types |= {each.name: _element_type(each.type) for each in segment.session.get_outputs()}
             yield segment
             waiting = []
@@ -104,17 +117,28 @@ def _last_uses(model: Any) -> dict[str, int]:
     return uses | {value.name: len(model.graph.node) + 1 for value in model.graph.output}
 
 
-def _segment(model: Any, nodes: list[Any], *, types: dict[str, int], initializers: dict[str, Any],
-             last_uses: dict[str, int], end: int, path: object) -> Segment:
+def _segment(
+    model: Any,
+    nodes: list[Any],
+    *,
+    types: dict[str, int],
+    initializers: dict[str, Any],
+    last_uses: dict[str, int],
+    end: int,
+    path: object,
+) -> Segment:
     helper = needed("onnx.helper", "onnx")
     made = {name for node in nodes for name in node.output if name}
     used = dict.fromkeys(name for node in nodes for name in node.input if name)
     inputs = [name for name in used if name not in made and name not in initializers]
     outputs = [name for node in nodes for name in node.output if last_uses.get(name, -1) >= end]
     graph = helper.make_graph(
-        nodes, "segment", [helper.make_tensor_value_info(name, types[name], None) for name in inputs],
+        nodes,
+        "segment",
+        [helper.make_tensor_value_info(name, types[name], None) for name in inputs],
         [helper.make_empty_tensor_value_info(name) for name in outputs],
-        [initializers[name] for name in used if name in initializers])
+        [initializers[name] for name in used if name in initializers],
+    )
     part = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
     return Segment(session_of(part, outputs, path), tuple(inputs), tuple(outputs))
 

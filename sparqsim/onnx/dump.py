@@ -51,11 +51,21 @@ class Network:
     def record(self, node: MacNode) -> LayerRecord:
         """Return the trace's record of a layer."""
         codes = self.codes[node.source]
-        corrected = bool(codes.stored_zero_point) or (node.weights is not None and bool(node.weights.zero_points.any()))
+        corrected = bool(codes.stored_zero_point) or (
+            node.weights is not None and bool(node.weights.zero_points.any())
+        )
         return LayerRecord(
-            name=node.name, op=node.op, groups=node.groups, geometry=node.geometry(self.shapes[node.source]),  # type: ignore[arg-type]
-            activation_scale=codes.scale, activation_zero_point=codes.stored_zero_point, zero_point_corrected=corrected,
-            keep_8bit=node.name in self.kept, note=self.reason(node), **self._weight_fields(node))
+            name=node.name,
+            op=node.op,  # type: ignore[arg-type]
+            groups=node.groups,
+            geometry=node.geometry(self.shapes[node.source]),
+            activation_scale=codes.scale,
+            activation_zero_point=codes.stored_zero_point,
+            zero_point_corrected=corrected,
+            keep_8bit=node.name in self.kept,
+            note=self.reason(node),
+            **self._weight_fields(node),
+        )
 
     def _weight_fields(self, node: MacNode) -> dict[str, Any]:
         if node.weights is None:
@@ -67,12 +77,20 @@ class Network:
         codes = self.codes[node.source]
         if node.codes is not None:
             return codes.reason
-        return "signed: its input has negative values" if codes.signed else "unsigned: its input has no negative value"
+        return (
+            "signed: its input has negative values"
+            if codes.signed
+            else "unsigned: its input has no negative value"
+        )
 
     def stored(self, tensor: str, values: Array) -> Array:
         """Return a tensor's values as the trace stores them: 8-bit integers in the same axes."""
         codes = self.codes[tensor]
-        return quantised(values, codes.scale, codes.signed) if values.dtype.kind == "f" else codes.stored(values)
+        return (
+            quantised(values, codes.scale, codes.signed)
+            if values.dtype.kind == "f"
+            else codes.stored(values)
+        )
 
 
 def sources_of(nodes: Sequence[MacNode]) -> list[str]:
@@ -80,8 +98,14 @@ def sources_of(nodes: Sequence[MacNode]) -> list[str]:
     return list(dict.fromkeys(name for node in nodes for name in (node.source, node.other) if name))
 
 
-def calibrated(path: str | Path, pictures: Pictures, calibrate: str = "mean-max", *, skip: Collection[str] = (),
-               keep_8bit: Collection[str] | None = None) -> Network:
+def calibrated(
+    path: str | Path,
+    pictures: Pictures,
+    calibrate: str = "mean-max",
+    *,
+    skip: Collection[str] = (),
+    keep_8bit: Collection[str] | None = None,
+) -> Network:
     """Read a network, fold it, and find the scales of its activations on `pictures`.
 
     Parameters
@@ -105,21 +129,38 @@ def calibrated(path: str | Path, pictures: Pictures, calibrate: str = "mean-max"
     nodes = tuple(read_nodes(graph, left_out))
     observers, shapes = _observed(graph, nodes, pictures, calibrate)
     codes = {node.source: node.codes for node in nodes if node.codes is not None}
-    codes |= {tensor: ActivationCodes(observer.scale(), 0, observer.signed) for tensor, observer in observers.items()}
+    codes |= {
+        tensor: ActivationCodes(observer.scale(), 0, observer.signed)
+        for tensor, observer in observers.items()
+    }
     own = "the network's own scales"
-    return Network(graph, nodes, codes, shapes, _kept(nodes, keep_8bit), tuple(graph.skipped_nodes(left_out)),
-                   calibrator=calibrate if observers else own)
+    return Network(
+        graph,
+        nodes,
+        codes,
+        shapes,
+        _kept(nodes, keep_8bit),
+        tuple(graph.skipped_nodes(left_out)),
+        calibrator=calibrate if observers else own,
+    )
 
 
-def _observed(graph: Graph, nodes: Sequence[MacNode], pictures: Pictures,
-              calibrate: str) -> tuple[dict[str, Observer], dict[str, tuple[int, ...]]]:
+def _observed(
+    graph: Graph, nodes: Sequence[MacNode], pictures: Pictures, calibrate: str
+) -> tuple[dict[str, Observer], dict[str, tuple[int, ...]]]:
     """Return an observer of every real tensor, and the shape of every tensor in its first batch."""
     own = {node.source for node in nodes if node.codes is not None}
-    layer_with = {name: node.name for node in reversed(nodes) for name in (node.source, node.other) if name}
+    layer_with = {
+        name: node.name for node in reversed(nodes) for name in (node.source, node.other) if name
+    }
     make = calibrator(calibrate)
     # Stacked products are stored int8 on their right side: weights are int8.
     weights = {node.other for node in nodes if node.other}
-    observers = {name: make.observer(True if name in weights else None) for name in layer_with if name not in own}
+    observers = {
+        name: make.observer(True if name in weights else None)
+        for name in layer_with
+        if name not in own
+    }
     shapes: dict[str, tuple[int, ...]] = {}
     session = Session(graph, list(layer_with))
     for values in session.batches(pictures):
@@ -167,10 +208,16 @@ def dump(network: Network, pictures: Pictures, path: str | Path, **document: str
     InputError
         When the place cannot be written, or activations are NaN or infinite.
     """
-    layers = {node.name: DumpedLayer(node.name, node.op, network.reason(node), node.name in network.kept)
-              for node in network.nodes}
+    layers = {
+        node.name: DumpedLayer(node.name, node.op, network.reason(node), node.name in network.kept)
+        for node in network.nodes
+    }
     document = {"network": Path(network.graph.path).name, "origin": ORIGIN} | document
-    about = {"pictures": len(pictures), "preprocess": pictures.preprocess.spec, "skipped": list(network.skipped)}
+    about = {
+        "pictures": len(pictures),
+        "preprocess": pictures.preprocess.spec,
+        "skipped": list(network.skipped),
+    }
     with TraceWriter(path, calibrator=network.calibrator, provenance=about, **document) as writer:
         for node in network.nodes:
             weights = None if node.weights is None else node.weights.codes
@@ -181,8 +228,13 @@ def dump(network: Network, pictures: Pictures, path: str | Path, **document: str
     return DumpReport(tuple(layers.values()), network.skipped, len(pictures))
 
 
-def _append(writer: TraceWriter, network: Network, node: MacNode, values: dict[str, Array],
-            counted: DumpedLayer) -> None:
+def _append(
+    writer: TraceWriter,
+    network: Network,
+    node: MacNode,
+    values: dict[str, Array],
+    counted: DumpedLayer,
+) -> None:
     activations, weights = operands(node, _stored_operands(network, node, values))
     writer.append(node.name, activations, weights)
     counted.count(activations)
@@ -192,8 +244,13 @@ def _stored_operands(network: Network, node: MacNode, values: dict[str, Array]) 
     found = [values[name] for name in (node.source, node.other) if name]
     for value in found:
         if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise InputError(f"layer {node.name!r}: activations hold NaN or infinite values, expected finite ones")
-    return [network.stored(name, value) for name, value in zip((node.source, node.other), found, strict=False)]
+            raise InputError(
+                f"layer {node.name!r}: activations hold NaN or infinite values, expected finite ones"
+            )
+    return [
+        network.stored(name, value)
+        for name, value in zip((node.source, node.other), found, strict=False)
+    ]
 
 
 def operands(node: MacNode, stored: Sequence[Array]) -> tuple[Array, Array | None]:
@@ -213,8 +270,12 @@ def layer_of(network: Network, node: MacNode, stored: Sequence[Array]) -> Layer:
     else:
         scales = record.weight_scales * len(weights)
         record = record.model_copy(update={"groups": len(activations), "weight_scales": scales})
-    return Layer(record, TensorSource.of(activations), TensorSource.of(weights),
-                 None if node.bias is None else TensorSource.of(node.bias))
+    return Layer(
+        record,
+        TensorSource.of(activations),
+        TensorSource.of(weights),
+        None if node.bias is None else TensorSource.of(node.bias),
+    )
 
 
 def trace_of(network: Network, pictures: Pictures) -> Trace:
@@ -222,8 +283,12 @@ def trace_of(network: Network, pictures: Pictures) -> Trace:
     session = Session(network.graph, network.sources)
     batches = list(session.batches(pictures, len(pictures)))
     values = {name: np.concatenate([batch[name] for batch in batches]) for name in network.sources}
-    layers = [layer_of(network, node, _stored_operands(network, node, values)) for node in network.nodes]
-    return Trace(layers, network=Path(network.graph.path).name, origin=ORIGIN, calibrator=network.calibrator)
+    layers = [
+        layer_of(network, node, _stored_operands(network, node, values)) for node in network.nodes
+    ]
+    return Trace(
+        layers, network=Path(network.graph.path).name, origin=ORIGIN, calibrator=network.calibrator
+    )
 
 
 def stacked(left: Array, right: Array) -> tuple[Array, Array]:
@@ -231,4 +296,6 @@ def stacked(left: Array, right: Array) -> tuple[Array, Array]:
     front = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     xs = np.broadcast_to(left, (*front, *left.shape[-2:])).reshape(-1, *left.shape[-2:])
     ws = np.broadcast_to(right, (*front, *right.shape[-2:])).reshape(-1, *right.shape[-2:])
-    return np.ascontiguousarray(xs), np.ascontiguousarray(ws.swapaxes(1, 2)).reshape(-1, 1, right.shape[-2])
+    return np.ascontiguousarray(xs), np.ascontiguousarray(ws.swapaxes(1, 2)).reshape(
+        -1, 1, right.shape[-2]
+    )

@@ -67,13 +67,19 @@ class OnnxNetwork:
     def under(self, pe: PEDesign, pictures: Pictures, *, keep_8bit: bool = True) -> Iterable[Array]:
         """Yield scores under `pe`."""
         designs = self._designs(pe, keep_8bit)
-        model = native_model(self._quantised, self._network, designs) if self._native else self._quantised
+        model = (
+            native_model(self._quantised, self._network, designs)
+            if self._native
+            else self._quantised
+        )
         if all(node.domain != DOMAIN for node in model.graph.node):
             session = Session(Graph(model, self._network.graph.path))
             return (self._scores(values) for values in session.batches(pictures))
         return self._directly(DirectRun(model, self._network), pictures, designs)
 
-    def _directly(self, direct: DirectRun, pictures: Pictures, designs: dict[str, PEDesign]) -> Iterable[Array]:
+    def _directly(
+        self, direct: DirectRun, pictures: Pictures, designs: dict[str, PEDesign]
+    ) -> Iterable[Array]:
         graph = self._network.graph
         name = graph.inputs[0].name
         for values in Session(graph, [name]).batches(pictures):
@@ -85,7 +91,9 @@ class OnnxNetwork:
         if not self._native:
             return "numpy"
         designs = self._designs(pe, keep_8bit)
-        faults = [native_fault(self._network, mac, designs[mac.name]) for mac in self._network.nodes]
+        faults = [
+            native_fault(self._network, mac, designs[mac.name]) for mac in self._network.nodes
+        ]
         reasons = sorted({fault for fault in faults if fault})
         if not reasons:
             return "onnxruntime"

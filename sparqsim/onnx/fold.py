@@ -48,7 +48,10 @@ def _folds(graph: Graph) -> tuple[dict[int, tuple[Array, Array, str]], set[int]]
         maker = graph.producers.get(node.input[0])
         if maker is None or graph.nodes[maker].op_type != "Conv" or node.input[0] in graph.outputs:
             continue
-        if len(graph.consumers[node.input[0]]) == 1 and (parts := _folded_parts(graph, maker, node)) is not None:
+        if (
+            len(graph.consumers[node.input[0]]) == 1
+            and (parts := _folded_parts(graph, maker, node)) is not None
+        ):
             replaced[maker] = (*parts, node.output[0])
             dropped.add(at)
     return replaced, dropped
@@ -63,7 +66,9 @@ def _folded_parts(graph: Graph, maker: int, norm: Any) -> tuple[Array, Array] | 
     weights, gain, shift, mean, variance = (np.asarray(value, np.float64) for value in values)
     bias = graph.constant(inputs[2]) if len(inputs) > 2 and inputs[2] else np.zeros(len(weights))
     maker_of_weights = graph.producer(inputs[1])
-    if bias is None or (maker_of_weights is not None and maker_of_weights.op_type == "DequantizeLinear"):
+    if bias is None or (
+        maker_of_weights is not None and maker_of_weights.op_type == "DequantizeLinear"
+    ):
         return None
     factor = gain / np.sqrt(variance + attributes(norm).get("epsilon", 1e-5))
     folded_weights = weights * factor.reshape(-1, *[1] * (weights.ndim - 1))

@@ -18,15 +18,49 @@ Array = NDArray[Any]
 #: Operators that become matrix products of the array.
 MAC_OPS = frozenset({"Conv", "Gemm", "MatMul", "QLinearConv", "QLinearMatMul", "QGemm"})
 #: Operators that multiply and accumulate in ways that are not read here.
-OTHER_MAC_OPS = frozenset({
-    "Attention", "ConvInteger", "ConvTranspose", "DeformConv", "DynamicQuantizeMatMul", "Einsum",
-    "FusedConv", "FusedGemm", "FusedMatMul", "GRU", "LSTM", "MatMulBnb4", "MatMulInteger", "MatMulIntegerToFloat",
-    "MatMulNBits", "MultiHeadAttention", "QAttention", "RNN", "TransposeMatMul", "GroupQueryAttention"})
+OTHER_MAC_OPS = frozenset(
+    {
+        "Attention",
+        "ConvInteger",
+        "ConvTranspose",
+        "DeformConv",
+        "DynamicQuantizeMatMul",
+        "Einsum",
+        "FusedConv",
+        "FusedGemm",
+        "FusedMatMul",
+        "GRU",
+        "LSTM",
+        "MatMulBnb4",
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "MatMulNBits",
+        "MultiHeadAttention",
+        "QAttention",
+        "RNN",
+        "TransposeMatMul",
+        "GroupQueryAttention",
+    }
+)
 #: Operators outside the ONNX standard that are known to need no array.
-KNOWN_OTHERS = frozenset({
-    "DequantizeLinear", "Gelu", "QLinearAdd", "QLinearAveragePool", "QLinearConcat", "QLinearGlobalAveragePool",
-    "QLinearLeakyRelu", "QLinearMul", "QLinearReduceMean", "QLinearSigmoid", "QLinearSoftmax", "QLinearWhere",
-    "QuantizeLinear", "QuickGelu"})
+KNOWN_OTHERS = frozenset(
+    {
+        "DequantizeLinear",
+        "Gelu",
+        "QLinearAdd",
+        "QLinearAveragePool",
+        "QLinearConcat",
+        "QLinearGlobalAveragePool",
+        "QLinearLeakyRelu",
+        "QLinearMul",
+        "QLinearReduceMean",
+        "QLinearSigmoid",
+        "QLinearSoftmax",
+        "QLinearWhere",
+        "QuantizeLinear",
+        "QuickGelu",
+    }
+)
 STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 #: Operators of this opset are added for accuracy runs; QuantizeLinear, Unsqueeze and others changed before.
 MODERN_OPSET = 13
@@ -61,7 +95,14 @@ class Graph:
     @property
     def opset(self) -> int:
         """The version of the standard operators."""
-        return next((int(each.version) for each in self.model.opset_import if each.domain in STANDARD_DOMAINS[:2]), 0)
+        return next(
+            (
+                int(each.version)
+                for each in self.model.opset_import
+                if each.domain in STANDARD_DOMAINS[:2]
+            ),
+            0,
+        )
 
     def modern(self) -> Graph:
         """Return the graph at `MODERN_OPSET` or later; as it is where onnx's converter cannot bring it there."""
@@ -95,7 +136,9 @@ class Graph:
     @cached_property
     def names(self) -> list[str]:
         """A unique name for every node: its own where it has one, else operator and number."""
-        wanted = [node.name.strip("/") or f"{node.op_type}_{at}" for at, node in enumerate(self.nodes)]
+        wanted = [
+            node.name.strip("/") or f"{node.op_type}_{at}" for at, node in enumerate(self.nodes)
+        ]
         counts = Counter(wanted)
         return [name if counts[name] == 1 else f"{name}#{at}" for at, name in enumerate(wanted)]
 
@@ -124,14 +167,23 @@ class Graph:
     def _evaluated(self, node: Any, feeds: dict[str, Array | None]) -> list[Array]:
         helper, numpy_helper = needed("onnx.helper", "onnx"), needed("onnx.numpy_helper", "onnx")
         outputs = [helper.make_empty_tensor_value_info(name) for name in node.output]
-        values = [numpy_helper.from_array(value, name) for name, value in feeds.items() if value is not None]
-        model = helper.make_model(helper.make_graph([node], "constant", [], outputs, values),
-                                  opset_imports=self.model.opset_import, ir_version=self.model.ir_version)
+        values = [
+            numpy_helper.from_array(value, name)
+            for name, value in feeds.items()
+            if value is not None
+        ]
+        model = helper.make_model(
+            helper.make_graph([node], "constant", [], outputs, values),
+            opset_imports=self.model.opset_import,
+            ir_version=self.model.ir_version,
+        )
         try:
             session = quiet_session(model)
             result: list[Array] = session.run(None, {})
         except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class but Exception
-            raise InputError(f"{self.path}: node {node.name or node.op_type!r} on constants: {error}") from None
+            raise InputError(
+                f"{self.path}: node {node.name or node.op_type!r} on constants: {error}"
+            ) from None
         return result
 
     def mac_nodes(self, skip: frozenset[str] = frozenset()) -> list[int]:
@@ -149,20 +201,30 @@ class Graph:
         """
         found = []
         for at, node in enumerate(self.nodes):
-            if self.names[at] in skip or node.name in skip or node.op_type in skip or self._is_constant(node):
+            if (
+                self.names[at] in skip
+                or node.name in skip
+                or node.op_type in skip
+                or self._is_constant(node)
+            ):
                 continue
             if node.op_type in MAC_OPS:
                 found.append(at)
             elif (fault := unsupported(node)) is not None:
-                raise InputError(f"{self.path}: node {self.names[at]!r}: {fault}; expected "
-                                 f"{', '.join(sorted(MAC_OPS))} (--skip {node.op_type} leaves it out, and says so)")
+                raise InputError(
+                    f"{self.path}: node {self.names[at]!r}: {fault}; expected "
+                    f"{', '.join(sorted(MAC_OPS))} (--skip {node.op_type} leaves it out, and says so)"
+                )
         return found
 
     def skipped_nodes(self, skip: frozenset[str]) -> list[str]:
         """Return the nodes with multiply-accumulates that `skip` leaves out, 'name (operator)'."""
-        return [f"{self.names[at]} ({node.op_type})" for at, node in enumerate(self.nodes)
-                if (node.op_type in MAC_OPS or unsupported(node) is not None)
-                and {self.names[at], node.name, node.op_type} & skip]
+        return [
+            f"{self.names[at]} ({node.op_type})"
+            for at, node in enumerate(self.nodes)
+            if (node.op_type in MAC_OPS or unsupported(node) is not None)
+            and {self.names[at], node.name, node.op_type} & skip
+        ]
 
     def _is_constant(self, node: Any) -> bool:
         return all(self.constant(name) is not None for name in node.output if name)
@@ -173,7 +235,9 @@ def quiet_session(model: Any) -> Any:
     runtime = needed("onnxruntime", "onnx")
     options = runtime.SessionOptions()
     options.log_severity_level = 4
-    return runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return runtime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
 
 
 def initializer_value(tensor: Any, path: str | Path) -> Array:
@@ -182,7 +246,9 @@ def initializer_value(tensor: Any, path: str | Path) -> Array:
     try:
         value: Array = helper.to_array(tensor)
     except Exception as error:  # noqa: BLE001 - ValueError, OSError, TypeError: the data is missing or does not fit
-        raise InputError(f"{path}: initializer {tensor.name!r} has no usable data ({error})") from None
+        raise InputError(
+            f"{path}: initializer {tensor.name!r} has no usable data ({error})"
+        ) from None
     return value
 
 
@@ -192,9 +258,17 @@ def unsupported(node: Any) -> str | None:
         return f"operator {node.op_type} multiplies and accumulates, and is not supported"
     if node.domain not in STANDARD_DOMAINS and node.op_type not in KNOWN_OTHERS | MAC_OPS:
         return f"operator {node.domain}.{node.op_type} is unknown: whether it multiplies and accumulates cannot be told"
-    inner = [hidden.op_type for graph in subgraphs(node) for hidden in graph.node
-             if hidden.op_type in MAC_OPS or unsupported(hidden) is not None]
-    return f"operator {node.op_type} holds {inner[0]} in a subgraph, which is not supported" if inner else None
+    inner = [
+        hidden.op_type
+        for graph in subgraphs(node)
+        for hidden in graph.node
+        if hidden.op_type in MAC_OPS or unsupported(hidden) is not None
+    ]
+    return (
+        f"operator {node.op_type} holds {inner[0]} in a subgraph, which is not supported"
+        if inner
+        else None
+    )
 
 
 def subgraphs(node: Any) -> Iterator[Any]:

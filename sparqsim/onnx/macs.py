@@ -69,16 +69,25 @@ class MacNode:
             return None
         spatial, axes = self.spatial, len(shape) - 2
         kernel, sizes = spatial["kernel_shape"], shape[2:]
-        strides, dilations = spatial.get("strides", [1] * axes), spatial.get("dilations", [1] * axes)
+        strides, dilations = (
+            spatial.get("strides", [1] * axes),
+            spatial.get("dilations", [1] * axes),
+        )
         pads = spatial.get("pads", [0] * 2 * axes)
         mode = spatial.get("auto_pad", b"NOTSET").decode()
         if mode != "NOTSET":
             pads = _automatic_pads(mode, sizes, kernel, strides, dilations)
         lift = [0] * (2 - axes)
         return ConvGeometry(
-            kernel=_pair([1, *kernel], axes), stride=_pair([1, *strides], axes), dilation=_pair([1, *dilations], axes),
-            padding=tuple(int(pad) for begin, end in zip([*lift, *pads[:axes]], [*lift, *pads[axes:]], strict=True)
-                          for pad in (begin, end)))  # type: ignore[arg-type]  # four numbers, by construction
+            kernel=_pair([1, *kernel], axes),
+            stride=_pair([1, *strides], axes),
+            dilation=_pair([1, *dilations], axes),
+            padding=tuple(  # type: ignore[arg-type]  # four numbers, by construction
+                int(pad)
+                for begin, end in zip([*lift, *pads[:axes]], [*lift, *pads[axes:]], strict=True)
+                for pad in (begin, end)
+            ),
+        )
 
     def channels_last(self, values: Array) -> Array:
         """Return what the array takes, as a layer stores it: (batch, height, width, channels) or (1, M, K)."""
@@ -94,12 +103,17 @@ def _pair(values: list[int], axes: int) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _automatic_pads(mode: str, sizes: tuple[int, ...], kernel: list[int], strides: list[int],
-                    dilations: list[int]) -> list[int]:
+def _automatic_pads(
+    mode: str, sizes: tuple[int, ...], kernel: list[int], strides: list[int], dilations: list[int]
+) -> list[int]:
     """Return ONNX's pads [begin..., end...] of auto_pad VALID, SAME_UPPER (odd pixel at the end) or SAME_LOWER."""
     begins, ends = [], []
     for size, taps, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
-        total = max(0, (-(-size // stride) - 1) * stride + dilation * (taps - 1) + 1 - size) if mode != "VALID" else 0
+        total = (
+            max(0, (-(-size // stride) - 1) * stride + dilation * (taps - 1) + 1 - size)
+            if mode != "VALID"
+            else 0
+        )
         begins.append(total // 2 if mode != "SAME_LOWER" else total - total // 2)
         ends.append(total - begins[-1])
     return begins + ends
@@ -115,8 +129,10 @@ def read_nodes(graph: Graph, skip: frozenset[str] = frozenset()) -> list[MacNode
     """
     found = [_Reader(graph, at).read() for at in graph.mac_nodes(skip)]
     if not found:
-        raise InputError(f"{graph.path}: no node multiplies and accumulates, expected Conv, Gemm, MatMul or their "
-                         "quantised forms")
+        raise InputError(
+            f"{graph.path}: no node multiplies and accumulates, expected Conv, Gemm, MatMul or their "
+            "quantised forms"
+        )
     return found
 
 
@@ -129,7 +145,9 @@ class _Reader:
         self._inputs = [*self._node.input, *[""] * 9]
 
     def fault(self, text: str) -> InputError:
-        return InputError(f"{self._graph.path}: node {self._graph.names[self._at]!r} ({self._node.op_type}): {text}")
+        return InputError(
+            f"{self._graph.path}: node {self._graph.names[self._at]!r} ({self._node.op_type}): {text}"
+        )
 
     def read(self) -> MacNode:
         """Return the node as the layers need it: operands, scales, zero points. Raises InputError, naming the node."""
@@ -144,8 +162,17 @@ class _Reader:
             weights = self._weights()
         convolution = kind.endswith("Conv")
         other = node.input[1] if weights is None else ""
-        return MacNode(self._graph.names[self._at], self._at, convolution, source, codes, weights,
-                       self._bias(codes, weights), self._spatial(weights) if convolution else {}, other)
+        return MacNode(
+            self._graph.names[self._at],
+            self._at,
+            convolution,
+            source,
+            codes,
+            weights,
+            self._bias(codes, weights),
+            self._spatial(weights) if convolution else {},
+            other,
+        )
 
     def _activations(self) -> tuple[str, ActivationCodes | None]:
         if self._attributes.get("transA", 0):
@@ -159,7 +186,9 @@ class _Reader:
         value = self._constant(scale, "the activations' scale")
         point = self._zero_point(source, zero_point)
         if value.size != 1 or point.size != 1:
-            raise self.fault(f"activations have {max(value.size, point.size)} scales, expected one per tensor")
+            raise self.fault(
+                f"activations have {max(value.size, point.size)} scales, expected one per tensor"
+            )
         if point.dtype not in (np.uint8, np.int8):
             raise self.fault(f"activations are {point.dtype} codes, expected 8-bit ones")
         return ActivationCodes(float(value.item()), int(point.item()), point.dtype == np.int8)
@@ -186,10 +215,14 @@ class _Reader:
         if value is None:
             if self._node.op_type == "MatMul":
                 return None
-            raise self.fault(f"weights {self._inputs[1]!r} are computed at run time, expected constants")
+            raise self.fault(
+                f"weights {self._inputs[1]!r} are computed at run time, expected constants"
+            )
         if not np.isfinite(value).all():
             raise self.fault("weights hold NaN or infinite values, expected finite ones")
-        return WeightCodes.of_real(self._arranged(np.asarray(value, np.float32)) * self._attributes.get("alpha", 1.0))
+        return WeightCodes.of_real(
+            self._arranged(np.asarray(value, np.float32)) * self._attributes.get("alpha", 1.0)
+        )
 
     def _integer_weights(self, codes: str, scale: str, zero_point: str) -> WeightCodes:
         values = self._constant(codes, "weights")
@@ -197,7 +230,9 @@ class _Reader:
         points = self._zero_point(codes, zero_point)
         arranged = self._arranged(values)
         if max(scales.size, points.size) not in (1, len(arranged)):
-            raise self.fault(f"weights have {scales.size} scales, expected 1 or {len(arranged)} (output channels)")
+            raise self.fault(
+                f"weights have {scales.size} scales, expected 1 or {len(arranged)} (output channels)"
+            )
         try:
             return WeightCodes.of_network(arranged, scales, points)
         except InputError as error:
@@ -207,8 +242,10 @@ class _Reader:
         """Return weights as (output channel, kernel position, input channel)."""
         if self._node.op_type.endswith("Conv"):
             if weights.ndim not in (3, 4):
-                raise self.fault(f"weights are {weights.shape}: {weights.ndim - 2}-dimensional convolutions are not "
-                                 "supported, expected 1 or 2 dimensions")
+                raise self.fault(
+                    f"weights are {weights.shape}: {weights.ndim - 2}-dimensional convolutions are not "
+                    "supported, expected 1 or 2 dimensions"
+                )
             flat = weights.reshape(*weights.shape[:2], -1)
             return np.ascontiguousarray(flat.transpose(0, 2, 1))
         if weights.ndim != 2:
@@ -217,11 +254,15 @@ class _Reader:
         return np.ascontiguousarray(rows)[:, None, :]
 
     def _spatial(self, weights: WeightCodes | None) -> dict[str, Any]:
-        kernel = self._graph.constant(self._inputs[3] if self._node.op_type == "QLinearConv" else self._inputs[1])
+        kernel = self._graph.constant(
+            self._inputs[3] if self._node.op_type == "QLinearConv" else self._inputs[1]
+        )
         shape = [] if kernel is None or weights is None else list(kernel.shape[2:])
         return {"kernel_shape": shape} | self._attributes
 
-    def _bias(self, codes: ActivationCodes | None, weights: WeightCodes | None) -> NDArray[np.float32] | None:
+    def _bias(
+        self, codes: ActivationCodes | None, weights: WeightCodes | None
+    ) -> NDArray[np.float32] | None:
         at = {"Conv": 2, "Gemm": 2, "QLinearConv": 8, "QGemm": 6}.get(self._node.op_type)
         if at is None or weights is None or not self._inputs[at]:
             return None

@@ -31,7 +31,9 @@ class PairTable:
     @classmethod
     def of(cls, pe: PEDesign, signed: bool) -> PairTable | None:
         """Return the table of `pe`, checked on rows of other lengths; None where it is none."""
-        if type(pe).matmul is not PEDesign.matmul or not np.array_equal(pe.k_order(9), PEDesign.k_order(pe, 9)):
+        if type(pe).matmul is not PEDesign.matmul or not np.array_equal(
+            pe.k_order(9), PEDesign.k_order(pe, 9)
+        ):
             return None
         x2, x1 = np.divmod(np.arange(65_536), 256)
         used = _used(pe, np.stack([x1, x2], axis=1).astype(np.uint8), signed)
@@ -40,14 +42,16 @@ class PairTable:
         table = cls(used.astype(np.uint8))
         rows = np.random.default_rng(0).integers(0, 256, (64, 15)).astype(np.uint8)
         rows[::2] *= rows[::2] > 128
-        return table if np.array_equal(_used(pe, rows, signed), table.applied(rows, signed)) else None
+        return (
+            table if np.array_equal(_used(pe, rows, signed), table.applied(rows, signed)) else None
+        )
 
     def applied(self, codes: Array, signed: bool) -> Array:
         """Return the table's codes for rows (..., K) of codes; an odd last one pairs with zero."""
         zero = 128 if signed else 0
         padded = np.pad(codes, ((0, 0), (0, codes.shape[1] % 2)), constant_values=zero)
         index = padded[:, ::2].astype(np.int64) + 256 * padded[:, 1::2].astype(np.int64)
-        used: Array = self.used[index].reshape(padded.shape)[:, :codes.shape[1]]
+        used: Array = self.used[index].reshape(padded.shape)[:, : codes.shape[1]]
         return used
 
     @property
@@ -60,7 +64,9 @@ class PairTable:
         """The table of 256 entries where partners do not matter, else None."""
         first, second = self._table[0, :, 0], self._table[:, 0, 1]
         apart = np.stack(np.broadcast_arrays(first[None, :], second[:, None]), axis=-1)
-        return first if np.array_equal(apart, self._table) and np.array_equal(first, second) else None
+        return (
+            first if np.array_equal(apart, self._table) and np.array_equal(first, second) else None
+        )
 
     def keeps(self, code: int) -> bool:
         """Whether a pair of two such codes stays."""
@@ -118,7 +124,9 @@ def native_model(model: Any, network: Network, designs: dict[str, PEDesign]) -> 
     return made
 
 
-def _sums(builder: GraphBuilder, network: Network, mac: MacNode, pe: PEDesign, *, codes: str, output: str) -> None:
+def _sums(
+    builder: GraphBuilder, network: Network, mac: MacNode, pe: PEDesign, *, codes: str, output: str
+) -> None:
     assert mac.weights is not None  # noqa: S101 - native_fault was None
     shape, stored = network.shapes[mac.source], network.codes[mac.source]
     zero = 128 if stored.stored_signed else stored.stored_zero_point
@@ -130,15 +138,29 @@ def _sums(builder: GraphBuilder, network: Network, mac: MacNode, pe: PEDesign, *
         codes = _padded(builder, codes, pads, zero)
         pads = [0] * len(pads)
     axis = 1 if mac.convolution else len(shape) - 1
-    codes = _looked_up(builder, codes, table, shape, axis=axis, zero=128 if stored.stored_signed else 0)
+    codes = _looked_up(
+        builder, codes, table, shape, axis=axis, zero=128 if stored.stored_signed else 0
+    )
     weights = builder.constant(_weights(mac, pe))
-    points = builder.constant(np.uint8(zero)), builder.constant(np.uint8(128 + int(mac.weights.zero_points[0])))
+    points = (
+        builder.constant(np.uint8(zero)),
+        builder.constant(np.uint8(128 + int(mac.weights.zero_points[0]))),
+    )
     if not mac.convolution:
         builder.node("MatMulInteger", codes, weights, *points, output=output)
         return
     spatial = {key: mac.spatial[key] for key in ("strides", "dilations") if key in mac.spatial}
-    builder.node("ConvInteger", codes, weights, *points, output=output, pads=pads, group=mac.groups,
-                 kernel_shape=list(mac.spatial["kernel_shape"]), **spatial)
+    builder.node(
+        "ConvInteger",
+        codes,
+        weights,
+        *points,
+        output=output,
+        pads=pads,
+        group=mac.groups,
+        kernel_shape=list(mac.spatial["kernel_shape"]),
+        **spatial,
+    )
 
 
 def _onnx_pads(padding: tuple[int, int, int, int], axes: int) -> list[int]:
@@ -155,7 +177,13 @@ def _padded(builder: GraphBuilder, codes: str, pads: list[int], zero: int) -> st
 
 
 def _looked_up(
-    builder: GraphBuilder, codes: str, table: PairTable, shape: tuple[int, ...], *, axis: int, zero: int
+    builder: GraphBuilder,
+    codes: str,
+    table: PairTable,
+    shape: tuple[int, ...],
+    *,
+    axis: int,
+    zero: int,
 ) -> str:
     """Return the codes that the design uses, uint8, in the same axes."""
     if table.identity:
@@ -171,14 +199,23 @@ def _looked_up(
     first, second = (_every_other(builder, index, axis, start) for start in (0, 1))
     code = builder.node("Add", first, builder.node("Mul", second, builder.constant(np.int32(256))))
     # Beside its pair number every element keeps an axis of its own for the two positions: (..., C/2, 2, ...).
-    halves = [builder.node("Unsqueeze", builder.node("Gather", builder.constant(table.used[:, position]), code),
-                           builder.constant(np.array([axis + 1], np.int64))) for position in (0, 1)]
+    halves = [
+        builder.node(
+            "Unsqueeze",
+            builder.node("Gather", builder.constant(table.used[:, position]), code),
+            builder.constant(np.array([axis + 1], np.int64)),
+        )
+        for position in (0, 1)
+    ]
     joined = builder.node("Concat", *halves, axis=axis + 1)
     return _reshaped(builder, joined, index, axis, channels)
 
 
 def _every_other(builder: GraphBuilder, tensor: str, axis: int, start: int) -> str:
-    limits = [builder.constant(np.array([value], np.int64)) for value in (start, np.iinfo(np.int64).max, axis, 2)]
+    limits = [
+        builder.constant(np.array([value], np.int64))
+        for value in (start, np.iinfo(np.int64).max, axis, 2)
+    ]
     return builder.node("Slice", tensor, *limits)
 
 

@@ -45,15 +45,22 @@ class GraphBuilder:
     def constant(self, value: Array | np.generic) -> str:
         """Add an initializer and return its name."""
         name = f"{self._prefix}.c{len(self.initializers)}"
-        self.initializers.append(needed("onnx.numpy_helper", "onnx").from_array(np.ascontiguousarray(value), name))
+        self.initializers.append(
+            needed("onnx.numpy_helper", "onnx").from_array(np.ascontiguousarray(value), name)
+        )
         return name
 
-    def node(self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
+    def node(
+        self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any
+    ) -> str:
         """Add a node and return the name of its output."""
         output = output or f"{self._prefix}.t{len(self.nodes)}"
         helper = needed("onnx.helper", "onnx")
-        self.nodes.append(helper.make_node(operator, list(inputs), [output], domain=domain, name=f"{output}.node",
-                                           **attributes))
+        self.nodes.append(
+            helper.make_node(
+                operator, list(inputs), [output], domain=domain, name=f"{output}.node", **attributes
+            )
+        )
         return output
 
     def cast(self, tensor: str, dtype: Any) -> str:
@@ -73,8 +80,10 @@ def quantised_model(network: Network) -> Any:
     helper = needed("onnx.helper", "onnx")
     source = network.graph.model
     if network.graph.opset < MODERN_OPSET:
-        raise InputError(f"{network.graph.path}: opset {network.graph.opset} cannot be converted to {MODERN_OPSET}, "
-                         "expected a model of a later opset")
+        raise InputError(
+            f"{network.graph.path}: opset {network.graph.opset} cannot be converted to {MODERN_OPSET}, "
+            "expected a model of a later opset"
+        )
     model = type(source)()
     model.CopyFrom(source)
     macs = {node.at: node for node in network.nodes}
@@ -94,20 +103,27 @@ def _integer_node(network: Network, mac: MacNode, node: Any) -> GraphBuilder:
     builder = GraphBuilder(f"sparqsim.{mac.at}")
     inputs = [_codes(builder, network, name) for name in (mac.source, mac.other) if name]
     sums = builder.node(SUMS, *inputs, domain=DOMAIN, layer=mac.name)
-    quantises = node.op_type in ("QLinearConv", "QLinearMatMul") or (len(node.input) > 8 and bool(node.input[7]))
+    quantises = node.op_type in ("QLinearConv", "QLinearMatMul") or (
+        len(node.input) > 8 and bool(node.input[7])
+    )
     value = _real(builder, network, mac, sums, "" if quantises else node.output[0])
     if quantises:
-        scale, point = node.input[7 if node.op_type == "QGemm" else 6:][:2]
+        scale, point = node.input[7 if node.op_type == "QGemm" else 6 :][:2]
         builder.node("QuantizeLinear", value, scale, point, output=node.output[0])
     return builder
 
 
 def _codes(builder: GraphBuilder, network: Network, tensor: str) -> str:
     """Return the tensor's codes as uint8: stored integers, 128 higher where they are int8."""
-    codes, own = network.codes[tensor], {node.source for node in network.nodes if node.codes is not None}
+    codes, own = (
+        network.codes[tensor],
+        {node.source for node in network.nodes if node.codes is not None},
+    )
     if tensor not in own:
         scale = builder.constant(np.float32(codes.scale))
-        return builder.node("QuantizeLinear", tensor, scale, builder.constant(np.uint8(128 if codes.signed else 0)))
+        return builder.node(
+            "QuantizeLinear", tensor, scale, builder.constant(np.uint8(128 if codes.signed else 0))
+        )
     if not codes.signed:
         return tensor
     wide = builder.node("Add", builder.cast(tensor, np.int32), builder.constant(np.int32(128)))
@@ -123,7 +139,9 @@ def _real(builder: GraphBuilder, network: Network, mac: MacNode, sums: str, outp
     if mac.bias is None:
         return builder.node("Mul", value, builder.constant(scale), output=output)
     value = builder.node("Mul", value, builder.constant(scale))
-    return builder.node("Add", value, builder.constant(mac.bias.reshape(-1, *[1] * spread)), output=output)
+    return builder.node(
+        "Add", value, builder.constant(mac.bias.reshape(-1, *[1] * spread)), output=output
+    )
 
 
 def output_scale(network: Network, mac: MacNode) -> NDArray[np.float32]:

@@ -16,8 +16,13 @@ from sparqsim.preprocess import Layout
 Array = NDArray[Any]
 
 BATCH = 8
-INPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
-               "tensor(uint8)": np.uint8, "tensor(int8)": np.int8}
+INPUT_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+}
 
 
 class Session:
@@ -43,14 +48,18 @@ class Session:
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in INPUT_TYPES or len(inputs[0].shape) < 2:
             shown = ", ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs)
-            raise InputError(f"{graph.path}: inputs are {shown}; expected one 8-bit or float input of pictures")
+            raise InputError(
+                f"{graph.path}: inputs are {shown}; expected one 8-bit or float input of pictures"
+            )
         self._input = inputs[0]
 
     @property
     def layout(self) -> Layout:
         """'nhwc' where the input's last axis is 1 or 3 and its second is not, else 'nchw'."""
         shape = self._input.shape
-        return "nhwc" if len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3) else "nchw"
+        return (
+            "nhwc" if len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3) else "nchw"
+        )
 
     def batches(self, pictures: Pictures, size: int = BATCH) -> Iterator[dict[str, Array]]:
         """Yield, batch after batch, tensor name -> value; nothing of earlier batches is kept.
@@ -75,11 +84,15 @@ class Session:
     def run(self, batch: Array) -> dict[str, Array]:
         """Return the wanted tensors for one batch."""
         shape = self._input.shape
-        fits = len(shape) == batch.ndim and all(not isinstance(size, int) or size == found
-                                                for size, found in zip(shape, batch.shape, strict=True))
+        fits = len(shape) == batch.ndim and all(
+            not isinstance(size, int) or size == found
+            for size, found in zip(shape, batch.shape, strict=True)
+        )
         if not fits:
-            raise InputError(f"{self._graph.path}: input {self._input.name!r} is {shape}, the prepared pictures are "
-                             f"{batch.shape}; expected --preprocess steps (resize, crop, layout) that fit")
+            raise InputError(
+                f"{self._graph.path}: input {self._input.name!r} is {shape}, the prepared pictures are "
+                f"{batch.shape}; expected --preprocess steps (resize, crop, layout) that fit"
+            )
         values = self._session.run(self.wanted, {self._input.name: batch})
         return dict(zip(self.wanted, values, strict=True))
 
@@ -90,7 +103,9 @@ def session_of(model: Any, wanted: Sequence[str], path: object) -> Any:
     copy = type(model)()
     copy.CopyFrom(model)
     present = {value.name for value in copy.graph.output}
-    copy.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in wanted if name not in present)
+    copy.graph.output.extend(
+        helper.make_empty_tensor_value_info(name) for name in wanted if name not in present
+    )
     try:
         return quiet_session(copy)
     except InputError:

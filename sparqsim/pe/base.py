@@ -117,8 +117,11 @@ class PEDesign(ABC):
     @property
     def spec(self) -> str:
         """The design's name with every key that is not at its default, e.g. 'sparq-5opt:rounding=trim'."""
-        keys = [f"{key.name}={getattr(self, key.name)}" for key in fields(self)
-                if getattr(self, key.name) != key.default]
+        keys = [
+            f"{key.name}={getattr(self, key.name)}"
+            for key in fields(self)
+            if getattr(self, key.name) != key.default
+        ]
         return self.name + (":" + ",".join(keys) if keys else "")
 
     @property
@@ -175,7 +178,9 @@ class PEDesign(ABC):
         self.check_operands(x, w)
         used = self.used_operands(x, w)
         if used is None:
-            raise NotImplementedError(f"{self.name} gives neither `used_operands` nor a `matmul` of its own")
+            raise NotImplementedError(
+                f"{self.name} gives neither `used_operands` nor a `matmul` of its own"
+            )
         return exact_matmul(*used)
 
     def activation_pair_bits(self, storage: str) -> int:
@@ -204,7 +209,9 @@ class PEDesign(ABC):
         """
         return None
 
-    def array_timing(self, x: Array, w: Array, rows: int, cols: int, *, by_definition: bool = False) -> ArrayTiming:
+    def array_timing(
+        self, x: Array, w: Array, rows: int, cols: int, *, by_definition: bool = False
+    ) -> ArrayTiming:
         """Return how long an output-stationary array takes for one group, if the design times arrays itself.
 
         Parameters
@@ -228,7 +235,9 @@ class PEDesign(ABC):
     def weight_states(self, w: Array) -> NDArray[np.uint8]:
         """Return which lanes of each step have a weight other than zero, uint8 bit masks (..., steps, N)."""
         in_steps = arranged(w.swapaxes(-1, -2), self.k_order(w.shape[-2]))
-        return nonzero_masks(in_steps.reshape(*in_steps.shape[:-2], -1), self.lanes).swapaxes(-1, -2)
+        return nonzero_masks(in_steps.reshape(*in_steps.shape[:-2], -1), self.lanes).swapaxes(
+            -1, -2
+        )
 
     def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
         """Return one tuple of activations per activation state, and one tuple of weights per weight state."""
@@ -251,8 +260,10 @@ class PEDesign(ABC):
     def check_signedness(self, signed: bool) -> None:
         """Raise InputError for int8 activations given to a design that takes only uint8."""
         if signed and not self.signed_activations:
-            raise InputError(f"{self.name} takes unsigned activations (uint8 after ReLU), got int8; "
-                             "designs that take signed activations: see `sparqsim pe list`")
+            raise InputError(
+                f"{self.name} takes unsigned activations (uint8 after ReLU), got int8; "
+                "designs that take signed activations: see `sparqsim pe list`"
+            )
 
 
 def exact_matmul(x: Array, w: Array) -> NDArray[np.int64]:
@@ -269,7 +280,9 @@ def exact_matmul(x: Array, w: Array) -> NDArray[np.int64]:
 def _exact_in_float32(x: Array, w: Array) -> bool:
     """Return whether no sum of |x| * |w| over K can exceed what float32 holds exactly."""
     largest = _largest_magnitude(x)
-    if w.shape[-2] * largest * _largest_magnitude(w) <= FLOAT32_EXACT:  # K is short: no need to look at W
+    if (
+        w.shape[-2] * largest * _largest_magnitude(w) <= FLOAT32_EXACT
+    ):  # K is short: no need to look at W
         return True
     return largest * _largest_column(w) <= FLOAT32_EXACT
 
@@ -313,7 +326,10 @@ def nonzero_masks(values: Array, lanes: int) -> NDArray[np.uint8]:
 
 def mask_examples(lanes: int, value: int) -> list[tuple[int, ...]]:
     """Return, for every bit mask, a tuple with `value` in the lanes of the mask and 0 elsewhere."""
-    return [tuple(value if mask >> lane & 1 else 0 for lane in range(lanes)) for mask in range(1 << lanes)]
+    return [
+        tuple(value if mask >> lane & 1 else 0 for lane in range(lanes))
+        for mask in range(1 << lanes)
+    ]
 
 
 def round_half_even(x: Array, bits: int) -> Array:

@@ -60,7 +60,11 @@ def variants(design: type[PEDesign]) -> list[PEDesign]:
     found = [default]
     for key in fields(design):
         least = key.metadata.get("least", 0)
-        choices = get_args(hints[key.name]) if get_origin(hints[key.name]) is Literal else (least, least + 1)
+        choices = (
+            get_args(hints[key.name])
+            if get_origin(hints[key.name]) is Literal
+            else (least, least + 1)
+        )
         found += [replace(default, **{key.name: choice}) for choice in choices]
     return list(dict.fromkeys(found))
 
@@ -73,19 +77,34 @@ def expect(holds: bool, message: str) -> None:
 
 def check_declaration(pe: PEDesign) -> None:
     """Expect that name, lanes, multipliers, cycles and dataflows are declared, and make sense."""
-    expect(isinstance(pe.name, str) and pe.name != "" and not set(pe.name) & set(":,= "),
-           f"name={pe.name!r}, expected a text without ':', ',', '=' and spaces")
-    for what, least in (("lanes", 1), ("multipliers", 1), ("most_step_cycles", 1), ("edge_cycles", 0)):
+    expect(
+        isinstance(pe.name, str) and pe.name != "" and not set(pe.name) & set(":,= "),
+        f"name={pe.name!r}, expected a text without ':', ',', '=' and spaces",
+    )
+    for what, least in (
+        ("lanes", 1),
+        ("multipliers", 1),
+        ("most_step_cycles", 1),
+        ("edge_cycles", 0),
+    ):
         value = getattr(pe, what)
-        expect(type(value) is int and value >= least, f"{what}={value!r}, expected an integer of at least {least}")
-    expect(bool(pe.dataflows) and set(pe.dataflows) <= set(DATAFLOWS),
-           f"dataflows={pe.dataflows!r}, expected some of {', '.join(DATAFLOWS)}")
+        expect(
+            type(value) is int and value >= least,
+            f"{what}={value!r}, expected an integer of at least {least}",
+        )
+    expect(
+        bool(pe.dataflows) and set(pe.dataflows) <= set(DATAFLOWS),
+        f"dataflows={pe.dataflows!r}, expected some of {', '.join(DATAFLOWS)}",
+    )
 
 
 def check_frozen(pe: PEDesign) -> None:
     """Expect a frozen value: equal keys make equal, hashable designs."""
     twin = replace(pe)
-    expect(twin == pe and hash(twin) == hash(pe), f"two designs {pe.spec} are not equal, or hash differently")
+    expect(
+        twin == pe and hash(twin) == hash(pe),
+        f"two designs {pe.spec} are not equal, or hash differently",
+    )
     try:
         pe.name = "renamed"  # type: ignore[misc]
     except FrozenInstanceError:
@@ -105,11 +124,15 @@ def check_k_order(pe: PEDesign) -> None:
     """Expect every element of K to be taken once, in `steps` steps, -1 standing for a padded zero."""
     for k in (*range(1, 4 * pe.lanes + 2), 64, 129):
         order = pe.k_order(k)
-        expect(order.shape == (pe.steps(k), pe.lanes),
-               f"k_order({k}) has shape {order.shape}, expected (steps, lanes) = ({pe.steps(k)}, {pe.lanes})")
+        expect(
+            order.shape == (pe.steps(k), pe.lanes),
+            f"k_order({k}) has shape {order.shape}, expected (steps, lanes) = ({pe.steps(k)}, {pe.lanes})",
+        )
         taken = np.sort(order[order >= 0])
-        expect(bool(np.array_equal(taken, np.arange(k)) and order.min() >= -1),
-               f"k_order({k}) takes {taken.tolist()}, expected 0..{k - 1} once each, -1 elsewhere")
+        expect(
+            bool(np.array_equal(taken, np.arange(k)) and order.min() >= -1),
+            f"k_order({k}) takes {taken.tolist()}, expected 0..{k - 1} once each, -1 elsewhere",
+        )
 
 
 def check_first_pairs(pe: PEDesign) -> None:
@@ -139,7 +162,11 @@ def check_first_products(pe: PEDesign) -> None:
 def check_products(pe: PEDesign) -> None:
     """Expect `matmul` and the declared cycles to equal `step` for ragged products of every kind of operands."""
     for signed, kind, (m, k, n) in itertools.product(modes(pe), KINDS, SHAPES):
-        compare(pe, operands(pe, (m, k), kind, seed=m + k, signed=signed), weights((k, n), kind, seed=n + k))
+        compare(
+            pe,
+            operands(pe, (m, k), kind, seed=m + k, signed=signed),
+            weights((k, n), kind, seed=n + k),
+        )
 
 
 def check_batches(pe: PEDesign) -> None:
@@ -147,11 +174,15 @@ def check_batches(pe: PEDesign) -> None:
     x, w = operands(pe, (3, 4, 5), "random", seed=7), weights((3, 5, 2), "random", seed=8)
     kept = x.copy(), w.copy()
     result = pe.matmul(x, w)
-    expect(result.dtype == np.int64 and result.shape == (3, 4, 2),
-           f"matmul gives {result.dtype} {result.shape}, expected int64 (3, 4, 2)")
+    expect(
+        result.dtype == np.int64 and result.shape == (3, 4, 2),
+        f"matmul gives {result.dtype} {result.shape}, expected int64 (3, 4, 2)",
+    )
     for at in range(3):
-        expect(np.array_equal(result[at], pe.matmul(x[at], w[at])),
-               f"matmul of a stack differs from product {at} by itself")
+        expect(
+            np.array_equal(result[at], pe.matmul(x[at], w[at])),
+            f"matmul of a stack differs from product {at} by itself",
+        )
     expect(np.array_equal(x, kept[0]) and np.array_equal(w, kept[1]), "matmul changes its operands")
 
 
@@ -161,7 +192,9 @@ def check_exact(pe: PEDesign) -> None:
         return
     for signed, kind, (m, k, n) in itertools.product(modes(pe), KINDS, SHAPES):
         x, w = operands(pe, (m, k), kind, seed=m, signed=signed), weights((k, n), kind, seed=n)
-        difference_of(pe, x, w, pe.matmul(x, w), x.astype(np.int64) @ w.astype(np.int64), "x @ w", "matmul")
+        difference_of(
+            pe, x, w, pe.matmul(x, w), x.astype(np.int64) @ w.astype(np.int64), "x @ w", "matmul"
+        )
 
 
 def check_signed(pe: PEDesign) -> None:
@@ -172,7 +205,9 @@ def check_signed(pe: PEDesign) -> None:
         pe.matmul(np.zeros((1, 2), np.int8), np.zeros((2, 1), np.int8))
     except InputError:
         return
-    raise Violation("matmul takes int8 activations, expected InputError since signed_activations is False")
+    raise Violation(
+        "matmul takes int8 activations, expected InputError since signed_activations is False"
+    )
 
 
 def check_activity(pe: PEDesign) -> None:
@@ -180,7 +215,10 @@ def check_activity(pe: PEDesign) -> None:
     from sparqsim.activity import PartCounter
 
     for kind, signed in itertools.product(KINDS, modes(pe)):
-        x, w = operands(pe, (1, 6, 21), kind, seed=9, signed=signed), weights((1, 21, 5), kind, seed=10)
+        x, w = (
+            operands(pe, (1, 6, 21), kind, seed=9, signed=signed),
+            weights((1, 21, 5), kind, seed=10),
+        )
         states = pe.activation_states(x)
         if states is None:
             return
@@ -189,8 +227,11 @@ def check_activity(pe: PEDesign) -> None:
         active: Counter[str] = Counter()
         for step in plain_steps(pe, x[0], w[0]):
             active.update(step.active_cycles)
-        expect(+Counter(counter.cycles()) == +active, f"active cycles of {kind} operands by states are "
-               f"{counter.cycles()}, expected those of step, {dict(sorted(active.items()))}")
+        expect(
+            +Counter(counter.cycles()) == +active,
+            f"active cycles of {kind} operands by states are "
+            f"{counter.cycles()}, expected those of step, {dict(sorted(active.items()))}",
+        )
 
 
 def check_windows(pe: PEDesign) -> None:
@@ -198,13 +239,18 @@ def check_windows(pe: PEDesign) -> None:
     for signed, kind in itertools.product(modes(pe), KINDS):
         x = operands(pe, (4, 12), kind, seed=11, signed=signed)
         found = pe.windows(x)
-        expect(all(count >= 0 for count in found.values()) and sum(found.values()) <= int(np.count_nonzero(x)),
-               f"windows of {kind} activations are {found}, expected at most {np.count_nonzero(x)} in all")
+        expect(
+            all(count >= 0 for count in found.values())
+            and sum(found.values()) <= int(np.count_nonzero(x)),
+            f"windows of {kind} activations are {found}, expected at most {np.count_nonzero(x)} in all",
+        )
         rows: Counter[int] = Counter()
         for row in x:
             rows.update(pe.windows(row[None]))
-        expect(+rows == +Counter(found),
-               f"windows of {kind} activations are {found}, expected the sum over rows {dict(rows)}")
+        expect(
+            +rows == +Counter(found),
+            f"windows of {kind} activations are {found}, expected the sum over rows {dict(rows)}",
+        )
 
 
 def check_array_timing(pe: PEDesign) -> None:
@@ -215,15 +261,25 @@ def check_array_timing(pe: PEDesign) -> None:
         x, w = operands(pe, (m, k), kind, seed=m), weights((k, n), kind, seed=n)
         timing, plain = pe.array_timing(x, w, 2, 3), pe.array_timing(x, w, 2, 3, by_definition=True)
         ends = timing.tile_ends.ravel()
-        expect(timing.tile_ends.shape == (-(-m // 2), -(-n // 3)) and bool((np.diff(ends, prepend=0) > 0).all()),
-               f"tiles of a {m}x{n} product on 2x3 PEs end at {timing.tile_ends.tolist()}, "
-               "expected a rising cycle for each")
-        expect(np.array_equal(ends, plain.tile_ends.ravel()), f"tiles of a {m}x{n} product on 2x3 PEs end at "
-               f"{timing.tile_ends.tolist()}, expected, by definition, {plain.tile_ends.tolist()}")
-        expect(min(timing.pe_stall, timing.compute, timing.fill, timing.drain) >= 0,
-               f"cycles are {timing}, expected no part below 0")
-        expect(timing.total >= int(timing.pe_cycles.max()), f"the array takes {timing.total} cycles, but one PE works "
-               f"{timing.pe_cycles.max()}")
+        expect(
+            timing.tile_ends.shape == (-(-m // 2), -(-n // 3))
+            and bool((np.diff(ends, prepend=0) > 0).all()),
+            f"tiles of a {m}x{n} product on 2x3 PEs end at {timing.tile_ends.tolist()}, "
+            "expected a rising cycle for each",
+        )
+        expect(
+            np.array_equal(ends, plain.tile_ends.ravel()),
+            f"tiles of a {m}x{n} product on 2x3 PEs end at "
+            f"{timing.tile_ends.tolist()}, expected, by definition, {plain.tile_ends.tolist()}",
+        )
+        expect(
+            min(timing.pe_stall, timing.compute, timing.fill, timing.drain) >= 0,
+            f"cycles are {timing}, expected no part below 0",
+        )
+        expect(
+            timing.total >= int(timing.pe_cycles.max()),
+            f"the array takes {timing.total} cycles, but one PE works {timing.pe_cycles.max()}",
+        )
 
 
 #: Every check by the name under which it is reported.
@@ -261,26 +317,38 @@ def declared_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:
     of_pairs = pe.pair_step_cycles(arranged(x, order), np.moveaxis(arranged(w.T, order), 0, -1))
     if of_pairs is not None:
         return of_pairs.transpose(0, 2, 1)
-    return np.ones((len(x), w.shape[1], pe.steps(len(w))), np.uint8) if told is None else told[:, None]
+    return (
+        np.ones((len(x), w.shape[1], pe.steps(len(w))), np.uint8) if told is None else told[:, None]
+    )
 
 
-def compare_cycles(pe: PEDesign, x: Array, w: Array, cycles: NDArray[np.int64], told: NDArray[np.uint8]) -> None:
+def compare_cycles(
+    pe: PEDesign, x: Array, w: Array, cycles: NDArray[np.int64], told: NDArray[np.uint8]
+) -> None:
     """Expect each step's cycles (M, N, steps) to be within bounds, and to be what `declared_cycles` says."""
     for m, n, s in np.argwhere((cycles < 1) | (cycles > pe.most_step_cycles))[:1]:
-        raise Violation(f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, "
-                        f"expected 1..{pe.most_step_cycles} (most_step_cycles)")
+        raise Violation(
+            f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, "
+            f"expected 1..{pe.most_step_cycles} (most_step_cycles)"
+        )
     if pe.times_itself:
         return
     if told.shape not in (cycles.shape, (len(x), 1, cycles.shape[2])):
-        raise Violation(f"step_cycles of {len(x)} rows and {w.shape[1]} columns has shape {told.shape}, expected "
-                        f"(rows, columns or 1, steps) = ({len(x)}, {w.shape[1]} or 1, {cycles.shape[2]})")
+        raise Violation(
+            f"step_cycles of {len(x)} rows and {w.shape[1]} columns has shape {told.shape}, expected "
+            f"(rows, columns or 1, steps) = ({len(x)}, {w.shape[1]} or 1, {cycles.shape[2]})"
+        )
     told = np.broadcast_to(told, cycles.shape)
     for m, n, s in np.argwhere(cycles != told)[:1]:
-        raise Violation(f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, but the fast form says "
-                        f"{told[m, n, s]}")
+        raise Violation(
+            f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, but the fast form says "
+            f"{told[m, n, s]}"
+        )
 
 
-def difference_of(pe: PEDesign, x: Array, w: Array, found: Array, expected: Array, truth: str, other: str) -> None:
+def difference_of(
+    pe: PEDesign, x: Array, w: Array, found: Array, expected: Array, truth: str, other: str
+) -> None:
     """Expect two products to be equal; name the operands of the first place where they are not."""
     for m, n in np.argwhere(found != expected)[:1]:
         alone = pe.steps(x.shape[1]) == 1

@@ -62,7 +62,12 @@ class Mac(PEDesign):
             active["pe"] = 1
         if len(working) > 1:
             active["adder"] = 1
-        return Step(sum(x * w for x, w in pairs), 1, active, {f"x{lane}": x for lane, (x, _) in enumerate(pairs)})
+        return Step(
+            sum(x * w for x, w in pairs),
+            1,
+            active,
+            {f"x{lane}": x for lane, (x, _) in enumerate(pairs)},
+        )
 
     def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
         """Return the operands unchanged."""

@@ -35,8 +35,10 @@ def get_pe(spec: str | PEDesign) -> PEDesign:
     if from_file:
         return with_keys(_class_in_file(from_file[1], from_file[2]), from_file[3] or "", spec)
     if re.search(r"\.py:?$", str(spec)):
-        raise InputError(f"PE design {spec!r}: names a file but no class in it{_classes_in(str(spec).rstrip(':'))}; "
-                         "expected FILE.py:CLASS")
+        raise InputError(
+            f"PE design {spec!r}: names a file but no class in it{_classes_in(str(spec).rstrip(':'))}; "
+            "expected FILE.py:CLASS"
+        )
     name, _, keys = str(spec).partition(":")
     return with_keys(_class_named(name), keys, spec)
 
@@ -58,8 +60,12 @@ def outside_designs() -> dict[str, Any]:
 
 def _designs_in(module: ModuleType) -> Iterator[type[PEDesign]]:
     for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, PEDesign) and value.__module__ == module.__name__ \
-                and "name" in vars(value):
+        if (
+            isinstance(value, type)
+            and issubclass(value, PEDesign)
+            and value.__module__ == module.__name__
+            and "name" in vars(value)
+        ):
             yield value
 
 
@@ -69,14 +75,18 @@ def _class_named(name: str) -> type[PEDesign]:
     outside = outside_designs()
     if name not in outside:
         known = [*designs(), *outside]
-        raise InputError(f"PE design {name!r} is not known{nearest(name, known)}; expected one of {', '.join(known)}, "
-                         "or FILE.py:CLASS")
+        raise InputError(
+            f"PE design {name!r} is not known{nearest(name, known)}; expected one of {', '.join(known)}, "
+            "or FILE.py:CLASS"
+        )
     try:
         return _checked_class(outside[name].load(), f"entry point {name!r}")
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"entry point {name!r} of group {ENTRY_POINTS} cannot be loaded: {error!r}") from error
+        raise InputError(
+            f"entry point {name!r} of group {ENTRY_POINTS} cannot be loaded: {error!r}"
+        ) from error
 
 
 def _classes_in(path: str) -> str:
@@ -103,15 +113,21 @@ def _class_in_file(path: str, class_name: str) -> type[PEDesign]:
         raise InputError(f"PE design file {path!r} cannot be run: {error!r}") from error
     if not hasattr(module, class_name):
         known = [design.__name__ for design in _designs_in(module)]
-        raise InputError(f"{path}: no class {class_name!r}{nearest(class_name, known)}; "
-                         f"expected one of {', '.join(known) or '(the file holds no PE design)'}")
+        raise InputError(
+            f"{path}: no class {class_name!r}{nearest(class_name, known)}; "
+            f"expected one of {', '.join(known) or '(the file holds no PE design)'}"
+        )
     return _checked_class(getattr(module, class_name), f"{path}:{class_name}")
 
 
 def _checked_class(value: Any, origin: str) -> type[PEDesign]:
     if not (isinstance(value, type) and issubclass(value, PEDesign)):
         raise InputError(f"{origin} is {value!r}, expected a subclass of sparqsim.PEDesign")
-    if getattr(value, "__abstractmethods__", None) or not hasattr(value, "name") or not hasattr(value, "lanes"):
+    if (
+        getattr(value, "__abstractmethods__", None)
+        or not hasattr(value, "name")
+        or not hasattr(value, "lanes")
+    ):
         raise InputError(f"{origin} is unfinished: expected `name`, `lanes` and `step`")
     return value
 
@@ -124,12 +140,16 @@ def with_keys(design: type[PEDesign], text: str, spec: str) -> PEDesign:
     for part in filter(None, text.split(",")):
         name, equals, value = part.partition("=")
         if name in known and not equals:
-            raise InputError(f"PE design {spec!r}: key {name!r} has no value, expected {name}="
-                             f"{key_choices(design)[name][1]} (keys: {', '.join(known)})")
+            raise InputError(
+                f"PE design {spec!r}: key {name!r} has no value, expected {name}="
+                f"{key_choices(design)[name][1]} (keys: {', '.join(known)})"
+            )
         if name not in known:
             accepted = ", ".join(known) or "no keys"
-            raise InputError(f"PE design {spec!r}: key {part!r} is not known{nearest(name, known)}; "
-                             f"{design.name} accepts {accepted}")
+            raise InputError(
+                f"PE design {spec!r}: key {part!r} is not known{nearest(name, known)}; "
+                f"{design.name} accepts {accepted}"
+            )
         values[name] = _key_value(spec, known[name], hints[name], value)
     try:
         return design(**values)
@@ -141,18 +161,26 @@ def _key_value(spec: str, key: Field[Any], hint: Any, text: str) -> Any:
     if get_origin(hint) is Literal:
         if text not in get_args(hint):
             choices = get_args(hint)
-            raise InputError(f"PE design {spec!r}: {key.name}={text!r}{nearest(text, choices)}; "
-                             f"expected one of {', '.join(choices)}")
+            raise InputError(
+                f"PE design {spec!r}: {key.name}={text!r}{nearest(text, choices)}; "
+                f"expected one of {', '.join(choices)}"
+            )
         return text
     if hint is int and re.fullmatch(r"\d{1,9}", text) and int(text) >= key.metadata.get("least", 0):
         return int(text)
-    raise InputError(f"PE design {spec!r}: {key.name}={text!r}, expected an integer of at least "
-                     f"{key.metadata.get('least', 0)}")
+    raise InputError(
+        f"PE design {spec!r}: {key.name}={text!r}, expected an integer of at least "
+        f"{key.metadata.get('least', 0)}"
+    )
 
 
 def key_choices(design: type[PEDesign]) -> dict[str, tuple[str, str]]:
     """Return for each key of a design its default and what it accepts, as text."""
     hints = get_type_hints(design)
-    return {key.name: ("" if key.default is MISSING else str(key.default),
-                       " | ".join(get_args(hints[key.name])) or f"integer >= {key.metadata.get('least', 0)}")
-            for key in fields(design)}
+    return {
+        key.name: (
+            "" if key.default is MISSING else str(key.default),
+            " | ".join(get_args(hints[key.name])) or f"integer >= {key.metadata.get('least', 0)}",
+        )
+        for key in fields(design)
+    }

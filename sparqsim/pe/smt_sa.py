@@ -44,7 +44,16 @@ from numpy.typing import NDArray
 
 from sparqsim._jit import jit
 from sparqsim.errors import InputError
-from sparqsim.pe.base import Array, ArrayTiming, PEDesign, Step, arranged, exact_matmul, mask_examples, nonzero_masks
+from sparqsim.pe.base import (
+    Array,
+    ArrayTiming,
+    PEDesign,
+    Step,
+    arranged,
+    exact_matmul,
+    mask_examples,
+    nonzero_masks,
+)
 
 #: Cycles from the array's edge to the first PE.
 EDGE_LINK_CYCLES = 2
@@ -90,7 +99,12 @@ class SmtSa(PEDesign):
         """Take one pair of every thread, as a PE alone would: one cycle per product, at least one."""
         products = [x * w for x, w in zip(xs, ws, strict=True)]
         busy = sum(value != 0 for value in products)
-        return Step(sum(products), max(1, busy), {"multiplier_0": busy, "pe": busy} if busy else {}, {"products": busy})
+        return Step(
+            sum(products),
+            max(1, busy),
+            {"multiplier_0": busy, "pe": busy} if busy else {},
+            {"products": busy},
+        )
 
     def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
         """Return the operands unchanged: the design is exact."""
@@ -105,7 +119,9 @@ class SmtSa(PEDesign):
         """Return operands of every mask."""
         return mask_examples(self.lanes, 1), mask_examples(self.lanes, 1)
 
-    def array_timing(self, x: Array, w: Array, rows: int, cols: int, *, by_definition: bool = False) -> ArrayTiming:
+    def array_timing(
+        self, x: Array, w: Array, rows: int, cols: int, *, by_definition: bool = False
+    ) -> ArrayTiming:
         """Return the cycles of one group; see `PEDesign.array_timing`."""
         if by_definition:
             from sparqsim.event.queue_array import defined_tile_ends
@@ -115,9 +131,17 @@ class SmtSa(PEDesign):
             ends = tile_ends(x, w, rows, cols, self.lanes, self.queue_depth)
         longest = self.steps(x.shape[1])
         alone = np.maximum(longest, exact_matmul(x != 0, w != 0))
-        short = [(0, -length % side) for length, side in zip(alone.shape, (rows, cols), strict=True)]
-        by_pe = np.pad(alone, short, constant_values=longest).reshape(len(ends), rows, -1, cols).sum((0, 2))
-        return ArrayTiming(ends, ends.size * longest, rows + cols, ends.size, by_pe, int(alone.sum()))
+        short = [
+            (0, -length % side) for length, side in zip(alone.shape, (rows, cols), strict=True)
+        ]
+        by_pe = (
+            np.pad(alone, short, constant_values=longest)
+            .reshape(len(ends), rows, -1, cols)
+            .sum((0, 2))
+        )
+        return ArrayTiming(
+            ends, ends.size * longest, rows + cols, ends.size, by_pe, int(alone.sum())
+        )
 
 
 @dataclass(frozen=True)
@@ -138,7 +162,9 @@ class SmtSa4t(SmtSa):
     most_step_cycles: ClassVar[int] = 4
 
 
-def tile_ends(x: Array, w: Array, rows: int, cols: int, threads: int, depth: int) -> NDArray[np.int64]:
+def tile_ends(
+    x: Array, w: Array, rows: int, cols: int, threads: int, depth: int
+) -> NDArray[np.int64]:
     """Return the cycle by which every PE has emitted each tile, int64 (row tiles, column tiles).
 
     The fast form of `sparqsim.event.queue_array.QueueArray`.
@@ -151,7 +177,9 @@ def tile_ends(x: Array, w: Array, rows: int, cols: int, threads: int, depth: int
     lengths = part_lengths(x.shape[1], threads)
     by_row, by_col = (_padded(values != 0, side) for values, side in ((x, rows), (w.T, cols)))
     ends = np.zeros((len(by_row) // rows, len(by_col) // cols), np.int64)
-    _run_queues(by_row, by_col, np.cumsum(lengths) - lengths, lengths, rows, cols, depth, ends.reshape(-1))
+    _run_queues(
+        by_row, by_col, np.cumsum(lengths) - lengths, lengths, rows, cols, depth, ends.reshape(-1)
+    )
     return ends
 
 
@@ -161,8 +189,16 @@ def _padded(values: Array, side: int) -> Array:
 
 
 @jit
-def _run_queues(x: NDArray[np.bool_], w: NDArray[np.bool_], starts: NDArray[np.int64], lengths: NDArray[np.int64],
-                rows: int, cols: int, depth: int, ends: NDArray[np.int64]) -> None:
+def _run_queues(
+    x: NDArray[np.bool_],
+    w: NDArray[np.bool_],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    rows: int,
+    cols: int,
+    depth: int,
+    ends: NDArray[np.int64],
+) -> None:
     """Step the array cycle by cycle: x (row tiles * rows, K) and w (column tiles * cols, K), True where not zero.
 
     A queue's occupancy is the difference between the pairs its writer and its reader have taken, so counts stand for
@@ -189,8 +225,20 @@ def _run_queues(x: NDArray[np.bool_], w: NDArray[np.bool_], starts: NDArray[np.i
         for i in range(rows):
             for j in range(cols):
                 if open_threads[i, j] > 0:
-                    open_threads[i, j] -= _scan(taken, after, place, x, w, starts, lengths, depth, i, j,
-                                                row[i, j], col[i, j])
+                    open_threads[i, j] -= _scan(
+                        taken,
+                        after,
+                        place,
+                        x,
+                        w,
+                        starts,
+                        lengths,
+                        depth,
+                        i,
+                        j,
+                        row[i, j],
+                        col[i, j],
+                    )
                     continue
                 for thread in range(threads):
                     after[i + 1, j + 1, thread] = taken[i + 1, j + 1, thread]
@@ -198,7 +246,10 @@ def _run_queues(x: NDArray[np.bool_], w: NDArray[np.bool_], starts: NDArray[np.i
                 if tile[i, j] < len(ends):
                     ends[tile[i, j]] = cycle + 1
                     tile[i, j] += 1
-                    row[i, j], col[i, j] = tile[i, j] // col_tiles * rows + i, tile[i, j] % col_tiles * cols + j
+                    row[i, j], col[i, j] = (
+                        tile[i, j] // col_tiles * rows + i,
+                        tile[i, j] % col_tiles * cols + j,
+                    )
                     running -= tile[i, j] == len(ends)
                     open_threads[i, j] = with_work * (tile[i, j] < len(ends))
         taken, after = after, taken
@@ -215,16 +266,36 @@ def _deliver(taken: NDArray[np.int64], cycle: int) -> None:
 
 
 @jit
-def _scan(taken: NDArray[np.int64], after: NDArray[np.int64], place: NDArray[np.int64], x: NDArray[np.bool_],
-          w: NDArray[np.bool_], starts: NDArray[np.int64], lengths: NDArray[np.int64], depth: int, i: int, j: int,
-          row: int, col: int) -> int:
+def _scan(
+    taken: NDArray[np.int64],
+    after: NDArray[np.int64],
+    place: NDArray[np.int64],
+    x: NDArray[np.bool_],
+    w: NDArray[np.bool_],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    depth: int,
+    i: int,
+    j: int,
+    row: int,
+    col: int,
+) -> int:
     """Let the threads of PE (i, j) fire, on row `row` of x and row `col` of w; return how many finished their part."""
     finished, multiplied = 0, False
     for thread in range(len(lengths)):
-        own, k, end = taken[i + 1, j + 1, thread], place[i, j, thread], starts[thread] + lengths[thread]
-        fires = ((not multiplied) & (k < end)
-                 & (taken[i + 1, j, thread] > own) & (taken[i, j + 1, thread] > own)
-                 & (own - taken[i + 1, j + 2, thread] < depth) & (own - taken[i + 2, j + 1, thread] < depth))
+        own, k, end = (
+            taken[i + 1, j + 1, thread],
+            place[i, j, thread],
+            starts[thread] + lengths[thread],
+        )
+        fires = (
+            (not multiplied)
+            & (k < end)
+            & (taken[i + 1, j, thread] > own)
+            & (taken[i, j + 1, thread] > own)
+            & (own - taken[i + 1, j + 2, thread] < depth)
+            & (own - taken[i + 2, j + 1, thread] < depth)
+        )
         # No branch on data, which no processor could foresee; k == end reads the column of padding.
         multiplied |= fires & x[row, k] & w[col, k]
         finished += fires & (k + 1 == end)

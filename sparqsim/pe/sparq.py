@@ -92,8 +92,13 @@ def multiply_shift_add(control: PairControl, w1: int, w2: int) -> Step:
         "adder": products[0] != 0 and products[1] != 0,
         "pe": products != (0, 0),
     }
-    controls = {"q0": control.q1, "shift0": control.shift1, "q1": control.q2, "shift1": control.shift2,
-                "mux": int(control.lone)}
+    controls = {
+        "q0": control.q1,
+        "shift0": control.shift1,
+        "q1": control.q2,
+        "shift1": control.shift2,
+        "mux": int(control.lone),
+    }
     return Step(value, 1, {part: 1 for part, works in working.items() if works}, controls)
 
 
@@ -118,9 +123,11 @@ class Sparq(PEDesign):
     def check_signedness(self, signed: bool) -> None:
         """Raise InputError for int8 activations, unless `signed=magnitude` was asked for by name."""
         if signed and not self.signed_activations:
-            raise InputError(f"{self.name} takes unsigned activations (uint8 after ReLU), got int8; expected "
-                             f"{replace(self, signed='magnitude').spec} (not in the paper), or a design that takes "
-                             "them: `sparqsim pe list`")
+            raise InputError(
+                f"{self.name} takes unsigned activations (uint8 after ReLU), got int8; expected "
+                f"{replace(self, signed='magnitude').spec} (not in the paper), or a design that takes "
+                "them: `sparqsim pe list`"
+            )
 
     def signed_trim_unit(self, x1: int, x2: int) -> PairControl:
         """Trim the magnitudes of int8 activations; both halves of a lone value carry its sign. Not in the paper."""
@@ -143,7 +150,9 @@ class Sparq(PEDesign):
         if lone is not None:
             q, shift = self.windows_of_lone.quantise((x1, x2)[lone], self.rounding)
             return split(q, shift, lone, self.windows_of_pair.bits)
-        (q1, shift1), (q2, shift2) = (self.windows_of_pair.quantise(x, self.rounding) for x in (x1, x2))
+        (q1, shift1), (q2, shift2) = (
+            self.windows_of_pair.quantise(x, self.rounding) for x in (x1, x2)
+        )
         return PairControl(q1, shift1, q2, shift2, lone=False)
 
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
@@ -153,7 +162,7 @@ class Sparq(PEDesign):
 
     def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
         """Trim every pair of activations; a last element without partner pairs with zero."""
-        used = self._looked_up(pair_tables(self).used, magnitudes(x))[..., :x.shape[-1]]
+        used = self._looked_up(pair_tables(self).used, magnitudes(x))[..., : x.shape[-1]]
         # A magnitude of 127 may be used as 128, so signed values need more than int8.
         return (np.where(x < 0, -used.astype(np.int16), used) if x.dtype == np.int8 else used), w
 
@@ -211,23 +220,42 @@ class PairTables:
 def pair_tables(design: Sparq) -> PairTables:
     """Return the fast form of `Sparq.trim_unit`."""
     x2, x1 = np.divmod(np.arange(65_536), 256)
-    q, shift = (table.astype(np.int64) for table in window_tables(design.windows_of_pair, design.rounding))
-    lone_q, lone_shift = (table.astype(np.int64) for table in window_tables(design.windows_of_lone, design.rounding))
+    q, shift = (
+        table.astype(np.int64) for table in window_tables(design.windows_of_pair, design.rounding)
+    )
+    lone_q, lone_shift = (
+        table.astype(np.int64) for table in window_tables(design.windows_of_lone, design.rounding)
+    )
     lone = ((x1 == 0) != (x2 == 0)) & (design.pairing == "on")
     used1, used2 = (np.where(lone, lone_q[x] << lone_shift[x], q[x] << shift[x]) for x in (x1, x2))
     bits = design.windows_of_pair.bits
     both = x1 | x2  # the lone value, where there is one
     high, low, at = lone_q[both] >> bits, lone_q[both] & ((1 << bits) - 1), lone_shift[both]
     first = x2 == 0
-    q1, q2 = (np.where(lone, np.where(mine, high, low), q[x]) for x, mine in ((x1, first), (x2, ~first)))
-    shift1, shift2 = (np.where(lone, np.where(mine, at + bits, at), shift[x])
-                      for x, mine in ((x1, first), (x2, ~first)))
-    features = [lone, lone & first, q1 > 0, q2 > 0, (q1 > 0) & (shift1 > 0), (q2 > 0) & (shift2 > 0)]
-    state, examples = numbered_states(sum(feature.astype(np.int64) << bit for bit, feature in enumerate(features)))
+    q1, q2 = (
+        np.where(lone, np.where(mine, high, low), q[x]) for x, mine in ((x1, first), (x2, ~first))
+    )
+    shift1, shift2 = (
+        np.where(lone, np.where(mine, at + bits, at), shift[x])
+        for x, mine in ((x1, first), (x2, ~first))
+    )
+    features = [
+        lone,
+        lone & first,
+        q1 > 0,
+        q2 > 0,
+        (q1 > 0) & (shift1 > 0),
+        (q2 > 0) & (shift2 > 0),
+    ]
+    state, examples = numbered_states(
+        sum(feature.astype(np.int64) << bit for bit, feature in enumerate(features))
+    )
     return PairTables((used1 + 256 * used2).astype(np.uint16), state, examples)
 
 
-def numbered_states(signature: NDArray[np.int64]) -> tuple[NDArray[np.uint8], list[tuple[int, ...]]]:
+def numbered_states(
+    signature: NDArray[np.int64],
+) -> tuple[NDArray[np.uint8], list[tuple[int, ...]]]:
     """Return the distinct signatures of all pairs numbered from 0, and one pair of each."""
     _, first, number = np.unique(signature, return_index=True, return_inverse=True)
     return number.astype(np.uint8), [(int(code) % 256, int(code) // 256) for code in first]

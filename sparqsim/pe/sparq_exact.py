@@ -57,8 +57,12 @@ class SparqExact(PEDesign):
         """Take the SPARQ step if it is exact, else two steps with one lone value each."""
         self.check_signedness(signed)
         if lone_of(*xs) is not None or all(_fits(abs(x)) for x in xs):
-            return multiply_shift_add((TRIMMED.signed_trim_unit if signed else TRIMMED.trim_unit)(*xs), *ws)
-        halves = [multiply_shift_add(self._made_lone(x, position), *ws) for position, x in enumerate(xs)]
+            return multiply_shift_add(
+                (TRIMMED.signed_trim_unit if signed else TRIMMED.trim_unit)(*xs), *ws
+            )
+        halves = [
+            multiply_shift_add(self._made_lone(x, position), *ws) for position, x in enumerate(xs)
+        ]
         active: Counter[str] = Counter()
         for half in halves:
             active.update(half.active_cycles)
@@ -104,6 +108,9 @@ def _exact_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[tuple[in
     tables = pair_tables(TRIMMED)
     codes = np.arange(65_536, dtype=np.uint16)
     slow = tables.used != codes
-    halves_used = sum(((codes >> shift & 15) > 0).astype(np.int64) << bit for bit, shift in enumerate((0, 4, 8, 12)))
+    halves_used = sum(
+        ((codes >> shift & 15) > 0).astype(np.int64) << bit
+        for bit, shift in enumerate((0, 4, 8, 12))
+    )
     state, examples = numbered_states(np.where(slow, 1000 + halves_used, tables.state))
     return np.where(slow, 2, 1).astype(np.uint8), state, examples

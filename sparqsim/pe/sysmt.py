@@ -93,7 +93,9 @@ class SySmt(PEDesign):
     def halves(self, a: int, w: int) -> tuple[bool, bool]:
         """Return whether (a, w) is trimmed on a 4b-8b multiplier: at count 2."""
         wide_a, wide_w = wide_activation(a), wide_weight(w)
-        collide = {"wA": wide_a and wide_w, "aW": wide_a and wide_w, "A": wide_a, "W": wide_w}.get(self.variant, True)
+        collide = {"wA": wide_a and wide_w, "aW": wide_a and wide_w, "A": wide_a, "W": wide_w}.get(
+            self.variant, True
+        )
         return collide and "A" in self.variant, collide and "W" in self.variant
 
     def quarters(self, a: int, w: int) -> tuple[bool, bool]:
@@ -103,35 +105,68 @@ class SySmt(PEDesign):
     def trims(self, xs: Sequence[int], ws: Sequence[int]) -> list[tuple[bool, bool]]:
         """Return for each thread whether its activation and its weight are trimmed: the collision rule."""
         products = [a * w != 0 for a, w in zip(xs, ws, strict=True)]
-        rule: Callable[[int, int], tuple[bool, bool]] = self.halves if sum(products) == 2 else self.quarters
+        rule: Callable[[int, int], tuple[bool, bool]] = (
+            self.halves if sum(products) == 2 else self.quarters
+        )
         if sum(products) < 2:
             return [(False, False)] * self.lanes
-        return [rule(a, w) if product else (False, False) for a, w, product in zip(xs, ws, products, strict=True)]
+        return [
+            rule(a, w) if product else (False, False)
+            for a, w, product in zip(xs, ws, products, strict=True)
+        ]
 
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
         """Detect the collision, trim, multiply and add."""
         trims = self.trims(xs, ws)
-        used = [(trimmed(a, self.rounding) if trim_a else a, trimmed(w, self.rounding) if trim_w else w)
-                for a, w, (trim_a, trim_w) in zip(xs, ws, trims, strict=True)]
+        used = [
+            (trimmed(a, self.rounding) if trim_a else a, trimmed(w, self.rounding) if trim_w else w)
+            for a, w, (trim_a, trim_w) in zip(xs, ws, trims, strict=True)
+        ]
         products = [a * w for a, w in used]
         count = sum(a * w != 0 for a, w in zip(xs, ws, strict=True))
-        working = {"collision": count > 1, "pe": any(products), "adder": sum(product != 0 for product in products) > 1}
+        working = {
+            "collision": count > 1,
+            "pe": any(products),
+            "adder": sum(product != 0 for product in products) > 1,
+        }
         for thread, (product, (trim_a, trim_w)) in enumerate(zip(products, trims, strict=True)):
-            working |= {f"multiplier_{thread}": product != 0, f"activation_rounder_{thread}": trim_a,
-                        f"weight_rounder_{thread}": trim_w}
-        codes = {f"trim{thread}": trim_a + 2 * trim_w for thread, (trim_a, trim_w) in enumerate(trims)}
-        return Step(sum(products), 1, {part: 1 for part, works in working.items() if works}, {"count": count, **codes})
+            working |= {
+                f"multiplier_{thread}": product != 0,
+                f"activation_rounder_{thread}": trim_a,
+                f"weight_rounder_{thread}": trim_w,
+            }
+        codes = {
+            f"trim{thread}": trim_a + 2 * trim_w for thread, (trim_a, trim_w) in enumerate(trims)
+        }
+        return Step(
+            sum(products),
+            1,
+            {part: 1 for part, works in working.items() if works},
+            {"count": count, **codes},
+        )
 
     def matmul(self, x: Array, w: Array) -> NDArray[np.int64]:
         """Return the design's exact arithmetic for X @ W; see `PEDesign.matmul`."""
         self.check_operands(x, w)
         lead = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
         order, (m, n) = self.k_order(x.shape[-1]), (x.shape[-2], w.shape[-1])
-        by_row = arranged(np.broadcast_to(x, (*lead, *x.shape[-2:])), order).reshape(-1, m, *order.shape)
+        by_row = arranged(np.broadcast_to(x, (*lead, *x.shape[-2:])), order).reshape(
+            -1, m, *order.shape
+        )
         by_col = arranged(np.broadcast_to(w, (*lead, *w.shape[-2:])).swapaxes(-1, -2), order)
-        codes = np.ascontiguousarray(np.moveaxis(by_col, -3, -1)).reshape(-1, *order.shape, n).view(np.uint8)
+        codes = (
+            np.ascontiguousarray(np.moveaxis(by_col, -3, -1))
+            .reshape(-1, *order.shape, n)
+            .view(np.uint8)
+        )
         tables, out = collision_tables(self), np.zeros((len(by_row), m, n), np.int64)
-        _products(by_row, tables.activations, np.take(tables.weights, codes, axis=1), out, STEPS_IN_32_BITS)
+        _products(
+            by_row,
+            tables.activations,
+            np.take(tables.weights, codes, axis=1),
+            out,
+            STEPS_IN_32_BITS,
+        )
         return out.reshape(*lead, m, n)
 
     def activation_states(self, x: Array) -> NDArray[np.uint8]:
@@ -142,14 +177,19 @@ class SySmt(PEDesign):
 
     def weight_states(self, w: Array) -> NDArray[np.uint8]:
         """Return a number for what every thread's weight can do in a collision."""
-        tables, by_col = collision_tables(self), arranged(w.swapaxes(-1, -2), self.k_order(w.shape[-2]))
+        tables, by_col = (
+            collision_tables(self),
+            arranged(w.swapaxes(-1, -2), self.k_order(w.shape[-2])),
+        )
         states = np.take(tables.weight_state, by_col.view(np.uint8))
         return _joint_states(states, len(tables.examples[1])).swapaxes(-1, -2)
 
     def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
         """Return operands of every joint state, thread 0's state changing fastest."""
-        first, second = ([combination[::-1] for combination in itertools.product(lane, repeat=self.lanes)]
-                         for lane in collision_tables(self).examples)
+        first, second = (
+            [combination[::-1] for combination in itertools.product(lane, repeat=self.lanes)]
+            for lane in collision_tables(self).examples
+        )
         return first, second
 
 
@@ -193,20 +233,26 @@ class CollisionTables:
 def collision_tables(pe: SySmt) -> CollisionTables:
     """Return the fast form of `SySmt.trims`."""
     a, w = np.arange(256), np.arange(256).astype(np.uint8).view(np.int8).astype(np.int64)
-    trimmed_a, trimmed_w = (16 * (values >> 4 if pe.rounding == "trim" else np.rint(values / 16).astype(np.int64))
-                            for values in (a, w))
+    trimmed_a, trimmed_w = (
+        16 * (values >> 4 if pe.rounding == "trim" else np.rint(values / 16).astype(np.int64))
+        for values in (a, w)
+    )
     wide_a, wide_w = a > 15, (w < -8) | (w > 7)
     meets_a = wide_a if pe.variant in ("wA", "aW", "A") else np.ones(256, bool)
     meets_w = wide_w if pe.variant in ("wA", "aW", "W") else np.ones(256, bool)
     half_a, half_w = (trimmed_a, w) if "A" in pe.variant else (a, trimmed_w)
     all_a, all_w = wide_a | pe.trims_always, wide_w | pe.trims_always
     quarter_a, quarter_w = np.where(all_a, trimmed_a, a), np.where(all_w, trimmed_w, w)
-    states = [_numbered(values, np.stack([values != 0, wide & (not pe.trims_always), quarter != 0]))
-              for values, wide, quarter in ((a, wide_a, quarter_a), (w, wide_w, quarter_w))]
+    states = [
+        _numbered(values, np.stack([values != 0, wide & (not pe.trims_always), quarter != 0]))
+        for values, wide, quarter in ((a, wide_a, quarter_a), (w, wide_w, quarter_w))
+    ]
     return CollisionTables(
         activations=np.stack([a, half_a, meets_a, quarter_a]).astype(np.int32),
         weights=np.stack([w, meets_w * half_w, ~meets_w * w, quarter_w]).astype(np.int16),
-        activation_state=states[0][0], weight_state=states[1][0], examples=(states[0][1], states[1][1]),
+        activation_state=states[0][0],
+        weight_state=states[1][0],
+        examples=(states[0][1], states[1][1]),
     )
 
 
@@ -224,8 +270,13 @@ def _joint_states(states: NDArray[np.uint8], kinds: int) -> NDArray[np.uint8]:
 
 
 @parallel_jit
-def _products(x: NDArray[np.uint8], activations: NDArray[np.int32], weights: NDArray[np.int16], out: NDArray[np.int64],
-              steps_in_32_bits: int) -> None:
+def _products(
+    x: NDArray[np.uint8],
+    activations: NDArray[np.int32],
+    weights: NDArray[np.int16],
+    out: NDArray[np.int64],
+    steps_in_32_bits: int,
+) -> None:
     """Add every step's value: x (groups, M, steps, lanes), weights (4, groups, steps, lanes, N), out (groups, M, N)."""
     groups, rows, steps, _ = x.shape
     for row in prange(groups * rows):
@@ -240,8 +291,13 @@ def _products(x: NDArray[np.uint8], activations: NDArray[np.int32], weights: NDA
 
 
 @jit
-def _add_step(x: NDArray[np.uint8], activations: NDArray[np.int32], weights: NDArray[np.int16],
-              count: NDArray[np.uint8], sums: NDArray[np.int32]) -> None:
+def _add_step(
+    x: NDArray[np.uint8],
+    activations: NDArray[np.int32],
+    weights: NDArray[np.int16],
+    count: NDArray[np.uint8],
+    sums: NDArray[np.int32],
+) -> None:
     """Add one step of one row: x (lanes,), weights (4, lanes, N), scratch `count` and `sums` (N,)."""
     present = np.count_nonzero(x)
     if present > 1:
@@ -269,8 +325,9 @@ def _add_exact(a: np.int32, w: NDArray[np.int16], sums: NDArray[np.int32]) -> No
 
 
 @jit
-def _add_colliding(a: NDArray[np.int32], w: NDArray[np.int16], count: NDArray[np.uint8],
-                   sums: NDArray[np.int32]) -> None:
+def _add_colliding(
+    a: NDArray[np.int32], w: NDArray[np.int16], count: NDArray[np.uint8], sums: NDArray[np.int32]
+) -> None:
     """Add one thread's products: a (4,) and w (4, N) are the operand's values by count, as in `CollisionTables`."""
     exact_a, half_a, meets, quarter_a = a
     for n in range(len(sums)):

@@ -22,7 +22,9 @@ def dtype_of(signed: bool) -> type[np.uint8 | np.int8]:
     return np.int8 if signed else np.uint8
 
 
-def operands(pe: PEDesign, shape: tuple[int, ...], kind: str, seed: int, signed: bool = False) -> Array:
+def operands(
+    pe: PEDesign, shape: tuple[int, ...], kind: str, seed: int, signed: bool = False
+) -> Array:
     """Return activations of one of the `KINDS`, the same for the same seed."""
     return drawn(shape, kind, np.random.default_rng([seed, pe.lanes]), np.dtype(dtype_of(signed)))
 
@@ -32,7 +34,9 @@ def weights(shape: tuple[int, ...], kind: str, seed: int) -> Array:
     return drawn(shape, kind, np.random.default_rng([seed, 99]), np.dtype(np.int8))
 
 
-def drawn(shape: tuple[int, ...], kind: str, rng: np.random.Generator, dtype: np.dtype[np.uint8 | np.int8]) -> Array:
+def drawn(
+    shape: tuple[int, ...], kind: str, rng: np.random.Generator, dtype: np.dtype[np.uint8 | np.int8]
+) -> Array:
     """Return random operands: half zeros if 'sparse', below 16 in size if 'small', the range's ends if 'extreme'."""
     low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     values = rng.integers(low, high + 1, shape)

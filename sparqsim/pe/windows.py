@@ -42,7 +42,9 @@ WHOLE = WindowSet(8, (0,))
 
 
 @cache
-def window_tables(windows: WindowSet, rounding: Rounding) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def window_tables(
+    windows: WindowSet, rounding: Rounding
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return q and the left shift of all 256 activations: two read-only uint8 (256,) tables."""
     x = np.arange(256, dtype=np.int32)
     shift = np.full(256, windows.shifts[-1], np.int32)

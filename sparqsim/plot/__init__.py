@@ -10,6 +10,18 @@ from sparqsim.plot.speedup import plot_speedup, speedup_figure
 from sparqsim.plot.style import WIDTHS_INCHES, figure_format, save_figure
 from sparqsim.plot.utilization import plot_utilization, utilization_figure
 
-__all__ = ["WIDTHS_INCHES", "ParetoPoint", "figure_format", "layers_figure", "pareto_figure", "pareto_points",
-           "plot_layers", "plot_pareto", "plot_speedup", "plot_utilization", "save_figure", "speedup_figure",
-           "utilization_figure"]
+__all__ = [
+    "WIDTHS_INCHES",
+    "ParetoPoint",
+    "figure_format",
+    "layers_figure",
+    "pareto_figure",
+    "pareto_points",
+    "plot_layers",
+    "plot_pareto",
+    "plot_speedup",
+    "plot_utilization",
+    "save_figure",
+    "speedup_figure",
+    "utilization_figure",
+]

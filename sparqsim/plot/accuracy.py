@@ -14,11 +14,17 @@ from sparqsim.plot.pareto import ParetoPoint, pareto_figure
 from sparqsim.plot.style import FONT_POINTS, figure_format, save_figure
 
 #: What can be lost, and what the axis calls it.
-LOSSES: Final = {"top1": "top-1 accuracy lost", "top5": "top-5 accuracy lost", "agree": "answers that differ"}
+LOSSES: Final = {
+    "top1": "top-1 accuracy lost",
+    "top5": "top-5 accuracy lost",
+    "agree": "answers that differ",
+}
 PERCENT = 100
 
 
-def loss_points(report: AccuracyReport, loss: str | None = None, baseline: str | None = None) -> list[ParetoPoint]:
+def loss_points(
+    report: AccuracyReport, loss: str | None = None, baseline: str | None = None
+) -> list[ParetoPoint]:
     """Return every design's speedup and, as quality, its loss in percentage points with the sign turned.
 
     The loss is against the network as it is. Rows with recalibrated batch norms are left out: what they are to be
@@ -42,9 +48,16 @@ def loss_points(report: AccuracyReport, loss: str | None = None, baseline: str |
     rows = [row for row in report.rows if row.speedup is not None and not row.recalibrated_bn]
     unit = 1.0 if baseline in (None, report.baseline) else _speedup_of(rows, baseline)
     first = {row.pe: row.calibrator for row in reversed(rows)}
-    names = [f"{row.pe}" if row.calibrator == first[row.pe] else f"{row.pe}, {row.calibrator}" for row in rows]
-    return [ParetoPoint(name, (row.speedup or 0) / unit, -PERCENT * (own - _count(row, loss)) / report.pictures)
-            for name, row in zip(names, rows, strict=True)]
+    names = [
+        f"{row.pe}" if row.calibrator == first[row.pe] else f"{row.pe}, {row.calibrator}"
+        for row in rows
+    ]
+    return [
+        ParetoPoint(
+            name, (row.speedup or 0) / unit, -PERCENT * (own - _count(row, loss)) / report.pictures
+        )
+        for name, row in zip(names, rows, strict=True)
+    ]
 
 
 def checked_loss(report: AccuracyReport, loss: str | None) -> str:
@@ -53,7 +66,9 @@ def checked_loss(report: AccuracyReport, loss: str | None) -> str:
     if loss is None:
         return "top1" if labelled else "agree"
     if loss not in LOSSES:
-        raise InputError(f"--loss {loss!r}{nearest(loss, LOSSES)}: expected one of {', '.join(LOSSES)}")
+        raise InputError(
+            f"--loss {loss!r}{nearest(loss, LOSSES)}: expected one of {', '.join(LOSSES)}"
+        )
     if loss != "agree" and not labelled:
         raise InputError(f"--loss {loss!r}: the pictures had no labels, expected --loss agree")
     return loss
@@ -62,7 +77,9 @@ def checked_loss(report: AccuracyReport, loss: str | None) -> str:
 def _reference(report: AccuracyReport) -> AccuracyRow:
     found = next((row for row in report.rows if row.pe is None and not row.recalibrated_bn), None)
     if found is None:
-        raise InputError(f"{report.network}: no row of the network as it is, expected one without pe")
+        raise InputError(
+            f"{report.network}: no row of the network as it is, expected one without pe"
+        )
     return found
 
 
@@ -73,13 +90,20 @@ def _count(row: AccuracyRow, loss: str) -> int:
 def _speedup_of(rows: list[AccuracyRow], baseline: str | None) -> float:
     known = {str(row.pe): row.speedup or 1.0 for row in rows}
     if str(baseline) not in known:
-        raise InputError(f"--baseline {baseline!r}{nearest(str(baseline), known)}: not in the record, expected one of "
-                         f"{', '.join(known)}")
+        raise InputError(
+            f"--baseline {baseline!r}{nearest(str(baseline), known)}: not in the record, expected one of "
+            f"{', '.join(known)}"
+        )
     return known[str(baseline)]
 
 
-def accuracy_figure(report: AccuracyReport, *, loss: str | None = None, baseline: str | None = None,
-                    width: str = "column") -> Figure:
+def accuracy_figure(
+    report: AccuracyReport,
+    *,
+    loss: str | None = None,
+    baseline: str | None = None,
+    width: str = "column",
+) -> Figure:
     """Return one mark for each design: percentage points lost, least at the top, against speedup.
 
     `loss`, `baseline` and errors as in `loss_points`; `width`: 'column' or 'page'.
@@ -91,8 +115,10 @@ def accuracy_figure(report: AccuracyReport, *, loss: str | None = None, baseline
     ticks = axes.get_yticks()
     axes.set_yticks(ticks, [f"{0.0 - tick:g}" for tick in ticks])
     array = report.array
-    title = (f"{report.network}, {report.pictures} pictures, against: {report.reference}\narray {array.rows}x"
-             f"{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}")
+    title = (
+        f"{report.network}, {report.pictures} pictures, against: {report.reference}\narray {array.rows}x"
+        f"{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}"
+    )
     (legend,) = figure.legends
     legend.set_title(wrapped(figure, title, FONT_POINTS))  # also shows the title's box
     legend.get_title().set_multialignment("center")
@@ -100,8 +126,15 @@ def accuracy_figure(report: AccuracyReport, *, loss: str | None = None, baseline
     return figure
 
 
-def plot_accuracy(report: AccuracyReport, path: str | Path, *, loss: str | None = None, baseline: str | None = None,
-                  width: str = "column", command: str = "") -> None:
+def plot_accuracy(
+    report: AccuracyReport,
+    path: str | Path,
+    *,
+    loss: str | None = None,
+    baseline: str | None = None,
+    width: str = "column",
+    command: str = "",
+) -> None:
     """Draw `accuracy_figure` into a file. `path`, `width`, `command` and errors as in `plot_speedup`."""
     figure_format(path)
     figure = accuracy_figure(report, loss=loss, baseline=baseline, width=width)

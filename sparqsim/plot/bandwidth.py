@@ -12,7 +12,15 @@ from matplotlib.lines import Line2D
 from sparqsim.errors import InputError
 from sparqsim.memory.curves import BandwidthCurves
 from sparqsim.plot.labels import add_legend, add_notes, equal_note, marked, subject, varying_note
-from sparqsim.plot.style import INK, figure_format, house_style, line_color, looks_of, new_figure, save_figure
+from sparqsim.plot.style import (
+    INK,
+    figure_format,
+    house_style,
+    line_color,
+    looks_of,
+    new_figure,
+    save_figure,
+)
 from sparqsim.report import Provenance
 
 PANEL_INCHES = 2.4
@@ -20,10 +28,17 @@ PANEL_INCHES = 2.4
 WITHOUT_MEMORY = 2.5
 
 
-def plot_bandwidth(curves: BandwidthCurves, path: str | Path, *, width: str = "column", command: str = "") -> None:
+def plot_bandwidth(
+    curves: BandwidthCurves, path: str | Path, *, width: str = "column", command: str = ""
+) -> None:
     """Draw `bandwidth_figure` into a file. `path`, `width`, `command` and errors as in `plot_speedup`."""
     figure_format(path)
-    save_figure(bandwidth_figure(curves, width=width), path, title="Speedup against DRAM bandwidth", command=command)
+    save_figure(
+        bandwidth_figure(curves, width=width),
+        path,
+        title="Speedup against DRAM bandwidth",
+        command=command,
+    )
 
 
 def bandwidth_figure(curves: BandwidthCurves, *, width: str = "column") -> Figure:
@@ -46,19 +61,33 @@ def bandwidth_figure(curves: BandwidthCurves, *, width: str = "column") -> Figur
         axes.set_ylim(bottom=0)
         axes.grid(visible=True)
         varying = curves.cycles_depend_on_values
-        add_legend(figure, _title(curves), handles,
-                   [marked(name, varying=varying.get(name, False)) for name in curves.order])
+        add_legend(
+            figure,
+            _title(curves),
+            handles,
+            [marked(name, varying=varying.get(name, False)) for name in curves.order],
+        )
         memory = curves.memory
-        add_notes(figure, [f"memory {memory.name}, storage {memory.storage}, loop order {memory.loop_order}",
-                           "all designs at equal bandwidth; rightmost: memory not modelled",
-                           *([varying_note([*varying.values()])] if varying else []),
-                           *equal_note(curves.speedup)])
+        add_notes(
+            figure,
+            [
+                f"memory {memory.name}, storage {memory.storage}, loop order {memory.loop_order}",
+                "all designs at equal bandwidth; rightmost: memory not modelled",
+                *([varying_note([*varying.values()])] if varying else []),
+                *equal_note(curves.speedup),
+            ],
+        )
     return figure
 
 
 def _title(curves: BandwidthCurves) -> str:
-    source = Provenance(version="", engine="", trace_sha256=curves.trace_sha256, network=curves.network,
-                        synthetic=curves.synthetic)
+    source = Provenance(
+        version="",
+        engine="",
+        trace_sha256=curves.trace_sha256,
+        network=curves.network,
+        synthetic=curves.synthetic,
+    )
     return subject(source, curves.array)
 
 
@@ -69,11 +98,21 @@ def _draw_lines(axes: Axes, curves: BandwidthCurves, finite: list[int]) -> list[
     right = max(places) * WITHOUT_MEMORY
     for name in curves.order:
         look, speedups = looks[name], [curves.speedup[name][at] for at in finite]
-        style: dict[str, Any] = {"color": line_color(look), "marker": look.marker, "markersize": 3.5,
-                                 "markerfacecolor": look.color, "markeredgecolor": INK, "markeredgewidth": 0.3}
+        style: dict[str, Any] = {
+            "color": line_color(look),
+            "marker": look.marker,
+            "markersize": 3.5,
+            "markerfacecolor": look.color,
+            "markeredgecolor": INK,
+            "markeredgewidth": 0.3,
+        }
         handles += axes.plot(places, speedups, **style)
-        axes.plot([places[-1], right], [speedups[-1], curves.array_speedup[name]], linestyle=":",
-                  color=line_color(look))
+        axes.plot(
+            [places[-1], right],
+            [speedups[-1], curves.array_speedup[name]],
+            linestyle=":",
+            color=line_color(look),
+        )
         axes.plot([right], [curves.array_speedup[name]], **style)
     axes.set_xscale("log", base=2)
     ticks = places if len(places) <= 10 else places[:: -(-len(places) // 10)]

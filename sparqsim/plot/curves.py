@@ -38,18 +38,27 @@ LABEL_POINTS = 11.0
 LEAST_AXES_POINTS = 110.0
 #: Designs of equal cycles share a line; its legend names so many, the note below the rest.
 MOST_NAMED = 3
-AXIS_LABELS = {"array-size": "array (PE rows x columns)", "k": "K, multiply-accumulates per output (count)"}
+AXIS_LABELS = {
+    "array-size": "array (PE rows x columns)",
+    "k": "K, multiply-accumulates per output (count)",
+}
 ZEROS_OF_NETWORKS = "zero activations, whole network (%)"
 ZEROS_OF_LAYERS = "zero activations of a layer (%)"
 BASELINE_LINE: dict[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 0.8}
 FIXED_LINE, VARYING_LINE = (0, (4, 1.5)), "-"
 
 
-def plot_curves(curves: Curves, path: str | Path, *, width: str = "column", command: str = "") -> None:
+def plot_curves(
+    curves: Curves, path: str | Path, *, width: str = "column", command: str = ""
+) -> None:
     """Draw `curves_figure` into a file. `path`, `width`, `command` and errors as in `plot_speedup`."""
     figure_format(path)
-    save_figure(curves_figure(curves, width=width), path, title=f"Speedup against {curves.kind.replace('-', ' ')}",
-                command=command)
+    save_figure(
+        curves_figure(curves, width=width),
+        path,
+        title=f"Speedup against {curves.kind.replace('-', ' ')}",
+        command=command,
+    )
 
 
 def curves_figure(curves: Curves, *, width: str = "column") -> Figure:
@@ -63,8 +72,13 @@ def curves_figure(curves: Curves, *, width: str = "column") -> Figure:
         axes = figure.subplots()
         places = _scale(axes, curves, width)
         line = axes.axhline(1, **BASELINE_LINE)
-        handles = [_draw(axes, curve, places, looks[curve.specs[0]], joined=curves.joined) for curve in curves.curves]
-        axes.set_ylim(0, 1.12 * max(1.0, *(point.high for curve in curves.curves for point in curve.points)))
+        handles = [
+            _draw(axes, curve, places, looks[curve.specs[0]], joined=curves.joined)
+            for curve in curves.curves
+        ]
+        axes.set_ylim(
+            0, 1.12 * max(1.0, *(point.high for curve in curves.curves for point in curve.points))
+        )
         axes.set_ylabel(f"speedup (x) over {curves.baseline}")
         axes.grid(visible=True)
         if curves.kind == "zero-fraction" and curves.joined:
@@ -103,7 +117,10 @@ def _set_ticks(axes: Axes, names: dict[float, str], width: str) -> None:
     ticks: list[float] = []
     free = -math.inf
     for at, name in names.items():
-        center, half = (to_points(at) - low) / (high - low) * room, text_points(name, SMALL_POINTS) / 2
+        center, half = (
+            (to_points(at) - low) / (high - low) * room,
+            text_points(name, SMALL_POINTS) / 2,
+        )
         if center - half >= free:
             ticks.append(at)
             free = center + half + 4
@@ -111,13 +128,32 @@ def _set_ticks(axes: Axes, names: dict[float, str], width: str) -> None:
     axes.minorticks_off()
 
 
-def _draw(axes: Axes, curve: Curve, places: dict[tuple[float, ...], float], look: Look, *, joined: bool) -> Line2D:
-    xs, ys = [places[point.place] for point in curve.points], [point.speedup for point in curve.points]
+def _draw(
+    axes: Axes, curve: Curve, places: dict[tuple[float, ...], float], look: Look, *, joined: bool
+) -> Line2D:
+    xs, ys = (
+        [places[point.place] for point in curve.points],
+        [point.speedup for point in curve.points],
+    )
     color = line_color(look)
-    axes.vlines(xs, [point.low for point in curve.points], [point.high for point in curve.points], color=color,
-                linewidth=0.5)
-    line, = axes.plot(xs, ys, color=color, marker=look.marker, markersize=3.8, markerfacecolor=look.color,
-                      markeredgecolor=INK, markeredgewidth=0.3, linestyle=_line_style(curve) if joined else "")
+    axes.vlines(
+        xs,
+        [point.low for point in curve.points],
+        [point.high for point in curve.points],
+        color=color,
+        linewidth=0.5,
+    )
+    (line,) = axes.plot(
+        xs,
+        ys,
+        color=color,
+        marker=look.marker,
+        markersize=3.8,
+        markerfacecolor=look.color,
+        markeredgecolor=INK,
+        markeredgewidth=0.3,
+        linestyle=_line_style(curve) if joined else "",
+    )
     return line
 
 
@@ -125,26 +161,42 @@ def _line_style(curve: Curve) -> Any:
     return FIXED_LINE if curve.fixed else VARYING_LINE
 
 
-def _label_flat(axes: Axes, curves: Sequence[Curve], places: dict[tuple[float, ...], float]) -> None:
+def _label_flat(
+    axes: Axes, curves: Sequence[Curve], places: dict[tuple[float, ...], float]
+) -> None:
     """Say at the lines of designs whose cycles values cannot change why they are flat; close lines share the words."""
     apart = axes.get_ylim()[1] / LEAST_AXES_POINTS * LABEL_POINTS
-    flat = sorted((curve for curve in curves if curve.fixed), key=lambda curve: curve.points[0].speedup)
+    flat = sorted(
+        (curve for curve in curves if curve.fixed), key=lambda curve: curve.points[0].speedup
+    )
     for at, curve in enumerate(flat):
         height = curve.points[0].speedup
         if at + 1 < len(flat) and flat[at + 1].points[0].speedup - height < apart:
             continue  # the words stand above the next one
         end = _emptier_end(curve, curves, apart)
-        axes.annotate(FLAT_LABEL, (places[curve.points[end].place], curve.points[end].speedup), (0, 3),
-                      textcoords="offset points", ha="right" if end else "left", va="bottom", fontsize=SMALL_POINTS,
-                      bbox=BEHIND_TEXT)
+        axes.annotate(
+            FLAT_LABEL,
+            (places[curve.points[end].place], curve.points[end].speedup),
+            (0, 3),
+            textcoords="offset points",
+            ha="right" if end else "left",
+            va="bottom",
+            fontsize=SMALL_POINTS,
+            bbox=BEHIND_TEXT,
+        )
 
 
 def _emptier_end(curve: Curve, curves: Sequence[Curve], apart: float) -> int:
     """Return 0 for the left end, -1 for the right: where fewer points of other curves lie where the words would be."""
+
     def crowd(points: slice) -> int:
         height = curve.points[0].speedup
-        return sum(0 < point.speedup - height < apart for other in curves if other is not curve
-                   for point in other.points[points])
+        return sum(
+            0 < point.speedup - height < apart
+            for other in curves
+            if other is not curve
+            for point in other.points[points]
+        )
 
     half = (len(curve.points) + 1) // 2
     return 0 if crowd(slice(None, half)) <= crowd(slice(-half, None)) else -1
@@ -158,19 +210,30 @@ def _label(curve: Curve) -> str:
 
 def _title(curves: Curves) -> str:
     """Return what ran, and on what: of the array only what all of it share."""
-    networks = list(dict.fromkeys(report.provenance.network or report.provenance.trace_sha256[:12]
-                                  for report in curves.reports))
+    networks = list(
+        dict.fromkeys(
+            report.provenance.network or report.provenance.trace_sha256[:12]
+            for report in curves.reports
+        )
+    )
     traces = len({report.provenance.trace_sha256 for report in curves.reports})
     synthetic = list(dict.fromkeys(report.provenance.synthetic for report in curves.reports))
     source = networks[0] if len(networks) == 1 else f"{len(networks)} networks"
     many = f", {traces} traces" if traces > 1 else ""
-    drawn = "" if not any(synthetic) else (f" [SYNTHETIC values: {synthetic[0]}]" if len(synthetic) == 1
-                                           else " [SYNTHETIC values]")
+    drawn = (
+        ""
+        if not any(synthetic)
+        else (
+            f" [SYNTHETIC values: {synthetic[0]}]" if len(synthetic) == 1 else " [SYNTHETIC values]"
+        )
+    )
     array, memory = curves.reports[0].array, curves.reports[0].memory
     size = "" if curves.kind == "array-size" else f"array {array.rows}x{array.cols}, "
     around = "memory not modelled" if memory is None else f"memory {memory.name}"
-    return (f"{source}{many}{drawn}\n{size}dataflow {array.dataflow}, {array.coupling}, overlap "
-            f"{'on' if array.overlap else 'off'}, {around}")
+    return (
+        f"{source}{many}{drawn}\n{size}dataflow {array.dataflow}, {array.coupling}, overlap "
+        f"{'on' if array.overlap else 'off'}, {around}"
+    )
 
 
 def _notes(curves: Curves) -> list[str]:
@@ -181,9 +244,16 @@ def _notes(curves: Curves) -> list[str]:
         notes.append("layers of equal K together; strokes: the single layers, least to greatest")
     if curves.kind == "zero-fraction" and not curves.joined:
         notes.append("one mark a layer: layers differ in shape, too")
-    if curves.kind != "array-size" and any(layer.kept_8bit for report in curves.reports for layer in report.layers):
-        notes.append("layers kept at 8 bits are " + ("part of the network" if curves.joined and curves.kind != "k"
-                                                     else "left out"))
-    notes += [f"{curve.specs[0]} = {', '.join(curve.specs[MOST_NAMED:])}, too" for curve in curves.curves
-              if len(curve.specs) > MOST_NAMED]
+    if curves.kind != "array-size" and any(
+        layer.kept_8bit for report in curves.reports for layer in report.layers
+    ):
+        notes.append(
+            "layers kept at 8 bits are "
+            + ("part of the network" if curves.joined and curves.kind != "k" else "left out")
+        )
+    notes += [
+        f"{curve.specs[0]} = {', '.join(curve.specs[MOST_NAMED:])}, too"
+        for curve in curves.curves
+        if len(curve.specs) > MOST_NAMED
+    ]
     return notes

@@ -14,25 +14,49 @@ from sparqsim.report import Comparison
 
 BASELINE: dict[str, Any] = {"color": INK, "linestyle": (0, (4, 2)), "linewidth": 0.7}
 ERROR_BAR: dict[str, Any] = {
-    "ecolor": INK, "elinewidth": 0.6, "capsize": 1.2, "capthick": 0.6, "fmt": "none", "zorder": 4,
+    "ecolor": INK,
+    "elinewidth": 0.6,
+    "capsize": 1.2,
+    "capthick": 0.6,
+    "fmt": "none",
+    "zorder": 4,
 }
 #: Hides the baseline's line where a number stands on it.
 BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
 
 
-def draw_iso_area(axes: Axes, row: SlotRow, comparison: Comparison, specs: Sequence[str],
-                  looks: dict[str, Look]) -> None:
+def draw_iso_area(
+    axes: Axes, row: SlotRow, comparison: Comparison, specs: Sequence[str], looks: dict[str, Look]
+) -> None:
     """Draw a bar for each layer and design at the median area, its error bar from least to greatest speedup."""
     for slot in row.slots:
         places, width = slot.places(len(specs))
         for place, spec in zip(places, specs, strict=True):
             if (speedup := iso_area_speedup(comparison, spec, slot.index)) is None:
                 continue
-            axes.bar(place, speedup.middle, width, color=looks[spec].color, hatch=looks[spec].hatch, edgecolor=INK)
-            axes.errorbar(place, speedup.middle, yerr=[[part] for part in reach(speedup)], **ERROR_BAR)
+            axes.bar(
+                place,
+                speedup.middle,
+                width,
+                color=looks[spec].color,
+                hatch=looks[spec].hatch,
+                edgecolor=INK,
+            )
+            axes.errorbar(
+                place, speedup.middle, yerr=[[part] for part in reach(speedup)], **ERROR_BAR
+            )
             if slot.index is None:
-                axes.annotate(f"{speedup.middle:.2f}", (place, speedup.high), (0, 3), textcoords="offset points",
-                              rotation=90, ha="center", va="bottom", fontsize=SMALL_POINTS, bbox=BEHIND_TEXT)
+                axes.annotate(
+                    f"{speedup.middle:.2f}",
+                    (place, speedup.high),
+                    (0, 3),
+                    textcoords="offset points",
+                    rotation=90,
+                    ha="center",
+                    va="bottom",
+                    fontsize=SMALL_POINTS,
+                    bbox=BEHIND_TEXT,
+                )
     axes.axhline(1, **BASELINE)
     axes.set_ylim(0, _highest(comparison, specs) * 1.05 + 0.45)
     axes.set_ylabel(f"speedup (x) over\n{comparison.baseline}, equal area")
@@ -60,4 +84,6 @@ def _highest(comparison: Comparison, specs: Sequence[str]) -> float:
 def iso_area_notes(iso: IsoArea) -> list[str]:
     """Return what a reader of areas must know, as one note."""
     missing = f"; no area: {', '.join(iso.without_area)}" if iso.without_area else ""
-    return [f"equal area: {iso.source}, median and range of {iso.combinations} libraries x flows, gates only{missing}"]
+    return [
+        f"equal area: {iso.source}, median and range of {iso.combinations} libraries x flows, gates only{missing}"
+    ]

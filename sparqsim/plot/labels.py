@@ -27,8 +27,10 @@ def subject(provenance: Provenance, array: ArrayInfo) -> str:
     """Return what was simulated (synthetic values are named as such) and, on a second line, on which array."""
     source = provenance.network or f"trace {provenance.trace_sha256[:12]}"
     label = f" [SYNTHETIC values: {provenance.synthetic}]" if provenance.synthetic else ""
-    return (f"{source}{label}\narray {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, "
-            f"overlap {'on' if array.overlap else 'off'}")
+    return (
+        f"{source}{label}\narray {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, "
+        f"overlap {'on' if array.overlap else 'off'}"
+    )
 
 
 def subject_of(report: Report) -> str:
@@ -53,9 +55,17 @@ def add_legend(figure: Figure, title: str, handles: Sequence[Any], labels: Seque
     columns = -(-len(labels) // lines)
     # Matplotlib fills column by column.
     order = [at for column in range(columns) for at in range(column, len(labels), columns)]
-    legend = figure.legend([handles[at] for at in order], [labels[at] for at in order], loc="outside upper center",
-                           ncols=columns, handlelength=1.6, columnspacing=1.2, handletextpad=0.5,
-                           title=wrapped(figure, title, FONT_POINTS), title_fontproperties={"size": FONT_POINTS})
+    legend = figure.legend(
+        [handles[at] for at in order],
+        [labels[at] for at in order],
+        loc="outside upper center",
+        ncols=columns,
+        handlelength=1.6,
+        columnspacing=1.2,
+        handletextpad=0.5,
+        title=wrapped(figure, title, FONT_POINTS),
+        title_fontproperties={"size": FONT_POINTS},
+    )
     legend.get_title().set_multialignment("center")
 
 
@@ -88,7 +98,7 @@ def shortened(name: str, longest: int) -> str:
     if len(name) <= longest:
         return name
     head = (longest - 1) // 3
-    return f"{name[:head]}…{name[head + 1 - longest:]}"
+    return f"{name[:head]}…{name[head + 1 - longest :]}"
 
 
 def design_label(report: Report) -> str:
@@ -120,7 +130,9 @@ def equal_note(series: Mapping[str, object]) -> list[str]:
             groups.append([name])
         else:
             same.append(name)
-    return [f"equal, drawn over each other: {', '.join(group)}" for group in groups if len(group) > 1]
+    return [
+        f"equal, drawn over each other: {', '.join(group)}" for group in groups if len(group) > 1
+    ]
 
 
 def reading_notes(reports: Sequence[Report]) -> list[str]:

@@ -11,19 +11,38 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from sparqsim.layer_report import Cycles
-from sparqsim.plot.labels import add_legend, add_notes, design_label, reading_notes, subject_of, wrapped
+from sparqsim.plot.labels import (
+    add_legend,
+    add_notes,
+    design_label,
+    reading_notes,
+    subject_of,
+    wrapped,
+)
 from sparqsim.plot.slots import Slot, frame, label_height_inches, panel_rows, slot_rows
-from sparqsim.plot.style import CYCLE_LOOKS, FONT_POINTS, INK, SMALL_POINTS, figure_format, house_style, save_figure
+from sparqsim.plot.style import (
+    CYCLE_LOOKS,
+    FONT_POINTS,
+    INK,
+    SMALL_POINTS,
+    figure_format,
+    house_style,
+    save_figure,
+)
 from sparqsim.report import Comparison, Report
 
 BAR_POINTS = 6.0
 PANEL_INCHES = 1.05
 
 
-def plot_layers(result: Comparison | Report, path: str | Path, *, width: str = "page", command: str = "") -> None:
+def plot_layers(
+    result: Comparison | Report, path: str | Path, *, width: str = "page", command: str = ""
+) -> None:
     """Draw `layers_figure` into a file. Parameters and errors as in `plot_speedup`."""
     figure_format(path)
-    save_figure(layers_figure(result, width=width), path, title="Where the cycles went", command=command)
+    save_figure(
+        layers_figure(result, width=width), path, title="Where the cycles went", command=command
+    )
 
 
 def layers_figure(result: Comparison | Report, *, width: str = "page") -> Figure:
@@ -32,7 +51,11 @@ def layers_figure(result: Comparison | Report, *, width: str = "page") -> Figure
     A report gives two panels: cycles of each layer, and their shares with the total. A comparison gives one panel for
     each design, in percent of the baseline's cycles in the same layer; designs with equal cycles everywhere share one.
     """
-    return _comparison_figure(result, width) if isinstance(result, Comparison) else _report_figure(result, width)
+    return (
+        _comparison_figure(result, width)
+        if isinstance(result, Comparison)
+        else _report_figure(result, width)
+    )
 
 
 def _report_figure(report: Report, width: str) -> Figure:
@@ -41,9 +64,13 @@ def _report_figure(report: Report, width: str) -> Figure:
     cycles = [layer.cycles for layer in report.layers]
     unit, unit_name = _unit(max(each.total for each in cycles))
     absolute = Stacks(cycles, report.cycles, [unit] * (len(cycles) + 1), parts)
-    shares = Stacks(cycles, report.cycles, [each.total / 100 for each in (*cycles, report.cycles)], parts)
+    shares = Stacks(
+        cycles, report.cycles, [each.total / 100 for each in (*cycles, report.cycles)], parts
+    )
     with house_style():
-        figure, panels = panel_rows(len(rows), (PANEL_INCHES,) * 2, width, label_height_inches(report.layers) + 0.35)
+        figure, panels = panel_rows(
+            len(rows), (PANEL_INCHES,) * 2, width, label_height_inches(report.layers) + 0.35
+        )
         for row, (upper, lower) in zip(rows, panels, strict=True):
             absolute.draw(upper, (slot for slot in row.slots if slot.index is not None))
             shares.draw(lower, row.slots)
@@ -60,21 +87,38 @@ def _report_figure(report: Report, width: str) -> Figure:
 
 def _write_total(axes: Axes, slot: Slot, cycles: Cycles) -> None:
     """Write the total where a bar would dwarf the layers."""
-    axes.text(slot.center, 0.5, f"{cycles.total:,} cycles", rotation=90, ha="center", va="center",
-              fontsize=SMALL_POINTS, transform=axes.get_xaxis_transform())
+    axes.text(
+        slot.center,
+        0.5,
+        f"{cycles.total:,} cycles",
+        rotation=90,
+        ha="center",
+        va="center",
+        fontsize=SMALL_POINTS,
+        transform=axes.get_xaxis_transform(),
+    )
 
 
 def _comparison_figure(comparison: Comparison, width: str) -> Figure:
     reports = [comparison.reports[name] for name in comparison.order]
-    baseline, groups, parts = comparison.reports[comparison.baseline], equal_cycles(reports), parts_spent(reports)
+    baseline, groups, parts = (
+        comparison.reports[comparison.baseline],
+        equal_cycles(reports),
+        parts_spent(reports),
+    )
     rows = slot_rows(len(baseline.layers), width, 1, BAR_POINTS)
-    hundredths = [cycles.total / 100 for cycles in (*(layer.cycles for layer in baseline.layers), baseline.cycles)]
+    hundredths = [
+        cycles.total / 100
+        for cycles in (*(layer.cycles for layer in baseline.layers), baseline.cycles)
+    ]
     with house_style():
         around = label_height_inches(baseline.layers) + 0.5
         figure, panels = panel_rows(len(rows), (PANEL_INCHES,) * len(groups), width, around)
         for row, axes_of_row in zip(rows, panels, strict=True):
             for axes, group in zip(axes_of_row, groups, strict=True):
-                stacks = Stacks([layer.cycles for layer in group[0].layers], group[0].cycles, hundredths, parts)
+                stacks = Stacks(
+                    [layer.cycles for layer in group[0].layers], group[0].cycles, hundredths, parts
+                )
                 stacks.draw(axes, row.slots)
                 names = " = ".join(design_label(report) for report in group)
                 axes.set_title(wrapped(figure, names, FONT_POINTS), loc="left", pad=2)
@@ -121,7 +165,9 @@ class Stacks:
             bottom = 0.0
             for part in self.parts:
                 look, height = CYCLE_LOOKS[part], getattr(cycles, part) / unit
-                axes.bar(place, height, bar, bottom, color=look.color, hatch=look.hatch, edgecolor=INK)
+                axes.bar(
+                    place, height, bar, bottom, color=look.color, hatch=look.hatch, edgecolor=INK
+                )
                 bottom += height
 
 
@@ -141,6 +187,9 @@ def _same_limits(panels: Sequence[Axes]) -> None:
 
 def _add_words(figure: Figure, reports: Sequence[Report], parts: Sequence[str], title: str) -> None:
     """Add title, legend and notes."""
-    handles = [Patch(facecolor=CYCLE_LOOKS[part].color, hatch=CYCLE_LOOKS[part].hatch, edgecolor=INK) for part in parts]
+    handles = [
+        Patch(facecolor=CYCLE_LOOKS[part].color, hatch=CYCLE_LOOKS[part].hatch, edgecolor=INK)
+        for part in parts
+    ]
     add_legend(figure, title, handles, [part.replace("_", " ") for part in parts])
     add_notes(figure, reading_notes(reports))

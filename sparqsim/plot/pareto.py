@@ -55,10 +55,14 @@ class ParetoPoint:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.speedup) and self.speedup > 0):
-            raise InputError(f"pareto point {self.spec!r}: speedup={self.speedup!r}, expected a number above 0")
+            raise InputError(
+                f"pareto point {self.spec!r}: speedup={self.speedup!r}, expected a number above 0"
+            )
         if math.isnan(self.quality) or self.quality == -math.inf:
-            raise InputError(f"pareto point {self.spec!r}: quality={self.quality!r}, expected a number, or infinity "
-                             "for an exact result")
+            raise InputError(
+                f"pareto point {self.spec!r}: quality={self.quality!r}, expected a number, or infinity "
+                "for an exact result"
+            )
 
 
 def pareto_points(comparison: Comparison) -> list[ParetoPoint]:
@@ -76,7 +80,9 @@ def pareto_points(comparison: Comparison) -> list[ParetoPoint]:
     for name in comparison.order:
         report = comparison.reports[name]
         error = report.totals.error
-        quality = math.inf if error.noise == 0 else -math.inf if error.sqnr_db is None else error.sqnr_db
+        quality = (
+            math.inf if error.noise == 0 else -math.inf if error.sqnr_db is None else error.sqnr_db
+        )
         points.append(_point(comparison, name, quality, design_label(report)))
     return [point for point in points if point is not None]
 
@@ -91,16 +97,28 @@ def _point(comparison: Comparison, name: str, quality: float, label: str) -> Par
     return ParetoPoint(name, speedup.middle, quality, label, (speedup.low, speedup.high), equal_pes)
 
 
-def plot_pareto(points: Comparison | Sequence[ParetoPoint], path: str | Path, *, quality: str = SQNR,
-                baseline: str = "the baseline", width: str = "column", command: str = "") -> None:
+def plot_pareto(
+    points: Comparison | Sequence[ParetoPoint],
+    path: str | Path,
+    *,
+    quality: str = SQNR,
+    baseline: str = "the baseline",
+    width: str = "column",
+    command: str = "",
+) -> None:
     """Draw `pareto_figure` into a file. `path`, `width`, `command` and errors as in `plot_speedup`."""
     figure_format(path)
     figure = pareto_figure(points, quality=quality, baseline=baseline, width=width)
     save_figure(figure, path, title="Quality against speedup", command=command)
 
 
-def pareto_figure(points: Comparison | Sequence[ParetoPoint], *, quality: str = SQNR, baseline: str = "the baseline",
-                  width: str = "column") -> Figure:
+def pareto_figure(
+    points: Comparison | Sequence[ParetoPoint],
+    *,
+    quality: str = SQNR,
+    baseline: str = "the baseline",
+    width: str = "column",
+) -> Figure:
     """Return one mark for each design, and the front: designs that no other beats.
 
     Parameters
@@ -131,7 +149,9 @@ def pareto_figure(points: Comparison | Sequence[ParetoPoint], *, quality: str = 
         axes.set_xlabel(f"speedup (x) over {baseline}, {equal}")
         axes.set_ylabel(quality)
         names = [point.label or point.spec for point in points]
-        add_legend(figure, title, [*handles, Line2D([], [], **FRONT)], [*names, "best for its speedup"])
+        add_legend(
+            figure, title, [*handles, Line2D([], [], **FRONT)], [*names, "best for its speedup"]
+        )
         add_notes(figure, notes)
     return figure
 
@@ -148,19 +168,45 @@ def _draw_points(axes: Axes, points: Sequence[ParetoPoint]) -> list[Line2D]:
         look, height = looks[point.spec], min(point.quality, exact)
         if point.speedup_range is not None:
             low, high = point.speedup_range
-            axes.errorbar(point.speedup, height, xerr=[[point.speedup - low], [high - point.speedup]], **ERROR_BAR)
+            axes.errorbar(
+                point.speedup,
+                height,
+                xerr=[[point.speedup - low], [high - point.speedup]],
+                **ERROR_BAR,
+            )
         if point.equal_pes is not None:
-            axes.plot(point.equal_pes, height, look.marker, color="none", markersize=4, markeredgecolor=look.color,
-                      markeredgewidth=0.7, clip_on=False)
-        handles += axes.plot(point.speedup, height, look.marker, linestyle="", color=look.color,
-                             markersize=5, markeredgecolor=INK, markeredgewidth=0.4, clip_on=False, zorder=3)
+            axes.plot(
+                point.equal_pes,
+                height,
+                look.marker,
+                color="none",
+                markersize=4,
+                markeredgecolor=look.color,
+                markeredgewidth=0.7,
+                clip_on=False,
+            )
+        handles += axes.plot(
+            point.speedup,
+            height,
+            look.marker,
+            linestyle="",
+            color=look.color,
+            markersize=5,
+            markeredgecolor=INK,
+            markeredgewidth=0.4,
+            clip_on=False,
+            zorder=3,
+        )
     return handles
 
 
 def _scale(axes: Axes, points: Sequence[ParetoPoint]) -> float:
     """Scale the axes to the points; return where exact results are drawn, above the others."""
     drawn = [(point.speedup, point.equal_pes, *(point.speedup_range or ())) for point in points]
-    speedups = [1.0, *(speedup for of_point in drawn for speedup in of_point if speedup is not None)]
+    speedups = [
+        1.0,
+        *(speedup for of_point in drawn for speedup in of_point if speedup is not None),
+    ]
     finite = [point.quality for point in points if math.isfinite(point.quality)]
     low, high = (min(finite), max(finite)) if finite else (-1.0, 0.0)
     step = (high - low or 0.1 * abs(high) or 1.0) / 6
@@ -171,15 +217,22 @@ def _scale(axes: Axes, points: Sequence[ParetoPoint]) -> float:
     has_exact = len(finite) < len(points)
     axes.set_ylim(low - step, exact + step / 2 if has_exact else high + step)
     labels = [f"{tick:g}" for tick in ticks] if finite else []
-    axes.set_yticks([*ticks[:len(labels)], *[exact] * has_exact], [*labels, *["exact"] * has_exact])
+    axes.set_yticks(
+        [*ticks[: len(labels)], *[exact] * has_exact], [*labels, *["exact"] * has_exact]
+    )
     axes.grid(visible=True, axis="both")
     return exact
 
 
 def front_of(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:
     """Return the points that no other beats (at least as good in both, better in one), slowest first."""
+
     def beaten(point: ParetoPoint) -> bool:
-        return any(other.speedup >= point.speedup and other.quality >= point.quality
-                   and (other.speedup, other.quality) != (point.speedup, point.quality) for other in points)
+        return any(
+            other.speedup >= point.speedup
+            and other.quality >= point.quality
+            and (other.speedup, other.quality) != (point.speedup, point.quality)
+            for other in points
+        )
 
     return sorted((point for point in points if not beaten(point)), key=lambda point: point.speedup)

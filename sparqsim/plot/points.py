@@ -54,8 +54,11 @@ class Curves:
     reports: tuple[Report, ...]
 
 
-def load_reports(paths: Sequence[str | Path], only: Sequence[str] = (),
-                 expected: str = "the -o of `simulate`, `compare` or `sweep`") -> tuple[list[Report], str | None]:
+def load_reports(
+    paths: Sequence[str | Path],
+    only: Sequence[str] = (),
+    expected: str = "the -o of `simulate`, `compare` or `sweep`",
+) -> tuple[list[Report], str | None]:
     """Return every report that files and sweep stores hold, and the first comparison's baseline, if there is one.
 
     Parameters
@@ -99,10 +102,15 @@ def _stored(path: str | Path) -> list[Report]:
     if not done:
         raise InputError(f"{path}: holds no results yet; expected a store that a sweep has filled")
     current = [point for point in done if point.facts["sources_sha256"] == package_digest()]
-    reports = [Report.from_json(point.text, f"{path}: point {point.key[:12]}") for point in current or done]
+    reports = [
+        Report.from_json(point.text, f"{path}: point {point.key[:12]}") for point in current or done
+    ]
     known = list(LOOKS)
     # A store has its designs in alphabetical order; figures show them in their own.
-    return sorted(reports, key=lambda report: known.index(report.pe.name) if report.pe.name in known else len(known))
+    return sorted(
+        reports,
+        key=lambda report: known.index(report.pe.name) if report.pe.name in known else len(known),
+    )
 
 
 def _switch(value: bool) -> str:
@@ -131,13 +139,17 @@ EXACTLY: Mapping[str, Callable[[Report], Any]] = {
 def _matching(reports: list[Report], condition: str) -> list[Report]:
     key, _, value = condition.partition("=")
     if key not in SETTINGS:
-        raise InputError(f"--only {condition!r}: expected KEY=VALUE with a key of {', '.join(SETTINGS)}"
-                         f"{nearest(key, SETTINGS)}")
+        raise InputError(
+            f"--only {condition!r}: expected KEY=VALUE with a key of {', '.join(SETTINGS)}"
+            f"{nearest(key, SETTINGS)}"
+        )
     found = [report for report in reports if SETTINGS[key](report) == value]
     if not found:
         values = dict.fromkeys(SETTINGS[key](report) for report in reports)
-        raise InputError(f"--only {condition!r}: no result has this {key}{nearest(value, values)}; expected one of "
-                         f"{', '.join(values)}")
+        raise InputError(
+            f"--only {condition!r}: no result has this {key}{nearest(value, values)}; expected one of "
+            f"{', '.join(values)}"
+        )
     return found
 
 
@@ -164,19 +176,31 @@ def speedup_curves(reports: Sequence[Report], kind: str, baseline: str | None = 
     by_design = _by_design(reports, "array" if kind == "array-size" else "trace")
     chosen = _baseline(by_design, baseline)
     several = len({EXACTLY["trace"](report) for report in reports}) > 1
-    parts_of = {"array-size": _whole_by_array, "k": _layers_by_k,
-                "zero-fraction": _whole_by_zeros if several else _layers_by_zeros}[kind]
+    parts_of = {
+        "array-size": _whole_by_array,
+        "k": _layers_by_k,
+        "zero-fraction": _whole_by_zeros if several else _layers_by_zeros,
+    }[kind]
     base = by_design[chosen]
     curves: dict[tuple[tuple[Point, ...], bool], list[str]] = {}
     for name, mine in by_design.items():
-        points = _points([pair for at, one in mine.items() if at in base for pair in parts_of(base[at], one)])
+        points = _points(
+            [pair for at, one in mine.items() if at in base for pair in parts_of(base[at], one)]
+        )
         fixed = not next(iter(mine.values())).pe.cycles_depend_on_values
         if name != chosen and points:
             curves.setdefault((points, fixed), []).append(name)
     if not curves:
-        raise InputError(f"--kind {kind}: no design ran where the baseline {chosen} did, expected results of both")
-    return Curves(kind, chosen, tuple(Curve(tuple(names), *key) for key, names in curves.items()),
-                  kind != "zero-fraction" or several, tuple(reports))
+        raise InputError(
+            f"--kind {kind}: no design ran where the baseline {chosen} did, expected results of both"
+        )
+    return Curves(
+        kind,
+        chosen,
+        tuple(Curve(tuple(names), *key) for key, names in curves.items()),
+        kind != "zero-fraction" or several,
+        tuple(reports),
+    )
 
 
 def _check_alike(reports: Sequence[Report], kind: str, free: str) -> None:
@@ -185,8 +209,10 @@ def _check_alike(reports: Sequence[Report], kind: str, free: str) -> None:
     for key, value in EXACTLY.items():
         if key not in {"pe", free} and len({value(report) for report in reports}) > 1:
             shown = list(dict.fromkeys(SETTINGS[key](report) for report in reports))
-            raise InputError(f"--kind {kind}: results differ in {key} ({', '.join(shown)}), expected one; choose, e.g. "
-                             f"--only {key}={shown[0]}")
+            raise InputError(
+                f"--kind {kind}: results differ in {key} ({', '.join(shown)}), expected one; choose, e.g. "
+                f"--only {key}={shown[0]}"
+            )
 
 
 def _by_design(reports: Sequence[Report], axis: str) -> dict[str, dict[Any, Report]]:
@@ -196,16 +222,20 @@ def _by_design(reports: Sequence[Report], axis: str) -> dict[str, dict[Any, Repo
         place = EXACTLY[axis](report)
         known = found.setdefault(report.pe.spec, {}).setdefault(place, report)
         if known.layers != report.layers:
-            raise InputError(f"two different results of {report.pe.spec} on {axis} {SETTINGS[axis](report)} (sparqsim "
-                             f"{known.provenance.version} and {report.provenance.version}); expected one")
+            raise InputError(
+                f"two different results of {report.pe.spec} on {axis} {SETTINGS[axis](report)} (sparqsim "
+                f"{known.provenance.version} and {report.provenance.version}); expected one"
+            )
     return found
 
 
 def _baseline(by_design: Mapping[str, Any], baseline: str | None) -> str:
     chosen = baseline or (BASELINE if BASELINE in by_design else next(iter(by_design)))
     if chosen not in by_design:
-        raise InputError(f"baseline {chosen!r} is not among the results{nearest(chosen, by_design)}; expected one of "
-                         f"{', '.join(by_design)}")
+        raise InputError(
+            f"baseline {chosen!r} is not among the results{nearest(chosen, by_design)}; expected one of "
+            f"{', '.join(by_design)}"
+        )
     return chosen
 
 
@@ -246,7 +276,11 @@ def _layers_by_zeros(base: Report, own: Report) -> Iterator[Part]:
 
 
 def _compared_layers(base: Report, own: Report) -> Iterator[tuple[LayerReport, LayerReport]]:
-    return ((one, other) for one, other in zip(base.layers, own.layers, strict=True) if not other.kept_8bit)
+    return (
+        (one, other)
+        for one, other in zip(base.layers, own.layers, strict=True)
+        if not other.kept_8bit
+    )
 
 
 def zero_share(layers: Sequence[LayerReport]) -> float:
@@ -254,7 +288,9 @@ def zero_share(layers: Sequence[LayerReport]) -> float:
     elements = sum(layer.gemm.m * layer.gemm.k * layer.gemm.groups for layer in layers)
     # With odd K the last element of a row pairs with a zero that is not in X.
     added = sum(layer.gemm.m * layer.gemm.groups * (layer.gemm.k % 2) for layer in layers)
-    return (sum(2 * layer.pairs.both_zero + layer.pairs.one_zero for layer in layers) - added) / elements
+    return (
+        sum(2 * layer.pairs.both_zero + layer.pairs.one_zero for layer in layers) - added
+    ) / elements
 
 
 def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) -> BandwidthCurves:
@@ -267,9 +303,13 @@ def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) 
     """
     known = [(report, report.memory) for report in reports if report.memory is not None]
     if not known or len({memory.dram.bandwidth_bytes_per_cycle for _, memory in known}) < 2:
-        raise InputError("--kind bandwidth: results of one DRAM bandwidth or none, expected several, or the JSON of "
-                         "`sparqsim bandwidth` (sparqsim.bandwidth/1)")
-    alike = [report.model_copy(update={"memory": _without_bandwidth(memory)}) for report, memory in known]
+        raise InputError(
+            "--kind bandwidth: results of one DRAM bandwidth or none, expected several, or the JSON of "
+            "`sparqsim bandwidth` (sparqsim.bandwidth/1)"
+        )
+    alike = [
+        report.model_copy(update={"memory": _without_bandwidth(memory)}) for report, memory in known
+    ]
     _check_alike(alike, "bandwidth", "bandwidth")
     cycles: dict[str, dict[float | None, Report]] = {}
     for report, memory in known:
@@ -278,16 +318,28 @@ def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) 
     bandwidths = sorted(cycles[chosen], key=lambda value: (value is None, value))
     for name, mine in cycles.items():
         if set(mine) != set(bandwidths):
-            raise InputError(f"--kind bandwidth: {name} ran at {len(mine)} DRAM bandwidths, the baseline {chosen} at "
-                             f"{len(bandwidths)}; expected the same")
+            raise InputError(
+                f"--kind bandwidth: {name} ran at {len(mine)} DRAM bandwidths, the baseline {chosen} at "
+                f"{len(bandwidths)}; expected the same"
+            )
     first, memory = known[0]
     return BandwidthCurves(
-        network=first.provenance.network, synthetic=first.provenance.synthetic,
-        trace_sha256=first.provenance.trace_sha256, array=first.array, memory=memory, baseline=chosen,
-        order=tuple(cycles), bandwidths=tuple(bandwidths),
-        cycles={name: tuple(mine[at].cycles.total for at in bandwidths) for name, mine in cycles.items()},
+        network=first.provenance.network,
+        synthetic=first.provenance.synthetic,
+        trace_sha256=first.provenance.trace_sha256,
+        array=first.array,
+        memory=memory,
+        baseline=chosen,
+        order=tuple(cycles),
+        bandwidths=tuple(bandwidths),
+        cycles={
+            name: tuple(mine[at].cycles.total for at in bandwidths) for name, mine in cycles.items()
+        },
         array_cycles={name: _array_cycles(mine[bandwidths[0]]) for name, mine in cycles.items()},
-        cycles_depend_on_values={name: mine[bandwidths[0]].pe.cycles_depend_on_values for name, mine in cycles.items()})
+        cycles_depend_on_values={
+            name: mine[bandwidths[0]].pe.cycles_depend_on_values for name, mine in cycles.items()
+        },
+    )
 
 
 def _without_bandwidth(memory: Any) -> Any:

@@ -11,8 +11,23 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from sparqsim.memory.roofline import Roofline, roofline
-from sparqsim.plot.labels import add_legend, add_notes, design_label, equal_note, subject_of, value_note
-from sparqsim.plot.style import INK, SMALL_POINTS, figure_format, house_style, looks_of, new_figure, save_figure
+from sparqsim.plot.labels import (
+    add_legend,
+    add_notes,
+    design_label,
+    equal_note,
+    subject_of,
+    value_note,
+)
+from sparqsim.plot.style import (
+    INK,
+    SMALL_POINTS,
+    figure_format,
+    house_style,
+    looks_of,
+    new_figure,
+    save_figure,
+)
 from sparqsim.report import Comparison, Report
 
 PANEL_INCHES = 2.6
@@ -20,7 +35,9 @@ PANEL_INCHES = 2.6
 ROOF_GREY = "#8c8c8c"
 
 
-def plot_roofline(result: Comparison | Report, path: str | Path, *, width: str = "column", command: str = "") -> None:
+def plot_roofline(
+    result: Comparison | Report, path: str | Path, *, width: str = "column", command: str = ""
+) -> None:
     """Draw `roofline_figure` into a file. `path`, `width`, `command` and errors as in `plot_speedup`."""
     figure_format(path)
     save_figure(roofline_figure(result, width=width), path, title="Roofline", command=command)
@@ -34,7 +51,11 @@ def roofline_figure(result: Comparison | Report, *, width: str = "column") -> Fi
     InputError
         For results without memory.
     """
-    reports = [result.reports[name] for name in result.order] if isinstance(result, Comparison) else [result]
+    reports = (
+        [result.reports[name] for name in result.order]
+        if isinstance(result, Comparison)
+        else [result]
+    )
     roofs = [roofline(report) for report in reports]
     kept = any(point.kept_8bit for each in roofs for point in each.points)
     with house_style():
@@ -44,10 +65,18 @@ def roofline_figure(result: Comparison | Report, *, width: str = "column") -> Fi
         axes.set_xlabel("operational intensity (MACs per DRAM byte)")
         axes.set_ylabel("attained (MACs per cycle)")
         axes.grid(visible=True)
-        add_legend(figure, subject_of(reports[0]), handles, [design_label(report) for report in reports])
-        add_notes(figure, [_roof_note(roofs[0]), value_note(reports),
-                           *(["hollow: kept at 8 bits, run as mac-8b8b under every design"] if kept else []),
-                           *equal_note({each.spec: each.points for each in roofs})])
+        add_legend(
+            figure, subject_of(reports[0]), handles, [design_label(report) for report in reports]
+        )
+        add_notes(
+            figure,
+            [
+                _roof_note(roofs[0]),
+                value_note(reports),
+                *(["hollow: kept at 8 bits, run as mac-8b8b under every design"] if kept else []),
+                *equal_note({each.spec: each.points for each in roofs}),
+            ],
+        )
     return figure
 
 
@@ -65,16 +94,41 @@ def _draw(axes: Axes, roofs: Sequence[Roofline]) -> list[Line2D]:
         _draw_roof(axes, each, low, high)
     for point in roofs[0].points:
         if point.kept_8bit:  # the same under every design
-            axes.plot(point.intensity, point.attained, "o", markersize=4, markeredgewidth=0.6, color="none",
-                      markeredgecolor=INK)
+            axes.plot(
+                point.intensity,
+                point.attained,
+                "o",
+                markersize=4,
+                markeredgewidth=0.6,
+                color="none",
+                markeredgecolor=INK,
+            )
     for each in roofs:
         look = looks[each.spec]
         for point in each.points:
             if not point.kept_8bit:
-                axes.plot(point.intensity, point.attained, look.marker, markersize=4, markeredgewidth=0.4, zorder=3,
-                          color=look.color, markeredgecolor=INK)
-        handles.append(Line2D([], [], color=look.color, marker=look.marker, markersize=4, markeredgecolor=INK,
-                              markeredgewidth=0.4, linestyle="none"))
+                axes.plot(
+                    point.intensity,
+                    point.attained,
+                    look.marker,
+                    markersize=4,
+                    markeredgewidth=0.4,
+                    zorder=3,
+                    color=look.color,
+                    markeredgecolor=INK,
+                )
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=look.color,
+                marker=look.marker,
+                markersize=4,
+                markeredgecolor=INK,
+                markeredgewidth=0.4,
+                linestyle="none",
+            )
+        )
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(right=high * 1.5)  # room for the lanes
@@ -89,7 +143,16 @@ def _draw_roof(axes: Axes, roofs: Roofline, low: float, high: float) -> None:
     """Draw both roofs, their corner included, and say at its end how many lanes the flat one stands for."""
     corner = [] if roofs.bandwidth is None else [roofs.compute_roof / roofs.bandwidth]
     places = sorted([low, high, *(place for place in corner if low < place < high)])
-    axes.plot(places, [roofs.roof(place) for place in places], color=ROOF_GREY, linewidth=0.8, zorder=1)
+    axes.plot(
+        places, [roofs.roof(place) for place in places], color=ROOF_GREY, linewidth=0.8, zorder=1
+    )
     if roofs.roof(high) == roofs.compute_roof:
-        axes.annotate(f"x {roofs.lanes}", (high, roofs.compute_roof), (2, 0), textcoords="offset points", va="center",
-                      fontsize=SMALL_POINTS, color=INK)
+        axes.annotate(
+            f"x {roofs.lanes}",
+            (high, roofs.compute_roof),
+            (2, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=SMALL_POINTS,
+            color=INK,
+        )

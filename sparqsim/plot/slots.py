@@ -65,7 +65,10 @@ def slot_rows(layers: int, width: str, bars: int, bar_points: float) -> list[Slo
     fitting = max(total, int((width_inches(width) - MARGIN_INCHES) * POINTS_PER_INCH / slot_points))
     rows = -(-(layers + total) // fitting)
     size = max(total, -(-(layers + total) // rows))
-    return [SlotRow(tuple(_slots(layers, at * size, size, total if at == rows - 1 else 0)), size) for at in range(rows)]
+    return [
+        SlotRow(tuple(_slots(layers, at * size, size, total if at == rows - 1 else 0)), size)
+        for at in range(rows)
+    ]
 
 
 def _slots(layers: int, start: int, size: int, total: int) -> Iterator[Slot]:
@@ -75,14 +78,17 @@ def _slots(layers: int, start: int, size: int, total: int) -> Iterator[Slot]:
         yield Slot(None, len(here) + total / 2, total)
 
 
-def panel_rows(rows: int, heights_inches: Sequence[float], width: str,
-               around_inches: float) -> tuple[Figure, list[list[Axes]]]:
+def panel_rows(
+    rows: int, heights_inches: Sequence[float], width: str, around_inches: float
+) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure of `rows` x len(heights_inches) panels below each other, and its axes row by row.
 
     `around_inches`: height of what is not a panel, for each row: layer names, legend, title.
     """
     figure = new_figure(width, rows * (sum(heights_inches) + around_inches) + 0.5)
-    axes = figure.subplots(rows * len(heights_inches), 1, squeeze=False, height_ratios=[*heights_inches] * rows)[:, 0]
+    axes = figure.subplots(
+        rows * len(heights_inches), 1, squeeze=False, height_ratios=[*heights_inches] * rows
+    )[:, 0]
     return figure, [list(part) for part in axes.reshape(rows, -1)]
 
 
@@ -94,7 +100,9 @@ def frame(panels: Sequence[Axes], row: SlotRow, layers: Sequence[LayerReport]) -
         axes.set_xticks([])
         for slot in row.slots:
             _mark_slot(axes, slot, layers)
-    names = ["total" if slot.index is None else layer_label(layers[slot.index]) for slot in row.slots]
+    names = [
+        "total" if slot.index is None else layer_label(layers[slot.index]) for slot in row.slots
+    ]
     panels[-1].set_xticks([slot.center for slot in row.slots], names, rotation=90)
     panels[-1].tick_params(axis="x", length=0)
 
@@ -109,4 +117,7 @@ def _mark_slot(axes: Axes, slot: Slot, layers: Sequence[LayerReport]) -> None:
 
 def label_height_inches(layers: Sequence[LayerReport]) -> float:
     """Return the height of the longest rotated layer name."""
-    return max(text_points(layer_label(layer), SMALL_POINTS) for layer in layers) / POINTS_PER_INCH + 0.25
+    return (
+        max(text_points(layer_label(layer), SMALL_POINTS) for layer in layers) / POINTS_PER_INCH
+        + 0.25
+    )

@@ -15,7 +15,15 @@ from sparqsim.layer_report import Error
 from sparqsim.plot.iso_area import BASELINE, BEHIND_TEXT, draw_iso_area, iso_area_notes
 from sparqsim.plot.labels import add_legend, add_notes, design_label, reading_notes, subject_of
 from sparqsim.plot.slots import SlotRow, frame, label_height_inches, panel_rows, slot_rows
-from sparqsim.plot.style import INK, SMALL_POINTS, Look, figure_format, house_style, looks_of, save_figure
+from sparqsim.plot.style import (
+    INK,
+    SMALL_POINTS,
+    Look,
+    figure_format,
+    house_style,
+    looks_of,
+    save_figure,
+)
 from sparqsim.report import Comparison, Report
 
 LEAST_BAR_POINTS = 3.2
@@ -26,7 +34,9 @@ EXACT_LABEL = "exact"
 EXACT_STEP = 0.22
 
 
-def plot_speedup(comparison: Comparison, path: str | Path, *, width: str = "page", command: str = "") -> None:
+def plot_speedup(
+    comparison: Comparison, path: str | Path, *, width: str = "page", command: str = ""
+) -> None:
     """Draw `speedup_figure` into a file.
 
     Parameters
@@ -63,8 +73,12 @@ def speedup_figure(comparison: Comparison, *, width: str = "page") -> Figure:
     with house_style():
         upper_inches, lower_inches = HEIGHTS_INCHES
         between = () if comparison.iso_area is None else (ISO_AREA_INCHES,)
-        figure, panels = panel_rows(len(rows), (upper_inches, *between, lower_inches), width,
-                                    label_height_inches(layers) + 0.35)
+        figure, panels = panel_rows(
+            len(rows),
+            (upper_inches, *between, lower_inches),
+            width,
+            label_height_inches(layers) + 0.35,
+        )
         for row, axes in zip(rows, panels, strict=True):
             _draw_speedups(axes[0], row, comparison, shown, looks)
             _draw_errors(axes[-1], row, shown, looks, scale)
@@ -84,16 +98,36 @@ def _shown(comparison: Comparison) -> list[Report]:
     return others if others and baseline_is_exact else reports
 
 
-def _draw_speedups(axes: Axes, row: SlotRow, comparison: Comparison, shown: Sequence[Report],
-                   looks: dict[str, Look]) -> None:
+def _draw_speedups(
+    axes: Axes,
+    row: SlotRow,
+    comparison: Comparison,
+    shown: Sequence[Report],
+    looks: dict[str, Look],
+) -> None:
     for slot in row.slots:
         places, bar = slot.places(len(shown))
         values = [speedup_at(comparison, report.pe.spec, slot.index) for report in shown]
-        axes.bar(places, values, bar, color=[looks[report.pe.spec].color for report in shown],
-                 hatch=[looks[report.pe.spec].hatch for report in shown], edgecolor=INK)
+        axes.bar(
+            places,
+            values,
+            bar,
+            color=[looks[report.pe.spec].color for report in shown],
+            hatch=[looks[report.pe.spec].hatch for report in shown],
+            edgecolor=INK,
+        )
         for place, value in zip(places, values, strict=True) if slot.index is None else ():
-            axes.annotate(f"{value:.2f}", (place, value), (0, 1.5), textcoords="offset points", rotation=90,
-                          ha="center", va="bottom", fontsize=SMALL_POINTS, bbox=BEHIND_TEXT)
+            axes.annotate(
+                f"{value:.2f}",
+                (place, value),
+                (0, 1.5),
+                textcoords="offset points",
+                rotation=90,
+                ha="center",
+                va="bottom",
+                fontsize=SMALL_POINTS,
+                bbox=BEHIND_TEXT,
+            )
     axes.axhline(1, **BASELINE)
     axes.set_ylim(0, _highest(comparison, shown) * 1.05 + 0.35)
     axes.set_ylabel(f"speedup (x) over\n{comparison.baseline}, equal PEs")
@@ -106,7 +140,9 @@ def speedup_at(comparison: Comparison, spec: str, layer: int | None) -> float:
 
 def _highest(comparison: Comparison, shown: Sequence[Report]) -> float:
     layers = range(len(shown[0].layers))
-    return max(1.0, *(comparison.layer_speedup(report.pe.spec, at) for report in shown for at in layers))
+    return max(
+        1.0, *(comparison.layer_speedup(report.pe.spec, at) for report in shown for at in layers)
+    )
 
 
 class SqnrScale:
@@ -122,7 +158,9 @@ class SqnrScale:
     @classmethod
     def of(cls, reports: Sequence[Report]) -> SqnrScale:
         """Return the scale that holds every layer and total of `reports`."""
-        values = [part.error.sqnr_db for report in reports for part in (*report.layers, report.totals)]
+        values = [
+            part.error.sqnr_db for report in reports for part in (*report.layers, report.totals)
+        ]
         return cls([value for value in values if value is not None])
 
     def place(self, error: Error) -> float:
@@ -139,24 +177,40 @@ class SqnrScale:
         axes.set_yticks([*ticks, self.exact], [*map(str, ticks), EXACT_LABEL])
 
 
-def _draw_errors(axes: Axes, row: SlotRow, shown: Sequence[Report], looks: dict[str, Look], scale: SqnrScale) -> None:
+def _draw_errors(
+    axes: Axes, row: SlotRow, shown: Sequence[Report], looks: dict[str, Look], scale: SqnrScale
+) -> None:
     for slot in row.slots:
         for place, report in zip(slot.places(len(shown))[0], shown, strict=True):
             measured = report.totals if slot.index is None else report.layers[slot.index]
             look = looks[report.pe.spec]
-            axes.plot(place, scale.place(measured.error), look.marker, color=look.color, markersize=3.2,
-                      markeredgecolor=INK, markeredgewidth=0.3, clip_on=False)
+            axes.plot(
+                place,
+                scale.place(measured.error),
+                look.marker,
+                color=look.color,
+                markersize=3.2,
+                markeredgecolor=INK,
+                markeredgewidth=0.3,
+                clip_on=False,
+            )
     scale.apply(axes)
     axes.set_ylabel("output SQNR (dB)")
 
 
-def _draw_words(figure: Figure, comparison: Comparison, shown: Sequence[Report], looks: dict[str, Look]) -> None:
+def _draw_words(
+    figure: Figure, comparison: Comparison, shown: Sequence[Report], looks: dict[str, Look]
+) -> None:
     line = Line2D([], [], **BASELINE)
     handles = [(_patch(looks[report.pe.spec]), _mark(looks[report.pe.spec])) for report in shown]
     labels = [design_label(report) for report in shown]
-    add_legend(figure, subject_of(shown[0]), [line, *handles], [f"{comparison.baseline} = 1", *labels])
+    add_legend(
+        figure, subject_of(shown[0]), [line, *handles], [f"{comparison.baseline} = 1", *labels]
+    )
     notes = iso_area_notes(comparison.iso_area) if comparison.iso_area else []
-    add_notes(figure, [*reading_notes([comparison.reports[name] for name in comparison.order]), *notes])
+    add_notes(
+        figure, [*reading_notes([comparison.reports[name] for name in comparison.order]), *notes]
+    )
 
 
 def _patch(look: Look) -> Patch:
@@ -164,5 +218,13 @@ def _patch(look: Look) -> Patch:
 
 
 def _mark(look: Look) -> Line2D:
-    return Line2D([], [], linestyle="", marker=look.marker, color=look.color, markersize=3.2, markeredgecolor=INK,
-                  markeredgewidth=0.3)
+    return Line2D(
+        [],
+        [],
+        linestyle="",
+        marker=look.marker,
+        color=look.color,
+        markersize=3.2,
+        markeredgecolor=INK,
+        markeredgewidth=0.3,
+    )

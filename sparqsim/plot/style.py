@@ -35,18 +35,41 @@ PALE_SUM = 2.0
 
 SETTINGS: dict[str, Any] = {
     # A dollar in a layer's name is a dollar.
-    "text.parse_math": False, "font.family": FONT, "font.size": FONT_POINTS,
-    "axes.titlesize": FONT_POINTS, "axes.labelsize": FONT_POINTS,
-    "xtick.labelsize": SMALL_POINTS, "ytick.labelsize": SMALL_POINTS, "legend.fontsize": SMALL_POINTS,
-    "legend.title_fontsize": SMALL_POINTS, "figure.titlesize": FONT_POINTS, "legend.frameon": False,
-    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
-    "axes.linewidth": 0.5, "patch.linewidth": 0.3, "hatch.linewidth": 0.4, "lines.linewidth": 0.8,
-    "xtick.major.width": 0.5, "ytick.major.width": 0.5, "xtick.major.size": 2, "ytick.major.size": 2,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
-    "axes.grid.axis": "y", "grid.color": "#d8d8d8", "grid.linewidth": 0.4,
-    "savefig.dpi": 200, "figure.dpi": 200,
+    "text.parse_math": False,
+    "font.family": FONT,
+    "font.size": FONT_POINTS,
+    "axes.titlesize": FONT_POINTS,
+    "axes.labelsize": FONT_POINTS,
+    "xtick.labelsize": SMALL_POINTS,
+    "ytick.labelsize": SMALL_POINTS,
+    "legend.fontsize": SMALL_POINTS,
+    "legend.title_fontsize": SMALL_POINTS,
+    "figure.titlesize": FONT_POINTS,
+    "legend.frameon": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.5,
+    "patch.linewidth": 0.3,
+    "hatch.linewidth": 0.4,
+    "lines.linewidth": 0.8,
+    "xtick.major.width": 0.5,
+    "ytick.major.width": 0.5,
+    "xtick.major.size": 2,
+    "ytick.major.size": 2,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#d8d8d8",
+    "grid.linewidth": 0.4,
+    "savefig.dpi": 200,
+    "figure.dpi": 200,
     # Outlines, not text: a reader without the font sees the same figure. TrueType, not Type 3: publishers ask for it.
-    "svg.fonttype": "path", "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
     # Element names derive from this, not from chance: equal figures give equal bytes.
     "svg.hashsalt": "sparqsim",
 }
@@ -77,9 +100,13 @@ LOOKS = {
     "smt-sa-2t": Look("#d55e00", "||||", "H"),
     "smt-sa-4t": Look("#f2b48a", "////", "8"),
 }
-SPARE_LOOKS = tuple(Look(color, hatch, marker) for (hatch, marker), color in product(
-    (("oo", "*"), ("|||", "o"), ("xx", "s"), ("...", "^"), ("", "D"), ("--", "v")),
-    ("#f0e442", "#a6761d", "#666666", "#66c2a5", "#8da0cb", "#fb9a99")))
+SPARE_LOOKS = tuple(
+    Look(color, hatch, marker)
+    for (hatch, marker), color in product(
+        (("oo", "*"), ("|||", "o"), ("xx", "s"), ("...", "^"), ("", "D"), ("--", "v")),
+        ("#f0e442", "#a6761d", "#666666", "#66c2a5", "#8da0cb", "#fb9a99"),
+    )
+)
 
 CYCLE_LOOKS = {
     "compute": Look("#0072b2"),
@@ -130,8 +157,10 @@ def new_figure(width: str, height_inches: float) -> Figure:
 def width_inches(width: str) -> float:
     """Return the width that 'column' or 'page' names, in inches."""
     if width not in WIDTHS_INCHES:
-        raise InputError(f"width={width!r}{nearest(str(width), WIDTHS_INCHES)}: "
-                         f"expected one of {', '.join(WIDTHS_INCHES)}")
+        raise InputError(
+            f"width={width!r}{nearest(str(width), WIDTHS_INCHES)}: "
+            f"expected one of {', '.join(WIDTHS_INCHES)}"
+        )
     return WIDTHS_INCHES[width]
 
 
@@ -168,7 +197,9 @@ def save_figure(figure: Figure, path: str | Path, *, title: str, command: str = 
     """
     file_format = figure_format(path)
     with house_style(), replaced(path) as temporary:
-        figure.savefig(temporary, format=file_format, metadata=_metadata(file_format, title, command))
+        figure.savefig(
+            temporary, format=file_format, metadata=_metadata(file_format, title, command)
+        )
 
 
 def _metadata(file_format: str, title: str, command: str) -> dict[str, str | None]:

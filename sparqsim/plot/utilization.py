@@ -18,13 +18,24 @@ from sparqsim.plot.style import FONT_POINTS, figure_format, house_style, new_fig
 COLORS = "cividis"
 #: Beyond this many PEs the cells are pixels, so that the file stays small.
 MOST_VECTOR_CELLS = 4096
-AXES = {"os": ("outputs M", "outputs N"), "ws": ("steps of K", "outputs N"), "is": ("steps of K", "outputs M")}
+AXES = {
+    "os": ("outputs M", "outputs N"),
+    "ws": ("steps of K", "outputs N"),
+    "is": ("steps of K", "outputs M"),
+}
 
 
-def plot_utilization(heatmap: Heatmap, path: str | Path, *, width: str = "page", command: str = "") -> None:
+def plot_utilization(
+    heatmap: Heatmap, path: str | Path, *, width: str = "page", command: str = ""
+) -> None:
     """Draw `utilization_figure` into a file. `heatmap` is that of `sparqsim.heatmap`; the rest as in `plot_speedup`."""
     figure_format(path)
-    save_figure(utilization_figure(heatmap, width=width), path, title="Busy share of each PE", command=command)
+    save_figure(
+        utilization_figure(heatmap, width=width),
+        path,
+        title="Busy share of each PE",
+        command=command,
+    )
 
 
 def utilization_figure(heatmap: Heatmap, *, width: str = "page") -> Figure:
@@ -32,8 +43,16 @@ def utilization_figure(heatmap: Heatmap, *, width: str = "page") -> Figure:
     with house_style():
         figure = new_figure(width, 3.2 if width == "page" else 5.4)
         panels = figure.subplots(*((1, 2) if width == "page" else (2, 1)))
-        _draw_map(panels[0], heatmap, heatmap.busy, "Step in flight on real work", "share of cycles (%)")
-        _draw_map(panels[1], heatmap, heatmap.effective, "Both operands non-zero", "share of MACs possible (%)")
+        _draw_map(
+            panels[0], heatmap, heatmap.busy, "Step in flight on real work", "share of cycles (%)"
+        )
+        _draw_map(
+            panels[1],
+            heatmap,
+            heatmap.effective,
+            "Both operands non-zero",
+            "share of MACs possible (%)",
+        )
         figure.suptitle(wrapped(figure, _title(heatmap), FONT_POINTS), fontsize=FONT_POINTS)
     return figure
 
@@ -43,12 +62,22 @@ def _title(heatmap: Heatmap) -> str:
     return f"{heatmap.pe.spec}, {what}, {heatmap.total_cycles:,} cycles\n{subject(heatmap.provenance, heatmap.array)}"
 
 
-def _draw_map(axes: Axes, heatmap: Heatmap, share: NDArray[np.float64], title: str, unit: str) -> None:
+def _draw_map(
+    axes: Axes, heatmap: Heatmap, share: NDArray[np.float64], title: str, unit: str
+) -> None:
     percent = 100 * share
     rows, cols = percent.shape
     edges = np.arange(cols + 1) - 0.5, np.arange(rows + 1) - 0.5
-    mesh = axes.pcolormesh(*edges, percent, cmap=COLORS, edgecolors="face", linewidth=0.1, vmin=0,
-                           vmax=_round_up(percent.max()), rasterized=percent.size > MOST_VECTOR_CELLS)
+    mesh = axes.pcolormesh(
+        *edges,
+        percent,
+        cmap=COLORS,
+        edgecolors="face",
+        linewidth=0.1,
+        vmin=0,
+        vmax=_round_up(percent.max()),
+        rasterized=percent.size > MOST_VECTOR_CELLS,
+    )
     axes.set_aspect("equal")
     axes.invert_yaxis()  # row 0, where columns' operands enter, is at the top
     axes.spines[["left", "bottom"]].set_visible(False)
@@ -57,7 +86,9 @@ def _draw_map(axes: Axes, heatmap: Heatmap, share: NDArray[np.float64], title: s
     axes.set_xlabel(f"PE column ({along_cols})")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(8, integer=True))
-    axes.set_title(f"{title}\nleast {percent.min():.1f}, mean {percent.mean():.1f}, most {percent.max():.1f} %")
+    axes.set_title(
+        f"{title}\nleast {percent.min():.1f}, mean {percent.mean():.1f}, most {percent.max():.1f} %"
+    )
     axes.figure.colorbar(mesh, ax=axes, label=unit, shrink=0.85)
 
 

@@ -16,5 +16,15 @@ from sparqsim.regress.differences import Finding, differences
 from sparqsim.regress.golden import Outcome, assert_unchanged, check, load_cases, update
 from sparqsim.regress.summary import as_junit, as_markdown, as_text
 
-__all__ = ["Finding", "Outcome", "as_junit", "as_markdown", "as_text", "assert_unchanged", "check", "differences",
-           "load_cases", "update"]
+__all__ = [
+    "Finding",
+    "Outcome",
+    "as_junit",
+    "as_markdown",
+    "as_text",
+    "assert_unchanged",
+    "check",
+    "differences",
+    "load_cases",
+    "update",
+]

@@ -11,8 +11,14 @@ from sparqsim.report import Report
 #: Longest value shown in a finding, in characters.
 SHOWN = 100
 #: Fields that move whenever a layer's cycles do; they would only repeat it.
-FOLLOW_CYCLES = ("counts.pe_cycles", "counts.lane_cycles", "counts.multiplier_cycles", "counts.used_pe_cycles",
-                 "utilization.", "bounds.")
+FOLLOW_CYCLES = (
+    "counts.pe_cycles",
+    "counts.lane_cycles",
+    "counts.multiplier_cycles",
+    "counts.used_pe_cycles",
+    "utilization.",
+    "bounds.",
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,9 @@ def _cause(golden: Report, new: Report) -> tuple[Finding, ...]:
             what = f"{part} is not that of the golden report: {shown(before)} -> {shown(after)}"
             return (Finding("setup", "", what),)
     if [layer.name for layer in golden.layers] != [layer.name for layer in new.layers]:
-        return (Finding("layers", "", "the layers' names or their order changed, of the same trace"),)
+        return (
+            Finding("layers", "", "the layers' names or their order changed, of the same trace"),
+        )
     return ()
 
 
@@ -58,13 +66,19 @@ def trace_changed(golden: Report, sha256: str, path: str = "the trace") -> Findi
     old = golden.provenance.trace_sha256
     if sha256 == old:
         return None
-    return Finding("trace changed", "", f"{path} has other bytes (sha256 {old[:12]}... -> {sha256[:12]}...), so cycles "
-                   "say nothing about the simulator; put the old trace back, or update the golden report")
+    return Finding(
+        "trace changed",
+        "",
+        f"{path} has other bytes (sha256 {old[:12]}... -> {sha256[:12]}...), so cycles "
+        "say nothing about the simulator; put the old trace back, or update the golden report",
+    )
 
 
 def _cycles_moved(golden: Report, new: Report) -> Iterator[Finding]:
     if golden.cycles != new.cycles:
-        yield Finding("cycles", "", "whole network: " + _moved(golden.cycles, new.cycles, new.totals.tiles))
+        yield Finding(
+            "cycles", "", "whole network: " + _moved(golden.cycles, new.cycles, new.totals.tiles)
+        )
     for old, now in zip(golden.layers, new.layers, strict=True):
         if old.cycles != now.cycles:
             yield Finding("cycles", now.name, _moved(old.cycles, now.cycles, now.tiles))
@@ -72,7 +86,10 @@ def _cycles_moved(golden: Report, new: Report) -> Iterator[Finding]:
 
 def _moved(old: Cycles, now: Cycles, tiles: int) -> str:
     """Return 'total A -> B (+x%): class +d (+d/tiles on each of the tiles), ...'."""
-    parts = [_change(name, getattr(now, name) - getattr(old, name), tiles) for name in Cycles.model_fields]
+    parts = [
+        _change(name, getattr(now, name) - getattr(old, name), tiles)
+        for name in Cycles.model_fields
+    ]
     share = f" ({(now.total - old.total) / old.total:+.2%})" if old.total else ""
     return f"total {old.total:,} -> {now.total:,}{share}: {', '.join(filter(None, parts))}"
 
@@ -81,7 +98,11 @@ def _change(name: str, cycles: int, tiles: int) -> str:
     if not cycles:
         return ""
     # A formula that is off by one is off by one on every tile: the quotient points at it.
-    per_tile = f" ({cycles // tiles:+,} on each of {tiles:,} tiles)" if tiles > 1 and cycles % tiles == 0 else ""
+    per_tile = (
+        f" ({cycles // tiles:+,} on each of {tiles:,} tiles)"
+        if tiles > 1 and cycles % tiles == 0
+        else ""
+    )
     return f"{name} {cycles:+,}{per_tile}"
 
 
@@ -92,7 +113,9 @@ def _values_changed(golden: Report, new: Report) -> Iterator[Finding]:
         if old.cycles != now.cycles:
             names = [name for name in names if not name.startswith(FOLLOW_CYCLES)]
         if names:
-            parts = [f"{name} {shown(before.get(name))} -> {shown(after.get(name))}" for name in names]
+            parts = [
+                f"{name} {shown(before.get(name))} -> {shown(after.get(name))}" for name in names
+            ]
             yield Finding("values", now.name, ", ".join(parts))
 
 
@@ -113,4 +136,4 @@ def _leaves(values: Mapping[str, object], prefix: str) -> Iterator[tuple[str, ob
 def shown(value: object) -> str:
     """Return a value as text of bounded length."""
     text = str(value)
-    return text if len(text) <= SHOWN else text[:SHOWN - 3] + "..."
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."

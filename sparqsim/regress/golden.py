@@ -60,7 +60,10 @@ def load_cases(path: str | Path) -> list[GoldenFile]:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{path}: case name {name!r} is used twice, expected unique names")
-    return [GoldenFile(case.found_from(home), home / listed.golden / f"{case.name}.json") for case in listed.case]
+    return [
+        GoldenFile(case.found_from(home), home / listed.golden / f"{case.name}.json")
+        for case in listed.case
+    ]
 
 
 def update(path: str | Path) -> list[Path]:
@@ -102,7 +105,9 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"golden={str(folder)!r}: cannot be made ({error.strerror}); expected a folder") from None
+        raise InputError(
+            f"golden={str(folder)!r}: cannot be made ({error.strerror}); expected a folder"
+        ) from None
 
 
 def _findings(file: GoldenFile) -> tuple[Finding, ...]:
@@ -127,8 +132,12 @@ def _trace_moved(case: GoldenCase, golden: Report) -> Finding | None:
         with Path(case.trace).open("rb") as trace:
             sha256 = hashlib.file_digest(trace, "sha256").hexdigest()
     except OSError as error:
-        return Finding("trace missing", "", f"{unreadable(case.trace, error)}; put it back (sha256 "
-                       f"{golden.provenance.trace_sha256[:12]}...), or correct `trace` of case {case.name}")
+        return Finding(
+            "trace missing",
+            "",
+            f"{unreadable(case.trace, error)}; put it back (sha256 "
+            f"{golden.provenance.trace_sha256[:12]}...), or correct `trace` of case {case.name}",
+        )
     return trace_changed(golden, sha256, case.trace)
 
 
@@ -141,16 +150,26 @@ def _place(error: Exception) -> str:
 def _golden_report(path: Path) -> Report | Finding:
     """Return the golden report, or why there is none to compare with."""
     if not path.exists():
-        return Finding("missing", "", f"{path} does not exist; run `sparqsim regress update` and review what it writes")
+        return Finding(
+            "missing",
+            "",
+            f"{path} does not exist; run `sparqsim regress update` and review what it writes",
+        )
     text = read_text(path)
     schema = _schema(text)
     if schema is not None and schema != REPORT_SCHEMA:
-        return Finding("schema", "", f"{path} has schema {schema!r}, this version writes {REPORT_SCHEMA!r}: they "
-                       "cannot be compared; check with the version that wrote it, then update")
+        return Finding(
+            "schema",
+            "",
+            f"{path} has schema {schema!r}, this version writes {REPORT_SCHEMA!r}: they "
+            "cannot be compared; check with the version that wrote it, then update",
+        )
     try:
         return Report.from_json(text, str(path))
     except InputError as error:
-        return Finding("golden", "", f"{error}; expected a file that `sparqsim regress update` wrote")
+        return Finding(
+            "golden", "", f"{error}; expected a file that `sparqsim regress update` wrote"
+        )
 
 
 def _schema(text: str) -> object:

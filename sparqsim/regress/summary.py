@@ -15,8 +15,12 @@ NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def as_text(outcome: Outcome) -> str:
     """Return the outcome in lines: the case, then what moved."""
     verdict = "CHANGED" if outcome.findings else "unchanged"
-    return "\n".join([f"{verdict:9}  {outcome.case.name} ({_setup(outcome.case)})",
-                      *(f"  {finding}" for finding in outcome.findings)])
+    return "\n".join(
+        [
+            f"{verdict:9}  {outcome.case.name} ({_setup(outcome.case)})",
+            *(f"  {finding}" for finding in outcome.findings),
+        ]
+    )
 
 
 def _setup(case: GoldenCase) -> str:
@@ -30,7 +34,9 @@ def as_junit(outcomes: Sequence[Outcome], suite: str) -> str:
     """Return JUnit XML: a test case per case, failed where something moved."""
     failed = sum(bool(outcome.findings) for outcome in outcomes)
     root = ET.Element("testsuites", tests=str(len(outcomes)), failures=str(failed))
-    parent = ET.SubElement(root, "testsuite", name=suite, tests=str(len(outcomes)), failures=str(failed), errors="0")
+    parent = ET.SubElement(
+        root, "testsuite", name=suite, tests=str(len(outcomes)), failures=str(failed), errors="0"
+    )
     for outcome in outcomes:
         case = ET.SubElement(parent, "testcase", classname=suite, name=outcome.case.name)
         if outcome.findings:
@@ -51,9 +57,14 @@ def as_markdown(outcomes: Sequence[Outcome], suite: str) -> str:
     head = f"### sparqsim regress: {suite}\n\n{len(outcomes) - len(changed)} of {len(outcomes)} cases unchanged.\n"
     if not changed:
         return head
-    rows = [f"| {_cell(outcome.case.name)} | {finding.kind} | {_cell(finding.layer)} | {_cell(finding.message)} |"
-            for outcome in changed for finding in outcome.findings]
-    return "\n".join([head, "| case | kind | layer | what moved |", "|---|---|---|---|", *rows]) + "\n"
+    rows = [
+        f"| {_cell(outcome.case.name)} | {finding.kind} | {_cell(finding.layer)} | {_cell(finding.message)} |"
+        for outcome in changed
+        for finding in outcome.findings
+    ]
+    return (
+        "\n".join([head, "| case | kind | layer | what moved |", "|---|---|---|---|", *rows]) + "\n"
+    )
 
 
 def _cell(text: str) -> str:

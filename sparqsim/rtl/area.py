@@ -54,8 +54,12 @@ def shipped_table() -> Mapping[str, Any]:
     return table
 
 
-def relative_pe_area(design: PEDesign | str, baseline: str = "mac-8b8b", cols: int = USUAL_COLUMNS,
-                     table: Mapping[str, Any] | None = None) -> AreaRange:
+def relative_pe_area(
+    design: PEDesign | str,
+    baseline: str = "mac-8b8b",
+    cols: int = USUAL_COLUMNS,
+    table: Mapping[str, Any] | None = None,
+) -> AreaRange:
     """Return the area of one PE of `design` over one of `baseline`, each with its share of a trim unit.
 
     Parameters
@@ -78,8 +82,12 @@ def relative_pe_area(design: PEDesign | str, baseline: str = "mac-8b8b", cols: i
     return AreaRange.of(pe_area(row, name, cols) / pe_area(row, base, cols) for row in rows)
 
 
-def relative_area_per_mac(design: PEDesign | str, baseline: str = "mac-8b8b", cols: int = USUAL_COLUMNS,
-                          table: Mapping[str, Any] | None = None) -> AreaRange:
+def relative_area_per_mac(
+    design: PEDesign | str,
+    baseline: str = "mac-8b8b",
+    cols: int = USUAL_COLUMNS,
+    table: Mapping[str, Any] | None = None,
+) -> AreaRange:
     """Return the area per MAC and cycle, at one step per cycle, over the baseline's; see `relative_pe_area`."""
     design, base = get_pe(design), get_pe(baseline)
     return relative_pe_area(design, baseline, cols, table).scaled(base.lanes / design.lanes)
@@ -88,12 +96,15 @@ def relative_area_per_mac(design: PEDesign | str, baseline: str = "mac-8b8b", co
 def pe_area(row: Mapping[str, Any], name: str, cols: int) -> float:
     """Return a PE's area in one row of a table, in the row's unit, with its share of the trim unit."""
     if name not in row["pe"]:
-        raise InputError(f"the area table has no {name!r}; expected one of {', '.join(sorted(row['pe']))}")
+        raise InputError(
+            f"the area table has no {name!r}; expected one of {', '.join(sorted(row['pe']))}"
+        )
     return float(row["pe"][name]) + float(row["edge"][name]) / cols
 
 
-def trim_unit_share(design: PEDesign | str, cols: int = USUAL_COLUMNS,
-                    table: Mapping[str, Any] | None = None) -> AreaRange:
+def trim_unit_share(
+    design: PEDesign | str, cols: int = USUAL_COLUMNS, table: Mapping[str, Any] | None = None
+) -> AreaRange:
     """Return the part of a PE's area that is its share of the trim unit."""
     rows, name = (shipped_table() if table is None else table)["rows"], get_pe(design).name
     return AreaRange.of(float(row["edge"][name]) / cols / pe_area(row, name, cols) for row in rows)

@@ -56,15 +56,26 @@ def check_gemm(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Chec
     design.check_operands(x, w)
     circuit_of(design, signed=x.dtype == np.int8)  # refuses a design without RTL before any work
     tiles, where = cut(design, array, x, w), f"{design.spec} on {array}"
-    runs = [tiles] if array.link_depth is None or array.overlap else [tiles.only(tile) for tile in range(len(tiles))]
+    runs = (
+        [tiles]
+        if array.link_depth is None or array.overlap
+        else [tiles.only(tile) for tile in range(len(tiles))]
+    )
     shown = [check_tiles(design, array, run) for run in runs]
     total = sum(activity.cycles for activity in shown)
     if total != (told := simulated_cycles(design, array, x, w)):
         raise MismatchError(f"{where}: the RTL takes {total} cycles, the simulator says {told}")
-    result = assembled(array, np.concatenate([results(array, *pair) for pair in zip(runs, shown, strict=True)]), x, w)
+    result = assembled(
+        array,
+        np.concatenate([results(array, *pair) for pair in zip(runs, shown, strict=True)]),
+        x,
+        w,
+    )
     if not np.array_equal(result, design.matmul(x, w)):
-        raise MismatchError(f"{where}: the RTL's result differs from the simulator's at (m, n) "
-                       f"{tuple(np.argwhere(result != design.matmul(x, w))[0].tolist())}")
+        raise MismatchError(
+            f"{where}: the RTL's result differs from the simulator's at (m, n) "
+            f"{tuple(np.argwhere(result != design.matmul(x, w))[0].tolist())}"
+        )
     return Checked(total, sum(activity.psums.size for activity in shown))
 
 
@@ -72,7 +83,11 @@ def simulated_cycles(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -
     """Return the cycles that the simulator gives to X @ W."""
     work = Work(len(x), design.steps(x.shape[1]), w.shape[1], edge_cycles=design.edge_cycles)
     costs = design.step_cycles(np.ascontiguousarray(x))
-    return get_dataflow(array.dataflow).timing(work, array, None if costs is None else costs[None]).total
+    return (
+        get_dataflow(array.dataflow)
+        .timing(work, array, None if costs is None else costs[None])
+        .total
+    )
 
 
 def check_tiles(design: PEDesign, array: ArrayConfig, tiles: Tiles) -> Activity:
@@ -86,60 +101,100 @@ def check_tiles(design: PEDesign, array: ArrayConfig, tiles: Tiles) -> Activity:
 def results(array: ArrayConfig, tiles: Tiles, shown: Activity) -> NDArray[np.int64]:
     """Return what left the array: (tiles, rows, cols) in `os`, else (tiles, stream, cols)."""
     by_column = shown.outputs.T[shown.leaving.T].reshape(array.cols, len(tiles), -1)
-    return by_column.transpose(1, 2, 0)[:, ::-1 if array.dataflow == "os" else 1]
+    return by_column.transpose(1, 2, 0)[:, :: -1 if array.dataflow == "os" else 1]
 
 
-def assembled(array: ArrayConfig, parts: NDArray[np.int64], x: Array, w: Array) -> NDArray[np.int64]:
+def assembled(
+    array: ArrayConfig, parts: NDArray[np.int64], x: Array, w: Array
+) -> NDArray[np.int64]:
     """Return tiles' results as one (M, N), sums of K folds added."""
     (m_size, n_size), rows, cols = (len(x), w.shape[1]), array.rows, array.cols
     total = np.zeros((m_size + rows + cols, n_size + cols), np.int64)
-    along_m, along_n = {"os": (rows, cols), "ws": (m_size, cols), "is": (cols, n_size)}[array.dataflow]
+    along_m, along_n = {"os": (rows, cols), "ws": (m_size, cols), "is": (cols, n_size)}[
+        array.dataflow
+    ]
     columns = -(-m_size // along_m) if array.dataflow == "is" else -(-n_size // along_n)
     for tile, part in enumerate(parts):
         col, row = divmod(tile, len(parts) // columns)
         m, n = {"os": (row, col), "ws": (0, col), "is": (col, 0)}[array.dataflow]
         block = part.T if array.dataflow == "is" else part
-        total[m * along_m:m * along_m + block.shape[0], n * along_n:n * along_n + block.shape[1]] += block
+        total[
+            m * along_m : m * along_m + block.shape[0], n * along_n : n * along_n + block.shape[1]
+        ] += block
     return total[:m_size, :n_size]
 
 
-def simulated_activity(design: PEDesign, array: ArrayConfig, tiles: Tiles) -> tuple[Activity, Schedule]:
+def simulated_activity(
+    design: PEDesign, array: ArrayConfig, tiles: Tiles
+) -> tuple[Activity, Schedule]:
     """Return what the simulator says the array does."""
     flow = array.dataflow
-    values, first_cycle = (by_place(v, flow) for v in (step_values(design, tiles), first_cycle_values(design, tiles)))
+    values, first_cycle = (
+        by_place(v, flow) for v in (step_values(design, tiles), first_cycle_values(design, tiles))
+    )
     costs = np.broadcast_to(by_place(step_cycles(design, tiles), flow), values.shape)
     plan, timeline = _timeline(design, array, costs)
     return expected(flow, array.overlap, values, first_cycle, timeline), plan
 
 
-def _timeline(design: PEDesign, array: ArrayConfig, costs: NDArray[np.uint8]) -> tuple[Schedule, Timeline]:
+def _timeline(
+    design: PEDesign, array: ArrayConfig, costs: NDArray[np.uint8]
+) -> tuple[Schedule, Timeline]:
     if array.link_depth is None:
         return lockstep(array, costs, design.edge_cycles)
     return elastic(array, costs, design.edge_cycles)
 
 
-def rtl_activity(design: PEDesign, array: ArrayConfig, tiles: Tiles, plan: Schedule, *, cycles: int,
-                 wave: str | None = None) -> Activity:
+def rtl_activity(
+    design: PEDesign,
+    array: ArrayConfig,
+    tiles: Tiles,
+    plan: Schedule,
+    *,
+    cycles: int,
+    wave: str | None = None,
+) -> Activity:
     """Return what the RTL does in `cycles` cycles; `wave` names a file for its waveform."""
     if array.link_depth is not None and cycles > LONGEST_ELASTIC_CYCLES:
-        raise InputError(f"{cycles} cycles of an array with elastic links; expected at most {LONGEST_ELASTIC_CYCLES}")
+        raise InputError(
+            f"{cycles} cycles of an array with elastic links; expected at most {LONGEST_ELASTIC_CYCLES}"
+        )
     circuit = circuit_of(design, signed=tiles.x.dtype == np.int8)
     rows, cols = array.rows, array.cols
-    parameters = {**circuit.parameters, "FLOW": FLOWS[array.dataflow], "ROWS": rows, "COLS": cols,
-                  "OVERLAP": int(array.overlap), "DEPTH": array.link_depth or 0}
+    parameters = {
+        **circuit.parameters,
+        "FLOW": FLOWS[array.dataflow],
+        "ROWS": rows,
+        "COLS": cols,
+        "OVERLAP": int(array.overlap),
+        "DEPTH": array.link_depth or 0,
+    }
     start_words, valid_words = -(-rows * cols // 32), -(-cols // 32)
     widths = [1, start_words, valid_words, cols, rows * cols]
     options = {"wave": wave} if wave else {}
-    words = simulate("testbench_array", parameters, array_lines(design, circuit, array, tiles, plan), sum(widths),
-                     cycles=cycles, **options)
+    words = simulate(
+        "testbench_array",
+        parameters,
+        array_lines(design, circuit, array, tiles, plan),
+        sum(widths),
+        cycles=cycles,
+        **options,
+    )
     advance, starts, valid, outputs, psums = np.split(words, np.cumsum(widths)[:-1], axis=1)
-    return Activity(advance[:, 0] != 0, _bits(starts)[:, :rows * cols].reshape(-1, rows, cols),
-                    psums.reshape(-1, rows, cols), _bits(valid)[:, :cols], outputs)
+    return Activity(
+        advance[:, 0] != 0,
+        _bits(starts)[:, : rows * cols].reshape(-1, rows, cols),
+        psums.reshape(-1, rows, cols),
+        _bits(valid)[:, :cols],
+        outputs,
+    )
 
 
 def _bits(words: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return (records, words) of 32 bits as (records, bits), the lowest first."""
-    bits: NDArray[np.bool_] = np.unpackbits(words.astype("<u4").view(np.uint8), axis=1, bitorder="little") != 0
+    bits: NDArray[np.bool_] = (
+        np.unpackbits(words.astype("<u4").view(np.uint8), axis=1, bitorder="little") != 0
+    )
     return bits
 
 
@@ -147,10 +202,14 @@ def compare(simulated: Activity, shown: Activity, where: str) -> None:
     """Raise MismatchError at the first difference; after the simulator's last cycle nothing may start or leave."""
     cycles = len(simulated.advance)
     if shown.starts[cycles:].any() or shown.leaving[cycles:].any():
-        raise MismatchError(f"{where}: the RTL works on after cycle {cycles - 1}, the simulator's last")
+        raise MismatchError(
+            f"{where}: the RTL works on after cycle {cycles - 1}, the simulator's last"
+        )
     for part in ("advance", "starts", "psums", "leaving", "outputs"):
         ours, theirs = getattr(simulated, part), getattr(shown, part)[:cycles]
         if not np.array_equal(ours, theirs):
             place = tuple(int(at) for at in np.argwhere(ours != theirs)[0])
-            raise MismatchError(f"{where}: {part} differ first at (cycle, PE) {place}: simulator {int(ours[place])}, "
-                           f"RTL {int(theirs[place])}")
+            raise MismatchError(
+                f"{where}: {part} differ first at (cycle, PE) {place}: simulator {int(ours[place])}, "
+                f"RTL {int(theirs[place])}"
+            )

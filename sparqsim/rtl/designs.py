@@ -63,21 +63,31 @@ def circuit_of(design: PEDesign, signed: bool = False) -> Circuit:
     """
     design.check_signedness(signed)
     if signed and isinstance(design, Sparq | SparqExact):
-        raise InputError(f"{design.spec}: the RTL takes unsigned activations only, signs beside magnitudes have none")
+        raise InputError(
+            f"{design.spec}: the RTL takes unsigned activations only, signs beside magnitudes have none"
+        )
     if isinstance(design, Mac):
         return _mac(design, signed)
     if isinstance(design, SparqExact):
         return Circuit(EXACT, 2, **_windows(design.windows_of_pair))
     if isinstance(design, Sparq):
-        return Circuit(SPARQ, 2, **_windows(design.windows_of_pair), lone_places=len(design.windows_of_lone.shifts),
-                       round=int(design.rounding != "trim"), pairing=int(design.pairing == "on"))
+        return Circuit(
+            SPARQ,
+            2,
+            **_windows(design.windows_of_pair),
+            lone_places=len(design.windows_of_lone.shifts),
+            round=int(design.rounding != "trim"),
+            pairing=int(design.pairing == "on"),
+        )
     if design.name == "sysmt-2t" and getattr(design, "variant", None) == "wA":
         return Circuit(SYSMT, 2, round=int(getattr(design, "rounding", "") != "trim"))
     raise _without_rtl(design)
 
 
 def _mac(design: Mac, signed: bool) -> Circuit:
-    widths = {"mac-8b8b": (8, 8), "mac-2x8b8b": (8, 8), "mac-4b8b": (4, 8), "mac-4b4b": (4, 4)}.get(design.name)
+    widths = {"mac-8b8b": (8, 8), "mac-2x8b8b": (8, 8), "mac-4b8b": (4, 8), "mac-4b4b": (4, 4)}.get(
+        design.name
+    )
     if widths is None:
         raise _without_rtl(design)
     xbits, wbits = widths
@@ -85,12 +95,19 @@ def _mac(design: Mac, signed: bool) -> Circuit:
 
 
 def _without_rtl(design: PEDesign) -> InputError:
-    return InputError(f"{design.spec}: has no RTL; expected a mac-* or sparq-* design of this package, or sysmt-2t "
-                      "with variant=wA")
+    return InputError(
+        f"{design.spec}: has no RTL; expected a mac-* or sparq-* design of this package, or sysmt-2t "
+        "with variant=wA"
+    )
 
 
 def _windows(windows: WindowSet) -> dict[str, int]:
     """Return a window set as equally spaced places and the bits of the code that names one."""
     stride = windows.shifts[1] - windows.shifts[0]
     places = len(windows.shifts)
-    return {"bits": windows.bits, "stride": stride, "places": places, "code": (places - 1).bit_length()}
+    return {
+        "bits": windows.bits,
+        "stride": stride,
+        "places": places,
+        "code": (places - 1).bit_length(),
+    }

@@ -31,8 +31,13 @@ class Activity:
         return int(np.flatnonzero(self.leaving.any(1))[-1]) + 1
 
 
-def expected(dataflow: str, shadowed: bool, values: NDArray[np.int64], first_cycle: NDArray[np.int64],
-             timeline: Timeline) -> Activity:
+def expected(
+    dataflow: str,
+    shadowed: bool,
+    values: NDArray[np.int64],
+    first_cycle: NDArray[np.int64],
+    timeline: Timeline,
+) -> Activity:
     """Return what the array must do.
 
     Parameters
@@ -55,7 +60,11 @@ def expected(dataflow: str, shadowed: bool, values: NDArray[np.int64], first_cyc
     results = after[:, -1] if dataflow == "os" else after[:, :, -1]
     if timeline.drains is not None and not shadowed:
         for shift in range(rows - 1):
-            history.write(timeline.drains[:, shift, None, :], results[:, :rows - 1 - shift], slice(shift + 1, None))
+            history.write(
+                timeline.drains[:, shift, None, :],
+                results[:, : rows - 1 - shift],
+                slice(shift + 1, None),
+            )
     leaving, outputs = np.zeros((cycles, cols), bool), np.zeros((cycles, cols), np.int64)
     leaving[timeline.leaves, j], outputs[timeline.leaves, j] = True, results
     return Activity(timeline.advance, starts, history.held(), leaving, outputs)
@@ -68,7 +77,9 @@ class History:
         self.values = np.zeros((cycles + 1, rows, cols), np.int64)
         self.written = np.zeros((cycles + 1, rows, cols), np.int64)
 
-    def write(self, cycles: NDArray[np.int64], values: NDArray[np.int64], rows: slice = slice(None)) -> None:
+    def write(
+        self, cycles: NDArray[np.int64], values: NDArray[np.int64], rows: slice = slice(None)
+    ) -> None:
         """Write `values` (..., rows, cols) at the end of `cycles`."""
         i, j = np.arange(self.values.shape[1])[rows, None], np.arange(self.values.shape[2])
         cycles, values = np.broadcast_arrays(cycles, values)

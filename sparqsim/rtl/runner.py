@@ -31,12 +31,15 @@ def find_tool(name: str, package: str | None = None) -> str:
     """
     path = shutil.which(name)
     if path is None:
-        raise InputError(f"{name} is not installed; expected it on PATH (Debian: apt install {package or name})")
+        raise InputError(
+            f"{name} is not installed; expected it on PATH (Debian: apt install {package or name})"
+        )
     return path
 
 
-def simulate(testbench: str, parameters: Mapping[str, int], stimulus: str, columns: int,
-             **options: object) -> NDArray[np.int64]:
+def simulate(
+    testbench: str, parameters: Mapping[str, int], stimulus: str, columns: int, **options: object
+) -> NDArray[np.int64]:
     """Run a test bench and return what it recorded.
 
     Parameters
@@ -76,20 +79,37 @@ def known_words(file: Path) -> NDArray[np.int64]:
     words = np.fromfile(file, np.int32).reshape(-1, 2)
     if words[:, 1].any():
         at = int((words[:, 1] != 0).argmax())
-        raise InputError(f"the RTL's word {at} has bits that are neither 0 nor 1 (x or z); expected known values only")
+        raise InputError(
+            f"the RTL's word {at} has bits that are neither 0 nor 1 (x or z); expected known values only"
+        )
     return words[:, 0].astype(np.int64)
 
 
 def compiled(testbench: str, parameters: Mapping[str, int]) -> Path:
     """Return the compiled test bench, kept from run to run under a digest of sources, tool and parameters."""
     settings = [f"-P{testbench}.{name}={value}" for name, value in sorted(parameters.items())]
-    digest = hashlib.sha256(f"{_tool_and_sources()} {testbench} {settings}".encode()).hexdigest()[:24]
+    digest = hashlib.sha256(f"{_tool_and_sources()} {testbench} {settings}".encode()).hexdigest()[
+        :24
+    ]
     program = _cache_folder() / f"{testbench}-{digest}.vvp"
     if not program.exists():
         handle, name = tempfile.mkstemp(dir=program.parent, suffix=".part")
         os.close(handle)
-        _run([find_tool("iverilog"), "-g2012", f"-I{SOURCES}", f"-y{SOURCES}", "-Y.sv", "-s", testbench, *settings,
-              "-o", name, str(SOURCES / f"{testbench}.sv")])
+        _run(
+            [
+                find_tool("iverilog"),
+                "-g2012",
+                f"-I{SOURCES}",
+                f"-y{SOURCES}",
+                "-Y.sv",
+                "-s",
+                testbench,
+                *settings,
+                "-o",
+                name,
+                str(SOURCES / f"{testbench}.sv"),
+            ]
+        )
         Path(name).replace(program)
     return program
 
@@ -121,8 +141,11 @@ def _cache_folder() -> Path:
 
 def _run(command: list[str]) -> str:
     process: subprocess.CompletedProcess[Any] = subprocess.run(  # noqa: S603 - the tools found on PATH, our own arguments
-        command, capture_output=True, text=True, check=False, timeout=LONGEST_WORK_S)
+        command, capture_output=True, text=True, check=False, timeout=LONGEST_WORK_S
+    )
     if process.returncode:
         said = (process.stderr or process.stdout).strip().splitlines() or ["nothing said"]
-        raise InputError(f"{Path(command[0]).name} failed with exit code {process.returncode}: {said[-1]}")
+        raise InputError(
+            f"{Path(command[0]).name} failed with exit code {process.returncode}: {said[-1]}"
+        )
     return str(process.stdout)

@@ -17,7 +17,9 @@ from sparqsim.rtl.timeline import Schedule
 Words = NDArray[np.object_]
 
 
-def array_lines(design: PEDesign, circuit: Circuit, array: ArrayConfig, tiles: Tiles, plan: Schedule) -> str:
+def array_lines(
+    design: PEDesign, circuit: Circuit, array: ArrayConfig, tiles: Tiles, plan: Schedule
+) -> str:
     """Return what the array's edge is offered in each advance, for `testbench_array`."""
     west, north, west_bits, north_bits = _edges(design, circuit, array.dataflow, tiles)
     lines = np.zeros(plan.advances, object)
@@ -25,12 +27,16 @@ def array_lines(design: PEDesign, circuit: Circuit, array: ArrayConfig, tiles: T
     flags_at = north_at + array.cols * north_bits
     for tile, start in enumerate(plan.streams):
         streamed, beside = packed(west[tile], west_bits), packed(north[tile], north_bits)
-        lines[start:start + len(streamed)] += streamed + (_stream_flags(len(streamed)) << flags_at)
+        lines[start : start + len(streamed)] += streamed + (
+            _stream_flags(len(streamed)) << flags_at
+        )
         at = start if array.dataflow == "os" else plan.loads[tile]
         # Where loads follow a fixed schedule, a token comes with row 0's operand.
         by_token = array.dataflow != "os" and not (array.overlap and array.link_depth)
         valid = np.arange(len(beside)) == 0 if by_token else np.ones(len(beside), bool)
-        lines[at:at + len(beside)] += (beside << north_at) + (valid.astype(int).astype(object) << (flags_at + 3))
+        lines[at : at + len(beside)] += (beside << north_at) + (
+            valid.astype(int).astype(object) << (flags_at + 3)
+        )
     return _hexadecimal(lines)
 
 
@@ -40,10 +46,15 @@ def pair_lines(design: PEDesign, circuit: Circuit, x: Array, w: Array) -> str:
     return _hexadecimal(packed(x, circuit.xbits) + (packed(w, circuit.wbits) << circuit.x_width))
 
 
-def _edges(design: PEDesign, circuit: Circuit, dataflow: str, tiles: Tiles) -> tuple[Words, Words, int, int]:
+def _edges(
+    design: PEDesign, circuit: Circuit, dataflow: str, tiles: Tiles
+) -> tuple[Words, Words, int, int]:
     """Return what enters at the left, (tiles, advances, rows), and above, (tiles, advances, cols), and their bits."""
     x, w = stored_operands(design, circuit, tiles.x, tiles.w)
-    by_step_x, by_step_w = packed(x, circuit.xbits), packed(w, circuit.wbits)  # (tiles, m, s), (tiles, s, n)
+    by_step_x, by_step_w = (
+        packed(x, circuit.xbits),
+        packed(w, circuit.wbits),
+    )  # (tiles, m, s), (tiles, s, n)
     if dataflow == "is":
         return by_step_w.swapaxes(1, 2), by_step_x.swapaxes(1, 2), circuit.w_width, circuit.x_width
     west = by_step_x.swapaxes(1, 2) if dataflow == "os" else by_step_x
@@ -67,9 +78,15 @@ def stored_operands(design: PEDesign, circuit: Circuit, x: Array, w: Array) -> t
         return x, w
     signed = x.dtype == np.int8
     every_byte = np.arange(256).astype(np.uint8)
-    used_x = np.array([design.used_pair(value, 0, signed)[0] for value in every_byte.view(x.dtype).tolist()])
-    used_w = np.array([design.used_pair(0, value, signed)[1] for value in every_byte.view(np.int8).tolist()])
-    return used_x[x.view(np.uint8)] >> (8 - circuit.xbits), used_w[w.view(np.uint8)] >> (8 - circuit.wbits)
+    used_x = np.array(
+        [design.used_pair(value, 0, signed)[0] for value in every_byte.view(x.dtype).tolist()]
+    )
+    used_w = np.array(
+        [design.used_pair(0, value, signed)[1] for value in every_byte.view(np.int8).tolist()]
+    )
+    return used_x[x.view(np.uint8)] >> (8 - circuit.xbits), used_w[w.view(np.uint8)] >> (
+        8 - circuit.wbits
+    )
 
 
 def packed(operands: NDArray[Any], bits: int) -> Words:

@@ -23,27 +23,60 @@ from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.runner import SOURCES, find_tool, tool_version
 
 SCHEMA = "sparqsim.area/1"
-LABEL = ("Open-tool synthesis of this project's own RTL: gate area without timing, placement or wires. "
-         "Not a figure of any paper.")
-DESIGNS = ("mac-8b8b", "mac-2x8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-6opt",
-           "sparq-7opt", "sparq-exact", "sysmt-2t")
+LABEL = (
+    "Open-tool synthesis of this project's own RTL: gate area without timing, placement or wires. "
+    "Not a figure of any paper."
+)
+DESIGNS = (
+    "mac-8b8b",
+    "mac-2x8b8b",
+    "mac-4b8b",
+    "mac-4b4b",
+    "sparq-5opt",
+    "sparq-3opt",
+    "sparq-2opt",
+    "sparq-6opt",
+    "sparq-7opt",
+    "sparq-exact",
+    "sysmt-2t",
+)
 #: A library that Debian packages. Its siblings osu035 and osu050 have the same cells: their rows would be no others.
 DEBIAN_LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 #: What the synthesised modules are made of. Nothing else is read: Yosys numbers the names it makes up, and an unused
 #: module would change the areas of others.
-PE_SOURCES = ("area_*.sv", "delay.sv", "dot*.sv", "edge_*.sv", "exact_unit.sv", "link.sv", "pe_os.sv",
-              "step_control.sv", "trim_*.sv", "parameters.svh", "ripple_carry.v")
+PE_SOURCES = (
+    "area_*.sv",
+    "delay.sv",
+    "dot*.sv",
+    "edge_*.sv",
+    "exact_unit.sv",
+    "link.sv",
+    "pe_os.sv",
+    "step_control.sv",
+    "trim_*.sv",
+    "parameters.svh",
+    "ripple_carry.v",
+)
 #: The liberty file's name where Yosys runs: its commands take no path with a space in it.
 LIBERTY = "library.lib"
 #: How each flow synthesises {top}, and what it tells `abc`, which maps to the library.
 FLOWS = {
     "default": (["synth -flatten -top {top}"], ""),
-    "ripple-carry adders": (["synth -flatten -top {top} -run begin:fine", "opt -fast -full",
-                             "techmap -map +/techmap.v -map ripple_carry.v", "synth -top {top} -run fine:check"], ""),
+    "ripple-carry adders": (
+        [
+            "synth -flatten -top {top} -run begin:fine",
+            "opt -fast -full",
+            "techmap -map +/techmap.v -map ripple_carry.v",
+            "synth -top {top} -run fine:check",
+        ],
+        "",
+    ),
     "no adder sharing": (["synth -flatten -noalumacc -top {top}"], ""),
     "fast mapping": (["synth -flatten -top {top}"], "-fast"),
-    "mapping with choices": (["synth -flatten -top {top}"],
-                             "-script +strash;ifraig;scorr;dc2;dc2;strash;dch,-f;map,-B,0.9;topo"),
+    "mapping with choices": (
+        ["synth -flatten -top {top}"],
+        "-script +strash;ifraig;scorr;dc2;dc2;strash;dch,-f;map,-B,0.9;topo",
+    ),
 }
 
 
@@ -64,9 +97,18 @@ class Library:
     def mapping(self, abc_options: str) -> list[str]:
         """Return the Yosys commands that map to the library and print statistics."""
         if self.liberty is None:
-            return ["dfflegalize -cell $_DFF_P_ x", f"abc -g cmos2 {abc_options}", "opt_clean", "stat -tech cmos"]
-        return [f"dfflibmap -liberty {LIBERTY}", f"abc -liberty {LIBERTY} {abc_options}", "opt_clean",
-                f"stat -liberty {LIBERTY}"]
+            return [
+                "dfflegalize -cell $_DFF_P_ x",
+                f"abc -g cmos2 {abc_options}",
+                "opt_clean",
+                "stat -tech cmos",
+            ]
+        return [
+            f"dfflibmap -liberty {LIBERTY}",
+            f"abc -liberty {LIBERTY} {abc_options}",
+            "opt_clean",
+            f"stat -liberty {LIBERTY}",
+        ]
 
 
 def libraries(liberty: str | None = None) -> list[Library]:
@@ -83,12 +125,15 @@ def libraries(liberty: str | None = None) -> list[Library]:
             raise InputError(f"--liberty {liberty!r} is not a file; expected a liberty (.lib) file")
         return [Library(path.resolve())]
     if not DEBIAN_LIBERTY.is_file():
-        raise InputError(f"{DEBIAN_LIBERTY} is missing; expected Debian's package qflow-tech-osu018")
+        raise InputError(
+            f"{DEBIAN_LIBERTY} is missing; expected Debian's package qflow-tech-osu018"
+        )
     return [Library(), Library(DEBIAN_LIBERTY)]
 
 
-def measured_table(chosen: Iterable[Library],
-                   progress: Callable[[list[Any]], Iterable[Any]] = iter) -> dict[str, Any]:
+def measured_table(
+    chosen: Iterable[Library], progress: Callable[[list[Any]], Iterable[Any]] = iter
+) -> dict[str, Any]:
     """Synthesise every design in every library and flow; return the table that `area.py` reads."""
     runs = [(library, flow) for library in chosen for flow in FLOWS]
     rows = [measured_row(library, flow) for library, flow in progress(runs)]
@@ -103,11 +148,20 @@ def table_text(table: Mapping[str, Any]) -> str:
 def measured_row(library: Library, flow: str) -> dict[str, Any]:
     """Return the areas of every PE and every edge unit in one library and flow."""
     circuits = {name: circuit_of(get_pe(name)) for name in DESIGNS}
-    areas = {name: synthesised(library, flow, "area_pe", circuit.parameters) for name, circuit in circuits.items()}
-    edges = {name: synthesised(library, flow, "area_edge", circuit.parameters) if circuit.has_trim_unit else 0.0
-             for name, circuit in circuits.items()}
+    areas = {
+        name: synthesised(library, flow, "area_pe", circuit.parameters)
+        for name, circuit in circuits.items()
+    }
+    edges = {
+        name: synthesised(library, flow, "area_edge", circuit.parameters)
+        if circuit.has_trim_unit
+        else 0.0
+        for name, circuit in circuits.items()
+    }
     return {
-        "tool": tool_version("yosys", "-V"), "flow": flow, "library": library.name,
+        "tool": tool_version("yosys", "-V"),
+        "flow": flow,
+        "library": library.name,
         "unit": "transistors" if library.liberty is None else "the library's area unit",
         "pe": areas,
         "edge": edges,
@@ -126,26 +180,43 @@ def synthesised(library: Library, flow: str, top: str, parameters: dict[str, int
             shutil.copy(SOURCES / source, folder)
         if library.liberty is not None:
             shutil.copy(library.liberty, folder / LIBERTY)
-        read = "read_verilog -sv -defer " + " ".join(source for source in sources if source.endswith(".sv"))
-        (folder / "script").write_text("\n".join([read, *_commands(library, flow, top, parameters)]))
+        read = "read_verilog -sv -defer " + " ".join(
+            source for source in sources if source.endswith(".sv")
+        )
+        (folder / "script").write_text(
+            "\n".join([read, *_commands(library, flow, top, parameters)])
+        )
         _run_yosys(folder, library.name)
         return area_in((folder / "statistics").read_text(), library.name)
 
 
 def _run_yosys(folder: Path, library: str) -> None:
-    process = subprocess.run([find_tool("yosys"), "-q", "-l", "log", "-s", "script"],  # noqa: S603 - found on PATH
-                             capture_output=True, text=True, check=False, cwd=folder)
+    process = subprocess.run(  # noqa: S603 - found on PATH
+        [find_tool("yosys"), "-q", "-l", "log", "-s", "script"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+    )
     if process.returncode:
         said = (process.stderr or process.stdout).strip().splitlines() or ["nothing said"]
-        raise InputError(f"yosys failed with exit code {process.returncode} for {library}: {said[-1]}")
+        raise InputError(
+            f"yosys failed with exit code {process.returncode} for {library}: {said[-1]}"
+        )
 
 
 def _commands(library: Library, flow: str, top: str, parameters: dict[str, int]) -> list[str]:
-    set_parameters = " ".join(f"-chparam {name} {value}" for name, value in sorted(parameters.items()))
+    set_parameters = " ".join(
+        f"-chparam {name} {value}" for name, value in sorted(parameters.items())
+    )
     synthesis, abc_options = FLOWS[flow]
     *mapping, stat = library.mapping(abc_options)
-    return [f"hierarchy -top {top} {set_parameters}", *(command.format(top=top) for command in synthesis), *mapping,
-            f"tee -q -o statistics {stat}"]
+    return [
+        f"hierarchy -top {top} {set_parameters}",
+        *(command.format(top=top) for command in synthesis),
+        *mapping,
+        f"tee -q -o statistics {stat}",
+    ]
 
 
 def area_in(statistics: str, library: str) -> float:
@@ -156,8 +227,13 @@ def area_in(statistics: str, library: str) -> float:
     InputError
         When they name none, or one that leaves cells out.
     """
-    found = re.search(r"Chip area for (?:top )?module .*: *([0-9.]+)|number of transistors: *([0-9]+)(\+?)", statistics)
+    found = re.search(
+        r"Chip area for (?:top )?module .*: *([0-9.]+)|number of transistors: *([0-9]+)(\+?)",
+        statistics,
+    )
     if found is None or found[3] or "unknown" in statistics:
-        raise InputError(f"Yosys' statistics for {library} do not give the area of every cell; expected a liberty file "
-                         "whose cells have areas, with a flip-flop among them")
+        raise InputError(
+            f"Yosys' statistics for {library} do not give the area of every cell; expected a liberty file "
+            "whose cells have areas, with a flip-flop among them"
+        )
     return float(found[1] or found[2])

@@ -28,7 +28,7 @@ class Tiles:
 
     def only(self, tile: int) -> Tiles:
         """Return one tile."""
-        return Tiles(self.x[tile:tile + 1], self.w[tile:tile + 1])
+        return Tiles(self.x[tile : tile + 1], self.w[tile : tile + 1])
 
     def __len__(self) -> int:
         return len(self.x)
@@ -39,7 +39,10 @@ def cut(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Tiles:
 
     Sizes along the array's sides are padded to its own; the stream is whole.
     """
-    by_step_x, by_step_w = _by_step(design, x.T).transpose(2, 0, 1), _by_step(design, w).swapaxes(1, 2)
+    by_step_x, by_step_w = (
+        _by_step(design, x.T).transpose(2, 0, 1),
+        _by_step(design, w).swapaxes(1, 2),
+    )
     sizes = (len(x), len(by_step_w), w.shape[1])
     stream, along_rows, along_cols = AXES[array.dataflow]
     side = [0, 0, 0]
@@ -63,14 +66,18 @@ def _by_step(design: PEDesign, operand: Array) -> Array:
 
 def _block(operand: Array, at: list[int], side: list[int]) -> Array:
     """Return operand[at[0]:, at[1]:] of (.., .., lanes), cut or padded to `side`."""
-    piece = operand[at[0]:at[0] + side[0], at[1]:at[1] + side[1]]
+    piece = operand[at[0] : at[0] + side[0], at[1] : at[1] + side[1]]
     return np.pad(piece, [(0, side[0] - piece.shape[0]), (0, side[1] - piece.shape[1]), (0, 0)])
 
 
 def step_values(design: PEDesign, tiles: Tiles) -> NDArray[np.int64]:
     """Return what each step adds, (tiles, m, s, n), by the design's fast arithmetic."""
-    x = np.moveaxis(tiles.x, 2, 1)  # a step is a product of its own: (tiles, s, m, lanes) @ (tiles, s, lanes, n)
-    products = design.matmul(np.ascontiguousarray(x), np.ascontiguousarray(np.moveaxis(tiles.w, 3, 2)))
+    x = np.moveaxis(
+        tiles.x, 2, 1
+    )  # a step is a product of its own: (tiles, s, m, lanes) @ (tiles, s, lanes, n)
+    products = design.matmul(
+        np.ascontiguousarray(x), np.ascontiguousarray(np.moveaxis(tiles.w, 3, 2))
+    )
     return np.moveaxis(products, 1, 2)
 
 
@@ -95,4 +102,3 @@ def step_cycles(design: PEDesign, tiles: Tiles) -> NDArray[np.uint8]:
 def by_place(values: NDArray[Any], dataflow: str) -> NDArray[Any]:
     """Return (tiles, m, s, n) as (tiles, stream, rows, cols)."""
     return values.transpose(0, *(1 + axis for axis in AXES[dataflow]))
-

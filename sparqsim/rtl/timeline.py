@@ -58,7 +58,9 @@ class Timeline:
     advance: NDArray[np.bool_]
 
 
-def lockstep(array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int) -> tuple[Schedule, Timeline]:
+def lockstep(
+    array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int
+) -> tuple[Schedule, Timeline]:
     """Return when the steps of tiles with these costs, uint8 (tiles, stream, rows, cols), happen in lockstep."""
     tiles, stream, rows, cols = costs.shape
     plan = schedule(array, tiles, stream, edge_cycles)
@@ -78,7 +80,9 @@ def lockstep(array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int) -> 
     return plan, Timeline(begins[at], costs, drains, leaves, advance)
 
 
-def _advance_lengths(array: ArrayConfig, costs: NDArray[np.uint8], plan: Schedule, edge_cycles: int) -> Cycles:
+def _advance_lengths(
+    array: ArrayConfig, costs: NDArray[np.uint8], plan: Schedule, edge_cycles: int
+) -> Cycles:
     """Return the cycles of each advance: the simulator's waves, at their places."""
     _, stream, rows, cols = costs.shape
     waves = tile_waves(costs, stream, cols)
@@ -87,15 +91,17 @@ def _advance_lengths(array: ArrayConfig, costs: NDArray[np.uint8], plan: Schedul
         period = max(stream, rows)
         merged = merged_waves(waves, period)
         line = np.concatenate([merged[:, :period].ravel(), merged[-1, period:]])
-        place = lengths[plan.streams[0] + edge_cycles:]
-        place[:len(line)] = line[:len(place)]
+        place = lengths[plan.streams[0] + edge_cycles :]
+        place[: len(line)] = line[: len(place)]
         return lengths
     for start, tile in zip(plan.streams, waves, strict=True):
-        lengths[start + edge_cycles:start + edge_cycles + len(tile)] = tile
+        lengths[start + edge_cycles : start + edge_cycles + len(tile)] = tile
     return lengths
 
 
-def elastic(array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int) -> tuple[Schedule, Timeline]:
+def elastic(
+    array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int
+) -> tuple[Schedule, Timeline]:
     """Return when the steps of tiles happen with elastic links; costs uint8 (tiles, stream, rows, cols).
 
     The schedule tells from which cycle on the edges offer operands. With overlap stationary operands are always
@@ -114,8 +120,9 @@ def elastic(array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int) -> t
         length = drains.max() + 1
     else:
         drains, leaves, length = None, ends[:, :, -1], ends.max() + 1
-    return Schedule(offers.streams, loads, offers.advances), Timeline(starts, costs, drains, leaves,
-                                                                      np.ones(length, bool))
+    return Schedule(offers.streams, loads, offers.advances), Timeline(
+        starts, costs, drains, leaves, np.ones(length, bool)
+    )
 
 
 def elastic_starts(array: ArrayConfig, costs: NDArray[np.uint8]) -> tuple[Cycles, Cycles]:
@@ -127,7 +134,10 @@ def elastic_starts(array: ArrayConfig, costs: NDArray[np.uint8]) -> tuple[Cycles
     """
     tiles, stream, rows, cols = costs.shape
     depth, period = array.link_depth or 1, max(stream, rows)
-    start, drained = np.zeros((tiles * stream, rows, cols), np.int64), np.zeros((tiles, cols), np.int64)
+    start, drained = (
+        np.zeros((tiles * stream, rows, cols), np.int64),
+        np.zeros((tiles, cols), np.int64),
+    )
     cost = costs.reshape(start.shape).astype(np.int64)
     free = np.zeros((rows, cols), np.int64)  # when a PE could start its next item, for itself
     entered = np.full(cols, -1)  # when a column's last stationary operand entered
@@ -138,7 +148,9 @@ def elastic_starts(array: ArrayConfig, costs: NDArray[np.uint8]) -> tuple[Cycles
             if j:
                 waits.append(start[n, i, j - 1] + 1)
             if i:
-                waits.append(start[n, i - 1, j] + (1 if array.dataflow == "os" else cost[n, i - 1, j]))
+                waits.append(
+                    start[n, i - 1, j] + (1 if array.dataflow == "os" else cost[n, i - 1, j])
+                )
             if n >= depth and j + 1 < cols:
                 waits.append(start[n - depth, i, j + 1] + 1)
             if n >= depth and i + 1 < rows:

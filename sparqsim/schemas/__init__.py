@@ -27,5 +27,9 @@ def schema_text(record: type[Record]) -> str:
 
 def schema_files() -> dict[Path, str]:
     """Return the schema files that ship, and what each should hold."""
-    records: dict[str, type[Record]] = {"report": Report, "comparison": Comparison, "accuracy": AccuracyReport}
+    records: dict[str, type[Record]] = {
+        "report": Report,
+        "comparison": Comparison,
+        "accuracy": AccuracyReport,
+    }
     return {FOLDER / f"{name}.schema.json": schema_text(record) for name, record in records.items()}

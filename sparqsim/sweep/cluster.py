@@ -74,7 +74,9 @@ class DaskWorkers:
 
     def __init__(self, address: str) -> None:
         if not ADDRESS.fullmatch(address):
-            raise InputError(f"--scheduler {address!r}: expected an address, e.g. tcp://127.0.0.1:8786")
+            raise InputError(
+                f"--scheduler {address!r}: expected an address, e.g. tcp://127.0.0.1:8786"
+            )
         self._address = address
         self._handed: dict[Any, Handed] = {}
         self._traces: dict[str, Any] = {}
@@ -84,21 +86,32 @@ class DaskWorkers:
         self._quiet = _quiet()
         self._quiet.__enter__()
         try:
-            self._client = distributed.Client(self._address, timeout=CONNECT_SECONDS, set_as_default=False)
+            self._client = distributed.Client(
+                self._address, timeout=CONNECT_SECONDS, set_as_default=False
+            )
         except (OSError, ValueError) as error:
             self._quiet.__exit__(None, None, None)
-            raise InputError(f"--scheduler {self._address!r}: no answer ({_line(error)}); expected the address of a "
-                             "Dask scheduler that runs, e.g. tcp://127.0.0.1:8786") from None
+            raise InputError(
+                f"--scheduler {self._address!r}: no answer ({_line(error)}); expected the address of a "
+                "Dask scheduler that runs, e.g. tcp://127.0.0.1:8786"
+            ) from None
         try:
             self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
         except (OSError, ValueError):
             self.__exit__(None, None, None)
-            raise InputError(f"--scheduler {self._address!r}: no worker within {WORKERS_SECONDS} s; expected at least "
-                             f"one (`dask worker {self._address}`)") from None
+            raise InputError(
+                f"--scheduler {self._address!r}: no worker within {WORKERS_SECONDS} s; expected at least "
+                f"one (`dask worker {self._address}`)"
+            ) from None
         self.slots = max(1, sum(self._client.nthreads().values()))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         with suppress(Exception):  # the scheduler may be gone
             self._client.cancel(list(self._handed))
         self._handed.clear()
@@ -155,18 +168,25 @@ class DaskWorkers:
         if isinstance(error, InputError):
             raise InputError(f"--scheduler {self._address!r}: {error}") from None
         if not isinstance(error, _distributed().KilledWorker):
-            raise InputError(f"--scheduler {self._address!r}: a worker failed ({_line(error)}); expected workers "
-                             "with the same sparqsim as here") from None
+            raise InputError(
+                f"--scheduler {self._address!r}: a worker failed ({_line(error)}); expected workers "
+                "with the same sparqsim as here"
+            ) from None
         if handed.attempts >= MOST_ATTEMPTS:
-            raise InputError(f"--scheduler {self._address!r}: workers die of {handed.task.cases[0]} (is there enough "
-                             "memory?); what was recorded is safe, and the same command resumes") from None
+            raise InputError(
+                f"--scheduler {self._address!r}: workers die of {handed.task.cases[0]} (is there enough "
+                "memory?); what was recorded is safe, and the same command resumes"
+            ) from None
 
     def _hand(self, handed: Handed, near: str | None = None) -> None:
         """Hand out a task; with the trace's bytes to the worker at `near`, which is known to need them."""
         bytes_of_trace = None if near is None else self._scattered(handed.task)
         where = {} if near is None else {"workers": [near], "allow_other_workers": True}
         future = self._asked(
-            lambda: self._client.submit(run_remotely, handed.task, bytes_of_trace, pure=False, **where))
+            lambda: self._client.submit(
+                run_remotely, handed.task, bytes_of_trace, pure=False, **where
+            )
+        )
         self._handed[future] = handed
 
     def _scattered(self, task: Task) -> Any:
@@ -174,8 +194,12 @@ class DaskWorkers:
             try:
                 data = Path(task.trace).read_bytes()
             except OSError as error:
-                raise InputError(f"{task.trace}: cannot be read any more ({error.strerror})") from None
-            self._traces[task.trace_sha256] = self._asked(lambda: self._client.scatter(data, hash=False))
+                raise InputError(
+                    f"{task.trace}: cannot be read any more ({error.strerror})"
+                ) from None
+            self._traces[task.trace_sha256] = self._asked(
+                lambda: self._client.scatter(data, hash=False)
+            )
         return self._traces[task.trace_sha256]
 
     def _asked(self, request: Any) -> Any:
@@ -190,16 +214,20 @@ class DaskWorkers:
             raise
 
     def _gone(self) -> InputError:
-        return InputError(f"--scheduler {self._address!r}: went away; what was recorded is safe, and the same command "
-                          "resumes when it is back")
+        return InputError(
+            f"--scheduler {self._address!r}: went away; what was recorded is safe, and the same command "
+            "resumes when it is back"
+        )
 
 
 def _distributed() -> Any:
     try:
         import distributed
     except ModuleNotFoundError:
-        raise InputError("--scheduler needs Dask, which is not installed; expected "
-                         "`pip install 'sparqsim[dask]'`") from None
+        raise InputError(
+            "--scheduler needs Dask, which is not installed; expected "
+            "`pip install 'sparqsim[dask]'`"
+        ) from None
     return distributed
 
 
@@ -210,7 +238,10 @@ def _line(error: object) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Dask's log off stderr: what the user needs to know is said in one line."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "distributed.core", "tornado")]
+    loggers = [
+        logging.getLogger(name)
+        for name in ("distributed", "distributed.client", "distributed.core", "tornado")
+    ]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)

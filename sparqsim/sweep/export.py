@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: What a point is, in front; `key` tells apart what these do not.
-CASE = ("trace", "pe", "rows", "cols", "dataflow", "coupling", "overlap", "memory", "all_layers", "engine")
+CASE = (
+    "trace",
+    "pe",
+    "rows",
+    "cols",
+    "dataflow",
+    "coupling",
+    "overlap",
+    "memory",
+    "all_layers",
+    "engine",
+)
 ORIGIN = ("version", "trace_sha256", "pe_source_sha256")
 #: Sums of squares: beyond 64 bits for large networks, and there as `error_mse` and `error_sqnr_db`.
 LEFT_OUT = frozenset({"error_signal", "error_noise"})
@@ -36,7 +47,10 @@ def rows_of(store: Store) -> list[dict[str, Any]]:
 
 
 def _row(point: Recorded) -> dict[str, Any]:
-    facts = {name: point.facts[name] for name in (*CASE, *ORIGIN)} | {"state": point.state, "key": point.key}
+    facts = {name: point.facts[name] for name in (*CASE, *ORIGIN)} | {
+        "state": point.state,
+        "key": point.key,
+    }
     if point.state != "done":
         return facts | {"reason": point.text}
     report = json.loads(point.text)
@@ -62,10 +76,14 @@ def export(store: Store, path: str | Path) -> int:
     """
     suffix = Path(path).suffix
     if suffix not in WRITERS:
-        raise InputError(f"{path}: suffix {suffix!r}{nearest(suffix, WRITERS)}; expected one of {', '.join(WRITERS)}")
+        raise InputError(
+            f"{path}: suffix {suffix!r}{nearest(suffix, WRITERS)}; expected one of {', '.join(WRITERS)}"
+        )
     rows = rows_of(store)
     if not rows:
-        raise InputError(f"{store.path}: holds no results yet; expected a store that a sweep has filled")
+        raise InputError(
+            f"{store.path}: holds no results yet; expected a store that a sweep has filled"
+        )
     with replaced(path) as temporary:
         WRITERS[suffix](rows, temporary)
     return len(rows)
@@ -83,9 +101,13 @@ def _write_parquet(rows: list[dict[str, Any]], path: Path) -> None:
         import pyarrow as pa
         import pyarrow.parquet
     except ModuleNotFoundError:
-        raise InputError(f"{path}: Parquet needs pyarrow, which is not installed; expected "
-                         "`pip install 'sparqsim[parquet]'`, or a .csv file") from None
-    pa.parquet.write_table(pa.Table.from_pydict({name: [row[name] for row in rows] for name in rows[0]}), path)
+        raise InputError(
+            f"{path}: Parquet needs pyarrow, which is not installed; expected "
+            "`pip install 'sparqsim[parquet]'`, or a .csv file"
+        ) from None
+    pa.parquet.write_table(
+        pa.Table.from_pydict({name: [row[name] for row in rows] for name in rows[0]}), path
+    )
 
 
 WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}
@@ -96,6 +118,8 @@ def frame_of(store: Store) -> pd.DataFrame:
     try:
         import pandas as pd
     except ModuleNotFoundError:
-        raise InputError("a DataFrame needs pandas, which is not installed; expected `pip install pandas`, or "
-                         "`.rows()`, a list of dicts") from None
+        raise InputError(
+            "a DataFrame needs pandas, which is not installed; expected `pip install pandas`, or "
+            "`.rows()`, a list of dicts"
+        ) from None
     return pd.DataFrame(rows_of(store))

@@ -41,7 +41,11 @@ class Grid(BaseModel):
 
     def cases(self) -> Iterator[Case]:
         """Yield every combination; `pe` varies fastest, so that neighbours can share work."""
-        given = {name: values for name in Grid.model_fields if (values := getattr(self, name)) is not None}
+        given = {
+            name: values
+            for name in Grid.model_fields
+            if (values := getattr(self, name)) is not None
+        }
         axes = sorted(given, key=lambda name: name == "pe")
         for values in product(*(given[axis] for axis in axes)):
             yield Case(**dict(zip(axes, values, strict=True)))
@@ -81,5 +85,7 @@ def _absolute(axis: str, values: Any) -> Any:
     """Return values whose files no longer depend on the folder they are taken from."""
     if axis not in {"trace", "pe", "memory"}:
         return values
-    cases = [Case.model_validate({"trace": "", axis: value}).found_from(Path.cwd()) for value in values]
+    cases = [
+        Case.model_validate({"trace": "", axis: value}).found_from(Path.cwd()) for value in values
+    ]
     return [getattr(case, axis) for case in cases]

@@ -41,10 +41,17 @@ class LocalWorkers:
         context = multiprocessing.get_context(self._start)
         lifeline, self._lifeline = context.Pipe(duplex=False)
         with room_for_processes():
-            self._pool = ProcessPoolExecutor(self.slots, context, initializer=_begin, initargs=(lifeline,))
+            self._pool = ProcessPoolExecutor(
+                self.slots, context, initializer=_begin, initargs=(lifeline,)
+            )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         if kind is not None:
             self._lifeline.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -73,13 +80,16 @@ class LocalWorkers:
         except BrokenProcessPool:
             raise _broken() from None
         except TraceUnseenError:
-            raise InputError(f"{task.trace}: changed or went away while the sweep ran; expected the same "
-                             "file") from None
+            raise InputError(
+                f"{task.trace}: changed or went away while the sweep ran; expected the same file"
+            ) from None
 
 
 def _broken() -> InputError:
-    return InputError("a worker process was killed (was there enough memory? --jobs sets how many run at once); what "
-                      "was recorded is safe, and the same command resumes")
+    return InputError(
+        "a worker process was killed (was there enough memory? --jobs sets how many run at once); what "
+        "was recorded is safe, and the same command resumes"
+    )
 
 
 def _begin(lifeline: Connection) -> None:
@@ -92,4 +102,3 @@ def _end_with_parent(lifeline: Connection) -> None:
     with suppress(EOFError, OSError):
         lifeline.recv()
     os._exit(1)
-

@@ -62,14 +62,23 @@ class Planner:
         """Return the point of one case."""
         spec, source = self._design(case.pe)
         decisive = {
-            "trace_sha256": self._trace(case.trace), "pe": spec, "pe_source_sha256": source, **self._accelerator(case),
-            "all_layers": case.all_layers, "schema": REPORT_SCHEMA, "version": sparqsim.__version__,
+            "trace_sha256": self._trace(case.trace),
+            "pe": spec,
+            "pe_source_sha256": source,
+            **self._accelerator(case),
+            "all_layers": case.all_layers,
+            "schema": REPORT_SCHEMA,
+            "version": sparqsim.__version__,
             "sources_sha256": package_digest(),
         }
         if case.engine != DEFAULT_ENGINE:
             decisive["engine"] = case.engine
         key = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-        names = {"trace": Path(case.trace).name, "memory": shown_memory(case.memory), "engine": case.engine}
+        names = {
+            "trace": Path(case.trace).name,
+            "memory": shown_memory(case.memory),
+            "engine": case.engine,
+        }
         return Point(case, key, decisive | names)
 
     def _trace(self, path: str) -> str:
@@ -108,8 +117,10 @@ def source_digest(design: PEDesign) -> str:
     try:
         return hashlib.sha256(Path(inspect.getfile(type(design))).read_bytes()).hexdigest()
     except (OSError, TypeError) as error:
-        raise InputError(f"PE design {design.spec!r}: its source cannot be read ({error}); expected a .py file, so "
-                         "that its results can be told from those of another version") from None
+        raise InputError(
+            f"PE design {design.spec!r}: its source cannot be read ({error}); expected a .py file, so "
+            "that its results can be told from those of another version"
+        ) from None
 
 
 @cache

@@ -39,8 +39,12 @@ class Workers(Protocol):
     def submit(self, task: Task) -> None: ...  # noqa: D102
     def finished(self) -> list[Result]: ...  # noqa: D102
     def __enter__(self) -> Self: ...
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 at: TracebackType | None) -> None: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None: ...
 
 
 @dataclass
@@ -61,8 +65,15 @@ class Summary:
             getattr(self, result.state).append((point.case, result.text))
 
 
-def sweep(cases: Sequence[Case], store: str | Path, *, jobs: int | None = None, scheduler: str | None = None,
-          progress: Callable[[int, int], None] | None = None, start: Start = "spawn") -> Summary:
+def sweep(
+    cases: Sequence[Case],
+    store: str | Path,
+    *,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    start: Start = "spawn",
+) -> Summary:
     """Compute the cases that the store does not hold, and record them.
 
     Parameters
@@ -123,8 +134,13 @@ def available_cores() -> int:
 class _Run:
     """The points of one sweep on their way through the workers into the store."""
 
-    def __init__(self, store: Store, missing: Sequence[Point], summary: Summary,
-                 progress: Callable[[int, int], None] | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        missing: Sequence[Point],
+        summary: Summary,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
         self.summary = summary
         self._store, self._progress = store, progress
         self._missing = {point.key: point for point in missing}
@@ -172,6 +188,8 @@ def tasks_of(points: Sequence[Point], slots: int) -> list[list[Point]]:
         setting = {name: value for name, value in point.facts.items() if name not in OF_A_DESIGN}
         together.setdefault(f"{point.case.trace} {setting}", []).append(point)
     size = max(1, min(MOST_TOGETHER, len(points) // (TASKS_PER_SLOT * slots)))
-    tasks = [group[at:at + size] for group in together.values() for at in range(0, len(group), size)]
+    tasks = [
+        group[at : at + size] for group in together.values() for at in range(0, len(group), size)
+    ]
     random.shuffle(tasks)
     return tasks

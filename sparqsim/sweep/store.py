@@ -76,7 +76,12 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -86,13 +91,18 @@ class Store:
     def known(self, keys: Iterable[str]) -> set[str]:
         """Return those of `keys` that are recorded."""
         with self._told():
-            return {key for key in keys
-                    if self._connection.execute("SELECT 1 FROM points WHERE key = ?", (key,)).fetchone()}
+            return {
+                key
+                for key in keys
+                if self._connection.execute("SELECT 1 FROM points WHERE key = ?", (key,)).fetchone()
+            }
 
     def record(self, results: Iterable[tuple[Point, Result]]) -> None:
         """Commit results; a key that is there already keeps what it has."""
-        rows = [(point.key, result.state, json.dumps(point.facts, sort_keys=True), result.packed)
-                for point, result in results]
+        rows = [
+            (point.key, result.state, json.dumps(point.facts, sort_keys=True), result.packed)
+            for point, result in results
+        ]
         with self._told(), self._transaction(self._connection):
             self._connection.executemany("INSERT OR IGNORE INTO points VALUES (?, ?, ?, ?)", rows)
 
@@ -103,14 +113,19 @@ class Store:
         # Sorted by what a point is, with paths and the order of arrival left out.
         for key, state, facts in sorted(rows, key=lambda row: (_sort_key(_facts(row[2])), row[0])):
             with self._told():
-                blob, = self._connection.execute("SELECT packed FROM points WHERE key = ?", (key,)).fetchone()
+                (blob,) = self._connection.execute(
+                    "SELECT packed FROM points WHERE key = ?", (key,)
+                ).fetchone()
             yield Recorded(key, state, _facts(facts), unpacked(blob))
 
     def counts(self) -> list[tuple[str, str, int]]:
         """Return (package version, state, points) for what is recorded."""
-        sql = ("SELECT json_extract(facts, '$.version'), state, COUNT(*) FROM points GROUP BY 1, 2 ORDER BY 1, 2")
+        sql = "SELECT json_extract(facts, '$.version'), state, COUNT(*) FROM points GROUP BY 1, 2 ORDER BY 1, 2"
         with self._told():
-            return [(str(version), str(state), int(count)) for version, state, count in self._connection.execute(sql)]
+            return [
+                (str(version), str(state), int(count))
+                for version, state, count in self._connection.execute(sql)
+            ]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a flat row per point: its case, its totals. See `sparqsim.sweep.export`."""
@@ -126,7 +141,9 @@ class Store:
 
     def _writable(self) -> sqlite3.Connection:
         if not self.path.parent.is_dir():
-            raise InputError(f"{self.path}: no such folder; expected a store in a folder that exists")
+            raise InputError(
+                f"{self.path}: no such folder; expected a store in a folder that exists"
+            )
         connection = sqlite3.connect(self.path, timeout=PATIENCE_SECONDS, isolation_level=None)
         try:
             self._is_made(connection)  # first: a file that is something else stays as it is
@@ -148,7 +165,9 @@ class Store:
 
     def _readable(self) -> sqlite3.Connection:
         if not self.path.is_file():
-            raise InputError(f"{self.path}: no such file; expected a store that `sparqsim sweep` made")
+            raise InputError(
+                f"{self.path}: no such file; expected a store that `sparqsim sweep` made"
+            )
         try:
             return self._opened_to_read("mode=ro")
         except sqlite3.OperationalError:
@@ -160,8 +179,12 @@ class Store:
             return self._opened_to_read("immutable=1")
 
     def _opened_to_read(self, mode: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?{mode}", uri=True, timeout=PATIENCE_SECONDS,
-                                     isolation_level=None)
+        connection = sqlite3.connect(
+            f"{self.path.resolve().as_uri()}?{mode}",
+            uri=True,
+            timeout=PATIENCE_SECONDS,
+            isolation_level=None,
+        )
         try:
             made = self._is_made(connection)
         except BaseException:
@@ -177,16 +200,23 @@ class Store:
 
         Nothing in it: new, or all that a full disk or a kill let be made of a store.
         """
-        application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+        application, version = (
+            _pragma(connection, "application_id"),
+            _pragma(connection, "user_version"),
+        )
         tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
         if not (application or version or tables):
             return False
         if application != APPLICATION_ID:
-            raise InputError(f"{self.path}: a SQLite file, but not a store of sweeps (application_id="
-                             f"{application:#x}); expected a file that `sparqsim sweep` made, or a new one")
+            raise InputError(
+                f"{self.path}: a SQLite file, but not a store of sweeps (application_id="
+                f"{application:#x}); expected a file that `sparqsim sweep` made, or a new one"
+            )
         if version != FORMAT:
-            raise InputError(f"{self.path}: store format {version}, this version of sparqsim reads format {FORMAT}; "
-                             "expected a newer sparqsim, or another file")
+            raise InputError(
+                f"{self.path}: store format {version}, this version of sparqsim reads format {FORMAT}; "
+                "expected a newer sparqsim, or another file"
+            )
         return True
 
     @staticmethod
@@ -255,6 +285,20 @@ def _facts(text: str) -> dict[str, Any]:
 
 
 def _sort_key(facts: dict[str, Any]) -> tuple[Any, ...]:
-    names = ("trace", "trace_sha256", "rows", "cols", "dataflow", "coupling", "overlap", "memory", "memory_config",
-             "all_layers", "engine", "pe", "pe_source_sha256", "version")
+    names = (
+        "trace",
+        "trace_sha256",
+        "rows",
+        "cols",
+        "dataflow",
+        "coupling",
+        "overlap",
+        "memory",
+        "memory_config",
+        "all_layers",
+        "engine",
+        "pe",
+        "pe_source_sha256",
+        "version",
+    )
     return tuple(facts[name] for name in names)

@@ -32,7 +32,9 @@ class HeldTrace:
     @classmethod
     def at(cls, path: Path, *, received: bool = False) -> Self:
         """Open the trace at `path`. Raises InputError for a file that is no sound trace."""
-        stamp = _stamp(path)  # first: a change while the file is read makes it look changed, not sound
+        stamp = _stamp(
+            path
+        )  # first: a change while the file is read makes it look changed, not sound
         return cls(load_trace(path), path, stamp, received)
 
     def check_unchanged(self) -> None:
@@ -83,13 +85,17 @@ def _received(path: str, sha256: str, data: bytes | None) -> HeldTrace:
     if data is None:
         raise TraceUnseenError(path)
     folder = Path(tempfile.mkdtemp(prefix="sparqsim-trace-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # layers are read from the file when they are used
+    atexit.register(
+        shutil.rmtree, folder, ignore_errors=True
+    )  # layers are read from the file when they are used
     file = folder / "received.safetensors"
     file.write_bytes(data)
     held = HeldTrace.at(file, received=True)
     if held.trace.sha256 != sha256:
-        raise InputError(f"{path}: sha256 {held.trace.sha256[:12]}... was sent, expected {sha256[:12]}...; did the "
-                         "file change?")
+        raise InputError(
+            f"{path}: sha256 {held.trace.sha256[:12]}... was sent, expected {sha256[:12]}...; did the "
+            "file change?"
+        )
     return held
 
 

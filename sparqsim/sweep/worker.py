@@ -25,8 +25,12 @@ class Task:
     @classmethod
     def of(cls, points: Sequence[Point]) -> Task:
         """Return the task of computing `points`."""
-        return cls(points[0].case.trace, points[0].facts["trace_sha256"], tuple(point.case for point in points),
-                   tuple(point.key for point in points))
+        return cls(
+            points[0].case.trace,
+            points[0].facts["trace_sha256"],
+            tuple(point.case for point in points),
+            tuple(point.key for point in points),
+        )
 
 
 @dataclass(frozen=True)
@@ -94,5 +98,7 @@ def _check_same_setup(task: Task) -> None:
     planner = Planner({task.trace: task.trace_sha256})
     for case, key in zip(task.cases, task.keys, strict=True):
         if planner.point(case).key != key:
-            raise InputError(f"pe={case.pe!r}: the worker has another version of sparqsim, of the design's file or of "
-                             "the accelerator's than the sweep was started with; expected the same on every worker")
+            raise InputError(
+                f"pe={case.pe!r}: the worker has another version of sparqsim, of the design's file or of "
+                "the accelerator's than the sweep was started with; expected the same on every worker"
+            )

@@ -21,7 +21,9 @@ def kept_layers(macs: list[MacOperator], wanted: Collection[str] | None) -> froz
     """Return the layers that stay at 8 bits: the first convolution and the last layer, or those `wanted`."""
     names = [mac.name for mac in macs]
     if wanted is None:
-        return frozenset({next((mac.name for mac in macs if mac.geometry is not None), names[-1]), names[-1]})
+        return frozenset(
+            {next((mac.name for mac in macs if mac.geometry is not None), names[-1]), names[-1]}
+        )
     for name in wanted:
         if name not in names:
             raise InputError(f"--keep-8bit {name!r}: no such layer{nearest(name, names)}")
@@ -35,8 +37,15 @@ def prepared(model: Model, pictures: Pictures) -> Iterator[Array]:
         yield batch[0]
 
 
-def dump(path: str | Path, pictures: Pictures, target: str | Path, *, skip: Collection[str] = (),
-         keep_8bit: Collection[str] | None = None, **document: str) -> DumpReport:
+def dump(
+    path: str | Path,
+    pictures: Pictures,
+    target: str | Path,
+    *,
+    skip: Collection[str] = (),
+    keep_8bit: Collection[str] | None = None,
+    **document: str,
+) -> DumpReport:
     """Write the trace of `pictures`; one picture is in memory at a time.
 
     Parameters
@@ -60,9 +69,19 @@ def dump(path: str | Path, pictures: Pictures, target: str | Path, *, skip: Coll
     model = Model(path)
     macs = read_operators(model, skip)
     kept, skipped = kept_layers(macs, keep_8bit), tuple(skipped_operators(model, skip))
-    layers = {mac.name: DumpedLayer(mac.name, mac.op, mac.codes.reason, mac.name in kept) for mac in macs}
-    about = {"pictures": len(pictures), "preprocess": pictures.preprocess.spec, "skipped": list(skipped)}
-    document = {"network": Path(path).name, "origin": ORIGIN, "calibrator": "the network's own scales"} | document
+    layers = {
+        mac.name: DumpedLayer(mac.name, mac.op, mac.codes.reason, mac.name in kept) for mac in macs
+    }
+    about = {
+        "pictures": len(pictures),
+        "preprocess": pictures.preprocess.spec,
+        "skipped": list(skipped),
+    }
+    document = {
+        "network": Path(path).name,
+        "origin": ORIGIN,
+        "calibrator": "the network's own scales",
+    } | document
     interpreter = model.interpreter()
     sources = list(dict.fromkeys(mac.source.index for mac in macs))
     with TraceWriter(target, provenance=about, **document) as writer:

@@ -34,7 +34,11 @@ class TfliteNetwork:
     reference_name = "TFLite, own 8 bits"
 
     def __init__(
-        self, path: str | Path, *, skip: Collection[str] = (), keep_8bit: Collection[str] | None = None
+        self,
+        path: str | Path,
+        *,
+        skip: Collection[str] = (),
+        keep_8bit: Collection[str] | None = None,
     ) -> None:
         self._model = Model(path)
         self._macs = read_operators(self._model, skip)
@@ -56,7 +60,10 @@ class TfliteNetwork:
 
     def under(self, pe: PEDesign, pictures: Pictures, *, keep_8bit: bool = True) -> Iterable[Array]:
         """Yield scores under `pe`."""
-        designs = {mac.name: get_pe(KEPT) if keep_8bit and mac.name in self._kept else pe for mac in self._macs}
+        designs = {
+            mac.name: get_pe(KEPT) if keep_8bit and mac.name in self._kept else pe
+            for mac in self._macs
+        }
         waiting = prepared(self._model, pictures)
         while batch := list(islice(waiting, BATCH)):
             values = self._executor.run(np.stack(batch), designs)
@@ -71,5 +78,7 @@ class TfliteNetwork:
         interpreter, sources = self._model.interpreter(), [mac.source.index for mac in self._macs]
         found = [interpreter.run(picture, sources) for picture in prepared(self._model, pictures)]
         values = {at: np.concatenate([each[at] for each in found]) for at in sources}
-        layers = [layer_of(mac, values[mac.source.index], mac.name in self._kept) for mac in self._macs]
+        layers = [
+            layer_of(mac, values[mac.source.index], mac.name in self._kept) for mac in self._macs
+        ]
         return Trace(layers, network=self.name, origin=ORIGIN, calibrator=self.calibrator)

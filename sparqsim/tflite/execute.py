@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from sparqsim.arithmetic import layer_sums
 from sparqsim.errors import InputError
 from sparqsim.pe import PEDesign
-from sparqsim.tflite.fixedpoint import multiplied, multiplied_once, output_range, quantised_multiplier, requantised
+from sparqsim.tflite.fixedpoint import (
+    multiplied,
+    multiplied_once,
+    output_range,
+    quantised_multiplier,
+    requantised,
+)
 from sparqsim.tflite.macs import MacOperator
 from sparqsim.tflite.model import Array, Model, Operator, Tensor
 from sparqsim.trace.layer import Layer
@@ -45,8 +51,13 @@ class Executor:
         self._model = model
         self._macs = {mac.target.index: mac for mac in macs}
         self._kinds: dict[str, Callable[[Operator, list[Array]], Array]] = {
-            "ADD": self._add, "AVERAGE_POOL_2D": self._average_pool, "MAX_POOL_2D": self._max_pool,
-            "QUANTIZE": self._quantize, "RESHAPE": self._reshape, "SQUEEZE": self._reshape}
+            "ADD": self._add,
+            "AVERAGE_POOL_2D": self._average_pool,
+            "MAX_POOL_2D": self._max_pool,
+            "QUANTIZE": self._quantize,
+            "RESHAPE": self._reshape,
+            "SQUEEZE": self._reshape,
+        }
         self.operators, self.scores = _until_scores(model)
         for operator in self.operators:
             if operator.outputs[0] not in self._macs and operator.kind not in self._kinds:
@@ -75,7 +86,9 @@ class Executor:
         return values
 
     def _tensors(self, operator: Operator) -> tuple[list[Tensor], Tensor]:
-        return [self._model.tensors[at] for at in operator.inputs], self._model.tensors[operator.outputs[0]]
+        return [self._model.tensors[at] for at in operator.inputs], self._model.tensors[
+            operator.outputs[0]
+        ]
 
     def _add(self, operator: Operator, inputs: list[Array]) -> Array:
         sources, target = self._tensors(operator)
@@ -86,7 +99,9 @@ class Executor:
             multiplier, exponent = quantised_multiplier(source.scale / common)
             total = total + multiplied(shifted, np.asarray(multiplier), np.asarray(exponent))
         real = np.asarray(common / ((1 << ADD_BITS) * target.scale))
-        return requantised(np.asarray(total), real, target, operator.options.get("fusedActivationFunction", 0))
+        return requantised(
+            np.asarray(total), real, target, operator.options.get("fusedActivationFunction", 0)
+        )
 
     def _average_pool(self, operator: Operator, inputs: list[Array]) -> Array:
         target = self._tensors(operator)[1]
@@ -112,7 +127,9 @@ class Executor:
 
 def _limited(values: Array, target: Tensor, operator: Operator) -> Array:
     """Return values as codes of `target`, cut off at the fused activation's range."""
-    codes: Array = np.clip(values, *output_range(target, operator.options["fusedActivationFunction"]))
+    codes: Array = np.clip(
+        values, *output_range(target, operator.options["fusedActivationFunction"])
+    )
     return codes.astype(target.dtype)
 
 
@@ -127,8 +144,12 @@ def _until_scores(model: Model) -> tuple[list[Operator], int]:
 def layer_of(mac: MacOperator, value: Array, keep_8bit: bool = False) -> Layer:
     """Return the layer in memory, given its input tensor's value."""
     bias = mac.bias
-    return Layer(mac.record(keep_8bit), TensorSource.of(mac.stored(value)), TensorSource.of(mac.weights.codes),
-                 None if bias is None else TensorSource.of(bias))
+    return Layer(
+        mac.record(keep_8bit),
+        TensorSource.of(mac.stored(value)),
+        TensorSource.of(mac.weights.codes),
+        None if bias is None else TensorSource.of(bias),
+    )
 
 
 def outputs_of(mac: MacOperator, value: Array, pe: PEDesign) -> Array:
@@ -138,9 +159,16 @@ def outputs_of(mac: MacOperator, value: Array, pe: PEDesign) -> Array:
     if mac.bias_codes is not None:
         sums = sums + mac.bias_codes
     fused = mac.operator.options.get("fusedActivationFunction", 0)
-    codes = requantised(sums, output_factors(mac), mac.target, fused,
-                        rounding=multiplied_once if mac.geometry is None else multiplied)
-    return codes.reshape(layer.output_shape if mac.geometry is not None else (len(value), *mac.target.shape[1:]))
+    codes = requantised(
+        sums,
+        output_factors(mac),
+        mac.target,
+        fused,
+        rounding=multiplied_once if mac.geometry is None else multiplied,
+    )
+    return codes.reshape(
+        layer.output_shape if mac.geometry is not None else (len(value), *mac.target.shape[1:])
+    )
 
 
 def output_factors(mac: MacOperator) -> NDArray[np.float64]:
@@ -151,20 +179,34 @@ def output_factors(mac: MacOperator) -> NDArray[np.float64]:
     scales = np.unique(mac.weights.scales)
     if mac.per_channel:
         return mac.codes.scale * mac.weights.scales / mac.target.scale
-    return np.asarray(np.float32(mac.codes.scale) * scales.astype(np.float32), np.float64) / mac.target.scale
+    return (
+        np.asarray(np.float32(mac.codes.scale) * scales.astype(np.float32), np.float64)
+        / mac.target.scale
+    )
 
 
 def _windows(operator: Operator, value: Array, filler: int) -> tuple[Array, NDArray[np.int64]]:
     """Return windows (batch, rows, columns, down, across, channels), and their pixels: (rows, columns, 1)."""
     options = operator.options
-    taps, steps = (options["filterHeight"], options["filterWidth"]), (options["strideH"], options["strideW"])
-    padding = [(0, 0)] + [_pads(size, reach, step, options["padding"] == 0)
-                          for size, reach, step in zip(value.shape[1:3], taps, steps, strict=True)] + [(0, 0)]
+    taps, steps = (
+        (options["filterHeight"], options["filterWidth"]),
+        (options["strideH"], options["strideW"]),
+    )
+    padding = (
+        [(0, 0)]
+        + [
+            _pads(size, reach, step, options["padding"] == 0)
+            for size, reach, step in zip(value.shape[1:3], taps, steps, strict=True)
+        ]
+        + [(0, 0)]
+    )
     view = np.lib.stride_tricks.sliding_window_view
     padded = view(np.pad(value, padding, constant_values=filler), taps, axis=(1, 2))
     inside = view(np.pad(np.ones(value.shape[1:3], np.int64), padding[1:3]), taps)
-    return (padded[:, ::steps[0], ::steps[1]].transpose(0, 1, 2, 4, 5, 3),
-            inside[::steps[0], ::steps[1]].sum(axis=(2, 3))[..., None])
+    return (
+        padded[:, :: steps[0], :: steps[1]].transpose(0, 1, 2, 4, 5, 3),
+        inside[:: steps[0], :: steps[1]].sum(axis=(2, 3))[..., None],
+    )
 
 
 def _pads(size: int, taps: int, step: int, same: bool) -> tuple[int, int]:

@@ -57,14 +57,21 @@ def multiplied(values: NDArray[np.int64], multiplier: Array, exponent: Array) ->
     return high
 
 
-def multiplied_once(values: NDArray[np.int64], multiplier: Array, exponent: Array) -> NDArray[np.int64]:
+def multiplied_once(
+    values: NDArray[np.int64], multiplier: Array, exponent: Array
+) -> NDArray[np.int64]:
     """Return the same product, rounded once, halves up."""
     shift = 31 - np.asarray(exponent, np.int64)
     return (values * np.asarray(multiplier, np.int64) + (np.int64(1) << (shift - 1))) >> shift
 
 
-def requantised(values: NDArray[np.int64], reals: Array, target: Tensor, fused: int,
-                rounding: Callable[[NDArray[np.int64], Array, Array], NDArray[np.int64]] = multiplied) -> Array:
+def requantised(
+    values: NDArray[np.int64],
+    reals: Array,
+    target: Tensor,
+    fused: int,
+    rounding: Callable[[NDArray[np.int64], Array, Array], NDArray[np.int64]] = multiplied,
+) -> Array:
     """Return codes of `target`: zero point + values * reals, cut off at the type's range and the fused activation's.
 
     Parameters

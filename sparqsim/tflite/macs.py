@@ -15,10 +15,29 @@ from sparqsim.trace.schema import ConvGeometry, LayerRecord
 
 MAC_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 #: Operators that multiply and accumulate, or may, in ways that are not read here.
-OTHER_MAC_OPS = frozenset({
-    "BATCH_MATMUL", "BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN", "CALL", "CALL_ONCE", "CONV_3D",
-    "CONV_3D_TRANSPOSE", "CUSTOM", "DELEGATE", "EMBEDDING_LOOKUP_SPARSE", "IF", "LSTM", "RNN", "SVDF", "TRANSPOSE_CONV",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN", "UNKNOWN", "WHILE"})
+OTHER_MAC_OPS = frozenset(
+    {
+        "BATCH_MATMUL",
+        "BIDIRECTIONAL_SEQUENCE_LSTM",
+        "BIDIRECTIONAL_SEQUENCE_RNN",
+        "CALL",
+        "CALL_ONCE",
+        "CONV_3D",
+        "CONV_3D_TRANSPOSE",
+        "CUSTOM",
+        "DELEGATE",
+        "EMBEDDING_LOOKUP_SPARSE",
+        "IF",
+        "LSTM",
+        "RNN",
+        "SVDF",
+        "TRANSPOSE_CONV",
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        "UNIDIRECTIONAL_SEQUENCE_RNN",
+        "UNKNOWN",
+        "WHILE",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -56,13 +75,25 @@ class MacOperator:
         """Return the trace's record."""
         corrected = bool(self.codes.stored_zero_point) or bool(self.weights.zero_points.any())
         return LayerRecord(
-            name=self.name, op=self.op, geometry=self.geometry, groups=self.groups,  # type: ignore[arg-type]
-            activation_scale=self.codes.scale, activation_zero_point=self.codes.stored_zero_point,
-            zero_point_corrected=corrected, keep_8bit=keep_8bit, note=self.codes.reason, **self.weights.fields)
+            name=self.name,
+            op=self.op,  # type: ignore[arg-type]
+            geometry=self.geometry,
+            groups=self.groups,
+            activation_scale=self.codes.scale,
+            activation_zero_point=self.codes.stored_zero_point,
+            zero_point_corrected=corrected,
+            keep_8bit=keep_8bit,
+            note=self.codes.reason,
+            **self.weights.fields,
+        )
 
     def stored(self, value: Array) -> Array:
         """Return the input tensor's value as a layer stores it: (1, height, width, channels) or (1, M, K)."""
-        arranged = value if self.geometry is not None else value.reshape(1, -1, self.weights.codes.shape[2])
+        arranged = (
+            value
+            if self.geometry is not None
+            else value.reshape(1, -1, self.weights.codes.shape[2])
+        )
         return np.ascontiguousarray(self.codes.stored(arranged))
 
 
@@ -87,20 +118,30 @@ def read_operators(model: Model, skip: Collection[str] = ()) -> list[MacOperator
                 "and says so)"
             )
     if not found:
-        raise InputError(f"{model.path}: no operator multiplies and accumulates, expected {', '.join(MAC_OPS)}")
+        raise InputError(
+            f"{model.path}: no operator multiplies and accumulates, expected {', '.join(MAC_OPS)}"
+        )
     return _uniquely_named(found)
 
 
 def skipped_operators(model: Model, skip: Collection[str]) -> list[str]:
     """Return the operators with multiply-accumulates that `skip` leaves out, 'name (kind)'."""
-    return [f"{operator.name} ({operator.kind})" for operator in model.operators
-            if operator.kind in (*MAC_OPS, *OTHER_MAC_OPS) and {operator.kind, operator.name} & set(skip)]
+    return [
+        f"{operator.name} ({operator.kind})"
+        for operator in model.operators
+        if operator.kind in (*MAC_OPS, *OTHER_MAC_OPS)
+        and {operator.kind, operator.name} & set(skip)
+    ]
 
 
 def _uniquely_named(found: list[MacOperator]) -> list[MacOperator]:
     names = [mac.name for mac in found]
-    return [mac if names.count(mac.name) == 1 else
-            MacOperator(**{**vars(mac), "name": f"{mac.name}#{at}"}) for at, mac in enumerate(found)]
+    return [
+        mac
+        if names.count(mac.name) == 1
+        else MacOperator(**{**vars(mac), "name": f"{mac.name}#{at}"})
+        for at, mac in enumerate(found)
+    ]
 
 
 def _read(model: Model, operator: Operator) -> MacOperator:
@@ -109,19 +150,40 @@ def _read(model: Model, operator: Operator) -> MacOperator:
     try:
         codes, weights = _activation_codes(source), _weight_codes(operator, filters)
     except InputError as error:
-        raise InputError(f"{model.path}: operator {operator.name!r} ({operator.kind}): {error}") from None
-    bias = model.tensors[operator.inputs[2]].value if len(operator.inputs) > 2 and operator.inputs[2] >= 0 else None
+        raise InputError(
+            f"{model.path}: operator {operator.name!r} ({operator.kind}): {error}"
+        ) from None
+    bias = (
+        model.tensors[operator.inputs[2]].value
+        if len(operator.inputs) > 2 and operator.inputs[2] >= 0
+        else None
+    )
     depthwise = operator.kind == "DEPTHWISE_CONV_2D"
-    groups = 1 if operator.kind == "FULLY_CONNECTED" else source.shape[3] // (1 if depthwise else filters.shape[3])
-    return MacOperator(operator.name, operator, source, target, codes, weights,
-                       None if bias is None else bias.astype(np.int64), _geometry(operator, source, filters), groups,
-                       per_channel=filters.scales.size > 1)
+    groups = (
+        1
+        if operator.kind == "FULLY_CONNECTED"
+        else source.shape[3] // (1 if depthwise else filters.shape[3])
+    )
+    return MacOperator(
+        operator.name,
+        operator,
+        source,
+        target,
+        codes,
+        weights,
+        None if bias is None else bias.astype(np.int64),
+        _geometry(operator, source, filters),
+        groups,
+        per_channel=filters.scales.size > 1,
+    )
 
 
 def _activation_codes(source: Tensor) -> ActivationCodes:
     if source.dtype not in (np.uint8, np.int8) or source.scales.size != 1:
-        raise InputError(f"activations {source.name!r} are {source.dtype} with {source.scales.size} scales, "
-                         "expected an 8-bit network: uint8 or int8 with one scale")
+        raise InputError(
+            f"activations {source.name!r} are {source.dtype} with {source.scales.size} scales, "
+            "expected an 8-bit network: uint8 or int8 with one scale"
+        )
     return ActivationCodes(source.scale, source.zero_point, source.dtype == np.int8)
 
 
@@ -148,8 +210,14 @@ def _geometry(operator: Operator, source: Tensor, filters: Tensor) -> ConvGeomet
     stride = (options["strideH"], options["strideW"])
     dilation = (options["dilationHFactor"], options["dilationWFactor"])
     same = options["padding"] == 0
-    totals = [max(0, (-(-size // step) - 1) * step + reach * (taps - 1) + 1 - size) if same else 0
-              for size, taps, step, reach in zip(source.shape[1:3], kernel, stride, dilation, strict=True)]
+    totals = [
+        max(0, (-(-size // step) - 1) * step + reach * (taps - 1) + 1 - size) if same else 0
+        for size, taps, step, reach in zip(source.shape[1:3], kernel, stride, dilation, strict=True)
+    ]
     top, left = (total // 2 for total in totals)
-    return ConvGeometry(kernel=kernel, stride=stride, dilation=dilation,
-                        padding=(top, totals[0] - top, left, totals[1] - left))
+    return ConvGeometry(
+        kernel=kernel,
+        stride=stride,
+        dilation=dilation,
+        padding=(top, totals[0] - top, left, totals[1] - left),
+    )

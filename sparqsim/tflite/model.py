@@ -16,7 +16,16 @@ from sparqsim.images import needed
 
 Array = NDArray[Any]
 
-DTYPES = {0: np.float32, 1: np.float16, 2: np.int32, 3: np.uint8, 4: np.int64, 6: np.bool_, 7: np.int16, 9: np.int8}
+DTYPES = {
+    0: np.float32,
+    1: np.float16,
+    2: np.int32,
+    3: np.uint8,
+    4: np.int64,
+    6: np.bool_,
+    7: np.int16,
+    9: np.int8,
+}
 
 
 @dataclass(frozen=True)
@@ -74,13 +83,22 @@ class Model:
             parsed = self._parsed()
             self._buffers, graph = parsed.buffers, parsed.subgraphs[0]
             self.tensors = [self._tensor(at, tensor) for at, tensor in enumerate(graph.tensors)]
-            codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in parsed.operatorCodes]
+            codes = [
+                max(code.builtinCode, code.deprecatedBuiltinCode) for code in parsed.operatorCodes
+            ]
             self.operators = [self._operator(operator, codes) for operator in graph.operators]
-            self.inputs, self.outputs = tuple(map(int, graph.inputs)), tuple(map(int, graph.outputs))
+            self.inputs, self.outputs = (
+                tuple(map(int, graph.inputs)),
+                tuple(map(int, graph.outputs)),
+            )
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}); expected a TFLite model") from None
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); expected a TFLite model"
+            ) from None
         except Exception as error:  # noqa: BLE001 - generated accessors fail in many ways on a foreign file
-            raise InputError(f"{path}: not a readable TFLite model ({type(error).__name__}: {error})") from None
+            raise InputError(
+                f"{path}: not a readable TFLite model ({type(error).__name__}: {error})"
+            ) from None
 
     def _parsed(self) -> Any:
         if self.content[4:8] != b"TFL3":
@@ -90,25 +108,45 @@ class Model:
     def _tensor(self, at: int, tensor: Any) -> Tensor:
         found = tensor.quantization
         scales = [] if found is None or found.scale is None else found.scale
-        points = np.zeros(len(scales), np.int64) if found is None or found.zeroPoint is None else found.zeroPoint
+        points = (
+            np.zeros(len(scales), np.int64)
+            if found is None or found.zeroPoint is None
+            else found.zeroPoint
+        )
         dtype = DTYPES.get(tensor.type)
         shape = tuple(int(size) for size in ([] if tensor.shape is None else tensor.shape))
         data = self._buffers[tensor.buffer].data
         value: Array | None = None
         if data is not None and len(data) and dtype is not None:
             value = np.frombuffer(bytes(data), dtype).reshape(shape)
-        return Tensor(at, tensor.name.decode(), shape, None if dtype is None else np.dtype(dtype),
-                      np.asarray(scales, np.float64), np.asarray(points, np.int64),
-                      0 if found is None else found.quantizedDimension, value)
+        return Tensor(
+            at,
+            tensor.name.decode(),
+            shape,
+            None if dtype is None else np.dtype(dtype),
+            np.asarray(scales, np.float64),
+            np.asarray(points, np.int64),
+            0 if found is None else found.quantizedDimension,
+            value,
+        )
 
     def _operator(self, operator: Any, codes: list[int]) -> Operator:
-        kinds = {code: name for name, code in vars(self._schema.BuiltinOperator).items() if not name.startswith("_")}
+        kinds = {
+            code: name
+            for name, code in vars(self._schema.BuiltinOperator).items()
+            if not name.startswith("_")
+        }
         outputs = tuple(int(at) for at in operator.outputs)
         options = vars(operator.builtinOptions) if operator.builtinOptions is not None else {}
         # A fused operator's tensor may be named 'a;b': the first is the operator's own.
         name = self.tensors[outputs[0]].name.partition(";")[0]
-        return Operator(kinds.get(codes[operator.opcodeIndex], "UNKNOWN"), name,
-                        tuple(int(at) for at in operator.inputs), outputs, options)
+        return Operator(
+            kinds.get(codes[operator.opcodeIndex], "UNKNOWN"),
+            name,
+            tuple(int(at) for at in operator.inputs),
+            outputs,
+            options,
+        )
 
     def interpreter(self) -> Interpreter:
         """Return an interpreter whose intermediate tensors can be read."""
@@ -126,11 +164,15 @@ class Interpreter:
             warnings.simplefilter("ignore")
             try:
                 self._interpreter = litert.Interpreter(
-                    model_content=model.content, experimental_preserve_all_tensors=True,
-                    experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF)
+                    model_content=model.content,
+                    experimental_preserve_all_tensors=True,
+                    experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
+                )
                 self._interpreter.allocate_tensors()
             except (ValueError, RuntimeError) as error:
-                raise InputError(f"{model.path}: the TFLite interpreter refuses it ({error})") from None
+                raise InputError(
+                    f"{model.path}: the TFLite interpreter refuses it ({error})"
+                ) from None
 
     def run(self, picture: Array, wanted: Sequence[int]) -> dict[int, Array]:
         """Return the wanted tensors for one picture, (height, width, channels).

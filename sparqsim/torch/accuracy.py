@@ -52,8 +52,12 @@ class Study:
     error_images: int | None = None
     array: ArrayConfig = field(default_factory=ArrayConfig)
 
-    def report(self, trials: Sequence[Trial], known: Sequence[AccuracyRow] = (),
-               each: Callable[[AccuracyReport], None] = lambda _: None) -> AccuracyReport:
+    def report(
+        self,
+        trials: Sequence[Trial],
+        known: Sequence[AccuracyRow] = (),
+        each: Callable[[AccuracyReport], None] = lambda _: None,
+    ) -> AccuracyReport:
         """Return a report with one row per trial.
 
         Parameters
@@ -65,7 +69,10 @@ class Study:
         each : callable
             Called with the report so far after every trial: long runs can be looked at, and cut short.
         """
-        trials = [trial if trial.pe is None else replace(trial, pe=get_pe(trial.pe).spec) for trial in trials]
+        trials = [
+            trial if trial.pe is None else replace(trial, pe=get_pe(trial.pe).spec)
+            for trial in trials
+        ]
         quantised = cache(self._quantised)  # a calibrator whose rows are all known is never run
         first = quantised(trials[0].calibrate)
         trace, timing = self._timing(first, trials)
@@ -74,23 +81,43 @@ class Study:
         rows: list[AccuracyRow] = []
         for trial in trials:
             found = known_row(trial, known)
-            rows.append(found or _row(trial, self._evaluated(trial, quantised(trial.calibrate), in_float), timing))
+            rows.append(
+                found
+                or _row(trial, self._evaluated(trial, quantised(trial.calibrate), in_float), timing)
+            )
             report = report.model_copy(update={"rows": rows_so_far(rows, known, trials)})
             each(report)
         return report
 
     def _quantised(self, calibrate: str) -> QuantisedNetwork:
-        return QuantisedNetwork(self.model, self.calibration_loader, calibrate=calibrate, keep_8bit=self.keep_8bit,
-                                matmuls=self.matmuls)
+        return QuantisedNetwork(
+            self.model,
+            self.calibration_loader,
+            calibrate=calibrate,
+            keep_8bit=self.keep_8bit,
+            matmuls=self.matmuls,
+        )
 
-    def _evaluated(self, trial: Trial, quantised: QuantisedNetwork, in_float: Answers) -> Evaluation:
-        return evaluate(self.model if trial.recalibrate_bn else quantised, self.loader, trial.pe,
-                        calibrate=trial.calibrate, calibration_loader=self.calibration_loader,
-                        keep_8bit=self.keep_8bit, kept=self.kept, recalibrate_bn=trial.recalibrate_bn,
-                        matmuls=self.matmuls, error_images=self.error_images,
-                        in_float=None if trial.recalibrate_bn else in_float)
+    def _evaluated(
+        self, trial: Trial, quantised: QuantisedNetwork, in_float: Answers
+    ) -> Evaluation:
+        return evaluate(
+            self.model if trial.recalibrate_bn else quantised,
+            self.loader,
+            trial.pe,
+            calibrate=trial.calibrate,
+            calibration_loader=self.calibration_loader,
+            keep_8bit=self.keep_8bit,
+            kept=self.kept,
+            recalibrate_bn=trial.recalibrate_bn,
+            matmuls=self.matmuls,
+            error_images=self.error_images,
+            in_float=None if trial.recalibrate_bn else in_float,
+        )
 
-    def _timing(self, quantised: QuantisedNetwork, trials: Sequence[Trial]) -> tuple[Trace, Comparison]:
+    def _timing(
+        self, quantised: QuantisedNetwork, trials: Sequence[Trial]
+    ) -> tuple[Trace, Comparison]:
         """Return the trace of the first input, and every trial's design on it."""
         designs = list(dict.fromkeys(get_pe(trial.pe) for trial in trials if trial.pe is not None))
         with tempfile.TemporaryDirectory() as folder:
@@ -99,14 +126,26 @@ class Study:
             trace = load_trace(path)
             return trace, compare(trace, designs, self.array, keep_8bit=self.kept != "design")
 
-    def _report(self, quantised: QuantisedNetwork, trace: Trace, timing: Comparison, pictures: int) -> AccuracyReport:
+    def _report(
+        self, quantised: QuantisedNetwork, trace: Trace, timing: Comparison, pictures: int
+    ) -> AccuracyReport:
         return AccuracyReport(
-            version=sparqsim.__version__, network=self.network, data=self.data, calibration=self.calibration,
-            preprocess="", pictures=pictures, traced_pictures=1,
-            error_pictures=pictures if self.error_images is None else self.error_images, kept_as=self.kept,
+            version=sparqsim.__version__,
+            network=self.network,
+            data=self.data,
+            calibration=self.calibration,
+            preprocess="",
+            pictures=pictures,
+            traced_pictures=1,
+            error_pictures=pictures if self.error_images is None else self.error_images,
+            kept_as=self.kept,
             skipped=tuple(skipped.name for skipped in quantised.network.skipped),
-            array=timing.reports[timing.baseline].array, baseline=timing.baseline, reference="float network",
-            layers=network_layers(trace, timing), rows=())
+            array=timing.reports[timing.baseline].array,
+            baseline=timing.baseline,
+            reference="float network",
+            layers=network_layers(trace, timing),
+            rows=(),
+        )
 
 
 def _row(trial: Trial, found: Evaluation, timing: Comparison) -> AccuracyRow:

@@ -57,21 +57,39 @@ class DumpReport:
 
     def __str__(self) -> str:
         width = max(len(layer.name) for layer in self.layers)
-        lines = [f"{self.path}: {self.pictures} pictures, {len(self.layers)} layers, calibrator {self.calibrator}"]
-        lines += [f"{layer.name:{width}}  {'int8 ' if layer.signed else 'uint8'}  scale {layer.activation_scale:<9.4g} "
-                  f"zero pairs {layer.zero_pair_share:6.1%}  clipped {layer.clipped_share:7.3%}  "
-                  f"{'kept at 8 bits; ' if layer.keep_8bit else ''}{layer.why}" for layer in self.layers]
+        lines = [
+            f"{self.path}: {self.pictures} pictures, {len(self.layers)} layers, calibrator {self.calibrator}"
+        ]
+        lines += [
+            f"{layer.name:{width}}  {'int8 ' if layer.signed else 'uint8'}  scale {layer.activation_scale:<9.4g} "
+            f"zero pairs {layer.zero_pair_share:6.1%}  clipped {layer.clipped_share:7.3%}  "
+            f"{'kept at 8 bits; ' if layer.keep_8bit else ''}{layer.why}"
+            for layer in self.layers
+        ]
         lines += [f"left out: {skipped.name}: {skipped.reason}" for skipped in self.skipped]
         lines += [f"batch norm computed in float: {name}" for name in self.unfolded]
         if signed := sum(layer.signed and not layer.keep_8bit for layer in self.layers):
-            lines.append(f"int8 activations in {signed} of these layers: sparq-* designs take them with the key "
-                         "signed=magnitude only, as in sparq-5opt:signed=magnitude")
+            lines.append(
+                f"int8 activations in {signed} of these layers: sparq-* designs take them with the key "
+                "signed=magnitude only, as in sparq-5opt:signed=magnitude"
+            )
         return "\n".join(lines)
 
 
-def dump(model: nn.Module | QuantisedNetwork, loader: Iterable[Any], path: str | Path, *, images: int | None = None,
-         calibrate: str = "mean-max", calibration_loader: Iterable[Any] | None = None, keep_8bit: Keep = "first-last",
-         matmuls: Sequence[str] = (), fold: bool = True, network: str = "", license_note: str = "") -> DumpReport:
+def dump(
+    model: nn.Module | QuantisedNetwork,
+    loader: Iterable[Any],
+    path: str | Path,
+    *,
+    images: int | None = None,
+    calibrate: str = "mean-max",
+    calibration_loader: Iterable[Any] | None = None,
+    keep_8bit: Keep = "first-last",
+    matmuls: Sequence[str] = (),
+    fold: bool = True,
+    network: str = "",
+    license_note: str = "",
+) -> DumpReport:
     """Calibrate a network, run it at 8 bits and write the operands of every layer.
 
     Each layer computes on integers (as `mac-8b8b` does), so a layer's activations are those of the 8-bit network.
@@ -101,9 +119,18 @@ def dump(model: nn.Module | QuantisedNetwork, loader: Iterable[Any], path: str |
     """
     if images is not None and images < 1:
         raise InputError(f"images={images}, expected at least 1")
-    quantised = model if isinstance(model, QuantisedNetwork) else QuantisedNetwork(
-        model, loader if calibration_loader is None else calibration_loader, calibrate=calibrate, keep_8bit=keep_8bit,
-        matmuls=matmuls, fold=fold)
+    quantised = (
+        model
+        if isinstance(model, QuantisedNetwork)
+        else QuantisedNetwork(
+            model,
+            loader if calibration_loader is None else calibration_loader,
+            calibrate=calibrate,
+            keep_8bit=keep_8bit,
+            matmuls=matmuls,
+            fold=fold,
+        )
+    )
     with TraceWriter(path, **_document(quantised, network, license_note)) as writer:
         dumper = Dumper(quantised, writer)
         return dumper.report(str(path), _write_batches(dumper, checked(loader, "loader"), images))
@@ -149,7 +176,10 @@ class Dumper:
     def run(self, inputs: Tensor, labels: Tensor | None) -> None:
         """Run one batch in float and at 8 bits, the latter dumping; write logits and labels."""
         network, writer = self._quantised.network, self._writer
-        runs = {"logits_float": logits_of(network.run(inputs)), "logits_8bit": logits_of(network.run(inputs, self))}
+        runs = {
+            "logits_float": logits_of(network.run(inputs)),
+            "logits_8bit": logits_of(network.run(inputs, self)),
+        }
         for name, logits in runs.items():
             if logits is not None:
                 writer.append_array(name, as_array(logits.float()))
@@ -162,7 +192,9 @@ class Dumper:
         with naming(site.name):
             integers = layer.integers(operands)
             stacked = layer.second is not None
-            self._writer.append(site.name, as_array(integers.x), as_array(integers.w) if stacked else None)
+            self._writer.append(
+                site.name, as_array(integers.x), as_array(integers.w) if stacked else None
+            )
             counts = self._pairs.setdefault(site.name, [0, 0, 0])
             for index, count in enumerate(pair_counts(integers)):
                 counts[index] += count
@@ -171,26 +203,46 @@ class Dumper:
     def report(self, path: str, pictures: int) -> DumpReport:
         """Return the report of what was written."""
         network, layers = self._quantised.network, self._quantised.layers.values()
-        return DumpReport(path, pictures, self._quantised.calibrator.spec,
-                          tuple(self._layer_report(layer) for layer in layers), network.skipped,
-                          network.folded.pairs, network.folded.left)
+        return DumpReport(
+            path,
+            pictures,
+            self._quantised.calibrator.spec,
+            tuple(self._layer_report(layer) for layer in layers),
+            network.skipped,
+            network.folded.pairs,
+            network.folded.left,
+        )
 
     def _announce(self, layer: IntegerLayer) -> None:
         module, stacked = layer.site.module, layer.second is not None
         record = LayerRecord(
-            name=layer.site.name, op=layer.site.op, geometry=layer.geometry,
-            groups=module.groups if layer.site.op == "conv2d" else 1, activation_scale=layer.activation.scale,
-            weight_scales=tuple(layer.weight_scales.tolist()), keep_8bit=layer.keep_8bit,
-            note="product of two activations; the second takes the weights' place" if stacked else "")
+            name=layer.site.name,
+            op=layer.site.op,
+            geometry=layer.geometry,
+            groups=module.groups if layer.site.op == "conv2d" else 1,
+            activation_scale=layer.activation.scale,
+            weight_scales=tuple(layer.weight_scales.tolist()),
+            keep_8bit=layer.keep_8bit,
+            note="product of two activations; the second takes the weights' place"
+            if stacked
+            else "",
+        )
         bias = None if layer.bias is None else as_array(layer.bias)
         self._writer.add_layer(record, None if stacked else as_array(layer.weights), bias)
 
     def _layer_report(self, layer: IntegerLayer) -> LayerDump:
         pairs, with_zero, lone = self._pairs.get(layer.site.name, [0, 0, 0])
         return LayerDump(
-            name=layer.site.name, op=layer.site.op, signed=layer.activation.signed, why=layer.why,
-            activation_scale=layer.activation.scale, clipped_share=layer.clipped / max(1, layer.values),
-            zero_pair_share=with_zero / max(1, pairs), lone_share=lone / max(1, pairs), keep_8bit=layer.keep_8bit)
+            name=layer.site.name,
+            op=layer.site.op,
+            signed=layer.activation.signed,
+            why=layer.why,
+            activation_scale=layer.activation.scale,
+            clipped_share=layer.clipped / max(1, layer.values),
+            zero_pair_share=with_zero / max(1, pairs),
+            lone_share=lone / max(1, pairs),
+            keep_8bit=layer.keep_8bit,
+        )
 
 
 def pair_counts(layer: Integers) -> tuple[int, int, int]:
@@ -203,8 +255,10 @@ def pair_counts(layer: Integers) -> tuple[int, int, int]:
     # Pairs of channels of one pixel: counted once per pixel, then as often as kernel positions visit the pixel.
     zeros = _zeros_per_pair(layer.x)
     pairs_of_pixel, batch = zeros.shape[3], zeros.shape[0]
-    visits = [_visited((zeros != value).sum(dim=(0, 3)), geometry, outside)
-              for value, outside in ((0, batch * pairs_of_pixel), (1, batch * pairs_of_pixel))]
+    visits = [
+        _visited((zeros != value).sum(dim=(0, 3)), geometry, outside)
+        for value, outside in ((0, batch * pairs_of_pixel), (1, batch * pairs_of_pixel))
+    ]
     rows, columns = layer.output_shape[1:3]
     total = batch * rows * columns * layer.w.shape[1] * pairs_of_pixel
     return total, visits[0], total - visits[1]
@@ -223,4 +277,8 @@ def _visited(counts: Tensor, geometry: Any, outside: int) -> int:
     """
     top, bottom, left, right = geometry.padding
     padded = functional.pad(counts.double(), (left, right, top, bottom), value=outside)
-    return int(patches(padded[None, :, :, None], geometry.model_copy(update={"padding": (0, 0, 0, 0)}), 1).sum())
+    return int(
+        patches(
+            padded[None, :, :, None], geometry.model_copy(update={"padding": (0, 0, 0, 0)}), 1
+        ).sum()
+    )

@@ -65,15 +65,28 @@ class Evaluation:
     @property
     def sqnr_db(self) -> dict[str, float | None]:
         """Signal to quantisation noise of each layer that the design computed, dB; None where nothing was lost."""
-        return {layer.name: layer.error.sqnr_db for layer in self.layers
-                if layer.error is not None and layer.pe == self.pe}
+        return {
+            layer.name: layer.error.sqnr_db
+            for layer in self.layers
+            if layer.error is not None and layer.pe == self.pe
+        }
 
 
-def evaluate(model: nn.Module | QuantisedNetwork, loader: Iterable[Any], pe: str | PEDesign | None = "sparq-5opt", *,
-             calibrate: str = "mean-max", calibration_loader: Iterable[Any] | None = None,
-             keep_8bit: Keep = "first-last", kept: Kept = "8bit", recalibrate_bn: bool = False,
-             matmuls: Sequence[str] = (), images: int | None = None, error_images: int | None = None,
-             in_float: Answers | None = None) -> Evaluation:
+def evaluate(
+    model: nn.Module | QuantisedNetwork,
+    loader: Iterable[Any],
+    pe: str | PEDesign | None = "sparq-5opt",
+    *,
+    calibrate: str = "mean-max",
+    calibration_loader: Iterable[Any] | None = None,
+    keep_8bit: Keep = "first-last",
+    kept: Kept = "8bit",
+    recalibrate_bn: bool = False,
+    matmuls: Sequence[str] = (),
+    images: int | None = None,
+    error_images: int | None = None,
+    in_float: Answers | None = None,
+) -> Evaluation:
     """Return the accuracy of a network in which every Conv2d and Linear computes as a design does.
 
     Parameters
@@ -99,9 +112,17 @@ def evaluate(model: nn.Module | QuantisedNetwork, loader: Iterable[Any], pe: str
         NaN or infinite values, or activations the design cannot take, naming the layer.
     """
     checked(loader, "loader")
-    calibration = checked(loader if calibration_loader is None else calibration_loader, "calibration_loader")
-    quantised = _quantised(model, calibration, recalibrate_bn, calibrate=calibrate, keep_8bit=keep_8bit,
-                           matmuls=matmuls)
+    calibration = checked(
+        loader if calibration_loader is None else calibration_loader, "calibration_loader"
+    )
+    quantised = _quantised(
+        model,
+        calibration,
+        recalibrate_bn,
+        calibrate=calibrate,
+        keep_8bit=keep_8bit,
+        matmuls=matmuls,
+    )
     arithmetic = None if pe is None else Arithmetic(quantised, get_pe(pe), kept, error_images)
     in_float = in_float or answers(quantised, loader, images)
     if recalibrate_bn:
@@ -111,8 +132,12 @@ def evaluate(model: nn.Module | QuantisedNetwork, loader: Iterable[Any], pe: str
     return _evaluation(quantised, arithmetic, recalibrate_bn, in_float, found)
 
 
-def _quantised(model: nn.Module | QuantisedNetwork, calibration: Iterable[Any], recalibrate_bn: bool,
-               **keys: Any) -> QuantisedNetwork:
+def _quantised(
+    model: nn.Module | QuantisedNetwork,
+    calibration: Iterable[Any],
+    recalibrate_bn: bool,
+    **keys: Any,
+) -> QuantisedNetwork:
     if not isinstance(model, QuantisedNetwork):
         return QuantisedNetwork(model, calibration, fold=not recalibrate_bn, **keys)
     if recalibrate_bn:
@@ -128,8 +153,12 @@ class Answers:
     labels: Tensor | None
 
 
-def answers(quantised: QuantisedNetwork, loader: Iterable[Any], images: int | None = None,
-            arithmetic: Arithmetic | None = None) -> Answers:
+def answers(
+    quantised: QuantisedNetwork,
+    loader: Iterable[Any],
+    images: int | None = None,
+    arithmetic: Arithmetic | None = None,
+) -> Answers:
     """Return what the network answers in `arithmetic`, in float without one."""
     logits, labels = [], []
     for inputs, label in batches(loader, images):
@@ -143,17 +172,27 @@ def answers(quantised: QuantisedNetwork, loader: Iterable[Any], images: int | No
     return Answers(torch.cat(logits), torch.cat(known).reshape(-1) if known else None)
 
 
-def _evaluation(quantised: QuantisedNetwork, arithmetic: Arithmetic | None, recalibrated: bool, in_float: Answers,
-                found: Answers) -> Evaluation:
+def _evaluation(
+    quantised: QuantisedNetwork,
+    arithmetic: Arithmetic | None,
+    recalibrated: bool,
+    in_float: Answers,
+    found: Answers,
+) -> Evaluation:
     logits, labels = found.logits, found.labels
     return Evaluation(
-        pe=None if arithmetic is None else arithmetic.pe.spec, calibrator=quantised.calibrator.spec,
-        kept="8bit" if arithmetic is None else arithmetic.kept, recalibrated_bn=recalibrated, rows=len(logits),
+        pe=None if arithmetic is None else arithmetic.pe.spec,
+        calibrator=quantised.calibrator.spec,
+        kept="8bit" if arithmetic is None else arithmetic.kept,
+        recalibrated_bn=recalibrated,
+        rows=len(logits),
         top1=None if labels is None else right(logits, labels, 1),
         top5=None if labels is None else right(logits, labels, 5),
         agreement=right(logits, in_float.logits.argmax(dim=1), 1),
-        layers=() if arithmetic is None else arithmetic.results(), skipped=quantised.network.skipped,
-        logits=logits.float())
+        layers=() if arithmetic is None else arithmetic.results(),
+        skipped=quantised.network.skipped,
+        logits=logits.float(),
+    )
 
 
 def right(logits: Tensor, labels: Tensor, top: int) -> int:
@@ -165,11 +204,15 @@ def right(logits: Tensor, labels: Tensor, top: int) -> int:
 def _logits(quantised: QuantisedNetwork, inputs: Tensor, visitor: Any) -> Tensor:
     logits = logits_of(quantised.network.run(inputs, visitor))
     if logits is None:
-        raise InputError("the network's output is not a tensor of logits, expected (batch, ..., classes)")
+        raise InputError(
+            "the network's output is not a tensor of logits, expected (batch, ..., classes)"
+        )
     return logits
 
 
-def recalibrate(quantised: QuantisedNetwork, calibration: Iterable[Any], arithmetic: Arithmetic | None) -> None:
+def recalibrate(
+    quantised: QuantisedNetwork, calibration: Iterable[Any], arithmetic: Arithmetic | None
+) -> None:
     """Replace running statistics by the mean over calibration batches, each norm seeing the design's own outputs.
 
     As the authors' code does.
@@ -200,8 +243,13 @@ class Arithmetic:
         For a layer whose activations the design cannot take, naming it.
     """
 
-    def __init__(self, quantised: QuantisedNetwork, pe: PEDesign, kept: Kept = "8bit",
-                 error_images: int | None = None) -> None:
+    def __init__(
+        self,
+        quantised: QuantisedNetwork,
+        pe: PEDesign,
+        kept: Kept = "8bit",
+        error_images: int | None = None,
+    ) -> None:
         if kept not in ("8bit", "float", "design"):
             raise InputError(f"kept={kept!r}, expected '8bit', 'float' or 'design'")
         self.pe, self.kept = pe, kept
@@ -253,7 +301,11 @@ class Arithmetic:
         for name, layer in self._quantised.layers.items():
             design = self._design(layer)
             error = self._errors[name].error() if name in self._errors else None
-            found.append(LayerResult(name, "float" if design is None else design.spec, layer.activation.signed, error))
+            found.append(
+                LayerResult(
+                    name, "float" if design is None else design.spec, layer.activation.signed, error
+                )
+            )
         return tuple(found)
 
 
@@ -275,4 +327,6 @@ class ErrorMeter:
 
     def error(self) -> Error:
         """Return the error so far."""
-        return Error(outputs=self._outputs, signal=self._signal, noise=self._noise, max_abs=self._max_abs)
+        return Error(
+            outputs=self._outputs, signal=self._signal, noise=self._noise, max_abs=self._max_abs
+        )

@@ -45,8 +45,10 @@ def fold_batch_norms(model: nn.Module, example: Tensor) -> Folded:
         model.set_submodule(norm, nn.Identity())
     after = logits_of(model(example))
     if before is not None and after is not None and not _close(before, after):
-        raise InputError("folding batch normalisation changes the network's output (another operation reads the output "
-                         "of a layer before its norm); expected fold=False for this network")
+        raise InputError(
+            "folding batch normalisation changes the network's output (another operation reads the output "
+            "of a layer before its norm); expected fold=False for this network"
+        )
     left = [name for name, module in model.named_modules() if isinstance(module, NORMS)]
     return Folded(tuple(pairs), tuple(left))
 
@@ -68,19 +70,26 @@ def _followers(model: nn.Module, example: Tensor) -> list[tuple[str, str]]:
         if isinstance(module, nn.Conv2d | nn.Linear):
             produced.append((output, name))
         elif isinstance(module, NORMS) and module.running_var is not None:
-            found.extend((layer, name) for tensor, layer in produced if inputs and tensor is inputs[0])
+            found.extend(
+                (layer, name) for tensor, layer in produced if inputs and tensor is inputs[0]
+            )
 
     with _hooked(model, ran), torch.no_grad():
         model(example)
     readers = Counter(layer for layer, _ in found)
-    return [(layer, norm) for layer, norm in found if calls[layer] == calls[norm] == readers[layer] == 1]
+    return [
+        (layer, norm) for layer, norm in found if calls[layer] == calls[norm] == readers[layer] == 1
+    ]
 
 
 @contextmanager
 def _hooked(model: nn.Module, ran: Any) -> Iterator[None]:
     handles = [
-        module.register_forward_hook(lambda module, inputs, output, name=name: ran(name, module, inputs, output))
-        for name, module in model.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear, *NORMS))
+        module.register_forward_hook(
+            lambda module, inputs, output, name=name: ran(name, module, inputs, output)
+        )
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.Conv2d, nn.Linear, *NORMS))
     ]
     try:
         yield
@@ -92,11 +101,17 @@ def _hooked(model: nn.Module, ran: Any) -> Iterator[None]:
 def _fold(layer: Any, norm: Any) -> None:
     """Give `layer` the weights and bias that make `norm` superfluous."""
     # In float64, so that the only rounding is the one back to the layer's type.
-    gain = torch.ones_like(norm.running_var, dtype=torch.float64) if norm.weight is None else norm.weight.double()
+    gain = (
+        torch.ones_like(norm.running_var, dtype=torch.float64)
+        if norm.weight is None
+        else norm.weight.double()
+    )
     gain = gain / torch.sqrt(norm.running_var.double() + norm.eps)
     shift = torch.zeros_like(gain) if norm.bias is None else norm.bias.double()
     bias = torch.zeros_like(gain) if layer.bias is None else layer.bias.double()
     weight = layer.weight.double() * gain.reshape(-1, *[1] * (layer.weight.ndim - 1))
     dtype = layer.weight.dtype
     layer.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
-    layer.bias = nn.Parameter((shift + (bias - norm.running_mean.double()) * gain).to(dtype), requires_grad=False)
+    layer.bias = nn.Parameter(
+        (shift + (bias - norm.running_mean.double()) * gain).to(dtype), requires_grad=False
+    )

@@ -47,7 +47,11 @@ class Integers:
         """(batch, height, width, channels), or (groups, M, N)."""
         if self.geometry is None:
             return (self.groups, self.x.shape[1], self.w.shape[0] // self.groups)
-        return (self.x.shape[0], *self.geometry.output_size(self.x.shape[1], self.x.shape[2]), self.w.shape[0])
+        return (
+            self.x.shape[0],
+            *self.geometry.output_size(self.x.shape[1], self.x.shape[2]),
+            self.w.shape[0],
+        )
 
     @cached_property
     def weights(self) -> Weights:
@@ -70,7 +74,9 @@ class Integers:
         used_w = self.weights.used(pe)
         if used_w is None:
             for rows in _blocks(self.x, self):
-                yield torch.from_numpy(pe.matmul(rows.numpy(), self.weights.stored.integers.numpy())).double()
+                yield torch.from_numpy(
+                    pe.matmul(rows.numpy(), self.weights.stored.integers.numpy())
+                ).double()
         elif self._pairs_stay_together(pe):
             for rows in _blocks(_used(pe, self.x).float(), self):
                 yield exact_product(rows, used_w)
@@ -102,7 +108,9 @@ def _used(pe: PEDesign, x: Tensor) -> Tensor:
     flat = x.reshape(-1, x.shape[-1]).numpy()
     used = pe.used_operands(flat, np.zeros((flat.shape[1], 0), np.int8))
     if used is None:
-        raise TypeError(f"{pe.spec} has no operands of its own: what becomes of one depends on the other matrix")
+        raise TypeError(
+            f"{pe.spec} has no operands of its own: what becomes of one depends on the other matrix"
+        )
     return torch.from_numpy(np.ascontiguousarray(used[0])).reshape(x.shape)
 
 
@@ -128,7 +136,16 @@ def patches(x: Tensor, geometry: ConvGeometry, groups: int) -> Tensor:
     depth = channels // groups
     view = padded.as_strided(
         (groups, batch, rows, columns, *geometry.kernel, depth),
-        (depth * channel, image, down * line, across * pixel, step_down * line, step_across * pixel, channel))
+        (
+            depth * channel,
+            image,
+            down * line,
+            across * pixel,
+            step_down * line,
+            step_across * pixel,
+            channel,
+        ),
+    )
     return view.reshape(groups, batch * rows * columns, -1)
 
 

@@ -14,12 +14,16 @@ from sparqsim.errors import InputError
 def checked(loader: Iterable[Any], field: str) -> Iterable[Any]:
     """Return `loader` if it can be read more than once. Raises InputError for a generator."""
     if not isinstance(loader, Iterable) or isinstance(loader, Tensor | Iterator):
-        raise InputError(f"{field} is a {type(loader).__name__}, expected a list of batches or a DataLoader, which can "
-                         "be read more than once")
+        raise InputError(
+            f"{field} is a {type(loader).__name__}, expected a list of batches or a DataLoader, which can "
+            "be read more than once"
+        )
     return loader
 
 
-def batches(loader: Iterable[Any], limit: int | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:
+def batches(
+    loader: Iterable[Any], limit: int | None = None
+) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield (inputs, labels or None) on the CPU, `limit` inputs in all at most.
 
     Raises
@@ -39,7 +43,9 @@ def batches(loader: Iterable[Any], limit: int | None = None) -> Iterator[tuple[T
 def _parts(batch: Any) -> tuple[Tensor, Tensor | None]:
     parts = list(batch) if isinstance(batch, tuple | list) else [batch]
     if not parts or not isinstance(parts[0], Tensor):
-        raise InputError(f"a batch is {type(batch).__name__}, expected a tensor or (inputs, labels)")
+        raise InputError(
+            f"a batch is {type(batch).__name__}, expected a tensor or (inputs, labels)"
+        )
     labels = parts[1] if len(parts) > 1 else None
     return parts[0].detach().cpu(), None if labels is None else torch.as_tensor(labels).cpu()
 

@@ -43,7 +43,9 @@ class Site:
             return torch.matmul(*operands)
         if self.op == "linear":
             return functional.linear(operands[0], self.module.weight, self.module.bias)
-        output: Tensor = self.module._conv_forward(operands[0], self.module.weight, self.module.bias)  # noqa: SLF001
+        output: Tensor = self.module._conv_forward(  # noqa: SLF001
+            operands[0], self.module.weight, self.module.bias
+        )
         return output
 
 
@@ -78,7 +80,9 @@ class Network:
         For a module name that does not exist, or a network without any Conv2d or Linear.
     """
 
-    def __init__(self, model: nn.Module, example: Tensor, matmuls: Sequence[str] = (), fold: bool = True) -> None:
+    def __init__(
+        self, model: nn.Module, example: Tensor, matmuls: Sequence[str] = (), fold: bool = True
+    ) -> None:
         self.model = copy.deepcopy(model).cpu().eval()
         self._visitor: Visitor = lambda site, operands: site.in_float(operands)
         self._path: list[str] = []
@@ -128,7 +132,9 @@ class Network:
     def _install(self) -> None:
         """Track which module runs, and send Conv2d and Linear to the visitor."""
         for name, module in self.model.named_modules(remove_duplicate=True):
-            module.register_forward_pre_hook(lambda _module, _inputs, name=name: self._path.append(name))
+            module.register_forward_pre_hook(
+                lambda _module, _inputs, name=name: self._path.append(name)
+            )
             module.register_forward_hook(self._leave)
             op = _op_of(module)
             if op is not None:
@@ -137,14 +143,18 @@ class Network:
     def _leave(self, _module: nn.Module, _inputs: Any, _output: Any) -> None:
         self._path.pop()
 
-    def _caller(self, name: str, op: Literal["conv2d", "linear"], module: nn.Module) -> Callable[[Tensor], Tensor]:
+    def _caller(
+        self, name: str, op: Literal["conv2d", "linear"], module: nn.Module
+    ) -> Callable[[Tensor], Tensor]:
         def forward(input: Tensor) -> Tensor:  # noqa: A002 - the name that callers may use
             """Let the visitor compute the module; every further call of a module is a layer of its own."""
             self._calls[name] += 1
             call = self._calls[name]
             if op == "conv2d" and input.ndim != 4:
-                raise InputError(f"layer {name!r}: input has shape {tuple(input.shape)}, expected (batch, channels, "
-                                 "height, width)")
+                raise InputError(
+                    f"layer {name!r}: input has shape {tuple(input.shape)}, expected (batch, channels, "
+                    "height, width)"
+                )
             return self._visit(Site(name if call == 1 else f"{name}#{call}", op, module), (input,))
 
         return forward
@@ -160,12 +170,18 @@ class Network:
         with StrayProducts(self) as stray:
             self.run(example, visitor)
         if not visited:
-            found = "; ".join(f"{name}: {reason}" for name, reason in stray.found) or "no matrix product at all"
+            found = (
+                "; ".join(f"{name}: {reason}" for name, reason in stray.found)
+                or "no matrix product at all"
+            )
             raise InputError(f"model: no Conv2d or Linear ran, expected at least one ({found})")
         self.sites = tuple(visited)
         modules = {id(site.module) for site in visited}
-        idle = [Skipped(name, f"{type(module).__name__} was not called in a forward pass")
-                for name, module in self.model.named_modules() if _op_of(module) and id(module) not in modules]
+        idle = [
+            Skipped(name, f"{type(module).__name__} was not called in a forward pass")
+            for name, module in self.model.named_modules()
+            if _op_of(module) and id(module) not in modules
+        ]
         return tuple(Skipped(name, reason) for name, reason in stray.found) + tuple(idle)
 
 
@@ -181,8 +197,10 @@ def _checked_names(model: nn.Module, names: Sequence[str]) -> frozenset[str]:
     known = dict(model.named_modules())
     for name in names:
         if name not in known:
-            raise InputError(f"matmuls: module {name!r} is not in the network{nearest(name, known)}; expected names of "
-                             "model.named_modules()")
+            raise InputError(
+                f"matmuls: module {name!r} is not in the network{nearest(name, known)}; expected names of "
+                "model.named_modules()"
+            )
     return frozenset(names)
 
 

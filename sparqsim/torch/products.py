@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 
 MATMULS = {torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm, Tensor.__matmul__}
 #: Functions that hold products which this module does not take apart.
-OPAQUE = {torch.einsum: "einsum", functional.multi_head_attention_forward: "multi_head_attention_forward",
-          torch.baddbmm: "baddbmm", torch.addbmm: "addbmm", torch.tensordot: "tensordot"}
+OPAQUE = {
+    torch.einsum: "einsum",
+    functional.multi_head_attention_forward: "multi_head_attention_forward",
+    torch.baddbmm: "baddbmm",
+    torch.addbmm: "addbmm",
+    torch.tensordot: "tensordot",
+}
 #: Names of PyTorch's basic operations that multiply matrices.
 PRODUCTS = re.compile(
     r"_?conv.*|mkldnn_.*|_?scaled_dot_product_.*|_scaled_(dot_product|mm).*|_native_multi_head_attention|"
@@ -37,8 +42,13 @@ class ProductMode(TorchFunctionMode):
         super().__init__()
         self._network = network
 
-    def __torch_function__(self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (),
-                           kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         """Compute `func`, or hand its operands to the network."""
         module = None if self._network.inside_site else self._network.matmul_module
         if module is not None:
@@ -47,13 +57,24 @@ class ProductMode(TorchFunctionMode):
             if func is functional.scaled_dot_product_attention:
                 return self._attention(module, *args, **(kwargs or {}))
             if func in OPAQUE:
-                raise InputError(f"module {module!r}: {OPAQUE[func]} is not supported, expected torch.matmul, @, "
-                                 "torch.bmm or scaled_dot_product_attention in the modules that matmuls names")
+                raise InputError(
+                    f"module {module!r}: {OPAQUE[func]} is not supported, expected torch.matmul, @, "
+                    "torch.bmm or scaled_dot_product_attention in the modules that matmuls names"
+                )
         return func(*args, **(kwargs or {}))
 
-    def _attention(self, module: str, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
-                   dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
-                   enable_gqa: bool = False) -> Tensor:
+    def _attention(
+        self,
+        module: str,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Tensor:
         """Compute scaled_dot_product_attention as its two products, with softmax in float between them."""
         del dropout_p  # evaluation mode: nothing is dropped
         if enable_gqa:
@@ -64,7 +85,11 @@ class ProductMode(TorchFunctionMode):
         if is_causal:
             attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
         if attn_mask is not None:
-            scores = scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
+            scores = (
+                scores.masked_fill(~attn_mask, -math.inf)
+                if attn_mask.dtype == torch.bool
+                else scores + attn_mask
+            )
         return self._network.product(module, scores.softmax(-1), value)
 
 
@@ -81,8 +106,13 @@ class StrayProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]
         #: (module, reason), each once, in the order they ran.
         self.found: list[tuple[str, str]] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (),
-                           kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         """Compute `func`, and note it if it is a stray product."""
         name = func.overloadpacket.__name__
         if not self._network.inside_site and PRODUCTS.fullmatch(name):
@@ -92,8 +122,11 @@ class StrayProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _note(self, operation: str) -> None:
         at = self._network.at
         kind = type(self._modules[at]).__name__
-        hint = ("; name the module in matmuls to include products of activations"
-                if operation in {"mm", "bmm", "matmul"} or "dot_product" in operation else "")
+        hint = (
+            "; name the module in matmuls to include products of activations"
+            if operation in {"mm", "bmm", "matmul"} or "dot_product" in operation
+            else ""
+        )
         reason = f"{operation} of {kind} is not a Conv2d or Linear module: computed in float, not in the trace{hint}"
         entry = (at or "(the network itself)", reason)
         if entry not in self.found:

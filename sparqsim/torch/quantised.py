@@ -49,8 +49,11 @@ class IntegerLayer:
             return
         weight, self.weight_scales = quantise_weights(self.site.module.weight.detach())
         channels = weight.shape[0]
-        self.weights = (weight.permute(0, 2, 3, 1).reshape(channels, -1, weight.shape[1]) if self.site.op == "conv2d"
-                        else weight.reshape(channels, 1, -1)).contiguous()
+        self.weights = (
+            weight.permute(0, 2, 3, 1).reshape(channels, -1, weight.shape[1])
+            if self.site.op == "conv2d"
+            else weight.reshape(channels, 1, -1)
+        ).contiguous()
 
     @cached_property
     def _prepared(self) -> Weights:
@@ -71,17 +74,26 @@ class IntegerLayer:
         self.values += codes.numel()
         if self.site.op == "conv2d":
             module = self.site.module
-            return Integers(codes.permute(0, 2, 3, 1).contiguous(), self.weights, self.geometry, module.groups,
-                            self._prepared)
+            return Integers(
+                codes.permute(0, 2, 3, 1).contiguous(),
+                self.weights,
+                self.geometry,
+                module.groups,
+                self._prepared,
+            )
         if self.second is None:
-            return Integers(codes.reshape(1, -1, codes.shape[-1]), self.weights, None, 1, self._prepared)
+            return Integers(
+                codes.reshape(1, -1, codes.shape[-1]), self.weights, None, 1, self._prepared
+            )
         return self._product(codes, self.second.integers(operands[1])[0])
 
     def _product(self, first: Tensor, second: Tensor) -> Integers:
         shape = _stack_shape(first, second)
         x = first.expand(*shape, *first.shape[-2:]).reshape(-1, *first.shape[-2:])
         w = second.expand(*shape, *second.shape[-2:]).reshape(-1, *second.shape[-2:])
-        return Integers(x.contiguous(), w.transpose(1, 2).reshape(-1, 1, w.shape[1]).contiguous(), None, len(x))
+        return Integers(
+            x.contiguous(), w.transpose(1, 2).reshape(-1, 1, w.shape[1]).contiguous(), None, len(x)
+        )
 
     def real(self, sums: Tensor, operands: Operands) -> Tensor:
         """Return integer sums, float64 shaped as `Integers.output_shape`, in real units, shaped as the site's output.
@@ -104,9 +116,15 @@ class IntegerLayer:
         if self.site.op != "conv2d":
             return None
         module = self.site.module
-        top, bottom, left, right = _padding(module) if module.padding_mode == "zeros" else (0, 0, 0, 0)
-        return ConvGeometry(kernel=tuple(module.kernel_size), stride=tuple(module.stride),
-                            padding=(top, bottom, left, right), dilation=tuple(module.dilation))
+        top, bottom, left, right = (
+            _padding(module) if module.padding_mode == "zeros" else (0, 0, 0, 0)
+        )
+        return ConvGeometry(
+            kernel=tuple(module.kernel_size),
+            stride=tuple(module.stride),
+            padding=(top, bottom, left, right),
+            dilation=tuple(module.dilation),
+        )
 
     def _padded(self, x: Tensor) -> Tensor:
         module = self.site.module
@@ -152,8 +170,16 @@ class QuantisedNetwork:
         For names that do not exist, NaN or infinite activations (naming the layer), or a network without layers.
     """
 
-    def __init__(self, model: nn.Module, calibration: Iterable[Any], *, calibrate: str = "mean-max",
-                 keep_8bit: Keep = "first-last", matmuls: Sequence[str] = (), fold: bool = True) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        calibration: Iterable[Any],
+        *,
+        calibrate: str = "mean-max",
+        keep_8bit: Keep = "first-last",
+        matmuls: Sequence[str] = (),
+        fold: bool = True,
+    ) -> None:
         self.calibrator = calibrator(calibrate)
         checked(calibration, "calibration loader")
         example = next(batches(calibration), None)
@@ -165,12 +191,16 @@ class QuantisedNetwork:
         observed = Observations(self.calibrator)
         for inputs, _ in batches(calibration):
             self.network.run(inputs, observed)
-        self.layers = {name: observed.layer(site, name in kept) for name, site in observed.sites.items()}
+        self.layers = {
+            name: observed.layer(site, name in kept) for name, site in observed.sites.items()
+        }
 
     def layer(self, site: Site) -> IntegerLayer:
         """Return the layer of a site. Raises InputError for one that calibration did not meet."""
         if site.name not in self.layers:
-            raise InputError(f"layer {site.name!r} did not run on the calibration data, expected it to")
+            raise InputError(
+                f"layer {site.name!r} did not run on the calibration data, expected it to"
+            )
         return self.layers[site.name]
 
     def reset_counts(self) -> None:
@@ -182,12 +212,16 @@ class QuantisedNetwork:
 def _kept(names: list[str], keep_8bit: Keep) -> set[str]:
     if isinstance(keep_8bit, str):
         if keep_8bit not in ("first-last", "none"):
-            raise InputError(f"keep_8bit={keep_8bit!r}, expected 'first-last', 'none' or a list of layer names")
+            raise InputError(
+                f"keep_8bit={keep_8bit!r}, expected 'first-last', 'none' or a list of layer names"
+            )
         return {names[0], names[-1]} if keep_8bit == "first-last" else set()
     for name in keep_8bit:
         if name not in names:
-            raise InputError(f"keep_8bit: layer {name!r} is not in the network{nearest(name, names)}; expected "
-                             f"some of {', '.join(names)}")
+            raise InputError(
+                f"keep_8bit: layer {name!r} is not in the network{nearest(name, names)}; expected "
+                f"some of {', '.join(names)}"
+            )
     return set(keep_8bit)
 
 
@@ -204,7 +238,9 @@ class Observations:
         if site.name not in self.sites:
             self.sites[site.name] = site
             # The second operand takes the weights' place, which is int8.
-            self._observers[site.name] = [self._design.observer(signed) for signed in (None, True)[:len(operands)]]
+            self._observers[site.name] = [
+                self._design.observer(signed) for signed in (None, True)[: len(operands)]
+            ]
         with naming(site.name):
             for observer, operand in zip(self._observers[site.name], operands, strict=True):
                 observer.update(operand.detach().numpy())
@@ -213,8 +249,16 @@ class Observations:
     def layer(self, site: Site, keep_8bit: bool) -> IntegerLayer:
         """Return the site at 8 bits."""
         first, *second = self._observers[site.name]
-        why = (f"lowest calibration value {first.lowest:.4g}" if first.signed
-               else "no negative value in the calibration data")
+        why = (
+            f"lowest calibration value {first.lowest:.4g}"
+            if first.signed
+            else "no negative value in the calibration data"
+        )
         with naming(site.name):
-            return IntegerLayer(site, Quantiser(first.scale(), first.signed), why, keep_8bit,
-                                Quantiser(second[0].scale(), signed=True) if second else None)
+            return IntegerLayer(
+                site,
+                Quantiser(first.scale(), first.signed),
+                why,
+                keep_8bit,
+                Quantiser(second[0].scale(), signed=True) if second else None,
+            )

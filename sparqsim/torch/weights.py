@@ -37,7 +37,9 @@ class Factor:
 
         A sum over part of K is at most `largest` * (sum of |w| over the part) in size, whatever the order of additions.
         """
-        if torch.get_float32_matmul_precision() != "highest":  # the user let PyTorch round float32 operands
+        if (
+            torch.get_float32_matmul_precision() != "highest"
+        ):  # the user let PyTorch round float32 operands
             return None
         if largest not in self._pieces:
             self._pieces[largest] = self._longest_piece(largest)
@@ -82,7 +84,9 @@ class Weights:
         used = pe.used_operands(np.zeros((0, w.shape[1]), np.uint8), w)
         if used is None:
             return None
-        return self.stored if used[1] is w else Factor(torch.from_numpy(np.ascontiguousarray(used[1])))
+        return (
+            self.stored if used[1] is w else Factor(torch.from_numpy(np.ascontiguousarray(used[1])))
+        )
 
 
 def exact_product(x: Tensor, w: Factor) -> Tensor:
@@ -95,5 +99,5 @@ def exact_product(x: Tensor, w: Factor) -> Tensor:
     x, k = x.float(), x.shape[2]
     total = (x[:, :, :pieces] @ w.single[:, :pieces]).double()
     for start in range(pieces, k, pieces):
-        total += x[:, :, start:start + pieces] @ w.single[:, start:start + pieces]
+        total += x[:, :, start : start + pieces] @ w.single[:, start : start + pieces]
     return total

@@ -108,7 +108,10 @@ class WeightCodes:
     def fields(self) -> dict[str, Any]:
         """Return the fields of `LayerRecord` that describe these weights."""
         points = tuple(int(point) for point in self.zero_points) if self.zero_points.any() else ()
-        return {"weight_scales": tuple(float(scale) for scale in self.scales), "weight_zero_points": points}
+        return {
+            "weight_scales": tuple(float(scale) for scale in self.scales),
+            "weight_zero_points": points,
+        }
 
 
 def shifted_to_unsigned(codes: Array) -> NDArray[np.uint8]:

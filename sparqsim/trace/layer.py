@@ -69,10 +69,20 @@ class Layer:
             raise LayerFault(faults)
 
     @classmethod
-    def conv2d(cls, name: str, activations: Array, weights: Array, *, kernel: Sequence[int],
-               stride: Sequence[int] = (1, 1), padding: Sequence[int] = (0, 0, 0, 0),
-               dilation: Sequence[int] = (1, 1), groups: int = 1, bias: Array | None = None,
-               **fields: Any) -> Layer:
+    def conv2d(
+        cls,
+        name: str,
+        activations: Array,
+        weights: Array,
+        *,
+        kernel: Sequence[int],
+        stride: Sequence[int] = (1, 1),
+        padding: Sequence[int] = (0, 0, 0, 0),
+        dilation: Sequence[int] = (1, 1),
+        groups: int = 1,
+        bias: Array | None = None,
+        **fields: Any,
+    ) -> Layer:
         """Return a convolution layer.
 
         Parameters
@@ -88,13 +98,35 @@ class Layer:
         **fields
             Other fields of `LayerRecord`: activation_scale, weight_scales, keep_8bit, ...
         """
-        geometry = _checked(ConvGeometry, name, kernel=tuple(kernel), stride=tuple(stride), padding=tuple(padding),
-                            dilation=tuple(dilation))
-        return cls._made(name, activations, weights, bias, op="conv2d", geometry=geometry, groups=groups, **fields)
+        geometry = _checked(
+            ConvGeometry,
+            name,
+            kernel=tuple(kernel),
+            stride=tuple(stride),
+            padding=tuple(padding),
+            dilation=tuple(dilation),
+        )
+        return cls._made(
+            name,
+            activations,
+            weights,
+            bias,
+            op="conv2d",
+            geometry=geometry,
+            groups=groups,
+            **fields,
+        )
 
     @classmethod
-    def linear(cls, name: str, activations: Array, weights: Array, *, bias: Array | None = None,
-               **fields: Any) -> Layer:
+    def linear(
+        cls,
+        name: str,
+        activations: Array,
+        weights: Array,
+        *,
+        bias: Array | None = None,
+        **fields: Any,
+    ) -> Layer:
         """Return a fully connected layer: activations (M, K), weights int8 (N, K)."""
         _expect_matrix(name, "activations", activations)
         _expect_matrix(name, "weights", weights)
@@ -105,15 +137,23 @@ class Layer:
         """Return the layer Y = x @ w: x uint8 or int8 (M, K), w int8 (K, N)."""
         _expect_matrix(name, "x", x)
         _expect_matrix(name, "w", w)
-        return cls._made(name, x[None], np.ascontiguousarray(w.T)[:, None, :], None, op="gemm", **fields)
+        return cls._made(
+            name, x[None], np.ascontiguousarray(w.T)[:, None, :], None, op="gemm", **fields
+        )
 
     @classmethod
-    def _made(cls, name: str, activations: Array, weights: Array, bias: Array | None, **fields: Any) -> Layer:
+    def _made(
+        cls, name: str, activations: Array, weights: Array, bias: Array | None, **fields: Any
+    ) -> Layer:
         if "weight_scales" in fields:
             fields["weight_scales"] = tuple(float(scale) for scale in fields["weight_scales"])
         record = _checked(LayerRecord, name, name=name, **fields)
-        return cls(record, TensorSource.of(activations), TensorSource.of(weights),
-                   None if bias is None else TensorSource.of(bias))
+        return cls(
+            record,
+            TensorSource.of(activations),
+            TensorSource.of(weights),
+            None if bias is None else TensorSource.of(bias),
+        )
 
     @property
     def name(self) -> str:
@@ -212,29 +252,45 @@ def _size_faults(layer: Layer) -> list[str]:
         found.append(f"activations have shape {shape}, expected {axes}, every size at least 1")
     shape = layer.weights_source.shape
     if len(shape) != 3 or 0 in shape:
-        found.append(f"weights have shape {shape}, expected (output channel, kernel position, input channel), "
-                     "every size at least 1")
+        found.append(
+            f"weights have shape {shape}, expected (output channel, kernel position, input channel), "
+            "every size at least 1"
+        )
     return found
 
 
 def _geometry_faults(layer: Layer) -> list[str]:
     geometry, groups = layer.record.geometry, layer.record.groups
     if geometry is None:
-        return ["geometry is missing, expected kernel, stride, padding and dilation of the convolution"]
+        return [
+            "geometry is missing, expected kernel, stride, padding and dilation of the convolution"
+        ]
     (_, height, width, channels), (_, positions, depth) = (
-        layer.activations_source.shape, layer.weights_source.shape)
+        layer.activations_source.shape,
+        layer.weights_source.shape,
+    )
     found = []
     if positions != geometry.kernel[0] * geometry.kernel[1]:
-        found.append(f"weights hold {positions} kernel positions, expected {geometry.kernel[0]}x{geometry.kernel[1]}")
+        found.append(
+            f"weights hold {positions} kernel positions, expected {geometry.kernel[0]}x{geometry.kernel[1]}"
+        )
     if channels != depth * groups:
-        found.append(f"activations have {channels} channels, expected {depth} per group x {groups} groups")
+        found.append(
+            f"activations have {channels} channels, expected {depth} per group x {groups} groups"
+        )
     top, bottom, left, right = geometry.padding
     padded = (height + top + bottom) * (width + left + right)
-    if padded * channels > max(MOST_PADDED_ELEMENTS, MOST_PADDING_GROWTH * height * width * channels):
-        found.append(f"padding {geometry.padding} makes {padded} pixels of {height}x{width}: expected at most "
-                     f"{MOST_PADDING_GROWTH} times as many")
+    if padded * channels > max(
+        MOST_PADDED_ELEMENTS, MOST_PADDING_GROWTH * height * width * channels
+    ):
+        found.append(
+            f"padding {geometry.padding} makes {padded} pixels of {height}x{width}: expected at most "
+            f"{MOST_PADDING_GROWTH} times as many"
+        )
     if min(geometry.output_size(height, width)) < 1:
-        found.append(f"kernel {geometry.kernel} does not fit the padded input of {height}x{width} pixels")
+        found.append(
+            f"kernel {geometry.kernel} does not fit the padded input of {height}x{width} pixels"
+        )
     return found
 
 
@@ -244,9 +300,13 @@ def _matrix_faults(layer: Layer) -> list[str]:
     if layer.record.geometry is not None:
         found.append(f"geometry is given, expected none for op {layer.op!r}")
     if shape[0] != layer.record.groups:
-        found.append(f"activations have shape {shape}, expected {layer.record.groups} groups on the first axis")
+        found.append(
+            f"activations have shape {shape}, expected {layer.record.groups} groups on the first axis"
+        )
     if shape[2] != positions * depth:
-        found.append(f"activations have K={shape[2]}, weights have K={positions * depth}: expected the same K")
+        found.append(
+            f"activations have K={shape[2]}, weights have K={positions * depth}: expected the same K"
+        )
     return found
 
 
@@ -254,9 +314,13 @@ def _record_faults(layer: Layer) -> list[str]:
     record, channels = layer.record, layer.weights_source.shape[:1]
     found = []
     if channels and channels[0] % record.groups:
-        found.append(f"{channels[0]} output channels, expected a multiple of groups={record.groups}")
+        found.append(
+            f"{channels[0]} output channels, expected a multiple of groups={record.groups}"
+        )
     if record.weight_scales and (len(record.weight_scales),) != channels:
-        found.append(f"weight_scales has {len(record.weight_scales)} entries, expected {channels[0]}, one per channel")
+        found.append(
+            f"weight_scales has {len(record.weight_scales)} entries, expected {channels[0]}, one per channel"
+        )
     if layer.bias_source is not None and layer.bias_source.shape != channels:
         found.append(f"bias has shape {layer.bias_source.shape}, expected {channels}")
     return found + _zero_point_faults(record, channels)
@@ -271,8 +335,12 @@ def _zero_point_faults(record: LayerRecord, channels: tuple[int, ...]) -> list[s
     if record.zero_point_corrected:
         return found
     if record.activation_zero_point:
-        found.append(f"activation_zero_point={record.activation_zero_point}, expected 0 "
-                     "(or zero_point_corrected: true)")
+        found.append(
+            f"activation_zero_point={record.activation_zero_point}, expected 0 "
+            "(or zero_point_corrected: true)"
+        )
     if any(points):
-        found.append(f"weight_zero_points={points[:3]}..., expected 0 (or zero_point_corrected: true)")
+        found.append(
+            f"weight_zero_points={points[:3]}..., expected 0 (or zero_point_corrected: true)"
+        )
     return found

@@ -30,7 +30,11 @@ class LoweredLayer:
     """
 
     def __init__(
-        self, activations: TensorSource, weights: Array, record: LayerRecord, output_shape: tuple[int, ...]
+        self,
+        activations: TensorSource,
+        weights: Array,
+        record: LayerRecord,
+        output_shape: tuple[int, ...],
     ) -> None:
         channels, positions, depth = weights.shape
         self._activations, self._record = activations, record
@@ -38,7 +42,9 @@ class LoweredLayer:
         self.m = int(np.prod(output_shape[:-1]))
         self.k, self.n, self.groups = positions * depth, channels // record.groups, record.groups
         #: W of every group, int8 (groups, K, N).
-        self.weights = np.ascontiguousarray(weights.reshape(self.groups, self.n, self.k).transpose(0, 2, 1))
+        self.weights = np.ascontiguousarray(
+            weights.reshape(self.groups, self.n, self.k).transpose(0, 2, 1)
+        )
         self._weight_zero_points = np.asarray(record.weight_zero_points or (0,), np.int64)
 
     def rows(self, start: int = 0, stop: int | None = None) -> Array:
@@ -50,9 +56,15 @@ class LoweredLayer:
         pixels = self._pixels[0] * self._pixels[1]
         first = start // pixels
         images = self._activations.read((slice(first, -(-stop // pixels)),))
-        patches = _patches(images, geometry, self.groups, self._pixels, self._record.activation_zero_point)
-        picture, row, column = np.unravel_index(np.arange(start, stop) - first * pixels, patches.shape[1:4])
-        return np.ascontiguousarray(patches[:, picture, row, column].reshape(self.groups, stop - start, self.k))
+        patches = _patches(
+            images, geometry, self.groups, self._pixels, self._record.activation_zero_point
+        )
+        picture, row, column = np.unravel_index(
+            np.arange(start, stop) - first * pixels, patches.shape[1:4]
+        )
+        return np.ascontiguousarray(
+            patches[:, picture, row, column].reshape(self.groups, stop - start, self.k)
+        )
 
     def sums(self, x: Array, w: Array) -> NDArray[np.int64]:
         """Return the corrected sums of operands as a design uses them: `corrected(x @ w, x, w)`, in one product.
@@ -93,7 +105,9 @@ class LoweredLayer:
             product = product - zx * w.sum(axis=1, keepdims=True, dtype=np.int64)
         if zw.any():
             per_channel = np.broadcast_to(zw, self.groups * self.n).reshape(self.groups, 1, self.n)
-            product = product - per_channel * (x.sum(axis=2, keepdims=True, dtype=np.int64) - self.k * zx)
+            product = product - per_channel * (
+                x.sum(axis=2, keepdims=True, dtype=np.int64) - self.k * zx
+            )
         return product
 
 
@@ -110,6 +124,14 @@ def _patches(
     return as_strided(
         padded,
         shape=(groups, len(images), *pixels, *geometry.kernel, depth),
-        strides=(depth * channel, image, down * line, across * pixel, step_down * line, step_across * pixel, channel),
+        strides=(
+            depth * channel,
+            image,
+            down * line,
+            across * pixel,
+            step_down * line,
+            step_across * pixel,
+            channel,
+        ),
         writeable=False,
     )

@@ -52,31 +52,47 @@ def read_directory(folder: str | Path, calibrate: str = "mean-max") -> Trace:
     found = _layer_files(place)
     layers = [_layer(files, calibrate) for files in found]
     scales = any(layer.record.activation_scale != 1 for layer in layers)
-    return Trace(layers, network=place.resolve().name, origin="sparqsim trace import (.npy files)",
-                 calibrator=calibrate if scales else "none: the files hold 8-bit integers")
+    return Trace(
+        layers,
+        network=place.resolve().name,
+        origin="sparqsim trace import (.npy files)",
+        calibrator=calibrate if scales else "none: the files hold 8-bit integers",
+    )
 
 
 def _layer_files(folder: Path) -> list[LayerFiles]:
     weights = {file.name[4:-4]: file for file in sorted(folder.glob("wgt-*.npy"))}
     if not weights:
-        raise InputError(f"{folder}: no wgt-*.npy files, expected act-LAYER-BATCH.npy and wgt-LAYER.npy")
+        raise InputError(
+            f"{folder}: no wgt-*.npy files, expected act-LAYER-BATCH.npy and wgt-LAYER.npy"
+        )
     described = _described(folder / "model.csv")
     unknown = [name for name in described if name not in weights]
     if unknown:
-        raise InputError(f"{folder / 'model.csv'}: layer {unknown[0]!r} has no file wgt-{unknown[0]}.npy")
+        raise InputError(
+            f"{folder / 'model.csv'}: layer {unknown[0]!r} has no file wgt-{unknown[0]}.npy"
+        )
     return [
-        _files_of(folder, name, weights[name], described.get(name, (None, None))) for name in (described or weights)
+        _files_of(folder, name, weights[name], described.get(name, (None, None)))
+        for name in (described or weights)
     ]
 
 
-def _files_of(folder: Path, name: str, weights: Path, walk: tuple[int | None, int | None]) -> LayerFiles:
-    numbered = {int(match[1]): file for file in folder.glob("act-*.npy")
-                if (match := re.fullmatch(rf"act-{re.escape(name)}-(\d+)\.npy", file.name))}
+def _files_of(
+    folder: Path, name: str, weights: Path, walk: tuple[int | None, int | None]
+) -> LayerFiles:
+    numbered = {
+        int(match[1]): file
+        for file in folder.glob("act-*.npy")
+        if (match := re.fullmatch(rf"act-{re.escape(name)}-(\d+)\.npy", file.name))
+    }
     activations = [numbered[batch] for batch in sorted(numbered)]
     alone = folder / f"act-{name}.npy"
     activations = activations or ([alone] if alone.exists() else [])
     if not activations:
-        raise InputError(f"{folder}: no activations for {weights.name}, expected act-{name}-0.npy or act-{name}.npy")
+        raise InputError(
+            f"{folder}: no activations for {weights.name}, expected act-{name}-0.npy or act-{name}.npy"
+        )
     return LayerFiles(name, tuple(activations), weights, *walk)
 
 
@@ -85,14 +101,24 @@ def _described(path: Path) -> dict[str, tuple[int | None, int | None]]:
     if not path.exists():
         return {}
     try:
-        rows = [row for row in csv.reader(path.read_text(encoding="utf-8").splitlines()) if any(row)]
+        rows = [
+            row for row in csv.reader(path.read_text(encoding="utf-8").splitlines()) if any(row)
+        ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected layer,conv|fc,stride,padding") from None
+        raise InputError(
+            f"{path}: cannot be read ({error}); expected layer,conv|fc,stride,padding"
+        ) from None
     found: dict[str, tuple[int | None, int | None]] = {}
     for line, row in enumerate(rows, 1):
         cells = [cell.strip() for cell in row]
-        if len(cells) < 4 or cells[1] not in ("conv", "fc") or not (cells[2].isdigit() and cells[3].isdigit()):
-            raise InputError(f"{path}: row {line} is {','.join(row)!r}, expected layer,conv|fc,stride,padding")
+        if (
+            len(cells) < 4
+            or cells[1] not in ("conv", "fc")
+            or not (cells[2].isdigit() and cells[3].isdigit())
+        ):
+            raise InputError(
+                f"{path}: row {line} is {','.join(row)!r}, expected layer,conv|fc,stride,padding"
+            )
         found[cells[0].replace("/", "-")] = (int(cells[2]), int(cells[3]))
     return found
 
@@ -101,7 +127,9 @@ def _layer(files: LayerFiles, calibrate: str) -> Layer:
     weights = _loaded(files.weights)
     batches = [_loaded(file) for file in files.activations]
     odd = [
-        file for file, batch in zip(files.activations, batches, strict=True) if batch.shape[1:] != batches[0].shape[1:]
+        file
+        for file, batch in zip(files.activations, batches, strict=True)
+        if batch.shape[1:] != batches[0].shape[1:]
     ]
     if odd:
         raise InputError(
@@ -113,29 +141,44 @@ def _layer(files: LayerFiles, calibrate: str) -> Layer:
     fields = {"activation_scale": scale, **w.fields}
     if weights.ndim == 4 and not (weights.shape[2:] == (1, 1) and activations.ndim == 2):
         return _convolution(files, x, w, weights.shape, fields)
-    return Layer.linear(files.name, x.reshape(len(x), -1), w.codes.reshape(len(w.codes), -1), **fields)
+    return Layer.linear(
+        files.name, x.reshape(len(x), -1), w.codes.reshape(len(w.codes), -1), **fields
+    )
 
 
-def _convolution(files: LayerFiles, x: Array, w: WeightCodes, shape: tuple[int, ...], fields: dict[str, Any]) -> Layer:
+def _convolution(
+    files: LayerFiles, x: Array, w: WeightCodes, shape: tuple[int, ...], fields: dict[str, Any]
+) -> Layer:
     if files.stride is None and shape[2:] != (1, 1):
         raise InputError(
             f"{files.weights}: a {shape[2]}x{shape[3]} convolution, and nothing says its stride and padding; "
             "expected model.csv with layer,conv,stride,padding"
         )
     if x.ndim != 4 or x.shape[1] % shape[1]:
-        raise InputError(f"{files.activations[0]}: shape {x.shape}, expected (batch, channels, height, width) with a "
-                         f"multiple of the weights' {shape[1]} channels")
+        raise InputError(
+            f"{files.activations[0]}: shape {x.shape}, expected (batch, channels, height, width) with a "
+            f"multiple of the weights' {shape[1]} channels"
+        )
     codes = np.ascontiguousarray(w.codes.reshape(shape[0], shape[1], -1).transpose(0, 2, 1))
-    return Layer.conv2d(files.name, np.ascontiguousarray(x.transpose(0, 2, 3, 1)), codes, kernel=shape[2:],
-                        stride=(files.stride or 1,) * 2, padding=(files.padding or 0,) * 4,
-                        groups=x.shape[1] // shape[1], **fields)
+    return Layer.conv2d(
+        files.name,
+        np.ascontiguousarray(x.transpose(0, 2, 3, 1)),
+        codes,
+        kernel=shape[2:],
+        stride=(files.stride or 1,) * 2,
+        padding=(files.padding or 0,) * 4,
+        groups=x.shape[1] // shape[1],
+        **fields,
+    )
 
 
 def _loaded(path: Path) -> Array:
     try:
         array: Array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected an .npy file of numbers") from None
+        raise InputError(
+            f"{path}: cannot be read ({error}); expected an .npy file of numbers"
+        ) from None
     if array.dtype.kind not in "iuf" or array.ndim not in (2, 4) or not array.size:
         raise InputError(f"{path}: {array.dtype} {array.shape}, expected numbers with 2 or 4 axes")
     if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -39,7 +39,9 @@ def load_trace(path: str | Path) -> Trace:
         layers += [layer] if layer else []
     if faults:
         raise InputError(f"{path}: {_first_of(faults)}")
-    fields = {name: getattr(document, name) for name in TraceDocument.model_fields if name != "layers"}
+    fields = {
+        name: getattr(document, name) for name in TraceDocument.model_fields if name != "layers"
+    }
     return Trace(layers, arrays=StoredArrays(file), digest=lambda: file.sha256, **fields)
 
 
@@ -102,7 +104,9 @@ def _document(file: TensorFile) -> tuple[TraceDocument | None, list[str]]:
     except ValidationError as error:
         return None, faults_of(error)
     except RecursionError:
-        return None, [f"metadata key {METADATA_KEY!r}: nested too deeply, expected a trace document"]
+        return None, [
+            f"metadata key {METADATA_KEY!r}: nested too deeply, expected a trace document"
+        ]
     return document, name_faults([record.name for record in document.layers])
 
 
@@ -123,7 +127,11 @@ def _sound_records(text: str) -> tuple[list[LayerRecord], list[str]]:
 def _layer(file: TensorFile, record: LayerRecord) -> tuple[Layer | None, list[str]]:
     """Return the layer `record` describes, or None and its faults."""
     wanted = [f"{record.name}/{tensor}" for tensor in ("activations", "weights")]
-    missing = [f"layer {record.name!r}: tensor {name!r} is missing" for name in wanted if name not in file.names]
+    missing = [
+        f"layer {record.name!r}: tensor {name!r} is missing"
+        for name in wanted
+        if name not in file.names
+    ]
     if missing:
         return None, missing
     if (bias := f"{record.name}/bias") in file.names:
@@ -141,11 +149,18 @@ def _value_faults(layer: Layer) -> list[str]:
     if not np.any(layer.weights):
         found.append(f"layer {layer.name!r}: weights are all zero, expected a trained layer")
     if not np.any(layer.activations):
-        found.append(f"layer {layer.name!r}: activations are all zero, expected values of a real input")
+        found.append(
+            f"layer {layer.name!r}: activations are all zero, expected values of a real input"
+        )
     return found
 
 
 def _stray_tensors(file: TensorFile, layers: Iterable[str]) -> list[str]:
-    known = {f"{layer}/{tensor}" for layer in layers for tensor in ("activations", "weights", "bias")}
-    return [f"tensor {name!r} belongs to no layer, expected NAME/activations, NAME/weights, NAME/bias or arrays/NAME"
-            for name in file.names if name not in known and not name.startswith(ARRAYS)]
+    known = {
+        f"{layer}/{tensor}" for layer in layers for tensor in ("activations", "weights", "bias")
+    }
+    return [
+        f"tensor {name!r} belongs to no layer, expected NAME/activations, NAME/weights, NAME/bias or arrays/NAME"
+        for name in file.names
+        if name not in known and not name.startswith(ARRAYS)
+    ]

@@ -61,8 +61,10 @@ class Distribution:
 
     def __str__(self) -> str:
         """Return the label that traces and reports carry."""
-        return (f"cut Gaussian activations (zeros={self.zeros:g}, channel correlation={self.correlation:g}), "
-                f"Gaussian weights, seed={self.seed}")
+        return (
+            f"cut Gaussian activations (zeros={self.zeros:g}, channel correlation={self.correlation:g}), "
+            f"Gaussian weights, seed={self.seed}"
+        )
 
     def activations(self, shape: tuple[int, ...], layer: int) -> NDArray[np.uint8]:
         """Return activations of `shape` (..., channels), uint8, for layer number `layer`."""
@@ -97,8 +99,18 @@ class LayerShape:
     weights: tuple[int, int, int]
 
     @classmethod
-    def conv2d(cls, name: str, size: tuple[int, int], channels: int, filters: int, geometry: ConvGeometry, *,
-               groups: int = 1, batch: int = 1, **fields: Any) -> LayerShape:
+    def conv2d(
+        cls,
+        name: str,
+        size: tuple[int, int],
+        channels: int,
+        filters: int,
+        geometry: ConvGeometry,
+        *,
+        groups: int = 1,
+        batch: int = 1,
+        **fields: Any,
+    ) -> LayerShape:
         """Return a convolution of an input of (height, width) pixels."""
         record = LayerRecord(name=name, op="conv2d", geometry=geometry, groups=groups, **fields)
         positions = geometry.kernel[0] * geometry.kernel[1]
@@ -111,7 +123,9 @@ class LayerShape:
         return cls(record, (groups, m, k), (groups * n, 1, k))
 
 
-def save_synthetic(path: str | Path, shapes: Sequence[LayerShape], distribution: Distribution, **document: Any) -> None:
+def save_synthetic(
+    path: str | Path, shapes: Sequence[LayerShape], distribution: Distribution, **document: Any
+) -> None:
     """Write a trace of drawn values, one layer in memory at a time.
 
     Parameters
@@ -124,7 +138,10 @@ def save_synthetic(path: str | Path, shapes: Sequence[LayerShape], distribution:
     """
     with TraceWriter(path, synthetic=str(distribution), **document) as writer:
         for at, shape in enumerate(shapes):
-            values, weights = distribution.activations(shape.activations, at), distribution.weights(shape.weights, at)
+            values, weights = (
+                distribution.activations(shape.activations, at),
+                distribution.weights(shape.weights, at),
+            )
             # Several products in one layer grow along their groups, and bring weights for each.
             stacked = shape.record.geometry is None and shape.record.groups > 1
             writer.add_layer(shape.record, None if stacked else weights)

@@ -14,9 +14,20 @@ from safetensors import SafetensorError, safe_open
 from sparqsim.errors import InputError, unreadable
 from sparqsim.trace.source import TensorSource
 
-DTYPES = {"U8": np.uint8, "I8": np.int8, "I16": np.int16, "U16": np.uint16, "I32": np.int32, "U32": np.uint32,
-          "I64": np.int64, "U64": np.uint64, "F16": np.float16, "F32": np.float32, "F64": np.float64,
-          "BOOL": np.bool_}
+DTYPES = {
+    "U8": np.uint8,
+    "I8": np.int8,
+    "I16": np.int16,
+    "U16": np.uint16,
+    "I32": np.int32,
+    "U32": np.uint32,
+    "I64": np.int64,
+    "U64": np.uint64,
+    "F16": np.float16,
+    "F32": np.float32,
+    "F64": np.float64,
+    "BOOL": np.bool_,
+}
 
 
 class TensorFile:
@@ -43,19 +54,29 @@ class TensorFile:
         view = self._handle.get_slice(name)
         code = view.get_dtype()
         if code not in DTYPES:
-            raise InputError(f"{self.path}: tensor {name!r} is {code}, expected one of {', '.join(DTYPES)}")
-        return TensorSource(tuple(view.get_shape()), np.dtype(DTYPES[code]), lambda part: self._read(name, part))
+            raise InputError(
+                f"{self.path}: tensor {name!r} is {code}, expected one of {', '.join(DTYPES)}"
+            )
+        return TensorSource(
+            tuple(view.get_shape()), np.dtype(DTYPES[code]), lambda part: self._read(name, part)
+        )
 
     def _opened(self) -> Any:
         try:
             return cast("Any", safe_open)(str(self.path), framework="numpy")
         except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-            raise InputError(f"{unreadable(self.path, error)}; expected a trace (.safetensors)") from None
+            raise InputError(
+                f"{unreadable(self.path, error)}; expected a trace (.safetensors)"
+            ) from None
         except (OSError, SafetensorError) as error:
             if self.path.is_dir():
-                raise InputError(f"{self.path}: is a directory; expected a trace (.safetensors)") from None
-            raise InputError(f"{self.path}: not a readable safetensors file ({error}), truncated or of "
-                             "another kind; expected a trace written by sparqsim") from None
+                raise InputError(
+                    f"{self.path}: is a directory; expected a trace (.safetensors)"
+                ) from None
+            raise InputError(
+                f"{self.path}: not a readable safetensors file ({error}), truncated or of "
+                "another kind; expected a trace written by sparqsim"
+            ) from None
 
     def _read(self, name: str, part: tuple[slice, ...]) -> NDArray[Any]:
         # A mapping of its own for every read: else pages once read stay resident until they add up to the whole file.

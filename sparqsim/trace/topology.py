@@ -24,7 +24,15 @@ from sparqsim.errors import InputError, unreadable
 from sparqsim.trace.schema import ConvGeometry
 from sparqsim.trace.synthetic import LayerShape
 
-CONV_FIELDS = ("ifmap height", "ifmap width", "filter height", "filter width", "channels", "filters", "stride")
+CONV_FIELDS = (
+    "ifmap height",
+    "ifmap width",
+    "filter height",
+    "filter width",
+    "channels",
+    "filters",
+    "stride",
+)
 GEMM_FIELDS = ("M", "N", "K")
 LARGEST = 2**24
 
@@ -58,8 +66,10 @@ class Row:
 
     def fault(self, name: str, text: str) -> InputError:
         """Return the error for a field that is no number."""
-        return InputError(f"{self.path}: line {self.line}, layer {self.name!r}: {name} is {text!r}, "
-                          f"expected a whole number from 1 to {LARGEST}")
+        return InputError(
+            f"{self.path}: line {self.line}, layer {self.name!r}: {name} is {text!r}, "
+            f"expected a whole number from 1 to {LARGEST}"
+        )
 
     def note(self, text: str) -> None:
         """Keep a remark on this line."""
@@ -82,7 +92,9 @@ def read_topology(path: str | Path) -> Topology:
     read = _convolution if kind == "convolutions" else _product
     layers = tuple(read(row) for row in rows)
     if not layers:
-        raise InputError(f"{path}: no layers after the header line, expected {', '.join(('name', *CONV_FIELDS))}")
+        raise InputError(
+            f"{path}: no layers after the header line, expected {', '.join(('name', *CONV_FIELDS))}"
+        )
     return Topology(kind, layers, (*notes, *(note for row in rows for note in row.notes)))
 
 
@@ -98,15 +110,23 @@ def _kind(path: Path, lines: list[list[str]]) -> str:
     """Return what the file's rows are, by how many numbers the first layer has."""
     for row in lines[1:]:
         if any(row):
-            return "convolutions" if sum(cell.isdigit() for cell in row[1:]) > len(GEMM_FIELDS) else "products"
-    raise InputError(f"{path}: no layers after the header line, expected name and {', '.join(CONV_FIELDS)}; "
-                     f"or name and {', '.join(GEMM_FIELDS)}")
+            return (
+                "convolutions"
+                if sum(cell.isdigit() for cell in row[1:]) > len(GEMM_FIELDS)
+                else "products"
+            )
+    raise InputError(
+        f"{path}: no layers after the header line, expected name and {', '.join(CONV_FIELDS)}; "
+        f"or name and {', '.join(GEMM_FIELDS)}"
+    )
 
 
 def _rows(path: Path, lines: list[list[str]], fields: int) -> tuple[list[Row], list[str]]:
     rows, notes = [], []
     if any(cell.isdigit() for cell in lines[0][1:]):
-        notes.append(f"line 1 ({', '.join(lines[0][:4])}, ...) reads like a layer, but is the header: it was dropped")
+        notes.append(
+            f"line 1 ({', '.join(lines[0][:4])}, ...) reads like a layer, but is the header: it was dropped"
+        )
     for line, cells in enumerate(lines[1:], 2):
         if any(cells):
             rows.append(_row(path, line, cells, fields))
@@ -118,12 +138,14 @@ def _rows(path: Path, lines: list[list[str]], fields: int) -> tuple[list[Row], l
 
 
 def _row(path: Path, line: int, cells: list[str], fields: int) -> Row:
-    row = Row(path, line, cells[0], cells[1:fields + 1])
+    row = Row(path, line, cells[0], cells[1 : fields + 1])
     if not row.name:
         raise InputError(f"{path}: line {line}: the name is empty, expected one")
-    extra = cells[fields + 1:]
+    extra = cells[fields + 1 :]
     if not extra:
-        row.note(f"no comma at the end: SCALE-Sim loses the last field ({cells[-1]!r}); here it counts")
+        row.note(
+            f"no comma at the end: SCALE-Sim loses the last field ({cells[-1]!r}); here it counts"
+        )
     elif ":" in extra[0]:
         row.note(f"sparsity {extra[0]} is not applied: weights are dense")
         extra = extra[1:]
@@ -144,22 +166,35 @@ def _make_unique(rows: list[Row]) -> None:
 
 def _convolution(row: Row) -> LayerShape:
     height, width, filter_height, filter_width, channels, filters, stride = (
-        row.number(name, at) for at, name in enumerate(CONV_FIELDS))
-    for name, size, reach in (("filter height", height, filter_height), ("filter width", width, filter_width)):
+        row.number(name, at) for at, name in enumerate(CONV_FIELDS)
+    )
+    for name, size, reach in (
+        ("filter height", height, filter_height),
+        ("filter width", width, filter_width),
+    ):
         if reach > size:
-            raise InputError(f"{row.path}: line {row.line}, layer {row.name!r}: {name} is {reach}, "
-                             f"expected at most the input's {size}")
+            raise InputError(
+                f"{row.path}: line {row.line}, layer {row.name!r}: {name} is {reach}, "
+                f"expected at most the input's {size}"
+            )
     geometry = ConvGeometry(kernel=(filter_height, filter_width), stride=(stride, stride))
     rows, columns = geometry.output_size(height, width)
-    other = [-(-(size - reach + stride) // stride) for size, reach in ((height, filter_height), (width, filter_width))]
+    other = [
+        -(-(size - reach + stride) // stride)
+        for size, reach in ((height, filter_height), (width, filter_width))
+    ]
     if other != [rows, columns]:
-        row.note(f"SCALE-Sim has {other[0]}x{other[1]} output pixels (rounded up), here {rows}x{columns}")
+        row.note(
+            f"SCALE-Sim has {other[0]}x{other[1]} output pixels (rounded up), here {rows}x{columns}"
+        )
     depthwise = "DP" in row.name
     if depthwise:
         row.note(f"'DP': a depthwise convolution of {channels} channels")
         filters = channels
     elif filters == 1 and channels > 1 and filter_height * filter_width > 1:
-        row.note(f"one filter of {channels} channels, as written; for a depthwise convolution the name needs 'DP'")
+        row.note(
+            f"one filter of {channels} channels, as written; for a depthwise convolution the name needs 'DP'"
+        )
     return LayerShape.conv2d(
         row.name, (height, width), channels, filters, geometry, groups=channels if depthwise else 1
     )

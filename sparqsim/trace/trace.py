@@ -43,13 +43,21 @@ class Trace:
         For no layers, a name used twice, or an unknown field.
     """
 
-    def __init__(self, layers: Sequence[Layer], *, arrays: Mapping[str, Array] | None = None,
-                 digest: Callable[[], str] | None = None, **document: Any) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        *,
+        arrays: Mapping[str, Array] | None = None,
+        digest: Callable[[], str] | None = None,
+        **document: Any,
+    ) -> None:
         self.layers = tuple(layers)
         self.arrays: Mapping[str, Array] = {} if arrays is None else arrays
         self._digest = digest or (lambda: hashlib.sha256(self._to_bytes()).hexdigest())
         try:
-            self.metadata = TraceDocument(layers=tuple(layer.record for layer in self.layers), **document)
+            self.metadata = TraceDocument(
+                layers=tuple(layer.record for layer in self.layers), **document
+            )
         except ValidationError as error:
             raise InputError(f"trace: {faults_of(error)[0]}") from None
         faults = name_faults([layer.name for layer in self.layers])
@@ -78,13 +86,18 @@ class Trace:
         tensors = {ARRAYS + name: np.asarray(values) for name, values in self.arrays.items()}
         for layer in self.layers:
             tensors |= _tensors(layer)
-        contiguous = {name: np.ascontiguousarray(values) for name, values in sorted(tensors.items())}
+        contiguous = {
+            name: np.ascontiguousarray(values) for name, values in sorted(tensors.items())
+        }
         text = json.dumps(self.metadata.model_dump(mode="json"), sort_keys=True)
         return save(contiguous, metadata={METADATA_KEY: text})
 
 
 def _tensors(layer: Layer) -> dict[str, Array]:
-    tensors = {f"{layer.name}/activations": layer.activations, f"{layer.name}/weights": layer.weights}
+    tensors = {
+        f"{layer.name}/activations": layer.activations,
+        f"{layer.name}/weights": layer.weights,
+    }
     if layer.bias is not None:
         tensors[f"{layer.name}/bias"] = layer.bias
     return tensors
@@ -94,5 +107,8 @@ def name_faults(names: Sequence[str]) -> list[str]:
     """Return what is wrong with the layers' names as a whole, one line each."""
     if not names:
         return ["layers is empty, expected at least one layer"]
-    return [f"layer name {name!r} is used {count} times, expected unique names"
-            for name, count in Counter(names).items() if count > 1]
+    return [
+        f"layer name {name!r} is used {count} times, expected unique names"
+        for name, count in Counter(names).items()
+        if count > 1
+    ]

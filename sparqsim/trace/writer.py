@@ -38,8 +38,20 @@ from sparqsim.trace.trace import ARRAYS, METADATA_KEY, name_faults
 Array = NDArray[Any]
 
 #: safetensors' codes, in the order in which the format's own writer puts tensors of different types: widest first.
-CODES = {"U64": np.uint64, "I64": np.int64, "F64": np.float64, "F32": np.float32, "U32": np.uint32, "I32": np.int32,
-         "F16": np.float16, "U16": np.uint16, "I16": np.int16, "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_}
+CODES = {
+    "U64": np.uint64,
+    "I64": np.int64,
+    "F64": np.float64,
+    "F32": np.float32,
+    "U32": np.uint32,
+    "I32": np.int32,
+    "F16": np.float16,
+    "U16": np.uint16,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
 
 
 @dataclass
@@ -55,14 +67,22 @@ class Spool:
     def append(self, values: Array) -> None:
         """Add `values` along the axis. Raises InputError where dtype or the other sizes differ from the first batch."""
         if values.dtype not in CODES.values():
-            raise InputError(f"tensor {self.name!r} is {values.dtype}, expected one of "
-                             f"{', '.join(np.dtype(dtype).name for dtype in CODES.values())}")
+            raise InputError(
+                f"tensor {self.name!r} is {values.dtype}, expected one of "
+                f"{', '.join(np.dtype(dtype).name for dtype in CODES.values())}"
+            )
         if self.dtype is None:
             self.shape, self.dtype = _resized(values.shape, self.axis, 0), values.dtype
         kept = _without(self.shape, self.axis)
-        if values.dtype != self.dtype or _without(values.shape, self.axis) != kept or np.prod(kept[:self.axis]) != 1:
-            raise InputError(f"tensor {self.name!r}: a batch is {values.dtype} {values.shape}, expected {self.dtype} "
-                             f"{self.shape} but for axis {self.axis}, which grows (axes before it: size 1)")
+        if (
+            values.dtype != self.dtype
+            or _without(values.shape, self.axis) != kept
+            or np.prod(kept[: self.axis]) != 1
+        ):
+            raise InputError(
+                f"tensor {self.name!r}: a batch is {values.dtype} {values.shape}, expected {self.dtype} "
+                f"{self.shape} but for axis {self.axis}, which grows (axes before it: size 1)"
+            )
         with self.path.open("ab") as file:
             file.write(np.ascontiguousarray(values).data)
         grown = self.shape[self.axis] + values.shape[self.axis]
@@ -80,11 +100,11 @@ class Spool:
 
 
 def _resized(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
-    return (*shape[:axis], size, *shape[axis + 1:])
+    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    return shape[:axis] + shape[axis + 1:]
+    return shape[:axis] + shape[axis + 1 :]
 
 
 def _never_loaded(*_: object) -> Array:
@@ -104,11 +124,19 @@ class Pending:
         record, tensors = self.record, self.tensors
         if self.stacked:
             channels = tensors["weights"].shape[0]
-            record = record.model_copy(update={"groups": tensors["activations"].shape[0],
-                                               "weight_scales": record.weight_scales * channels})
+            record = record.model_copy(
+                update={
+                    "groups": tensors["activations"].shape[0],
+                    "weight_scales": record.weight_scales * channels,
+                }
+            )
         bias = tensors.get("bias")
-        return Layer(record, tensors["activations"].source, tensors["weights"].source,
-                     None if bias is None else bias.source)
+        return Layer(
+            record,
+            tensors["activations"].source,
+            tensors["weights"].source,
+            None if bias is None else bias.source,
+        )
 
 
 class TraceWriter:
@@ -135,15 +163,23 @@ class TraceWriter:
 
     def __enter__(self) -> Self:
         try:
-            folder = tempfile.mkdtemp(prefix=f".{self._path.name}.", suffix=".spool", dir=self._path.parent)
+            folder = tempfile.mkdtemp(
+                prefix=f".{self._path.name}.", suffix=".spool", dir=self._path.parent
+            )
         except OSError as error:
-            raise InputError(f"{self._path}: cannot be written ({error.strerror or error}); expected a file path in "
-                             "a folder that exists and may be written") from None
+            raise InputError(
+                f"{self._path}: cannot be written ({error.strerror or error}); expected a file path in "
+                "a folder that exists and may be written"
+            ) from None
         self._folder = Path(folder)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         try:
             if kind is None:
                 self._assemble()
@@ -151,7 +187,9 @@ class TraceWriter:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
 
-    def add_layer(self, record: LayerRecord, weights: Array | None = None, bias: Array | None = None) -> None:
+    def add_layer(
+        self, record: LayerRecord, weights: Array | None = None, bias: Array | None = None
+    ) -> None:
         """Announce a layer; layers stand in the file in the order of announcement.
 
         Parameters
@@ -165,7 +203,9 @@ class TraceWriter:
         if record.name in self._layers:
             raise InputError(f"layer name {record.name!r} is used twice, expected unique names")
         layer = self._layers[record.name] = Pending(record, stacked=weights is None)
-        by_row = record.op != "conv2d" and not layer.stacked  # (1, M, K) grows along M, else along batch or groups
+        by_row = (
+            record.op != "conv2d" and not layer.stacked
+        )  # (1, M, K) grows along M, else along batch or groups
         layer.tensors["activations"] = self._spool(f"{record.name}/activations", axis=int(by_row))
         for kind, values in (("weights", weights), ("bias", bias)):
             if values is not None or kind == "weights":
@@ -207,7 +247,9 @@ class TraceWriter:
             raise InputError(f"trace: {faults[0]}")
         document = self._checked_document()
         # The order of the format's own writer, so that equal content gives equal bytes.
-        spools = sorted(self._spools.values(), key=lambda spool: (list(CODES).index(spool.code), spool.name))
+        spools = sorted(
+            self._spools.values(), key=lambda spool: (list(CODES).index(spool.code), spool.name)
+        )
         with replaced(self._path) as temporary, temporary.open("wb") as file:
             file.write(_header(spools, document))
             for spool in spools:
@@ -234,7 +276,10 @@ def _entries(spools: list[Spool]) -> Iterator[tuple[str, dict[str, Any]]]:
     end = 0
     for spool in spools:
         start, end = end, end + spool.path.stat().st_size
-        yield spool.name, {"dtype": spool.code, "shape": list(spool.shape), "data_offsets": [start, end]}
+        yield (
+            spool.name,
+            {"dtype": spool.code, "shape": list(spool.shape), "data_offsets": [start, end]},
+        )
 
 
 def _move(source: Path, target: IO[bytes]) -> None:

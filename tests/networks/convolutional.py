@@ -14,8 +14,14 @@ class CifarBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)
-        self.conv2, self.bn2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.conv1, self.bn1 = (
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.conv2, self.bn2 = (
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
         self.stride, self.added = stride, outputs - inputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -30,7 +36,10 @@ class CifarResNet(nn.Module):
 
     def __init__(self, blocks: int, widths: tuple[int, ...] = (16, 32, 64)) -> None:
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0])
+        self.conv1, self.bn1 = (
+            nn.Conv2d(3, widths[0], 3, 1, 1, bias=False),
+            nn.BatchNorm2d(widths[0]),
+        )
         inputs = widths[0]
         for stage, outputs in enumerate(widths, 1):
             first = CifarBlock(inputs, outputs, 1 if stage == 1 else 2)
@@ -50,12 +59,20 @@ class BasicBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)
-        self.conv2, self.bn2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.conv1, self.bn1 = (
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.conv2, self.bn2 = (
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
         self.relu = nn.ReLU(inplace=True)
         self.downsample = None
         if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
@@ -71,7 +88,10 @@ class ResNet18(nn.Module):
         self.relu, self.maxpool = nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)
         inputs = 64
         for stage, outputs in enumerate((64, 128, 256, 512), 1):
-            blocks = (BasicBlock(inputs, outputs, 1 if stage == 1 else 2), BasicBlock(outputs, outputs, 1))
+            blocks = (
+                BasicBlock(inputs, outputs, 1 if stage == 1 else 2),
+                BasicBlock(outputs, outputs, 1),
+            )
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
             inputs = outputs
         self.fc = nn.Linear(512, 1000)
@@ -88,11 +108,16 @@ class Fire(nn.Module):
     def __init__(self, inputs: int, squeezed: int, expanded: int) -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(inputs, squeezed, 1)
-        self.expand1, self.expand3 = nn.Conv2d(squeezed, expanded, 1), nn.Conv2d(squeezed, expanded, 3, padding=1)
+        self.expand1, self.expand3 = (
+            nn.Conv2d(squeezed, expanded, 1),
+            nn.Conv2d(squeezed, expanded, 3, padding=1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = functional.relu(self.squeeze(x))
-        return torch.cat([functional.relu(self.expand1(x)), functional.relu(self.expand3(x))], dim=1)
+        return torch.cat(
+            [functional.relu(self.expand1(x)), functional.relu(self.expand3(x))], dim=1
+        )
 
 
 class SqueezeNet(nn.Module):
@@ -103,7 +128,9 @@ class SqueezeNet(nn.Module):
         self.conv1, self.conv10 = nn.Conv2d(3, 64, 3, 2), nn.Conv2d(512, 1000, 1, padding=1)
         inputs = 64
         for number, (squeezed, expanded) in enumerate(
-                [(16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256)], 2):
+            [(16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256)],
+            2,
+        ):
             self.add_module(f"fire{number}", Fire(inputs, squeezed, expanded))
             inputs = 2 * expanded
 

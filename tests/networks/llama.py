@@ -32,7 +32,10 @@ def rotated(x: Tensor) -> Tensor:
     frequency = 1.0 / 10000 ** (torch.arange(0, HEAD, 2).float() / HEAD)
     angle = torch.arange(x.shape[2]).float()[:, None] * frequency
     real, imaginary = x[..., ::2], x[..., 1::2]
-    turned = (real * angle.cos() - imaginary * angle.sin(), real * angle.sin() + imaginary * angle.cos())
+    turned = (
+        real * angle.cos() - imaginary * angle.sin(),
+        real * angle.sin() + imaginary * angle.cos(),
+    )
     return torch.stack(turned, dim=-1).flatten(-2)
 
 
@@ -42,12 +45,18 @@ class Attention(nn.Module):
     def __init__(self, fused: bool = False) -> None:
         super().__init__()
         self.wq, self.wo = nn.Linear(DIM, DIM, bias=False), nn.Linear(DIM, DIM, bias=False)
-        self.wk, self.wv = nn.Linear(DIM, KV_HEADS * HEAD, bias=False), nn.Linear(DIM, KV_HEADS * HEAD, bias=False)
+        self.wk, self.wv = (
+            nn.Linear(DIM, KV_HEADS * HEAD, bias=False),
+            nn.Linear(DIM, KV_HEADS * HEAD, bias=False),
+        )
         self.fused = fused
 
     def forward(self, x: Tensor) -> Tensor:
         batch, tokens, _ = x.shape
-        split = [y.view(batch, tokens, -1, HEAD).transpose(1, 2) for y in (self.wq(x), self.wk(x), self.wv(x))]
+        split = [
+            y.view(batch, tokens, -1, HEAD).transpose(1, 2)
+            for y in (self.wq(x), self.wk(x), self.wv(x))
+        ]
         q, k, v = rotated(split[0]), rotated(split[1]), split[2]
         k, v = (y.repeat_interleave(HEADS // KV_HEADS, dim=1) for y in (k, v))
         if self.fused:
@@ -109,12 +118,20 @@ def stories260k(fused: bool = False) -> Llama:
     def take(*shape: int) -> Tensor:
         nonlocal at
         at += int(np.prod(shape))
-        return values[at - int(np.prod(shape)):at].reshape(shape)
+        return values[at - int(np.prod(shape)) : at].reshape(shape)
 
     model = Llama(fused).eval()
-    names = [("attention_norm", DIM), ("attention.wq", DIM, DIM), ("attention.wk", 32, DIM), ("attention.wv", 32, DIM),
-             ("attention.wo", DIM, DIM), ("ffn_norm", DIM), ("feed_forward.w1", HIDDEN, DIM),
-             ("feed_forward.w2", DIM, HIDDEN), ("feed_forward.w3", HIDDEN, DIM)]
+    names = [
+        ("attention_norm", DIM),
+        ("attention.wq", DIM, DIM),
+        ("attention.wk", 32, DIM),
+        ("attention.wv", 32, DIM),
+        ("attention.wo", DIM, DIM),
+        ("ffn_norm", DIM),
+        ("feed_forward.w1", HIDDEN, DIM),
+        ("feed_forward.w2", DIM, HIDDEN),
+        ("feed_forward.w3", HIDDEN, DIM),
+    ]
     state = {"embedding.weight": take(VOCABULARY, DIM)}
     for name, *shape in names:
         for layer, weight in enumerate(take(LAYERS, *shape)):
@@ -130,7 +147,7 @@ def vocabulary() -> list[bytes]:
     found, at = [], 4
     while at < len(data):
         (size,) = struct.unpack_from("<i", data, at + 4)
-        found.append(data[at + 8:at + 8 + size])
+        found.append(data[at + 8 : at + 8 + size])
         at += 8 + size
     return found
 
@@ -147,4 +164,8 @@ def story(model: nn.Module, tokens: int) -> Tensor:
 def text(tokens: Tensor) -> str:
     """Return the text of token numbers."""
     words = vocabulary()
-    return b"".join(words[number] for number in tokens.flatten().tolist() if number != BOS).decode().strip()
+    return (
+        b"".join(words[number] for number in tokens.flatten().tolist() if number != BOS)
+        .decode()
+        .strip()
+    )

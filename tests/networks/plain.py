@@ -19,19 +19,31 @@ def rows_of(layer, x):
     _, height, width, _ = layer.output_shape
     depth = x.shape[3] // groups
     (down, across), (step_down, step_across) = geometry.stride, geometry.dilation
-    positions = [x[:, row * step_down:row * step_down + down * (height - 1) + 1:down,
-                   column * step_across:column * step_across + across * (width - 1) + 1:across]
-                 for row in range(geometry.kernel[0]) for column in range(geometry.kernel[1])]
-    return [np.concatenate([seen[..., group * depth:(group + 1) * depth] for seen in positions], axis=3)
-            .reshape(-1, len(positions) * depth) for group in range(groups)]
+    positions = [
+        x[
+            :,
+            row * step_down : row * step_down + down * (height - 1) + 1 : down,
+            column * step_across : column * step_across + across * (width - 1) + 1 : across,
+        ]
+        for row in range(geometry.kernel[0])
+        for column in range(geometry.kernel[1])
+    ]
+    return [
+        np.concatenate(
+            [seen[..., group * depth : (group + 1) * depth] for seen in positions], axis=3
+        ).reshape(-1, len(positions) * depth)
+        for group in range(groups)
+    ]
 
 
 def sums_of(layer, x, pe):
     """The layer's integer sums, int64 (pixels or rows, output channels)."""
     dtype = np.int8 if layer.signed else np.uint8
     weights = layer.weights.reshape(layer.record.groups, -1, layer.gemm.k)
-    products = [pe.matmul(rows.astype(dtype), w.T.copy())
-                for rows, w in zip(rows_of(layer, x), weights, strict=True)]
+    products = [
+        pe.matmul(rows.astype(dtype), w.T.copy())
+        for rows, w in zip(rows_of(layer, x), weights, strict=True)
+    ]
     return np.concatenate(products, axis=1)
 
 
@@ -45,7 +57,9 @@ class PlainLayer(nn.Module):
     def forward(self, x):
         record = self.layer.record
         lowest, highest = (-127, 127) if self.layer.signed else (0, 255)
-        codes = np.clip(np.rint(x.numpy().astype(np.float64) / record.activation_scale), lowest, highest).astype(int)
+        codes = np.clip(
+            np.rint(x.numpy().astype(np.float64) / record.activation_scale), lowest, highest
+        ).astype(int)
         sums = sums_of(self.layer, codes, self.pe)
         self.seen[record.name] = (codes, sums)
         real = sums * (np.array(record.weight_scales) * record.activation_scale)

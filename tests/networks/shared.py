@@ -57,10 +57,15 @@ class ImagenetSamples:
 
     def __iter__(self):
         for start in range(0, len(self._files), self._batch):
-            part = self._files[start:start + self._batch]
-            yield torch.stack([self._picture(name) for name, _ in part]), torch.tensor([label for _, label in part])
+            part = self._files[start : start + self._batch]
+            yield (
+                torch.stack([self._picture(name) for name, _ in part]),
+                torch.tensor([label for _, label in part]),
+            )
 
     def _picture(self, name: str) -> Tensor:
         if self._style == "torch":
             return ((imagenet_pixels(name, 224) / 255 - MEAN) / STD).permute(2, 0, 1)
-        return (imagenet_pixels(name, 227).flip(2) - torch.tensor([104.0, 117.0, 123.0])).permute(2, 0, 1)
+        return (imagenet_pixels(name, 227).flip(2) - torch.tensor([104.0, 117.0, 123.0])).permute(
+            2, 0, 1
+        )

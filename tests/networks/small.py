@@ -12,7 +12,10 @@ class Small(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem, self.stem_norm = nn.Conv2d(3, 6, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(6)
+        self.stem, self.stem_norm = (
+            nn.Conv2d(3, 6, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(6),
+        )
         self.odd = nn.Conv2d(6, 5, (1, 3), padding="same")
         self.grouped, self.grouped_norm = nn.Conv2d(5, 8, 1), nn.BatchNorm2d(8)
         self.pairs = nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=2)
@@ -34,7 +37,9 @@ def small(seed: int = 0) -> Small:
     model = Small().eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, -1.5, 1.5)  # a negative gain turns a channel's weights around
+            nn.init.uniform_(
+                module.weight, -1.5, 1.5
+            )  # a negative gain turns a channel's weights around
             nn.init.normal_(module.bias)
             nn.init.normal_(module.running_mean)
             nn.init.uniform_(module.running_var, 0.5, 2)
@@ -44,5 +49,10 @@ def small(seed: int = 0) -> Small:
 def batches(count: int = 4, size: int = 3, side: int = 11, seed: int = 1):
     """Return batches of (pictures, labels)."""
     random = torch.Generator().manual_seed(seed)
-    return [(torch.randn(size, 3, side, side, generator=random), torch.randint(0, 10, (size,), generator=random))
-            for _ in range(count)]
+    return [
+        (
+            torch.randn(size, 3, side, side, generator=random),
+            torch.randint(0, 10, (size,), generator=random),
+        )
+        for _ in range(count)
+    ]

@@ -20,18 +20,22 @@ def stepped_sums(layer, pe):
             point = points[channel % len(points)]
             x_used, w_used = (used.ravel().tolist() for used in _used(pe, x, w, layer.signed))
             total = sum(step(*operands) for operands in _steps(pe, x, w))
-            result[row, channel] = total - zero * sum(w_used) - point * sum(x_used) + len(x) * zero * point
+            result[row, channel] = (
+                total - zero * sum(w_used) - point * sum(x_used) + len(x) * zero * point
+            )
     return result
 
 
 def _used(pe, x, w, signed):
-    return pe.used_operands(np.array([x], np.int8 if signed else np.uint8), np.array(w, np.int8)[:, None])
+    return pe.used_operands(
+        np.array([x], np.int8 if signed else np.uint8), np.array(w, np.int8)[:, None]
+    )
 
 
 def _steps(pe, x, w):
     for start in range(0, len(x), pe.lanes):
         short = [0] * max(0, start + pe.lanes - len(x))
-        yield tuple(x[start:start + pe.lanes] + short), tuple(w[start:start + pe.lanes] + short)
+        yield tuple(x[start : start + pe.lanes] + short), tuple(w[start : start + pe.lanes] + short)
 
 
 def _rows(layer):
@@ -46,10 +50,19 @@ def _rows(layer):
     for picture in range(batch):
         for row in range(layer.output_shape[1]):
             for column in range(layer.output_shape[2]):
-                seen = [_pixel(layer, values[picture], row, column, down, across, (height, width))
-                        for down in range(geometry.kernel[0]) for across in range(geometry.kernel[1])]
-                yield [[value for pixel in seen for value in pixel[group * depth:(group + 1) * depth]]
-                       for group in range(groups)]
+                seen = [
+                    _pixel(layer, values[picture], row, column, down, across, (height, width))
+                    for down in range(geometry.kernel[0])
+                    for across in range(geometry.kernel[1])
+                ]
+                yield [
+                    [
+                        value
+                        for pixel in seen
+                        for value in pixel[group * depth : (group + 1) * depth]
+                    ]
+                    for group in range(groups)
+                ]
 
 
 def _pixel(layer, image, row, column, down, across, size):

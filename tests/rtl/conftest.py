@@ -20,7 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "tests/rtl/" in item.path.as_posix():
             item.add_marker(pytest.mark.rtl)
             if missing and "no_simulator" not in item.keywords:
-                item.add_marker(pytest.mark.skip(reason=f"{missing[0]} is not installed (apt install iverilog)"))
+                item.add_marker(
+                    pytest.mark.skip(reason=f"{missing[0]} is not installed (apt install iverilog)")
+                )
 
 
 @pytest.fixture
@@ -39,7 +41,9 @@ def compared(record_property: Callable[[str, object], None]) -> Callable[..., No
 def agree(rng: np.random.Generator, compared: Callable[..., None]) -> Callable[..., None]:
     """Run random operands in RTL and in the simulator, compare everything, and count the comparisons."""
 
-    def check(design: PEDesign, array: ArrayConfig, shape: tuple[int, int, int], signed: bool = False) -> None:
+    def check(
+        design: PEDesign, array: ArrayConfig, shape: tuple[int, int, int], signed: bool = False
+    ) -> None:
         x, w = operands(rng, shape, signed)
         compared(check_gemm(design, array, x, w).comparisons)
 
@@ -50,17 +54,28 @@ def agree(rng: np.random.Generator, compared: Callable[..., None]) -> Callable[.
 def sized() -> Callable[..., tuple[int, int, int]]:
     """Return (M, K, N) of a GEMM with a stream of that length and these sizes along rows and columns."""
 
-    def shape(dataflow: str, stream: int, rows: int, cols: int, design: PEDesign) -> tuple[int, int, int]:
-        return {"os": (rows, stream * design.lanes, cols), "ws": (stream, rows * design.lanes, cols),
-                "is": (cols, rows * design.lanes, stream)}[dataflow]
+    def shape(
+        dataflow: str, stream: int, rows: int, cols: int, design: PEDesign
+    ) -> tuple[int, int, int]:
+        return {
+            "os": (rows, stream * design.lanes, cols),
+            "ws": (stream, rows * design.lanes, cols),
+            "is": (cols, rows * design.lanes, stream),
+        }[dataflow]
 
     return shape
 
 
-def operands(rng: np.random.Generator, shape: tuple[int, int, int], signed: bool) -> tuple[np.ndarray, np.ndarray]:
+def operands(
+    rng: np.random.Generator, shape: tuple[int, int, int], signed: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Return X (M, K) with four zeros in ten, some values small, and W (K, N)."""
     m, k, n = shape
-    x = rng.integers(-128, 128, (m, k)).astype(np.int8) if signed else rng.integers(0, 256, (m, k)).astype(np.uint8)
+    x = (
+        rng.integers(-128, 128, (m, k)).astype(np.int8)
+        if signed
+        else rng.integers(0, 256, (m, k)).astype(np.uint8)
+    )
     x[rng.random((m, k)) < 0.4] = 0
     x[rng.random((m, k)) < 0.2] &= 15
     return x, rng.integers(-128, 128, (k, n)).astype(np.int8)

@@ -55,9 +55,15 @@ class Fault:
 
     def place(self, root: Path) -> Path:
         """Return the file that has the faultless text. Raises SystemExit if it does not stand exactly once."""
-        places = [path for path in sorted(root.glob(self.files)) for _ in range(path.read_text().count(self.old))]
+        places = [
+            path
+            for path in sorted(root.glob(self.files))
+            for _ in range(path.read_text().count(self.old))
+        ]
         if len(places) != 1:
-            raise SystemExit(f"fault {self.name!r}: {self.old!r} stands {len(places)} times in {self.files}, not once")
+            raise SystemExit(
+                f"fault {self.name!r}: {self.old!r} stands {len(places)} times in {self.files}, not once"
+            )
         return places[0]
 
     @contextmanager
@@ -74,7 +80,9 @@ class Fault:
 
 def load_faults() -> list[Fault]:
     """Return the list of faults."""
-    return [Fault(**fault) for fault in tomllib.loads((HERE / "mutations.toml").read_text())["fault"]]
+    return [
+        Fault(**fault) for fault in tomllib.loads((HERE / "mutations.toml").read_text())["fault"]
+    ]
 
 
 def list_digest(faults: list[Fault]) -> str:
@@ -105,18 +113,48 @@ def copied_project() -> Iterator[Path]:
 
 def first_failure(root: Path, tests: str) -> str | None:
     """Run a part of the suite; return the first test that fails, None if all pass."""
-    files = [str(root / "tests" / "rtl" / part) if part.endswith(".py") else part for part in TESTS[tests]]
-    environment = {**os.environ, "PYTHONPATH": str(root), "XDG_CACHE_HOME": str(root / "cache"),
-                   "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "no:randomly", "-rfE", *files]
-    process = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False,
-                             timeout=LONGEST_TESTS_S)
+    files = [
+        str(root / "tests" / "rtl" / part) if part.endswith(".py") else part
+        for part in TESTS[tests]
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(root),
+        "XDG_CACHE_HOME": str(root / "cache"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:randomly",
+        "-rfE",
+        *files,
+    ]
+    process = subprocess.run(
+        command,
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONGEST_TESTS_S,
+    )
     if process.returncode == 0:
         return None
-    named = [line.partition(" ")[2].partition(" - ")[0] for line in process.stdout.splitlines()
-             if line.startswith(("FAILED", "ERROR"))]
+    named = [
+        line.partition(" ")[2].partition(" - ")[0]
+        for line in process.stdout.splitlines()
+        if line.startswith(("FAILED", "ERROR"))
+    ]
     if process.returncode != 1 or not named:
-        raise SystemExit(f"the tests could not be run:\n{process.stdout[-2000:]}{process.stderr[-2000:]}")
+        raise SystemExit(
+            f"the tests could not be run:\n{process.stdout[-2000:]}{process.stderr[-2000:]}"
+        )
     return named[0].rpartition("/")[2]
 
 
@@ -127,7 +165,9 @@ class Journal:
         self._file, self._sources = file, sources_digest()
         lines = file.read_text().splitlines() if file and file.exists() else []
         entries = [json.loads(line) for line in lines if line.endswith("}")]
-        self._done = {entry["work"]: entry["found"] for entry in entries if entry["sources"] == self._sources}
+        self._done = {
+            entry["work"]: entry["found"] for entry in entries if entry["sources"] == self._sources
+        }
 
     def done(self, work: str) -> bool:
         """Return whether a piece of work is done."""
@@ -142,7 +182,9 @@ class Journal:
         self._done[work] = found
         if self._file:
             with self._file.open("a") as lines:
-                lines.write(json.dumps({"sources": self._sources, "work": work, "found": found}) + "\n")
+                lines.write(
+                    json.dumps({"sources": self._sources, "work": work, "found": found}) + "\n"
+                )
 
 
 def run_faults(faults: list[Fault], jobs: int, journal: Journal) -> None:
@@ -188,8 +230,11 @@ def main() -> int:
     caught = sum(test is not None for test in found.values())
     print(f"{caught} of {len(found)} faults caught")
     if options.output:
-        result = {"caught": caught, "list_sha256": list_digest(faults),
-                  "faults": [{"fault": name, "caught_by": test} for name, test in found.items()]}
+        result = {
+            "caught": caught,
+            "list_sha256": list_digest(faults),
+            "faults": [{"fault": name, "caught_by": test} for name, test in found.items()],
+        }
         options.output.write_text(json.dumps(result, indent=1) + "\n")
         noted.unlink()
     return int(caught < len(found))

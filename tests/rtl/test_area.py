@@ -10,7 +10,13 @@ import pytest
 from sparqsim.errors import InputError
 from sparqsim.pe import get_pe
 from sparqsim.rtl import synthesis
-from sparqsim.rtl.area import AreaRange, relative_area_per_mac, relative_pe_area, shipped_table, trim_unit_share
+from sparqsim.rtl.area import (
+    AreaRange,
+    relative_area_per_mac,
+    relative_pe_area,
+    shipped_table,
+    trim_unit_share,
+)
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.runner import tool_version
 from sparqsim.rtl.synthesis import (
@@ -27,10 +33,15 @@ from sparqsim.rtl.synthesis import (
 
 pytestmark = pytest.mark.no_simulator
 
-TABLE = {"rows": [
-    {"pe": {"mac-8b8b": base, "mac-2x8b8b": two, "sparq-5opt": sparq},
-     "edge": {"mac-8b8b": 0, "mac-2x8b8b": 0, "sparq-5opt": trim}}
-    for base, two, sparq, trim in ((100, 160, 120, 32), (10, 18, 9, 4), (10, 15, 14, 4))]}
+TABLE = {
+    "rows": [
+        {
+            "pe": {"mac-8b8b": base, "mac-2x8b8b": two, "sparq-5opt": sparq},
+            "edge": {"mac-8b8b": 0, "mac-2x8b8b": 0, "sparq-5opt": trim},
+        }
+        for base, two, sparq, trim in ((100, 160, 120, 32), (10, 18, 9, 4), (10, 15, 14, 4))
+    ]
+}
 
 
 def test_range_of_pe_areas_with_their_share_of_a_trim_unit():
@@ -42,31 +53,52 @@ def test_range_of_pe_areas_with_their_share_of_a_trim_unit():
 def test_area_per_mac_counts_lanes():
     assert relative_area_per_mac("sparq-5opt", cols=4, table=TABLE) == AreaRange(0.5, 0.64, 0.75)
     assert relative_area_per_mac("mac-2x8b8b", table=TABLE) == AreaRange(0.75, 0.8, 0.9)
-    assert relative_area_per_mac("sparq-5opt", "mac-2x8b8b", cols=4, table=TABLE) == AreaRange(10 / 18, 128 / 160, 1.0)
+    assert relative_area_per_mac("sparq-5opt", "mac-2x8b8b", cols=4, table=TABLE) == AreaRange(
+        10 / 18, 128 / 160, 1.0
+    )
 
 
 def test_keys_do_not_matter_and_unknown_designs_are_refused():
-    assert relative_pe_area("sparq-5opt:rounding=trim", table=TABLE) == relative_pe_area("sparq-5opt", table=TABLE)
-    with pytest.raises(InputError, match="no 'sparq-2opt'; expected one of mac-2x8b8b, mac-8b8b, sparq-5opt"):
+    assert relative_pe_area("sparq-5opt:rounding=trim", table=TABLE) == relative_pe_area(
+        "sparq-5opt", table=TABLE
+    )
+    with pytest.raises(
+        InputError, match="no 'sparq-2opt'; expected one of mac-2x8b8b, mac-8b8b, sparq-5opt"
+    ):
         relative_pe_area("sparq-2opt", table=TABLE)
 
 
 def test_the_shipped_table_is_complete_and_says_where_it_is_from():
     table = shipped_table()
     assert table["label"] == LABEL
-    assert len({(row["library"], row["flow"]) for row in table["rows"]}) == len(table["rows"]) == 2 * len(FLOWS)
+    assert (
+        len({(row["library"], row["flow"]) for row in table["rows"]})
+        == len(table["rows"])
+        == 2 * len(FLOWS)
+    )
     for row in table["rows"]:
         assert row["tool"].startswith("Yosys ")
         assert list(row["pe"]) == list(row["edge"]) == sorted(DESIGNS)
         assert all(area > 0 for area in row["pe"].values())
-        assert {name for name, area in row["edge"].items() if area} == {name for name in DESIGNS if "sparq" in name}
+        assert {name for name, area in row["edge"].items() if area} == {
+            name for name in DESIGNS if "sparq" in name
+        }
 
 
 def test_order_of_area_per_mac_holds_in_every_row():
     for row in shipped_table()["rows"]:
         alone = {"rows": [row]}
-        areas = [relative_area_per_mac(name, table=alone).middle
-                 for name in ("mac-4b8b", "sparq-2opt", "sparq-3opt", "sparq-5opt", "mac-2x8b8b", "mac-8b8b")]
+        areas = [
+            relative_area_per_mac(name, table=alone).middle
+            for name in (
+                "mac-4b8b",
+                "sparq-2opt",
+                "sparq-3opt",
+                "sparq-5opt",
+                "mac-2x8b8b",
+                "mac-8b8b",
+            )
+        ]
         assert areas == sorted(areas), (row["library"], row["flow"])
 
 
@@ -74,8 +106,11 @@ def test_statistics_that_leave_cells_out_are_refused():
     assert area_in("\n   Chip area for module '\\area_pe': 40754.000000\n", "x.lib") == 40754
     assert area_in("\n   Chip area for top module '\\area_pe': 12.5\n", "x.lib") == 12.5
     assert area_in("\n   Estimated number of transistors:      10020\n", "x") == 10020
-    for incomplete in ("", "   Estimated number of transistors:      10020+\n",
-                       "   Area for cell type $_DFF_P_ is unknown!\n Chip area for module '\\area_pe': 12.5\n"):
+    for incomplete in (
+        "",
+        "   Estimated number of transistors:      10020+\n",
+        "   Area for cell type $_DFF_P_ is unknown!\n Chip area for module '\\area_pe': 12.5\n",
+    ):
         with pytest.raises(InputError, match="do not give the area of every cell"):
             area_in(incomplete, "x.lib")
 
@@ -83,7 +118,9 @@ def test_statistics_that_leave_cells_out_are_refused():
 def test_a_liberty_that_is_none_is_refused(tmp_path):
     with pytest.raises(InputError, match="is not a file"):
         libraries(str(tmp_path / "none.lib"))
-    assert [library.name for library in libraries(str(_liberty(tmp_path)))] == ["my.lib 2cf24dba5fb0"]
+    assert [library.name for library in libraries(str(_liberty(tmp_path)))] == [
+        "my.lib 2cf24dba5fb0"
+    ]
 
 
 def _liberty(folder):
@@ -100,7 +137,11 @@ def yosys():
 
 
 def _compare_with_shipped(library, flow, yosys):
-    row = next(row for row in shipped_table()["rows"] if row["library"] == library.name and row["flow"] == flow)
+    row = next(
+        row
+        for row in shipped_table()["rows"]
+        if row["library"] == library.name and row["flow"] == flow
+    )
     for part, top, name in (("pe", "area_pe", "mac-8b8b"), ("edge", "area_edge", "sparq-2opt")):
         found = synthesised(library, flow, top, circuit_of(get_pe(name)).parameters)
         if yosys == row["tool"]:
@@ -127,11 +168,18 @@ def test_a_library_of_ones_own_is_used_and_two_runs_give_the_same(tmp_path, monk
     (row,) = measured_table(libraries(str(path)))["rows"]
     assert row["library"].startswith("tiny.lib ")
     assert row["edge"]["mac-4b4b"] == 0 < row["edge"]["sparq-2opt"] < row["pe"]["sparq-2opt"]
-    twice_as_large = re.sub(r"area : (\d+)", lambda area: f"area : {2 * int(area[1])}", TINY_LIBERTY)
+    twice_as_large = re.sub(
+        r"area : (\d+)", lambda area: f"area : {2 * int(area[1])}", TINY_LIBERTY
+    )
     path.write_text(twice_as_large)
     (twice,) = measured_table(libraries(str(path)))["rows"]
     assert twice["library"] != row["library"]
-    assert {**twice, "library": ""} == {**row, "library": "", "pe": _doubled(row["pe"]), "edge": _doubled(row["edge"])}
+    assert {**twice, "library": ""} == {
+        **row,
+        "library": "",
+        "pe": _doubled(row["pe"]),
+        "edge": _doubled(row["edge"]),
+    }
 
 
 def _doubled(areas):

@@ -12,8 +12,19 @@ from sparqsim.pe.registry import designs
 from sparqsim.rtl.check import MismatchError, check_gemm, compare, rtl_activity, simulated_activity
 from sparqsim.rtl.tiles import cut
 
-SPECS = ["mac-8b8b", "mac-2x8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-6opt",
-         "sparq-7opt", "sparq-exact", *[name for name in ("sysmt-2t",) if name in designs()]]
+SPECS = [
+    "mac-8b8b",
+    "mac-2x8b8b",
+    "mac-4b8b",
+    "mac-4b4b",
+    "sparq-5opt",
+    "sparq-3opt",
+    "sparq-2opt",
+    "sparq-6opt",
+    "sparq-7opt",
+    "sparq-exact",
+    *[name for name in ("sysmt-2t",) if name in designs()],
+]
 FLOWS = pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 OVERLAP = pytest.mark.parametrize("overlap", [False, True], ids=["in-turn", "overlapped"])
 SPEC = pytest.mark.parametrize("spec", SPECS)
@@ -47,8 +58,11 @@ def test_long_streams_on_8x8(spec, dataflow, overlap, agree, sized):
     agree(design, ArrayConfig(8, 8, dataflow=dataflow, overlap=overlap), shape)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 3), (1, 2, 1), (3, 3, 5), (17, 1, 1), (1, 1, 17), (4, 16, 4),
-                                   (5, 17, 3)], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 1, 1), (2, 1, 3), (1, 2, 1), (3, 3, 5), (17, 1, 1), (1, 1, 17), (4, 16, 4), (5, 17, 3)],
+    ids=str,
+)
 @pytest.mark.parametrize("sides", [(1, 1), (1, 4), (4, 1), (4, 4)], ids=str)
 @pytest.mark.parametrize("spec", ["mac-4b4b", "sparq-5opt", "sparq-exact"])
 def test_smallest_and_ragged(spec, sides, shape, agree):
@@ -69,7 +83,9 @@ def test_signed_activations(spec, dataflow, agree):
     agree(get_pe(spec), ArrayConfig(3, 4, dataflow=dataflow), (7, 13, 6), signed=True)
 
 
-@pytest.mark.parametrize("spec", ["sparq-5opt:rounding=trim", "sparq-2opt:pairing=off", "mac-4b8b:rounding=trim"])
+@pytest.mark.parametrize(
+    "spec", ["sparq-5opt:rounding=trim", "sparq-2opt:pairing=off", "mac-4b8b:rounding=trim"]
+)
 @FLOWS
 def test_keys_of_designs(spec, dataflow, agree):
     agree(get_pe(spec), ArrayConfig(4, 3, dataflow=dataflow), (9, 21, 7))
@@ -78,7 +94,10 @@ def test_keys_of_designs(spec, dataflow, agree):
 def test_a_difference_is_told(rng):
     """One wrong number in what the simulator says must not pass."""
     design, array = get_pe("sparq-5opt"), ArrayConfig(2, 3)
-    x, w = rng.integers(1, 256, (2, 6)).astype(np.uint8), rng.integers(1, 128, (6, 3)).astype(np.int8)
+    x, w = (
+        rng.integers(1, 256, (2, 6)).astype(np.uint8),
+        rng.integers(1, 128, (6, 3)).astype(np.int8),
+    )
     tiles = cut(design, array, x, w)
     simulated, plan = simulated_activity(design, array, tiles)
     shown = rtl_activity(design, array, tiles, plan, cycles=len(simulated.advance) + 3)
@@ -87,7 +106,9 @@ def test_a_difference_is_told(rng):
         values = getattr(simulated, part)
         kept = values[3:4].copy()
         values[3:4] = ~kept if kept.dtype == bool else kept + 1
-        with pytest.raises(MismatchError, match=f"here: {part} differ first at \\(cycle, PE\\) \\(3,"):
+        with pytest.raises(
+            MismatchError, match=f"here: {part} differ first at \\(cycle, PE\\) \\(3,"
+        ):
             compare(simulated, shown, "here")
         values[3:4] = kept
 
@@ -97,4 +118,9 @@ def test_designs_without_rtl_are_refused():
     with pytest.raises(InputError, match="has no RTL"):
         check_gemm(other, ArrayConfig(2, 2), np.ones((2, 2), np.uint8), np.ones((2, 2), np.int8))
     with pytest.raises(InputError, match="unsigned"):
-        check_gemm(get_pe("sparq-5opt"), ArrayConfig(2, 2), np.ones((2, 2), np.int8), np.ones((2, 2), np.int8))
+        check_gemm(
+            get_pe("sparq-5opt"),
+            ArrayConfig(2, 2),
+            np.ones((2, 2), np.int8),
+            np.ones((2, 2), np.int8),
+        )

@@ -36,17 +36,42 @@ def test_check_ends_with_1_at_a_mismatch(capsys, monkeypatch):
 @pytest.mark.parametrize("overlap", ["off", "on"])
 def test_simulate_writes_a_waveform(dataflow, coupling, overlap, tmp_path, capsys):
     wave = tmp_path / "wave.vcd"
-    assert ended("rtl", "simulate", TRACE, "--layer", "fc", "--pe", "sparq-5opt", "--array", "4x4", "--tile", 1,
-                 "--dataflow", dataflow, "--coupling", coupling, "--overlap", overlap, "-o", wave) == 0
+    assert (
+        ended(
+            "rtl",
+            "simulate",
+            TRACE,
+            "--layer",
+            "fc",
+            "--pe",
+            "sparq-5opt",
+            "--array",
+            "4x4",
+            "--tile",
+            1,
+            "--dataflow",
+            dataflow,
+            "--coupling",
+            coupling,
+            "--overlap",
+            overlap,
+            "-o",
+            wave,
+        )
+        == 0
+    )
     assert "$enddefinitions" in wave.read_text()
     assert "fc, tile 1 of" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("arguments", "told"), [
-    (("--layer", "cf", "--pe", "sparq-5opt"), "has no layer 'cf' (did you mean fc?)"),
-    (("--layer", "fc", "--pe", "sparq-5opt", "--tile", "9999"), "--tile 9999: layer 'fc' has"),
-    (("--layer", "fc", "--pe", "sparq-5op"), "did you mean sparq-5opt?"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--layer", "cf", "--pe", "sparq-5opt"), "has no layer 'cf' (did you mean fc?)"),
+        (("--layer", "fc", "--pe", "sparq-5opt", "--tile", "9999"), "--tile 9999: layer 'fc' has"),
+        (("--layer", "fc", "--pe", "sparq-5op"), "did you mean sparq-5opt?"),
+    ],
+)
 def test_simulate_refuses(arguments, told, tmp_path, capsys):
     assert ended("rtl", "simulate", TRACE, *arguments, "-o", tmp_path / "wave.vcd") == 2
     assert told in capsys.readouterr().err

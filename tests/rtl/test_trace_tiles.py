@@ -27,4 +27,6 @@ def test_tiles_of_every_fourth_layer(spec, dataflow, trace, rng, compared):
         lowered, rows = layer.lower(), layer.gemm.m
         at = int(rng.integers(0, max(rows - 12, 1)))
         x, w = lowered.rows(at, min(at + 12, rows))[0], lowered.weights[0][:, :8]
-        compared(check_gemm(design, ArrayConfig(8, 8, dataflow=dataflow, overlap=True), x, w).comparisons)
+        compared(
+            check_gemm(design, ArrayConfig(8, 8, dataflow=dataflow, overlap=True), x, w).comparisons
+        )

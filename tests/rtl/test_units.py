@@ -14,8 +14,12 @@ from sparqsim.rtl.runner import simulate
 from sparqsim.rtl.stimulus import pair_lines
 
 ALL_PAIRS = np.stack(np.divmod(np.arange(65_536), 256)[::-1], axis=1).astype(np.uint8)
-SPARQ = [f"{name}:rounding={rounding}" for name, design in designs().items() if issubclass(design, Sparq)
-         for rounding in ("nearest-even", "trim")]
+SPARQ = [
+    f"{name}:rounding={rounding}"
+    for name, design in designs().items()
+    if issubclass(design, Sparq)
+    for rounding in ("nearest-even", "trim")
+]
 
 
 def rtl_pairs(design: PEDesign, x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -27,7 +31,12 @@ def rtl_pairs(design: PEDesign, x: np.ndarray, w: np.ndarray) -> np.ndarray:
 def row_word(control: PairControl, bits: int, stride: int, code_bits: int) -> int:
     """Return a trim unit's answer as it is wired: {mux, code2, code1, q2, q1}."""
     codes = control.shift1 // stride | control.shift2 // stride << code_bits
-    return control.q1 | control.q2 << bits | codes << 2 * bits | int(control.lone) << 2 * (bits + code_bits)
+    return (
+        control.q1
+        | control.q2 << bits
+        | codes << 2 * bits
+        | int(control.lone) << 2 * (bits + code_bits)
+    )
 
 
 def random_weights(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -57,7 +66,10 @@ def agrees_on_pairs(design: Sparq, pairs: np.ndarray, rng: np.random.Generator) 
     words = [row_word(control, circuit.bits, circuit.stride, circuit.code) for control in controls]
     assert shown[:, 0].tolist() == words
     assert not shown[:, 1].any()
-    values = [multiply_shift_add(control, *pair).value for control, pair in zip(controls, w.tolist(), strict=True)]
+    values = [
+        multiply_shift_add(control, *pair).value
+        for control, pair in zip(controls, w.tolist(), strict=True)
+    ]
     assert shown[:, 2].tolist() == values
 
 
@@ -68,9 +80,13 @@ def test_exact_unit_on_every_pair(rng, compared):
     steps = [design.step(x, y) for x, y in zip(ALL_PAIRS.tolist(), w.tolist(), strict=True)]
     assert (shown[:, 1] + 1).tolist() == [step.cycles for step in steps]
     two = shown[:, 1] == 1
-    assert np.where(two, shown[:, 2] + shown[:, 3], shown[:, 2]).tolist() == [step.value for step in steps]
-    first_half = [split(x1, 0, 0, 4) if slow else TRIMMED.trim_unit(x1, x2)
-                  for (x1, x2), slow in zip(ALL_PAIRS.tolist(), two, strict=True)]
+    assert np.where(two, shown[:, 2] + shown[:, 3], shown[:, 2]).tolist() == [
+        step.value for step in steps
+    ]
+    first_half = [
+        split(x1, 0, 0, 4) if slow else TRIMMED.trim_unit(x1, x2)
+        for (x1, x2), slow in zip(ALL_PAIRS.tolist(), two, strict=True)
+    ]
     assert (shown[:, 0] & 0x7FFF).tolist() == [row_word(control, 4, 1, 3) for control in first_half]
     assert (shown[two, 2] == ALL_PAIRS[two, 0].astype(int) * w[two, 0]).all()
     compared(len(ALL_PAIRS), "pairs")
@@ -86,8 +102,10 @@ def test_every_product_of_the_conventional_pe(compared):
 
 
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("spec", ["mac-2x8b8b", "mac-4b8b", "mac-4b8b:rounding=trim", "mac-4b4b",
-                                  "mac-4b4b:rounding=trim"])
+@pytest.mark.parametrize(
+    "spec",
+    ["mac-2x8b8b", "mac-4b8b", "mac-4b8b:rounding=trim", "mac-4b4b", "mac-4b4b:rounding=trim"],
+)
 def test_dot_unit_of_conventional_pes(spec, signed, rng, compared):
     design = get_pe(spec)
     x = random_weights(rng, (10_000, design.lanes))
@@ -107,5 +125,7 @@ def test_dot_unit_of_two_threads(rounding, rng, compared):
     w[rng.random(w.shape) < 0.2] = 0
     w[rng.random(w.shape) < 0.3] >>= 4
     shown = rtl_pairs(design, x, w)
-    assert shown[:, 2].tolist() == [design.step(a, b).value for a, b in zip(x.tolist(), w.tolist(), strict=True)]
+    assert shown[:, 2].tolist() == [
+        design.step(a, b).value for a, b in zip(x.tolist(), w.tolist(), strict=True)
+    ]
     compared(len(x), "pairs")

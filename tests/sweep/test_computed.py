@@ -23,7 +23,9 @@ def test_reports_are_those_of_simulate(store: Path, trace: str) -> None:
         points = list(opened.recorded())
     assert len(points) == 12
     for point in points:
-        array = sparqsim.ArrayConfig(point.facts["rows"], point.facts["cols"], point.facts["dataflow"])
+        array = sparqsim.ArrayConfig(
+            point.facts["rows"], point.facts["cols"], point.facts["dataflow"]
+        )
         assert point.text == sparqsim.simulate(loaded, point.facts["pe"], array).to_json()
 
 
@@ -36,26 +38,46 @@ def test_a_second_run_computes_only_what_is_missing(store: Path, trace: str) -> 
 
 
 def test_equal_cases_are_computed_once(tmp_path: Path, trace: str, here: None) -> None:
-    summary = sweep([Case(trace=trace), Case(trace=trace, pe="sparq-5opt:pairing=on")], tmp_path / "store.sqlite")
+    summary = sweep(
+        [Case(trace=trace), Case(trace=trace, pe="sparq-5opt:pairing=on")],
+        tmp_path / "store.sqlite",
+    )
     assert (summary.points, summary.done) == (1, 1)
 
 
 def test_both_engines_give_the_same_cycles(tmp_path: Path, trace: str, here: None) -> None:
-    arguments = ["sweep", trace, "--pe", "mac-8b8b,sparq-exact", "--array", "3x5,200x200", "--engine", "fast,event",
-                 "-o", str(tmp_path / "s.sqlite")]
+    arguments = [
+        "sweep",
+        trace,
+        "--pe",
+        "mac-8b8b,sparq-exact",
+        "--array",
+        "3x5,200x200",
+        "--engine",
+        "fast,event",
+        "-o",
+        str(tmp_path / "s.sqlite"),
+    ]
     assert command(*arguments) == 0
     with Store(tmp_path / "s.sqlite") as opened:
         rows = opened.rows()
-    of_engine = {engine: {(row["pe"], row["rows"]): row for row in rows if row["engine"] == engine}
-                 for engine in ("fast", "event")}
+    of_engine = {
+        engine: {(row["pe"], row["rows"]): row for row in rows if row["engine"] == engine}
+        for engine in ("fast", "event")
+    }
     assert len(of_engine["fast"]) == len(of_engine["event"]) == 4
     for point, row in of_engine["event"].items():
         if point[1] == 3:
             told = {"engine", "key"}
             fast = of_engine["fast"][point]
-            assert {k: v for k, v in row.items() if k not in told} == {k: v for k, v in fast.items() if k not in told}
+            assert {k: v for k, v in row.items() if k not in told} == {
+                k: v for k, v in fast.items() if k not in told
+            }
         else:
-            assert (row["state"], "engine 'event' takes at most" in row["reason"]) == ("refused", True)
+            assert (row["state"], "engine 'event' takes at most" in row["reason"]) == (
+                "refused",
+                True,
+            )
 
 
 def test_rows_from_before_the_engine_could_be_chosen_are_the_fast_ones(store: Path) -> None:
@@ -68,18 +90,28 @@ def test_rows_from_before_the_engine_could_be_chosen_are_the_fast_ones(store: Pa
 
 def test_progress_counts_every_point(tmp_path: Path, trace: str, here: None) -> None:
     calls: list[tuple[int, int]] = []
-    sweep(cases_of({"trace": trace, **AXES}), tmp_path / "s.sqlite",
-          progress=lambda done, total: calls.append((done, total)))
+    sweep(
+        cases_of({"trace": trace, **AXES}),
+        tmp_path / "s.sqlite",
+        progress=lambda done, total: calls.append((done, total)),
+    )
     assert calls[0] == (0, 12)
     assert calls[-1] == (12, 12)
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
 
 
-def test_refused_points_are_recorded_with_the_reason(tmp_path: Path, here: None,
-                                                     capsys: pytest.CaptureFixture[str]) -> None:
+def test_refused_points_are_recorded_with_the_reason(
+    tmp_path: Path, here: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     save_trace(tmp_path / "signed.safetensors", signed=True)
-    arguments = ["sweep", str(tmp_path / "signed.safetensors"), "--pe", "mac-8b8b,sparq-5opt",
-                 "-o", str(tmp_path / "s.sqlite")]
+    arguments = [
+        "sweep",
+        str(tmp_path / "signed.safetensors"),
+        "--pe",
+        "mac-8b8b,sparq-5opt",
+        "-o",
+        str(tmp_path / "s.sqlite"),
+    ]
     assert command(*arguments) == 0
     assert "refused (1): layer 'only'" in capsys.readouterr().out
     with Store(tmp_path / "s.sqlite") as opened:
@@ -91,11 +123,17 @@ def test_refused_points_are_recorded_with_the_reason(tmp_path: Path, here: None,
     assert "2 points: 2 known, 0 computed" in capsys.readouterr().out
 
 
-def test_a_design_that_raises_is_told_and_not_recorded(tmp_path: Path, trace: str, here: None,
-                                                       capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_design_that_raises_is_told_and_not_recorded(
+    tmp_path: Path, trace: str, here: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "mine.py"
-    file.write_text(USER_DESIGN.format(lanes=1) + "    def steps(self, k):\n        return k // 0\n")
-    assert command("sweep", trace, "--pe", f"mac-8b8b,{file}:Mine", "-o", str(tmp_path / "s.sqlite")) == 2
+    file.write_text(
+        USER_DESIGN.format(lanes=1) + "    def steps(self, k):\n        return k // 0\n"
+    )
+    assert (
+        command("sweep", trace, "--pe", f"mac-8b8b,{file}:Mine", "-o", str(tmp_path / "s.sqlite"))
+        == 2
+    )
     told = capsys.readouterr().err
     assert "1 points failed and were not recorded" in told
     assert "ZeroDivisionError" in told
@@ -103,15 +141,19 @@ def test_a_design_that_raises_is_told_and_not_recorded(tmp_path: Path, trace: st
         assert [row["pe"] for row in opened.rows()] == ["mac-8b8b"]
 
 
-@pytest.mark.parametrize(("axes", "told"), [
-    ({"pe": ["sparq-9opt"]}, "did you mean"),
-    ({"array": ["16"]}, "ROWSxCOLS"),
-    ({"dataflow": ["xs"]}, "expected one of os, ws, is"),
-    ({"coupling": ["loose"]}, "coupling='loose'"),
-    ({"trace": ["none.safetensors"]}, "none.safetensors"),
-])
+@pytest.mark.parametrize(
+    ("axes", "told"),
+    [
+        ({"pe": ["sparq-9opt"]}, "did you mean"),
+        ({"array": ["16"]}, "ROWSxCOLS"),
+        ({"dataflow": ["xs"]}, "expected one of os, ws, is"),
+        ({"coupling": ["loose"]}, "coupling='loose'"),
+        ({"trace": ["none.safetensors"]}, "none.safetensors"),
+    ],
+)
 def test_names_that_are_not_there_stop_before_anything_is_computed(
-        tmp_path: Path, trace: str, axes: dict[str, list[str]], told: str) -> None:
+    tmp_path: Path, trace: str, axes: dict[str, list[str]], told: str
+) -> None:
     with pytest.raises(InputError, match=told):
         sweep(cases_of({"trace": [trace], "pe": ["mac-8b8b"]} | axes), tmp_path / "s.sqlite")
     assert not (tmp_path / "s.sqlite").exists()
@@ -132,7 +174,9 @@ def test_a_worker_takes_a_trace_it_cannot_see_as_bytes(tmp_path: Path, trace: st
     unseen = Task(elsewhere, seen.trace_sha256, cases, seen.keys)
     with pytest.raises(TraceUnseenError):
         run_task(unseen)
-    save_trace(tmp_path / "nowhere.safetensors", seed=5)  # another trace under the same name is none
+    save_trace(
+        tmp_path / "nowhere.safetensors", seed=5
+    )  # another trace under the same name is none
     with pytest.raises(TraceUnseenError):
         run_task(unseen)
     expected = run_task(seen)
@@ -144,8 +188,9 @@ def test_a_worker_takes_a_trace_it_cannot_see_as_bytes(tmp_path: Path, trace: st
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_a_trace_that_changes_during_the_simulation_gives_no_result(trace: str, monkeypatch: pytest.MonkeyPatch,
-                                                                    replaced: bool) -> None:
+def test_a_trace_that_changes_during_the_simulation_gives_no_result(
+    trace: str, monkeypatch: pytest.MonkeyPatch, replaced: bool
+) -> None:
     task = Task.of([Planner().point(Case(trace=trace))])
 
     def overtaken(*args: object) -> list[InputError]:

@@ -18,7 +18,8 @@ from sparqsim.sweep.point import Planner
 
 def test_grid_is_the_product_of_its_axes(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text(
-        'trace = ["a", "b"]\npe = ["p", "q", "r"]\narray = "8x8"\noverlap = ["on", "off"]\nall_layers = [true, false]')
+        'trace = ["a", "b"]\npe = ["p", "q", "r"]\narray = "8x8"\noverlap = ["on", "off"]\nall_layers = [true, false]'
+    )
     cases = load_grid(tmp_path / "grid.toml")
     assert len(cases) == len(set(cases)) == 2 * 3 * 2 * 2
     assert {case.trace for case in cases} == {str(tmp_path / "a"), str(tmp_path / "b")}
@@ -31,18 +32,26 @@ def test_tables_make_grids_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text(
         'trace = "t"\npe = ["p", "q"]\n'
         '[[grid]]\narray = ["8x8", "4x4"]\n'
-        '[[grid]]\npe = "e"\ncoupling = ["elastic:1", "lockstep"]')
+        '[[grid]]\npe = "e"\ncoupling = ["elastic:1", "lockstep"]'
+    )
     cases = load_grid(tmp_path / "grid.toml")
     assert [(case.pe, case.array, case.coupling) for case in cases] == [
-        ("p", "8x8", None), ("q", "8x8", None), ("p", "4x4", None), ("q", "4x4", None),
-        ("e", None, "elastic:1"), ("e", None, "lockstep")]
+        ("p", "8x8", None),
+        ("q", "8x8", None),
+        ("p", "4x4", None),
+        ("q", "4x4", None),
+        ("e", None, "elastic:1"),
+        ("e", None, "lockstep"),
+    ]
 
 
 def test_the_command_line_replaces_axes_and_its_files_are_found_from_here(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "grids").mkdir()
     (tmp_path / "grids" / "grid.toml").write_text(
-        'trace = "t"\npe = ["p", "q"]\narray = ["8x8", "4x4"]\nmemory = ["edge", "my.toml"]')
+        'trace = "t"\npe = ["p", "q"]\narray = ["8x8", "4x4"]\nmemory = ["edge", "my.toml"]'
+    )
     monkeypatch.chdir(tmp_path)
     cases = load_grid("grids/grid.toml", {"trace": ["u"], "pe": ["mine.py:Mine", "r"]})
     assert {case.trace for case in cases} == {str(tmp_path / "u")}
@@ -51,17 +60,20 @@ def test_the_command_line_replaces_axes_and_its_files_are_found_from_here(
     assert len(cases) == 8
 
 
-@pytest.mark.parametrize(("text", "told"), [
-    ('pe = "p"', "trace: Field required"),
-    ('trace = "t"', "pe: Field required"),
-    ('trace = "t"\npe = []', "pe: .* at least 1"),
-    ('trace = "t"\npe = "p"\nsize = 3', "size: Extra"),
-    ('trace = "t"\npe = 3', r"pe\[0\]"),
-    ('trace = "t"\npe = "p"\noverlap = "maybe"', r"overlap\[0\].*'on' or 'off'"),
-    ('trace = "t"\npe = "p"\ngrid = 3', r"grid=3: expected tables"),
-    ("trace =", "expected TOML"),
-    ("trace = " + "[" * 10_000, "expected TOML"),
-])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('pe = "p"', "trace: Field required"),
+        ('trace = "t"', "pe: Field required"),
+        ('trace = "t"\npe = []', "pe: .* at least 1"),
+        ('trace = "t"\npe = "p"\nsize = 3', "size: Extra"),
+        ('trace = "t"\npe = 3', r"pe\[0\]"),
+        ('trace = "t"\npe = "p"\noverlap = "maybe"', r"overlap\[0\].*'on' or 'off'"),
+        ('trace = "t"\npe = "p"\ngrid = 3', r"grid=3: expected tables"),
+        ("trace =", "expected TOML"),
+        ("trace = " + "[" * 10_000, "expected TOML"),
+    ],
+)
 def test_bad_grids_name_the_axis(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "grid.toml").write_text(text)
     with pytest.raises(InputError, match=rf"grid\.toml.*{told}"):
@@ -79,19 +91,33 @@ def test_key_is_of_content_not_of_names(tmp_path: Path, trace: str) -> None:
     save_trace(tmp_path / "copy.safetensors")
     case = Case(trace=trace)
     assert key(case) == key(Case(trace=str(tmp_path / "copy.safetensors")))
-    for same in ({"pe": "sparq-5opt:rounding=nearest-even"}, {"array": "16x16"}, {"coupling": "lockstep"},
-                 {"overlap": "off"}):
+    for same in (
+        {"pe": "sparq-5opt:rounding=nearest-even"},
+        {"array": "16x16"},
+        {"coupling": "lockstep"},
+        {"overlap": "off"},
+    ):
         assert key(case) == key(case.model_copy(update=same))
-    assert key(Case(trace=trace, coupling="elastic")) == key(Case(trace=trace, coupling="elastic:2"))
+    assert key(Case(trace=trace, coupling="elastic")) == key(
+        Case(trace=trace, coupling="elastic:2")
+    )
 
 
-def test_key_changes_with_whatever_decides_a_result(tmp_path: Path, trace: str,
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_changes_with_whatever_decides_a_result(
+    tmp_path: Path, trace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_trace(tmp_path / "other.safetensors", seed=2)
     case = Case(trace=trace)
-    changes = [{"trace": str(tmp_path / "other.safetensors")}, {"pe": "sparq-3opt"},
-               {"pe": "sparq-5opt:rounding=trim"}, {"array": "16x17"}, {"dataflow": "ws"},
-               {"coupling": "elastic:3"}, {"overlap": "on"}, {"all_layers": True}]
+    changes = [
+        {"trace": str(tmp_path / "other.safetensors")},
+        {"pe": "sparq-3opt"},
+        {"pe": "sparq-5opt:rounding=trim"},
+        {"array": "16x17"},
+        {"dataflow": "ws"},
+        {"coupling": "elastic:3"},
+        {"overlap": "on"},
+        {"all_layers": True},
+    ]
     keys = {key(case), *(key(case.model_copy(update=change)) for change in changes)}
     monkeypatch.setattr(sparqsim, "__version__", "99")
     keys.add(key(case))
@@ -116,9 +142,18 @@ def test_the_fast_engine_is_not_in_the_key(trace: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(sparqsim, "__version__", "0.1.0")
     monkeypatch.setattr("sparqsim.sweep.point.package_digest", lambda: "sources")
     decisive = {
-        "trace_sha256": sparqsim.load_trace(trace).sha256, "pe": "sparq-5opt",
-        "pe_source_sha256": "", "rows": 16, "cols": 16, "dataflow": "os", "coupling": "lockstep", "overlap": False,
-        "memory_config": "", "all_layers": False, "schema": "sparqsim.report/1", "version": "0.1.0",
+        "trace_sha256": sparqsim.load_trace(trace).sha256,
+        "pe": "sparq-5opt",
+        "pe_source_sha256": "",
+        "rows": 16,
+        "cols": 16,
+        "dataflow": "os",
+        "coupling": "lockstep",
+        "overlap": False,
+        "memory_config": "",
+        "all_layers": False,
+        "schema": "sparqsim.report/1",
+        "version": "0.1.0",
         "sources_sha256": "sources",
     }
     assert key(Case(trace=trace)) == key(Case(trace=trace, engine="fast")) == sha256_of(decisive)

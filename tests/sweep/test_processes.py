@@ -22,8 +22,16 @@ STRESS = Path(__file__).parent.with_name("stress_sweep.py")
 
 
 def test_two_processes_record_what_one_does(tmp_path: Path, trace: str, store: Path) -> None:
-    ended = ran("sweep", trace, *(word for axis, values in AXES.items() for word in (f"--{axis}", ",".join(values))),
-                "-o", "two.sqlite", "--jobs", "2", cwd=tmp_path)
+    ended = ran(
+        "sweep",
+        trace,
+        *(word for axis, values in AXES.items() for word in (f"--{axis}", ",".join(values))),
+        "-o",
+        "two.sqlite",
+        "--jobs",
+        "2",
+        cwd=tmp_path,
+    )
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == "", "progress is for terminals"
     assert ended.stdout == "12 points: 0 known, 12 computed\n"
@@ -31,13 +39,18 @@ def test_two_processes_record_what_one_does(tmp_path: Path, trace: str, store: P
         assert list(opened.recorded()) == list(other.recorded())
 
 
-def test_workers_that_are_spawned_record_what_forked_ones_do(tmp_path: Path, trace: str, store: Path) -> None:
+def test_workers_that_are_spawned_record_what_forked_ones_do(
+    tmp_path: Path, trace: str, store: Path
+) -> None:
     (tmp_path / "script.py").write_text(
         "import sys\nfrom sparqsim.sweep import sweep\nfrom sparqsim.sweep.grid import cases_of\n"
         f"if __name__ == '__main__': sweep(cases_of({{'trace': sys.argv[1], **{AXES}}}), sys.argv[2],\n"
-        "    start=sys.argv[2])")
+        "    start=sys.argv[2])"
+    )
     for start in get_args(Start):
-        subprocess.run([sys.executable, "script.py", trace, start], cwd=tmp_path, env=ENVIRONMENT, check=True)
+        subprocess.run(
+            [sys.executable, "script.py", trace, start], cwd=tmp_path, env=ENVIRONMENT, check=True
+        )
         with Store(tmp_path / start) as opened, Store(store) as other:
             assert list(opened.recorded()) == list(other.recorded())
 
@@ -51,17 +64,25 @@ def test_two_sweeps_on_one_store() -> None:
 
 
 def stress(mode: str, kills: int) -> None:
-    ended = subprocess.run([sys.executable, str(STRESS), mode, "--kills", str(kills)], check=False,
-                           capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, str(STRESS), mode, "--kills", str(kills)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert ended.returncode == 0, ended.stderr
     assert "nothing lost, nothing twice, the same end" in ended.stdout
 
 
 def test_a_killed_worker_is_told_in_one_line(tmp_path: Path, trace: str) -> None:
     file = tmp_path / "mine.py"
-    file.write_text(USER_DESIGN.format(lanes=1)
-                    + "    def steps(self, k):\n        import os; os.kill(os.getpid(), 9)\n")
-    ended = ran("sweep", trace, "--pe", f"{file}:Mine", "-o", "s.sqlite", "--jobs", "1", cwd=tmp_path)
+    file.write_text(
+        USER_DESIGN.format(lanes=1)
+        + "    def steps(self, k):\n        import os; os.kill(os.getpid(), 9)\n"
+    )
+    ended = ran(
+        "sweep", trace, "--pe", f"{file}:Mine", "-o", "s.sqlite", "--jobs", "1", cwd=tmp_path
+    )
     assert ended.returncode == 2
     assert "a worker process was killed" in ended.stderr
     assert ended.stderr.count("\n") == 1
@@ -80,17 +101,38 @@ def interruptible() -> Iterator[None]:
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_keeps_what_was_recorded(tmp_path: Path, trace: str) -> None:
     file = tmp_path / "slow.py"
-    file.write_text(USER_DESIGN.format(lanes=1) + "    def steps(self, k):\n        import time; time.sleep(60)\n")
+    file.write_text(
+        USER_DESIGN.format(lanes=1)
+        + "    def steps(self, k):\n        import time; time.sleep(60)\n"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "sparqsim", "sweep", trace, "--pe", f"mac-8b8b,{file}:Mine", "-o", "s.sqlite",
-         "--jobs", "2"],
-        cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        start_new_session=True)
+        [
+            sys.executable,
+            "-m",
+            "sparqsim",
+            "sweep",
+            trace,
+            "--pe",
+            f"mac-8b8b,{file}:Mine",
+            "-o",
+            "s.sqlite",
+            "--jobs",
+            "2",
+        ],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     wait_for_rows(tmp_path / "s.sqlite", 1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process of the group gets it
     _, told = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert told == "sparqsim: interrupted; what was recorded is safe, and the same command resumes\n"
+    assert (
+        told == "sparqsim: interrupted; what was recorded is safe, and the same command resumes\n"
+    )
     with Store(tmp_path / "s.sqlite") as opened:
         assert [row["pe"] for row in opened.rows()] == ["mac-8b8b"]
 
@@ -98,25 +140,55 @@ def test_ctrl_c_keeps_what_was_recorded(tmp_path: Path, trace: str) -> None:
 def test_kill_9_ends_all_processes_without_a_word(tmp_path: Path, trace: str) -> None:
     """Python's resource tracker would warn of semaphores that nobody gave back."""
     file = tmp_path / "slow.py"
-    file.write_text(USER_DESIGN.format(lanes=1) + "    def steps(self, k):\n        import time; time.sleep(600)\n")
+    file.write_text(
+        USER_DESIGN.format(lanes=1)
+        + "    def steps(self, k):\n        import time; time.sleep(600)\n"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "sparqsim", "sweep", trace, "--pe", f"mac-8b8b,{file}:Mine", "-o", "s.sqlite",
-         "--jobs", "2"],
-        cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        [
+            sys.executable,
+            "-m",
+            "sparqsim",
+            "sweep",
+            trace,
+            "--pe",
+            f"mac-8b8b,{file}:Mine",
+            "-o",
+            "s.sqlite",
+            "--jobs",
+            "2",
+        ],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     wait_for_rows(tmp_path / "s.sqlite", 1)
     process.kill()
-    assert process.communicate(timeout=60) == ("", "")  # at the end of the last process that could write there
+    assert process.communicate(timeout=60) == (
+        "",
+        "",
+    )  # at the end of the last process that could write there
 
 
 def test_a_fork_server_that_loads_ends_with_its_parent(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         "import time\nfrom pathlib import Path\nfrom sparqsim.processes import ends_with_parent\n"
-        "with ends_with_parent():\n    Path('loading').touch()\n    time.sleep(600)\n")
+        "with ends_with_parent():\n    Path('loading').touch()\n    time.sleep(600)\n"
+    )
     (tmp_path / "script.py").write_text(
         "import time\nfrom sparqsim import processes\nprocesses.LOADED = ['slow']\n"
-        "processes.start_server()\ntime.sleep(600)\n")
-    process = subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
+        "processes.start_server()\ntime.sleep(600)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     until = time.monotonic() + 60
     while not (tmp_path / "loading").exists():
         assert time.monotonic() < until
@@ -128,11 +200,19 @@ def test_a_fork_server_that_loads_ends_with_its_parent(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_workers_load_says_one_line(tmp_path: Path, trace: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", EARLY, "sweep", trace, "--pe", "mac-8b8b", "-o", "s.sqlite"], cwd=tmp_path,
-        env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        [sys.executable, "-c", EARLY, "sweep", trace, "--pe", "mac-8b8b", "-o", "s.sqlite"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     _, told = process.communicate(timeout=100)
     assert process.returncode == 130
-    assert told == "sparqsim: interrupted; what was recorded is safe, and the same command resumes\n"
+    assert (
+        told == "sparqsim: interrupted; what was recorded is safe, and the same command resumes\n"
+    )
 
 
 #: Ctrl-C for the whole group while the fork server loads loads; workers never answer.
@@ -157,8 +237,14 @@ main(sys.argv[1:])
 @pytest.mark.parametrize("start", get_args(Start))
 def test_workers_have_one_thread_however_they_start(tmp_path: Path, trace: str, start: str) -> None:
     (tmp_path / "script.py").write_text(THREADS)
-    ended = subprocess.run([sys.executable, "script.py", trace, start], cwd=tmp_path, env=ENVIRONMENT, check=False,
-                           text=True, capture_output=True)
+    ended = subprocess.run(
+        [sys.executable, "script.py", trace, start],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        check=False,
+        text=True,
+        capture_output=True,
+    )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.split() == ["1", "1", "before"]
 

@@ -52,14 +52,19 @@ def test_a_damaged_store_is_told(store: Path) -> None:
         opened.rows()
 
 
-def test_a_store_outlives_the_version_that_made_it(store: Path, trace: str, monkeypatch: pytest.MonkeyPatch,
-                                                   capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_store_outlives_the_version_that_made_it(
+    store: Path, trace: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sparqsim, "__version__", "99.0")
     summary = sweep(cases_of({"trace": trace, **AXES}), store)
-    assert (summary.known, summary.done) == (0, 12)  # cycles may differ: they are computed again, beside the old ones
+    assert (summary.known, summary.done) == (
+        0,
+        12,
+    )  # cycles may differ: they are computed again, beside the old ones
     assert command("sweep", "status", str(store)) == 0
-    assert capsys.readouterr().out == ("24 points (this is sparqsim 99.0)\nsparqsim 0.1.0: 12 done\n"
-                                       "sparqsim 99.0: 12 done\n").replace("0.1.0", STORED_VERSION)
+    assert capsys.readouterr().out == (
+        "24 points (this is sparqsim 99.0)\nsparqsim 0.1.0: 12 done\nsparqsim 99.0: 12 done\n"
+    ).replace("0.1.0", STORED_VERSION)
 
 
 STORED_VERSION = sparqsim.__version__
@@ -92,7 +97,9 @@ def read_only(store: Path) -> Iterator[Path]:
 def test_a_read_only_store_is_told_and_can_be_read(read_only: Path, trace: str) -> None:
     before = read_only.read_bytes()
     home = read_only.parent.parent
-    ended = ran("sweep", trace, "--pe", "mac-4b4b", "-o", str(read_only), cwd=home, before=AS_ANYONE)
+    ended = ran(
+        "sweep", trace, "--pe", "mac-4b4b", "-o", str(read_only), cwd=home, before=AS_ANYONE
+    )
     assert ended.returncode == 2
     assert "store.sqlite" in ended.stderr
     assert "expected a file" in ended.stderr
