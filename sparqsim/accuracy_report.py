@@ -9,7 +9,7 @@ from typing import Final, Literal, Self
 from pydantic import Field, model_validator
 
 from sparqsim.errors import InputError
-from sparqsim.record import Record
+from sparqsim.record import Name, Record, Text
 from sparqsim.report import ArrayInfo, Comparison
 from sparqsim.trace import Trace
 
@@ -47,8 +47,8 @@ class NetworkLayer(Record):
     pictures; `zero_pairs`: those with at least one integer zero.
     """
 
-    name: str
-    op: str
+    name: Name
+    op: Text
     kept: bool
     signed: bool
     zero_point: int
@@ -76,10 +76,10 @@ class AccuracyRow(Record):
     order.
     """
 
-    pe: str | None
-    calibrator: str
+    pe: Name | None
+    calibrator: Text
     recalibrated_bn: bool
-    route: str
+    route: Text
     hits: Hits
     cycles: int | None
     speedup: float | None
@@ -103,16 +103,16 @@ class AccuracyReport(Record):
     """
 
     schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
-    version: str
-    network: str
-    data: str
-    calibration: str
-    preprocess: str
+    version: Text
+    network: Text
+    data: Text
+    calibration: Text
+    preprocess: Text
     pictures: int = Field(ge=1)
     traced_pictures: int
     error_pictures: int
     kept_as: KeptAs
-    skipped: tuple[str, ...]
+    skipped: tuple[Text, ...]
     array: ArrayInfo
     baseline: str
     reference: str

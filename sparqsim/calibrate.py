@@ -38,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.errors import InputError, nearest
+from sparqsim.parse import real_number
 
 Array = NDArray[Any]
 
@@ -101,8 +102,8 @@ def _least_error(spec: str, power: float, bits_text: list[str]) -> Calibrator:
 
 
 def _number(spec: str, text: str, name: str, lowest: float, highest: float) -> float:
-    value = float(text) if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text) else math.nan
-    if not lowest < value <= highest:
+    value = real_number(text)
+    if value is None or not lowest < value <= highest:
         raise InputError(
             f"calibrator {spec!r}: {name}={text!r}, expected a number above {lowest} and up to {highest}"
         )

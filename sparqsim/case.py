@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 import sparqsim
 from sparqsim.config import ArrayConfig
@@ -17,6 +17,15 @@ from sparqsim.record import faults_of, read_text, toml_of
 from sparqsim.report import Report
 from sparqsim.trace import Trace
 
+
+def _path(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("holds a NUL character, expected text that a path can be")
+    return value
+
+
+#: What names a file, or something shipped.
+Named = Annotated[str, AfterValidator(_path)]
 Model = TypeVar("Model", bound=BaseModel)
 
 #: Names of accelerator files, as opposed to presets.
@@ -33,13 +42,13 @@ class Case(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    trace: str
-    pe: str = "sparq-5opt"
+    trace: Named
+    pe: Named = "sparq-5opt"
     array: str | None = None
     dataflow: str | None = None
     coupling: str | None = None
     overlap: Literal["on", "off"] | None = None
-    memory: str = ""
+    memory: Named = ""
     all_layers: bool = False
     engine: Literal["fast", "event"] = "fast"
 

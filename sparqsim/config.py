@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from sparqsim.errors import InputError, nearest
+from sparqsim.errors import InputError, nearest, shown
+from sparqsim.parse import MOST_DIGITS, whole_number
 
 DATAFLOWS = ("os", "ws", "is")
 LARGEST_SIDE = 65_536
 #: Entries of a link's FIFO.
 DEEPEST_LINK = 999_999
+DEFAULT_LINK = 2
 
 
 @dataclass(frozen=True)
@@ -47,26 +48,30 @@ class ArrayConfig:
             value = getattr(self, field)
             if type(value) is not int or not 1 <= value <= LARGEST_SIDE:
                 raise InputError(
-                    f"array {field}={value!r}: expected an integer from 1 to {LARGEST_SIDE}"
+                    f"array {field}={shown(value)}: expected an integer from 1 to {LARGEST_SIDE}"
                 )
         if self.dataflow not in DATAFLOWS:
             hint = nearest(str(self.dataflow), DATAFLOWS)
             raise InputError(
-                f"dataflow={self.dataflow!r}: expected one of {', '.join(DATAFLOWS)}{hint}"
+                f"dataflow={shown(self.dataflow)}: expected one of {', '.join(DATAFLOWS)}{hint}"
             )
         if not isinstance(self.overlap, bool):
-            raise InputError(f"overlap={self.overlap!r}: expected True or False ('on' or 'off')")
+            raise InputError(
+                f"overlap={shown(self.overlap)}: expected True or False ('on' or 'off')"
+            )
         object.__setattr__(self, "coupling", _checked_coupling(self.coupling))
 
     @classmethod
     def parse(cls, shape: str, **settings: object) -> ArrayConfig:
         """Return the array that 'ROWSxCOLS' names, e.g. '16x16'; other fields by keyword."""
-        match = re.fullmatch(r"(\d{1,99})[xX](\d{1,99})", shape.strip())
-        if match is None:
+        # Sides out of range are the array's own to refuse: it says which one.
+        texts = shape.strip().lower().split("x", 2)
+        sides = [whole_number(side, 0, 10**MOST_DIGITS) for side in texts]
+        if len(sides) != 2 or None in sides:
             raise InputError(
-                f"array={shape!r}: expected ROWSxCOLS, two integers from 1, e.g. 16x16"
+                f"array={shown(shape)}: expected ROWSxCOLS, two integers from 1, e.g. 16x16"
             )
-        return cls(rows=int(match[1]), cols=int(match[2]), **settings)  # type: ignore[arg-type]
+        return cls(rows=sides[0], cols=sides[1], **settings)  # type: ignore[arg-type]
 
     @property
     def link_depth(self) -> int | None:
@@ -86,10 +91,11 @@ class ArrayConfig:
 def _checked_coupling(text: str) -> str:
     if text == "lockstep":
         return text
-    match = re.fullmatch(r"elastic(?::(\d{1,99}))?", str(text))
-    if match is None or not 1 <= int(match[1] or 2) <= DEEPEST_LINK:
+    name, colon, depth = str(text).partition(":") if isinstance(text, str) else ("", "", "")
+    entries = whole_number(depth, 1, DEEPEST_LINK) if colon else DEFAULT_LINK
+    if name != "elastic" or entries is None:
         raise InputError(
-            f"coupling={text!r}: expected 'lockstep' or 'elastic:D' with a FIFO depth D "
+            f"coupling={shown(text)}: expected 'lockstep' or 'elastic:D' with a FIFO depth D "
             f"from 1 to {DEEPEST_LINK}"
         )
-    return f"elastic:{int(match[1] or 2)}"
+    return f"elastic:{entries}"

@@ -5,6 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: Characters of a value in a message.
+LONGEST_SHOWN = 60
+#: Characters of a message: it names things that files name, and stays a line to read.
+LONGEST_MESSAGE = 2000
+
 
 class InputError(ValueError):
     """Bad input from the user.
@@ -14,12 +19,27 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: object) -> None:
-        super().__init__(printable(" ".join(str(message).split())))
+        text = printable(" ".join(str(message).split()))
+        cut = len(text) > LONGEST_MESSAGE
+        super().__init__(text[: LONGEST_MESSAGE - 3] + "..." if cut else text)
 
 
-def printable(text: str) -> str:
-    """Return `text` with whatever would steer a terminal escaped: names and notes come from files."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+def printable(text: str, kept: str = "") -> str:
+    """Return `text` with whatever would steer a terminal escaped, but for the characters `kept`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in kept else repr(char)[1:-1] for char in text
+    )
+
+
+def shown(value: object) -> str:
+    """Return a value from a file for a message: its `repr`, within 60 characters."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested deeply, or an integer of thousands of digits
+        return f"a {type(value).__name__} too large to show"
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
 
 
 def unreadable(path: object, error: Exception) -> str:

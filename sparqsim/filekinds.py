@@ -6,13 +6,13 @@ file is, what was expected, and which command takes it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparqsim.errors import InputError
-from sparqsim.record import read_text
+from sparqsim.errors import InputError, shown
+from sparqsim.limits import RESULT_BYTES
+from sparqsim.record import json_of, read_text
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 #: A safetensors file begins with the length of its header, eight bytes, and the header is JSON.
@@ -83,11 +83,8 @@ def result_text(path: str | Path, accepted: Collection[str], expected: str) -> t
     kind = kind_of_bytes(path)
     if kind is not None:
         raise InputError(f"{path}: {kind.what}, expected {expected}; {kind.use}")
-    text = read_text(path, expected)
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error}); expected {expected}") from None
+    text = read_text(path, expected, RESULT_BYTES)
+    document = json_of(text, path, expected)
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or schema not in accepted:
         raise InputError(
@@ -96,12 +93,24 @@ def result_text(path: str | Path, accepted: Collection[str], expected: str) -> t
     return text, schema
 
 
+def is_of_schema(path: str | Path, family: str) -> bool:
+    """Return whether a file is JSON with a schema of `family`, as 'sparqsim.accuracy'.
+
+    What cannot be read is not: whoever reads it says what is wrong.
+    """
+    try:
+        document = json_of(read_text(path, limit=RESULT_BYTES), path)
+    except InputError:
+        return False
+    return isinstance(document, dict) and str(document.get("schema")).startswith(family + "/")
+
+
 def _refused(schema: object, accepted: Collection[str]) -> str:
     if _is_other_version(schema, accepted):
-        return f"schema={schema!r}, of another version of sparqsim (this one reads {', '.join(sorted(accepted))})"
+        return f"schema={shown(schema)}, of another version of sparqsim (this one reads {', '.join(sorted(accepted))})"
     kind = _kind(schema)
     return (
-        f"schema={schema!r}, no result of sparqsim"
+        f"schema={shown(schema)}, no result of sparqsim"
         if kind is None
         else f"{kind.what} (schema={schema!r})"
     )

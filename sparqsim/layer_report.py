@@ -10,7 +10,7 @@ from pydantic import Field, computed_field
 
 from sparqsim.bounds import Bounds
 from sparqsim.memory.traffic import LayerTraffic, Traffic
-from sparqsim.record import Record
+from sparqsim.record import Name, Record, Text
 
 
 class Cycles(Record):
@@ -199,9 +199,9 @@ class LayerReport(Measured):
     over PEs. partial_sums: sums that left the array, K folds counted one by one.
     """
 
-    name: str
-    op: str
-    pe: str
+    name: Name
+    op: Text
+    pe: Name
     kept_8bit: bool
     gemm: Gemm
     windows: dict[str, int]

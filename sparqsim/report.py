@@ -13,7 +13,7 @@ from sparqsim.errors import InputError, nearest
 from sparqsim.iso import IsoArea, Range
 from sparqsim.layer_report import Cycles, LayerReport, Totals, Utilization
 from sparqsim.memory.traffic import MemoryInfo
-from sparqsim.record import Record
+from sparqsim.record import Name, Record, Text
 
 REPORT_SCHEMA: Final = "sparqsim.report/1"
 COMPARISON_SCHEMA: Final = "sparqsim.comparison/1"
@@ -27,8 +27,8 @@ class PEInfo(Record):
     timing, so the array's coupling and overlap do not apply to it.
     """
 
-    name: str
-    spec: str
+    name: Name
+    spec: Name
     lanes: int
     multipliers: int
     cycles_depend_on_values: bool
@@ -51,8 +51,8 @@ class Provenance(Record):
     version: str
     engine: str
     trace_sha256: str
-    network: str
-    synthetic: str
+    network: Text
+    synthetic: Text
 
 
 class Report(Record):
@@ -86,7 +86,7 @@ class Report(Record):
 class LayerSpeedup(Record):
     """One layer's speedups over the baseline, by design."""
 
-    name: str
+    name: Name
     speedup: dict[str, float]
 
 
@@ -98,9 +98,9 @@ class Comparison(Record):
     """
 
     schema_: Literal["sparqsim.comparison/1"] = Field(default=COMPARISON_SCHEMA, alias="schema")
-    baseline: str
-    order: tuple[str, ...]
-    reports: dict[str, Report]
+    baseline: Name
+    order: tuple[Name, ...]
+    reports: dict[Name, Report]
     iso_area: IsoArea | None = Field(default=None, exclude_if=lambda block: block is None)
 
     @model_validator(mode="after")

@@ -211,10 +211,6 @@ def test_hostile_headers(case, craft, refused):
         "[red]",
         "[",
         "\\[",
-        "\x1b[2J\x1b[31m",
-        "a\nb",
-        "a\tb",
-        "\u202e",
         "é" * 30,
         "a" * 400,
     ],
@@ -234,6 +230,45 @@ def test_names_are_shown_as_they_are_never_as_markup(name, command, craft, run):
     assert "\x1b" not in ended.out
     if name in ("[/bold]", "[red]", "[", "\\["):
         assert ended.out.count(name) >= 2
+
+
+UNPRINTABLE = {
+    "escape": "\x1b[2J\x1b[31m",
+    "NUL": "a\0b",
+    "line break": "a\nb",
+    "tab": "a\tb",
+    "C1 control": "a\x9bb",
+    "right to left": "\u202eb",
+    "isolate": "a\u2066b",
+    "zero width": "a\u200bb",
+    "line separator": "a\u2028b",
+    "not a character": "a\uffffb",
+    "half a surrogate pair": "a\udc80b",
+    "empty": "",
+    "too long": "a" * 501,
+}
+
+
+@pytest.mark.parametrize("kind", UNPRINTABLE)
+def test_names_that_cannot_be_shown_are_refused_where_they_come_in(kind, craft, refused):
+    name = UNPRINTABLE[kind]
+    tensors = {f"{name}/activations": X_OF_4, f"{name}/weights": W_OF_4}
+    path = craft(header(layer(name=name), a__activations=None, a__weights=None) | tensors, DATA)
+    assert "crafted" in refused("trace", "info", path)
+    x, w = np.ones((1, 2), np.uint8), np.ones((2, 1), np.int8)
+    with pytest.raises(sparqsim.InputError):
+        sparqsim.Layer.from_gemm(name, x, w)
+
+
+def test_texts_that_steer_a_terminal_are_made_printable(craft, run):
+    """What describes a trace identifies nothing: it is kept, and its control characters told."""
+    document = layer() | {"network": "a\x1b[2Jb\u202e", "license_note": "one\ntwo"}
+    path = craft(header(document), DATA)
+    trace = sparqsim.load_trace(path)
+    assert trace.metadata.network == "a\\x1b[2Jb\\u202e"
+    assert trace.metadata.license_note == "one\ntwo"
+    assert sparqsim.simulate(trace).provenance.network == "a\\x1b[2Jb\\u202e"
+    assert "\x1b" not in run("trace", "info", path).out
 
 
 def limited(path):

@@ -153,7 +153,7 @@ def test_the_command_draws_a_record(tmp_path, monkeypatch, capsys):
         (["a.json", "--kind", "layers", "--loss", "agree"], "expected --kind pareto"),
         (
             ["bad.json", "--kind", "pareto"],
-            "bad.json: document: Value error, row of mac-8b8b: 1 layers, expected",
+            "bad.json: document: row of mac-8b8b: 1 layers, expected",
         ),
     ],
 )

@@ -149,3 +149,97 @@ def test_shipped_topologies(name: str, kind: str, layers: int) -> None:
         pytest.skip(f"{file} is not here (set SPARQSIM_SHARED)")
     topology = read_topology(file)
     assert (topology.kind, len(topology.layers)) == (kind, layers)
+
+
+BATCHED = HEADER.replace("Strides,", "Strides, Batch Size,")
+
+
+def test_a_column_of_batch_sizes_is_taken(read) -> None:
+    topology = read(BATCHED + "c1, 16, 16, 3, 3, 8, 16, 1, 4,\nc2, 16, 16, 3, 3, 8, 16, 1, 1,\n")
+    assert [layer.activations for layer in topology.layers] == [(4, 16, 16, 8), (1, 16, 16, 8)]
+    assert topology.notes == ()
+
+
+def test_a_batch_of_products_is_more_rows_and_said(read) -> None:
+    topology = read("Layer,M,N,K,Batch,\ng, 8, 12, 20, 3,\n")
+    assert topology.kind == "products"
+    assert topology.layers[0].activations == (1, 24, 20)
+    assert "batch of 3: M = 3 x 8 rows, all with the same weights" in topology.notes[0]
+
+
+def test_a_sparsity_beside_a_batch_size(read) -> None:
+    text = HEADER.replace("Strides,", "Strides, Sparsity, Batch Size,")
+    topology = read(text + "c1, 16, 16, 3, 3, 8, 16, 1, 2:4, 4,\n")
+    assert topology.layers[0].activations[0] == 4
+    assert topology.notes == ("line 2, layer 'c1': sparsity 2:4 is not applied: weights are dense",)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("separator", [",", ", ", "\t", ";"])
+@pytest.mark.parametrize("start", ["", "\ufeff", "\n\n"])
+def test_other_separators_ends_of_lines_and_marks(end, separator, start, tmp_path: Path) -> None:
+    rows = (
+        ("Layer", "IH", "IW", "FH", "FW", "C", "N", "S", ""),
+        ("c1", "16", "15", "3", "2", "8", "4", "1", ""),
+    )
+    text = start + end.join(separator.join(row) for row in rows) + end
+    (tmp_path / "net.csv").write_bytes(text.encode())
+    topology = read_topology(tmp_path / "net.csv")
+    assert (topology.kind, topology.notes) == ("convolutions", ())
+    assert topology.layers[0].activations == (1, 16, 15, 8)
+    assert topology.layers[0].weights == (4, 6, 8)
+
+
+@pytest.mark.parametrize(
+    "label", ["MyNetwork,", "MyNetwork,,,,,,,,", "MyNetwork", '"My, Network",']
+)
+def test_a_row_with_a_name_alone_is_a_label(read, label: str) -> None:
+    topology = read(HEADER + label + "\nc1, 16, 16, 3, 3, 8, 16, 1,\n")
+    assert [layer.record.name for layer in topology.layers] == ["c1"]
+    assert "has no numbers: taken for a label, skipped" in topology.notes[0]
+
+
+@pytest.mark.parametrize("separator", [", ", ","])
+def test_names_in_quotes(read, separator: str) -> None:
+    topology = read("Layer,M,N,K,\n" + separator.join(['"a, b"', "8", '"12"', "20", ""]) + "\n")
+    assert topology.layers[0].record.name == "a, b"
+    assert topology.layers[0].activations == (1, 8, 20)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('Layer,M,N,K,\n"g1, 8, 12, 20,\ng2, 3, 4, 5,\n', ("line 2", "unexpected end")),
+        ('Layer,M,N,K,\na,1,2,3,\n"g"1, 8, 12, 20,\n', ("line 3",)),
+        (BATCHED + "c1, 16, 16, 3, 3, 8, 16, 1, 0,\n", ("line 2", "batch size is '0'")),
+        (BATCHED + "c1, 16, 16, 3, 3, 8, 16, 1,\n", ("line 2", "batch size is ''")),
+        ("Layer,Batch,M,N,K,\ng,3,8,12,20,\n", ("line 1", "column 2 is 'Batch'", "after M, N, K")),
+        ("Layer,M,N,K,\ng,+8,12,20,\n", ("line 2", "M is '+8'")),
+        ("Layer,M,N,K,\ng,\u0663,12,20,\n", ("line 2", "M is '\u0663'")),
+        ("Layer,M,N,K,\ng," + "9" * 5_000 + ",12,20,\n", ("line 2", "M is '999")),
+        ("Layer,M,N,K,\n\x1b[31m,8,12,20,\n", ("line 2", "the name holds U+001B")),
+        ("Layer,M,N,K,\n\u202e,\n\ng,8,12,20,\n", ("line 2", "the name holds U+202E")),
+        ("Layer,M,N,K,\n" + "a" * 600 + ",8,12,20,\n", ("line 2", "has 600 characters")),
+        ("\n\n\n", ("no layers after the header line",)),
+        ("a", ("no layers after the header line",)),
+        (HEADER + "c1, conv, 16, 3, 3, 8, 16, 1,\n", ("line 2", "ifmap height is 'conv'")),
+    ],
+)
+def test_odd_files_are_named_by_line_and_field(read, text: str, words: tuple[str, ...]) -> None:
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert all(word in str(caught.value) for word in ("net.csv", *words)), caught.value
+    assert len(str(caught.value)) < 400
+
+
+def test_names_stay_unique_whatever_they_are(read) -> None:
+    rows = "".join(f"{name},1,2,3,\n" for name in ("a", "b", "a", "a#2", "a#4"))
+    names = [layer.record.name for layer in read("Layer,M,N,K,\n" + rows).layers]
+    assert len(set(names)) == 5
+    assert names[3:] == ["a#2", "a#4"]
+
+
+def test_what_notes_repeat_is_printable(read) -> None:
+    topology = read("Layer,M,N,K,\ng, 8, 12, 20, \x1b]0;PWNED\x07\x1b[2J:4,\n")
+    assert topology.notes
+    assert all(note.isprintable() for note in topology.notes)

@@ -36,7 +36,7 @@ def test_round_trip(small_trace, small_path):
 @given(
     x=arrays(st.sampled_from([np.uint8, np.int8]), array_shapes(min_dims=2, max_dims=2)),
     n=st.integers(1, 4),
-    name=st.text(st.characters(codec="utf-8"), min_size=1),
+    name=st.text(st.characters(codec="utf-8").filter(str.isprintable), min_size=1),
     note=st.text(st.characters(codec="utf-8")),
     scales=st.floats(min_value=1e-30, max_value=1e30),
     keep=st.booleans(),

@@ -22,7 +22,7 @@ def integers(dtype, *shape):
 def example_trace():
     """A trace with every kind of layer, tensors of several types and a name that is not ASCII."""
     conv = Layer.conv2d(
-        "conv é\n1",
+        "conv é 1",
         integers(np.uint8, 6, 5, 5, 3),
         integers(np.int8, 4, 9, 3),
         kernel=(3, 3),

@@ -134,7 +134,7 @@ def import_source(
         target,
         shapes,
         distribution,
-        network=place.name,
+        network=printable(place.name),
         origin=f"sparqsim trace import ({origin})",
         provenance={"notes": list(notes)},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +21,8 @@ from sparqsim.cli.options import (
     Trace,
     accelerator_config,
 )
-from sparqsim.errors import InputError, printable
+from sparqsim.errors import InputError, printable, shown
+from sparqsim.parse import real_number
 
 if TYPE_CHECKING:
     from sparqsim.cli.tables import Shown, Table
@@ -165,13 +167,12 @@ def bandwidth(
 
 def parse_bandwidths(text: str) -> list[float]:
     """Return the numbers of a comma-separated list; their range is checked where they are used."""
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if not values or len({*values}) < len(values):
+    parts = [part.strip() for part in text.split(",")]
+    numbers = (math.inf if part == "inf" else real_number(part) for part in parts)
+    values = [number for number in numbers if number is not None]
+    if len(values) < len(parts) or len({*values}) < len(values):
         raise InputError(
-            f"--bandwidths {text!r}: expected numbers of bytes per cycle, each once, e.g. 1,2.5,16"
+            f"--bandwidths {shown(text)}: expected numbers of bytes per cycle, each once, e.g. 1,2.5,16"
         )
     return values
 

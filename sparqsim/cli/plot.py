@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -221,13 +220,9 @@ def _plot_curves(
 
 def _is_bandwidth(path: str) -> bool:
     """Return whether a file is the JSON of `sparqsim bandwidth`."""
-    try:
-        document = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False  # whoever reads it says what is wrong
-    return isinstance(document, dict) and str(document.get("schema")).startswith(
-        "sparqsim.bandwidth/"
-    )
+    from sparqsim.filekinds import is_of_schema
+
+    return is_of_schema(path, "sparqsim.bandwidth")
 
 
 def _bandwidth_curves(

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from sparqsim.errors import InputError
+from sparqsim.filekinds import is_of_schema
 
 
 def is_record(paths: Sequence[str], loss: str | None) -> bool:
     """Return whether the first file is the JSON of `sparqsim accuracy`. Raises InputError for a loss of another."""
-    try:
-        document = json.loads(Path(paths[0]).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False  # whoever reads it says what is wrong
-    record = isinstance(document, dict) and str(document.get("schema")).startswith(
-        "sparqsim.accuracy/"
-    )
+    record = is_of_schema(paths[0], "sparqsim.accuracy")
     if loss is not None and not record:
         raise InputError(
             f"--loss {loss!r}: {paths[0]} is no accuracy record, expected the JSON of `sparqsim accuracy`"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sparqsim.config import ArrayConfig
-from sparqsim.errors import InputError, nearest
+from sparqsim.errors import InputError, nearest, shown
 from sparqsim.memory.config import CheckedConfig, DramConfig, MemoryConfig, ScratchpadConfig
 from sparqsim.record import read_text, toml_of
 
@@ -71,8 +71,6 @@ def parse_accelerator(text: str, origin: str) -> Accelerator:
     settings: dict[str, Any] = {key: document[key] for key in TOP_KEYS if key in document}
     settings["dram"] = _section(origin, "dram", DramConfig, document)
     settings |= {pad: _section(origin, pad, ScratchpadConfig, document) for pad in PADS}
-    if not isinstance(settings.get("name", ""), str):
-        raise InputError(f"{origin}: name={settings['name']!r}: expected text")
     return Accelerator(_made(origin, "", MemoryConfig, settings), _array(origin, document))
 
 
@@ -102,7 +100,7 @@ def _array(origin: str, document: Mapping[str, Any]) -> ArrayConfig | None:
 def _table(origin: str, name: str, document: Mapping[str, Any]) -> dict[str, Any]:
     table = document.get(name, {})
     if not isinstance(table, dict):
-        raise InputError(f"{origin}: {name}={table!r}: expected a table, [{name}]")
+        raise InputError(f"{origin}: {name}={shown(table)}: expected a table, [{name}]")
     return table
 
 
@@ -110,7 +108,7 @@ def _known(origin: str, prefix: str, found: Mapping[str, Any], accepted: tuple[s
     for key in found:
         if key not in accepted:
             raise InputError(
-                f"{origin}: {prefix}{key}={found[key]!r}: unknown key{nearest(key, accepted)}; "
+                f"{origin}: {prefix}{shown(key)[1:-1]}={shown(found[key])}: unknown key{nearest(key, accepted)}; "
                 f"expected one of {', '.join(accepted)}"
             )
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any
 
-from sparqsim.errors import InputError, nearest
+from sparqsim.errors import InputError, nearest, shown
+from sparqsim.parse import LONGEST_NAME, name_fault
 
 ARBITRATIONS = ("fifo", "round-robin", "in-order")
 STORAGES = ("raw", "windowed", "windowed-pair")
@@ -25,6 +26,11 @@ def whole(low: int, high: int, default: int) -> Any:
 def decimal(default: float) -> Any:
     """Return a field that holds a number above 0, taken to a thousandth, or inf: no limit."""
     return field(default=default, metadata={"decimal": True})
+
+
+def name_of(default: str) -> Any:
+    """Return a field that holds a name: see `sparqsim.parse.name_fault`."""
+    return field(default=default, metadata={"name": True})
 
 
 def one_of(choices: tuple[str, ...]) -> Any:
@@ -46,7 +52,8 @@ class CheckedConfig:
         for key in fields(self):
             expected = _expected(key.metadata, getattr(self, key.name))
             if expected:
-                raise InputError(f"{key.name}={getattr(self, key.name)!r}: expected {expected}")
+                value = shown(getattr(self, key.name))
+                raise InputError(f"{key.name}={value}: expected {expected}")
 
 
 def _expected(rules: Any, value: object) -> str:
@@ -60,6 +67,8 @@ def _expected(rules: Any, value: object) -> str:
         )
     if "decimal" in rules:
         return "" if _is_decimal(value) else f"a number from 0.001 to {LARGEST}, or inf"
+    if "name" in rules and (not isinstance(value, str) or name_fault(value)):
+        return f"text of 1 to {LONGEST_NAME} printable characters"
     if "choices" in rules and value not in rules["choices"]:
         return f"one of {', '.join(rules['choices'])}{nearest(str(value), rules['choices'])}"
     return ""
@@ -153,7 +162,7 @@ class MemoryConfig(CheckedConfig):
         dataflow that moves the fewest DRAM bytes.
     """
 
-    name: str = "memory"
+    name: str = name_of("memory")
     dram: DramConfig = field(default_factory=DramConfig)
     activations: ScratchpadConfig = field(default_factory=ScratchpadConfig)
     weights: ScratchpadConfig = field(default_factory=ScratchpadConfig)

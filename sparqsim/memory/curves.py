@@ -16,7 +16,7 @@ from sparqsim.memory.network import layer_timing
 from sparqsim.memory.system import prepare
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign
-from sparqsim.record import Record
+from sparqsim.record import Name, Record, Text
 from sparqsim.report import ArrayInfo
 from sparqsim.timing import check_activations, check_dataflow
 from sparqsim.trace import Layer, Trace
@@ -34,13 +34,13 @@ class BandwidthCurves(Record):
     """
 
     schema_: Literal["sparqsim.bandwidth/1"] = Field(default="sparqsim.bandwidth/1", alias="schema")
-    network: str
-    synthetic: str
+    network: Text
+    synthetic: Text
     trace_sha256: str
     array: ArrayInfo
     memory: MemoryInfo
-    baseline: str
-    order: tuple[str, ...]
+    baseline: Name
+    order: tuple[Name, ...]
     bandwidths: tuple[float | None, ...]
     cycles: dict[str, tuple[int, ...]]
     array_cycles: dict[str, int]

@@ -11,9 +11,10 @@ import math
 from pathlib import Path
 
 from sparqsim.config import DATAFLOWS, LARGEST_SIDE, ArrayConfig
-from sparqsim.errors import InputError, nearest
+from sparqsim.errors import InputError, nearest, shown
 from sparqsim.memory.accelerator import Accelerator
 from sparqsim.memory.config import LARGEST, DramConfig, MemoryConfig, ScratchpadConfig
+from sparqsim.parse import whole_number
 from sparqsim.record import read_text
 
 PRESETS = "architecture_presets"
@@ -49,7 +50,14 @@ def import_cfg(path: Path) -> Accelerator:
     InputError
         For a file that is not INI, a missing key or a bad value.
     """
-    cfg = Cfg(path)
+    try:
+        return _accelerator(Cfg(path), path)
+    except InputError as error:
+        named = str(error).startswith(str(path))
+        raise InputError(error if named else f"{path}: {error}") from None
+
+
+def _accelerator(cfg: Cfg, path: Path) -> Accelerator:
     array = ArrayConfig(
         rows=cfg.number("ArrayHeight", LARGEST_SIDE),
         cols=cfg.number("ArrayWidth", LARGEST_SIDE),
@@ -112,16 +120,19 @@ class Cfg:
     def number(self, key: str, most: int) -> int:
         """Return a number from 1 to `most`; of a list, the first."""
         text = self.text(key).split(",")[0].strip()
-        if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= most):
-            raise InputError(f"{self._path}: {key}={text!r}: expected an integer from 1 to {most}")
-        return int(text)
+        value = whole_number(text, 1, most)
+        if value is None:
+            raise InputError(
+                f"{self._path}: {key}={shown(text)}: expected an integer from 1 to {most}"
+            )
+        return value
 
     def one_of(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
         """Return one of `choices`."""
         text = self.text(key, default)
         if text not in choices:
             raise InputError(
-                f"{self._path}: {key}={text!r}: expected one of {', '.join(choices)}"
+                f"{self._path}: {key}={shown(text)}: expected one of {', '.join(choices)}"
                 f"{nearest(text, choices)}"
             )
         return text

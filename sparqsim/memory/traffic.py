@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import computed_field
 
 from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
-from sparqsim.record import Record
+from sparqsim.record import Name, Record
 
 
 class OperandTraffic(Record):
@@ -136,7 +136,7 @@ class DramInfo(Record):
 class MemoryInfo(Record):
     """The memory system of a report: as `MemoryConfig`."""
 
-    name: str
+    name: Name
     dram: DramInfo
     activations: ScratchpadInfo
     weights: ScratchpadInfo

@@ -16,9 +16,12 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from sparqsim.errors import InputError, nearest
+from sparqsim.parse import whole_number
 from sparqsim.pe.base import PEDesign
 
 ENTRY_POINTS = "sparqsim.pe"
+#: Of an integer key.
+LARGEST_KEY = 999_999_999
 
 
 def get_pe(spec: str | PEDesign) -> PEDesign:
@@ -166,8 +169,9 @@ def _key_value(spec: str, key: Field[Any], hint: Any, text: str) -> Any:
                 f"expected one of {', '.join(choices)}"
             )
         return text
-    if hint is int and re.fullmatch(r"\d{1,9}", text) and int(text) >= key.metadata.get("least", 0):
-        return int(text)
+    value = whole_number(text, key.metadata.get("least", 0), LARGEST_KEY) if hint is int else None
+    if value is not None:
+        return value
     raise InputError(
         f"PE design {spec!r}: {key.name}={text!r}, expected an integer of at least "
         f"{key.metadata.get('least', 0)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sparqsim.case import Case, checked, read_toml, run
 from sparqsim.errors import InputError, unreadable
 from sparqsim.files import write_text
-from sparqsim.record import read_text
+from sparqsim.limits import RESULT_BYTES
+from sparqsim.record import json_of, read_text
 from sparqsim.regress.differences import Finding, differences, trace_changed
 from sparqsim.report import REPORT_SCHEMA, Report
 from sparqsim.trace import load_trace
@@ -155,8 +155,13 @@ def _golden_report(path: Path) -> Report | Finding:
             "",
             f"{path} does not exist; run `sparqsim regress update` and review what it writes",
         )
-    text = read_text(path)
-    schema = _schema(text)
+    try:
+        text = read_text(path, limit=RESULT_BYTES)
+        schema = _schema(text, path)
+    except InputError as error:
+        return Finding(
+            "golden", "", f"{error}; expected a file that `sparqsim regress update` wrote"
+        )
     if schema is not None and schema != REPORT_SCHEMA:
         return Finding(
             "schema",
@@ -172,9 +177,6 @@ def _golden_report(path: Path) -> Report | Finding:
         )
 
 
-def _schema(text: str) -> object:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return None
+def _schema(text: str, path: Path) -> object:
+    document = json_of(text, path)
     return document.get("schema") if isinstance(document, dict) else None

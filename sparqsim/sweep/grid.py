@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sparqsim.case import Case, checked, read_toml
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, nearest, shown
+from sparqsim.limits import GRID_CASES
 
 
 def _listed(value: object) -> object:
@@ -38,6 +40,11 @@ class Grid(BaseModel):
     memory: Texts | None = None
     all_layers: Flags | None = None
     engine: Engines | None = None
+
+    def count(self) -> int:
+        """Return how many cases there are, without making them."""
+        axes = (getattr(self, name) for name in Grid.model_fields)
+        return math.prod(len(values) for values in axes if values is not None)
 
     def cases(self) -> Iterator[Case]:
         """Yield every combination; `pe` varies fastest, so that neighbours can share work."""
@@ -70,15 +77,29 @@ def load_grid(path: str | Path, overrides: Mapping[str, Any] | None = None) -> l
     document = read_toml(path)
     tables = document.pop("grid", [{}])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise InputError(f"{path}: grid={tables!r}: expected tables, [[grid]]")
+        raise InputError(f"{path}: grid={shown(tables)}: expected tables, [[grid]]")
     here = {axis: _absolute(axis, values) for axis, values in (overrides or {}).items()}
+    for axes in (document, *tables):
+        _check_axes(axes, str(path))
     grids = [checked(Grid, document | table | here, str(path)) for table in tables]
+    GRID_CASES.check(sum(grid.count() for grid in grids), str(path))
     return [case.found_from(Path(path).parent) for grid in grids for case in grid.cases()]
 
 
 def cases_of(axes: Mapping[str, Any]) -> list[Case]:
     """Return the cases of axes given on the command line."""
-    return list(checked(Grid, dict(axes), "grid").cases())
+    grid = checked(Grid, dict(axes), "grid")
+    GRID_CASES.check(grid.count(), "grid")
+    return list(grid.cases())
+
+
+def _check_axes(axes: Mapping[str, Any], origin: str) -> None:
+    for axis in axes:
+        if axis not in Grid.model_fields:
+            raise InputError(
+                f"{origin}: {axis}={shown(axes[axis])}: unknown axis{nearest(axis, Grid.model_fields)}; "
+                f"expected one of {', '.join(Grid.model_fields)}, or tables [[grid]]"
+            )
 
 
 def _absolute(axis: str, values: Any) -> Any:

@@ -20,7 +20,7 @@ from typing import Any
 
 import sparqsim
 from sparqsim.case import ACCELERATOR_FILE, Case
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, printable
 from sparqsim.pe import PEDesign
 from sparqsim.report import REPORT_SCHEMA
 from sparqsim.trace import load_trace
@@ -75,7 +75,7 @@ class Planner:
             decisive["engine"] = case.engine
         key = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
         names = {
-            "trace": Path(case.trace).name,
+            "trace": printable(Path(case.trace).name),
             "memory": shown_memory(case.memory),
             "engine": case.engine,
         }
@@ -104,7 +104,7 @@ class Planner:
 
 def shown_memory(source: str) -> str:
     """Return the name of a preset, or that of an accelerator file without its folder."""
-    return Path(source).name if ACCELERATOR_FILE.fullmatch(source) else source
+    return printable(Path(source).name) if ACCELERATOR_FILE.fullmatch(source) else source
 
 
 def source_digest(design: PEDesign) -> str:

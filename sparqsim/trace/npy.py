@@ -12,7 +12,7 @@ are quantised, activations by the calibrator, weights per filter as SPARQ does. 
 from __future__ import annotations
 
 import csv
-import re
+import glob
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.calibrate import calibrator
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, printable, shown
+from sparqsim.parse import whole_number
+from sparqsim.record import read_text
 from sparqsim.trace.codes import WeightCodes, quantised
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.trace import Trace
 
 Array = NDArray[Any]
+#: Numbers of activation files, and the largest stride and padding that a model.csv may name.
+MOST_BATCHES, MOST_PIXELS = 10**9, 2**31
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def read_directory(folder: str | Path, calibrate: str = "mean-max") -> Trace:
     scales = any(layer.record.activation_scale != 1 for layer in layers)
     return Trace(
         layers,
-        network=place.resolve().name,
+        network=printable(place.resolve().name),
         origin="sparqsim trace import (.npy files)",
         calibrator=calibrate if scales else "none: the files hold 8-bit integers",
     )
@@ -82,9 +86,9 @@ def _files_of(
     folder: Path, name: str, weights: Path, walk: tuple[int | None, int | None]
 ) -> LayerFiles:
     numbered = {
-        int(match[1]): file
-        for file in folder.glob("act-*.npy")
-        if (match := re.fullmatch(rf"act-{re.escape(name)}-(\d+)\.npy", file.name))
+        batch: file
+        for file in folder.glob(f"act-{glob.escape(name)}-*.npy")
+        if (batch := whole_number(file.stem[len(f"act-{name}-") :], 0, MOST_BATCHES)) is not None
     }
     activations = [numbered[batch] for batch in sorted(numbered)]
     alone = folder / f"act-{name}.npy"
@@ -101,25 +105,23 @@ def _described(path: Path) -> dict[str, tuple[int | None, int | None]]:
     if not path.exists():
         return {}
     try:
-        rows = [
-            row for row in csv.reader(path.read_text(encoding="utf-8").splitlines()) if any(row)
-        ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = read_text(path, "layer,conv|fc,stride,padding")
+        rows = [row for row in csv.reader(text.splitlines()) if any(row)]
+    except csv.Error as error:
         raise InputError(
             f"{path}: cannot be read ({error}); expected layer,conv|fc,stride,padding"
         ) from None
     found: dict[str, tuple[int | None, int | None]] = {}
     for line, row in enumerate(rows, 1):
         cells = [cell.strip() for cell in row]
-        if (
-            len(cells) < 4
-            or cells[1] not in ("conv", "fc")
-            or not (cells[2].isdigit() and cells[3].isdigit())
-        ):
+        kind = cells[1] if len(cells) >= 4 else ""
+        stride, padding = (whole_number(cell, 0, MOST_PIXELS) for cell in (cells * 4)[2:4])
+        if kind not in ("conv", "fc") or stride is None or padding is None:
             raise InputError(
-                f"{path}: row {line} is {','.join(row)!r}, expected layer,conv|fc,stride,padding"
+                f"{path}: row {line} is {shown(','.join(row))}, expected "
+                "layer,conv|fc,stride,padding"
             )
-        found[cells[0].replace("/", "-")] = (int(cells[2]), int(cells[3]))
+        found[cells[0].replace("/", "-")] = (stride, padding)
     return found
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from sparqsim.errors import InputError
-from sparqsim.record import faults_of
+from sparqsim.limits import LAYERS
+from sparqsim.record import faults_of, json_of
 from sparqsim.trace.layer import Layer, LayerFault
 from sparqsim.trace.schema import FORMAT, LayerRecord, TraceDocument
 from sparqsim.trace.tensorfile import TensorFile
@@ -74,7 +75,9 @@ class StoredArrays(Mapping[str, NDArray[Any]]):
 
     def __init__(self, file: TensorFile) -> None:
         self._file = file
-        self._names = [name.removeprefix(ARRAYS) for name in file.names if name.startswith(ARRAYS)]
+        self._names = {
+            name.removeprefix(ARRAYS): None for name in file.names if name.startswith(ARRAYS)
+        }
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self._names:
@@ -100,22 +103,22 @@ def _document(file: TensorFile) -> tuple[TraceDocument | None, list[str]]:
         fault = f"metadata key {METADATA_KEY!r} is missing (a safetensors file, but no trace); expected {FORMAT!r}"
         return None, [fault]
     try:
+        json_of(text, f"metadata key {METADATA_KEY!r}", "a trace document")
         document = TraceDocument.model_validate_json(text)
+        LAYERS.check(len(document.layers), "layers")
     except ValidationError as error:
         return None, faults_of(error)
-    except RecursionError:
-        return None, [
-            f"metadata key {METADATA_KEY!r}: nested too deeply, expected a trace document"
-        ]
+    except InputError as error:
+        return None, [str(error)]
     return document, name_faults([record.name for record in document.layers])
 
 
 def _sound_records(text: str) -> tuple[list[LayerRecord], list[str]]:
     """Return the sound layer records of a document that is not sound, and every layer's name that it tells."""
     try:
-        layers = json.loads(text)["layers"]
-        entries = [entry for entry in layers if isinstance(entry, dict)]
-    except (ValueError, LookupError, TypeError, RecursionError):
+        layers = json_of(text, "document")["layers"]
+        entries = [entry for entry in layers if isinstance(entry, dict)][: LAYERS.most]
+    except (InputError, LookupError, TypeError):
         return [], []
     records = []
     for entry in entries:
@@ -128,13 +131,11 @@ def _layer(file: TensorFile, record: LayerRecord) -> tuple[Layer | None, list[st
     """Return the layer `record` describes, or None and its faults."""
     wanted = [f"{record.name}/{tensor}" for tensor in ("activations", "weights")]
     missing = [
-        f"layer {record.name!r}: tensor {name!r} is missing"
-        for name in wanted
-        if name not in file.names
+        f"layer {record.name!r}: tensor {name!r} is missing" for name in wanted if name not in file
     ]
     if missing:
         return None, missing
-    if (bias := f"{record.name}/bias") in file.names:
+    if (bias := f"{record.name}/bias") in file:
         wanted.append(bias)
     try:
         return Layer(record, *[file.source(name) for name in wanted]), []

@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from sparqsim.record import Record
+from sparqsim.record import Name, Record, Text
 
 FORMAT: Literal["sparqsim.trace/1"] = "sparqsim.trace/1"
 
 Positive = Annotated[int, Field(ge=1, le=2**31)]
 NotNegative = Annotated[int, Field(ge=0, le=2**31)]
 Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class ConvGeometry(Record):
@@ -56,7 +55,7 @@ class LayerRecord(Record):
     zero_point_corrected: bool = False
     weight_scales: tuple[Scale, ...] = ()
     keep_8bit: bool = False
-    note: str = ""
+    note: Text = ""
 
 
 class TraceDocument(Record):
@@ -67,10 +66,10 @@ class TraceDocument(Record):
     """
 
     format: Literal["sparqsim.trace/1"] = FORMAT
-    network: str = ""
-    calibrator: str = ""
-    origin: str = ""
-    license_note: str = ""
-    synthetic: str = ""
+    network: Text = ""
+    calibrator: Text = ""
+    origin: Text = ""
+    license_note: Text = ""
+    synthetic: Text = ""
     provenance: dict[str, JsonValue] = Field(default_factory=dict)
     layers: tuple[LayerRecord, ...]

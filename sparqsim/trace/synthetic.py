@@ -15,7 +15,10 @@ its own, from `seed` and the layer's number. None of this is measured on a netwo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -24,13 +27,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, shown
+from sparqsim.limits import SYNTHETIC_BYTES
+from sparqsim.trace.layer import Layer
 from sparqsim.trace.schema import ConvGeometry, LayerRecord
-from sparqsim.trace.writer import TraceWriter
+from sparqsim.trace.source import BLOCK_ELEMENTS, TensorSource, runs
+from sparqsim.trace.trace import Trace
 
 #: Standard deviations that become 255.
 TOP = 4.0
 WEIGHT_DEVIATION = 32.0
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,10 @@ class Distribution:
             raise InputError(f"zeros={self.zeros}, expected a share from 0 up to, not including, 1")
         if not -1 < self.correlation < 1:
             raise InputError(f"correlation={self.correlation}, expected a number between -1 and 1")
-        if self.seed < 0:
-            raise InputError(f"seed={self.seed}, expected an integer from 0")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise InputError(
+                f"seed={shown(self.seed)}, expected an integer from 0 to {LARGEST_SEED}"
+            )
 
     def __str__(self) -> str:
         """Return the label that traces and reports carry."""
@@ -68,22 +77,98 @@ class Distribution:
 
     def activations(self, shape: tuple[int, ...], layer: int) -> NDArray[np.uint8]:
         """Return activations of `shape` (..., channels), uint8, for layer number `layer`."""
-        random = np.random.default_rng([self.seed, layer, 0])
-        values = random.standard_normal(shape, np.float32)
+        return self.activation_source(shape, layer).load()
+
+    def weights(self, shape: tuple[int, ...], layer: int) -> NDArray[np.int8]:
+        """Return weights of `shape`, int8, for layer number `layer`."""
+        return self.weight_source(shape, layer).load()
+
+    def activation_source(self, shape: tuple[int, ...], layer: int) -> TensorSource:
+        """Return the same, drawn when it is read."""
+        drawn = DrawnTensor(shape, [self.seed, layer, 0], self._to_activations)
+        return TensorSource(shape, np.dtype(np.uint8), drawn.read)
+
+    def weight_source(self, shape: tuple[int, ...], layer: int) -> TensorSource:
+        """Return the same, drawn when it is read."""
+        drawn = DrawnTensor(shape, [self.seed, layer, 1], _to_weights)
+        return TensorSource(shape, np.dtype(np.int8), drawn.read)
+
+    def _to_activations(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
         before, fresh = np.float32(self.correlation), np.float32(np.sqrt(1 - self.correlation**2))
-        for channel in range(1, shape[-1] if self.correlation else 0):
+        for channel in range(1, values.shape[-1] if self.correlation else 0):
             values[..., channel] = before * values[..., channel - 1] + fresh * values[..., channel]
         threshold = NormalDist().inv_cdf(self.zeros) if self.zeros else -np.inf
         lowest = max(threshold, -TOP)
         steps = np.ceil((values - np.float32(lowest)) * np.float32(255 / (TOP - lowest)))
         return np.where(values > threshold, np.clip(steps, 1, 255), 0).astype(np.uint8)
 
-    def weights(self, shape: tuple[int, ...], layer: int) -> NDArray[np.int8]:
-        """Return weights of `shape`, int8, for layer number `layer`."""
-        random = np.random.default_rng([self.seed, layer, 1])
-        drawn = random.standard_normal(shape, np.float32) * np.float32(WEIGHT_DEVIATION)
-        weights: NDArray[np.int8] = np.clip(np.rint(drawn), -127, 127).astype(np.int8)
-        return weights
+
+def _to_weights(values: NDArray[np.float32]) -> NDArray[np.int8]:
+    steps = np.rint(values * np.float32(WEIGHT_DEVIATION))
+    weights: NDArray[np.int8] = np.clip(steps, -127, 127).astype(np.int8)
+    return weights
+
+
+class DrawnTensor:
+    """Values of one random stream, drawn block by block when they are asked for.
+
+    The stream is drawn in the order of memory, whatever is read first: where blocks begin, the
+    generator's state is kept, so a value depends on the seed alone.
+
+    Parameters
+    ----------
+    shape : (..., channels)
+    seed : sequence of int
+    finish : callable
+        Makes stored values of standard normal ones, float32 (positions, channels).
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        seed: Sequence[int],
+        finish: Callable[[NDArray[np.float32]], NDArray[Any]],
+    ) -> None:
+        self._shape, self._finish = shape, finish
+        self._positions, self._channels = math.prod(shape[:-1]), shape[-1]
+        self._block = max(1, BLOCK_ELEMENTS // max(1, self._channels))  # positions
+        self._random = np.random.default_rng(seed)
+        self._states = [self._random.bit_generator.state]
+        self._last: tuple[int, NDArray[Any]] | None = None
+
+    def read(self, part: tuple[slice, ...]) -> NDArray[Any]:
+        """Return a part of the tensor, as `TensorSource.read`."""
+        shape, ranges = runs(self._shape, part)
+        pieces = [piece for elements in ranges for piece in self._pieces(elements)]
+        nothing = self._finish(np.empty((0, 1), np.float32)).reshape(-1)
+        flat = pieces[0] if len(pieces) == 1 else np.concatenate([nothing, *pieces])
+        return flat.reshape(shape)
+
+    def _pieces(self, elements: range) -> Iterator[NDArray[Any]]:
+        block_elements, start = self._block * self._channels, elements.start
+        while start < elements.stop:
+            number = start // block_elements
+            stop = min(elements.stop, (number + 1) * block_elements)
+            first = number * block_elements
+            yield self._values(number).reshape(-1)[start - first : stop - first]
+            start = stop
+
+    def _values(self, number: int) -> NDArray[Any]:
+        """Return block `number`, (positions, channels)."""
+        if self._last is None or self._last[0] != number:
+            while len(self._states) <= number:
+                self._draw(len(self._states) - 1)
+            self._last = number, self._finish(self._draw(number))
+        return self._last[1]
+
+    def _draw(self, number: int) -> NDArray[np.float32]:
+        """Draw block `number` from its state, and keep the state behind it."""
+        self._random.bit_generator.state = self._states[number]
+        positions = min(self._block, self._positions - number * self._block)
+        values = self._random.standard_normal((positions, self._channels), np.float32)
+        if len(self._states) == number + 1:
+            self._states.append(self._random.bit_generator.state)
+        return values
 
 
 @dataclass(frozen=True)
@@ -122,27 +207,63 @@ class LayerShape:
         record = LayerRecord(name=name, op="gemm", groups=groups, **fields)
         return cls(record, (groups, m, k), (groups * n, 1, k))
 
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the layer's tensors in a file, one for each element."""
+        return math.prod(self.activations) + math.prod(self.weights)
 
-def save_synthetic(
-    path: str | Path, shapes: Sequence[LayerShape], distribution: Distribution, **document: Any
-) -> None:
-    """Write a trace of drawn values, one layer in memory at a time.
+    def drawn(self, distribution: Distribution, number: int) -> Layer:
+        """Return the layer with values of `distribution`, drawn when they are read.
+
+        Parameters
+        ----------
+        distribution : Distribution
+        number : int
+            Of the layer in its trace, from 0.
+        """
+        return Layer(
+            self.record,
+            distribution.activation_source(self.activations, number),
+            distribution.weight_source(self.weights, number),
+        )
+
+
+def synthetic_trace(
+    shapes: Sequence[LayerShape], distribution: Distribution, **document: Any
+) -> Trace:
+    """Return a trace of drawn values; they are drawn when they are read, a block at a time.
 
     Parameters
     ----------
-    path : str or Path
     shapes : sequence of LayerShape
     distribution : Distribution
     **document
         Fields of the document: network, origin, provenance, ...
     """
-    with TraceWriter(path, synthetic=str(distribution), **document) as writer:
-        for at, shape in enumerate(shapes):
-            values, weights = (
-                distribution.activations(shape.activations, at),
-                distribution.weights(shape.weights, at),
+    layers = [shape.drawn(distribution, number) for number, shape in enumerate(shapes)]
+    return Trace(layers, synthetic=str(distribution), **document)
+
+
+def save_synthetic(
+    path: str | Path, shapes: Sequence[LayerShape], distribution: Distribution, **document: Any
+) -> None:
+    """Write a trace of drawn values, a block in memory at a time.
+
+    Parameters are those of `synthetic_trace`, and where to write.
+
+    Raises
+    ------
+    InputError
+        Before anything is drawn: for a file larger than `SYNTHETIC_BYTES` allows, or than the
+        disk has room for; the line tells the size.
+    """
+    size = sum(shape.stored_bytes for shape in shapes)
+    SYNTHETIC_BYTES.check(size, f"{path}: size of the trace")
+    with suppress(OSError):  # of a folder that is not there the writer tells
+        free = shutil.disk_usage(Path(path).absolute().parent).free
+        if size > free:
+            raise InputError(
+                f"{path}: the trace would take {size:,} bytes, and the disk has {free:,} free; "
+                "expected a disk with room for it"
             )
-            # Several products in one layer grow along their groups, and bring weights for each.
-            stacked = shape.record.geometry is None and shape.record.groups > 1
-            writer.add_layer(shape.record, None if stacked else weights)
-            writer.append(shape.record.name, values, weights if stacked else None)
+    synthetic_trace(shapes, distribution, **document).save(path)

@@ -10,17 +10,26 @@ meaning part, the meaning is taken and the difference is reported:
 * A name with 'DP' marks a depthwise convolution; one written as one filter of all channels is not recognised.
 * It stops at rows of empty fields.
 
+A column whose heading has the word 'batch', after the others, holds batch sizes: that many
+pictures, or that many times M rows. Fields may be separated by tabs or semicolons, and a row with
+a name and nothing else is a label; both are more than that program takes.
+
 Source: the SCALE-Sim project's files and code (version 3); the rules are restated in our words.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sparqsim.errors import InputError, unreadable
+from sparqsim.errors import InputError, printable, shown
+from sparqsim.limits import LAYERS
+from sparqsim.parse import LONGEST_NAME, looks_like_a_number, name_fault, whole_number
+from sparqsim.record import read_text
 from sparqsim.trace.schema import ConvGeometry
 from sparqsim.trace.synthetic import LayerShape
 
@@ -35,6 +44,9 @@ CONV_FIELDS = (
 )
 GEMM_FIELDS = ("M", "N", "K")
 LARGEST = 2**24
+SEPARATORS = (",", "\t", ";")
+#: Room is left for what makes a name unique.
+LONGEST_LAYER_NAME = LONGEST_NAME - 20
 
 
 @dataclass(frozen=True)
@@ -54,26 +66,34 @@ class Row:
     line: int
     name: str
     cells: list[str]
+    batch: int = 1
     notes: list[str] = field(default_factory=list)
 
     def number(self, name: str, at: int) -> int:
         """Return field number `at`. Raises InputError naming line and field."""
         text = self.cells[at] if at < len(self.cells) else ""
-        value = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-        if not 1 <= value <= LARGEST:
+        value = whole_number(text, 1, LARGEST)
+        if value is None:
             raise self.fault(name, text)
         return value
 
     def fault(self, name: str, text: str) -> InputError:
         """Return the error for a field that is no number."""
         return InputError(
-            f"{self.path}: line {self.line}, layer {self.name!r}: {name} is {text!r}, "
+            f"{self.path}: line {self.line}, layer {shown(self.name)}: {name} is {shown(text)}, "
             f"expected a whole number from 1 to {LARGEST}"
         )
 
+    def take_batch(self, text: str) -> None:
+        """Take the batch size. Raises InputError naming line and field."""
+        value = whole_number(text, 1, LARGEST)
+        if value is None:
+            raise self.fault("batch size", text)
+        self.batch = value
+
     def note(self, text: str) -> None:
         """Keep a remark on this line."""
-        self.notes.append(f"line {self.line}, layer {self.name!r}: {text}")
+        self.notes.append(printable(f"line {self.line}, layer {shown(self.name)}: {text}"))
 
 
 def read_topology(path: str | Path) -> Topology:
@@ -86,82 +106,151 @@ def read_topology(path: str | Path) -> Topology:
     """
     place = Path(path)
     lines = _lines(place)
-    kind = _kind(place, lines)
-    rows, notes = _rows(place, lines, len(CONV_FIELDS if kind == "convolutions" else GEMM_FIELDS))
+    filled = [line for line in lines if any(line.cells)]
+    columns = _columns(place, filled)
+    rows, notes = _rows(place, lines, columns)
+    LAYERS.check(len(rows), str(path))
     _make_unique(rows)
-    read = _convolution if kind == "convolutions" else _product
+    read = _convolution if columns.kind == "convolutions" else _product
     layers = tuple(read(row) for row in rows)
-    if not layers:
-        raise InputError(
-            f"{path}: no layers after the header line, expected {', '.join(('name', *CONV_FIELDS))}"
-        )
-    return Topology(kind, layers, (*notes, *(note for row in rows for note in row.notes)))
+    return Topology(columns.kind, layers, (*notes, *(note for row in rows for note in row.notes)))
 
 
-def _lines(path: Path) -> list[list[str]]:
+@dataclass(frozen=True)
+class Line:
+    """A line of the file: its number, from 1, and its cells."""
+
+    number: int
+    cells: list[str]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the file's columns are. batch: number of the column that holds batch sizes, if any."""
+
+    kind: str
+    batch: int | None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The numbers of a layer, in order."""
+        return CONV_FIELDS if self.kind == "convolutions" else GEMM_FIELDS
+
+
+def _lines(path: Path) -> list[Line]:
+    text = read_text(path, "a topology file (CSV)")
+    reader = csv.reader(
+        io.StringIO(text), delimiter=_separator(text), skipinitialspace=True, strict=True
+    )
+    lines: list[Line] = []
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return [[cell.strip() for cell in row] for row in csv.reader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{unreadable(path, error)}; expected a topology file (CSV)") from None
+        lines.extend(Line(reader.line_num, [cell.strip() for cell in cells]) for cells in reader)
+    except csv.Error as error:
+        begun = lines[-1].number + 1 if lines else 1
+        raise InputError(f"{path}: line {begun}: {error}; expected a topology file (CSV)") from None
+    return lines
 
 
-def _kind(path: Path, lines: list[list[str]]) -> str:
-    """Return what the file's rows are, by how many numbers the first layer has."""
-    for row in lines[1:]:
-        if any(row):
-            return (
-                "convolutions"
-                if sum(cell.isdigit() for cell in row[1:]) > len(GEMM_FIELDS)
-                else "products"
-            )
+def _separator(text: str) -> str:
+    """Return what stands between fields: of comma, tab and semicolon the most frequent one."""
+    beginning = "".join(io.StringIO(text).readlines(10_000))
+    return max(SEPARATORS, key=beginning.count)
+
+
+def _columns(path: Path, filled: Sequence[Line]) -> Columns:
+    """Return what the columns are, by the header and by the numbers of the first layer."""
+    counted = (sum(map(looks_like_a_number, line.cells[1:])) for line in filled[1:])
+    numbers = next(filter(None, counted), 0)
+    if numbers:
+        has_batch = any("batch" in cell.lower() for cell in filled[0].cells)
+        is_product = numbers - has_batch <= len(GEMM_FIELDS)
+        columns = Columns("products" if is_product else "convolutions", None)
+        return _with_batch(path, filled[0], columns)
     raise InputError(
         f"{path}: no layers after the header line, expected name and {', '.join(CONV_FIELDS)}; "
         f"or name and {', '.join(GEMM_FIELDS)}"
     )
 
 
-def _rows(path: Path, lines: list[list[str]], fields: int) -> tuple[list[Row], list[str]]:
-    rows, notes = [], []
-    if any(cell.isdigit() for cell in lines[0][1:]):
-        notes.append(
-            f"line 1 ({', '.join(lines[0][:4])}, ...) reads like a layer, but is the header: it was dropped"
+def _with_batch(path: Path, header: Line, columns: Columns) -> Columns:
+    batches = [at for at, cell in enumerate(header.cells) if "batch" in cell.lower()]
+    if not batches or any(map(looks_like_a_number, header.cells[1:])):
+        return columns
+    if len(batches) > 1 or batches[0] <= len(columns.fields):
+        raise InputError(
+            f"{path}: line {header.number}: column {batches[0] + 1} is "
+            f"{shown(header.cells[batches[0]])}, expected one such column, after "
+            f"{', '.join(columns.fields)}"
         )
-    for line, cells in enumerate(lines[1:], 2):
-        if any(cells):
-            rows.append(_row(path, line, cells, fields))
-        elif cells:
+    return Columns(columns.kind, batches[0])
+
+
+def _rows(path: Path, lines: Sequence[Line], columns: Columns) -> tuple[list[Row], list[str]]:
+    rows, notes = [], []
+    header = next(line for line in lines if any(line.cells))
+    if any(map(looks_like_a_number, header.cells[1:])):
+        notes.append(
+            f"line {header.number} ({', '.join(header.cells[:4])}, ...) reads like a layer, but is "
+            "the header: it was dropped"
+        )
+    for line in lines[lines.index(header) + 1 :]:
+        if any(line.cells[1:]):
+            rows.append(_row(path, line, columns))
+        elif line.cells and line.cells[0]:
+            _check_name(path, line)
             notes.append(
-                f"line {line}: {len(cells)} empty fields, skipped (SCALE-Sim stops here: field {CONV_FIELDS[0]!r})"
+                f"line {line.number}: {shown(line.cells[0])} has no numbers: taken for a label, "
+                "skipped"
             )
-    return rows, notes
+        elif line.cells:
+            notes.append(
+                f"line {line.number}: {len(line.cells)} empty fields, skipped (SCALE-Sim stops "
+                f"here: field {CONV_FIELDS[0]!r})"
+            )
+    return rows, [printable(note) for note in notes]
 
 
-def _row(path: Path, line: int, cells: list[str], fields: int) -> Row:
-    row = Row(path, line, cells[0], cells[1 : fields + 1])
-    if not row.name:
-        raise InputError(f"{path}: line {line}: the name is empty, expected one")
+def _check_name(path: Path, line: Line) -> None:
+    fault = name_fault(line.cells[0], LONGEST_LAYER_NAME)
+    if fault:
+        raise InputError(f"{path}: line {line.number}: the name {fault}")
+
+
+def _row(path: Path, line: Line, columns: Columns) -> Row:
+    _check_name(path, line)
+    cells, fields = line.cells, len(columns.fields)
+    row = Row(path, line.number, cells[0], cells[1 : fields + 1])
     extra = cells[fields + 1 :]
-    if not extra:
+    if columns.batch is not None:
+        row.take_batch(cells[columns.batch] if columns.batch < len(cells) else "")
+        at = columns.batch - fields - 1
+        extra = [*extra[:at], "", *extra[at + 1 :]]
+    if cells[-1] and len(cells) <= max(fields, columns.batch or 0) + 1:
         row.note(
             f"no comma at the end: SCALE-Sim loses the last field ({cells[-1]!r}); here it counts"
         )
-    elif ":" in extra[0]:
+    if extra and ":" in extra[0]:
         row.note(f"sparsity {extra[0]} is not applied: weights are dense")
         extra = extra[1:]
     if any(extra):
         row.note(
-            f"{sum(map(bool, extra))} more fields after the last one known ({', '.join(filter(None, extra))}) left out"
+            f"{sum(map(bool, extra))} more fields after the last one known "
+            f"({', '.join(filter(None, extra))}) left out"
         )
     return row
 
 
 def _make_unique(rows: list[Row]) -> None:
     counts = Counter(row.name for row in rows)
+    taken = set(counts)
     for row in rows:
         if counts[row.name] > 1:
-            row.note(f"the name is used {counts[row.name]} times: renamed to {row.name}#{row.line}")
-            row.name = f"{row.name}#{row.line}"
+            name = f"{row.name}#{row.line}"
+            while name in taken:
+                name += "#"
+            taken.add(name)
+            row.note(f"the name is used {counts[row.name]} times: renamed to {name}")
+            row.name = name
 
 
 def _convolution(row: Row) -> LayerShape:
@@ -174,7 +263,7 @@ def _convolution(row: Row) -> LayerShape:
     ):
         if reach > size:
             raise InputError(
-                f"{row.path}: line {row.line}, layer {row.name!r}: {name} is {reach}, "
+                f"{row.path}: line {row.line}, layer {shown(row.name)}: {name} is {reach}, "
                 f"expected at most the input's {size}"
             )
     geometry = ConvGeometry(kernel=(filter_height, filter_width), stride=(stride, stride))
@@ -196,10 +285,18 @@ def _convolution(row: Row) -> LayerShape:
             f"one filter of {channels} channels, as written; for a depthwise convolution the name needs 'DP'"
         )
     return LayerShape.conv2d(
-        row.name, (height, width), channels, filters, geometry, groups=channels if depthwise else 1
+        row.name,
+        (height, width),
+        channels,
+        filters,
+        geometry,
+        groups=channels if depthwise else 1,
+        batch=row.batch,
     )
 
 
 def _product(row: Row) -> LayerShape:
     m, n, k = (row.number(name, at) for at, name in enumerate(GEMM_FIELDS))
-    return LayerShape.gemm(row.name, m, k, n)
+    if row.batch > 1:
+        row.note(f"batch of {row.batch}: M = {row.batch} x {m} rows, all with the same weights")
+    return LayerShape.gemm(row.name, m * row.batch, k, n)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from pydantic import ValidationError
 from sparqsim.errors import InputError
 from sparqsim.files import replaced
 from sparqsim.record import faults_of
+from sparqsim.trace.header import written_header
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.schema import TraceDocument
+from sparqsim.trace.source import TensorSource
 
 Array = NDArray[Any]
 
@@ -53,7 +55,7 @@ class Trace:
     ) -> None:
         self.layers = tuple(layers)
         self.arrays: Mapping[str, Array] = {} if arrays is None else arrays
-        self._digest = digest or (lambda: hashlib.sha256(self._to_bytes()).hexdigest())
+        self._digest = digest or self._own_digest
         try:
             self.metadata = TraceDocument(
                 layers=tuple(layer.record for layer in self.layers), **document
@@ -77,30 +79,43 @@ class Trace:
         InputError
             When the path cannot be written, naming it.
         """
-        with replaced(path) as temporary:
-            temporary.write_bytes(self._to_bytes())
+        with replaced(path) as temporary, temporary.open("wb") as file:
+            for part in self._parts():
+                file.write(part)
 
-    def _to_bytes(self) -> bytes:
-        from safetensors.numpy import save
+    def _own_digest(self) -> str:
+        digest = hashlib.sha256()
+        for part in self._parts():
+            digest.update(part)
+        return digest.hexdigest()
 
-        tensors = {ARRAYS + name: np.asarray(values) for name, values in self.arrays.items()}
-        for layer in self.layers:
-            tensors |= _tensors(layer)
-        contiguous = {
-            name: np.ascontiguousarray(values) for name, values in sorted(tensors.items())
-        }
+    def _parts(self) -> Iterator[bytes | memoryview]:
+        """Yield the file's bytes: its header, then the tensors, block by block."""
+        tensors = self._tensors()
         text = json.dumps(self.metadata.model_dump(mode="json"), sort_keys=True)
-        return save(contiguous, metadata={METADATA_KEY: text})
+        described = ((name, tensor.shape, tensor.dtype) for name, tensor in tensors.items())
+        header, names = written_header(described, {METADATA_KEY: text})
+        yield header
+        for name in names:
+            for block in tensors[name].blocks():
+                yield np.ascontiguousarray(block).reshape(-1).view(np.uint8).data
+
+    def _tensors(self) -> dict[str, TensorSource]:
+        tensors = {
+            ARRAYS + name: TensorSource.of(_native(values)) for name, values in self.arrays.items()
+        }
+        for layer in self.layers:
+            tensors[f"{layer.name}/activations"] = layer.activations_source
+            tensors[f"{layer.name}/weights"] = layer.weights_source
+            if layer.bias_source is not None:
+                tensors[f"{layer.name}/bias"] = layer.bias_source
+        return tensors
 
 
-def _tensors(layer: Layer) -> dict[str, Array]:
-    tensors = {
-        f"{layer.name}/activations": layer.activations,
-        f"{layer.name}/weights": layer.weights,
-    }
-    if layer.bias is not None:
-        tensors[f"{layer.name}/bias"] = layer.bias
-    return tensors
+def _native(values: Array) -> Array:
+    """Return an array in this machine's byte order."""
+    array = np.asarray(values)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def name_faults(names: Sequence[str]) -> list[str]:

@@ -17,7 +17,6 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -30,28 +29,13 @@ from pydantic import ValidationError
 from sparqsim.errors import InputError
 from sparqsim.files import replaced
 from sparqsim.record import faults_of
+from sparqsim.trace.header import DTYPES, written_header
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.schema import LayerRecord, TraceDocument
 from sparqsim.trace.source import TensorSource
 from sparqsim.trace.trace import ARRAYS, METADATA_KEY, name_faults
 
 Array = NDArray[Any]
-
-#: safetensors' codes, in the order in which the format's own writer puts tensors of different types: widest first.
-CODES = {
-    "U64": np.uint64,
-    "I64": np.int64,
-    "F64": np.float64,
-    "F32": np.float32,
-    "U32": np.uint32,
-    "I32": np.int32,
-    "F16": np.float16,
-    "U16": np.uint16,
-    "I16": np.int16,
-    "I8": np.int8,
-    "U8": np.uint8,
-    "BOOL": np.bool_,
-}
 
 
 @dataclass
@@ -66,10 +50,10 @@ class Spool:
 
     def append(self, values: Array) -> None:
         """Add `values` along the axis. Raises InputError where dtype or the other sizes differ from the first batch."""
-        if values.dtype not in CODES.values():
+        if values.dtype not in DTYPES.values():
             raise InputError(
                 f"tensor {self.name!r} is {values.dtype}, expected one of "
-                f"{', '.join(np.dtype(dtype).name for dtype in CODES.values())}"
+                f"{', '.join(dtype.name for dtype in DTYPES.values())}"
             )
         if self.dtype is None:
             self.shape, self.dtype = _resized(values.shape, self.axis, 0), values.dtype
@@ -92,11 +76,6 @@ class Spool:
     def source(self) -> TensorSource:
         """The tensor's shape and dtype, for checking; it is not loaded."""
         return TensorSource(self.shape, np.dtype(self.dtype), _never_loaded)
-
-    @property
-    def code(self) -> str:
-        """The safetensors code of the dtype."""
-        return next(code for code, dtype in CODES.items() if dtype == self.dtype)
 
 
 def _resized(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
@@ -246,14 +225,15 @@ class TraceWriter:
         if faults:
             raise InputError(f"trace: {faults[0]}")
         document = self._checked_document()
-        # The order of the format's own writer, so that equal content gives equal bytes.
-        spools = sorted(
-            self._spools.values(), key=lambda spool: (list(CODES).index(spool.code), spool.name)
-        )
+        text = json.dumps(document.model_dump(mode="json"), sort_keys=True)
+        described = [
+            (spool.name, spool.shape, np.dtype(spool.dtype)) for spool in self._spools.values()
+        ]
+        header, names = written_header(described, {METADATA_KEY: text})
         with replaced(self._path) as temporary, temporary.open("wb") as file:
-            file.write(_header(spools, document))
-            for spool in spools:
-                _move(spool.path, file)
+            file.write(header)
+            for name in names:
+                _move(self._spools[name].path, file)
 
     def _checked_document(self) -> TraceDocument:
         layers = tuple(layer.finished().record for layer in self._layers.values())
@@ -261,25 +241,6 @@ class TraceWriter:
             return TraceDocument(layers=layers, **self._document)
         except ValidationError as error:
             raise InputError(f"trace: {faults_of(error)[0]}") from None
-
-
-def _header(spools: list[Spool], document: TraceDocument) -> bytes:
-    """Return the start of a safetensors file: the header's length in 8 bytes, little endian, and the header."""
-    text = json.dumps(document.model_dump(mode="json"), sort_keys=True)
-    entries: dict[str, Any] = {"__metadata__": {METADATA_KEY: text}} | dict(_entries(spools))
-    header = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header
-
-
-def _entries(spools: list[Spool]) -> Iterator[tuple[str, dict[str, Any]]]:
-    end = 0
-    for spool in spools:
-        start, end = end, end + spool.path.stat().st_size
-        yield (
-            spool.name,
-            {"dtype": spool.code, "shape": list(spool.shape), "data_offsets": [start, end]},
-        )
 
 
 def _move(source: Path, target: IO[bytes]) -> None:

@@ -66,7 +66,15 @@ def test_the_command_line_replaces_axes_and_its_files_are_found_from_here(
         ('pe = "p"', "trace: Field required"),
         ('trace = "t"', "pe: Field required"),
         ('trace = "t"\npe = []', "pe: .* at least 1"),
-        ('trace = "t"\npe = "p"\nsize = 3', "size: Extra"),
+        ('trace = "t"\npe = "p"\nsize = 3', "size=3: unknown axis; expected one of trace, pe"),
+        (
+            'trace = "t"\npe = "p"\ndataflw = "os"',
+            r"dataflw='os': unknown axis .did you mean dataflow",
+        ),
+        (
+            'trace = "t"\npe = "p"\n[[grid]]\narrays = "2x2"',
+            "arrays='2x2': unknown axis .did you mean array",
+        ),
         ('trace = "t"\npe = 3', r"pe\[0\]"),
         ('trace = "t"\npe = "p"\noverlap = "maybe"', r"overlap\[0\].*'on' or 'off'"),
         ('trace = "t"\npe = "p"\ngrid = 3', r"grid=3: expected tables"),

@@ -1,0 +1,17 @@
+"""Results: the JSON of one accuracy record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from _mutate import json_mutations
+from _sound import accuracy_document
+
+COMMANDS = (
+    ("report", "{file}", "-o", "{folder}/page.html"),
+    ("plot", "{file}", "--kind", "pareto", "-o", "{folder}/b.svg"),
+)
+
+
+def mutations(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
+    yield from json_mutations(accuracy_document(), ".json", seed, count)

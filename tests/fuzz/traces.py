@@ -1,0 +1,42 @@
+"""Trace files: the header's entries, the document in it, the bytes."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+
+from _mutate import altered, flipped, json_text
+from _sound import trace_bytes
+
+COMMANDS = (
+    ("trace", "check", "{file}"),
+    ("trace", "info", "{file}"),
+    ("simulate", "{file}", "--pe", "sparq-5opt", "--array", "2x3"),
+)
+ODD_LENGTHS = (0, 1, 2**31, 2**40, 2**63, 2**64 - 1)
+
+
+def mutations(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
+    rng, sound = random.Random(seed), trace_bytes()
+    end = 8 + int.from_bytes(sound[:8], "little")
+    header, data = json.loads(sound[8:end]), sound[end:]
+    yield "sound.safetensors", sound
+    for number in range(1, count):
+        yield f"m{number}.safetensors", _mutated(rng, header, data)
+
+
+def _mutated(rng: random.Random, header: dict, data: bytes) -> bytes:
+    document = json.loads(header["__metadata__"]["sparqsim"])
+    kind = rng.randrange(5)
+    text = json_text(header)
+    if kind in {0, 1}:
+        changed = json_text(altered(rng, document)).decode()
+        text = json_text(header | {"__metadata__": {"sparqsim": changed}})
+    elif kind == 2:
+        text = json_text(altered(rng, header))
+    elif kind == 3:
+        text = flipped(rng, text)
+    length = rng.choice(ODD_LENGTHS) if rng.random() < 0.05 else len(text)
+    content = length.to_bytes(8, "little") + text + data
+    return flipped(rng, content) if kind == 4 else content
