@@ -14,6 +14,7 @@ from typer.cli import get_docs_for_click
 
 from sparqsim import calibrate
 from sparqsim.cli.app import app
+from sparqsim.cli.help import in_users_words
 from sparqsim.pe import PEDesign
 from sparqsim.pe.registry import designs, key_choices
 from sparqsim.schemas import schema_files
@@ -25,6 +26,7 @@ def command_line() -> str:
     context = typer.Context(command, info_name="sparqsim")
     text = get_docs_for_click(obj=command, ctx=context, indent=1, name="sparqsim")
     # The lists of subcommands cut their texts short; the subcommands follow anyway.
+    text = in_users_words(text)
     return re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+\n", "", text).replace(
         "```console\n$ ", "```text\n"
     )

@@ -17,6 +17,7 @@ from sparqsim.accuracy_report import (
     Hits,
     Trial,
     known_row,
+    measured_coverage,
     network_layers,
     row_of,
     rows_so_far,
@@ -129,6 +130,9 @@ def accuracy(
         reference=network.reference_name,
         layers=network_layers(trace, timing),
         rows=(),
+        coverage=measured_coverage(timing, len(traced), network.skipped),
+        macs=timing.macs,
+        timing_notes=timing.timing_notes,
     )
     for rows in _Asked(network, pictures, labels, keep_8bit, progress).rows(
         [None, *designs], timing, known

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sparqsim.errors import InputError
 from sparqsim.preprocess import Layout, Preprocess
+from sparqsim.wording import install_hint
 
 Array = NDArray[Any]
 
@@ -33,7 +34,7 @@ def needed(module: str, extra: str) -> Any:
     except ImportError as error:
         raise InputError(
             f"{module.partition('.')[0]} cannot be imported ({error}); expected the extra {extra!r}: "
-            f"pip install 'sparqsim[{extra}]'"
+            f"{install_hint(extra)}"
         ) from None
 
 

@@ -21,7 +21,7 @@ from sparqsim.errors import InputError
 
 INSTALLING = re.compile(r"python3? -m venv |(\S*/)?pip install |git clone |cd |source |export ")
 EXTRA = re.compile(
-    r"pip install 'sparqsim\[(\w+)\]'|needs (Icarus Verilog|pandas)|No module named '(\w+)'"
+    r"pip install -e '\.\[(\w+)\]'|needs (Icarus Verilog|pandas)|No module named '(\w+)'"
 )
 #: Words that stand for what only the reader knows.
 WORDS = {"SPEC": "scale:1/255"}

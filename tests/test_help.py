@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import typer
 
+import sparqsim
 from sparqsim.cli.app import app
-from sparqsim.cli.help import WIDEST
+from sparqsim.cli.help import WIDEST, in_users_words
+from sparqsim.memory.curves import BANDWIDTHS
+from sparqsim.simulation import BASELINE
 
 ROOT = typer.main.get_command(app)
 
@@ -83,3 +88,41 @@ def test_another_format_is_refused_before_anything_else(path, refused):
     assert "--format 'xml': expected one of table, json, csv, markdown" in refused(
         *path, *needed, "--format", "xml"
     )
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_help_is_in_the_users_words(path, run, monkeypatch):
+    """No type of Python, no braces around what a user types, no default in parentheses, no `x` for a value."""
+    monkeypatch.setenv("COLUMNS", "100")
+    out = run(*path, "--help").out
+    assert not re.search(r"<[a-z]+(\[\w+\])?>|[{}]|default: \(|x>=|<=x", out)
+    usage = out.splitlines()[0]
+    for each in EVERY[path].params:
+        if not each.opts[0].startswith("-"):
+            assert each.metavar in usage.split()
+
+
+def test_names_in_braces_keep_that_they_repeat():
+    assert in_users_words("[OPTIONS] {REPORT...}...") == "[OPTIONS] REPORT..."
+    assert in_users_words("{A} {B}...") == "A B..."
+    assert in_users_words("N. [default: (4x5); 1<=x<=9]") == "N. [default: 4x5; 1 to 9]"
+    assert in_users_words("N. [default: 0; x>=0]") == "N. [default: 0; at least 0]"
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_shown_defaults_are_the_programs(path):
+    """Where a help text names a default in words of its own, it is what the program takes."""
+    silent = sparqsim.ArrayConfig()
+    taken = {
+        "--array": f"{silent.rows}x{silent.cols}",
+        "--dataflow": silent.dataflow,
+        "--coupling": silent.coupling,
+        "--overlap": "on" if silent.overlap else "off",
+        "--bandwidths": "1,2,4,...,512",
+        "--baseline": BASELINE,
+    }
+    for each in EVERY[path].params:
+        shown = getattr(each, "show_default", None)
+        if isinstance(shown, str):
+            assert shown == (taken[each.opts[0]] if each.default is None else each.default)
+    assert [*BANDWIDTHS] == [2.0**power for power in range(10)]

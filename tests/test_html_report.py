@@ -203,7 +203,9 @@ def test_definitions_are_those_of_the_records():
     assert "array: MACs / (total cycles x PEs x\n    lanes)" in Utilization.__doc__
     assert meaning("error.max_abs") == "Max |y' - y|, in units of one product's least bit."
     assert meaning("error.mse") == Error.mse.__doc__
-    assert meaning("bounds.gap.waiting").startswith("The rest, PEs waiting for slower ones")
+    assert meaning("bounds.gap.waiting").startswith(
+        "The rest of the array's own cycles, PEs waiting for"
+    )
     assert (
         meaning("array.dataflow") == "What stays in the PE: partial sums, weights or activations."
     )
@@ -570,7 +572,7 @@ def test_wrong_input_is_told(refused, run, compared, tmp_path, monkeypatch):
 def test_without_jinja2_the_extra_is_named(refused, compared, tmp_path, monkeypatch):
     (tmp_path / "c.json").write_text(compared.to_json())
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    assert "pip install 'sparqsim[report]'" in refused(
+    assert "pip install -e '.[report]'" in refused(
         "report", tmp_path / "c.json", "-o", tmp_path / "page.html"
     )
 

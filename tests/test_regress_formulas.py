@@ -153,8 +153,10 @@ def test_formula_off_by_one_fails(
     # Which case, which layer, from how many cycles to how many, in which class, and how it looks per tile.
     head, whole, *layers, count, advice = ended.stdout.splitlines()
     assert head.startswith(f"CHANGED    {case} (")
-    assert whole.startswith("  cycles: whole network: total ")
-    assert (count, advice[:24]) == ("0 of 1 cases unchanged", "If the change is meant: ")
+    assert whole.startswith(
+        "  cycles: all layers of the trace, number of inputs not stated: total "
+    )
+    assert (count, advice[:24]) == ("0 of 1 case unchanged", "If the change is meant: ")
     assert layers
     for line in layers:
         assert re.match(

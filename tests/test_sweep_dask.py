@@ -172,7 +172,7 @@ def test_without_dask(
     with pytest.raises(SystemExit) as ended:
         main(["sweep", "grid.toml", "-o", "none.sqlite", "--scheduler", "tcp://127.0.0.1:1"])
     assert ended.value.code == 2
-    assert "sparqsim[dask]" in capsys.readouterr().err
+    assert "pip install -e '.[dask]'" in capsys.readouterr().err
 
 
 def test_kill_9_of_workers() -> None:

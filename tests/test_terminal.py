@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 import sparqsim
+from sparqsim.cli.joined import Joined
 from sparqsim.cli.tables import Table, as_csv, shortened
 from sparqsim.cli.welcome import SHIPPED
 from sparqsim.pe.registry import designs
 from sparqsim.report import Comparison, Report
+from sparqsim.wording import counted
 
 LONG = "backbone.stages.{}.blocks.{}.residual_function.depthwise_separable.conv"
 FORMATS = ("table", "json", "csv", "markdown")
@@ -155,6 +157,86 @@ def test_columns_that_do_not_fit_go_below(capsys, monkeypatch):
     assert max(map(cell_len, lines_of(out))) <= 40
 
 
+def test_wide_terminals_show_speedup_and_sqnr_in_one_table(run, small_path, monkeypatch):
+    outputs = {}
+    for width in ("80", "200"):
+        monkeypatch.setenv("COLUMNS", width)
+        outputs[width] = run("compare", small_path).out
+    rows = {
+        width: [line.split() for line in out.splitlines() if line.startswith("grouped")]
+        for width, out in outputs.items()
+    }
+    speedups, errors = rows["80"]
+    (joined,) = rows["200"]
+    assert joined == [*speedups, *errors[1:]]
+    assert "layer by layer; SQNR of the outputs" in outputs["200"]
+    units = next(line for line in outputs["200"].splitlines() if line.split()[:1] == ["x"])
+    assert units.split() == ["x"] * 7 + ["dB"] * 7
+
+
+def test_joined_tables_take_the_room_there_is():
+    first = Table("first", ["name", "one"])
+    second = Table("second", ["name", "two"])
+    for table, more in ((first, ()), (second, ("last",))):
+        for name in ("a", "b", *more):
+            table.add_row(name, table.title)
+    joined = Joined([first, second])
+    assert [table.title for table in joined.within(15)] == ["first", "second"]
+    (both,) = joined.within(16 + 1)
+    assert both.whole_width() == 17
+    assert [list(row) for row in both.rows] == [
+        ["a", "first", "second"],
+        ["b", "first", "second"],
+        ["last", "", "second"],
+    ]
+    assert joined.to_markdown().count("| name |") == 2
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 layers"), (1, "1 layer"), (2, "2 layers"), (1234, "1,234 layers")],
+)
+def test_counts_agree_with_their_nouns(count, text):
+    assert counted(count, "layer") == text
+    assert counted(count, "entry", "entries").split()[1] == ("entry" if count == 1 else "entries")
+
+
+ONE_OF_MANY = re.compile(r"(?<![\d.,x-])1 (?!of |cycles per |kB )([a-z]{3,}s)\b")
+
+
+def test_of_one_nothing_is_in_the_plural(run, tmp_path, monkeypatch):
+    """Commands that count, given one of everything."""
+    monkeypatch.chdir(tmp_path)
+    x, w = np.full((2, 2), 3, np.uint8), np.ones((2, 2), np.int8)
+    coverage = {"coverage": {"inputs": 1, "left_out": []}}
+    trace = sparqsim.Trace([sparqsim.Layer.from_gemm("only", x, w)], provenance=coverage)
+    trace.save("one.safetensors")
+    (tmp_path / "cases.toml").write_text('[[case]]\nname = "c"\ntrace = "one.safetensors"\n')
+    (tmp_path / "one.csv").write_text("Layer, M, N, K,\nfc, 2, 2, 2,\n")
+    outputs = []
+    for command in (
+        ("simulate", "one.safetensors", "--pe", "mac-8b8b"),
+        ("compare", "one.safetensors", "--pe", "mac-8b8b"),
+        ("regress", "update", "cases.toml"),
+        ("regress", "check", "cases.toml"),
+        ("regress", "check", "cases.toml", "--format", "markdown"),
+        ("sweep", "one.safetensors", "--pe", "mac-8b8b", "-o", "s.sqlite", "--jobs", "1"),
+        ("sweep", "status", "s.sqlite"),
+        ("sweep", "export", "s.sqlite", "-o", "s.csv"),
+        ("rtl", "area", "--cols", "1"),
+        ("trace", "import", "one.csv", "-o", "imported.safetensors"),
+        ("trace", "info", "one.safetensors"),
+    ):
+        ended = run(*command)
+        assert ended.code == 0, (command, ended.err)
+        outputs.append(ended.out + ended.err)
+    text = "\n".join(outputs)
+    assert not ONE_OF_MANY.findall(text)
+    assert {"1 input", "1 case", "1 point", "1 row", "1 layer", "1 column"} <= set(
+        re.findall(r"\b1 [a-z]+", text)
+    )
+
+
 def test_cells_stand_under_their_headings(small_trace):
     from sparqsim.cli.show import bounds_table, cycles_table, totals_table
 
@@ -230,7 +312,16 @@ def test_csv_of_a_report_has_a_row_per_layer(run, small_path, tmp_path):
         tmp_path / "r.json",
     )
     rows, report = rows_of(ended), Report.load(tmp_path / "r.json")
+    *rows, total = rows
     assert [row["layer"] for row in rows] == [layer.name for layer in report.layers]
+    assert {row["row"] for row in rows} == {"layer"}
+    assert (total["row"], total["layer"]) == ("total", "")
+    assert float(total["array_utilization"]) == report.utilization.array
+    assert total["sqnr_db"] == str(report.totals.error.sqnr_db)
+    added = [name for name in total if name.endswith(("_cycles", "_bytes")) or name == "macs"]
+    assert len(added) >= 15
+    for name in added:
+        assert int(total[name]) == sum(int(row[name]) for row in rows), name
     for row, layer in zip(rows, report.layers, strict=True):
         assert int(row["total_cycles"]) == layer.cycles.total
         assert int(row["memory_stall_cycles"]) == layer.cycles.memory_stall
@@ -247,6 +338,10 @@ def test_csv_of_a_comparison_has_a_row_per_design_and_layer(run, small_path, tmp
     rows = rows_of(run("compare", small_path, "--format", "csv", "-o", tmp_path / "c.json"))
     both = Comparison.load(tmp_path / "c.json")
     layers = both.reports[both.baseline].layers
+    totals = [row for row in rows if row["row"] == "total"]
+    assert [row["design"] for row in totals] == list(both.order)
+    assert [float(row["speedup"]) for row in totals] == [both.speedup(name) for name in both.order]
+    rows = [row for row in rows if row["row"] == "layer"]
     assert [(row["design"], row["layer"]) for row in rows] == [
         (name, layer.name) for name in both.order for layer in layers
     ]
@@ -286,6 +381,13 @@ def test_csv_of_the_other_tables(run, small_path, digits_path, digits):
     ]
     areas = rows_of(run("rtl", "area", "--format", "csv"))
     assert {row["design"]: row["relative_pe_area_median"] for row in areas}["mac-8b8b"] == "1.0"
+    assert {row["design"] for row in areas} >= set(designs()), (
+        "a row for those without an area, too"
+    )
+    without = {row["design"] for row in areas if not row["relative_pe_area_median"]}
+    assert without == {row["design"] for row in areas if row["left_out"]}
+    text = " ".join(run("rtl", "area").out.split())
+    assert f"Left out, no RTL here: {', '.join(sorted(without))}." in text
 
 
 @pytest.mark.parametrize("text", ["1,x", "1,2,1.0", ","])
@@ -311,7 +413,7 @@ def test_markdown_is_a_table_with_as_many_cells_in_every_line(run, small_path):
         assert re.fullmatch(r"\| --- (\| ---: )+\|", rule)
         assert {line.count("|") for line in rows} == {names.count("|")}
     assert "| first\\* |" in out, "a star is a star"
-    assert "**Whole network" in out
+    assert "**All layers of the trace: cycles" in out
 
 
 def test_markdown_makes_nothing_of_names_from_a_file():

@@ -321,7 +321,8 @@ def test_without_pytorch_the_extra_is_named():
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
     )
     assert run.stderr.splitlines()[-1] == (
-        "sparqsim.errors.InputError: sparqsim.torch needs PyTorch: pip install 'sparqsim[torch]'"
+        "sparqsim.errors.InputError: sparqsim.torch needs PyTorch: `pip install -e '.[torch]'` "
+        "in your clone of sparqsim"
     )
 
 

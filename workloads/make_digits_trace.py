@@ -44,6 +44,7 @@ from digits_network import (
 from torch import Tensor
 
 import sparqsim
+from sparqsim.trace.coverage import Coverage
 
 CALIBRATION_IMAGES = 512
 FOLD_TOLERANCE = 1e-4  # of the largest logit: float32 rounding through 16 layers
@@ -155,7 +156,10 @@ def build_trace(
         calibrator="mean-max",
         origin="workloads/make_digits_trace.py",
         license_note=LICENSE_NOTE,
-        provenance=provenance(digits, seed, epochs, logits_float, logits_8bit),
+        provenance={
+            **provenance(digits, seed, epochs, logits_float, logits_8bit),
+            **Coverage(inputs=images).entry(),
+        },
         arrays={
             "labels": digits.test_labels.numpy(),
             "logits_float": logits_float.numpy(),
@@ -217,6 +221,9 @@ def check(path: Path) -> int:
         logits = torch.from_numpy(np.array(trace.arrays[f"logits_{kind}"]))
         if accuracy_record(logits, labels) != trace.metadata.provenance[f"accuracy_{kind}"]:
             differing.append(f"accuracy_{kind} is {accuracy_record(logits, labels)}")
+    inputs = len(trace.arrays["traced_images"])
+    if Coverage.of(trace.metadata.provenance) != Coverage(inputs=inputs):
+        differing.append(f"coverage is not that of {inputs} images and every layer")
     print(
         "\n".join(differing or [f"{path}: replayed {len(trace.layers)} layers, all numbers agree"])
     )

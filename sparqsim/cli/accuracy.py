@@ -22,6 +22,7 @@ from sparqsim.cli.options import (
     array_config,
 )
 from sparqsim.cli.trace import Calibrate, Images, Keep, Skip, Steps, names
+from sparqsim.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,7 +109,7 @@ def accuracy(
         baseline=baseline,
         traced_pictures=trace_pictures,
         keep_8bit=not all_layers,
-        data=f"{len(pictures)} pictures",
+        data=counted(len(pictures), "picture"),
         calibration=f"{len(pictures.first(calibrate_on))} of them",
     )
     if output:

@@ -13,6 +13,7 @@ from sparqsim.errors import InputError, printable
 from sparqsim.images import Pictures
 from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
 from sparqsim.trace.synthetic import Distribution, save_synthetic
+from sparqsim.wording import counted
 
 
 def dump_model(
@@ -48,7 +49,7 @@ def dump_model(
 def dump_shown(report: DumpReport, target: str) -> Shown:
     """Return what was dumped, layer by layer, and what was not."""
     table = Table(
-        f"{target}: {report.pictures} pictures",
+        f"{target}: {counted(report.pictures, 'picture')}",
         ["layer", "op", "zeros\n%", "pairs with\na zero %", "8-bit\nkept", "activations"],
         text=True,
     )
@@ -62,7 +63,7 @@ def dump_shown(report: DumpReport, target: str) -> Shown:
             layer.reason.partition(":")[0],
         )
     notes = [
-        f"{count} layers {reason}"
+        f"{counted(count, 'layer')} {reason}"
         for reason, count in Counter(each.reason for each in report.layers).items()
     ]
     notes.append(
@@ -114,7 +115,7 @@ def import_source(
         trace = read_directory(place, calibrate)
         trace.save(target)
         return [
-            f"{target}: {len(trace.layers)} layers from .npy files; scales: {trace.metadata.calibrator}"
+            f"{target}: {counted(len(trace.layers), 'layer')} from .npy files; scales: {trace.metadata.calibrator}"
         ]
     if place.suffix.lower() == ".csv":
         from sparqsim.trace.topology import read_topology
@@ -138,4 +139,4 @@ def import_source(
         origin=f"sparqsim trace import ({origin})",
         provenance={"notes": list(notes)},
     )
-    return [*notes, f"{target}: {len(shapes)} layers; SYNTHETIC values: {distribution}"]
+    return [*notes, f"{target}: {counted(len(shapes), 'layer')}; SYNTHETIC values: {distribution}"]

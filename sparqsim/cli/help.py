@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,12 @@ from sparqsim.errors import InputError
 WIDEST = 100
 #: Options longer than this get a line of their own; in narrow terminals already those of half the width.
 LONGEST_OPTION = 26
+#: What typer adds for programmers: braces around an argument, and its type in Python.
+BRACES = re.compile(r"\{(?P<name>[^{}]+)\}(?P<more>(\.\.\.)?)")
+PYTHON_TYPE = re.compile(r" <(str|int|float|list\[\w+\])>(?=`|$)")
+DEFAULT_IN_PARENTHESES = re.compile(r"\[default: \(([^()]*)\)")
+RANGE = re.compile(r"\b(\d+)<=x<=(\d+)")
+LOWER_LIMIT = re.compile(r"\bx>=(\d+)")
 #: Of click, under whatever name typer has it.
 Context: Any = TyperGroup.context_class
 
@@ -29,10 +36,15 @@ class WholeWords(Context.formatter_class):  # type: ignore[misc]
             lines = _wrapped(paragraph, self.width - self.current_indent)
             self.write(("\n" if number else "") + "".join(f"{indent}{line}\n" for line in lines))
 
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        """Write the usage line; arguments stand under their own names."""
+        super().write_usage(prog, in_users_words(args), prefix)
+
     def write_dl(
         self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
     ) -> None:
         """Write names and what they mean beside them, or below them where names are long."""
+        rows = [(in_users_words(name), in_users_words(meaning)) for name, meaning in rows]
         longest = min(col_max, LONGEST_OPTION, self.width // 2)
         beside = max((len(name) for name, _ in rows if len(name) <= longest), default=0)
         indent = " " * self.current_indent
@@ -44,6 +56,15 @@ class WholeWords(Context.formatter_class):  # type: ignore[misc]
             else:
                 self.write(f"{indent}{name}\n")
             self.write("".join(f"{below}{line}\n" for line in lines))
+
+
+def in_users_words(text: str) -> str:
+    """Return help text without what typer adds for programmers: braces, types of Python, `x` for a value."""
+    text = BRACES.sub(lambda match: f"{match['name'].removesuffix('...')}{match['more']}", text)
+    text = PYTHON_TYPE.sub("", text)
+    text = DEFAULT_IN_PARENTHESES.sub(r"[default: \1", text)
+    text = RANGE.sub(r"\1 to \2", text)
+    return LOWER_LIMIT.sub(r"at least \1", text)
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -23,6 +23,7 @@ from sparqsim.cli.options import (
 )
 from sparqsim.errors import InputError, printable, shown
 from sparqsim.parse import real_number
+from sparqsim.wording import counted
 
 if TYPE_CHECKING:
     from sparqsim.cli.tables import Shown, Table
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 def traffic_table(report: Report) -> Table:
     """Return the table of DRAM traffic: kilobytes by operand, loop order, share of cycles that waited."""
-    from sparqsim.cli.show import new_table
+    from sparqsim.cli.show import layer_label, new_table
 
     table = new_table(
         "layer",
@@ -47,14 +48,14 @@ def traffic_table(report: Report) -> Table:
         "wgt kB",
         "out kB",
         "psum kB",
-        "waiting",
-        "of it ports",
-        title="DRAM traffic (1 kB = 1000 bytes) and waiting",
+        "memory\nstall %",
+        "of it\nports %",
+        title="DRAM traffic (1 kB = 1000 bytes), and the share of cycles that wait for memory",
     )
     for layer in report.layers:
         if layer.traffic is not None:
             table.add_row(
-                printable(layer.name),
+                layer_label(layer),
                 layer.traffic.loop_order,
                 str(layer.traffic.stream_chunks),
                 *traffic_cells(layer.traffic, layer.cycles),
@@ -93,8 +94,8 @@ def save_timeline(
     left_out = write_timeline(path, runs, layers=len(designs))
     if left_out:
         typer.echo(
-            f"{path}: {left_out:,} events left out to keep to {MOST_EVENTS:,}: only the beginning of each layer "
-            "is shown",
+            f"{path}: {counted(left_out, 'event')} left out to keep to {MOST_EVENTS:,}: "
+            "only the beginning of each layer is shown",
             err=True,
         )
 
@@ -182,6 +183,7 @@ def curves_shown(result: BandwidthCurves) -> Shown:
     from sparqsim.cli import records
     from sparqsim.cli.show import heading_of, new_table
     from sparqsim.cli.tables import Shown
+    from sparqsim.report import note_lines
 
     table = new_table(
         "DRAM B/cycle",
@@ -199,6 +201,10 @@ def curves_shown(result: BandwidthCurves) -> Shown:
     heading = (
         f"{printable(source + label)}: array {array.rows}x{array.cols}, dataflow {array.dataflow}, "
         f"{array.coupling}, overlap {'on' if array.overlap else 'off'}, memory {printable(result.memory.name)} "
-        f"(storage {result.memory.storage}, loop order {result.memory.loop_order})"
+        f"(storage {result.memory.storage}, loop order {result.memory.loop_order}), "
+        f"{result.coverage.label(result.macs or 0)}"
     )
-    return Shown(heading, [table], "", lambda: records.of_curves(result), result.to_json)
+    notes = [*result.coverage.notes(result.macs or 0), *note_lines(result.timing_notes)]
+    return Shown(
+        heading, [table], "\n".join(notes), lambda: records.of_curves(result), result.to_json
+    )

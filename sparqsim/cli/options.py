@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -61,10 +61,14 @@ CalibrateOn = Annotated[
         show_default=False,
     ),
 ]
-Array = Annotated[
-    str | None,
-    typer.Option("--array", metavar="RxC", show_default="16x16", help="PEs: rows x columns."),
-]
+
+
+def array_option(default: str) -> Any:
+    """Return the option `--array` of a command that runs this array where none is named."""
+    return typer.Option("--array", metavar="RxC", show_default=default, help="PEs: rows x columns.")
+
+
+Array = Annotated[str | None, array_option("16x16")]
 Dataflow = Annotated[
     str | None,
     typer.Option(

@@ -10,6 +10,7 @@ import typer
 from sparqsim.cli.completion import design
 from sparqsim.cli.help import command_group
 from sparqsim.cli.options import Format
+from sparqsim.wording import counted
 
 if TYPE_CHECKING:
     from sparqsim.pe.contract import Outcome
@@ -20,7 +21,7 @@ app = command_group("List, show and check PE designs.")
 @app.command("list")
 def list_designs(format_: Format = "table") -> None:
     """List every PE design: lanes, cycles per step, keys."""
-    from sparqsim.cli.show import designs_shown
+    from sparqsim.cli.show_designs import designs_shown
     from sparqsim.cli.tables import checked_format, show
     from sparqsim.pe.registry import designs, outside_designs
 
@@ -93,5 +94,5 @@ def _told(outcomes: Iterable[tuple[str, Outcome]]) -> int:
         reason = f": {outcome.failure}" if outcome.failure else ""
         typer.echo(f"  {'FAILED' if reason else 'ok':<7} {outcome.check}{reason}")
     if failed:
-        typer.echo(f"{failed} checks failed")
+        typer.echo(f"{counted(failed, 'check')} failed")
     return failed

@@ -6,73 +6,117 @@ from collections.abc import Mapping
 from typing import Any
 
 from sparqsim.accuracy_report import AccuracyReport
-from sparqsim.layer_report import LayerReport
+from sparqsim.layer_report import LayerReport, Measured
 from sparqsim.memory.curves import BandwidthCurves
+from sparqsim.memory.traffic import Traffic
 from sparqsim.pe import PEDesign
 from sparqsim.pe.registry import key_choices
 from sparqsim.report import Comparison, Report
 from sparqsim.rtl import area
 from sparqsim.trace import Layer, Trace
+from sparqsim.trace.coverage import Coverage
 
 Record = dict[str, Any]
 
 
+#: What a row is of, in the column `row`: rows of layers add up to the one of the total.
+LAYER_ROW, TOTAL_ROW = "layer", "total"
+
+
 def of_report(report: Report) -> list[Record]:
-    """Return a row per layer."""
-    memory = {} if report.memory is None else {"memory": report.memory.name}
+    """Return a row per layer, and one of the total."""
+    about = _about(report)
+    rows = [_layer(layer) for layer in report.layers]
+    total = _measured(report.totals, report.totals.traffic) | {"row": TOTAL_ROW}
+    design = {"design": report.pe.spec}
+    records = [{**design, **dict.fromkeys(rows[0]), **row, **about} for row in (*rows, total)]
+    for record in records:
+        record["cycles_per_input"] = report.coverage.per_input(record["total_cycles"])
+    return records
+
+
+def of_comparison(comparison: Comparison) -> list[Record]:
+    """Return a row per design and layer, and one of every design's total, with its speedup over the baseline."""
+    rows = []
+    for name in comparison.order:
+        *layers, total = of_report(comparison.reports[name])
+        speedups = [comparison.layer_speedup(name, at) for at in range(len(layers))]
+        for record, speedup in zip(
+            (*layers, total), (*speedups, comparison.speedup(name)), strict=True
+        ):
+            rows.append(record | {"baseline": comparison.baseline, "speedup": speedup})
+    return rows
+
+
+def _about(report: Report) -> Record:
+    """Return what is the same for every row of a report."""
     array = report.array
-    setting = {
+    return {
         "array_rows": array.rows,
         "array_cols": array.cols,
         "dataflow": array.dataflow,
         "coupling": array.coupling,
         "overlap": array.overlap,
-        **memory,
+        **({} if report.memory is None else {"memory": report.memory.name}),
         "network": report.provenance.network,
         "synthetic": report.provenance.synthetic,
+        **of_coverage(report.coverage, report.totals.macs),
+        "timing_note": report.pe.timing_note,
     }
-    return [{"design": report.pe.spec, **_layer(layer), **setting} for layer in report.layers]
 
 
-def of_comparison(comparison: Comparison) -> list[Record]:
-    """Return a row per design and layer, with its speedup over the baseline."""
-    return [
-        record | {"baseline": comparison.baseline, "speedup": comparison.layer_speedup(name, at)}
-        for name in comparison.order
-        for at, record in enumerate(of_report(comparison.reports[name]))
-    ]
+def of_coverage(coverage: Coverage, macs: int | None) -> Record:
+    """Return for how many inputs cycles are, and what of the network is not in them.
+
+    Parameters
+    ----------
+    coverage : Coverage
+    macs : int or None
+        Multiply-accumulates that are in the cycles, where they are known.
+    """
+    return {
+        "inputs": coverage.inputs,
+        "macs_left_out_share": None if macs is None else coverage.share_left_out(macs),
+        "left_out_operations": "; ".join(operation.name for operation in coverage.left_out),
+    }
 
 
 def _layer(layer: LayerReport) -> Record:
-    cycles, bounds, error = layer.cycles, layer.bounds, layer.error
-    parts = ("total", "compute", "fill", "drain", "pe_stall", "memory_stall")
     return {
+        "row": LAYER_ROW,
         "layer": layer.name,
         "op": layer.op,
         "run_as": layer.pe,
         "kept_8bit": layer.kept_8bit,
         **layer.gemm.model_dump(),
-        "macs": layer.macs,
-        "tiles": layer.tiles,
-        "partial_sums": layer.partial_sums,
+        **_measured(layer, layer.traffic),
+        **({} if layer.traffic is None else {"loop_order": layer.traffic.loop_order}),
+    }
+
+
+def _measured(measured: Measured, traffic: Traffic | None) -> Record:
+    """Return what a layer and the total have in common."""
+    cycles, bounds, error = measured.cycles, measured.bounds, measured.error
+    parts = ("total", "compute", "fill", "drain", "pe_stall", "memory_stall")
+    shares = measured.utilization.model_dump()
+    return {
+        "macs": measured.macs,
+        "tiles": measured.tiles,
+        "partial_sums": measured.partial_sums,
         **{f"{part}_cycles": getattr(cycles, part) for part in parts},
         "busiest_pe_cycles": bounds.slack_cycles,
         "work_cycles": bounds.work_cycles,
         **{f"{name}_cycles": value for name, value in bounds.gap.model_dump().items()},
-        **{f"{name}_utilization": value for name, value in layer.utilization.model_dump().items()},
+        **{f"{name}_utilization": value for name, value in shares.items()},
         "mse": error.mse,
         "max_abs_error": error.max_abs,
         "sqnr_db": error.sqnr_db,
-        **_traffic(layer),
+        **({} if traffic is None else _traffic(traffic)),
     }
 
 
-def _traffic(layer: LayerReport) -> Record:
-    traffic = layer.traffic
-    if traffic is None:
-        return {}
+def _traffic(traffic: Traffic) -> Record:
     return {
-        "loop_order": traffic.loop_order,
         "activation_dram_read_bytes": traffic.activations.dram_read_bytes,
         "weight_dram_read_bytes": traffic.weights.dram_read_bytes,
         "output_dram_write_bytes": traffic.outputs.dram_write_bytes - traffic.psum_spill_bytes,
@@ -84,6 +128,7 @@ def _traffic(layer: LayerReport) -> Record:
 
 def of_curves(curves: BandwidthCurves) -> list[Record]:
     """Return a row per design and bandwidth, 'inf' without a limit; one without memory last, which has no bandwidth."""
+    coverage = of_coverage(curves.coverage, curves.macs)
     rows, bandwidths = [], ["inf" if limit is None else limit for limit in curves.bandwidths]
     for name in curves.order:
         figures = [
@@ -98,7 +143,10 @@ def of_curves(curves: BandwidthCurves) -> list[Record]:
                     "memory_modelled": at < len(curves.bandwidths),
                     "dram_bandwidth_bytes_per_cycle": bandwidth,
                     "total_cycles": cycles,
+                    "cycles_per_input": curves.coverage.per_input(cycles),
                     "speedup": speedup,
+                    **coverage,
+                    "timing_note": curves.timing_notes.get(name, ""),
                 }
             )
     return rows
@@ -110,6 +158,7 @@ def of_accuracy(report: AccuracyReport) -> list[Record]:
         "pictures": report.pictures,
         "traced_pictures": report.traced_pictures,
         "baseline": report.baseline,
+        **of_coverage(report.coverage, report.macs),
     }
     rows: list[Record] = []
     for row in report.rows:
@@ -118,6 +167,7 @@ def of_accuracy(report: AccuracyReport) -> list[Record]:
             "calibrator": row.calibrator,
             **_hits(row.hits),
             **counts,
+            "timing_note": report.timing_notes.get(row.pe or "", ""),
         }
         if row.pe is None:
             rows.append({**told, "layer": None})
@@ -126,6 +176,7 @@ def of_accuracy(report: AccuracyReport) -> list[Record]:
                 **told,
                 "layer": layer.name,
                 "design_cycles": row.cycles,
+                "design_cycles_per_input": report.coverage.per_input(row.cycles or 0),
                 "design_speedup": row.speedup,
                 "kept": layer.kept,
                 "cycles": result.cycles,
@@ -176,8 +227,18 @@ def of_designs(designs: Mapping[str, type[PEDesign]]) -> list[Record]:
     ]
 
 
-def of_areas(table: Mapping[str, Any], cols: int) -> list[Record]:
-    """Return a row per PE design: relative areas over the table's rows, minimum, median and maximum."""
+def of_areas(table: Mapping[str, Any], cols: int, without_area: Mapping[str, str]) -> list[Record]:
+    """Return a row per PE design: relative areas over the table's rows, minimum, median and maximum.
+
+    Parameters
+    ----------
+    table : mapping
+        What `synthesis.measured_table` returns.
+    cols : int
+        Columns that share a trim unit.
+    without_area : mapping
+        Designs that the table does not have, and why; each gets a row that says it.
+    """
     rows = []
     for name in table["rows"][0]["pe"]:
         ranges = {
@@ -199,6 +260,12 @@ def of_areas(table: Mapping[str, Any], cols: int) -> list[Record]:
                     for what, found in ranges.items()
                     for end, attribute in (("min", "low"), ("median", "middle"), ("max", "high"))
                 },
+                "left_out": "",
             }
         )
+    nothing = dict.fromkeys(rows[0])
+    rows += [
+        nothing | {"design": name, "columns_per_trim_unit": cols, "left_out": reason}
+        for name, reason in without_area.items()
+    ]
     return rows

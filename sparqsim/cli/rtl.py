@@ -9,7 +9,6 @@ import typer
 from sparqsim.cli.completion import design
 from sparqsim.cli.help import command_group
 from sparqsim.cli.options import (
-    Array,
     Coupling,
     Dataflow,
     Design,
@@ -17,7 +16,11 @@ from sparqsim.cli.options import (
     Overlap,
     Trace,
     array_config,
+    array_option,
 )
+
+#: Of a single tile in RTL: small enough to look at.
+SMALL_ARRAY = "8x8"
 
 app = command_group("Run and synthesise the SystemVerilog of the arrays and PE designs.")
 
@@ -62,7 +65,7 @@ def simulate(
         int,
         typer.Option("--tile", metavar="N", min=0, help="Which tile of the layer's first group."),
     ] = 0,
-    array: Array = "8x8",
+    array: Annotated[str, array_option(SMALL_ARRAY)] = SMALL_ARRAY,
     dataflow: Dataflow = "os",
     coupling: Coupling = "lockstep",
     overlap: Overlap = "off",

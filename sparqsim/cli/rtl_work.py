@@ -17,12 +17,14 @@ from sparqsim.cli.tables import Shown
 from sparqsim.config import DATAFLOWS, ArrayConfig
 from sparqsim.errors import InputError, nearest
 from sparqsim.pe import PEDesign, get_pe
+from sparqsim.pe.registry import designs
 from sparqsim.rtl import area
 from sparqsim.rtl.check import MismatchError, check_gemm, compare, rtl_activity, simulated_activity
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.synthesis import libraries, measured_table, table_text
 from sparqsim.rtl.tiles import cut
 from sparqsim.trace import Layer, Trace, load_trace
+from sparqsim.wording import counted
 
 
 def check_design(name: str, shape: str, steps: int, seed: int) -> bool:
@@ -41,7 +43,8 @@ def check_design(name: str, shape: str, steps: int, seed: int) -> bool:
             return False
         compared += checked.comparisons
         typer.echo(
-            f"{array}: {m}x{k}x{n}, {checked.cycles:,} cycles, {checked.comparisons:,} sums equal"
+            f"{array}: {m}x{k}x{n}, {counted(checked.cycles, 'cycle')}, "
+            f"{counted(checked.comparisons, 'sum')} equal"
         )
     typer.echo(
         f"{design.spec}: RTL and simulator agree: {compared:,} PE sums x cycles, all results, all cycles"
@@ -76,7 +79,7 @@ def simulate_tile(
     tiles = cut(design, array, lowered.rows()[0], lowered.weights[0])
     if tile >= len(tiles):
         raise InputError(
-            f"--tile {tile}: layer {layer_name!r} has {len(tiles)} tiles on {array}; "
+            f"--tile {tile}: layer {layer_name!r} has {counted(len(tiles), 'tile')} on {array}; "
             f"expected 0 to {len(tiles) - 1}"
         )
     tile_alone, tile_count = tiles.only(tile), len(tiles)
@@ -91,8 +94,9 @@ def simulate_tile(
         typer.echo(f"MISMATCH {error}")
         return False
     typer.echo(
-        f"{layer_name}, tile {tile} of {tile_count}: {design.spec} on {array} takes {shown.cycles:,} cycles; "
-        f"RTL and simulator agree in {simulated.psums.size:,} comparisons; waveform in {output}"
+        f"{layer_name}, tile {tile} of {tile_count}: {design.spec} on {array} takes "
+        f"{counted(shown.cycles, 'cycle')}; "
+        f"RTL and simulator agree in {counted(simulated.psums.size, 'comparison')}; waveform in {output}"
     )
     return True
 
@@ -127,6 +131,28 @@ def _synthesis_progress(runs: list[Any]) -> Iterable[Any]:
     )
 
 
+def designs_without_area(table: Mapping[str, Any]) -> dict[str, str]:
+    """Return the designs of the package that the table has no area of, each with the reason."""
+    measured = table["rows"][0]["pe"]
+    return {name: _why_no_area(name) for name in designs() if name not in measured}
+
+
+def _why_no_area(name: str) -> str:
+    try:
+        circuit_of(get_pe(name))
+    except InputError:
+        return "no RTL here"
+    return "not in this table"
+
+
+def _left_out_lines(table: Mapping[str, Any]) -> list[str]:
+    """Return a line for each reason for which designs are left out."""
+    names: dict[str, list[str]] = {}
+    for name, reason in designs_without_area(table).items():
+        names.setdefault(reason, []).append(name)
+    return [f"Left out, {reason}: {', '.join(each)}." for reason, each in names.items()]
+
+
 def areas_shown(table: Mapping[str, Any], cols: int) -> Shown:
     """Return ranges over the table's rows, then the rows' sources."""
     rows = table["rows"]
@@ -136,7 +162,8 @@ def areas_shown(table: Mapping[str, Any], cols: int) -> Shown:
         "per MAC\nx mac-8b8b",
         "per MAC\nx mac-2x8b8b",
         "trim\nunit %",
-        title=f"Relative area: median (range) of {len(rows)} combinations, {cols} columns to a trim unit",
+        title=f"Relative area: median (range) of {counted(len(rows), 'combination')}, "
+        f"{counted(cols, 'column')} to a trim unit",
     )
     for name in rows[0]["pe"]:
         share = area.trim_unit_share(name, cols, table).scaled(100)
@@ -150,6 +177,7 @@ def areas_shown(table: Mapping[str, Any], cols: int) -> Shown:
         table["label"],
         "PE: over mac-8b8b's. Per MAC: at the peak of one step per cycle (sparq-exact may need two).",
     ]
+    notes += _left_out_lines(table)
     notes += [
         f"{key}: " + "; ".join(dict.fromkeys(row[key] for row in rows))
         for key in ("library", "flow", "tool")
@@ -158,6 +186,6 @@ def areas_shown(table: Mapping[str, Any], cols: int) -> Shown:
         "",
         [shown],
         "\n".join(notes),
-        lambda: records.of_areas(table, cols),
+        lambda: records.of_areas(table, cols, designs_without_area(table)),
         lambda: table_text(table),
     )

@@ -14,6 +14,8 @@ from sparqsim.cli import records
 from sparqsim.cli.show import heading_of, new_table
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.errors import printable
+from sparqsim.report import note_lines
+from sparqsim.wording import counted
 
 
 @contextmanager
@@ -36,13 +38,16 @@ def accuracy_shown(report: AccuracyReport) -> Shown:
     """Return accuracy beside cycles, one design a row, then SQNR layer by layer."""
     array = report.array
     heading = (
-        f"{report.network}: {report.pictures} pictures; array {array.rows}x{array.cols}, dataflow "
+        f"{report.network}: {counted(report.pictures, 'picture')}; array {array.rows}x{array.cols}, dataflow "
         f"{array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}; scales: "
         f"{report.rows[0].calibrator}"
     )
     lines = [f"{row.pe}: computed by {row.route}" for row in report.rows if row.pe is not None]
-    if report.skipped:
+    if report.macs is not None:
+        lines += report.coverage.notes(report.macs)
+    elif report.skipped:
         lines.append(f"left out: {', '.join(report.skipped)}")
+    lines += note_lines(report.timing_notes)
     lines.append(
         "agree: first answer as the first row's. SQNR: a layer's outputs against exact 8-bit arithmetic on "
         "the traced pictures, '-': exact; * kept at 8 bits."
@@ -65,7 +70,7 @@ def _design_table(report: AccuracyReport) -> Table:
         "cycles",
         f"x {heading_of(report.baseline)}",
         "worst\nSQNR dB",
-        title=f"Answers of {report.pictures} pictures; cycles of {report.traced_pictures}",
+        title=f"Answers of {counted(report.pictures, 'picture')}; cycles of {report.traced_pictures}",
     )
     for row in report.rows:
         table.add_row(row.pe or report.reference, *_cells(report, row))

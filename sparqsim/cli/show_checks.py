@@ -9,19 +9,21 @@ from typing import Any
 
 import sparqsim
 from sparqsim.cli import records
-from sparqsim.cli.show import design_table, json_text, new_table
+from sparqsim.cli.show import json_text, new_table
+from sparqsim.cli.show_designs import design_table
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.errors import printable
 from sparqsim.pe import PEDesign
 from sparqsim.pe.contract import Outcome as Checked
 from sparqsim.pe.registry import key_choices
 from sparqsim.regress import Outcome, as_markdown, as_text
+from sparqsim.wording import counted
 
 
 def faults_shown(path: str, faults: Sequence[str]) -> Shown:
     """Return every fault of a trace file, a record each."""
     told = [printable(fault) for fault in faults]
-    verdict = f"{path}: a sound trace" if not faults else f"{path}: faults: {len(faults)}"
+    verdict = f"{path}: a sound trace" if not faults else f"{path}: {counted(len(faults), 'fault')}"
     table = Table(verdict, ["", "fault"], text=True)
     for number, fault in enumerate(told, 1):
         table.add_row(str(number), fault)
@@ -82,7 +84,7 @@ def contract_shown(found: Sequence[tuple[str, Checked]]) -> Shown:
     """Return the checks of a design's contract, with each variant of its keys."""
     failed = sum(outcome.failure != "" for _, outcome in found)
     table = Table(
-        f"{failed} of {len(found)} checks failed",
+        f"{failed} of {counted(len(found), 'check')} failed",
         ["design", "check", "outcome", "failure"],
         text=True,
     )
@@ -105,7 +107,7 @@ def contract_shown(found: Sequence[tuple[str, Checked]]) -> Shown:
 def regress_shown(outcomes: Sequence[Outcome], suite: str) -> Shown:
     """Return the cases of a list and what differs from their golden reports; in CSV a record for each difference."""
     unchanged = sum(not outcome.findings for outcome in outcomes)
-    lines = [*map(as_text, outcomes), f"{unchanged} of {len(outcomes)} cases unchanged"]
+    lines = [*map(as_text, outcomes), f"{unchanged} of {counted(len(outcomes), 'case')} unchanged"]
     return Shown(
         "",
         [],
@@ -146,7 +148,7 @@ def _differences(outcome: Outcome) -> list[Mapping[str, Any]]:
 def status_shown(store: str, counts: Sequence[tuple[str, str, int]]) -> Shown:
     """Return how many points a store holds, by version of sparqsim and state."""
     points = sum(count for *_, count in counts)
-    title = f"{points} points (this is sparqsim {sparqsim.__version__})"
+    title = f"{counted(points, 'point')} (this is sparqsim {sparqsim.__version__})"
     found = [
         {"version": version, "state": state, "points": count} for version, state, count in counts
     ]

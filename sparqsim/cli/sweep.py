@@ -11,6 +11,7 @@ from sparqsim.cli.completion import design
 from sparqsim.cli.help import Commands, command_group
 from sparqsim.cli.options import Format
 from sparqsim.errors import InputError
+from sparqsim.wording import counted
 
 if TYPE_CHECKING:
     from sparqsim.sweep import Case, Summary
@@ -54,7 +55,9 @@ def run(
         str,
         typer.Option("-o", "--output", metavar="STORE", help="Where results are kept (SQLite)."),
     ],
-    pe: Annotated[str | None, _axis("--pe", "A,B", "PE designs")] = None,
+    pe: Annotated[
+        str | None, _axis("--pe", "A,B", "PE designs (without them those of `compare`)")
+    ] = None,
     array: Annotated[str | None, _axis("--array", "RxC,RxC", "Arrays")] = None,
     dataflow: Annotated[str | None, _axis("--dataflow", "os,ws,is", "Dataflows")] = None,
     coupling: Annotated[str | None, _axis("--coupling", "lockstep,elastic:2", "Couplings")] = None,
@@ -151,7 +154,7 @@ def _progress() -> Any:
 def _tell(summary: Summary) -> None:
     computed = summary.done + len(summary.refused)
     typer.echo(
-        f"{summary.points} points: {summary.known} known, {computed} computed"
+        f"{counted(summary.points, 'point')}: {summary.known} known, {computed} computed"
         + (f", {len(summary.refused)} of them refused" if summary.refused else "")
         + (f", {len(summary.failed)} failed" if summary.failed else "")
     )
@@ -160,8 +163,8 @@ def _tell(summary: Summary) -> None:
     if summary.failed:
         case, reason = summary.failed[0]
         raise InputError(
-            f"{len(summary.failed)} points failed and were not recorded; the first, pe={case.pe!r} on "
-            f"{case.trace}: {reason}"
+            f"{counted(len(summary.failed), 'point')} failed, not recorded; the first, "
+            f"pe={case.pe!r} on {case.trace}: {reason}"
         )
 
 
@@ -174,13 +177,28 @@ def export(
             "-o", "--output", metavar="FILE", help="A table: .csv, or .parquet (extra `parquet`)."
         ),
     ],
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline",
+            metavar="NAME",
+            help="The design of speedup 1.",
+            show_default="mac-8b8b",
+            autocompletion=design,
+        ),
+    ] = None,
 ) -> None:
-    """Write a row per recorded point: its case, its totals, where it comes from."""
+    """Write a row per recorded point: its case, its totals, its speedup, where it comes from.
+
+    Speedup: total cycles of the baseline / total cycles of the point, on the same trace, array and memory, by the same
+    version; empty where the store has no such point of the baseline.
+    """
     from sparqsim.sweep import Store
     from sparqsim.sweep.export import export as write_table
 
     with Store(store) as opened:
-        typer.echo(f"{write_table(opened, output)} rows written to {output}")
+        rows = write_table(opened, output, baseline)
+    typer.echo(f"{counted(rows, 'row')} written to {output}")
 
 
 @app.command()

@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from rich import box
 from rich.cells import cell_len
@@ -44,6 +44,17 @@ def console() -> Console:
     """Return the console for results: as wide as the terminal, 80 columns in a pipe."""
     # Names come from files: what looks like markup or an emoji code in them is shown as it is.
     return ResultConsole(highlight=False, soft_wrap=False, markup=False, emoji=False)
+
+
+class Readable(Protocol):
+    """What a console and Markdown can show: a table, or several."""
+
+    def print_to(self, out: Console) -> None:
+        """Print it within the console's width."""
+
+    def to_markdown(self) -> str:
+        """Return it as GitHub shows it."""
+        ...
 
 
 @dataclass
@@ -77,6 +88,11 @@ class Table:
                 out.print()
             out.print(self.title + (" (continued)" if number else ""), style="bold")
             out.print(self._rich(block, out.width, widths))
+
+    def whole_width(self) -> int:
+        """Return the columns of a console that the table takes with every name whole."""
+        widths = [self._width(at) for at in range(len(self.columns))]
+        return sum(widths) + len(widths) - 1
 
     def to_markdown(self) -> str:
         """Return the table as GitHub shows it."""
@@ -174,7 +190,7 @@ class Shown:
     """
 
     heading: str
-    tables: Sequence[Table]
+    tables: Sequence[Readable]
     notes: str
     records: Callable[[], Sequence[Mapping[str, Any]]]
     to_json: Callable[[], str]

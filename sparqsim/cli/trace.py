@@ -8,6 +8,7 @@ import typer
 
 from sparqsim.cli.help import command_group
 from sparqsim.cli.options import CalibrateOn, Format, Limit, Model, Trace
+from sparqsim.wording import counted
 
 app = command_group("Look at trace files, check them, make them.")
 
@@ -53,7 +54,7 @@ Keep = Annotated[
 def info(trace: Trace, format_: Format = "table") -> None:
     """Show what a trace holds: network, layers, their shapes and zeros, how it was made."""
     import sparqsim
-    from sparqsim.cli.show import trace_shown
+    from sparqsim.cli.show_trace import trace_shown
     from sparqsim.cli.tables import checked_format, show
 
     checked_format(format_)
@@ -73,7 +74,7 @@ def check(trace: Trace, format_: Format = "table") -> None:
         show(faults_shown(trace, faults), format_)
     if len(faults) > 1:
         raise sparqsim.InputError(
-            f"{trace}: {len(faults)} faults, listed on standard output; the first: {faults[0]}"
+            f"{trace}: {counted(len(faults), 'fault')}, listed on standard output; the first: {faults[0]}"
         )
     if faults:
         raise sparqsim.InputError(f"{trace}: {faults[0]}")

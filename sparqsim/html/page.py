@@ -40,6 +40,7 @@ from sparqsim.html.tables import (
     values_table,
 )
 from sparqsim.report import Comparison
+from sparqsim.wording import install_hint
 
 if TYPE_CHECKING:
     import jinja2
@@ -197,8 +198,7 @@ def _environment() -> jinja2.Environment:
         import jinja2
     except ModuleNotFoundError:
         raise InputError(
-            "a report page needs Jinja2, which is not installed; expected "
-            "`pip install 'sparqsim[report]'`"
+            "a report page needs Jinja2, which is not installed; expected " + install_hint("report")
         ) from None
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_source),

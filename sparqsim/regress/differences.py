@@ -76,12 +76,18 @@ def trace_changed(golden: Report, sha256: str, path: str = "the trace") -> Findi
 
 def _cycles_moved(golden: Report, new: Report) -> Iterator[Finding]:
     if golden.cycles != new.cycles:
-        yield Finding(
-            "cycles", "", "whole network: " + _moved(golden.cycles, new.cycles, new.totals.tiles)
-        )
+        moved = _moved(golden.cycles, new.cycles, new.totals.tiles)
+        yield Finding("cycles", "", f"{_whose(new)}: {moved}")
     for old, now in zip(golden.layers, new.layers, strict=True):
         if old.cycles != now.cycles:
             yield Finding("cycles", now.name, _moved(old.cycles, now.cycles, now.tiles))
+
+
+def _whose(report: Report) -> str:
+    """Return what total cycles are those of: how much of the network, and how many inputs."""
+    coverage = report.coverage
+    scope = coverage.scope()
+    return f"{scope[0].lower()}{scope[1:]}, {coverage.label(report.totals.macs)}"
 
 
 def _moved(old: Cycles, now: Cycles, tiles: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from sparqsim.regress.golden import GoldenCase, Outcome
+from sparqsim.wording import counted
 
 #: What XML 1.0 cannot hold, even escaped; a layer's name may have it.
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -54,7 +55,8 @@ def _xml(value: object) -> str:
 def as_markdown(outcomes: Sequence[Outcome], suite: str) -> str:
     """Return a Markdown summary: a table of what moved, or one line."""
     changed = [outcome for outcome in outcomes if outcome.findings]
-    head = f"### sparqsim regress: {suite}\n\n{len(outcomes) - len(changed)} of {len(outcomes)} cases unchanged.\n"
+    unchanged = f"{len(outcomes) - len(changed)} of {counted(len(outcomes), 'case')} unchanged"
+    head = f"### sparqsim regress: {suite}\n\n{unchanged}.\n"
     if not changed:
         return head
     rows = [

@@ -20,6 +20,7 @@ from typing import Any, Self
 from sparqsim.errors import InputError
 from sparqsim.sweep.traces import TraceUnseenError
 from sparqsim.sweep.worker import Result, Task, run_task
+from sparqsim.wording import install_hint
 
 ADDRESS = re.compile(r"(tcp|tls|ws|wss)://\S+")
 CONNECT_SECONDS = 10
@@ -225,8 +226,7 @@ def _distributed() -> Any:
         import distributed
     except ModuleNotFoundError:
         raise InputError(
-            "--scheduler needs Dask, which is not installed; expected "
-            "`pip install 'sparqsim[dask]'`"
+            "--scheduler needs Dask, which is not installed; expected " + install_hint("dask")
         ) from None
     return distributed
 

@@ -20,6 +20,12 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
+def _default_designs() -> list[str]:
+    from sparqsim.simulation import DEFAULT_PES  # heavy, and mostly not needed
+
+    return list(DEFAULT_PES)
+
+
 Texts = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
 Switches = Annotated[list[Literal["on", "off"]], BeforeValidator(_listed), Field(min_length=1)]
 Engines = Annotated[list[Literal["fast", "event"]], BeforeValidator(_listed), Field(min_length=1)]
@@ -27,12 +33,15 @@ Flags = Annotated[list[bool], BeforeValidator(_listed), Field(min_length=1)]
 
 
 class Grid(BaseModel):
-    """Values of each axis, one or a list; an axis that is not given is as in `Case`."""
+    """Values of each axis, one or a list; an axis that is not given is as in `Case`.
+
+    pe: without it the designs that `compare` takes by default.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     trace: Texts
-    pe: Texts
+    pe: Texts = Field(default_factory=_default_designs, min_length=1)
     array: Texts | None = None
     dataflow: Texts | None = None
     coupling: Texts | None = None

@@ -127,11 +127,11 @@ class Store:
                 for version, state, count in self._connection.execute(sql)
             ]
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return a flat row per point: its case, its totals. See `sparqsim.sweep.export`."""
+    def rows(self, baseline: str | None = None) -> list[dict[str, Any]]:
+        """Return a flat row per point: its case, totals and speedup. See `sparqsim.sweep.export.rows_of`."""
         from sparqsim.sweep.export import rows_of
 
-        return rows_of(self)
+        return rows_of(self, baseline)
 
     def frame(self) -> pd.DataFrame:
         """Return the rows as a pandas DataFrame. Raises InputError where pandas is not installed."""

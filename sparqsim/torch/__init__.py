@@ -10,11 +10,12 @@ Needs the extra `torch`.
 from __future__ import annotations
 
 from sparqsim.errors import InputError
+from sparqsim.wording import install_hint
 
 try:
     import torch as _torch  # noqa: F401 - asked for here, so that its absence is told in one line
 except ModuleNotFoundError:
-    raise InputError("sparqsim.torch needs PyTorch: pip install 'sparqsim[torch]'") from None
+    raise InputError(f"sparqsim.torch needs PyTorch: {install_hint('torch')}") from None
 
 from sparqsim.torch.dump import DumpReport, dump
 from sparqsim.torch.evaluate import Evaluation, evaluate

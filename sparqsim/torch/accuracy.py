@@ -18,6 +18,7 @@ from sparqsim.accuracy_report import (
     Hits,
     Trial,
     known_row,
+    measured_coverage,
     network_layers,
     row_of,
     rows_so_far,
@@ -129,6 +130,7 @@ class Study:
     def _report(
         self, quantised: QuantisedNetwork, trace: Trace, timing: Comparison, pictures: int
     ) -> AccuracyReport:
+        skipped = tuple(skipped.name for skipped in quantised.network.skipped)
         return AccuracyReport(
             version=sparqsim.__version__,
             network=self.network,
@@ -139,12 +141,15 @@ class Study:
             traced_pictures=1,
             error_pictures=pictures if self.error_images is None else self.error_images,
             kept_as=self.kept,
-            skipped=tuple(skipped.name for skipped in quantised.network.skipped),
+            skipped=skipped,
             array=timing.reports[timing.baseline].array,
             baseline=timing.baseline,
             reference="float network",
             layers=network_layers(trace, timing),
             rows=(),
+            coverage=measured_coverage(timing, 1, skipped),
+            macs=timing.macs,
+            timing_notes=timing.timing_notes,
         )
 
 

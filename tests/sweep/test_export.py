@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sweep_cases import AXES, command
 
@@ -64,6 +65,61 @@ def test_order_of_rows_does_not_depend_on_the_order_of_arrival(
         assert opened.rows() == other.rows()
 
 
+def test_speedup_is_over_the_baseline_at_the_same_point(store: Path, trace: str) -> None:
+    """Every point against two simulations of its own; nothing of another array, dataflow or overlap counts."""
+    with Store(store) as opened:
+        rows, over_exact = opened.rows(), opened.rows("sparq-exact")
+    loaded, compared = sparqsim.load_trace(trace), set()
+    for row, other in zip(rows, over_exact, strict=True):
+        array = sparqsim.ArrayConfig(
+            row["rows"], row["cols"], row["dataflow"], row["coupling"], row["overlap"]
+        )
+        cycles = {
+            pe: sparqsim.simulate(loaded, pe, array).cycles.total
+            for pe in {row["pe"], "mac-8b8b", "sparq-exact"}
+        }
+        assert other["speedup"] == cycles["sparq-exact"] / cycles[row["pe"]]
+        assert (row["baseline"], other["baseline"]) == ("mac-8b8b", "sparq-exact")
+        compared.add(other["speedup"])
+    assert len(compared) > 3
+
+
+def test_without_its_baseline_a_point_has_no_speedup(trace: str, tmp_path: Path) -> None:
+    cases = [
+        *cases_of({"trace": [trace], "pe": ["sparq-5opt"], "array": ["3x5", "4x4"]}),
+        *cases_of({"trace": [trace], "pe": ["mac-8b8b"], "array": ["4x4"]}),
+    ]
+    sweep(cases, tmp_path / "s.sqlite")
+    with Store(tmp_path / "s.sqlite") as opened:
+        rows = opened.rows()
+        with pytest.raises(InputError, match="'mac-4b4b' is at no point; expected one of mac-8b8b"):
+            opened.rows("mac-4b4b")
+    speedups = {(row["pe"], row["rows"]): row["speedup"] for row in rows}
+    assert speedups["sparq-5opt", 3] is None
+    assert speedups["mac-8b8b", 4] == 1
+    assert speedups["sparq-5opt", 4] > 1
+
+
+def test_rows_say_what_of_a_network_they_are(tmp_path: Path) -> None:
+    coverage = {
+        "inputs": 2,
+        "left_out": [
+            {"name": "attn", "reason": "in one call", "macs": 3 * 5 * 2},
+            {"name": "head", "reason": "in one call", "macs": 0},
+        ],
+    }
+    layer = sparqsim.Layer.from_gemm("l", np.ones((3, 5), np.uint8), np.ones((5, 2), np.int8))
+    path = tmp_path / "part.safetensors"
+    sparqsim.Trace([layer], provenance={"coverage": coverage}).save(path)
+    sweep(cases_of({"trace": [str(path)], "pe": ["smt-sa-2t"]}), tmp_path / "s.sqlite")
+    with Store(tmp_path / "s.sqlite") as opened:
+        (row,) = opened.rows()
+    assert (row["inputs"], row["macs_left_out_share"]) == (2, 0.5)
+    assert row["left_out_operations"] == "attn; head"
+    assert row["cycles_per_input"] == row["cycles_total"] / 2
+    assert "without refilling the array" in row["timing_note"]
+
+
 def test_exports_that_cannot_be(
     store: Path,
     tmp_path: Path,
@@ -76,7 +132,7 @@ def test_exports_that_cannot_be(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pandas", None)
     assert command("sweep", "export", str(store), "-o", str(tmp_path / "out.parquet")) == 2
-    assert "sparqsim[parquet]" in capsys.readouterr().err
+    assert "pip install -e '.[parquet]'" in capsys.readouterr().err
     assert not (tmp_path / "out.parquet").exists()
     with Store(store) as opened, pytest.raises(InputError, match="pip install pandas"):
         opened.frame()

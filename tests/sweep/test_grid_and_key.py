@@ -12,7 +12,9 @@ from sweep_cases import USER_DESIGN, save_trace
 import sparqsim
 from sparqsim.case import Case
 from sparqsim.errors import InputError
+from sparqsim.simulation import DEFAULT_PES
 from sparqsim.sweep import load_grid
+from sparqsim.sweep.grid import cases_of
 from sparqsim.sweep.point import Planner
 
 
@@ -64,7 +66,6 @@ def test_the_command_line_replaces_axes_and_its_files_are_found_from_here(
     ("text", "told"),
     [
         ('pe = "p"', "trace: Field required"),
-        ('trace = "t"', "pe: Field required"),
         ('trace = "t"\npe = []', "pe: .* at least 1"),
         ('trace = "t"\npe = "p"\nsize = 3', "size=3: unknown axis; expected one of trace, pe"),
         (
@@ -86,6 +87,13 @@ def test_bad_grids_name_the_axis(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "grid.toml").write_text(text)
     with pytest.raises(InputError, match=rf"grid\.toml.*{told}"):
         load_grid(tmp_path / "grid.toml")
+
+
+def test_without_designs_a_grid_takes_those_of_compare(tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text('trace = "t"\narray = ["8x8", "4x4"]')
+    cases = load_grid(tmp_path / "grid.toml")
+    assert [case.pe for case in cases] == [*DEFAULT_PES] * 2
+    assert [case.pe for case in cases_of({"trace": ["t"]})] == [*DEFAULT_PES]
 
 
 # The key

@@ -1,0 +1,75 @@
+"""What a reader of a table must know: what was simulated, and what its figures mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparqsim.errors import printable
+from sparqsim.report import Report, note_lines, stated_coverage, timing_notes
+
+
+def heading(report: Report, *, design: bool = True) -> str:
+    """Return what was simulated, on one line."""
+    array = report.array
+    overlap = "on" if array.overlap else "off"
+    source = report.provenance.network or f"trace {report.provenance.trace_sha256[:12]}"
+    label = (
+        f" [SYNTHETIC values: {report.provenance.synthetic}]" if report.provenance.synthetic else ""
+    )
+    source = printable(source + label)
+    return (
+        f"{source}: {f'{report.pe.spec}, ' if design else ''}array {array.rows}x{array.cols}, dataflow "
+        f"{array.dataflow}, {array.coupling}, overlap {overlap}, {memory_label(report)}, "
+        f"{report.coverage.label(report.totals.macs)}"
+    )
+
+
+def memory_label(report: Report) -> str:
+    """Return what surrounds the array, in a few words."""
+    memory = report.memory
+    if memory is None:
+        return "memory not modelled"
+    bandwidth = memory.dram.bandwidth_bytes_per_cycle
+    rate = "unlimited DRAM" if bandwidth is None else f"DRAM {bandwidth:g} B/cycle"
+    return f"memory {memory.name} ({rate}, storage {memory.storage})"
+
+
+def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
+    """Return what a reader must know to read the table; with `utilizations`, one that has 'PEs used' and 'eff.'."""
+    fixed = [report.pe.spec for report in reports if not report.pe.cycles_depend_on_values]
+    varying = [report.pe.spec for report in reports if report.pe.cycles_depend_on_values]
+    kept = [printable(layer.name) for layer in reports[0].layers if layer.kept_8bit]
+    lines = []
+    if fixed:
+        lines.append(f"Values cannot change cycles (only shapes can): {', '.join(fixed)}.")
+    if varying:
+        lines.append(f"~ Cycles depend on values: {', '.join(varying)}.")
+    lines += note_lines(timing_notes(report.pe for report in reports))
+    if kept:
+        lines.append(
+            f"* kept at 8 bits, run as mac-8b8b by every design, as the method does: {', '.join(kept)} "
+            "(--all-layers includes them)."
+        )
+    whose, waits = (
+        ("of the array", "")
+        if reports[0].memory is None
+        else (
+            "of the array and its memory",
+            ", memory stall = waiting for operands, or for outputs to leave",
+        )
+    )
+    used, effective = (
+        (
+            " PEs used: over all PEs, mean over tiles.",
+            "; eff. (effective) = the same, both operands non-zero",
+        )
+        if utilizations
+        else ("", "")
+    )
+    lines.append(
+        f"Cycles are those {whose}, PE count being equal: compute = steps at one cycle each, fill = skew and "
+        f"loads, drain = sums leaving, pe stall = what slower steps add{waits}.{used} "
+        f"array = MACs / (cycles x PEs x lanes){effective}. SQNR '-': exact."
+    )
+    coverage = stated_coverage(reports)
+    return "\n".join([*coverage.notes(reports[0].totals.macs), *lines])

@@ -1,0 +1,46 @@
+"""The PE designs there are, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sparqsim.cli import records
+from sparqsim.cli.markdown import SOFT_HYPHEN
+from sparqsim.cli.show import json_text
+from sparqsim.cli.tables import Shown, Table
+from sparqsim.pe import PEDesign
+
+
+def designs_shown(designs: Mapping[str, type[PEDesign]], outside: Mapping[str, str]) -> Shown:
+    """Return the PE designs there are; of those of other packages the place of each."""
+    found = records.of_designs(designs)
+    others = "\n".join(f"{name}: from another package ({place})" for name, place in outside.items())
+    return Shown("", [design_table(found)], others, lambda: found, lambda: json_text(found))
+
+
+def design_table(found: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the table of PE designs, a record a row."""
+    table = Table(
+        "PE designs",
+        [
+            "design",
+            "lanes",
+            f"multi{SOFT_HYPHEN}\npliers",
+            "cycles\nper step",
+            "activations",
+            "keys (first: default)",
+        ],
+        text=True,
+    )
+    for row in found:
+        most = row["most_step_cycles"]
+        table.add_row(
+            row["design"],
+            str(row["lanes"]),
+            str(row["multipliers"]),
+            "1" if most == 1 else f"1..{most} (values)",
+            "uint8, int8" if row["signed_activations"] else "uint8",
+            row["keys"],
+        )
+    return table

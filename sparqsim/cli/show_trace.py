@@ -1,0 +1,86 @@
+"""What a trace holds, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sparqsim.cli import records
+from sparqsim.cli.show import json_text, new_table, percent
+from sparqsim.cli.tables import Shown
+from sparqsim.errors import printable
+from sparqsim.trace import Trace
+from sparqsim.trace.coverage import KEY, Coverage, LeftOut
+from sparqsim.wording import counted
+
+
+def trace_shown(trace: Trace) -> Shown:
+    """Return what a trace holds, reading one layer at a time."""
+    document, layers = trace.metadata, records.of_trace(trace)
+    about = {
+        name.replace("_", " "): getattr(document, name)
+        for name in ("network", "synthetic", "calibrator", "origin", "license_note")
+    }
+    arrays = {
+        f"array {name}": f"{values.dtype} {values.shape}" for name, values in trace.arrays.items()
+    }
+    table = new_table(
+        "layer",
+        "op",
+        "M",
+        "K",
+        "N",
+        "groups",
+        "MACs",
+        "type",
+        "zeros\n%",
+        "8-bit\nkept",
+        title="Layers: per group Y[M,N] = X[M,K] @ W[K,N]",
+    )
+    for row in layers:
+        table.add_row(
+            printable(row["layer"]),
+            row["op"],
+            *(f"{row[side]}" for side in ("m", "k", "n", "groups")),
+            f"{row['macs']:,}",
+            row["activation_dtype"],
+            percent(row["zero_activation_share"]),
+            "yes" if row["kept_8bit"] else "",
+        )
+    macs = sum(row["macs"] for row in layers)
+    held = {"holds": Coverage.of(document.provenance).label(macs)}
+    return Shown(
+        fields_text(
+            {name: text for name, text in about.items() if text} | held | {"sha256": trace.sha256}
+        ),
+        [table],
+        fields_text({**_made(document.provenance), **arrays}),
+        lambda: layers,
+        lambda: json_text(
+            document.model_dump(mode="json") | {"sha256": trace.sha256, "layers": layers}
+        ),
+    )
+
+
+def _made(provenance: Mapping[str, object]) -> dict[str, object]:
+    """Return what a trace says of how it was made, every operation that it leaves out in words."""
+    left_out = Coverage.of(provenance).left_out
+    told = {name: value for name, value in provenance.items() if name != KEY}
+    return told | ({"left out": {each.name: _why(each) for each in left_out}} if left_out else {})
+
+
+def _why(operation: LeftOut) -> str:
+    macs = "MACs not known" if operation.macs is None else counted(operation.macs, "MAC")
+    return f"{operation.reason}; {macs}"
+
+
+def fields_text(fields: Mapping[str, object]) -> str:
+    """Return what something says about itself, a line for each field and for each entry of a field that has several."""
+    return "\n".join(f"{printable(name)}:{_value_text(value)}" for name, value in fields.items())
+
+
+def _value_text(value: object) -> str:
+    if isinstance(value, Mapping) and value:
+        return "".join(
+            f"\n  {printable(name)}: {printable(str(entry))}" for name, entry in value.items()
+        )
+    return " none" if value in ({}, [], "") else f" {printable(str(value))}"

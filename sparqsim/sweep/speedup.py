@@ -1,0 +1,69 @@
+"""Speedups between the points of a store: each over the baseline's point at the same place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sparqsim.errors import InputError
+from sparqsim.pe import get_pe
+from sparqsim.simulation import BASELINE
+from sparqsim.sweep.store import Recorded, Store
+
+#: Facts in which comparable points differ. Of files the content counts, not the name.
+NOT_PLACE = frozenset({"pe", "pe_source_sha256", "trace", "memory"})
+
+
+@dataclass(frozen=True)
+class Speedups:
+    """Speedups over one design.
+
+    `baseline`: its name with keys. `cycles`: its total cycles at every place where it ran; a place
+    is a trace's content, an array, a memory's content, the other settings, and the sources of
+    sparqsim.
+    """
+
+    baseline: str
+    cycles: Mapping[str, int]
+
+    @classmethod
+    def of(cls, store: Store, baseline: str | None = None) -> Speedups:
+        """Find the baseline's points.
+
+        Parameters
+        ----------
+        store : Store
+        baseline : str, optional
+            Default: `mac-8b8b`, which need not be there.
+
+        Raises
+        ------
+        InputError
+            For a baseline that is asked for and is at no point of the store.
+        """
+        spec = get_pe(BASELINE if baseline is None else baseline).spec
+        cycles, designs = {}, set()
+        for point in store.recorded():
+            designs.add(str(point.facts["pe"]))
+            if point.facts["pe"] == spec and point.state == "done":
+                cycles[_place(point)] = json.loads(point.text)["totals"]["cycles"]["total"]
+        if baseline is not None and spec not in designs:
+            raise InputError(
+                f"{store.path}: baseline {baseline!r} is at no point; expected one of "
+                f"{', '.join(sorted(designs))}"
+            )
+        return cls(spec, cycles)
+
+    def columns(self, point: Recorded, total_cycles: int) -> dict[str, Any]:
+        """Return `baseline` and `speedup` of a point; None where the baseline did not run there."""
+        baseline_cycles = self.cycles.get(_place(point))
+        speedup = None if baseline_cycles is None else baseline_cycles / total_cycles
+        return {"baseline": self.baseline, "speedup": speedup}
+
+
+def _place(point: Recorded) -> str:
+    """Return what the points have in common whose cycles can be compared."""
+    facts = {name: value for name, value in point.facts.items() if name not in NOT_PLACE}
+    return json.dumps(facts, sort_keys=True)
