@@ -100,6 +100,8 @@ class AccuracyReport(Record):
     which SQNR was. kept_as: how layers marked `kept` compute. skipped: what holds products and is in no design.
     baseline: the design of speedup 1. reference: what answers are compared with ('float network', or a quantised
     network as it is); a row without `pe` holds its hits.
+    dense_output: the shape of the output of one picture where it is no row of classes (boxes, a picture): it is
+    flattened, and an answer is the place of its largest number.
     """
 
     schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
@@ -116,6 +118,7 @@ class AccuracyReport(Record):
     array: ArrayInfo
     baseline: str
     reference: str
+    dense_output: tuple[int, ...] = ()
     layers: tuple[NetworkLayer, ...]
     rows: tuple[AccuracyRow, ...]
 
@@ -135,6 +138,17 @@ class AccuracyReport(Record):
                     f"row of {row.pe}: {row.hits}, expected at most pictures={self.pictures}"
                 )
         return self
+
+    @property
+    def answer_note(self) -> str:
+        """What an answer is where it is no class, in a sentence; '' where it is one."""
+        if not self.dense_output:
+            return ""
+        return (
+            f"The network's output has shape {self.dense_output} per picture, no row of classes: it is "
+            "flattened, an answer is the place of its largest number, and 'agree' says only whether "
+            "that place is the same."
+        )
 
     def row(self, trial: Trial) -> AccuracyRow:
         """Return the row of a trial. Raises InputError where there is none."""

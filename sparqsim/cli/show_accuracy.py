@@ -43,6 +43,8 @@ def accuracy_shown(report: AccuracyReport) -> Shown:
     lines = [f"{row.pe}: computed by {row.route}" for row in report.rows if row.pe is not None]
     if report.skipped:
         lines.append(f"left out: {', '.join(report.skipped)}")
+    if report.answer_note:
+        lines.append(report.answer_note)
     lines.append(
         "agree: first answer as the first row's. SQNR: a layer's outputs against exact 8-bit arithmetic on "
         "the traced pictures, '-': exact; * kept at 8 bits."
