@@ -51,7 +51,7 @@ class Answering(Protocol):
         """What its own arithmetic is."""
 
     def reference(self, pictures: Pictures) -> Iterable[Array]:
-        """Yield scores (pictures, classes) of the network as it is, batch by batch."""
+        """Yield the output (pictures, ...) of the network as it is, batch by batch: scores of classes."""
 
     def under(self, pe: PEDesign, pictures: Pictures, *, keep_8bit: bool) -> Iterable[Array]:
         """Yield scores when every layer computes as `pe` does (layers that stay at 8 bits exactly)."""
@@ -134,23 +134,27 @@ def accuracy(
         macs=timing.macs,
         timing_notes=timing.timing_notes,
     )
-    for rows in _Asked(network, pictures, labels, keep_8bit, progress).rows(
-        [None, *designs], timing, known
-    ):
-        report = report.model_copy(update={"rows": rows})
+    asked = _Asked(network, pictures, labels, keep_8bit, progress)
+    for rows in asked.rows([None, *designs], timing, known):
+        dense = asked.output_shape if is_dense(asked.output_shape) else report.dense_output
+        report = report.model_copy(update={"rows": rows, "dense_output": dense})
         each(report)
     return report
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Asked:
-    """A network, and the pictures that it is asked for."""
+    """A network, and the pictures that it is asked for.
+
+    output_shape: per picture, of the last output seen; () before the first.
+    """
 
     network: Answering
     pictures: Pictures
     labels: NDArray[np.int64] | None
     keep_8bit: bool
     progress: Progress
+    output_shape: tuple[int, ...] = ()
 
     def rows(
         self, designs: Sequence[PEDesign | None], timing: Comparison, known: Sequence[AccuracyRow]
@@ -169,14 +173,39 @@ class _Asked:
                 trial, hits(self._own, self._own, self.labels), network.reference_name, timing
             )
         scores = network.under(pe, self.pictures, keep_8bit=self.keep_8bit)
-        found = hits(best_five(self.progress(scores, pe.spec), self.labels), self._own, self.labels)
-        return row_of(trial, found, network.route(pe, keep_8bit=self.keep_8bit), timing)
+        answers = self._answers(scores, pe.spec)
+        right = hits(answers, self._own, self.labels)
+        return row_of(trial, right, network.route(pe, keep_8bit=self.keep_8bit), timing)
 
     @cached_property
     def _own(self) -> NDArray[np.int64]:
         """Answers of the network as it is."""
-        scores = self.network.reference(self.pictures)
-        return best_five(self.progress(scores, self.network.reference_name), self.labels)
+        return self._answers(self.network.reference(self.pictures), self.network.reference_name)
+
+    def _answers(self, scores: Iterable[Array], what: str) -> NDArray[np.int64]:
+        rows = map(self._row_of_scores, self.progress(scores, what))
+        answers = best_five(rows, self.labels)
+        if len(answers) != len(self.pictures):
+            raise InputError(
+                f"{self.network.name}: its output has {len(answers)} rows for {len(self.pictures)} "
+                "pictures, expected scores (pictures, classes)"
+            )
+        return answers
+
+    def _row_of_scores(self, output: Array) -> Array:
+        """Return a batch of outputs, one row per picture."""
+        self.output_shape = output.shape[1:]
+        if self.labels is not None and is_dense(self.output_shape):
+            raise InputError(
+                f"{self.network.name}: its output has shape {output.shape}, expected scores "
+                "(pictures, classes) where pictures have labels"
+            )
+        return output.reshape(len(output), -1) if output.ndim > 1 else output
+
+
+def is_dense(output_shape: Sequence[int]) -> bool:
+    """Return whether an output of this shape per picture is no row of classes: boxes, a picture, a sequence."""
+    return sum(size > 1 for size in output_shape) > 1
 
 
 def best_five(scores: Iterable[Array], labels: NDArray[np.int64] | None) -> NDArray[np.int64]:

@@ -105,6 +105,8 @@ class AccuracyReport(Record):
     layers on the traced pictures; None in older files. macs_left_out_share: of the network's multiply-accumulates, the
     share that is not in the cycles, 0 to 1; unknown where it was not counted. timing_notes: what must be known to
     compare the cycles of some designs, by design.
+    dense_output: the shape of the output of one picture where it is no row of classes (boxes, a picture): it is
+    flattened, and an answer is the place of its largest number.
     """
 
     schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
@@ -121,6 +123,7 @@ class AccuracyReport(Record):
     array: ArrayInfo
     baseline: str
     reference: str
+    dense_output: tuple[int, ...] = ()
     layers: tuple[NetworkLayer, ...]
     rows: tuple[AccuracyRow, ...]
     coverage: Coverage = Coverage()
@@ -149,6 +152,17 @@ class AccuracyReport(Record):
                     f"row of {row.pe}: {row.hits}, expected at most pictures={self.pictures}"
                 )
         return self
+
+    @property
+    def answer_note(self) -> str:
+        """What an answer is where it is no class, in a sentence; '' where it is one."""
+        if not self.dense_output:
+            return ""
+        return (
+            f"The network's output has shape {self.dense_output} per picture, no row of classes: it is "
+            "flattened, an answer is the place of its largest number, and 'agree' says only whether "
+            "that place is the same."
+        )
 
     def row(self, trial: Trial) -> AccuracyRow:
         """Return the row of a trial. Raises InputError where there is none."""

@@ -15,11 +15,13 @@ A spec such as
 | `order:rgb` or `bgr` | order of the channels (default rgb); `mean` and `std` are given in this order |
 | `layout:nchw` or `nhwc` | axes of the batch (default: what the kind of model uses) |
 
-Pictures are cropped and resized first, then changed in value, each in the order written.
+Steps are separated by commas or spaces. Pictures are cropped and resized first, then changed in
+value, each in the order written.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -36,6 +38,11 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Layout = Literal["nchw", "nhwc"]
 
+#: Pixels of one picture unless the user says otherwise: 300 MB as RGB.
+MAX_PIXELS = 100_000_000
+#: What float32 holds, and what is cheap to read.
+DECIMAL = r"([0-9]{1,12}(\.[0-9]{0,18})?|\.[0-9]{1,18})(e[+-]?[0-9])?"
+NUMBER = re.compile(rf"[+-]?{DECIMAL}(/{DECIMAL})?", re.IGNORECASE)
 STEPS = ("resize", "crop", "scale", "mean", "std", "order", "layout")
 
 
@@ -50,8 +57,14 @@ class Preprocess:
     layout: Layout | None = None
 
     @classmethod
-    def parse(cls, spec: str) -> Preprocess:
+    def parse(cls, spec: str, max_pixels: int = MAX_PIXELS) -> Preprocess:
         """Return the steps of `spec`; '' changes nothing.
+
+        Parameters
+        ----------
+        spec : str
+        max_pixels : int
+            Of a resized picture.
 
         Raises
         ------
@@ -59,10 +72,10 @@ class Preprocess:
             Naming the step and what is accepted.
         """
         geometry, values, options = [], [], {"order": "rgb", "layout": ""}
-        for step in filter(None, spec.split(",")):
-            name, _, argument = step.strip().partition(":")
+        for step in filter(None, re.split(r"[,\s]+", spec)):
+            name, _, argument = step.partition(":")
             if name in ("resize", "crop"):
-                geometry.append(_geometry_step(step, name, argument))
+                geometry.append(_geometry_step(step, name, argument, max_pixels))
             elif name in ("scale", "mean", "std"):
                 values.append(_value_step(step, name, argument))
             elif name in options:
@@ -84,7 +97,7 @@ class Preprocess:
             RGB where there are three channels.
         layout : 'nchw' or 'nhwc'
             Where the spec names none.
-        dtype : float32, uint8 or int8
+        dtype : float32, float16, uint8 or int8
             What the network takes; int8 stands for uint8 - 128.
 
         Returns
@@ -103,6 +116,11 @@ class Preprocess:
     def _reshaped(self, picture: Array) -> Array:
         from PIL import Image
 
+        if picture.shape[2] not in (1, 3):
+            raise InputError(
+                f"--preprocess {self.spec!r}: the picture has {picture.shape[2]} channels, expected 1 "
+                "or 3 to resize or crop it"
+            )
         grey = picture.shape[2] == 1
         image = Image.fromarray(picture[..., 0] if grey else picture)
         for step in self.geometry:
@@ -110,11 +128,13 @@ class Preprocess:
         return np.asarray(image)[..., None] if grey else np.asarray(image)
 
     def _valued(self, picture: Array, dtype: np.dtype[Any]) -> Array:
-        if dtype == np.float32:
+        if dtype in (np.float32, np.float16):
             result = picture.astype(np.float32)
             for step in self.values:
                 result = step(result)
-            return result
+            return result.astype(dtype, copy=False)
+        if dtype not in (np.uint8, np.int8):
+            raise InputError(f"this network takes {dtype} values, expected one that takes pictures")
         if self.values:
             raise InputError(
                 f"--preprocess {self.spec!r}: this network takes {dtype} pixels as they are, "
@@ -123,7 +143,9 @@ class Preprocess:
         return picture if dtype == np.uint8 else (picture.astype(np.int16) - 128).astype(np.int8)
 
 
-def _geometry_step(step: str, name: str, argument: str) -> Callable[[Image], Image]:
+def _geometry_step(
+    step: str, name: str, argument: str, max_pixels: int
+) -> Callable[[Image], Image]:
     if name == "crop" and "." in argument:
         share = _numbers(step, argument, counts=(1,))[0]
         if not 0 < share <= 1:
@@ -143,8 +165,8 @@ def _geometry_step(step: str, name: str, argument: str) -> Callable[[Image], Ima
     if name == "crop":
         return lambda image: _cropped(image, height, width)
     if len(sizes) == 2:
-        return lambda image: _resized(image, height, width)
-    return lambda image: _short_side_to(image, height)
+        return lambda image: _resized(image, height, width, max_pixels)
+    return lambda image: _short_side_to(image, height, max_pixels)
 
 
 def _cropped(image: Image, height: int, width: int) -> Image:
@@ -157,17 +179,21 @@ def _cropped(image: Image, height: int, width: int) -> Image:
     return image.crop((left, top, left + width, top + height))
 
 
-def _resized(image: Image, height: int, width: int) -> Image:
+def _resized(image: Image, height: int, width: int, max_pixels: int) -> Image:
     from PIL.Image import Resampling
 
+    if height * width > max_pixels:
+        raise InputError(
+            f"--preprocess resize: from {image.height}x{image.width} to {height}x{width} pixels, "
+            f"expected at most {max_pixels} (--max-pixels raises it)"
+        )
     return image.resize((width, height), Resampling.BILINEAR)
 
 
-def _short_side_to(image: Image, size: int) -> Image:
+def _short_side_to(image: Image, size: int, max_pixels: int) -> Image:
     short = min(image.size)
-    return _resized(
-        image, max(1, image.height * size // short), max(1, image.width * size // short)
-    )
+    height, width = (max(1, side * size // short) for side in (image.height, image.width))
+    return _resized(image, height, width, max_pixels)
 
 
 def _value_step(step: str, name: str, argument: str) -> Callable[[Array], Array]:
@@ -182,16 +208,22 @@ def _value_step(step: str, name: str, argument: str) -> Callable[[Array], Array]
 
 
 def _numbers(step: str, argument: str, counts: Sequence[int]) -> list[float]:
-    try:
-        numbers = [float(Fraction(part)) for part in argument.split(":")]
-    except (ValueError, ZeroDivisionError, OverflowError):
-        numbers = []
-    if len(numbers) not in counts:
+    parts = argument.split(":")
+    if len(parts) not in counts or not all(map(NUMBER.fullmatch, parts)):
         raise InputError(
-            f"--preprocess step {step!r}: expected {' or '.join(map(str, counts))} numbers, "
+            f"--preprocess step {step[:80]!r}: expected {' or '.join(map(str, counts))} numbers, "
             "separated by ':', such as 0.5 or 1/255"
         )
-    return numbers
+    return [_number(step, part) for part in parts]
+
+
+def _number(step: str, text: str) -> float:
+    numerator, _, denominator = text.partition("/")
+    if denominator and not float(denominator):
+        raise InputError(
+            f"--preprocess step {step!r}: division by zero, expected a number such as 0.5 or 1/255"
+        )
+    return float(Fraction(numerator) / Fraction(denominator or "1"))
 
 
 def _choice(step: str, name: str, argument: str) -> str:

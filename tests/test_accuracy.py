@@ -268,3 +268,21 @@ def test_imports_on_the_command_line(network: Path) -> None:
         done = sparqsim("trace", "import", folder / source, "-o", folder / "t.safetensors")
         assert (done.returncode, done.stderr) == (0, "")
         assert word in done.stdout
+
+
+def test_an_output_that_is_no_row_of_classes_is_said(tmp_path: Path) -> None:
+    """Boxes or a picture: without labels the report says so, with labels it is refused."""
+
+    class Dense(Fixed):
+        def reference(self, pictures: Pictures) -> Any:
+            yield np.arange(4 * 12.0).reshape(4, 2, 3, 2)
+
+        def under(self, pe: Any, pictures: Pictures, *, keep_8bit: bool) -> Any:
+            yield np.arange(4 * 12.0).reshape(4, 2, 3, 2)
+
+    report = accuracy(Dense(), four(tmp_path), None, ["mac-8b8b"])
+    assert report.dense_output == (2, 3, 2)
+    assert "(2, 3, 2) per picture, no row of classes" in report.answer_note
+    with pytest.raises(InputError, match="where pictures have labels"):
+        accuracy(Dense(), four(tmp_path), np.zeros(4, np.int64), ["mac-8b8b"])
+    assert accuracy(Fixed(), four(tmp_path), None, ["mac-8b8b"]).answer_note == ""

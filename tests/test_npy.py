@@ -106,7 +106,7 @@ def test_negative_integers_are_signed(tmp_path: Path) -> None:
         (
             {"wgt__a": np.ones((2, 3)), "act__a": np.ones((1, 3))},
             "a,conv,one,0",
-            ("model.csv: row 1",),
+            ("model.csv: row 1: stride is 'one'",),
         ),
         (
             {"wgt__a": np.ones((2, 3)), "act__a": np.ones((1, 3))},
@@ -117,7 +117,7 @@ def test_negative_integers_are_signed(tmp_path: Path) -> None:
         (
             {"wgt__a": np.ones((2, 3)), "act__a": np.array([{}])},
             "",
-            ("act-a.npy", "cannot be read"),
+            ("act-a.npy", "expected integers or real numbers"),
         ),
         (
             {"wgt__a": np.ones((2, 3)), "act__a__0": np.ones((1, 3)), "act__a__1": np.ones((1, 4))},

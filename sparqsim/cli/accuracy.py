@@ -21,7 +21,7 @@ from sparqsim.cli.options import (
     Overlap,
     array_config,
 )
-from sparqsim.cli.trace import Calibrate, Images, Keep, Skip, Steps, names
+from sparqsim.cli.trace import Calibrate, Images, Keep, MaxPixels, Skip, Steps, names
 from sparqsim.wording import counted
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ LabelOffset = Annotated[
     typer.Option(
         "--label-offset",
         metavar="N",
+        min=-(2**31),
+        max=2**31,
         help="Added to every class (1 for networks whose class 0 is background).",
     ),
 ]
@@ -67,6 +69,7 @@ def accuracy(
     labels: Labels = None,
     label_offset: LabelOffset = 0,
     preprocess: Steps = "",
+    max_pixels: MaxPixels = 100_000_000,
     calibrate: Calibrate = "mean-max",
     calibrate_on: CalibrateOn = None,
     limit: Limit = None,
@@ -87,12 +90,15 @@ def accuracy(
     from sparqsim.cli.show_accuracy import accuracy_shown
     from sparqsim.cli.tables import checked_format, show
     from sparqsim.files import write_text
+    from sparqsim.images import Pictures
     from sparqsim.simulation import DEFAULT_PES
 
     checked_format(format_)
     config = array_config(array, dataflow, coupling, overlap)
     designs = split_designs(pe) if pe else list(DEFAULT_PES)
-    pictures, answers = _answered(images, preprocess, limit, labels, label_offset)
+    pictures, classes = _answered(
+        Pictures.open(images, preprocess, max_pixels).first(limit), labels, label_offset
+    )
     network = _network(
         model,
         pictures.first(calibrate_on),
@@ -103,7 +109,7 @@ def accuracy(
     report = _measured(
         network,
         pictures,
-        answers,
+        classes,
         designs,
         array=config,
         baseline=baseline,
@@ -118,14 +124,15 @@ def accuracy(
 
 
 def _answered(
-    images: str, preprocess: str, limit: int | None, labels: str | None, offset: int
+    pictures: Pictures, labels: str | None, offset: int
 ) -> tuple[Pictures, NDArray[np.int64] | None]:
     """Return the pictures to answer, and their classes where they are known."""
-    from sparqsim.images import Pictures, load_labels
+    from sparqsim.images.labels import checked_classes, load_labels
 
-    pictures = Pictures.open(images, preprocess).first(limit)
-    found = pictures.labels if labels is None else load_labels(labels, pictures.names)
-    return pictures, None if found is None else found + offset
+    classes = pictures.labels if labels is None else load_labels(labels, pictures.names)
+    if classes is None:
+        return pictures, None
+    return pictures, checked_classes(classes, labels or "labels", offset)
 
 
 def _measured(network: Answering, *arguments: Any, **settings: Any) -> AccuracyReport:

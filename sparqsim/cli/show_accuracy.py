@@ -48,6 +48,8 @@ def accuracy_shown(report: AccuracyReport) -> Shown:
     elif report.skipped:
         lines.append(f"left out: {', '.join(report.skipped)}")
     lines += note_lines(report.timing_notes)
+    if report.answer_note:
+        lines.append(report.answer_note)
     lines.append(
         "agree: first answer as the first row's. SQNR: a layer's outputs against exact 8-bit arithmetic on "
         "the traced pictures, '-': exact; * kept at 8 bits."

@@ -24,8 +24,18 @@ Steps = Annotated[
     typer.Option(
         "--preprocess",
         metavar="SPEC",
-        help="Steps, joined by commas: e.g. resize:256 crop:224 scale:1/255 mean:0.485:0.456:0.406 "
-        "std:0.229:0.224:0.225 order:rgb layout:nchw.",
+        help="Steps, joined by commas, or by spaces in quotes: e.g. 'resize:256 crop:224 scale:1/255 "
+        "mean:0.485:0.456:0.406 std:0.229:0.224:0.225 order:rgb layout:nchw'.",
+    ),
+]
+MaxPixels = Annotated[
+    int,
+    typer.Option(
+        "--max-pixels",
+        metavar="N",
+        min=1,
+        max=10**12,
+        help="Pixels of one picture, at most; a larger one is refused before it is decoded.",
     ),
 ]
 Calibrate = Annotated[
@@ -86,6 +96,7 @@ def dump(
     images: Images,
     output: Target,
     preprocess: Steps = "",
+    max_pixels: MaxPixels = 100_000_000,
     calibrate: Calibrate = "mean-max",
     limit: Limit = None,
     calibrate_on: CalibrateOn = None,
@@ -102,7 +113,7 @@ def dump(
     from sparqsim.images import Pictures
 
     checked_format(format_)
-    pictures = Pictures.open(images, preprocess)
+    pictures = Pictures.open(images, preprocess, max_pixels)
     report = dump_model(
         model,
         pictures.first(limit),

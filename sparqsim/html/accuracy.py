@@ -99,6 +99,8 @@ def accuracy_settings(report: AccuracyReport) -> list[tuple[str, str]]:
         "baseline": report.baseline,
         "sparqsim version": report.version,
     }
+    if report.answer_note:
+        values["answers"] = report.answer_note
     return [(name, value or ABSENT) for name, value in values.items()]
 
 

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sparqsim.errors import InputError
 from sparqsim.images import Pictures
 from sparqsim.onnx.direct import DirectRun
 from sparqsim.onnx.dump import Network, trace_of
@@ -60,12 +59,12 @@ class OnnxNetwork:
         return quantised_model(self._network)
 
     def reference(self, pictures: Pictures) -> Iterable[Array]:
-        """Yield scores of the network as it is."""
+        """Yield outputs of the network as it is."""
         graph = Graph.load(self._network.graph.path)
         return (self._scores(values) for values in Session(graph).batches(pictures))
 
     def under(self, pe: PEDesign, pictures: Pictures, *, keep_8bit: bool = True) -> Iterable[Array]:
-        """Yield scores under `pe`."""
+        """Yield outputs under `pe`."""
         designs = self._designs(pe, keep_8bit)
         model = (
             native_model(self._quantised, self._network, designs)
@@ -108,9 +107,4 @@ class OnnxNetwork:
         return {mac.name: get_pe(KEPT) if mac.name in kept else pe for mac in self._network.nodes}
 
     def _scores(self, values: dict[str, Array]) -> Array:
-        scores = values[self._network.graph.outputs[0]]
-        if scores.ndim < 2:
-            raise InputError(
-                f"{self._network.graph.path}: output has shape {scores.shape}, expected (pictures, classes)"
-            )
-        return scores.reshape(len(scores), -1)
+        return values[self._network.graph.outputs[0]]

@@ -122,7 +122,8 @@ def accuracy_figure(
     (legend,) = figure.legends
     legend.set_title(wrapped(figure, title, FONT_POINTS))  # also shows the title's box
     legend.get_title().set_multialignment("center")
-    add_notes(figure, [f"one picture is {PERCENT / report.pictures:.2g} percentage points"])
+    notes = [f"one picture is {PERCENT / report.pictures:.2g} percentage points"]
+    add_notes(figure, [*notes, *filter(None, [report.answer_note])])
     return figure
 
 

@@ -9,32 +9,59 @@ import numpy as np
 
 from sparqsim.errors import InputError, nearest
 from sparqsim.images import Pictures
-from sparqsim.tflite.macs import MacOperator, read_operators, skipped_operators
-from sparqsim.tflite.model import Array, Model
+from sparqsim.tflite.fixedpoint import codes_of
+from sparqsim.tflite.leftout import left_out
+from sparqsim.tflite.macs import MacOperator, described, read_operators, skipped_operators
+from sparqsim.tflite.model import Array, Model, Tensor
+from sparqsim.tflite.quantised import check_activation, is_quantised
+from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
 from sparqsim.trace.writer import TraceWriter
 
 ORIGIN = "sparqsim trace dump (TFLite interpreter)"
+#: What an input may be.
+INPUT_DTYPES = (np.float32, np.float16, np.uint8, np.int8)
 
 
-def kept_layers(macs: list[MacOperator], wanted: Collection[str] | None) -> frozenset[str]:
-    """Return the layers that stay at 8 bits: the first convolution and the last layer, or those `wanted`."""
+def kept_layers(macs: list[MacOperator], chosen: Collection[str] | None) -> frozenset[str]:
+    """Return the layers that stay at 8 bits: those chosen, or first convolution and last layer."""
     names = [mac.name for mac in macs]
-    if wanted is None:
+    if chosen is None:
         return frozenset(
             {next((mac.name for mac in macs if mac.geometry is not None), names[-1]), names[-1]}
         )
-    for name in wanted:
+    for name in chosen:
         if name not in names:
             raise InputError(f"--keep-8bit {name!r}: no such layer{nearest(name, names)}")
-    return frozenset(wanted)
+    return frozenset(chosen)
+
+
+def only_input(model: Model) -> Tensor:
+    """Return the tensor that pictures go to. Raises InputError for another number of inputs."""
+    inputs = [model.tensors[at] for at in model.inputs]
+    if len(inputs) != 1:
+        names = ", ".join(repr(tensor.name) for tensor in inputs) or "none"
+        raise InputError(f"{model.path}: takes {len(inputs)} inputs ({names}), expected one")
+    if inputs[0].dtype not in INPUT_DTYPES:
+        raise InputError(
+            f"{model.path}: input {inputs[0].name!r} is {inputs[0].kind}, expected one of "
+            f"{', '.join(np.dtype(dtype).name for dtype in INPUT_DTYPES)}"
+        )
+    return inputs[0]
 
 
 def prepared(model: Model, pictures: Pictures) -> Iterator[Array]:
-    """Yield pictures as the model takes them, one by one."""
-    dtype = model.tensors[model.inputs[0]].dtype
-    for batch in pictures.batches(1, "nhwc", dtype):
-        yield batch[0]
+    """Yield inputs as the model takes them, one by one.
+
+    Real numbers that are ready for an 8-bit input are quantised by its scale, as QUANTIZE does.
+    """
+    tensor = only_input(model)
+    ready = pictures.ready
+    real_to_codes = ready is not None and ready.dtype.kind == "f" and tensor.dtype != np.float32
+    if real_to_codes and not is_quantised(tensor):
+        check_activation(tensor)
+    for batch in pictures.batches(1, "nhwc", np.float32 if real_to_codes else tensor.dtype):
+        yield codes_of(batch[0], tensor) if real_to_codes else batch[0]
 
 
 def dump(
@@ -68,14 +95,21 @@ def dump(
     """
     model = Model(path)
     macs = read_operators(model, skip)
-    kept, skipped = kept_layers(macs, keep_8bit), tuple(skipped_operators(model, skip))
+    kept, skipped = kept_layers(macs, keep_8bit), skipped_operators(model, skip)
+    only_input(model)
+    coverage = Coverage(
+        inputs=len(pictures),
+        left_out=tuple(left_out(model, operator, len(pictures)) for operator in skipped),
+    )
+    names = tuple(map(described, skipped))
     layers = {
         mac.name: DumpedLayer(mac.name, mac.op, mac.codes.reason, mac.name in kept) for mac in macs
     }
     about = {
         "pictures": len(pictures),
         "preprocess": pictures.preprocess.spec,
-        "skipped": list(skipped),
+        "skipped": list(names),
+        **coverage.entry(),
     }
     document = {
         "network": Path(path).name,
@@ -93,4 +127,4 @@ def dump(
                 stored = mac.stored(values[mac.source.index])
                 writer.append(mac.name, stored)
                 layers[mac.name].count(np.asarray(stored))
-    return DumpReport(tuple(layers.values()), skipped, len(pictures))
+    return DumpReport(tuple(layers.values()), names, len(pictures))

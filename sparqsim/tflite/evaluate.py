@@ -11,9 +11,9 @@ import numpy as np
 from sparqsim.images import Pictures
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.simulation import KEPT
-from sparqsim.tflite.dump import ORIGIN, kept_layers, prepared
+from sparqsim.tflite.dump import ORIGIN, kept_layers, only_input, prepared
 from sparqsim.tflite.execute import Executor, layer_of
-from sparqsim.tflite.macs import read_operators, skipped_operators
+from sparqsim.tflite.macs import described, read_operators, skipped_operators
 from sparqsim.tflite.model import Array, Model
 from sparqsim.trace.trace import Trace
 
@@ -41,11 +41,12 @@ class TfliteNetwork:
         keep_8bit: Collection[str] | None = None,
     ) -> None:
         self._model = Model(path)
+        only_input(self._model)
         self._macs = read_operators(self._model, skip)
         self._kept = kept_layers(self._macs, keep_8bit)
         self._executor = Executor(self._model, self._macs)
         #: Operators left out, 'name (kind)'.
-        self.skipped = tuple(skipped_operators(self._model, skip))
+        self.skipped = tuple(map(described, skipped_operators(self._model, skip)))
 
     @property
     def name(self) -> str:
@@ -56,7 +57,7 @@ class TfliteNetwork:
         """Yield the interpreter's scores."""
         interpreter, scores = self._model.interpreter(), self._executor.scores
         for picture in prepared(self._model, pictures):
-            yield interpreter.run(picture, [scores])[scores].reshape(1, -1)
+            yield interpreter.run(picture, [scores])[scores]
 
     def under(self, pe: PEDesign, pictures: Pictures, *, keep_8bit: bool = True) -> Iterable[Array]:
         """Yield scores under `pe`."""
@@ -67,7 +68,7 @@ class TfliteNetwork:
         waiting = prepared(self._model, pictures)
         while batch := list(islice(waiting, BATCH)):
             values = self._executor.run(np.stack(batch), designs)
-            yield values[self._executor.scores].reshape(len(batch), -1)
+            yield values[self._executor.scores]
 
     def route(self, pe: PEDesign, *, keep_8bit: bool = True) -> str:
         """Return 'numpy': operator by operator, on integers."""
@@ -76,8 +77,8 @@ class TfliteNetwork:
     def trace(self, pictures: Pictures) -> Trace:
         """Return the trace of a few pictures."""
         interpreter, sources = self._model.interpreter(), [mac.source.index for mac in self._macs]
-        found = [interpreter.run(picture, sources) for picture in prepared(self._model, pictures)]
-        values = {at: np.concatenate([each[at] for each in found]) for at in sources}
+        runs = [interpreter.run(picture, sources) for picture in prepared(self._model, pictures)]
+        values = {at: np.concatenate([each[at] for each in runs]) for at in sources}
         layers = [
             layer_of(mac, values[mac.source.index], mac.name in self._kept) for mac in self._macs
         ]

@@ -6,7 +6,9 @@ interpreter's, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +17,35 @@ from sparqsim.arithmetic import layer_sums
 from sparqsim.errors import InputError
 from sparqsim.pe import PEDesign
 from sparqsim.tflite.fixedpoint import (
+    codes_of,
     multiplied,
     multiplied_once,
     output_range,
     quantised_multiplier,
     requantised,
 )
+from sparqsim.tflite.geometry import SAME, check_options, same_padding
 from sparqsim.tflite.macs import MacOperator
 from sparqsim.tflite.model import Array, Model, Operator, Tensor
+from sparqsim.tflite.quantised import check_activation
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.source import TensorSource
 
 #: Bits that ADD keeps below the common scale of its inputs.
 ADD_BITS = 20
+#: Operators that take real numbers, too.
+TAKE_REAL_NUMBERS = ("QUANTIZE", "RESHAPE", "SQUEEZE")
+#: Numbers of inputs, of operators that are no product.
+INPUTS = {
+    "ADD": (2,),
+    "AVERAGE_POOL_2D": (1,),
+    "MAX_POOL_2D": (1,),
+    "QUANTIZE": (1,),
+    "RESHAPE": (1, 2),
+    "SQUEEZE": (1,),
+}
+#: Operators whose further inputs are no activations.
+ONE_INPUT = ("RESHAPE",)
 #: Operators after the scores: they keep the order of classes, and only lose resolution.
 AFTER_SCORES = ("SOFTMAX", "DEQUANTIZE", "LOGISTIC")
 
@@ -60,11 +78,8 @@ class Executor:
         }
         self.operators, self.scores = _until_scores(model)
         for operator in self.operators:
-            if operator.outputs[0] not in self._macs and operator.kind not in self._kinds:
-                raise InputError(
-                    f"{model.path}: operator {operator.name!r}: {operator.kind} cannot be computed under a "
-                    f"design, expected convolutions, FULLY_CONNECTED, {', '.join(self._kinds)}"
-                )
+            with _named(model, operator):
+                self._check(operator)
 
     def run(self, pictures: Array, designs: dict[str, PEDesign]) -> dict[int, Array]:
         """Return every activation tensor for a batch, by index; `designs`: layer name -> its design.
@@ -77,18 +92,60 @@ class Executor:
         values = {self._model.inputs[0]: pictures}
         for operator in self.operators:
             output = operator.outputs[0]
-            inputs = [values[at] for at in operator.inputs if at in values]
-            if output in self._macs:
-                mac = self._macs[output]
-                values[output] = outputs_of(mac, inputs[0], designs[mac.name])
-            else:
-                values[output] = self._kinds[operator.kind](operator, inputs)
+            with _named(self._model, operator):
+                values[output] = self._computed(operator, values, designs)
         return values
 
+    def _computed(
+        self, operator: Operator, values: dict[int, Array], designs: dict[str, PEDesign]
+    ) -> Array:
+        mac = self._macs.get(operator.outputs[0])
+        if mac is not None:
+            return outputs_of(mac, values[mac.source.index], designs[mac.name])
+        inputs = [values.get(at, self._model.tensors[at].value) for at in operator.inputs]
+        computed = self._kinds[operator.kind](operator, inputs)  # type: ignore[arg-type]  # _check: all there
+        shape = self._model.tensors[operator.outputs[0]].shape
+        if computed.shape[1:] != shape[1:]:
+            raise InputError(f"it computes {computed.shape[1:]} per picture, the file says {shape}")
+        return computed
+
+    def _check(self, operator: Operator) -> None:
+        """Raise InputError where an operator cannot be computed here."""
+        check_options(operator)
+        is_mac = operator.outputs and operator.outputs[0] in self._macs
+        if not is_mac and operator.kind not in self._kinds:
+            raise InputError(
+                f"cannot be computed under a design, expected convolutions, FULLY_CONNECTED, "
+                f"{', '.join(self._kinds)}"
+            )
+        sources, target = self._tensors(operator)
+        takes_real = operator.kind in TAKE_REAL_NUMBERS
+        activations = sources[:1] if is_mac or operator.kind in ONE_INPUT else sources
+        if all(tensor.constant for tensor in activations):
+            raise InputError("it computes on constants alone, expected activations")
+        for tensor in activations:
+            self._check_tensor(tensor, takes_real)
+        self._check_tensor(target, takes_real and operator.kind != "QUANTIZE")
+
+    def _check_tensor(self, tensor: Tensor, takes_real: bool) -> None:
+        if not tensor.constant and tensor.shape[:1] != (1,):
+            raise InputError(
+                f"tensor {tensor.name!r} has shape {tensor.shape}, expected (1, ...): one picture"
+            )
+        if not (takes_real and tensor.dtype == np.float32):
+            check_activation(tensor)
+
     def _tensors(self, operator: Operator) -> tuple[list[Tensor], Tensor]:
-        return [self._model.tensors[at] for at in operator.inputs], self._model.tensors[
-            operator.outputs[0]
-        ]
+        count = INPUTS.get(operator.kind)
+        if len(operator.outputs) != 1 or (count and len(operator.inputs) not in count):
+            raise InputError(
+                f"it has {len(operator.inputs)} inputs and {len(operator.outputs)} outputs, "
+                f"expected {' or '.join(map(str, count or ()))} and 1"
+            )
+        if min(operator.inputs[: 1 if count != (2,) else 2]) < 0:
+            raise InputError("an input is not there")
+        sources = [self._model.tensors[at] for at in operator.inputs if at >= 0]
+        return sources, self._model.tensors[operator.outputs[0]]
 
     def _add(self, operator: Operator, inputs: list[Array]) -> Array:
         sources, target = self._tensors(operator)
@@ -118,11 +175,16 @@ class Executor:
 
     def _quantize(self, operator: Operator, inputs: list[Array]) -> Array:
         (source,), target = self._tensors(operator)
+        if inputs[0].dtype.kind == "f":
+            return codes_of(inputs[0], target)
         centred = inputs[0].astype(np.int64) - source.zero_point
         return requantised(centred, np.asarray(source.scale / target.scale), target, 0)
 
     def _reshape(self, operator: Operator, inputs: list[Array]) -> Array:
-        return inputs[0].reshape(len(inputs[0]), *self._tensors(operator)[1].shape[1:])
+        shape = self._tensors(operator)[1].shape[1:]
+        if inputs[0][0].size != math.prod(shape):
+            raise InputError(f"{inputs[0].shape[1:]} per picture cannot become {shape}")
+        return inputs[0].reshape(len(inputs[0]), *shape)
 
 
 def _limited(values: Array, target: Tensor, operator: Operator) -> Array:
@@ -135,10 +197,25 @@ def _limited(values: Array, target: Tensor, operator: Operator) -> Array:
 
 def _until_scores(model: Model) -> tuple[list[Operator], int]:
     """Return the operators up to the scores, and the tensor of scores."""
+    if not model.outputs:
+        raise InputError(f"{model.path}: has no output, expected scores (1, classes)")
     operators, scores = list(model.operators), model.outputs[0]
-    while operators and operators[-1].kind in AFTER_SCORES and operators[-1].outputs[0] == scores:
+    while operators and operators[-1].kind in AFTER_SCORES and operators[-1].outputs == (scores,):
         scores = operators.pop().inputs[0]
+    if not any(scores in operator.outputs for operator in operators):
+        raise InputError(f"{model.path}: no operator computes its scores, expected one that does")
     return operators, scores
+
+
+@contextmanager
+def _named(model: Model, operator: Operator) -> Iterator[None]:
+    """Name the operator in whatever is refused inside."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            f"{model.path}: operator {operator.name!r} ({operator.kind}): {error}"
+        ) from None
 
 
 def layer_of(mac: MacOperator, value: Array, keep_8bit: bool = False) -> Layer:
@@ -192,23 +269,17 @@ def _windows(operator: Operator, value: Array, filler: int) -> tuple[Array, NDAr
         (options["filterHeight"], options["filterWidth"]),
         (options["strideH"], options["strideW"]),
     )
-    padding = (
-        [(0, 0)]
-        + [
-            _pads(size, reach, step, options["padding"] == 0)
-            for size, reach, step in zip(value.shape[1:3], taps, steps, strict=True)
-        ]
-        + [(0, 0)]
-    )
+    pads = [(0, 0), (0, 0)]
+    if options["padding"] == SAME:
+        axes = zip(value.shape[1:3], taps, steps, strict=True)
+        pads = [same_padding(size, reach, step) for size, reach, step in axes]
+    if any(sum(pad) + size < reach for pad, size, reach in zip(pads, value.shape[1:], taps)):  # noqa: B905 - the last axis has no taps
+        raise InputError(f"its window {taps} is larger than the input {value.shape[1:3]}")
+    padding = [(0, 0), *pads, (0, 0)]
     view = np.lib.stride_tricks.sliding_window_view
     padded = view(np.pad(value, padding, constant_values=filler), taps, axis=(1, 2))
-    inside = view(np.pad(np.ones(value.shape[1:3], np.int64), padding[1:3]), taps)
+    inside = view(np.pad(np.ones(value.shape[1:3], np.int64), pads), taps)
     return (
         padded[:, :: steps[0], :: steps[1]].transpose(0, 1, 2, 4, 5, 3),
         inside[:: steps[0], :: steps[1]].sum(axis=(2, 3))[..., None],
     )
-
-
-def _pads(size: int, taps: int, step: int, same: bool) -> tuple[int, int]:
-    total = max(0, (-(-size // step) - 1) * step + taps - size) if same else 0
-    return total // 2, total - total // 2

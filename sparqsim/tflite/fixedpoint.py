@@ -15,21 +15,34 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.errors import InputError
 from sparqsim.tflite.model import Array, Tensor
 
 HIGH = 1 << 31
+#: The kernels shift left by at most so many bits; what they shift right by more is zero.
+MOST_LEFT, MOST_RIGHT = 30, 31
 
 #: Bounds of the fused activations in real units, by their number in the file format.
 FUSED = {0: (None, None), 1: (0.0, None), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
 
 
 def quantised_multiplier(real: float) -> tuple[int, int]:
-    """Return (multiplier, exponent) with real = multiplier / 2^31 * 2^exponent, 2^30 <= multiplier < 2^31."""
-    if real == 0:
-        return 0, 0
+    """Return (multiplier, exponent) with real = multiplier / 2^31 * 2^exponent, 2^30 <= multiplier < 2^31.
+
+    Raises
+    ------
+    InputError
+        For a factor that the kernels cannot apply: 2^30 or more.
+    """
+    if not real < 1 << MOST_LEFT:
+        raise InputError(
+            f"its scales give a factor of {real:g} from sums to codes, expected below 2^{MOST_LEFT}"
+        )
     fraction, exponent = math.frexp(real)
     multiplier = math.floor(fraction * HIGH + 0.5)
-    return (multiplier // 2, exponent + 1) if multiplier == HIGH else (multiplier, exponent)
+    if multiplier == HIGH:
+        multiplier, exponent = multiplier // 2, exponent + 1
+    return (multiplier, exponent) if multiplier and exponent >= -MOST_RIGHT else (0, 0)
 
 
 def multiplied(values: NDArray[np.int64], multiplier: Array, exponent: Array) -> NDArray[np.int64]:
@@ -88,6 +101,22 @@ def requantised(
     multiplier, exponent = (np.array(column, np.int64) for column in zip(*pairs, strict=True))
     codes = rounding(values, multiplier, exponent) + target.zero_point
     return np.clip(codes, *output_range(target, fused)).astype(target.dtype)
+
+
+def codes_of(values: Array, target: Tensor) -> Array:
+    """Return codes of real values, as the kernel of QUANTIZE does: float32 division, halves away from zero.
+
+    Parameters
+    ----------
+    values : float32
+    target : Tensor
+    """
+    with np.errstate(over="ignore"):
+        steps = (np.asarray(values, np.float32) / np.float32(target.scale)).astype(np.float64)
+    rounded = np.copysign(np.floor(np.abs(steps) + 0.5), steps)
+    limits = np.iinfo(np.dtype(target.dtype))
+    codes: Array = np.clip(rounded + target.zero_point, limits.min, limits.max)
+    return codes.astype(target.dtype)
 
 
 def output_range(target: Tensor, fused: int) -> tuple[int, int]:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, printable
+from sparqsim.record import faults_of
+from sparqsim.tflite.geometry import check_options, check_product, convolution, groups_of
 from sparqsim.tflite.model import Array, Model, Operator, Tensor
+from sparqsim.tflite.quantised import activation_codes, check_activation, weight_codes
 from sparqsim.trace.codes import ActivationCodes, WeightCodes
 from sparqsim.trace.schema import ConvGeometry, LayerRecord
 
+#: Longest name of a layer: fused operators carry the names of all their parts.
+MOST_NAME_CHARACTERS = 200
 MAC_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 #: Operators that multiply and accumulate, or may, in ways that are not read here.
 OTHER_MAC_OPS = frozenset(
@@ -30,6 +37,12 @@ OTHER_MAC_OPS = frozenset(
         "IF",
         "LSTM",
         "RNN",
+        "STABLEHLO_CASE",
+        "STABLEHLO_COMPOSITE",
+        "STABLEHLO_CONVOLUTION",
+        "STABLEHLO_CUSTOM_CALL",
+        "STABLEHLO_DOT_GENERAL",
+        "STABLEHLO_WHILE",
         "SVDF",
         "TRANSPOSE_CONV",
         "UNIDIRECTIONAL_SEQUENCE_LSTM",
@@ -69,7 +82,8 @@ class MacOperator:
         """The bias in real units."""
         if self.bias_codes is None:
             return None
-        return (self.bias_codes * self.codes.scale * self.weights.scales).astype(np.float32)
+        with np.errstate(over="ignore"):
+            return (self.bias_codes * self.codes.scale * self.weights.scales).astype(np.float32)
 
     def record(self, keep_8bit: bool) -> LayerRecord:
         """Return the trace's record."""
@@ -103,121 +117,119 @@ def read_operators(model: Model, skip: Collection[str] = ()) -> list[MacOperator
     Raises
     ------
     InputError
-        Naming an operator that cannot be read (unless it is in `skip`, by kind or name), or a model without any.
+        Naming an operator that cannot be read (unless it is in `skip`, by kind or name), or a model
+        without any.
     """
-    found = []
-    for operator in model.operators:
-        if {operator.kind, operator.name} & set(skip):
-            continue
-        if operator.kind in MAC_OPS:
-            found.append(_read(model, operator))
-        elif operator.kind in OTHER_MAC_OPS:
+    kept = [operator for operator in model.operators if not _is_skipped(operator, skip)]
+    for operator in kept:
+        if operator.kind in OTHER_MAC_OPS:
             raise InputError(
-                f"{model.path}: operator {operator.name!r}: {operator.kind} multiplies and accumulates (or may), "
-                f"and is not supported; expected {', '.join(MAC_OPS)} (--skip {operator.kind} leaves it out, "
-                "and says so)"
+                f"{model.path}: operator {operator.name!r}: {operator.kind} multiplies and "
+                f"accumulates (or may), and is not supported; expected {', '.join(MAC_OPS)} "
+                f"(--skip {operator.kind} leaves it out, and says so)"
             )
-    if not found:
+    macs = [_read(model, operator) for operator in kept if operator.kind in MAC_OPS]
+    if not macs:
         raise InputError(
             f"{model.path}: no operator multiplies and accumulates, expected {', '.join(MAC_OPS)}"
         )
-    return _uniquely_named(found)
+    return _uniquely_named(macs)
 
 
-def skipped_operators(model: Model, skip: Collection[str]) -> list[str]:
-    """Return the operators with multiply-accumulates that `skip` leaves out, 'name (kind)'."""
+def skipped_operators(model: Model, skip: Collection[str]) -> list[Operator]:
+    """Return the operators with multiply-accumulates that `skip` leaves out."""
     return [
-        f"{operator.name} ({operator.kind})"
+        operator
         for operator in model.operators
-        if operator.kind in (*MAC_OPS, *OTHER_MAC_OPS)
-        and {operator.kind, operator.name} & set(skip)
+        if operator.kind in (*MAC_OPS, *OTHER_MAC_OPS) and _is_skipped(operator, skip)
     ]
 
 
-def _uniquely_named(found: list[MacOperator]) -> list[MacOperator]:
-    names = [mac.name for mac in found]
+def described(operator: Operator) -> str:
+    """Return 'name (kind)'."""
+    return f"{operator.name} ({operator.kind})"
+
+
+def _is_skipped(operator: Operator, skip: Collection[str]) -> bool:
+    return operator.kind in skip or operator.name in skip
+
+
+def _uniquely_named(macs: list[MacOperator]) -> list[MacOperator]:
+    """Return operators whose names differ: those that share one get their position behind it."""
+    counts = Counter(mac.name for mac in macs)
     return [
-        mac
-        if names.count(mac.name) == 1
-        else MacOperator(**{**vars(mac), "name": f"{mac.name}#{at}"})
-        for at, mac in enumerate(found)
+        mac if counts[mac.name] == 1 else replace(mac, name=_unused(f"{mac.name}#{at}", counts))
+        for at, mac in enumerate(macs)
     ]
+
+
+def _unused(name: str, taken: Collection[str]) -> str:
+    while name in taken:
+        name += "#"
+    return name
 
 
 def _read(model: Model, operator: Operator) -> MacOperator:
-    source, filters = (model.tensors[at] for at in operator.inputs[:2])
-    target = model.tensors[operator.outputs[0]]
+    """Return one operator. Raises InputError naming it, for whatever is wrong with it."""
     try:
-        codes, weights = _activation_codes(source), _weight_codes(operator, filters)
+        mac = _checked(model, operator)
+        mac.record(keep_8bit=False)
     except InputError as error:
-        raise InputError(
-            f"{model.path}: operator {operator.name!r} ({operator.kind}): {error}"
-        ) from None
-    bias = (
-        model.tensors[operator.inputs[2]].value
-        if len(operator.inputs) > 2 and operator.inputs[2] >= 0
-        else None
-    )
-    depthwise = operator.kind == "DEPTHWISE_CONV_2D"
-    groups = (
-        1
-        if operator.kind == "FULLY_CONNECTED"
-        else source.shape[3] // (1 if depthwise else filters.shape[3])
-    )
-    return MacOperator(
-        operator.name,
+        reason = str(error)
+    except ValidationError as error:
+        reason = faults_of(error)[0]
+    else:
+        return mac
+    raise InputError(f"{model.path}: operator {operator.name!r} ({operator.kind}): {reason}")
+
+
+def _checked(model: Model, operator: Operator) -> MacOperator:
+    check_options(operator)
+    source, filters, bias, target = _tensors(model, operator)
+    codes, weights = activation_codes(source), weight_codes(operator.kind, filters)
+    check_activation(target)
+    geometry, groups = None, 1
+    if operator.kind == "FULLY_CONNECTED":
+        check_product(source, filters, target)
+    else:
+        geometry = convolution(operator, source, filters, target)
+        groups = groups_of(operator, source, filters)
+    mac = MacOperator(
+        printable(operator.name)[:MOST_NAME_CHARACTERS],
         operator,
         source,
         target,
         codes,
         weights,
-        None if bias is None else bias.astype(np.int64),
-        _geometry(operator, source, filters),
+        None if bias is None else _bias_codes(bias, len(weights.codes)),
+        geometry,
         groups,
         per_channel=filters.scales.size > 1,
     )
+    if mac.bias is not None and not np.isfinite(mac.bias).all():
+        raise InputError("its bias in real units is beyond float32, expected smaller scales")
+    return mac
 
 
-def _activation_codes(source: Tensor) -> ActivationCodes:
-    if source.dtype not in (np.uint8, np.int8) or source.scales.size != 1:
+def _tensors(model: Model, operator: Operator) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """Return input, weights, bias and output."""
+    indices = operator.inputs
+    if len(indices) not in (2, 3) or min(indices[:2]) < 0 or len(operator.outputs) != 1:
         raise InputError(
-            f"activations {source.name!r} are {source.dtype} with {source.scales.size} scales, "
-            "expected an 8-bit network: uint8 or int8 with one scale"
+            f"it has inputs {list(indices)[:5]} and {len(operator.outputs)} outputs, expected "
+            "activations, weights, a bias or none, and one output"
         )
-    return ActivationCodes(source.scale, source.zero_point, source.dtype == np.int8)
+    source, filters = (model.tensors[at] for at in indices[:2])
+    has_bias = len(indices) == 3 and indices[2] >= 0
+    bias = model.tensors[indices[2]] if has_bias else None
+    return source, filters, bias, model.tensors[operator.outputs[0]]
 
 
-def _weight_codes(operator: Operator, filters: Tensor) -> WeightCodes:
-    if filters.value is None or not filters.scales.size:
+def _bias_codes(bias: Tensor, channels: int) -> NDArray[np.int64]:
+    if bias.value is None or bias.dtype != np.int32 or bias.value.size != channels:
         raise InputError(
-            f"weights {filters.name!r} are {filters.dtype} and "
-            f"{'computed at run time' if filters.value is None else 'not quantised'}, expected 8-bit constants"
+            f"bias {bias.name!r} is {bias.kind} {bias.shape}"
+            f"{'' if bias.constant else ', computed at run time'}, expected {channels} INT32 "
+            "constants"
         )
-    value = filters.value
-    if operator.kind == "DEPTHWISE_CONV_2D":
-        value = value.reshape(-1, value.shape[3]).T[:, :, None]
-    elif operator.kind == "CONV_2D":
-        value = value.reshape(value.shape[0], -1, value.shape[3])
-    else:
-        value = value[:, None, :]
-    return WeightCodes.of_network(np.ascontiguousarray(value), filters.scales, filters.zero_points)
-
-
-def _geometry(operator: Operator, source: Tensor, filters: Tensor) -> ConvGeometry | None:
-    if operator.kind == "FULLY_CONNECTED":
-        return None
-    options, kernel = operator.options, (filters.shape[1], filters.shape[2])
-    stride = (options["strideH"], options["strideW"])
-    dilation = (options["dilationHFactor"], options["dilationWFactor"])
-    same = options["padding"] == 0
-    totals = [
-        max(0, (-(-size // step) - 1) * step + reach * (taps - 1) + 1 - size) if same else 0
-        for size, taps, step, reach in zip(source.shape[1:3], kernel, stride, dilation, strict=True)
-    ]
-    top, left = (total // 2 for total in totals)
-    return ConvGeometry(
-        kernel=kernel,
-        stride=stride,
-        dilation=dilation,
-        padding=(top, totals[0] - top, left, totals[1] - left),
-    )
+    return bias.value.astype(np.int64).ravel()

@@ -70,7 +70,8 @@ class ActivationCodes:
 class WeightCodes:
     """Weights as a trace stores them: int8 (output channel, kernel position, input channel), scales and zero points.
 
-    `scales`: float64 (output channel,). `zero_points`: int64 (output channel,).
+    `scales`: float64 (output channel,), 0 for a channel whose real weights are all zero: exporters
+    write it. `zero_points`: int64 (output channel,).
     """
 
     codes: NDArray[np.int8]
@@ -90,10 +91,12 @@ class WeightCodes:
         points = np.broadcast_to(np.asarray(zero_points, np.int64).ravel(), channels)
         each = np.broadcast_to(np.asarray(scales, np.float64).ravel(), channels)
         if codes.dtype == np.uint8:
-            return cls((codes ^ 128).view(np.int8), each, points - 128)
+            codes, points = (codes ^ 128).view(np.int8), points - 128
         if codes.dtype != np.int8:
             raise InputError(f"weights are {codes.dtype}, expected 8-bit codes (int8 or uint8)")
-        return cls(codes, each, points)
+        is_zero = (each == 0).reshape(-1, *[1] * (codes.ndim - 1))
+        real_zero = points.reshape(is_zero.shape)
+        return cls(np.where(is_zero, real_zero, codes).astype(np.int8), each, points)
 
     @classmethod
     def of_real(cls, weights: Array) -> WeightCodes:
@@ -109,7 +112,8 @@ class WeightCodes:
         """Return the fields of `LayerRecord` that describe these weights."""
         points = tuple(int(point) for point in self.zero_points) if self.zero_points.any() else ()
         return {
-            "weight_scales": tuple(float(scale) for scale in self.scales),
+            # All codes of a channel with scale 0 stand for zero, and do so at any other scale.
+            "weight_scales": tuple(float(scale) or 1.0 for scale in self.scales),
             "weight_zero_points": points,
         }
 

@@ -11,8 +11,7 @@ are quantised, activations by the calibrator, weights per filter as SPARQ does. 
 
 from __future__ import annotations
 
-import csv
-import glob
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.calibrate import calibrator
-from sparqsim.errors import InputError, printable, shown
-from sparqsim.parse import whole_number
-from sparqsim.record import read_text
+from sparqsim.errors import InputError
+from sparqsim.trace.arrayfile import read_npy
 from sparqsim.trace.codes import WeightCodes, quantised
+from sparqsim.trace.csvfile import rows_of
 from sparqsim.trace.layer import Layer
+from sparqsim.trace.numerals import shown, whole_number
 from sparqsim.trace.trace import Trace
 
 Array = NDArray[Any]
-#: Numbers of activation files, and the largest stride and padding that a model.csv may name.
-MOST_BATCHES, MOST_PIXELS = 10**9, 2**31
+
+MODEL_COLUMNS = "layer,conv|fc,stride,padding"
+#: Longest stride or padding.
+MOST_PIXELS = 65536
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def read_directory(folder: str | Path, calibrate: str = "mean-max") -> Trace:
     scales = any(layer.record.activation_scale != 1 for layer in layers)
     return Trace(
         layers,
-        network=printable(place.resolve().name),
+        network=place.resolve().name,
         origin="sparqsim trace import (.npy files)",
         calibrator=calibrate if scales else "none: the files hold 8-bit integers",
     )
@@ -86,9 +88,9 @@ def _files_of(
     folder: Path, name: str, weights: Path, walk: tuple[int | None, int | None]
 ) -> LayerFiles:
     numbered = {
-        batch: file
-        for file in folder.glob(f"act-{glob.escape(name)}-*.npy")
-        if (batch := whole_number(file.stem[len(f"act-{name}-") :], 0, MOST_BATCHES)) is not None
+        int(match[1]): file
+        for file in folder.glob("act-*.npy")
+        if (match := re.fullmatch(rf"act-{re.escape(name)}-([0-9]+)\.npy", file.name))
     }
     activations = [numbered[batch] for batch in sorted(numbered)]
     alone = folder / f"act-{name}.npy"
@@ -104,25 +106,17 @@ def _described(path: Path) -> dict[str, tuple[int | None, int | None]]:
     """Return layer -> (stride, padding) of a model.csv, or {} where there is none."""
     if not path.exists():
         return {}
-    try:
-        text = read_text(path, "layer,conv|fc,stride,padding")
-        rows = [row for row in csv.reader(text.splitlines()) if any(row)]
-    except csv.Error as error:
-        raise InputError(
-            f"{path}: cannot be read ({error}); expected layer,conv|fc,stride,padding"
-        ) from None
-    found: dict[str, tuple[int | None, int | None]] = {}
-    for line, row in enumerate(rows, 1):
-        cells = [cell.strip() for cell in row]
-        kind = cells[1] if len(cells) >= 4 else ""
-        stride, padding = (whole_number(cell, 0, MOST_PIXELS) for cell in (cells * 4)[2:4])
-        if kind not in ("conv", "fc") or stride is None or padding is None:
-            raise InputError(
-                f"{path}: row {line} is {shown(','.join(row))}, expected "
-                "layer,conv|fc,stride,padding"
-            )
-        found[cells[0].replace("/", "-")] = (stride, padding)
-    return found
+    described: dict[str, tuple[int | None, int | None]] = {}
+    for number, row in enumerate(rows_of(path, MODEL_COLUMNS), 1):
+        what = f"{path}: row {number}"
+        if len(row) < 4 or row[1] not in ("conv", "fc"):
+            raise InputError(f"{what} is {shown(','.join(row))}, expected {MODEL_COLUMNS}")
+        # A fully connected layer has no stride; 0 stands for it.
+        lowest = 1 if row[1] == "conv" else 0
+        stride = whole_number(row[2], f"{what}: stride", lowest=lowest, highest=MOST_PIXELS)
+        padding = whole_number(row[3], f"{what}: padding", highest=MOST_PIXELS)
+        described[row[0].replace("/", "-")] = (stride, padding)
+    return described
 
 
 def _layer(files: LayerFiles, calibrate: str) -> Layer:
@@ -175,17 +169,20 @@ def _convolution(
 
 
 def _loaded(path: Path) -> Array:
-    try:
-        array: Array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            f"{path}: cannot be read ({error}); expected an .npy file of numbers"
-        ) from None
-    if array.dtype.kind not in "iuf" or array.ndim not in (2, 4) or not array.size:
+    """Return the numbers of a file: integers as they are, real numbers as finite float32."""
+    array = read_npy(path)
+    if array.ndim not in (2, 4):
         raise InputError(f"{path}: {array.dtype} {array.shape}, expected numbers with 2 or 4 axes")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"{path}: holds NaN or infinite values, expected finite ones")
-    return array
+    if array.dtype.kind != "f":
+        return array
+    with np.errstate(over="ignore"):
+        single = array.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise InputError(
+            f"{path}: holds NaN, infinite values or such that float32 cannot hold, expected finite "
+            "ones"
+        )
+    return single
 
 
 def _is_integer(array: Array) -> bool:
@@ -200,7 +197,7 @@ def _activations(path: Path, values: Array, calibrate: str) -> tuple[Array, floa
             return values.astype(np.uint8), 1.0
         if lowest >= -128 and highest <= 127:
             return values.astype(np.int8), 1.0
-        raise InputError(f"{path}: integers {lowest}..{highest}, expected 0..255 or -128..127")
+        raise InputError(f"{path}: integers {lowest:g}..{highest:g}, expected 0..255 or -128..127")
     observer = calibrator(calibrate).observer()
     observer.update(values)
     return quantised(values, observer.scale(), observer.signed), observer.scale()
@@ -211,5 +208,5 @@ def _weights(path: Path, values: Array) -> WeightCodes:
         return WeightCodes.of_real(values)
     lowest, highest = int(values.min()), int(values.max())
     if lowest < -128 or highest > 127:
-        raise InputError(f"{path}: integers {lowest}..{highest}, expected -128..127")
+        raise InputError(f"{path}: integers {lowest:g}..{highest:g}, expected -128..127")
     return WeightCodes.of_network(values.astype(np.int8), np.ones(1), np.zeros(1, np.int64))

@@ -1,0 +1,104 @@
+"""Classes of pictures: a .csv file by file name, or an .npy file in picture order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.errors import InputError
+from sparqsim.trace.arrayfile import Array, read_npy
+from sparqsim.trace.csvfile import rows_of
+from sparqsim.trace.numerals import is_whole_number, shown, whole_number
+
+EXPECTED = "a CSV file of labels, columns file,class"
+#: Classes are below this; no network has so many scores.
+MOST_CLASSES = 2**31
+
+
+def load_labels(path: str | Path, names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the class of each picture, int64 (N,).
+
+    Parameters
+    ----------
+    path : str or Path
+        A .csv file with columns 'file' and 'class' (or the first two columns), or a .npy file in
+        picture order.
+    names : sequence of str
+        The pictures' file names.
+
+    Raises
+    ------
+    InputError
+        Naming the file and the first picture without a class.
+    """
+    place = Path(path)
+    if place.suffix == ".npy":
+        return checked_labels(place, read_npy(place), len(names))
+    classes = _classes_by_name(place)
+    missing = [name for name in names if name not in classes]
+    if missing:
+        raise InputError(
+            f"{path}: no class for picture {missing[0]!r} (and {len(missing) - 1} more), "
+            "expected columns file,class"
+        )
+    return np.array([classes[name] for name in names], np.int64)
+
+
+def _classes_by_name(path: Path) -> dict[str, int]:
+    rows = rows_of(path, EXPECTED)
+    header = [cell.lower() for cell in rows[0]] if rows else []
+    name_at, class_at = 0, 1
+    if {"file", "class"} <= set(header):
+        name_at, class_at = header.index("file"), header.index("class")
+    # The first row is a header unless it has a number where the class stands.
+    has_header = len(header) <= class_at or not is_whole_number(header[class_at])
+    classes: dict[str, int] = {}
+    for number, row in enumerate(rows[has_header:], 1 + has_header):
+        name, label = _labelled(path, number, row, name_at, class_at)
+        if classes.setdefault(name, label) != label:
+            raise InputError(
+                f"{path}: row {number}: class {label} for {shown(name)}, which has class "
+                f"{classes[name]} above; expected one class"
+            )
+    return classes
+
+
+def _labelled(
+    path: Path, number: int, row: Sequence[str], name_at: int, class_at: int
+) -> tuple[str, int]:
+    if len(row) <= max(name_at, class_at):
+        raise InputError(
+            f"{path}: row {number} has {len(row)} columns, expected a file name and its class"
+        )
+    label = whole_number(row[class_at], f"{path}: row {number}: class", highest=MOST_CLASSES - 1)
+    return row[name_at], label
+
+
+def checked_labels(path: Path, labels: Array, count: int) -> NDArray[np.int64]:
+    """Return labels as int64. Raises InputError unless they are `count` integers from 0."""
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != count:
+        raise InputError(
+            f"{path}: labels are {labels.dtype} {labels.shape}, expected {count} integers from 0"
+        )
+    return checked_classes(labels, str(path))
+
+
+def checked_classes(labels: Array, origin: str, offset: int = 0) -> NDArray[np.int64]:
+    """Return labels + offset as int64.
+
+    Raises
+    ------
+    InputError
+        For a class that is then below 0 or beyond what networks have; naming `origin`.
+    """
+    for label in (int(labels.min()), int(labels.max())):
+        if not 0 <= label + offset < MOST_CLASSES:
+            shift = f" with --label-offset {offset}" if offset else ""
+            raise InputError(
+                f"{origin}: class {label}{shift} is {label + offset}, expected 0 to "
+                f"{MOST_CLASSES - 1}"
+            )
+    return labels.astype(np.int64) + offset

@@ -1,0 +1,180 @@
+"""Pictures for a network, batch by batch: a directory of image files, or an array in an .npz or .npy file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.errors import InputError
+from sparqsim.images.decode import read_picture
+from sparqsim.images.labels import checked_labels
+from sparqsim.preprocess import MAX_PIXELS, Layout, Preprocess
+from sparqsim.trace.arrayfile import is_npz, read_npy, read_npz
+
+Array = NDArray[Any]
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """An ordered set of pictures, read when asked for.
+
+    Parameters
+    ----------
+    names : tuple of str
+        One per picture: file names, or numbers.
+    preprocess : Preprocess
+    files : tuple of Path
+        Image files, or () where `array` holds the pictures.
+    array : uint8 (N, height, width, channels) pictures, or (N, ...) inputs that are ready, or None
+        What is ready is real numbers, or 8-bit codes of the network's own input: int8, or uint8
+        with other than 4 axes.
+    labels : int64 (N,) or None
+        Classes, where the file of arrays holds them.
+    max_pixels : int
+        Pixels of one picture, at most.
+    """
+
+    names: tuple[str, ...]
+    preprocess: Preprocess
+    files: tuple[Path, ...] = ()
+    array: Array | None = field(default=None, repr=False)
+    labels: NDArray[np.int64] | None = field(default=None, repr=False)
+    max_pixels: int = MAX_PIXELS
+
+    @classmethod
+    def open(cls, path: str | Path, preprocess: str = "", max_pixels: int = MAX_PIXELS) -> Pictures:
+        """Return the pictures at `path`, in name order for a directory.
+
+        Raises
+        ------
+        InputError
+            When there are none, or the file holds no pictures.
+        """
+        place, steps = Path(path), Preprocess.parse(preprocess, max_pixels)
+        if os.path.isdir(place):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
+            files = _image_files(place)
+            return cls(tuple(file.name for file in files), steps, files, max_pixels=max_pixels)
+        array, labels = _stored_array(place)
+        names = tuple(str(at) for at in range(len(array)))
+        pictures = cls(names, steps, array=array, labels=labels, max_pixels=max_pixels)
+        if pictures.ready is not None and preprocess:
+            raise InputError(
+                f"{path}: holds {array.dtype} values that are fed as they are, expected no "
+                "--preprocess"
+            )
+        return pictures
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def ready(self) -> Array | None:
+        """The inputs that are fed as they are, None for pictures."""
+        return None if self.array is None or _are_pictures(self.array) else self.array
+
+    def first(self, count: int | None) -> Pictures:
+        """Return the first `count` pictures; all where None."""
+        return replace(
+            self,
+            names=self.names[:count],
+            files=self.files[:count],
+            array=None if self.array is None else self.array[:count],
+            labels=None if self.labels is None else self.labels[:count],
+        )
+
+    def batches(self, size: int, layout: Layout, dtype: Any = np.float32) -> Iterator[Array]:
+        """Yield batches of at most `size` pictures as the network takes them.
+
+        Raises
+        ------
+        InputError
+            Naming the picture that cannot be read, whose size differs from the first one's, or
+            that is not of the network's type.
+        """
+        for start in range(0, len(self), size):
+            indices = range(start, min(start + size, len(self)))
+            pictures = [self._prepared(at, layout, np.dtype(dtype)) for at in indices]
+            odd = [at for at, picture in enumerate(pictures) if picture.shape != pictures[0].shape]
+            if odd:
+                raise InputError(
+                    f"picture {self.names[start + odd[0]]}: prepared to {pictures[odd[0]].shape}, "
+                    f"the batch's first to {pictures[0].shape}, expected one size (--preprocess "
+                    "resize, crop)"
+                )
+            yield np.stack(pictures)
+
+    def _pixels(self, at: int) -> Array:
+        """Return a picture as it is stored, uint8 (height, width, channels)."""
+        if self.array is not None:
+            return np.asarray(self.array[at])
+        return read_picture(self.files[at], self.max_pixels)
+
+    def _prepared(self, at: int, layout: Layout, dtype: np.dtype[Any]) -> Array:
+        if self.ready is not None:
+            return _fed(self.ready[at], self.names[at], dtype)
+        pixels = self._pixels(at)
+        try:
+            return self.preprocess.apply(pixels, layout, dtype)
+        except InputError as error:
+            raise InputError(f"picture {self.names[at]}: {error}") from None
+
+
+def _fed(values: Array, name: str, dtype: np.dtype[Any]) -> Array:
+    """Return one input that is ready, in the network's type."""
+    if values.dtype.kind != "f":
+        if values.dtype != dtype:
+            raise InputError(
+                f"input {name} holds {values.dtype} codes and the network takes {dtype}, expected "
+                f"{'real numbers' if dtype.kind == 'f' else f'{dtype} codes'}"
+            )
+        return values
+    if dtype.kind != "f":
+        raise InputError(
+            f"input {name} holds {values.dtype} numbers and the network takes {dtype}, expected "
+            f"{dtype} codes, or uint8 pictures (N, height, width, channels)"
+        )
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise InputError(
+            f"input {name} holds NaN, infinite values or such that float32 cannot hold, expected "
+            "finite ones"
+        )
+    return single
+
+
+def _image_files(folder: Path) -> tuple[Path, ...]:
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
+    if not files:
+        raise InputError(f"{folder}: no image files, expected some of {', '.join(SUFFIXES)}")
+    return tuple(files)
+
+
+def _stored_array(path: Path) -> tuple[Array, NDArray[np.int64] | None]:
+    """Return the pictures of an .npz or .npy file, and the labels if it holds any."""
+    arrays = {} if is_npz(path) else {"images": read_npy(path)}
+    arrays = arrays or read_npz(path, "images", ["labels"])
+    images, labels = arrays["images"], arrays.get("labels")
+    is_ready = images.dtype.kind == "f" or images.dtype in (np.int8, np.uint8)
+    if images.ndim < 2 or not is_ready:
+        raise InputError(
+            f"{path}: images is {images.dtype} {images.shape}, expected uint8 pictures (N, height, "
+            "width, channels), or inputs (N, ...) that are ready for the network: real numbers, or "
+            "its own 8-bit codes"
+        )
+    return images, None if labels is None else checked_labels(path, labels, len(images))
+
+
+def _are_pictures(array: Array) -> bool:
+    return array.dtype == np.uint8 and array.ndim == 4

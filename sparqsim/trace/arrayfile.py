@@ -1,0 +1,151 @@
+"""The one guarded way into .npy and .npz files: numbers whose bytes are there, or one line.
+
+The header of an array says how many bytes follow. It is held against those that are there before
+any memory is taken for them, so that a file of 200 bytes cannot ask for terabytes. Only plain
+numbers are read; nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import warnings
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.errors import InputError, unreadable
+
+Array = NDArray[Any]
+
+#: Bytes of one array that a compressed archive may unpack to. Arrays that are not compressed take
+#: as much memory as the file takes on the disk, and have no bound.
+MOST_UNPACKED_BYTES = 1 << 30
+#: Integers and real numbers.
+NUMBERS = "iuf"
+
+
+def read_npy(path: Path) -> Array:
+    """Return the array of an .npy file: integers or real numbers, C order, native byte order.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, or holds something else.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 - Path's raise for a name that is too long
+        raise InputError(f"{path}: no regular file, expected an .npy file")
+    try:
+        with path.open("rb") as file:
+            return _array(file, path.stat().st_size, str(path))
+    except InputError:
+        raise
+    except (OSError, ValueError, MemoryError) as error:
+        raise _refused(path, error) from None
+
+
+def read_npz(path: Path, name: str, others: Collection[str] = ()) -> dict[str, Array]:
+    """Return the array `name` of an .npz file, and those of `others` that it holds.
+
+    An archive of one array needs no name: it is `name`.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, or does not hold the array.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _members(archive, name)
+            chosen = {name, *others} & members.keys() if name in members else ()
+            arrays = {each: _member(archive, members[each], path) for each in chosen}
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - zipfile and its decompressors fail in many ways on a broken archive
+        raise _refused(path, error) from None
+    if not arrays:
+        held = ", ".join(members)[:200] or "no array"
+        raise InputError(f"{path}: holds {held}, expected an array named {name!r}")
+    return arrays
+
+
+def is_npz(path: Path) -> bool:
+    """Return whether a file begins as an archive does."""
+    try:
+        with path.open("rb") as file:
+            return file.read(2) == b"PK"
+    except (OSError, ValueError):
+        return False
+
+
+def _members(archive: zipfile.ZipFile, name: str) -> dict[str, str]:
+    """Return array name -> file name in the archive; a single one is called `name`."""
+    files = [file for file in archive.namelist() if file.endswith(".npy")]
+    if len(files) == 1:
+        return {name: files[0]}
+    return {file.removesuffix(".npy"): file for file in files}
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> Array:
+    entry = archive.getinfo(name)
+    if entry.compress_type != zipfile.ZIP_STORED and entry.file_size > MOST_UNPACKED_BYTES:
+        raise InputError(
+            f"{path}: {name} unpacks to {entry.file_size} bytes, expected at most "
+            f"{MOST_UNPACKED_BYTES}; arrays that are not compressed (numpy.savez) have no bound"
+        )
+    with archive.open(entry) as file:
+        content = file.read()
+    return _array(io.BytesIO(content), len(content), f"{path}: {name}")
+
+
+def _array(file: IO[bytes], size_bytes: int, origin: str) -> Array:
+    """Return the array at the beginning of an open file of `size_bytes`."""
+    shape, in_fortran_order, dtype = _header(file, origin)
+    if dtype.kind not in NUMBERS:
+        raise InputError(f"{origin}: {_described(dtype, shape)}, expected integers or real numbers")
+    expected, there = math.prod(shape) * dtype.itemsize, size_bytes - file.tell()
+    is_shape = all(type(size) is int and size >= 0 for size in shape)  # True counts as 1 otherwise
+    if not is_shape or expected != there:
+        raise InputError(
+            f"{origin}: {_described(dtype, shape)} takes {expected} bytes, and {there} are there; "
+            "expected a whole .npy file"
+        )
+    if not expected:
+        raise InputError(f"{origin}: {_described(dtype, shape)}, expected at least one element")
+    flat = np.frombuffer(file.read(expected), dtype)
+    ordered = flat.reshape(shape, order="F" if in_fortran_order else "C")
+    return np.ascontiguousarray(ordered, dtype.newbyteorder("="))
+
+
+def _header(file: IO[bytes], origin: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    try:
+        version = np.lib.format.read_magic(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # headers that Python 2 wrote are read all the same
+            if version == (1, 0):
+                return np.lib.format.read_array_header_1_0(file)
+            if version == (2, 0):
+                return np.lib.format.read_array_header_2_0(file)
+    except Exception as error:  # noqa: BLE001 - numpy evaluates the header, which fails in many ways
+        raise InputError(
+            f"{origin}: no header of an .npy file ({error}); expected integers or real numbers"
+        ) from None
+    raise InputError(f"{origin}: version {version} of .npy, expected 1.0 or 2.0")
+
+
+def _described(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
+    """Return type and shape; both come from the file and may be long."""
+    text = f"{dtype} {shape}"
+    return text if len(text) <= 100 else text[:100] + "..."
+
+
+def _refused(path: Path, error: Exception) -> InputError:
+    reason = error if isinstance(error, OSError) else ValueError(f"{error or type(error).__name__}")
+    return InputError(
+        f"{unreadable(path, reason)}; expected an .npy or .npz file of integers or real numbers"
+    )
