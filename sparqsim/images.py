@@ -48,7 +48,9 @@ class Pictures:
     preprocess : Preprocess
     files : tuple of Path
         Image files, or () where `array` holds the pictures.
-    array : uint8 (N, H, W, C) pictures, or float32 (N, ...) batches that are ready for the network, or None
+    array : uint8 (N, H, W, C) pictures, or (N, ...) values that are fed as they are, or None
+    arrays : dict
+        Name -> (N, ...): values that are fed as they are, for networks with named inputs.
     labels : int64 (N,) or None
         Classes, where the file of arrays holds them.
     """
@@ -58,6 +60,7 @@ class Pictures:
     files: tuple[Path, ...] = ()
     array: Array | None = field(default=None, repr=False)
     labels: NDArray[np.int64] | None = field(default=None, repr=False)
+    arrays: dict[str, Array] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, path: str | Path, preprocess: str = "") -> Pictures:
@@ -76,12 +79,20 @@ class Pictures:
             if not files:
                 raise InputError(f"{path}: no image files, expected some of {', '.join(SUFFIXES)}")
             return cls(tuple(file.name for file in files), steps, files)
-        array, labels = _stored_array(place)
-        if array.dtype != np.uint8 and preprocess:
+        array, labels, arrays = _stored_array(place)
+        first = next(iter(arrays.values())) if array is None else array
+        names = tuple(str(at) for at in range(len(first)))
+        opened = cls(names, steps, array=array, labels=labels, arrays=arrays)
+        if preprocess and not opened.are_pixels:
             raise InputError(
-                f"{path}: holds {array.dtype} values that are fed as they are, expected no --preprocess"
+                f"{path}: holds {first.dtype} values that are fed as they are, expected no --preprocess"
             )
-        return cls(tuple(str(at) for at in range(len(array))), steps, array=array, labels=labels)
+        return opened
+
+    @property
+    def are_pixels(self) -> bool:
+        """Whether these are pictures to prepare, not values that are fed as they are."""
+        return not self.arrays and (self.array is None or _is_pictures(self.array))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -90,13 +101,19 @@ class Pictures:
         """Return the first `count` pictures; all where None."""
         if count is None or count >= len(self):
             return self
-        labels = None if self.labels is None else self.labels[:count]
+        return self.at(slice(count))
+
+    def at(self, places: slice | Sequence[int]) -> Pictures:
+        """Return the pictures at some places, in that order."""
+        rows = range(len(self))[places] if isinstance(places, slice) else places
+        chosen = places if isinstance(places, slice) else list(places)
         return Pictures(
-            self.names[:count],
+            tuple(self.names[row] for row in rows),
             self.preprocess,
-            self.files[:count],
-            None if self.array is None else self.array[:count],
-            labels,
+            tuple(self.files[row] for row in rows if self.files),
+            None if self.array is None else self.array[chosen],
+            None if self.labels is None else self.labels[chosen],
+            {name: array[chosen] for name, array in self.arrays.items()},
         )
 
     def batches(self, size: int, layout: Layout, dtype: Any = np.float32) -> Iterator[Array]:
@@ -107,6 +124,11 @@ class Pictures:
         InputError
             Naming the picture that cannot be read, or whose size differs from the first one's.
         """
+        if self.arrays:
+            raise InputError(
+                f"the file holds the arrays {', '.join(self.arrays)}, and this network takes one: "
+                "expected one array, named 'images'"
+            )
         for start in range(0, len(self), size):
             wanted = range(start, min(start + size, len(self)))
             pictures = [self._prepared(at, layout, np.dtype(dtype)) for at in wanted]
@@ -119,8 +141,9 @@ class Pictures:
             yield np.stack(pictures)
 
     def _prepared(self, at: int, layout: Layout, dtype: np.dtype[Any]) -> Array:
-        if self.array is not None and self.array.dtype != np.uint8:
-            return np.asarray(self.array[at], np.float32)
+        if self.array is not None and not self.are_pixels:
+            values = np.asarray(self.array[at])
+            return values.astype(np.float32) if values.dtype.kind == "f" else values
         pixels = _read_picture(self.files[at]) if self.array is None else self.array[at]
         try:
             return self.preprocess.apply(pixels, layout, dtype)
@@ -138,8 +161,10 @@ def _read_picture(path: Path) -> Array:
         raise InputError(f"{path}: not a readable picture ({error})") from None
 
 
-def _stored_array(path: Path) -> tuple[Array, NDArray[np.int64] | None]:
-    """Return the pictures of an .npz or .npy file, and the labels if it holds any."""
+def _stored_array(
+    path: Path,
+) -> tuple[Array | None, NDArray[np.int64] | None, dict[str, Array]]:
+    """Return the pictures of an .npz or .npy file, the labels if it holds any; or arrays by name."""
     try:
         loaded = np.load(path, allow_pickle=False)
         arrays = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {"images": loaded}
@@ -148,19 +173,29 @@ def _stored_array(path: Path) -> tuple[Array, NDArray[np.int64] | None]:
             f"{path}: cannot be read as pictures ({error}); expected a directory of image files, "
             "or a .npz or .npy file"
         ) from None
-    name = next(iter(arrays)) if len(arrays) == 1 else "images"
-    if name not in arrays:
+    given = arrays.get("labels") if len(arrays) > 1 else None
+    inputs = {name: array for name, array in arrays.items() if len(arrays) == 1 or name != "labels"}
+    if "images" in inputs:
+        inputs = {"images": inputs["images"]}
+    for name, array in inputs.items():
+        if not array.ndim or not len(array) or array.dtype.kind not in "fiub":
+            raise InputError(
+                f"{path}: {name} is {array.dtype} {array.shape}, expected uint8 pictures (N, height, "
+                "width, 3 or 1), or numbers (N, ...) that are ready for the network"
+            )
+    counts = {name: len(array) for name, array in inputs.items()}
+    if len(set(counts.values())) != 1:
         raise InputError(
-            f"{path}: holds {', '.join(arrays) or 'nothing'}, expected an array named 'images'"
+            f"{path}: holds {counts or 'nothing'} values on the first axis, expected an array named "
+            "'images', or one of each input's name, all for the same inputs"
         )
-    images, labels = arrays[name], arrays.get("labels")
-    pictures = images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] in (1, 3)
-    if not len(images.shape) or not len(images) or not (pictures or images.dtype.kind == "f"):
-        raise InputError(
-            f"{path}: {name} is {images.dtype} {images.shape}, expected uint8 pictures (N, height, width, "
-            "3 or 1), or float batches that are ready for the network"
-        )
-    return images, None if labels is None else checked_labels(path, labels, len(images))
+    first = next(iter(inputs.values()))
+    labels = None if given is None else checked_labels(path, given, len(first))
+    return (first, labels, {}) if len(inputs) == 1 else (None, labels, inputs)
+
+
+def _is_pictures(array: Array) -> bool:
+    return array.dtype == np.uint8 and array.ndim == 4 and array.shape[3] in (1, 3)
 
 
 def load_labels(path: str | Path, names: Sequence[str]) -> NDArray[np.int64]:
