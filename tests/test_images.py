@@ -143,8 +143,10 @@ def test_float_arrays_are_fed_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        {"a": np.zeros(2), "b": np.zeros(2)},
-        {"images": np.zeros((2, 3), np.int64)},
+        {"a": np.zeros(2), "b": np.zeros(3)},
+        {"images": np.zeros((2, 3), np.complex64)},
+        {"images": np.array(3.0)},
+        {"images": np.zeros((0, 3))},
         {"images": np.zeros((2, 4, 4, 3), np.uint8), "labels": np.zeros(3, int)},
     ],
 )
@@ -154,6 +156,21 @@ def test_files_without_pictures_are_bad_input(
     np.savez(tmp_path / "p.npz", **content)
     with pytest.raises(InputError, match=r"p\.npz"):
         Pictures.open(tmp_path / "p.npz")
+
+
+def test_arrays_by_name_are_inputs_of_networks(tmp_path: Path) -> None:
+    """Several arrays belong to several inputs; whole numbers are fed as they are."""
+    ids, mask = np.arange(12).reshape(4, 3), np.ones((4, 3), bool)
+    np.savez(tmp_path / "two.npz", ids=ids, mask=mask, labels=np.arange(4))
+    opened = Pictures.open(tmp_path / "two.npz").at([3, 1])
+    assert (opened.names, opened.labels.tolist()) == (("3", "1"), [3, 1])
+    assert np.array_equal(opened.arrays["ids"], ids[[3, 1]])
+    with pytest.raises(InputError, match="the arrays ids, mask"):
+        next(opened.batches(2, "nchw"))
+    np.save(tmp_path / "ids.npy", ids)
+    batch = next(Pictures.open(tmp_path / "ids.npy").first(2).batches(8, "nchw"))
+    assert batch.dtype == ids.dtype
+    assert np.array_equal(batch, ids[:2])
 
 
 def test_missing_places_are_bad_input(tmp_path: Path) -> None:

@@ -20,11 +20,12 @@ pytest.importorskip("PIL", reason="needs the extra 'onnx' (pillow)")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from sparqsim.onnx.direct import DirectRun  # noqa: E402
-from sparqsim.onnx.dump import calibrated, dump, trace_of  # noqa: E402
+from sparqsim.onnx.dump import dump, trace_of  # noqa: E402
 from sparqsim.onnx.evaluate import OnnxNetwork  # noqa: E402
 from sparqsim.onnx.fold import folded  # noqa: E402
 from sparqsim.onnx.graph import Graph  # noqa: E402
 from sparqsim.onnx.native import PairTable  # noqa: E402
+from sparqsim.onnx.network import calibrated  # noqa: E402
 from sparqsim.onnx.session import Session  # noqa: E402
 from sparqsim.onnx.shapes import read_shapes  # noqa: E402
 
@@ -445,7 +446,7 @@ def test_padding_holds_the_zero_point_on_both_routes(tmp_path: Path, design: str
         Pictures(
             ("0",),
             Pictures.open(_file_of(tmp_path), "").preprocess,
-            array=RANDOM.integers(0, 256, (1, 6, 5, 4), dtype=np.uint8),
+            array=RANDOM.integers(0, 256, (1, 4, 6, 5), dtype=np.uint8),
         ),
     )
     feeds = {"x": RANDOM.integers(0, 256, (3, 4, 6, 5), dtype=np.uint8)}
@@ -573,7 +574,8 @@ def test_shapes_without_data_are_those_of_the_trace(network_file: Path, shown: P
     for tensor in model.graph.initializer:
         tensor.ClearField("raw_data")
     network_file.with_name("empty.onnx").write_bytes(model.SerializeToString())
-    shapes, notes = read_shapes(network_file.with_name("empty.onnx"))
+    read = read_shapes(network_file.with_name("empty.onnx"))
+    shapes, notes = list(read.layers), list(read.notes)
     layers = trace_of(calibrated(network_file, shown), shown.first(1)).layers
     assert [
         (

@@ -129,8 +129,8 @@ def resnet20_onnx(known: Known, each: Each) -> None:
     """ResNet-20 through ONNX: the float network, exported by PyTorch, on the same pictures."""
     from networks import convolutional, shared
 
-    from sparqsim.onnx.dump import calibrated
     from sparqsim.onnx.evaluate import OnnxNetwork
+    from sparqsim.onnx.network import calibrated
 
     images, labels = shared.cifar10()
     with tempfile.TemporaryDirectory() as folder:

@@ -21,7 +21,7 @@ from sparqsim.cli.options import (
     Overlap,
     array_config,
 )
-from sparqsim.cli.trace import Calibrate, Images, Keep, MaxPixels, Skip, Steps, names
+from sparqsim.cli.trace import Batch, Calibrate, Images, Keep, MaxPixels, Skip, Steps, names
 from sparqsim.wording import counted
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def accuracy(
     dataflow: Dataflow = "os",
     coupling: Coupling = "lockstep",
     overlap: Overlap = "off",
+    batch: Batch = None,
     output: Output = None,
     format_: Format = "table",
 ) -> None:
@@ -105,6 +106,7 @@ def accuracy(
         calibrate,
         names(skip),
         None if keep_8bit is None else names(keep_8bit),
+        batch,
     )
     report = _measured(
         network,
@@ -150,18 +152,23 @@ def _network(
     calibrate: str,
     skip: tuple[str, ...],
     keep_8bit: tuple[str, ...] | None,
+    batch: int | None,
 ) -> Answering:
     """Return the network of a file, by its kind."""
     from pathlib import Path
 
+    from sparqsim.cli.dumping import check_batch_option
     from sparqsim.errors import InputError
 
     suffix = Path(model).suffix.lower()
     if suffix == ".onnx":
-        from sparqsim.onnx.dump import calibrated
         from sparqsim.onnx.evaluate import OnnxNetwork
+        from sparqsim.onnx.network import calibrated
 
-        return OnnxNetwork(calibrated(model, pictures, calibrate, skip=skip, keep_8bit=keep_8bit))
+        return OnnxNetwork(
+            calibrated(model, pictures, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch)
+        )
+    check_batch_option(model, batch)
     if suffix == ".tflite":
         from sparqsim.tflite.evaluate import TfliteNetwork
 

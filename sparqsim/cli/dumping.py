@@ -26,15 +26,19 @@ def dump_model(
     skip: Collection[str],
     keep_8bit: Collection[str] | None,
     license_note: str,
+    batch: int | None = None,
 ) -> DumpReport:
     """Dump a model by its kind of file. Raises InputError for other kinds."""
     suffix = Path(model).suffix.lower()
     if suffix == ".onnx":
-        from sparqsim.onnx.dump import calibrated
         from sparqsim.onnx.dump import dump as dump_onnx
+        from sparqsim.onnx.network import calibrated
 
-        network = calibrated(model, calibration, calibrate, skip=skip, keep_8bit=keep_8bit)
+        network = calibrated(
+            model, calibration, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch
+        )
         return dump_onnx(network, pictures, target, license_note=license_note)
+    check_batch_option(model, batch)
     if suffix == ".tflite":
         from sparqsim.tflite.dump import dump as dump_tflite
 
@@ -44,6 +48,15 @@ def dump_model(
     raise InputError(
         f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.torch.dump)"
     )
+
+
+def check_batch_option(model: str, batch: int | None) -> None:
+    """Refuse --batch for a model that fixes its batch itself."""
+    if batch is not None:
+        raise InputError(
+            f"--batch {batch}: {model} says itself how many pictures it takes at a time, expected "
+            "--batch for .onnx only"
+        )
 
 
 def dump_shown(report: DumpReport, target: str) -> Shown:
@@ -70,6 +83,7 @@ def dump_shown(report: DumpReport, target: str) -> Shown:
         "Pairs: adjacent channels (2i, 2i+1) at one position; with a zero: at least one of the two."
     )
     notes += [f"left out: {name}" for name in report.skipped]
+    notes += report.notes
     rows = [_record(layer) for layer in report.layers]
     return Shown(
         "",
@@ -82,6 +96,7 @@ def dump_shown(report: DumpReport, target: str) -> Shown:
                 "pictures": report.pictures,
                 "layers": rows,
                 "left_out": list(report.skipped),
+                "notes": list(report.notes),
             }
         ),
     )
@@ -105,10 +120,18 @@ def _pair_share(layer: DumpedLayer) -> str:
 
 
 def import_source(
-    source: str, target: str, distribution: Distribution, calibrate: str, skip: Collection[str]
+    source: str,
+    target: str,
+    distribution: Distribution,
+    calibrate: str,
+    skip: Collection[str],
+    sizes: str = "",
 ) -> list[str]:
     """Write the trace of a topology, a graph or a directory of .npy files; return what to tell the user."""
     place = Path(source)
+    provenance: dict[str, Any] = {}
+    if sizes and place.suffix.lower() != ".onnx":
+        raise InputError(f"--size {sizes}: {source} has no free sizes, expected an ONNX graph")
     if place.is_dir():
         from sparqsim.trace.npy import read_directory
 
@@ -123,9 +146,11 @@ def import_source(
         topology = read_topology(place)
         shapes, notes, origin = list(topology.layers), list(topology.notes), "SCALE-Sim topology"
     elif place.suffix.lower() == ".onnx":
-        from sparqsim.onnx.shapes import read_shapes
+        from sparqsim.onnx.shapes import parsed_sizes, read_shapes
 
-        shapes, notes = read_shapes(place, frozenset(skip))
+        graph = read_shapes(place, frozenset(skip), parsed_sizes(sizes))
+        shapes, notes = list(graph.layers), list(graph.notes)
+        provenance = graph.coverage.entry()
         origin = "ONNX graph, shapes only"
     else:
         raise InputError(
@@ -137,6 +162,6 @@ def import_source(
         distribution,
         network=printable(place.name),
         origin=f"sparqsim trace import ({origin})",
-        provenance={"notes": list(notes)},
+        provenance={"notes": list(notes)} | provenance,
     )
     return [*notes, f"{target}: {counted(len(shapes), 'layer')}; SYNTHETIC values: {distribution}"]

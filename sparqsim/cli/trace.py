@@ -59,6 +59,18 @@ Keep = Annotated[
     ),
 ]
 
+Batch = Annotated[
+    int | None,
+    typer.Option(
+        "--batch",
+        metavar="N",
+        min=1,
+        help="Pictures that an ONNX network runs at a time. [default: as many as it fixes, else 8, else 1 where "
+        "a batch would mix pictures]",
+        show_default=False,
+    ),
+]
+
 
 @app.command()
 def info(trace: Trace, format_: Format = "table") -> None:
@@ -105,6 +117,7 @@ def dump(
     license_note: Annotated[
         str, typer.Option("--license-note", metavar="TEXT", help="Kept in the trace.")
     ] = "",
+    batch: Batch = None,
     format_: Format = "table",
 ) -> None:
     """Run a network on pictures and store the 8-bit operands of its convolutions and products."""
@@ -123,6 +136,7 @@ def dump(
         skip=names(skip),
         keep_8bit=None if keep_8bit is None else names(keep_8bit),
         license_note=license_note,
+        batch=batch,
     )
     show(dump_shown(report, output), format_)
 
@@ -151,13 +165,22 @@ def import_(
     seed: Annotated[int, typer.Option("--seed", metavar="N")] = 0,
     calibrate: Calibrate = "mean-max",
     skip: Skip = "",
+    size: Annotated[
+        str,
+        typer.Option(
+            "--size",
+            metavar="NAME=N,...",
+            help="Free sizes of an ONNX graph: the name of a size, or INPUT:AXIS. [default: batch 1]",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
     """Make a trace of layer shapes, with drawn values that are labelled synthetic; or of .npy files."""
     from sparqsim.cli.dumping import import_source
     from sparqsim.trace.synthetic import Distribution
 
     for note in import_source(
-        source, output, Distribution(zeros, correlation, seed), calibrate, names(skip)
+        source, output, Distribution(zeros, correlation, seed), calibrate, names(skip), size
     ):
         typer.echo(note)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from sparqsim.errors import InputError
 from sparqsim.images.decode import read_picture
 from sparqsim.images.labels import checked_labels
 from sparqsim.preprocess import MAX_PIXELS, Layout, Preprocess
-from sparqsim.trace.arrayfile import is_npz, read_npy, read_npz
+from sparqsim.trace.arrayfile import is_npz, npz_names, read_npy, read_npz
 
 Array = NDArray[Any]
 
@@ -34,8 +34,10 @@ class Pictures:
     files : tuple of Path
         Image files, or () where `array` holds the pictures.
     array : uint8 (N, height, width, channels) pictures, or (N, ...) inputs that are ready, or None
-        What is ready is real numbers, or 8-bit codes of the network's own input: int8, or uint8
-        with other than 4 axes.
+        What is ready is real or whole numbers (codes of the network's own input, token ids); uint8
+        of 4 axes are pictures.
+    arrays : dict
+        Name -> (N, ...): inputs that are ready, for networks with several inputs; else empty.
     labels : int64 (N,) or None
         Classes, where the file of arrays holds them.
     max_pixels : int
@@ -48,6 +50,7 @@ class Pictures:
     array: Array | None = field(default=None, repr=False)
     labels: NDArray[np.int64] | None = field(default=None, repr=False)
     max_pixels: int = MAX_PIXELS
+    arrays: dict[str, Array] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, path: str | Path, preprocess: str = "", max_pixels: int = MAX_PIXELS) -> Pictures:
@@ -62,12 +65,16 @@ class Pictures:
         if os.path.isdir(place):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
             files = _image_files(place)
             return cls(tuple(file.name for file in files), steps, files, max_pixels=max_pixels)
-        array, labels = _stored_array(place)
-        names = tuple(str(at) for at in range(len(array)))
-        pictures = cls(names, steps, array=array, labels=labels, max_pixels=max_pixels)
-        if pictures.ready is not None and preprocess:
+        inputs, labels = _stored_arrays(place)
+        first = next(iter(inputs.values()))
+        names = tuple(str(at) for at in range(len(first)))
+        pictures = cls(names, steps, labels=labels, max_pixels=max_pixels)
+        pictures = (
+            replace(pictures, array=first) if len(inputs) == 1 else replace(pictures, arrays=inputs)
+        )
+        if preprocess and not pictures.are_pixels:
             raise InputError(
-                f"{path}: holds {array.dtype} values that are fed as they are, expected no "
+                f"{path}: holds {first.dtype} values that are fed as they are, expected no "
                 "--preprocess"
             )
         return pictures
@@ -80,14 +87,28 @@ class Pictures:
         """The inputs that are fed as they are, None for pictures."""
         return None if self.array is None or _are_pictures(self.array) else self.array
 
+    @property
+    def are_pixels(self) -> bool:
+        """Whether these are pictures to prepare, not values that are fed as they are."""
+        return self.ready is None and not self.arrays
+
     def first(self, count: int | None) -> Pictures:
         """Return the first `count` pictures; all where None."""
+        return self.at(range(len(self))[:count])
+
+    def at(self, places: Sequence[int]) -> Pictures:
+        """Return the pictures at some places, in that order."""
+        rows = list(places)
+        contiguous = rows == list(range(rows[0], rows[0] + len(rows))) if rows else True
+        # A slice of a mapped file stays on the disk; a list of rows is read.
+        taken = slice(rows[0], rows[-1] + 1) if rows and contiguous else rows
         return replace(
             self,
-            names=self.names[:count],
-            files=self.files[:count],
-            array=None if self.array is None else self.array[:count],
-            labels=None if self.labels is None else self.labels[:count],
+            names=tuple(self.names[row] for row in rows),
+            files=tuple(self.files[row] for row in rows) if self.files else (),
+            array=None if self.array is None else self.array[taken],
+            labels=None if self.labels is None else self.labels[taken],
+            arrays={name: array[taken] for name, array in self.arrays.items()},
         )
 
     def batches(self, size: int, layout: Layout, dtype: Any = np.float32) -> Iterator[Array]:
@@ -99,6 +120,11 @@ class Pictures:
             Naming the picture that cannot be read, whose size differs from the first one's, or
             that is not of the network's type.
         """
+        if self.arrays:
+            raise InputError(
+                f"the file holds the arrays {', '.join(self.arrays)}, and this network takes one: "
+                "expected one array, named 'images'"
+            )
         for start in range(0, len(self), size):
             indices = range(start, min(start + size, len(self)))
             pictures = [self._prepared(at, layout, np.dtype(dtype)) for at in indices]
@@ -161,19 +187,33 @@ def _image_files(folder: Path) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def _stored_array(path: Path) -> tuple[Array, NDArray[np.int64] | None]:
-    """Return the pictures of an .npz or .npy file, and the labels if it holds any."""
-    arrays = {} if is_npz(path) else {"images": read_npy(path)}
-    arrays = arrays or read_npz(path, "images", ["labels"])
-    images, labels = arrays["images"], arrays.get("labels")
-    is_ready = images.dtype.kind == "f" or images.dtype in (np.int8, np.uint8)
-    if images.ndim < 2 or not is_ready:
+def _stored_arrays(path: Path) -> tuple[dict[str, Array], NDArray[np.int64] | None]:
+    """Return the inputs of an .npz or .npy file by name, and the labels if it holds any."""
+    arrays = _archived(path) if is_npz(path) else {"images": read_npy(path)}
+    given = arrays.pop("labels", None)
+    for name, array in arrays.items():
+        if not array.ndim or not len(array) or array.dtype.kind not in "fiub":
+            raise InputError(
+                f"{path}: {name} is {array.dtype} {array.shape}, expected uint8 pictures (N, "
+                "height, width, channels), or inputs (N, ...) that are ready for the network: "
+                "real or whole numbers"
+            )
+    counts = {name: len(array) for name, array in arrays.items()}
+    if len(set(counts.values())) != 1:
         raise InputError(
-            f"{path}: images is {images.dtype} {images.shape}, expected uint8 pictures (N, height, "
-            "width, channels), or inputs (N, ...) that are ready for the network: real numbers, or "
-            "its own 8-bit codes"
+            f"{path}: holds {counts or 'nothing'} values on the first axis, expected an array named "
+            "'images', or one of each input's name, all for the same inputs"
         )
-    return images, None if labels is None else checked_labels(path, labels, len(images))
+    count = next(iter(counts.values()))
+    return arrays, None if given is None else checked_labels(path, given, count)
+
+
+def _archived(path: Path) -> dict[str, Array]:
+    """Return the array 'images' of an archive, or every array where none is called so; labels too."""
+    names = npz_names(path)
+    if len(names) == 1 or "images" in names or not names:
+        return read_npz(path, "images", ["labels"])
+    return read_npz(path, names[0], names[1:])
 
 
 def _are_pictures(array: Array) -> bool:

@@ -10,8 +10,11 @@ import numpy as np
 
 from sparqsim.arithmetic import layer_sums
 from sparqsim.images import needed
-from sparqsim.onnx.dump import Network, layer_of
+from sparqsim.onnx.dump import layer_of
+from sparqsim.onnx.guard import run
 from sparqsim.onnx.macs import MacNode
+from sparqsim.onnx.network import Network
+from sparqsim.onnx.opening import uses
 from sparqsim.onnx.quantised import DOMAIN, Array
 from sparqsim.onnx.session import session_of
 from sparqsim.pe import PEDesign
@@ -47,10 +50,9 @@ class DirectRun:
         values = dict(feeds)
         for step in self._steps:
             if isinstance(step, Segment):
-                found = step.session.run(
-                    list(step.outputs), {name: values[name] for name in step.inputs}
-                )
-                values.update(zip(step.outputs, found, strict=True))
+                feeds = {name: values[name] for name in step.inputs}
+                computed = run(step.session, step.outputs, feeds, str(self._network.graph.path))
+                values.update(zip(step.outputs, computed, strict=True))
             else:
                 mac = self._macs[step.attribute[0].s.decode()]
                 values[step.output[0]] = self._sums(
@@ -60,21 +62,26 @@ class DirectRun:
 
     def _sums(self, mac: MacNode, codes: list[Array], pe: PEDesign) -> Array:
         """Return one layer's sums, int32, in the axes of the node's output."""
-        tensors = [name for name in (mac.source, mac.other) if name]
         stored = [
-            _stored(self._network, name, value) for name, value in zip(tensors, codes, strict=True)
+            _stored(self._network, name, value)
+            for name, value in zip(mac.tensors, codes, strict=True)
         ]
-        layer = layer_of(self._network, mac, stored)
+        layer = layer_of(self._network, mac, [stored])
         sums = layer_sums(layer, pe).astype(np.int32)
         if mac.convolution:
             image = sums.reshape(layer.output_shape).transpose(0, 3, 1, 2)
             return np.ascontiguousarray(image if codes[0].ndim == 4 else image[:, :, 0])
+        product, rows = mac.product, mac.product.rows(codes[0])
         if mac.weights is not None:
-            return sums.reshape(*codes[0].shape[:-1], -1)
-        shape = layer.gemm
+            front = np.broadcast_shapes(rows.shape[:-2], product.front)
+            products = sums.reshape(*front, rows.shape[-2], -1)
+            return product.output(products, codes[0].ndim)
+        shape, columns = layer.gemm, product.columns(codes[1])
         products = sums.reshape(shape.m, shape.groups, shape.n).transpose(1, 0, 2)
-        front = np.broadcast_shapes(codes[0].shape[:-2], codes[1].shape[:-2])
-        return np.ascontiguousarray(products.reshape(*front, shape.m, shape.n))
+        front = np.broadcast_shapes(rows.shape[:-2], columns.shape[:-2])
+        return product.output(
+            products.reshape(*front, shape.m, shape.n), codes[0].ndim, codes[1].ndim
+        )
 
 
 def _stored(network: Network, tensor: str, codes: Array) -> Array:
@@ -113,8 +120,8 @@ def _steps(model: Any, path: object) -> Iterator[Segment | Any]:
 
 def _last_uses(model: Any) -> dict[str, int]:
     """Return tensor -> number of the last node that uses it; graph outputs are used at the end."""
-    uses = {name: at for at, node in enumerate(model.graph.node) for name in node.input}
-    return uses | {value.name: len(model.graph.node) + 1 for value in model.graph.output}
+    last = {name: at for at, node in enumerate(model.graph.node) for name in uses(node)}
+    return last | {value.name: len(model.graph.node) + 1 for value in model.graph.output}
 
 
 def _segment(
@@ -129,7 +136,7 @@ def _segment(
 ) -> Segment:
     helper = needed("onnx.helper", "onnx")
     made = {name for node in nodes for name in node.output if name}
-    used = dict.fromkeys(name for node in nodes for name in node.input if name)
+    used = dict.fromkeys(name for node in nodes for name in sorted(uses(node)))
     inputs = [name for name in used if name not in made and name not in initializers]
     outputs = [name for node in nodes for name in node.output if last_uses.get(name, -1) >= end]
     graph = helper.make_graph(

@@ -9,9 +9,11 @@ from typing import Any
 
 from sparqsim.images import Pictures
 from sparqsim.onnx.direct import DirectRun
-from sparqsim.onnx.dump import Network, trace_of
+from sparqsim.onnx.dump import trace_of
+from sparqsim.onnx.feeds import feeds_of
 from sparqsim.onnx.graph import Array, Graph
 from sparqsim.onnx.native import native_fault, native_model
+from sparqsim.onnx.network import Network
 from sparqsim.onnx.quantised import DOMAIN, quantised_model
 from sparqsim.onnx.session import Session
 from sparqsim.pe import PEDesign, get_pe
@@ -60,8 +62,8 @@ class OnnxNetwork:
 
     def reference(self, pictures: Pictures) -> Iterable[Array]:
         """Yield outputs of the network as it is."""
-        graph = Graph.load(self._network.graph.path)
-        return (self._scores(values) for values in Session(graph).batches(pictures))
+        session = Session(Graph.load(self._network.graph.path))
+        return map(self._scores, session.batches(pictures, self._network.batch))
 
     def under(self, pe: PEDesign, pictures: Pictures, *, keep_8bit: bool = True) -> Iterable[Array]:
         """Yield outputs under `pe`."""
@@ -73,16 +75,16 @@ class OnnxNetwork:
         )
         if all(node.domain != DOMAIN for node in model.graph.node):
             session = Session(Graph(model, self._network.graph.path))
-            return (self._scores(values) for values in session.batches(pictures))
+            return map(self._scores, session.batches(pictures, self._network.batch))
         return self._directly(DirectRun(model, self._network), pictures, designs)
 
     def _directly(
         self, direct: DirectRun, pictures: Pictures, designs: dict[str, PEDesign]
     ) -> Iterable[Array]:
         graph = self._network.graph
-        name = graph.inputs[0].name
-        for values in Session(graph, [name]).batches(pictures):
-            outputs = direct.run({name: values[name]}, designs)
+        ports = Session(graph).ports
+        for feeds in feeds_of(ports, pictures, self._network.batch, graph.path):
+            outputs = direct.run(feeds, designs)
             yield self._scores(dict(zip(graph.outputs, outputs, strict=True)))
 
     def route(self, pe: PEDesign, *, keep_8bit: bool = True) -> str:

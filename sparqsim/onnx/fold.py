@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from sparqsim.images import needed
-from sparqsim.onnx.graph import Array, Graph, attributes
+from sparqsim.onnx.graph import Array, Graph
+from sparqsim.onnx.operators import MOVES, attributes
+from sparqsim.onnx.quantisation import dequantised
 
 
 def folded(graph: Graph) -> Graph:
@@ -32,7 +34,7 @@ def folded(graph: Graph) -> Graph:
             made.attribute.extend(node.attribute)
             node = made  # noqa: PLW2901 - the folded node takes its place
         model.graph.node.append(node)
-    return Graph(model, graph.path)
+    return Graph(model, graph.path, graph.sizes)
 
 
 def _tensor(name: str, value: Array) -> Any:
@@ -43,7 +45,9 @@ def _folds(graph: Graph) -> tuple[dict[int, tuple[Array, Array, str]], set[int]]
     """Return convolution -> (weights, bias, output), and the batch normalisations that go away."""
     replaced, dropped = {}, set()
     for at, node in enumerate(graph.nodes):
-        if node.op_type != "BatchNormalization" or attributes(node).get("training_mode", 0):
+        if node.op_type != "BatchNormalization" or len(node.input) != 5 or not any(node.output):
+            continue
+        if attributes(node).get("training_mode", 0):
             continue
         maker = graph.producers.get(node.input[0])
         if maker is None or graph.nodes[maker].op_type != "Conv" or node.input[0] in graph.outputs:
@@ -59,16 +63,17 @@ def _folds(graph: Graph) -> tuple[dict[int, tuple[Array, Array, str]], set[int]]
 
 def _folded_parts(graph: Graph, maker: int, norm: Any) -> tuple[Array, Array] | None:
     """Return the folded weights and bias, or None where something is not constant."""
-    inputs = list(graph.nodes[maker].input)
+    inputs = [*graph.nodes[maker].input, ""]
     values = [graph.constant(name) for name in (inputs[1], *norm.input[1:5])]
     if any(value is None for value in values):
         return None
     weights, gain, shift, mean, variance = (np.asarray(value, np.float64) for value in values)
-    bias = graph.constant(inputs[2]) if len(inputs) > 2 and inputs[2] else np.zeros(len(weights))
-    maker_of_weights = graph.producer(inputs[1])
-    if bias is None or (
-        maker_of_weights is not None and maker_of_weights.op_type == "DequantizeLinear"
-    ):
+    if weights.ndim < 3 or {value.shape for value in (gain, shift, mean, variance)} != {
+        weights.shape[:1]
+    }:
+        return None
+    bias = graph.constant(inputs[2]) if inputs[2] else np.zeros(len(weights))
+    if bias is None or dequantised(graph, inputs[1], MOVES) is not None:
         return None
     factor = gain / np.sqrt(variance + attributes(norm).get("epsilon", 1e-5))
     folded_weights = weights * factor.reshape(-1, *[1] * (weights.ndim - 1))

@@ -3,65 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from sparqsim.errors import InputError
 from sparqsim.images import needed
+from sparqsim.onnx.guard import ELEMENTS, elements, evaluated, is_array, library_errors
+from sparqsim.onnx.opening import load_model, uses
+from sparqsim.onnx.operators import MAC_OPS, STANDARD_DOMAINS, has_graphs, unsupported
+
+if TYPE_CHECKING:
+    from sparqsim.onnx.sizes import TensorSizes
 
 Array = NDArray[Any]
 
-#: Operators that become matrix products of the array.
-MAC_OPS = frozenset({"Conv", "Gemm", "MatMul", "QLinearConv", "QLinearMatMul", "QGemm"})
-#: Operators that multiply and accumulate in ways that are not read here.
-OTHER_MAC_OPS = frozenset(
-    {
-        "Attention",
-        "ConvInteger",
-        "ConvTranspose",
-        "DeformConv",
-        "DynamicQuantizeMatMul",
-        "Einsum",
-        "FusedConv",
-        "FusedGemm",
-        "FusedMatMul",
-        "GRU",
-        "LSTM",
-        "MatMulBnb4",
-        "MatMulInteger",
-        "MatMulIntegerToFloat",
-        "MatMulNBits",
-        "MultiHeadAttention",
-        "QAttention",
-        "RNN",
-        "TransposeMatMul",
-        "GroupQueryAttention",
-    }
-)
-#: Operators outside the ONNX standard that are known to need no array.
-KNOWN_OTHERS = frozenset(
-    {
-        "DequantizeLinear",
-        "Gelu",
-        "QLinearAdd",
-        "QLinearAveragePool",
-        "QLinearConcat",
-        "QLinearGlobalAveragePool",
-        "QLinearLeakyRelu",
-        "QLinearMul",
-        "QLinearReduceMean",
-        "QLinearSigmoid",
-        "QLinearSoftmax",
-        "QLinearWhere",
-        "QuantizeLinear",
-        "QuickGelu",
-    }
-)
-STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+#: Characters of a node's name that are kept: a trace's names are not longer than 500.
+LONGEST_NAME = 300
 #: Operators of this opset are added for accuracy runs; QuantizeLinear, Unsqueeze and others changed before.
 MODERN_OPSET = 13
 
@@ -74,23 +34,26 @@ class Graph:
     model : onnx.ModelProto
     path : str or Path
         Named in errors.
+    sizes : TensorSizes or None
+        Of a graph with the same tensors, where they are known.
     """
 
-    def __init__(self, model: Any, path: str | Path = "model") -> None:
+    def __init__(
+        self, model: Any, path: str | Path = "model", sizes: TensorSizes | None = None
+    ) -> None:
         self.model, self.path, self.proto = model, path, model.graph
         self.nodes: list[Any] = list(self.proto.node)
         self.initializers = {tensor.name: tensor for tensor in self.proto.initializer}
         self.outputs: list[str] = [value.name for value in self.proto.output]
-        self._constants: dict[str, Array | None] = {}
+        self._sizes = sizes
+        self._values: dict[str, Array | None] = {}
 
     @classmethod
     def load(cls, path: str | Path) -> Graph:
-        """Read a model file. Raises InputError naming it."""
-        onnx = needed("onnx", "onnx")
-        try:
-            return cls(onnx.load(str(path)), path)
-        except Exception as error:  # noqa: BLE001 - protobuf's DecodeError has no importable home; any failure means the same
-            raise InputError(f"{path}: not a readable ONNX model ({error})") from None
+        """Read a model file, and check what it would cost. Raises InputError naming it."""
+        graph = cls(load_model(path), path)
+        _ = graph.sizes
+        return graph
 
     @property
     def opset(self) -> int:
@@ -129,62 +92,87 @@ class Graph:
         """Tensor -> indices of the nodes that use it."""
         found: dict[str, list[int]] = {}
         for at, node in enumerate(self.nodes):
-            for name in node.input:
+            for name in uses(node):
                 found.setdefault(name, []).append(at)
         return found
 
     @cached_property
     def names(self) -> list[str]:
         """A unique name for every node: its own where it has one, else operator and number."""
-        wanted = [
-            node.name.strip("/") or f"{node.op_type}_{at}" for at, node in enumerate(self.nodes)
+        plain = [
+            node.name.strip("/")[:LONGEST_NAME] or f"{node.op_type}_{at}"
+            for at, node in enumerate(self.nodes)
         ]
-        counts = Counter(wanted)
-        return [name if counts[name] == 1 else f"{name}#{at}" for at, name in enumerate(wanted)]
+        counts, taken = Counter(plain), set(plain)
+        names = []
+        for at, name in enumerate(plain):
+            while counts[name] > 1 or (name != plain[at] and name in taken):
+                name = f"{name}#{at}"  # noqa: PLW2901 - made longer until it is free
+            taken.add(name)
+            names.append(name)
+        return names
 
     def producer(self, tensor: str) -> Any | None:
         """Return the node that makes `tensor`, or None for inputs and initializers."""
         at = self.producers.get(tensor)
         return None if at is None else self.nodes[at]
 
+    @cached_property
+    def sizes(self) -> TensorSizes:
+        """Shapes and types of tensors, as far as the graph alone gives them."""
+        from sparqsim.onnx.sizes import TensorSizes
+
+        return TensorSizes(self) if self._sizes is None else self._sizes
+
+    @cached_property
+    def constants(self) -> frozenset[str]:
+        """Tensors that no input changes. What loops and branches make is not among them."""
+        constants = set(self.initializers)
+        for node in self.nodes:
+            if (
+                node.domain in STANDARD_DOMAINS
+                and not node.op_type.startswith("Random")
+                and not has_graphs(node)
+                and all(name in constants for name in node.input if name)
+            ):
+                constants.update(filter(None, node.output))
+        return frozenset(constants)
+
     def constant(self, tensor: str) -> Array | None:
         """Return the value of a tensor that no input changes, or None."""
-        if tensor not in self._constants:
-            self._constants[tensor] = self._constant(tensor)
-        return self._constants[tensor]
-
-    def _constant(self, tensor: str) -> Array | None:
-        if tensor in self.initializers:
-            return initializer_value(self.initializers[tensor], self.path)
-        node = self.producer(tensor)
-        if node is None or node.domain not in STANDARD_DOMAINS or node.op_type.startswith("Random"):
+        if tensor not in self.constants:
             return None
-        feeds = {name: self.constant(name) for name in node.input if name}
-        if any(value is None for value in feeds.values()):
-            return None
-        return self._evaluated(node, feeds)[list(node.output).index(tensor)]
+        if tensor not in self._values:
+            known = tensor in self.initializers
+            self._values[tensor] = self.initializer(tensor) if known else self._computed(tensor)
+        return self._values[tensor]
 
-    def _evaluated(self, node: Any, feeds: dict[str, Array | None]) -> list[Array]:
-        helper, numpy_helper = needed("onnx.helper", "onnx"), needed("onnx.numpy_helper", "onnx")
-        outputs = [helper.make_empty_tensor_value_info(name) for name in node.output]
-        values = [
-            numpy_helper.from_array(value, name)
-            for name, value in feeds.items()
-            if value is not None
-        ]
-        model = helper.make_model(
-            helper.make_graph([node], "constant", [], outputs, values),
-            opset_imports=self.model.opset_import,
-            ir_version=self.model.ir_version,
-        )
-        try:
-            session = quiet_session(model)
-            result: list[Array] = session.run(None, {})
-        except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class but Exception
-            raise InputError(
-                f"{self.path}: node {node.name or node.op_type!r} on constants: {error}"
-            ) from None
-        return result
+    def initializer(self, name: str) -> Array:
+        """Return an initializer's values.
+
+        Raises InputError where its data is not in the file (or beside it).
+        """
+        tensor = self.initializers[name]
+        ELEMENTS.check(elements(tensor.dims), f"{self.path}: initializer {name!r}")
+        with library_errors(f"{self.path}: initializer {name!r} has no usable data"):
+            value: Array = needed("onnx.numpy_helper", "onnx").to_array(tensor)
+        return value
+
+    def _computed(self, tensor: str) -> Array | None:
+        """Return a constant that nodes compute, in one run of all that it needs."""
+        needs, waiting = set(), [self.producers[tensor]]
+        while waiting:
+            at = waiting.pop()
+            if at not in needs:
+                needs.add(at)
+                makers = (self.producers.get(name) for name in self.nodes[at].input if name)
+                waiting.extend(maker for maker in makers if maker is not None)
+        nodes = [self.nodes[at] for at in sorted(needs)]
+        names = dict.fromkeys(name for node in nodes for name in node.input)
+        feeds = [self.initializers[name] for name in names if name in self.initializers]
+        what = f"{self.path}: node {self.names[self.producers[tensor]]!r} on constants"
+        value = evaluated(nodes, feeds, tensor, self.model, what)
+        return value if is_array(value) else None
 
     def mac_nodes(self, skip: frozenset[str] = frozenset()) -> list[int]:
         """Return the indices of the nodes that the array runs, in order.
@@ -205,81 +193,37 @@ class Graph:
                 self.names[at] in skip
                 or node.name in skip
                 or node.op_type in skip
-                or self._is_constant(node)
+                or (any(node.output) and self._is_constant(node))
             ):
                 continue
             if node.op_type in MAC_OPS:
+                if not any(node.output):
+                    raise InputError(
+                        f"{self.path}: node {self.names[at]!r} ({node.op_type}) has no output, "
+                        f"expected one {skip_hint(node.op_type)}"
+                    )
                 found.append(at)
             elif (fault := unsupported(node)) is not None:
                 raise InputError(
                     f"{self.path}: node {self.names[at]!r}: {fault}; expected "
-                    f"{', '.join(sorted(MAC_OPS))} (--skip {node.op_type} leaves it out, and says so)"
+                    f"{', '.join(sorted(MAC_OPS))} {skip_hint(node.op_type)}"
                 )
         return found
 
-    def skipped_nodes(self, skip: frozenset[str]) -> list[str]:
-        """Return the nodes with multiply-accumulates that `skip` leaves out, 'name (operator)'."""
+    def skipped_nodes(self, skip: frozenset[str]) -> list[int]:
+        """Return the indices of the nodes with multiply-accumulates that `skip` leaves out."""
         return [
-            f"{self.names[at]} ({node.op_type})"
+            at
             for at, node in enumerate(self.nodes)
             if (node.op_type in MAC_OPS or unsupported(node) is not None)
             and {self.names[at], node.name, node.op_type} & skip
+            and not (any(node.output) and self._is_constant(node))
         ]
 
     def _is_constant(self, node: Any) -> bool:
-        return all(self.constant(name) is not None for name in node.output if name)
+        return all(name in self.constants for name in node.output if name)
 
 
-def quiet_session(model: Any) -> Any:
-    """Return an onnxruntime session on the processor; its remarks on graphs stay off standard error."""
-    runtime = needed("onnxruntime", "onnx")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 4
-    return runtime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
-def initializer_value(tensor: Any, path: str | Path) -> Array:
-    """Return an initializer's values. Raises InputError where its data is not in the file (or beside it)."""
-    helper = needed("onnx.numpy_helper", "onnx")
-    try:
-        value: Array = helper.to_array(tensor)
-    except Exception as error:  # noqa: BLE001 - ValueError, OSError, TypeError: the data is missing or does not fit
-        raise InputError(
-            f"{path}: initializer {tensor.name!r} has no usable data ({error})"
-        ) from None
-    return value
-
-
-def unsupported(node: Any) -> str | None:
-    """Return why a node cannot be left to others, or None: it multiplies and accumulates, or hides nodes that do."""
-    if node.op_type in OTHER_MAC_OPS:
-        return f"operator {node.op_type} multiplies and accumulates, and is not supported"
-    if node.domain not in STANDARD_DOMAINS and node.op_type not in KNOWN_OTHERS | MAC_OPS:
-        return f"operator {node.domain}.{node.op_type} is unknown: whether it multiplies and accumulates cannot be told"
-    inner = [
-        hidden.op_type
-        for graph in subgraphs(node)
-        for hidden in graph.node
-        if hidden.op_type in MAC_OPS or unsupported(hidden) is not None
-    ]
-    return (
-        f"operator {node.op_type} holds {inner[0]} in a subgraph, which is not supported"
-        if inner
-        else None
-    )
-
-
-def subgraphs(node: Any) -> Iterator[Any]:
-    """Yield the graphs in a node's attributes (If, Loop, Scan)."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
-
-
-def attributes(node: Any) -> dict[str, Any]:
-    """Return a node's attributes as Python values."""
-    helper = needed("onnx.helper", "onnx")
-    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+def skip_hint(name: str) -> str:
+    """Return how a user goes on without a node or operator."""
+    return f"(--skip {name} leaves it out, and says so)"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.onnx.dump import Network
 from sparqsim.onnx.macs import MacNode
+from sparqsim.onnx.network import Network
 from sparqsim.onnx.quantised import DOMAIN, Array, GraphBuilder
 from sparqsim.pe import PEDesign
 
@@ -86,6 +86,8 @@ def native_fault(network: Network, mac: MacNode, pe: PEDesign) -> str | None:
     """Return why a layer cannot be standard operators under `pe`, or None."""
     if mac.weights is None:
         return "a product of two activations"
+    if not mac.product.plain or len(network.shapes[mac.source]) < 2:
+        return "a product with a transposed operand or a vector"
     if len(set(mac.weights.zero_points.tolist())) > 1:
         return "weight zero points differ by channel"
     table = PairTable.of(pe, network.codes[mac.source].stored_signed)
@@ -237,6 +239,6 @@ def _weights(mac: MacNode, pe: PEDesign) -> NDArray[np.uint8]:
     assert used is not None  # noqa: S101 - native_fault was None
     shifted = (used[1].astype(np.int16) + 128).astype(np.uint8)
     if not mac.convolution:
-        return shifted
+        return shifted.reshape(*mac.product.front, *shifted.shape)
     arranged = shifted.T.reshape(codes.shape).transpose(0, 2, 1)
     return arranged.reshape(len(codes), codes.shape[2], *mac.spatial["kernel_shape"])

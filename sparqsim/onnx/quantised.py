@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from sparqsim.errors import InputError
 from sparqsim.images import needed
-from sparqsim.onnx.dump import Network
 from sparqsim.onnx.graph import MODERN_OPSET
 from sparqsim.onnx.macs import MacNode
+from sparqsim.onnx.network import Network
 
 Array = NDArray[Any]
 
@@ -46,7 +46,7 @@ class GraphBuilder:
         """Add an initializer and return its name."""
         name = f"{self._prefix}.c{len(self.initializers)}"
         self.initializers.append(
-            needed("onnx.numpy_helper", "onnx").from_array(np.ascontiguousarray(value), name)
+            needed("onnx.numpy_helper", "onnx").from_array(np.asarray(value, order="C"), name)
         )
         return name
 
@@ -101,52 +101,103 @@ def quantised_model(network: Network) -> Any:
 
 def _integer_node(network: Network, mac: MacNode, node: Any) -> GraphBuilder:
     builder = GraphBuilder(f"sparqsim.{mac.at}")
-    inputs = [_codes(builder, network, name) for name in (mac.source, mac.other) if name]
+    inputs = [_codes(builder, network, name) for name in mac.tensors]
     sums = builder.node(SUMS, *inputs, domain=DOMAIN, layer=mac.name)
+    output = node.output[0]
+    if mac.integer:
+        _integer_output(builder, network, mac, sums, output)
+        return builder
     quantises = node.op_type in ("QLinearConv", "QLinearMatMul") or (
         len(node.input) > 8 and bool(node.input[7])
     )
-    value = _real(builder, network, mac, sums, "" if quantises else node.output[0])
     if quantises:
         scale, point = node.input[7 if node.op_type == "QGemm" else 6 :][:2]
-        builder.node("QuantizeLinear", value, scale, point, output=node.output[0])
+        value = _real(builder, network, mac, sums)
+        builder.node("QuantizeLinear", value, scale, point, output=output)
+        return builder
+    value = _added(builder, mac, _in_own_type(builder, network, mac, sums))
+    builder.node("Identity", value, output=output)
     return builder
+
+
+def _integer_output(
+    builder: GraphBuilder, network: Network, mac: MacNode, sums: str, output: str
+) -> None:
+    """Give the sums in the network's own unit: as they are, or in that of the scale it finds at run time."""
+    if not mac.dynamic_scale:
+        builder.node("Identity", sums, output=output)
+        return
+    own = builder.node("Div", _real(builder, network, mac, sums), mac.dynamic_scale)
+    helper = needed("onnx.helper", "onnx")
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(np.int32))
+    builder.node("Cast", builder.node("Round", own), output=output, to=kind)
 
 
 def _codes(builder: GraphBuilder, network: Network, tensor: str) -> str:
     """Return the tensor's codes as uint8: stored integers, 128 higher where they are int8."""
-    codes, own = (
-        network.codes[tensor],
-        {node.source for node in network.nodes if node.codes is not None},
-    )
-    if tensor not in own:
+    codes = network.codes[tensor]
+    if network.dtypes[tensor].kind == "f":
+        zero = 128 if codes.stored_signed else codes.stored_zero_point
+        real = tensor
+        if network.dtypes[tensor] != np.float32:
+            real = builder.cast(tensor, np.float32)
         scale = builder.constant(np.float32(codes.scale))
-        return builder.node(
-            "QuantizeLinear", tensor, scale, builder.constant(np.uint8(128 if codes.signed else 0))
-        )
+        return builder.node("QuantizeLinear", real, scale, builder.constant(np.uint8(zero)))
     if not codes.signed:
         return tensor
     wide = builder.node("Add", builder.cast(tensor, np.int32), builder.constant(np.int32(128)))
     return builder.cast(wide, np.uint8)
 
 
-def _real(builder: GraphBuilder, network: Network, mac: MacNode, sums: str, output: str) -> str:
+def _real(builder: GraphBuilder, network: Network, mac: MacNode, sums: str) -> str:
     """Return sums * scale + bias, float32."""
-    spread = len(network.shapes[mac.source]) - 2 if mac.convolution else 0
-    value = builder.cast(sums, np.float32)
-    scale = output_scale(network, mac)
-    scale = scale if mac.weights is None else scale.reshape(-1, *[1] * spread)
-    if mac.bias is None:
-        return builder.node("Mul", value, builder.constant(scale), output=output)
-    value = builder.node("Mul", value, builder.constant(scale))
-    return builder.node(
-        "Add", value, builder.constant(mac.bias.reshape(-1, *[1] * spread)), output=output
+    value = builder.node(
+        "Mul",
+        builder.cast(sums, np.float32),
+        builder.constant(_along_channels(network, mac, output_scale(network, mac))),
     )
+    if mac.bias is None:
+        return value
+    return builder.node("Add", value, builder.constant(_along_channels(network, mac, mac.bias)))
+
+
+def _along_channels(
+    network: Network, mac: MacNode, values: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return one value per output channel in the axes of the node's output."""
+    if values.size == 1:
+        return values.reshape(())
+    if mac.convolution:
+        return values.reshape(-1, *[1] * (len(network.shapes[mac.source]) - 2))
+    one_row = len(network.shapes[mac.source]) == 1
+    return values.reshape(-1, 1) if mac.product.mirrored and not one_row else values
+
+
+def _in_own_type(builder: GraphBuilder, network: Network, mac: MacNode, sums: str) -> str:
+    """Return the node's real output in the type that the network computes it in."""
+    value, dtype = _real(builder, network, mac, sums), network.dtypes[mac.source]
+    if dtype.kind != "f":
+        return value
+    return value if dtype == np.float32 else builder.cast(value, dtype)
+
+
+def _added(builder: GraphBuilder, mac: MacNode, value: str) -> str:
+    """Add what the node adds beside a constant bias per channel."""
+    if not mac.added:
+        return value
+    more = mac.added
+    if mac.convolution:
+        axes = np.arange(1, 1 + len(mac.spatial["kernel_shape"]))
+        more = builder.node("Unsqueeze", more, builder.constant(axes.astype(np.int64)))
+    if mac.beta != 1.0:
+        like = builder.node("CastLike", builder.constant(np.float32(mac.beta)), more)
+        more = builder.node("Mul", more, like)
+    return builder.node("Add", value, more)
 
 
 def output_scale(network: Network, mac: MacNode) -> NDArray[np.float32]:
     """Return the real value of one unit of a layer's sums: float32 (output channel,), or () for two activations."""
     scale = network.codes[mac.source].scale
     if mac.weights is None:
-        return np.asarray(scale * network.codes[mac.other].scale, np.float32)
+        return np.asarray(scale * network.codes[mac.other].scale * mac.product.alpha, np.float32)
     return (scale * mac.weights.scales).astype(np.float32)

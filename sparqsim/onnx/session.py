@@ -10,19 +10,13 @@ from numpy.typing import NDArray
 
 from sparqsim.errors import InputError
 from sparqsim.images import Pictures, needed
-from sparqsim.onnx.graph import Graph, quiet_session
-from sparqsim.preprocess import Layout
+from sparqsim.onnx.feeds import Port, feeds_of, fixed_batch, port_of
+from sparqsim.onnx.graph import Graph
+from sparqsim.onnx.guard import is_array, library_errors, quiet_session, run
 
 Array = NDArray[Any]
-
+#: Pictures at a time, where the network takes any number of them.
 BATCH = 8
-INPUT_TYPES = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(double)": np.float64,
-    "tensor(uint8)": np.uint8,
-    "tensor(int8)": np.int8,
-}
 
 
 class Session:
@@ -31,35 +25,31 @@ class Session:
     Parameters
     ----------
     graph : Graph
-        With one input, of pictures.
     wanted : sequence of str
         Tensors; the graph's own outputs where None.
+    shapes_of : sequence of str
+        Tensors of which only the shape is asked for: key `shape_key(tensor)`, int64 (axes,).
 
     Raises
     ------
     InputError
-        When onnxruntime refuses the graph, or it does not take one input of pictures.
+        When onnxruntime refuses the graph, or its inputs are of types that are not fed here.
     """
 
-    def __init__(self, graph: Graph, wanted: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, graph: Graph, wanted: Sequence[str] | None = None, shapes_of: Sequence[str] = ()
+    ) -> None:
         self._graph = graph
         self.wanted = list(dict.fromkeys(graph.outputs if wanted is None else wanted))
-        self._session = session_of(graph.model, self.wanted, graph.path)
-        inputs = self._session.get_inputs()
-        if len(inputs) != 1 or inputs[0].type not in INPUT_TYPES or len(inputs[0].shape) < 2:
-            shown = ", ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs)
-            raise InputError(
-                f"{graph.path}: inputs are {shown}; expected one 8-bit or float input of pictures"
-            )
-        self._input = inputs[0]
+        measured = list(dict.fromkeys(shapes_of))
+        self._keys = [*self.wanted, *map(shape_key, measured)]
+        self._session = session_of(graph.model, self.wanted, graph.path, measured)
+        self.ports: list[Port] = [port_of(each, graph.path) for each in self._session.get_inputs()]
 
     @property
-    def layout(self) -> Layout:
-        """'nhwc' where the input's last axis is 1 or 3 and its second is not, else 'nchw'."""
-        shape = self._input.shape
-        return (
-            "nhwc" if len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3) else "nchw"
-        )
+    def fixed_batch(self) -> int | None:
+        """How many pictures the graph takes at a time, None where it says no number."""
+        return fixed_batch(self.ports)
 
     def batches(self, pictures: Pictures, size: int = BATCH) -> Iterator[dict[str, Array]]:
         """Yield, batch after batch, tensor name -> value; nothing of earlier batches is kept.
@@ -67,48 +57,62 @@ class Session:
         Raises
         ------
         InputError
-            When a batch does not fit the input.
+            When a batch does not fit the input, or onnxruntime cannot run it.
         """
-        fixed = self._input.shape[0]
-        size = fixed if isinstance(fixed, int) else size
-        dtype = INPUT_TYPES[self._input.type]
-        fed = np.float32 if np.issubdtype(dtype, np.floating) else dtype
-        for batch in pictures.batches(size, self.layout, fed):
-            if isinstance(fixed, int) and len(batch) != fixed:
+        for feeds in feeds_of(self.ports, pictures, size, self._graph.path):
+            yield self.run(feeds)
+
+    def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        """Return the wanted tensors for one batch. Raises InputError with onnxruntime's words."""
+        try:
+            values = run(self._session, self._keys, feeds, str(self._graph.path))
+        except InputError as error:
+            raise self._by_own_name(feeds) or error from None
+        for name, value in zip(self._keys, values, strict=True):
+            if not is_array(value):
                 raise InputError(
-                    f"{self._graph.path}: takes exactly {fixed} pictures at a time, and {len(pictures)} is "
-                    "not a multiple of it; expected another --limit"
+                    f"{self._graph.path}: {name!r} is {type(value).__name__}, expected a tensor of "
+                    "numbers"
                 )
-            yield self.run(batch.astype(dtype, copy=False))
+        return dict(zip(self._keys, (np.asarray(value) for value in values), strict=True))
 
-    def run(self, batch: Array) -> dict[str, Array]:
-        """Return the wanted tensors for one batch."""
-        shape = self._input.shape
-        fits = len(shape) == batch.ndim and all(
-            not isinstance(size, int) or size == found
-            for size, found in zip(shape, batch.shape, strict=True)
-        )
-        if not fits:
-            raise InputError(
-                f"{self._graph.path}: input {self._input.name!r} is {shape}, the prepared pictures are "
-                f"{batch.shape}; expected --preprocess steps (resize, crop, layout) that fit"
+    def _by_own_name(self, feeds: dict[str, Array]) -> InputError | None:
+        """Return the error of a run without optimisations: those rename and merge nodes."""
+        measured = [key.removeprefix(shape_key("")) for key in self._keys[len(self.wanted) :]]
+        try:
+            plain = session_of(
+                self._graph.model, self.wanted, self._graph.path, measured, optimised=False
             )
-        values = self._session.run(self.wanted, {self._input.name: batch})
-        return dict(zip(self.wanted, values, strict=True))
+            run(plain, self._keys, feeds, str(self._graph.path))
+        except InputError as error:
+            return error
+        return None
 
 
-def session_of(model: Any, wanted: Sequence[str], path: object) -> Any:
-    """Return an onnxruntime session of `model` whose outputs are the tensors `wanted`."""
+def shape_key(tensor: str) -> str:
+    """Return the name under which a session gives a tensor's shape."""
+    return f"sparqsim.shape.{tensor}"
+
+
+def session_of(
+    model: Any,
+    wanted: Sequence[str],
+    path: object,
+    shapes_of: Sequence[str] = (),
+    *,
+    optimised: bool = True,
+) -> Any:
+    """Return an onnxruntime session of `model` that gives the tensors `wanted`, and shapes of others."""
     helper = needed("onnx.helper", "onnx")
     copy = type(model)()
     copy.CopyFrom(model)
+    for name in shapes_of:
+        copy.graph.node.append(helper.make_node("Shape", [name], [shape_key(name)]))
     present = {value.name for value in copy.graph.output}
     copy.graph.output.extend(
-        helper.make_empty_tensor_value_info(name) for name in wanted if name not in present
+        helper.make_empty_tensor_value_info(name)
+        for name in (*wanted, *map(shape_key, shapes_of))
+        if name not in present
     )
-    try:
-        return quiet_session(copy)
-    except InputError:
-        raise
-    except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class but Exception
-        raise InputError(f"{path}: onnxruntime refuses it ({error})") from None
+    with library_errors(f"{path}: onnxruntime refuses it"):
+        return quiet_session(copy, optimised=optimised)

@@ -2,133 +2,226 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparqsim.errors import InputError
-from sparqsim.images import needed
-from sparqsim.onnx.graph import MAC_OPS, Graph, attributes, unsupported
-from sparqsim.onnx.macs import MacNode
+import numpy as np
+from pydantic import ValidationError
+
+from sparqsim.errors import InputError, nearest
+from sparqsim.onnx.graph import Graph
+from sparqsim.onnx.guard import elements
+from sparqsim.onnx.macs import MacNode, Product
+from sparqsim.onnx.nodefacts import NodeFacts
+from sparqsim.onnx.opening import load_model
+from sparqsim.onnx.operators import CONVOLUTIONS, MAC_OPS
+from sparqsim.onnx.skipped import skipped_nodes
+from sparqsim.onnx.spatial import checked_spatial
+from sparqsim.record import faults_of
+from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.synthetic import LayerShape
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class GraphShapes:
+    """layers: in the graph's order. notes: sizes that were assumed or given, skipped nodes. coverage: of the trace."""
+
+    layers: tuple[LayerShape, ...]
+    notes: tuple[str, ...]
+    coverage: Coverage
 
 
 def read_shapes(
-    path: str | Path, skip: frozenset[str] = frozenset()
-) -> tuple[list[LayerShape], list[str]]:
-    """Return the layers' shapes, and notes: skipped nodes, sizes that were assumed.
+    path: str | Path, skip: frozenset[str] = frozenset(), sizes: Mapping[str, int] | None = None
+) -> GraphShapes:
+    """Return the shapes of the layers that the array runs.
 
-    Free sizes of the input's first axis (the batch) count as 1.
+    Parameters
+    ----------
+    path : str or Path
+    skip : set of str
+        Nodes or operators to leave out.
+    sizes : mapping
+        Name of a free size, or INPUT:AXIS, -> its value. A free first axis (the batch) counts as 1
+        where it is not given.
 
     Raises
     ------
     InputError
         Naming the node whose shapes are not known, or that multiplies and accumulates in an unsupported way.
     """
-    onnx = needed("onnx", "onnx")
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-        notes = _fix_batch(model)
-        graph = Graph(onnx.shape_inference.infer_shapes(model, data_prop=True), path)
-    except Exception as error:  # noqa: BLE001 - protobuf and onnx raise many kinds; any failure means the same
-        raise InputError(f"{path}: not a readable ONNX model ({error})") from None
-    sizes = _sizes(graph)
-    nodes = [at for at in range(len(graph.nodes)) if _wanted(graph, at, skip)]
-    notes += [f"skipped: {name}" for name in graph.skipped_nodes(skip)]
-    shapes = [_shape(graph, at, sizes) for at in nodes]
+    model = load_model(path, data=False)
+    free = _FreeSizes(model, sizes or {}, path)
+    graph = Graph(model, path)
+    left_out = skipped_nodes(graph, skip)
+    notes = [*free.notes, *(f"skipped: {node.label}" for node in left_out)]
+    shapes = [_layer(graph, at, free) for at in graph.mac_nodes(skip)]
     if not shapes:
         raise InputError(
             f"{path}: no node multiplies and accumulates, expected {', '.join(sorted(MAC_OPS))}"
         )
-    kept = {
-        shapes[-1].record.name,
-        next((shape.record.name for shape in shapes if shape.record.op == "conv2d"), ""),
-    }
-    return [_marked(shape, shape.record.name in kept) for shape in shapes], notes
+    convolutions = [shape.record.name for shape in shapes if shape.record.op == "conv2d"]
+    kept = {shapes[-1].record.name, *convolutions[:1]}
+    entries = [
+        node.entry(node.macs({name: graph.sizes.shape(name) for name in node.tensors}))
+        for node in left_out
+    ]
+    return GraphShapes(
+        tuple(_marked(shape, shape.record.name in kept) for shape in shapes),
+        tuple(notes),
+        Coverage(inputs=_batch(graph), left_out=tuple(entries)),
+    )
 
 
-def _fix_batch(model: Any) -> list[str]:
-    notes = []
-    initializers = {tensor.name for tensor in model.graph.initializer}
-    for value in model.graph.input:
-        axes = value.type.tensor_type.shape.dim
-        if value.name not in initializers and axes and not axes[0].HasField("dim_value"):
-            notes.append(f"input {value.name!r}: batch {axes[0].dim_param or '?'} taken as 1")
-            axes[0].dim_value = 1
-    return notes
+def parsed_sizes(text: str) -> dict[str, int]:
+    """Return the sizes of 'NAME=N,NAME=N'. Raises InputError naming the part that is none."""
+    sizes = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, digits = part.rpartition("=")
+        number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else 0
+        if not name or not number:
+            raise InputError(f"--size {part!r}: expected NAME=N, a whole number from 1")
+        sizes[name] = number
+    return sizes
 
 
-def _sizes(graph: Graph) -> dict[str, tuple[int, ...]]:
-    """Return every tensor's shape that is known whole."""
-    found = {name: tuple(tensor.dims) for name, tensor in graph.initializers.items()}
-    for value in (*graph.proto.input, *graph.proto.value_info, *graph.proto.output):
-        axes = value.type.tensor_type.shape.dim
-        if axes and all(axis.HasField("dim_value") and axis.dim_value > 0 for axis in axes):
-            found.setdefault(value.name, tuple(axis.dim_value for axis in axes))
-    return found
+class _FreeSizes:
+    """Gives a model's free sizes their values. names: those that stay free."""
+
+    def __init__(self, model: Any, sizes: Mapping[str, int], path: str | Path) -> None:
+        self.notes: list[str] = []
+        self.names: list[str] = []
+        held = {tensor.name for tensor in model.graph.initializer}
+        inputs = [value for value in model.graph.input if value.name not in held]
+        axes = [
+            (f"{value.name}:{at}", axis)
+            for value in inputs
+            for at, axis in enumerate(value.type.tensor_type.shape.dim)
+            if axis.dim_value <= 0
+        ]
+        known = [name for place, axis in axes for name in (axis.dim_param, place) if name]
+        for name in sizes:
+            if name not in known:
+                raise InputError(
+                    f"--size {name}: {path} has no such free size{nearest(name, known)}; "
+                    f"expected one of {', '.join(known) or 'none'}"
+                )
+        batches = {axis.dim_param for place, axis in axes if place.endswith(":0")} - {""}
+        for place, axis in axes:
+            self._fix(place, axis, sizes, batches)
+
+    def _fix(self, place: str, axis: Any, sizes: Mapping[str, int], batches: set[str]) -> None:
+        symbol = axis.dim_param
+        tensor, _, number = place.rpartition(":")
+        value = sizes.get(place, sizes.get(symbol, 0))
+        if value:
+            self.notes.append(
+                f"input {tensor!r}: axis {number} {symbol or '?'} is {value} (--size)"
+            )
+        elif number == "0" or symbol in batches:
+            value = 1
+            self.notes.append(f"input {tensor!r}: batch {symbol or '?'} taken as 1")
+        else:
+            self.names.append(symbol or place)
+            return
+        axis.dim_value = value
 
 
-def _wanted(graph: Graph, at: int, skip: frozenset[str]) -> bool:
-    node = graph.nodes[at]
-    if {graph.names[at], node.name, node.op_type} & skip or all(
-        name in graph.initializers for name in node.input
-    ):
-        return False
-    if node.op_type in MAC_OPS:
-        return True
-    if (fault := unsupported(node)) is not None:
-        raise InputError(
-            f"{graph.path}: node {graph.names[at]!r}: {fault}; expected {', '.join(sorted(MAC_OPS))} "
-            f"(--skip {node.op_type} leaves it out, and says so)"
-        )
-    return False
+def _batch(graph: Graph) -> int | None:
+    """Return how many inputs the graph takes at a time: the first axis of its first input."""
+    shapes = [graph.sizes.shape(value.name) for value in graph.inputs]
+    return next((shape[0] for shape in shapes if shape and shape[0]), None)
 
 
-def _shape(graph: Graph, at: int, sizes: dict[str, tuple[int, ...]]) -> LayerShape:
-    node, name = graph.nodes[at], graph.names[at]
-    tensors = [node.input[0], node.input[3 if node.op_type.startswith("Q") else 1]]
-    unknown = [tensor for tensor in tensors if tensor not in sizes]
-    if unknown:
-        raise InputError(
-            f"{graph.path}: node {name!r}: the shape of {unknown[0]!r} is not known, expected fixed sizes"
-        )
-    left, right = (sizes[tensor] for tensor in tensors)
-    if node.op_type.endswith("Conv"):
-        return _convolution(graph, at, left, right)
-    if attributes(node).get("transA", 0):
-        raise InputError(
-            f"{graph.path}: node {name!r}: transA=1 is not supported, expected rows of activations"
-        )
-    columns = right[0] if attributes(node).get("transB", 0) else right[-1]
-    if len(right) == 2:
-        rows = 1
-        for size in left[:-1]:
-            rows *= size
-        return LayerShape.gemm(name, rows, left[-1], columns)
-    groups = 1
-    for size in right[:-2]:
-        groups *= size
-    return LayerShape.gemm(name, left[-2], left[-1], columns, groups)
+def _layer(graph: Graph, at: int, free: _FreeSizes) -> LayerShape:
+    facts = NodeFacts(graph, at)
+    operands = facts.operands()
+    shapes = []
+    for tensor, _, _ in operands:
+        shape = graph.sizes.shape(tensor)
+        if shape is None or 0 in shape:
+            raise facts.fault(_unknown(tensor, shape, free))
+        shapes.append(shape)
+    try:
+        if facts.kind in CONVOLUTIONS:
+            return _convolution(facts, *shapes)
+        return _matrices(facts, *shapes)
+    except InputError as error:
+        if str(error).startswith(f"{graph.path}:"):
+            raise
+        raise facts.fault(str(error)) from None
+    except ValidationError as error:
+        raise facts.fault(faults_of(error)[0]) from None
 
 
-def _convolution(
-    graph: Graph, at: int, left: tuple[int, ...], right: tuple[int, ...]
-) -> LayerShape:
-    name = graph.names[at]
-    if len(left) not in (3, 4):
-        raise InputError(
-            f"{graph.path}: node {name!r}: {len(left) - 2}-dimensional convolutions are not supported, "
-            "expected 1 or 2 dimensions"
-        )
-    spatial = {"kernel_shape": list(right[2:])} | attributes(graph.nodes[at])
+def _unknown(tensor: str, shape: Shape | None, free: _FreeSizes) -> str:
+    if shape is not None:
+        return f"{tensor!r} has shape {shape}, expected sizes from 1"
+    if free.names:
+        given = ",".join(f"{name}=N" for name in dict.fromkeys(free.names))
+        return f"the shape of {tensor!r} is not known; --size {given} gives the free sizes"
+    return (
+        f"the shape of {tensor!r} does not follow from the graph; `trace dump` finds it by running"
+    )
+
+
+def _convolution(facts: NodeFacts, source: Shape, weights: Shape) -> LayerShape:
+    spatial = checked_spatial(facts.attributes, weights, source)
     mac = MacNode(
-        name, at, convolution=True, source="", codes=None, weights=None, bias=None, spatial=spatial
+        facts.name,
+        facts.at,
+        convolution=True,
+        source="",
+        codes=None,
+        weights=None,
+        bias=None,
+        spatial=spatial,
     )
-    geometry = mac.geometry(left)
+    geometry = mac.geometry(source)
     assert geometry is not None  # noqa: S101 - a convolution has one
-    height, width = (1, *left[2:])[-2:]
+    height, width = (1, *source[2:])[-2:]
     return LayerShape.conv2d(
-        name, (height, width), left[1], right[0], geometry, groups=mac.groups, batch=left[0]
+        facts.name,
+        (height, width),
+        source[1],
+        weights[0],
+        geometry,
+        groups=mac.groups,
+        batch=source[0],
     )
+
+
+def _matrices(facts: NodeFacts, left: Shape, right: Shape) -> LayerShape:
+    constant = [facts.is_constant(tensor) for tensor, _, _ in facts.operands()]
+    mirrored = constant == [True, False]
+    source, second = (right, left) if mirrored else (left, right)
+    weights = second if constant[0 if mirrored else 1] else None
+    product = Product.of(facts.attributes, weights, mirrored)
+    rows = product.rows(_empty(source)).shape
+    columns = product.columns(_empty(second)).shape
+    if mirrored and len(second) == 1:
+        columns = (second[0], 1)
+    if rows[-1] != columns[-2]:
+        raise InputError(
+            f"operands of shapes {left} and {right} have K={rows[-1]} and K={columns[-2]}, expected "
+            "the same"
+        )
+    if weights is not None and not Product.is_stack(weights):
+        return LayerShape.gemm(facts.name, elements(rows[:-1]), rows[-1], columns[-1])
+    try:
+        front = np.broadcast_shapes(rows[:-2], columns[:-2])
+    except ValueError:
+        raise InputError(f"operands of shapes {left} and {right} do not fit together") from None
+    return LayerShape.gemm(facts.name, rows[-2], rows[-1], columns[-1], elements(front))
+
+
+def _empty(shape: Shape) -> Any:
+    """Return an array of a shape that takes no memory."""
+    return np.broadcast_to(np.int8(0), shape)
 
 
 def _marked(shape: LayerShape, kept: bool) -> LayerShape:

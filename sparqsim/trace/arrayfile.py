@@ -74,6 +74,15 @@ def read_npz(path: Path, name: str, others: Collection[str] = ()) -> dict[str, A
     return arrays
 
 
+def npz_names(path: Path) -> list[str]:
+    """Return the names of the arrays in an .npz file. Raises InputError when it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return list(_members(archive, "images"))
+    except Exception as error:  # noqa: BLE001 - as in `read_npz`
+        raise _refused(path, error) from None
+
+
 def is_npz(path: Path) -> bool:
     """Return whether a file begins as an archive does."""
     try:

@@ -38,8 +38,13 @@ class DumpedLayer:
 
 @dataclass(frozen=True)
 class DumpReport:
-    """A whole dump. `skipped`: nodes with multiply-accumulates that are not in the trace. `pictures`: in the trace."""
+    """A whole dump.
+
+    `skipped`: nodes with multiply-accumulates that are not in the trace. `pictures`: in the trace.
+    `notes`: what else a user must know of how the network was run.
+    """
 
     layers: tuple[DumpedLayer, ...]
     skipped: tuple[str, ...]
     pictures: int
+    notes: tuple[str, ...] = ()
