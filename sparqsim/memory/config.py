@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any
 
+from sparqsim.config import plain
 from sparqsim.errors import InputError, nearest
 
 ARBITRATIONS = ("fifo", "round-robin", "in-order")
@@ -44,6 +45,7 @@ class CheckedConfig:
 
     def __post_init__(self) -> None:
         for key in fields(self):
+            object.__setattr__(self, key.name, plain(getattr(self, key.name)))
             expected = _expected(key.metadata, getattr(self, key.name))
             if expected:
                 raise InputError(f"{key.name}={getattr(self, key.name)!r}: expected {expected}")

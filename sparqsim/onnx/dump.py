@@ -16,7 +16,7 @@ from sparqsim.onnx.fold import folded
 from sparqsim.onnx.graph import Array, Graph
 from sparqsim.onnx.macs import MacNode, read_nodes
 from sparqsim.onnx.session import Session
-from sparqsim.trace.codes import ActivationCodes, quantised
+from sparqsim.trace.codes import ActivationCodes, Quantised, quantise
 from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.schema import LayerRecord
@@ -83,13 +83,13 @@ class Network:
             else "unsigned: its input has no negative value"
         )
 
-    def stored(self, tensor: str, values: Array) -> Array:
+    def stored(self, tensor: str, values: Array) -> Quantised:
         """Return a tensor's values as the trace stores them: 8-bit integers in the same axes."""
         codes = self.codes[tensor]
         return (
-            quantised(values, codes.scale, codes.signed)
+            quantise(values, codes.scale, codes.signed)
             if values.dtype.kind == "f"
-            else codes.stored(values)
+            else Quantised(codes.stored(values), chosen=False)
         )
 
 
@@ -235,12 +235,15 @@ def _append(
     values: dict[str, Array],
     counted: DumpedLayer,
 ) -> None:
-    activations, weights = operands(node, _stored_operands(network, node, values))
+    stored = _stored_operands(network, node, values)
+    activations, weights = operands(node, [operand.codes for operand in stored])
     writer.append(node.name, activations, weights)
     counted.count(activations)
+    for operand in stored:
+        counted.count_clipped(operand)
 
 
-def _stored_operands(network: Network, node: MacNode, values: dict[str, Array]) -> list[Array]:
+def _stored_operands(network: Network, node: MacNode, values: dict[str, Array]) -> list[Quantised]:
     found = [values[name] for name in (node.source, node.other) if name]
     for value in found:
         if value.dtype.kind == "f" and not np.isfinite(value).all():
@@ -284,7 +287,12 @@ def trace_of(network: Network, pictures: Pictures) -> Trace:
     batches = list(session.batches(pictures, len(pictures)))
     values = {name: np.concatenate([batch[name] for batch in batches]) for name in network.sources}
     layers = [
-        layer_of(network, node, _stored_operands(network, node, values)) for node in network.nodes
+        layer_of(
+            network,
+            node,
+            [operand.codes for operand in _stored_operands(network, node, values)],
+        )
+        for node in network.nodes
     ]
     return Trace(
         layers, network=Path(network.graph.path).name, origin=ORIGIN, calibrator=network.calibrator

@@ -22,6 +22,7 @@ from sparqsim.images import needed
 from sparqsim.onnx.dump import Network
 from sparqsim.onnx.graph import MODERN_OPSET
 from sparqsim.onnx.macs import MacNode
+from sparqsim.trace.codes import LIMITS
 
 Array = NDArray[Any]
 
@@ -120,10 +121,14 @@ def _codes(builder: GraphBuilder, network: Network, tensor: str) -> str:
         {node.source for node in network.nodes if node.codes is not None},
     )
     if tensor not in own:
-        scale = builder.constant(np.float32(codes.scale))
-        return builder.node(
-            "QuantizeLinear", tensor, scale, builder.constant(np.uint8(128 if codes.signed else 0))
+        scale, zero = np.float32(codes.scale), np.uint8(128 if codes.signed else 0)
+        found = builder.node(
+            "QuantizeLinear", tensor, builder.constant(scale), builder.constant(zero)
         )
+        if not codes.signed:
+            return found
+        # Signed codes are symmetric here, and QuantizeLinear's go one further down.
+        return builder.node("Max", found, builder.constant(np.uint8(128 + LIMITS[True][0])))
     if not codes.signed:
         return tensor
     wide = builder.node("Add", builder.cast(tensor, np.int32), builder.constant(np.int32(128)))
