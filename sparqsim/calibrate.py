@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 
 from sparqsim.errors import InputError, nearest
 from sparqsim.parse import real_number
+from sparqsim.trace.codes import float32
 
 Array = NDArray[Any]
 
@@ -144,21 +145,28 @@ class Observer(ABC):
         Raises
         ------
         InputError
-            For NaN or infinite values.
+            For values that are NaN or infinite, or too large for float32.
         """
         if batch.size == 0:
             return
         values = np.abs(batch).reshape(len(batch), -1)
         maxima = values.max(axis=1).astype(np.float64)
-        if not np.isfinite(maxima).all():
+        if not np.isfinite(float32(maxima)).all():
             raise InputError("activations hold NaN or infinite values, expected finite ones")
         self.lowest = min(self.lowest, float(batch.min()))
         self.largest = max(self.largest, float(maxima.max()))
         self._look(Magnitudes(values, maxima))
 
     def scale(self) -> float:
-        """Return the real value of one step of the 8-bit code; 1.0 where every value was zero (any scale holds it)."""
-        return self._clip() / self.top_code if self.largest > 0 else 1.0
+        """Return the real value of one step of the 8-bit code, a number that float32 holds.
+
+        1.0 where every value was zero (any scale holds it). Codes are computed in float32
+        (`sparqsim.trace.codes`), so the scale that is written down is the very one they used.
+        """
+        if self.largest == 0:
+            return 1.0
+        scale = np.float32(self._clip() / self.top_code)
+        return float(max(scale, np.finfo(np.float32).tiny))
 
     @abstractmethod
     def _look(self, batch: Magnitudes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sparqsim.errors import InputError, nearest, shown
 from sparqsim.parse import MOST_DIGITS, whole_number
@@ -44,6 +45,8 @@ class ArrayConfig:
     overlap: bool = False
 
     def __post_init__(self) -> None:
+        for field in ("rows", "cols", "overlap"):
+            object.__setattr__(self, field, plain(getattr(self, field)))
         for field in ("rows", "cols"):
             value = getattr(self, field)
             if type(value) is not int or not 1 <= value <= LARGEST_SIDE:
@@ -86,6 +89,11 @@ class ArrayConfig:
     def __str__(self) -> str:
         overlap = "on" if self.overlap else "off"
         return f"{self.rows}x{self.cols} {self.dataflow}, {self.coupling}, overlap {overlap}"
+
+
+def plain(value: Any) -> Any:
+    """Return a scalar of numpy as Python's own number or bool; anything else as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 def _checked_coupling(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from os import PathLike
 
 import sparqsim
 from sparqsim.bounds import Bounds
@@ -28,6 +29,7 @@ from sparqsim.timing import check_activations, check_dataflow
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.lowering import LoweredLayer
+from sparqsim.trace.reader import as_trace
 
 DEFAULT_PES = (
     "mac-8b8b",
@@ -46,7 +48,7 @@ Progress = Callable[[Sequence[Layer]], Sequence[Layer]]
 
 
 def simulate(
-    trace: Trace,
+    trace: Trace | str | PathLike[str],
     pe: str | PEDesign = "sparq-5opt",
     array: ArrayConfig | None = None,
     *,
@@ -61,7 +63,7 @@ def simulate(
 
     Parameters
     ----------
-    trace : Trace
+    trace : Trace, or the path of a trace file
     pe : str or PEDesign
         'NAME' or 'NAME:key=value,...'.
     array : ArrayConfig
@@ -85,11 +87,11 @@ def simulate(
         large for the engine.
     """
     setting = _Setting(_array(array, coupling, overlap), memory, keep_8bit, checked_engine(engine))
-    return _reports(trace, [get_pe(pe)], setting, progress)[0].report
+    return _reports(as_trace(trace), [get_pe(pe)], setting, progress)[0].report
 
 
 def compare(
-    trace: Trace,
+    trace: Trace | str | PathLike[str],
     pes: Sequence[str | PEDesign] = DEFAULT_PES,
     array: ArrayConfig | None = None,
     *,
@@ -122,7 +124,7 @@ def compare(
     setting = _Setting(
         asked, memory, keep_8bit, checked_engine(engine), scaling.arrays if scaling else {}
     )
-    results = _reports(trace, designs, setting, progress)
+    results = _reports(as_trace(trace), designs, setting, progress)
     return Comparison(
         baseline=reference.spec,
         order=tuple(names),

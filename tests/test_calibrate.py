@@ -62,10 +62,10 @@ def test_scales_go_with_the_data(spec):
 
 def test_clips_by_hand():
     data = np.array([[0, 1, 2, 4], [0, 8, 0, 8], [0, 0, 0, 3]], np.float32)
-    assert observed("mean-max", [data]).scale() == (4 + 8 + 3) / 3 / 255
-    assert observed("max", [data]).scale() == 8 / 255
-    assert observed("mean-max", [-data]).scale() == 5 / 127
-    assert observed("max", [data], signed=True).scale() == 8 / 127
+    assert observed("mean-max", [data]).scale() == np.float32((4 + 8 + 3) / 3 / 255)
+    assert observed("max", [data]).scale() == np.float32(8 / 255)
+    assert observed("mean-max", [-data]).scale() == np.float32(5 / 127)
+    assert observed("max", [data], signed=True).scale() == np.float32(8 / 127)
 
 
 def test_percentile_is_the_upper_edge_of_its_bin_among_nonzero_values():
@@ -75,8 +75,9 @@ def test_percentile_is_the_upper_edge_of_its_bin_among_nonzero_values():
     for percent in (10, 50, 99.9):
         clip = observed(f"percentile:{percent}", [data]).scale() * 255
         exact = np.sort(values)[round(percent * 10) - 1]
-        assert exact < clip <= exact + width
-    assert observed("percentile:100", [data]).scale() == 1000 / 255
+        # The scale is float32, so the clip is the bin's edge to within half of 2^-23.
+        assert exact < clip <= (exact + width) * (1 + 2**-24)
+    assert observed("percentile:100", [data]).scale() == np.float32(1000 / 255)
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])

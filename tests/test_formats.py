@@ -14,6 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 import sparqsim
 from sparqsim.cli import main
@@ -50,6 +52,14 @@ def ended_with(*arguments):
     return ended.value.code
 
 
+def with_faults(sound, target, count):
+    """Save a trace with `count` tensors that belong to no layer: a fault each."""
+    with safe_open(sound, "numpy") as file:
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118 - the file is no mapping
+    strays = {f"stray{number}": np.zeros(1, np.uint8) for number in range(count)}
+    save_file(tensors | strays, target, metadata)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A folder with one of everything: sound and faulty traces, cases of which one changed, a store, a design."""
@@ -66,11 +76,8 @@ def made(tmp_path_factory):
             for name, m in (("first", 9), ("second", 5))
         ]
     ).save(folder / "small.safetensors")
-    zeros, ones = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.int8)
-    sparqsim.Trace([sparqsim.Layer.from_gemm("a", zeros, ones)]).save(folder / "one.safetensors")
-    sparqsim.Trace([sparqsim.Layer.from_gemm(name, zeros, 0 * ones) for name in "ab"]).save(
-        folder / "zeros.safetensors"
-    )
+    with_faults(folder / "small.safetensors", folder / "one.safetensors", 1)
+    with_faults(folder / "small.safetensors", folder / "four.safetensors", 4)
     (folder / "cases.toml").write_text(CASES)
     assert ended_with("regress", "update", folder / "cases.toml") == 0
     (folder / "same.toml").write_text(CASES.partition('\n[[case]]\nname = "ws"')[0])
@@ -147,19 +154,24 @@ def tables_of(text):
 def test_trace_check_of_a_sound_trace(parsed, folder):
     got = parsed("trace", "check", "small.safetensors")
     assert (got.code, got.rows, got.names, got.tables) == (0, [], ["trace", "fault"], [])
-    assert got.document == {"trace": "small.safetensors", "sound": True, "faults": []}
+    assert got.document == {
+        "trace": "small.safetensors",
+        "sound": True,
+        "faults": [],
+        "remarks": [],
+    }
     assert set(got.errors.values()) == {""}
 
 
 @pytest.mark.parametrize(
-    ("name", "faults"), [("one.safetensors", 1), ("zeros.safetensors", 4), ("no.safetensors", 1)]
+    ("name", "faults"), [("one.safetensors", 1), ("four.safetensors", 4), ("no.safetensors", 1)]
 )
 def test_trace_check_of_faults(name, faults, parsed, folder):
     got = parsed("trace", "check", name)
     assert got.code == 2
     assert [row["trace"] for row in got.rows] == [name] * faults
     told = [row["fault"] for row in got.rows]
-    assert got.document == {"trace": name, "sound": False, "faults": told}
+    assert got.document == {"trace": name, "sound": False, "faults": told, "remarks": []}
     (table,) = got.tables
     assert table == [["", "fault"], *([str(number), fault] for number, fault in enumerate(told, 1))]
     assert got.lines.splitlines() == ([] if faults == 1 else [f"{name}: {fault}" for fault in told])
@@ -295,7 +307,7 @@ def test_trace_dump(folder, capsys):
     from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
 
     layers = (
-        DumpedLayer("a|b", "conv2d", "unsigned: relu", True, 40, 10, 20, 8),
+        DumpedLayer("a|b", "conv2d", "unsigned: relu", True, 40, 10, 20, 8, 40, 3),
         DumpedLayer("fc", "linear", "signed: input", False, 8, 0, 0, 0),
     )
     out = {}
@@ -312,15 +324,21 @@ def test_trace_dump(folder, capsys):
             layer.zeros,
         )
         assert {
-            name: str(value).lower() if isinstance(value, bool) else str(value)
+            name: ""
+            if value is None
+            else str(value).lower()
+            if value is True or value is False
+            else str(value)
             for name, value in told.items()
         } == row
     (table,) = tables_of(out["markdown"])
     assert table[1:] == [
-        ["a|b", "conv2d", "25.0", "40.0", "yes", "unsigned"],
-        ["fc", "linear", "0.0", "-", "", "signed"],
+        ["a|b", "conv2d", "25.0", "40.0", "7.500", "yes", "unsigned"],
+        ["fc", "linear", "0.0", "-", "-", "", "signed"],
     ]
-    assert re.search(r"^a\|b +conv2d +25\.0 +40\.0 +yes +unsigned", out["table"], re.MULTILINE)
+    assert re.search(r"^a\|b +conv2d +25\.0 +40\.0 +7\.500 +yes", out["table"], re.MULTILINE)
+    assert [layer["clipped"] for layer in document["layers"]] == [3, None]
+    assert "warning: 1 layer clips more than 0.2% of the activations, 'a|b' 7.5%" in out["table"]
 
 
 COMMANDS = {

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import sparqsim
+from sparqsim.cli.app import main
+from sparqsim.trace.reader import trace_remarks
 
 
 def same_layer(one, other):
@@ -48,8 +50,9 @@ def test_round_trip_of_any_names_and_values(tmp_path_factory, x, n, name, note, 
     )
     path = tmp_path_factory.mktemp("trace") / "any.safetensors"
     sparqsim.Trace([layer], network=note).save(path)
-    dark = f"layer {name!r}: activations are all zero, expected values of a real input"
-    assert sparqsim.check_trace(path) == ([] if x.any() else [dark])
+    dark = f"layer {name!r}: activations are all zero: all of its products are zero"
+    assert sparqsim.check_trace(path) == []
+    assert trace_remarks(path) == ([] if x.any() else [dark])
     assert same_layer(layer, sparqsim.load_trace(path).layers[0])
 
 
@@ -258,14 +261,23 @@ def test_check_names_every_fault(altered):
         assert sum(part in line for line in faults) == 1, (part, faults)
 
 
-def test_check_names_values_that_cannot_be_a_networks(tmp_path):
+def test_dead_layers_are_remarked_on_and_no_fault(tmp_path, capsys):
     layers = [
         sparqsim.Layer.from_gemm(name, np.full((2, 2), x, np.uint8), np.full((2, 2), w, np.int8))
         for name, x, w in (("dark", 0, 1), ("untrained", 1, 0))
     ]
-    sparqsim.Trace(layers).save(tmp_path / "zeros.safetensors")
-    faults = sparqsim.check_trace(tmp_path / "zeros.safetensors")
-    assert ["'dark': activations" in faults[0], "'untrained': weights" in faults[1]] == [True, True]
+    path = tmp_path / "zeros.safetensors"
+    sparqsim.Trace(layers).save(path)
+    assert sparqsim.check_trace(path) == []
+    dark, untrained = trace_remarks(path)
+    assert "'dark': activations are all zero" in dark
+    assert "'untrained': weights are all zero" in untrained
+    with pytest.raises(SystemExit) as ended:
+        main(["trace", "check", str(path)])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "a sound trace" in shown
+    assert "remark: layer 'dark'" in shown
 
 
 WIDE = """

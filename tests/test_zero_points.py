@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sparqsim import InputError, Layer, Trace, get_pe, load_trace, simulate
 from sparqsim.arithmetic import layer_sums
-from sparqsim.trace.codes import ActivationCodes, WeightCodes, quantised
+from sparqsim.trace.codes import ActivationCodes, WeightCodes, quantise
 
 
 @settings(deadline=None, max_examples=40)
@@ -121,9 +121,12 @@ def test_real_weights_are_quantised_per_channel() -> None:
 
 
 def test_rounding_is_half_to_even_and_saturates() -> None:
-    values = np.array([0.5, 1.5, 2.5, -0.5, -3, 300, 127.5])
-    assert quantised(values, 1.0, signed=False).tolist() == [0, 2, 2, 0, 0, 255, 128]
-    assert quantised(values, 1.0, signed=True).tolist() == [0, 2, 2, 0, -3, 127, 127]
+    values = np.array([0.5, 1.5, 2.5, -0.5, -3, 300, 127.5, -127.5, -128])
+    unsigned, signed = (quantise(values, 1.0, signed) for signed in (False, True))
+    assert unsigned.codes.tolist() == [0, 2, 2, 0, 0, 255, 128, 0, 0]
+    assert signed.codes.tolist() == [0, 2, 2, 0, -3, 127, 127, -127, -127]
+    assert (unsigned.codes.dtype, signed.codes.dtype) == (np.uint8, np.int8)
+    assert (unsigned.clipped, signed.clipped) == (4, 4)
 
 
 def test_other_weight_types_are_refused() -> None:

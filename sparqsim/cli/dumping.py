@@ -11,7 +11,7 @@ from sparqsim.cli.show import json_text, percent
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.errors import InputError, printable
 from sparqsim.images import Pictures
-from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
+from sparqsim.trace.dumpreport import DumpedLayer, DumpReport, clipping_warning
 from sparqsim.trace.synthetic import Distribution, save_synthetic
 from sparqsim.wording import counted
 
@@ -63,7 +63,15 @@ def dump_shown(report: DumpReport, target: str) -> Shown:
     """Return what was dumped, layer by layer, and what was not."""
     table = Table(
         f"{target}: {counted(report.pictures, 'picture')}",
-        ["layer", "op", "zeros\n%", "pairs with\na zero %", "8-bit\nkept", "activations"],
+        [
+            "layer",
+            "op",
+            "zeros\n%",
+            "pairs with\na zero %",
+            "clipped\n%",
+            "8-bit\nkept",
+            "activations",
+        ],
         text=True,
     )
     for layer in report.layers:
@@ -72,6 +80,7 @@ def dump_shown(report: DumpReport, target: str) -> Shown:
             layer.op,
             percent(layer.zeros / layer.values),
             _pair_share(layer),
+            _clipped_share(layer),
             "yes" if layer.keep_8bit else "",
             layer.reason.partition(":")[0],
         )
@@ -82,8 +91,11 @@ def dump_shown(report: DumpReport, target: str) -> Shown:
     notes.append(
         "Pairs: adjacent channels (2i, 2i+1) at one position; with a zero: at least one of the two."
     )
+    notes.append(_clipped_note(report))
     notes += [f"left out: {name}" for name in report.skipped]
     notes += report.notes
+    warning = clipping_warning((layer.name, layer.clipped_share) for layer in report.layers)
+    notes += [warning] if warning else []
     rows = [_record(layer) for layer in report.layers]
     return Shown(
         "",
@@ -111,12 +123,30 @@ def _record(layer: DumpedLayer) -> dict[str, Any]:
         "zero_activations": layer.zeros,
         "pairs": layer.pairs,
         "pairs_with_a_zero": layer.pairs_with_zero,
+        "quantised": layer.quantised,
+        "clipped": layer.clipped if layer.quantised else None,
+        "clipped_share": layer.clipped_share,
         "reason": layer.reason,
     }
 
 
 def _pair_share(layer: DumpedLayer) -> str:
     return percent(layer.pairs_with_zero / layer.pairs) if layer.pairs else "-"
+
+
+def _clipped_share(layer: DumpedLayer) -> str:
+    """Return the share in percent, to a thousandth: 0.2 % is much already."""
+    share = layer.clipped_share
+    return "-" if share is None else f"{100 * share:.3f}"
+
+
+def _clipped_note(report: DumpReport) -> str:
+    if all(layer.clipped_share is None for layer in report.layers):
+        return "Clipped: not known, the codes are the network's own."
+    return (
+        "Clipped: of the real values that were given codes, those outside the code's range; "
+        "- where the codes are the network's own."
+    )
 
 
 def import_source(

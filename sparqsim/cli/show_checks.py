@@ -20,22 +20,24 @@ from sparqsim.regress import Outcome, as_markdown, as_text
 from sparqsim.wording import counted
 
 
-def faults_shown(path: str, faults: Sequence[str]) -> Shown:
-    """Return every fault of a trace file, a record each."""
+def faults_shown(path: str, faults: Sequence[str], remarks: Sequence[str] = ()) -> Shown:
+    """Return every fault of a trace file, a record each; `remarks`: what is odd, and no fault."""
     told = [printable(fault) for fault in faults]
     verdict = f"{path}: a sound trace" if not faults else f"{path}: {counted(len(faults), 'fault')}"
     table = Table(verdict, ["", "fault"], text=True)
     for number, fault in enumerate(told, 1):
         table.add_row(str(number), fault)
     found = [{"trace": path, "fault": fault} for fault in told]
+    odd = [printable(remark) for remark in remarks]
+    sound = "\n".join([verdict, *(f"remark: {remark}" for remark in odd)])
     return Shown(
         "",
         [table] if faults else [],
-        "" if faults else verdict,
+        "" if faults else sound,
         lambda: found,
-        lambda: json_text({"trace": path, "sound": not faults, "faults": told}),
+        lambda: json_text({"trace": path, "sound": not faults, "faults": told, "remarks": odd}),
         names=("trace", "fault"),
-        lines="\n".join(f"{printable(path)}: {fault}" for fault in told) or verdict,
+        lines="\n".join(f"{printable(path)}: {fault}" for fault in told) or sound,
     )
 
 

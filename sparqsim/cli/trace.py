@@ -85,15 +85,20 @@ def info(trace: Trace, format_: Format = "table") -> None:
 
 @app.command()
 def check(trace: Trace, format_: Format = "table") -> None:
-    """Name every fault of a trace file; exit code 0 if there is none, 2 if there are."""
+    """Name every fault of a trace file; exit code 0 if there is none, 2 if there are.
+
+    Layers of which all weights or all activations are zero are remarked on, and no fault.
+    """
     import sparqsim
     from sparqsim.cli.show_checks import faults_shown
     from sparqsim.cli.tables import checked_format, show
+    from sparqsim.trace.reader import trace_remarks
 
     checked_format(format_)
     faults = sparqsim.check_trace(trace)
     if format_ != "table" or len(faults) != 1:  # of a single fault the line on stderr says all
-        show(faults_shown(trace, faults), format_)
+        remarks = [] if faults else trace_remarks(trace)
+        show(faults_shown(trace, faults, remarks), format_)
     if len(faults) > 1:
         raise sparqsim.InputError(
             f"{trace}: {counted(len(faults), 'fault')}, listed on standard output; the first: {faults[0]}"

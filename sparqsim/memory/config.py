@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any
 
+from sparqsim.config import plain
 from sparqsim.errors import InputError, nearest, shown
 from sparqsim.parse import LONGEST_NAME, name_fault
 
@@ -50,6 +51,7 @@ class CheckedConfig:
 
     def __post_init__(self) -> None:
         for key in fields(self):
+            object.__setattr__(self, key.name, plain(getattr(self, key.name)))
             expected = _expected(key.metadata, getattr(self, key.name))
             if expected:
                 value = shown(getattr(self, key.name))

@@ -14,6 +14,7 @@ from sparqsim.onnx.graph import Array
 from sparqsim.onnx.macs import MacNode
 from sparqsim.onnx.network import Network
 from sparqsim.onnx.session import Session
+from sparqsim.trace.codes import Quantised
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
 from sparqsim.trace.layer import Layer
@@ -93,12 +94,15 @@ def _append(
     values: dict[str, Array],
     counted: DumpedLayer,
 ) -> None:
-    activations, weights = operands(node, _stored_operands(network, node, values))
+    stored = _stored_operands(network, node, values)
+    activations, weights = operands(node, [operand.codes for operand in stored])
     writer.append(node.name, activations, weights)
     counted.count(activations)
+    for operand in stored:
+        counted.count_clipped(operand)
 
 
-def _stored_operands(network: Network, node: MacNode, values: dict[str, Array]) -> list[Array]:
+def _stored_operands(network: Network, node: MacNode, values: dict[str, Array]) -> list[Quantised]:
     found = [values[name] for name in node.tensors]
     for value in found:
         if value.dtype.kind == "f" and not np.isfinite(value).all():
@@ -145,7 +149,8 @@ def trace_of(network: Network, pictures: Pictures) -> Trace:
     stored: dict[str, list[list[Array]]] = {node.name: [] for node in network.nodes}
     for values in session.batches(pictures, network.batch):
         for node in network.nodes:
-            stored[node.name].append(_stored_operands(network, node, values))
+            operand_codes = _stored_operands(network, node, values)
+            stored[node.name].append([operand.codes for operand in operand_codes])
         left_out.count(values)
     layers = [layer_of(network, node, stored[node.name]) for node in network.nodes]
     return Trace(

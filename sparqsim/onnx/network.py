@@ -22,7 +22,7 @@ from sparqsim.onnx.reader import read_nodes
 from sparqsim.onnx.session import Session
 from sparqsim.onnx.skipped import SkippedNode, skipped_nodes
 from sparqsim.record import faults_of
-from sparqsim.trace.codes import ActivationCodes, quantised
+from sparqsim.trace.codes import ActivationCodes, Quantised, quantise
 from sparqsim.trace.schema import LayerRecord
 
 
@@ -96,14 +96,14 @@ class Network:
         """Tensors with the network's own codes."""
         return frozenset(own_codes(self.nodes))
 
-    def stored(self, tensor: str, values: Array) -> Array:
+    def stored(self, tensor: str, values: Array) -> Quantised:
         """Return a tensor's values as the trace stores them: 8-bit integers in the same axes."""
         codes = self.codes[tensor]
         if values.dtype.kind != "f":
-            return codes.stored(values)
+            return Quantised(codes.stored(values), chosen=False)
         if tensor in self.own:
-            return codes.stored(_own_code(values, codes))
-        return quantised(values, codes.scale, codes.signed)
+            return Quantised(codes.stored(_own_code(values, codes)), chosen=False)
+        return quantise(values, codes.scale, codes.signed)
 
 
 def record_of(name: str, **fields: Any) -> LayerRecord:

@@ -22,6 +22,7 @@ from sparqsim.images import needed
 from sparqsim.onnx.graph import MODERN_OPSET
 from sparqsim.onnx.macs import MacNode
 from sparqsim.onnx.network import Network
+from sparqsim.trace.codes import LIMITS
 
 Array = NDArray[Any]
 
@@ -142,7 +143,11 @@ def _codes(builder: GraphBuilder, network: Network, tensor: str) -> str:
         if network.dtypes[tensor] != np.float32:
             real = builder.cast(tensor, np.float32)
         scale = builder.constant(np.float32(codes.scale))
-        return builder.node("QuantizeLinear", real, scale, builder.constant(np.uint8(zero)))
+        code = builder.node("QuantizeLinear", real, scale, builder.constant(np.uint8(zero)))
+        if tensor in network.own or not codes.stored_signed:
+            return code
+        # Codes chosen here are symmetric, and QuantizeLinear's go one further down.
+        return builder.node("Max", code, builder.constant(np.uint8(128 + LIMITS[True][0])))
     if not codes.signed:
         return tensor
     wide = builder.node("Add", builder.cast(tensor, np.int32), builder.constant(np.int32(128)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,13 @@ import sparqsim
 from sparqsim.errors import InputError
 from sparqsim.pe import get_pe
 from sparqsim.torch.integer import Integers, as_array, patches
-from sparqsim.torch.loaders import batches, checked, logits_of
+from sparqsim.torch.loaders import Inputs, checked
 from sparqsim.torch.network import Operands, Site, Skipped, naming
+from sparqsim.torch.outputs import logits_of
+from sparqsim.torch.products import StrayProducts
 from sparqsim.torch.quantised import IntegerLayer, Keep, QuantisedNetwork
+from sparqsim.trace.coverage import Coverage, LeftOut
+from sparqsim.trace.dumpreport import clipping_warning
 from sparqsim.trace.schema import LayerRecord
 from sparqsim.trace.writer import TraceWriter
 
@@ -27,9 +32,10 @@ from sparqsim.trace.writer import TraceWriter
 class LayerDump:
     """What the dump made of one layer.
 
-    `signed`, `why`: int8 or uint8 activations, and the reason. `clipped_share`: of the dumped activations, those
-    outside the code's range. `zero_pair_share`: of the pairs of X (as the array sees them, padding included), those
-    with at least one zero; `lone_share`: those with exactly one.
+    `signed`, `why`: int8 or uint8 activations, and the reason. `clipped_share`: of the dumped
+    activations, those outside the code's range. `zero_pair_share`: of the pairs of X (as the array
+    sees them, padding included), those with at least one zero; `lone_share`: those with exactly
+    one. `macs`: multiply-accumulates of all dumped inputs.
     """
 
     name: str
@@ -41,11 +47,25 @@ class LayerDump:
     zero_pair_share: float
     lone_share: float
     keep_8bit: bool
+    macs: int
+
+    def __str__(self) -> str:
+        return (
+            f"{'int8 ' if self.signed else 'uint8'}  scale {self.activation_scale:<9.4g} "
+            f"zero pairs {self.zero_pair_share:6.1%}  clipped {self.clipped_share:7.3%}  "
+            f"{'kept at 8 bits; ' if self.keep_8bit else ''}{self.why}"
+        )
 
 
 @dataclass(frozen=True)
 class DumpReport:
-    """What `dump` did: pictures written, layers, what was left out, and which batch norms were folded."""
+    """What `dump` did.
+
+    `pictures`: inputs written. `skipped`: what is not in the trace, modules that never ran
+    included. `coverage`: operations that ran and are not in the trace, with their
+    multiply-accumulates. `folded`: (layer, norm); `unfolded`: norms computed in float.
+    `fold_unchecked`: why the output could not show that folding changed nothing, or ''.
+    """
 
     path: str
     pictures: int
@@ -54,26 +74,64 @@ class DumpReport:
     skipped: tuple[Skipped, ...]
     folded: tuple[tuple[str, str], ...]
     unfolded: tuple[str, ...]
+    coverage: Coverage
+    fold_unchecked: str = ""
+
+    @property
+    def share_left_out(self) -> float | None:
+        """Share of the network's multiply-accumulates not in the trace; None where unknown."""
+        missing = self.coverage.macs_left_out()
+        return (
+            None
+            if missing is None
+            else missing / (missing + sum(layer.macs for layer in self.layers))
+        )
 
     def __str__(self) -> str:
         width = max(len(layer.name) for layer in self.layers)
+        pictures, layers = plural(self.pictures, "picture"), plural(len(self.layers), "layer")
+        lines = [f"{self.path}: {pictures}, {layers}, calibrator {self.calibrator}"]
+        lines += [f"{layer.name:{width}}  {layer}" for layer in self.layers]
+        return "\n".join(lines + self._left_out() + self._remarks())
+
+    def _left_out(self) -> list[str]:
+        macs = {(each.name, each.reason): each.macs for each in self.coverage.left_out}
         lines = [
-            f"{self.path}: {self.pictures} pictures, {len(self.layers)} layers, calibrator {self.calibrator}"
+            f"left out: {each.name}: {each.reason}{_macs(macs, each)}" for each in self.skipped
         ]
-        lines += [
-            f"{layer.name:{width}}  {'int8 ' if layer.signed else 'uint8'}  scale {layer.activation_scale:<9.4g} "
-            f"zero pairs {layer.zero_pair_share:6.1%}  clipped {layer.clipped_share:7.3%}  "
-            f"{'kept at 8 bits; ' if layer.keep_8bit else ''}{layer.why}"
-            for layer in self.layers
-        ]
-        lines += [f"left out: {skipped.name}: {skipped.reason}" for skipped in self.skipped]
-        lines += [f"batch norm computed in float: {name}" for name in self.unfolded]
+        if macs:
+            share = self.share_left_out
+            told = "an unknown share" if share is None else f"{share:.1%}"
+            lines.append(
+                f"left out in all: {told} of the multiply-accumulates of matrix products and "
+                "convolutions"
+            )
+        return lines
+
+    def _remarks(self) -> list[str]:
+        lines = [f"batch norm computed in float: {name}" for name in self.unfolded]
+        if self.fold_unchecked:
+            lines.append(f"folded batch norms were not checked: {self.fold_unchecked}")
         if signed := sum(layer.signed and not layer.keep_8bit for layer in self.layers):
             lines.append(
-                f"int8 activations in {signed} of these layers: sparq-* designs take them with the key "
-                "signed=magnitude only, as in sparq-5opt:signed=magnitude"
+                f"int8 activations in {signed} of these layers: sparq-* designs take them with the "
+                "key signed=magnitude only, as in sparq-5opt:signed=magnitude"
             )
-        return "\n".join(lines)
+        warning = clipping_warning((layer.name, layer.clipped_share) for layer in self.layers)
+        return [*lines, warning] if warning else lines
+
+
+def _macs(counts: dict[tuple[str, str], int | None], skipped: Skipped) -> str:
+    """Return ' (1,234 MACs)' for an operation that ran, '' for a module that did not."""
+    if (skipped.name, skipped.reason) not in counts:
+        return ""
+    count = counts[skipped.name, skipped.reason]
+    return " (MACs unknown)" if count is None else f" ({count:,} MACs)"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return '1 layer' or '3 layers'."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def dump(
@@ -133,18 +191,12 @@ def dump(
     )
     with TraceWriter(path, **_document(quantised, network, license_note)) as writer:
         dumper = Dumper(quantised, writer)
-        return dumper.report(str(path), _write_batches(dumper, checked(loader, "loader"), images))
-
-
-def _write_batches(dumper: Dumper, loader: Iterable[Any], images: int | None) -> int:
-    """Dump every batch; return how many inputs there were."""
-    inputs_done = 0
-    for inputs, labels in batches(loader, images):
-        dumper.run(inputs, labels)
-        inputs_done += len(inputs)
-    if not inputs_done:
-        raise InputError("loader holds no batch, expected at least one")
-    return inputs_done
+        for inputs, labels in quantised.batches(checked(loader, "loader"), images):
+            dumper.run(inputs, labels)
+        if not dumper.inputs_done:
+            raise InputError("loader holds no batch, expected at least one")
+        writer.add_provenance(**dumper.coverage.entry())
+        return dumper.report(str(path))
 
 
 def _document(quantised: QuantisedNetwork, network: str, license_note: str) -> dict[str, Any]:
@@ -169,17 +221,20 @@ class Dumper:
         self._quantised, self._writer = quantised, writer
         self._pe = get_pe("mac-8b8b")
         self._pairs: dict[str, list[int]] = {}
+        self._macs: Counter[str] = Counter()
+        self._stray = StrayProducts(quantised.network)
+        self.inputs_done = 0
         quantised.reset_counts()
         for layer in quantised.layers.values():
             self._announce(layer)
 
-    def run(self, inputs: Tensor, labels: Tensor | None) -> None:
+    def run(self, inputs: Inputs, labels: Tensor | None) -> None:
         """Run one batch in float and at 8 bits, the latter dumping; write logits and labels."""
         network, writer = self._quantised.network, self._writer
-        runs = {
-            "logits_float": logits_of(network.run(inputs)),
-            "logits_8bit": logits_of(network.run(inputs, self)),
-        }
+        runs = {"logits_float": logits_of(network.run(inputs))}
+        with self._stray:
+            runs["logits_8bit"] = logits_of(network.run(inputs, self))
+        self.inputs_done += len(inputs)
         for name, logits in runs.items():
             if logits is not None:
                 writer.append_array(name, as_array(logits.float()))
@@ -198,19 +253,31 @@ class Dumper:
             counts = self._pairs.setdefault(site.name, [0, 0, 0])
             for index, count in enumerate(pair_counts(integers)):
                 counts[index] += count
+            self._macs[site.name] += integers.macs
             return layer.real(integers.result(self._pe), operands)
 
-    def report(self, path: str, pictures: int) -> DumpReport:
+    @property
+    def coverage(self) -> Coverage:
+        """What of the network is in the trace so far, and what is not."""
+        left_out = [
+            LeftOut(name=name, reason=reason, macs=macs)
+            for (name, reason), macs in self._stray.macs.items()
+        ]
+        return Coverage(inputs=self.inputs_done, left_out=tuple(left_out))
+
+    def report(self, path: str) -> DumpReport:
         """Return the report of what was written."""
         network, layers = self._quantised.network, self._quantised.layers.values()
         return DumpReport(
             path,
-            pictures,
+            self.inputs_done,
             self._quantised.calibrator.spec,
             tuple(self._layer_report(layer) for layer in layers),
             network.skipped,
             network.folded.pairs,
             network.folded.left,
+            self.coverage,
+            network.folded.unchecked,
         )
 
     def _announce(self, layer: IntegerLayer) -> None:
@@ -242,6 +309,7 @@ class Dumper:
             zero_pair_share=with_zero / max(1, pairs),
             lone_share=lone / max(1, pairs),
             keep_8bit=layer.keep_8bit,
+            macs=self._macs[layer.site.name],
         )
 
 

@@ -20,8 +20,9 @@ from sparqsim.measure import sum_of_squares
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.torch.fold import NORMS
 from sparqsim.torch.integer import as_array
-from sparqsim.torch.loaders import batches, checked, logits_of
+from sparqsim.torch.loaders import Inputs, checked
 from sparqsim.torch.network import Operands, Site, Skipped, naming
+from sparqsim.torch.outputs import described, logits_of
 from sparqsim.torch.quantised import IntegerLayer, Keep, QuantisedNetwork
 
 #: What becomes of layers marked keep_8bit: `mac-8b8b`, float (as the authors' code), or the design itself.
@@ -161,15 +162,38 @@ def answers(
 ) -> Answers:
     """Return what the network answers in `arithmetic`, in float without one."""
     logits, labels = [], []
-    for inputs, label in batches(loader, images):
+    for inputs, label in quantised.batches(loader, images):
         logits.append(_logits(quantised, inputs, arithmetic))
         labels.append(label)
         if arithmetic is not None:
             arithmetic.inputs_done += len(inputs)
     if not logits:
         raise InputError("loader holds no batch, expected at least one")
-    known = [label for label in labels if label is not None]
-    return Answers(torch.cat(logits), torch.cat(known).reshape(-1) if known else None)
+    return Answers(_joined(logits), _row_labels(labels, sum(map(len, logits))))
+
+
+def _joined(logits: list[Tensor]) -> Tensor:
+    classes = sorted({batch.shape[1] for batch in logits})
+    if len(classes) > 1:
+        raise InputError(
+            f"the network gives {' and '.join(map(str, classes))} logits in different batches, "
+            "expected equally many classes in each"
+        )
+    return torch.cat(logits)
+
+
+def _row_labels(labels: list[Tensor | None], rows: int) -> Tensor | None:
+    """Return the class number of every row of logits, int64 (rows,), or None without labels."""
+    known = [label.reshape(-1) for label in labels if label is not None]
+    if not known:
+        return None
+    found = torch.cat(known)
+    if found.is_floating_point() or found.is_complex() or len(found) != rows:
+        raise InputError(
+            f"labels are {described(found)} for {rows} rows of logits, expected one integer class "
+            "number for each row"
+        )
+    return found.long()
 
 
 def _evaluation(
@@ -201,11 +225,14 @@ def right(logits: Tensor, labels: Tensor, top: int) -> int:
     return int(((largest == labels[:, None]).any(dim=1) & ~logits.isnan().any(dim=1)).sum())
 
 
-def _logits(quantised: QuantisedNetwork, inputs: Tensor, visitor: Any) -> Tensor:
-    logits = logits_of(quantised.network.run(inputs, visitor))
+def _logits(quantised: QuantisedNetwork, inputs: Inputs, visitor: Any) -> Tensor:
+    output = quantised.network.run(inputs, visitor)
+    logits = logits_of(output)
     if logits is None:
         raise InputError(
-            "the network's output is not a tensor of logits, expected (batch, ..., classes)"
+            f"the network's output is {described(output)}, and none of it is known to be logits; "
+            "expected (batch, classes) or (batch, positions, classes), alone, as the first of a "
+            "tuple, or under the name 'logits'"
         )
     return logits
 
@@ -223,7 +250,7 @@ def recalibrate(
         norm.reset_running_stats()
         norm.momentum = None  # PyTorch: a cumulative mean over batches
         norm.train()
-    for inputs, _ in batches(calibration):
+    for inputs, _ in quantised.batches(calibration):
         quantised.network.run(inputs, arithmetic)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -6,6 +6,7 @@ kernel position it appears in; and the integer product is computed in float32 wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,6 +53,12 @@ class Integers:
             *self.geometry.output_size(self.x.shape[1], self.x.shape[2]),
             self.w.shape[0],
         )
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the batch, padding included."""
+        depth = self.w.shape[1] * self.w.shape[2]
+        return math.prod(self.output_shape) * depth
 
     @cached_property
     def weights(self) -> Weights:
@@ -147,6 +154,12 @@ def patches(x: Tensor, geometry: ConvGeometry, groups: int) -> Tensor:
         ),
     )
     return view.reshape(groups, batch * rows * columns, -1)
+
+
+def as_float32(values: Tensor) -> NDArray[np.float32]:
+    """Return real values of any PyTorch type, bfloat16 included, as a float32 array."""
+    array: NDArray[np.float32] = values.detach().float().numpy()
+    return array
 
 
 def as_array(values: Tensor) -> NDArray[Any]:

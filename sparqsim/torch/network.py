@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sparqsim.errors import InputError, nearest
-from sparqsim.torch.fold import Folded, fold_batch_norms
+from sparqsim.torch.fold import Folded, computes_as, fold_batch_norms
+from sparqsim.torch.loaders import HALF, Inputs
+from sparqsim.torch.position import Position, one_line
 from sparqsim.torch.products import ProductMode, StrayProducts
 
 Operands = tuple[Tensor, ...]
@@ -66,8 +68,8 @@ class Network:
     Parameters
     ----------
     model : nn.Module
-        Not modified.
-    example : Tensor
+        Not modified. Weights of 16-bit floating point are run as float32.
+    example : Tensor or Inputs
         A batch of inputs; batch norms and skipped products are found by running it.
     matmuls : sequence of str
         Modules inside which products of two activations are sites.
@@ -77,36 +79,55 @@ class Network:
     Raises
     ------
     InputError
-        For a module name that does not exist, or a network without any Conv2d or Linear.
+        For a module name that does not exist, a network without any Conv2d or Linear, or one that
+        cannot run on `example`.
     """
 
     def __init__(
-        self, model: nn.Module, example: Tensor, matmuls: Sequence[str] = (), fold: bool = True
+        self,
+        model: nn.Module,
+        example: Tensor | Inputs,
+        matmuls: Sequence[str] = (),
+        fold: bool = True,
     ) -> None:
-        self.model = copy.deepcopy(model).cpu().eval()
+        self.model = _own_copy(model)
         self._visitor: Visitor = lambda site, operands: site.in_float(operands)
-        self._path: list[str] = []
+        self._position = Position(self.model)
         self._calls: Counter[str] = Counter()
         self._inside = 0
+        self._modules: dict[str, nn.Module] = {}
         self._matmuls = _checked_names(self.model, matmuls)
-        with torch.no_grad():
+        # What cannot run at all is told by this run: it alone knows the module at fault.
+        self.run(example)
+        with torch.no_grad(), _without_fast_paths():
             self.folded = fold_batch_norms(self.model, example) if fold else Folded((), ())
         self._install()
-        self.skipped = self._explore(example)
+        self.skipped = self._explore(Inputs.of(example))
 
-    def run(self, inputs: Tensor, visitor: Visitor | None = None) -> Any:
-        """Return the network's output; every site is computed by `visitor`, in float without one."""
+    def run(self, inputs: Tensor | Inputs, visitor: Visitor | None = None) -> Any:
+        """Return the network's output; every site is computed by `visitor`, in float without one.
+
+        Raises
+        ------
+        InputError
+            For whatever goes wrong, naming the module and the shapes that it was given.
+        """
         self._visitor = visitor or (lambda site, operands: site.in_float(operands))
         self._calls.clear()
-        self._path.clear()
         self._inside = 0
-        with torch.no_grad(), ProductMode(self) if self._matmuls else nullcontext():
-            return self.model(inputs)
+        with (
+            torch.no_grad(),
+            _without_fast_paths(),
+            self._position.followed(),
+            ProductMode(self) if self._matmuls else nullcontext(),
+        ):
+            return Inputs.of(inputs).fed_to(self.model)
 
     @property
     def at(self) -> str:
         """The innermost module that is running."""
-        return self._path[-1] if self._path else ""
+        names = self._position.names
+        return names[-1] if names else ""
 
     @property
     def inside_site(self) -> bool:
@@ -116,7 +137,9 @@ class Network:
     @property
     def matmul_module(self) -> str | None:
         """The innermost running module that `matmuls` names, or None."""
-        return next((name for name in reversed(self._path) if name in self._matmuls), None)
+        return next(
+            (name for name in reversed(self._position.names) if name in self._matmuls), None
+        )
 
     def product(self, module: str, first: Tensor, second: Tensor) -> Tensor:
         """Compute the product of two activations inside the named module."""
@@ -130,18 +153,12 @@ class Network:
         return output
 
     def _install(self) -> None:
-        """Track which module runs, and send Conv2d and Linear to the visitor."""
+        """Send Conv2d and Linear to the visitor."""
         for name, module in self.model.named_modules(remove_duplicate=True):
-            module.register_forward_pre_hook(
-                lambda _module, _inputs, name=name: self._path.append(name)
-            )
-            module.register_forward_hook(self._leave)
             op = _op_of(module)
             if op is not None:
                 module.forward = self._caller(name, op, module)
-
-    def _leave(self, _module: nn.Module, _inputs: Any, _output: Any) -> None:
-        self._path.pop()
+                self._modules[name] = module
 
     def _caller(
         self, name: str, op: Literal["conv2d", "linear"], module: nn.Module
@@ -159,7 +176,7 @@ class Network:
 
         return forward
 
-    def _explore(self, example: Tensor) -> tuple[Skipped, ...]:
+    def _explore(self, example: Inputs) -> tuple[Skipped, ...]:
         """Run once; return what computes products outside the sites, and layers that never ran."""
         visited: list[Site] = []
 
@@ -171,7 +188,7 @@ class Network:
             self.run(example, visitor)
         if not visited:
             found = (
-                "; ".join(f"{name}: {reason}" for name, reason in stray.found)
+                "; ".join(f"{name}: {reason}" for name, reason in stray.macs)
                 or "no matrix product at all"
             )
             raise InputError(f"model: no Conv2d or Linear ran, expected at least one ({found})")
@@ -179,18 +196,52 @@ class Network:
         modules = {id(site.module) for site in visited}
         idle = [
             Skipped(name, f"{type(module).__name__} was not called in a forward pass")
-            for name, module in self.model.named_modules()
-            if _op_of(module) and id(module) not in modules
+            for name, module in self._modules.items()
+            if id(module) not in modules
         ]
-        return tuple(Skipped(name, reason) for name, reason in stray.found) + tuple(idle)
+        return tuple(Skipped(name, reason) for name, reason in stray.macs) + tuple(idle)
+
+
+def _own_copy(model: nn.Module) -> nn.Module:
+    """Return a copy in evaluation mode, on the CPU, without 16-bit floating point."""
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+    try:
+        copied: nn.Module = copy.deepcopy(model).cpu().eval()
+    except Exception as error:
+        raise InputError(
+            f"model {type(model).__name__} cannot be copied to the CPU: {one_line(error)}; expected "
+            "a network that copy.deepcopy takes, its weights loaded"
+        ) from error
+    for module in copied.modules():
+        _widen(module)
+    return copied
+
+
+def _widen(module: nn.Module) -> None:
+    """Make a module's own 16-bit parameters and buffers float32, in place: values stay exact."""
+    for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+        if tensor.dtype in HALF:
+            tensor.data = tensor.data.float()
+
+
+@contextmanager
+def _without_fast_paths() -> Iterator[None]:
+    """Let attention and encoder layers call their modules, not one function that hides them."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def _op_of(module: nn.Module) -> Literal["conv2d", "linear"] | None:
-    """Return what a module computes if it is a plain Conv2d or Linear; a subclass with a forward of its own is not."""
-    forward = type(module).forward
-    if isinstance(module, nn.Conv2d) and forward is nn.Conv2d.forward:
+    """Return what a module computes if it is a Conv2d or Linear without a forward of its own."""
+    if computes_as(module, [nn.Conv2d]):
         return "conv2d"
-    return "linear" if isinstance(module, nn.Linear) and forward is nn.Linear.forward else None
+    return "linear" if computes_as(module, [nn.Linear]) else None
 
 
 def _checked_names(model: nn.Module, names: Sequence[str]) -> frozenset[str]:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sparqsim.errors import InputError
+from sparqsim.torch.macs import product_macs
+from sparqsim.trace.coverage import total
 
 if TYPE_CHECKING:
     from sparqsim.torch.network import Network
@@ -33,6 +35,18 @@ PRODUCTS = re.compile(
     r"_transformer_encoder.*|lstm.*|gru.*|rnn_.*|quantized_.*|_?(add)?(mm|bmm|mv)|_int_mm|baddbmm|dot|vdot|matmul|"
     r"linear|bilinear|_trilinear|einsum|tensordot|_?thnn_.*|slow_conv.*|_?weight_int.*"
 )
+
+
+#: Basic operations that stand for one another from run to run, as memory lies: one name for all.
+FAMILIES = {
+    "matrix product": re.compile(
+        r"_?(add)?(mm|bmm|mv)|_addmm_activation|baddbmm|matmul|linear|v?dot"
+    ),
+    "scaled_dot_product_attention": re.compile(r"_?scaled_dot_product_.*"),
+    "convolution": re.compile(r"_?conv.*|mkldnn_conv.*|slow_conv.*"),
+}
+#: Families that may multiply two activations.
+ACTIVATIONS = ("matrix product", "scaled_dot_product_attention")
 
 
 class ProductMode(TorchFunctionMode):
@@ -93,18 +107,18 @@ class ProductMode(TorchFunctionMode):
         return self._network.product(module, scores.softmax(-1), value)
 
 
-class StrayProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class StrayProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's is untyped
     """While active, notes every matrix product that is computed outside the network's sites.
 
     It sees PyTorch's basic operations, so it sees what fused functions do as well.
     """
 
     def __init__(self, network: Network) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's own is untyped
         self._network = network
         self._modules = dict(network.model.named_modules())
-        #: (module, reason), each once, in the order they ran.
-        self.found: list[tuple[str, str]] = []
+        #: (module, reason) -> multiply-accumulates so far, in the order they first ran.
+        self.macs: dict[tuple[str, str], int | None] = {}
 
     def __torch_dispatch__(
         self,
@@ -115,19 +129,23 @@ class StrayProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Compute `func`, and note it if it is a stray product."""
         name = func.overloadpacket.__name__
+        output = func(*args, **(kwargs or {}))
         if not self._network.inside_site and PRODUCTS.fullmatch(name):
-            self._note(name)
-        return func(*args, **(kwargs or {}))
+            self._note(name, product_macs(func.overloadpacket, args, kwargs or {}, output))
+        return output
 
-    def _note(self, operation: str) -> None:
+    def _note(self, operation: str, macs: int | None) -> None:
         at = self._network.at
-        kind = type(self._modules[at]).__name__
-        hint = (
-            "; name the module in matmuls to include products of activations"
-            if operation in {"mm", "bmm", "matmul"} or "dot_product" in operation
-            else ""
-        )
-        reason = f"{operation} of {kind} is not a Conv2d or Linear module: computed in float, not in the trace{hint}"
-        entry = (at or "(the network itself)", reason)
-        if entry not in self.found:
-            self.found.append(entry)
+        entry = (at or "(the network itself)", _reason(operation, self._modules[at]))
+        self.macs[entry] = total((self.macs.get(entry, 0), macs))
+
+
+def _reason(operation: str, module: Any) -> str:
+    what = next((name for name, known in FAMILIES.items() if known.fullmatch(operation)), operation)
+    # MultiheadAttention keeps its products in one function, which cannot be taken apart.
+    apart = what in ACTIVATIONS and not isinstance(module, nn.MultiheadAttention)
+    hint = "; name the module in matmuls to include products of two activations" if apart else ""
+    return (
+        f"{what} of {type(module).__name__} is not a Conv2d or Linear module: "
+        f"computed in float, not in the trace{hint}"
+    )

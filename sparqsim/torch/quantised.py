@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from sparqsim.calibrate import Calibrator, Observer, calibrator
 from sparqsim.errors import InputError, nearest
-from sparqsim.torch.integer import Integers
-from sparqsim.torch.loaders import batches, checked
+from sparqsim.torch.integer import Integers, as_float32
+from sparqsim.torch.loaders import Inputs, batches, checked, inputs_taken
 from sparqsim.torch.network import Network, Operands, Site, naming
 from sparqsim.torch.quantise import Quantiser, quantise_weights
 from sparqsim.torch.weights import Weights
@@ -85,7 +85,10 @@ class IntegerLayer:
             return Integers(
                 codes.reshape(1, -1, codes.shape[-1]), self.weights, None, 1, self._prepared
             )
-        return self._product(codes, self.second.integers(operands[1])[0])
+        second, clipped = self.second.integers(operands[1])
+        self.clipped += clipped
+        self.values += second.numel()
+        return self._product(codes, second)
 
     def _product(self, first: Tensor, second: Tensor) -> Integers:
         shape = _stack_shape(first, second)
@@ -182,18 +185,25 @@ class QuantisedNetwork:
     ) -> None:
         self.calibrator = calibrator(calibrate)
         checked(calibration, "calibration loader")
-        example = next(batches(calibration), None)
+        self.inputs_taken = inputs_taken(model)
+        example = next(self.batches(calibration), None)
         if example is None:
             raise InputError("calibration loader holds no batch, expected at least one")
         self.network = Network(model, example[0], matmuls, fold)
         names = [site.name for site in self.network.sites]
         kept = _kept(names, keep_8bit)
         observed = Observations(self.calibrator)
-        for inputs, _ in batches(calibration):
+        for inputs, _ in self.batches(calibration):
             self.network.run(inputs, observed)
         self.layers = {
             name: observed.layer(site, name in kept) for name, site in observed.sites.items()
         }
+
+    def batches(
+        self, loader: Iterable[Any], limit: int | None = None
+    ) -> Iterator[tuple[Inputs, Tensor | None]]:
+        """Yield (inputs, labels or None) of a loader, as this network takes them."""
+        return batches(loader, limit, taken=self.inputs_taken)
 
     def layer(self, site: Site) -> IntegerLayer:
         """Return the layer of a site. Raises InputError for one that calibration did not meet."""
@@ -243,7 +253,7 @@ class Observations:
             ]
         with naming(site.name):
             for observer, operand in zip(self._observers[site.name], operands, strict=True):
-                observer.update(operand.detach().numpy())
+                observer.update(as_float32(operand))
         return site.in_float(operands)
 
     def layer(self, site: Site, keep_8bit: bool) -> IntegerLayer:

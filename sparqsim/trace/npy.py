@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sparqsim.calibrate import calibrator
 from sparqsim.errors import InputError
 from sparqsim.trace.arrayfile import read_npy
-from sparqsim.trace.codes import WeightCodes, quantised
+from sparqsim.trace.codes import WeightCodes, quantise
 from sparqsim.trace.csvfile import rows_of
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.numerals import shown, whole_number
@@ -200,7 +200,8 @@ def _activations(path: Path, values: Array, calibrate: str) -> tuple[Array, floa
         raise InputError(f"{path}: integers {lowest:g}..{highest:g}, expected 0..255 or -128..127")
     observer = calibrator(calibrate).observer()
     observer.update(values)
-    return quantised(values, observer.scale(), observer.signed), observer.scale()
+    scale = observer.scale()
+    return quantise(values, scale, observer.signed).codes, scale
 
 
 def _weights(path: Path, values: Array) -> WeightCodes:

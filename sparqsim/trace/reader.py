@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -46,11 +47,27 @@ def load_trace(path: str | Path) -> Trace:
     return Trace(layers, arrays=StoredArrays(file), digest=lambda: file.sha256, **fields)
 
 
+def as_trace(trace: Trace | str | os.PathLike[str]) -> Trace:
+    """Return a trace, loaded where it is named by its file.
+
+    Raises
+    ------
+    InputError
+        For anything else, and for a file that is no sound trace.
+    """
+    if isinstance(trace, Trace):
+        return trace
+    if isinstance(trace, str | os.PathLike):
+        return load_trace(Path(trace))
+    raise InputError(
+        f"trace is a {type(trace).__name__}, expected a Trace or the path of a trace file"
+    )
+
+
 def check_trace(path: str | Path) -> list[str]:
     """Return every fault of a trace file, one line each; an empty list means it is sound.
 
-    Shapes and dtypes are checked from the header; tensors are then read once, layer by layer, for what only values
-    can show (activations that are all zero, extra tensors).
+    Shapes and dtypes are checked from the header; no tensor is read.
     """
     try:
         file = TensorFile(path)
@@ -65,9 +82,28 @@ def check_trace(path: str | Path) -> list[str]:
     else:
         records, names = document.layers, [record.name for record in document.layers]
     for record in records:
-        layer, found = _layer(file, record)
-        faults += found + (_value_faults(layer) if layer else [])
+        _, found = _layer(file, record)
+        faults += found
     return faults + (_stray_tensors(file, names) if names else [])
+
+
+def trace_remarks(path: str | Path) -> list[str]:
+    """Return what is odd about the values of a sound trace, and no fault, one line each.
+
+    That is layers whose weights or activations are all zero: a network may hold such a layer, and
+    inputs may leave one dark. Tensors are read once, layer by layer.
+
+    Raises
+    ------
+    InputError
+        For a file with faults.
+    """
+    return [
+        f"layer {layer.name!r}: {what} are all zero: all of its products are zero"
+        for layer in load_trace(path).layers
+        for what, values in (("weights", layer.weights), ("activations", layer.activations))
+        if not np.any(values)
+    ]
 
 
 class StoredArrays(Mapping[str, NDArray[Any]]):
@@ -143,17 +179,6 @@ def _layer(file: TensorFile, record: LayerRecord) -> tuple[Layer | None, list[st
         return None, error.faults
     except InputError as error:
         return None, [str(error).removeprefix(f"{file.path}: ")]
-
-
-def _value_faults(layer: Layer) -> list[str]:
-    found = []
-    if not np.any(layer.weights):
-        found.append(f"layer {layer.name!r}: weights are all zero, expected a trained layer")
-    if not np.any(layer.activations):
-        found.append(
-            f"layer {layer.name!r}: activations are all zero, expected values of a real input"
-        )
-    return found
 
 
 def _stray_tensors(file: TensorFile, layers: Iterable[str]) -> list[str]:

@@ -212,6 +212,10 @@ class TraceWriter:
         key = ARRAYS + name
         (self._spools.get(key) or self._spool(key, axis=0)).append(values)
 
+    def add_provenance(self, **entries: Any) -> None:
+        """Add entries to the document's provenance: what is known only once batches were written."""
+        self._document["provenance"] = self._document.get("provenance", {}) | entries
+
     def _spool(self, name: str, axis: int) -> Spool:
         if self._folder is None:
             raise RuntimeError("TraceWriter is a context manager: use it in a `with` block")
