@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sparqsim.errors import InputError, nearest
+from sparqsim.errors import InputError
 
-DATAFLOWS = ("os", "ws", "is")
 LARGEST_SIDE = 65_536
 #: Entries of a link's FIFO.
 DEEPEST_LINK = 999_999
@@ -21,8 +20,9 @@ class ArrayConfig:
     ----------
     rows, cols : int
         PEs per column and per row, 1 to 65,536.
-    dataflow : {'os', 'ws', 'is'}
-        What stays in the PE: partial sums, weights or activations.
+    dataflow : str
+        What stays in the PE: partial sums ('os'), weights ('ws') or activations ('is'); or another dataflow, by
+        its name or as 'FILE.py:CLASS'.
     coupling : str
         'lockstep' (the array advances as one), or 'elastic:D' (links are FIFOs of D entries, 1 to
         999,999; 'elastic' alone is 'elastic:2').
@@ -49,11 +49,7 @@ class ArrayConfig:
                 raise InputError(
                     f"array {field}={value!r}: expected an integer from 1 to {LARGEST_SIDE}"
                 )
-        if self.dataflow not in DATAFLOWS:
-            hint = nearest(str(self.dataflow), DATAFLOWS)
-            raise InputError(
-                f"dataflow={self.dataflow!r}: expected one of {', '.join(DATAFLOWS)}{hint}"
-            )
+        _check_dataflow(self.dataflow)
         if not isinstance(self.overlap, bool):
             raise InputError(f"overlap={self.overlap!r}: expected True or False ('on' or 'off')")
         object.__setattr__(self, "coupling", _checked_coupling(self.coupling))
@@ -81,6 +77,14 @@ class ArrayConfig:
     def __str__(self) -> str:
         overlap = "on" if self.overlap else "off"
         return f"{self.rows}x{self.cols} {self.dataflow}, {self.coupling}, overlap {overlap}"
+
+
+def _check_dataflow(spec: object) -> None:
+    from sparqsim.dataflow.registry import get_dataflow  # dataflows are made for arrays
+
+    if not isinstance(spec, str):
+        raise InputError(f"dataflow={spec!r}: expected the name of a dataflow, or 'FILE.py:CLASS'")
+    get_dataflow(spec)
 
 
 def _checked_coupling(text: str) -> str:

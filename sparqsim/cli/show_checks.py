@@ -16,6 +16,7 @@ from sparqsim.pe import PEDesign
 from sparqsim.pe.contract import Outcome as Checked
 from sparqsim.pe.registry import key_choices
 from sparqsim.regress import Outcome, as_markdown, as_text
+from sparqsim.timing import supported_dataflows
 
 
 def faults_shown(path: str, faults: Sequence[str]) -> Shown:
@@ -57,7 +58,7 @@ def design_shown(design: type[PEDesign]) -> Shown:
     document = found | {
         "circuit": circuit,
         "family": family,
-        "dataflows": list(design.dataflows),
+        "dataflows": supported_dataflows(design),
         "keys": {
             key: {"accepts": accepted, "default": default}
             for key, (default, accepted) in choices.items()

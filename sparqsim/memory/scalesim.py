@@ -10,12 +10,14 @@ import configparser
 import math
 from pathlib import Path
 
-from sparqsim.config import DATAFLOWS, LARGEST_SIDE, ArrayConfig
+from sparqsim.config import LARGEST_SIDE, ArrayConfig
 from sparqsim.errors import InputError, nearest
 from sparqsim.memory.accelerator import Accelerator
 from sparqsim.memory.config import LARGEST, DramConfig, MemoryConfig, ScratchpadConfig
 from sparqsim.record import read_text
 
+#: The words of the format; they mean what they mean here.
+SCALESIM_DATAFLOWS = ("os", "ws", "is")
 PRESETS = "architecture_presets"
 #: Where SCALE-Sim looks for what is taken: section and key, spelled as in its own files.
 TAKEN = (
@@ -53,7 +55,7 @@ def import_cfg(path: Path) -> Accelerator:
     array = ArrayConfig(
         rows=cfg.number("ArrayHeight", LARGEST_SIDE),
         cols=cfg.number("ArrayWidth", LARGEST_SIDE),
-        dataflow=cfg.one_of("Dataflow", DATAFLOWS),
+        dataflow=cfg.one_of("Dataflow", SCALESIM_DATAFLOWS),
     )
     limited = cfg.one_of("InterfaceBandwidth", ("CALC", "USER"), "CALC") == "USER"
     activations, weights, outputs = (

@@ -83,7 +83,7 @@ def cases_of(axes: Mapping[str, Any]) -> list[Case]:
 
 def _absolute(axis: str, values: Any) -> Any:
     """Return values whose files no longer depend on the folder they are taken from."""
-    if axis not in {"trace", "pe", "memory"}:
+    if axis not in {"trace", "pe", "dataflow", "memory"}:
         return values
     cases = [
         Case.model_validate({"trace": "", axis: value}).found_from(Path.cwd()) for value in values
