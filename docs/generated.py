@@ -18,6 +18,7 @@ from sparqsim.cli.help import in_users_words
 from sparqsim.pe import PEDesign
 from sparqsim.pe.registry import designs, key_choices
 from sparqsim.schemas import schema_files
+from sparqsim.timing import supported_dataflows
 
 
 def command_line() -> str:
@@ -69,7 +70,7 @@ def _facts(design: type[PEDesign]) -> Iterator[tuple[str, object]]:
     if design.exact:
         yield "exact", "yes"
     yield "registers at the edge, cycles", design.edge_cycles
-    yield "dataflows", ", ".join(design.dataflows)
+    yield "dataflows", ", ".join(supported_dataflows(design))
     for key, (default, accepted) in key_choices(design).items():
         yield f"key `{key}`", f"{accepted.replace('|', 'or')} (default `{default}`)"
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 import sparqsim
 from sparqsim.config import ArrayConfig
+from sparqsim.dataflow.registry import names_a_file
 from sparqsim.errors import InputError
 from sparqsim.record import faults_of, read_text, toml_of
 from sparqsim.report import Report
@@ -78,9 +79,13 @@ class Case(BaseModel):
         memory = (
             str(folder / self.memory) if ACCELERATOR_FILE.fullmatch(self.memory) else self.memory
         )
-        pe = str(folder / self.pe) if re.match(r".+\.py:", self.pe) else self.pe
+        pe = str(folder / self.pe) if names_a_file(self.pe) else self.pe
+        flow = self.dataflow
+        if flow is not None and names_a_file(flow):
+            flow = str(folder / flow)
+        trace = str(folder / self.trace)
         return self.model_copy(
-            update={"trace": str(folder / self.trace), "pe": pe, "memory": memory}
+            update={"trace": trace, "pe": pe, "dataflow": flow, "memory": memory}
         )
 
 

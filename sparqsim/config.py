@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sparqsim.errors import InputError, nearest, shown
+from sparqsim.errors import InputError, shown
 from sparqsim.parse import MOST_DIGITS, whole_number
 
-DATAFLOWS = ("os", "ws", "is")
 LARGEST_SIDE = 65_536
 #: Entries of a link's FIFO.
 DEEPEST_LINK = 999_999
@@ -23,8 +22,9 @@ class ArrayConfig:
     ----------
     rows, cols : int
         PEs per column and per row, 1 to 65,536.
-    dataflow : {'os', 'ws', 'is'}
-        What stays in the PE: partial sums, weights or activations.
+    dataflow : str
+        What stays in the PE: partial sums ('os'), weights ('ws') or activations ('is'); or another dataflow, by
+        its name or as 'FILE.py:CLASS'.
     coupling : str
         'lockstep' (the array advances as one), or 'elastic:D' (links are FIFOs of D entries, 1 to
         999,999; 'elastic' alone is 'elastic:2').
@@ -53,11 +53,7 @@ class ArrayConfig:
                 raise InputError(
                     f"array {field}={shown(value)}: expected an integer from 1 to {LARGEST_SIDE}"
                 )
-        if self.dataflow not in DATAFLOWS:
-            hint = nearest(str(self.dataflow), DATAFLOWS)
-            raise InputError(
-                f"dataflow={shown(self.dataflow)}: expected one of {', '.join(DATAFLOWS)}{hint}"
-            )
+        _check_dataflow(self.dataflow)
         if not isinstance(self.overlap, bool):
             raise InputError(
                 f"overlap={shown(self.overlap)}: expected True or False ('on' or 'off')"
@@ -94,6 +90,16 @@ class ArrayConfig:
 def plain(value: Any) -> Any:
     """Return a scalar of numpy as Python's own number or bool; anything else as it is."""
     return value.item() if getattr(value, "shape", None) == () else value
+
+
+def _check_dataflow(spec: object) -> None:
+    from sparqsim.dataflow.registry import get_dataflow  # dataflows are made for arrays
+
+    if not isinstance(spec, str):
+        raise InputError(
+            f"dataflow={shown(spec)}: expected the name of a dataflow, or 'FILE.py:CLASS'"
+        )
+    get_dataflow(spec)
 
 
 def _checked_coupling(text: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.arithmetic import row_blocks
-from sparqsim.dataflow import get_dataflow
+from sparqsim.dataflow.registry import reported_dataflow
 from sparqsim.errors import InputError, nearest
 from sparqsim.layer_report import LayerReport
 from sparqsim.pe import PEDesign, get_pe
@@ -165,7 +165,8 @@ class Placement:
     @classmethod
     def of(cls, array: ArrayInfo) -> Placement:
         """Ask the dataflow what it puts where."""
-        stream, rows, cols = ("msn".index(role) for role in get_dataflow(array.dataflow).roles)
+        flow = reported_dataflow(array.dataflow)
+        stream, rows, cols = ("msn".index(role) for role in flow.roles)
         axes = (rows, cols, stream)
         sides = dict(zip(axes, (array.rows, array.cols, 1), strict=True))
         return cls(sides[0], sides[1], sides[2], axes)

@@ -4,11 +4,11 @@ Areas are relative ones of `sparqsim.rtl.area`: our own open-tool synthesis, a r
 design has three arrays: for its least, median and greatest relative PE area. The PEs are those of a lockstep `os`
 array without overlap, whatever array is asked for.
 
-**What is scaled.** An array is a number of lines of PEs, each with one trim unit at its edge: rows in `os` and `ws`,
-columns in `is`. A line keeps its length, so that a PE's share of the trim unit stays what it is, and the lines are as
-many as come nearest to the baseline's area. The residue is told. The length of a line stays, too, because it is chosen
-for the network (channels, in `os` and `ws`): an array of 14x14 instead of 12x16 needs two tiles for 16 channels, and
-would measure that and not the area.
+**What is scaled.** An array is a number of lines of PEs, each with one trim unit at its edge: rows where activations
+enter at the left (`os`, `ws`), columns where they enter from above (`is`). A line keeps its length, so that a PE's
+share of the trim unit stays what it is, and the lines are as many as come nearest to the baseline's area. The residue
+is told. The length of a line stays, too, because it is chosen for the network (channels, in `os` and `ws`): an array
+of 14x14 instead of 12x16 needs two tiles for 16 channels, and would measure that and not the area.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Annotated
 from pydantic import Field, computed_field
 
 from sparqsim.config import LARGEST_SIDE, ArrayConfig
+from sparqsim.dataflow import get_dataflow
 from sparqsim.errors import InputError
 from sparqsim.pe.base import PEDesign
 from sparqsim.record import Record
@@ -223,11 +224,16 @@ def why_no_area(pe: PEDesign) -> str | None:
 
 
 def _areas(pe: PEDesign, baseline: PEDesign, asked: ArrayConfig) -> dict[str, AreaRange]:
-    sharing = asked.rows if asked.dataflow == "is" else asked.cols
+    sharing = asked.cols if _lines(asked) == "rows" else asked.rows
     return {
         name: relative_pe_area(pe, name, sharing)
         for name in dict.fromkeys((baseline.spec, *BASELINES))
     }
+
+
+def _lines(array: ArrayConfig) -> str:
+    """Return the sides at which activations are trimmed: 'rows' where they enter at the left, else 'cols'."""
+    return "rows" if get_dataflow(array.dataflow).activations_from_left else "cols"
 
 
 def _three(area: AreaRange) -> tuple[float, float, float]:
@@ -243,7 +249,7 @@ def scaled_array(asked: ArrayConfig, relative_pe_area: float) -> ArrayConfig:
     relative_pe_area : float
         Of a PE over one of the asked array.
     """
-    side = "cols" if asked.dataflow == "is" else "rows"
+    side = _lines(asked)
     lines = round(
         getattr(asked, side) / Fraction(relative_pe_area)
     )  # exact: a float quotient may look like a tie

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
+from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import get_dataflow
 from sparqsim.errors import InputError, nearest
 from sparqsim.iso import IsoArea, Range
 from sparqsim.layer_report import Cycles, LayerReport, Totals, Utilization
@@ -85,6 +87,17 @@ class ArrayInfo(Record):
     dataflow: str
     coupling: str
     overlap: bool
+
+    @classmethod
+    def of(cls, array: ArrayConfig) -> Self:
+        """Return the record of an array; a dataflow from a file is told by its name, which is no path."""
+        return cls(
+            rows=array.rows,
+            cols=array.cols,
+            dataflow=get_dataflow(array.dataflow).name,
+            coupling=array.coupling,
+            overlap=array.overlap,
+        )
 
 
 class Provenance(Record):

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import Timing, Work, get_dataflow
+from sparqsim.dataflow import Dataflow, Timing, Work, get_dataflow
+from sparqsim.dataflow.registry import dataflow_names
 from sparqsim.errors import InputError
 from sparqsim.operands import StepOperands, costs_of_pairs
 from sparqsim.pe import PEDesign
@@ -16,11 +17,25 @@ from sparqsim.trace.lowering import LoweredLayer
 
 
 def check_dataflow(pe: PEDesign, array: ArrayConfig) -> None:
-    """Raise InputError for a dataflow that the design does not support."""
-    if array.dataflow not in pe.dataflows:
+    """Raise InputError for a dataflow that the design does not support, or an array that it cannot time."""
+    pe.check_array(array.rows, array.cols)
+    flow = get_dataflow(array.dataflow)
+    if not supports(pe, flow):
+        also = "" if pe.dataflows else f", and others whose {' or '.join(pe.stationary)} stay"
         raise InputError(
-            f"dataflow={array.dataflow!r}: {pe.spec} supports {', '.join(pe.dataflows)}"
+            f"dataflow={array.dataflow!r}: {pe.spec} supports "
+            f"{', '.join(supported_dataflows(pe)) or 'no dataflow known here'}{also}"
         )
+
+
+def supports(pe: PEDesign | type[PEDesign], flow: Dataflow) -> bool:
+    """Return whether a design runs in a dataflow: one it names, or whose stationary operand it takes."""
+    return flow.stationary in pe.stationary if pe.dataflows is None else flow.name in pe.dataflows
+
+
+def supported_dataflows(pe: PEDesign | type[PEDesign]) -> list[str]:
+    """Return the names of the shipped and installed dataflows that a design supports."""
+    return [name for name in dataflow_names() if supports(pe, get_dataflow(name))]
 
 
 def check_activations(layer: Layer, pe: PEDesign) -> None:

@@ -40,6 +40,7 @@ from sparqsim.event.array import Tile as Operands
 from sparqsim.event.layer import LayerTiles, Operand
 from sparqsim.files import replaced
 from sparqsim.pe import PEDesign
+from sparqsim.timing import check_dataflow
 from sparqsim.trace import Layer, Trace
 
 #: Rows and columns of the largest array that is drawn.
@@ -71,7 +72,7 @@ class Window:
     @property
     def loads(self) -> bool:
         """Whether stationary operands load before the stream; else sums drain after it."""
-        return self.array.dataflow != "os"
+        return get_dataflow(self.array.dataflow).loads
 
     @property
     def last_step_end(self) -> int:
@@ -89,7 +90,8 @@ class Window:
     def operands(self, done: StepRecord) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the activations and the weights of a step, lane by lane."""
         left, other = self.met(done)
-        x, w = (other, left) if self.array.dataflow == "is" else (left, other)
+        flow = get_dataflow(self.array.dataflow)
+        x, w = (left, other) if flow.activations_from_left else (other, left)
         return x.values, w.values
 
     def controls(self, done: StepRecord) -> dict[str, int]:
@@ -162,9 +164,9 @@ def window_of(layer: Layer, pe: PEDesign, array: ArrayConfig, tile: int = 0) -> 
 def _step(pe: PEDesign, flow: Dataflow, *, signed: bool) -> StepFunction:
     """Return the design's `step`, given operands as they meet in the array; each pair is worked out once."""
     step = cache(lambda x, w: pe.step(x, w, signed))
-    if flow.roles[0] == "n":  # weights stream in from the left
-        return lambda left, other: step(other.values, left.values)
-    return lambda left, other: step(left.values, other.values)
+    if flow.activations_from_left:
+        return lambda left, other: step(left.values, other.values)
+    return lambda left, other: step(other.values, left.values)
 
 
 def _shown(grid: TileGrid, array: ArrayConfig, tile: int, layer: str) -> range:
@@ -215,10 +217,7 @@ def _check(layer: Layer, pe: PEDesign, array: ArrayConfig) -> None:
             f"wave: {pe.spec} times itself through queues of its own, which a waveform cannot show; "
             "expected a design that the array times"
         )
-    if array.dataflow not in pe.dataflows:
-        raise InputError(
-            f"dataflow={array.dataflow!r}: {pe.spec} supports {', '.join(pe.dataflows)}"
-        )
+    check_dataflow(pe, array)
     try:
         pe.check_signedness(layer.signed)
     except InputError as error:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from itertools import product
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import numpy as np
 import pytest
+from every_design import SPECS
 from hypothesis import settings
 
 import sparqsim
 from sparqsim.cli import main
-from sparqsim.pe.registry import designs
 
 ROOT = Path(__file__).parent.parent
 DIGITS = ROOT / "workloads" / "digits_resnet.safetensors"
@@ -46,19 +45,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
         )
 
 
-def every_spec() -> list[str]:
-    """Return every shipped design with every combination of its keys, e.g. 'sparq-5opt:rounding=trim'."""
-    specs = []
-    for name, design in designs().items():
-        hints = get_type_hints(design)
-        keys = [key.name for key in fields(design) if get_args(hints[key.name])]
-        for values in product(*(get_args(hints[key]) for key in keys)):
-            chosen = ",".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
-            specs.append(f"{name}:{chosen}" if chosen else name)
-    return specs
-
-
-@pytest.fixture(params=every_spec(), scope="session")
+@pytest.fixture(params=SPECS, scope="session")
 def pe(request: pytest.FixtureRequest) -> sparqsim.PEDesign:
     """Every shipped design, every combination of its keys."""
     return sparqsim.get_pe(request.param)

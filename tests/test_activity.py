@@ -7,6 +7,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
+from every_design import COUNTED, TRANSFORMATIONS
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -51,13 +52,10 @@ def counted(pe, x, w, blocks):
     return {part: cycles for part, cycles in counter.cycles().items() if cycles}
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+@pytest.mark.parametrize(("spec", "dtype"), COUNTED)
 @given(data=st.data(), blocks=st.integers(1, 3))
-def test_part_activity_equals_brute_force(pe, dtype, data, blocks):
-    if pe.activation_states(np.zeros((1, 1, 2), np.uint8)) is None or (
-        dtype == np.int8 and not pe.signed_activations
-    ):
-        return
+def test_part_activity_equals_brute_force(spec, dtype, data, blocks):
+    pe = sparqsim.get_pe(spec)
     x, w = data.draw(layers_of(dtype))
     totals = Counter()
     for step in all_steps(pe, x, w):
@@ -122,12 +120,11 @@ def classes_by_hand(x, used):
     return found
 
 
-@given(layers_of())
-def test_pair_classes_equal_brute_force(pe, xw):
+@pytest.mark.parametrize("spec", TRANSFORMATIONS)
+@given(xw=layers_of())
+def test_pair_classes_equal_brute_force(spec, xw):
     x, w = xw
-    both = pe.used_operands(x, w)
-    if both is None:
-        return
+    both = sparqsim.get_pe(spec).used_operands(x, w)
     assert pair_classes(x, both[0]).model_dump() == classes_by_hand(x, both[0])
 
 

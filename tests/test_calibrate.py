@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqsim import InputError
-from sparqsim.calibrate import BINS, calibrator
+from sparqsim.calibrate import BINS, CLIPS_TRIED, calibrator
 
 SPECS = [
     "mean-max",
@@ -161,3 +161,32 @@ def test_memory_does_not_grow_with_pictures(spec):
 def test_unknown_calibrators_are_refused(spec, message):
     with pytest.raises(InputError, match=message):
         calibrator(spec)
+
+
+@pytest.mark.parametrize("bits", [4, 6, 8])
+@pytest.mark.parametrize("seed", range(6))
+def test_bins_stand_for_their_middles(bits, seed):
+    """Plain loops over a histogram of middles and every clip tried: the scale is that of the least error.
+
+    Nearly all values lie in bins as wide as the finest steps tried, close to an edge: edges would have another least
+    error than middles.
+    """
+    largest, width, times, power = 1023.0, 1024 / BINS, 20_000, 0.5
+    places = np.random.default_rng(seed).integers(1, 60, 3).tolist()
+    values = [(place + 0.9) * width for place in places]
+    middles = {(place + 0.5) * width: times * places.count(place) for place in places}
+    middles[(int(largest / width) + 0.5) * width] = 1
+    coarse = 2 ** (8 - bits)
+    levels = 255 // coarse
+    best = None
+    for number in range(1, CLIPS_TRIED + 1):
+        clip = largest * 255 / (levels * coarse) * number / CLIPS_TRIED
+        step = coarse * clip / 255
+        error = sum(
+            count * abs(min(round(middle / step), levels) * step - middle) ** power
+            for middle, count in middles.items()
+        )
+        best = (error, clip) if best is None or error < best[0] else best
+    data = np.array([values * times + [largest]])
+    found = observed(f"lp:{power}:{bits}", [data]).scale() * 255
+    assert found == pytest.approx(best[1], rel=1e-12)

@@ -89,7 +89,13 @@ def network_of_one(codes):
     """An ONNX network of which only the codes of the tensor 'x' are known."""
     from sparqsim.onnx.dump import Network
 
-    known = {"graph": None, "nodes": (), "shapes": {}, "dtypes": {}, "kept": frozenset()}
+    known = {
+        "graph": None,
+        "nodes": (),
+        "shapes": {},
+        "dtypes": {"x": np.dtype(np.float32)},
+        "kept": frozenset(),
+    }
     return Network(codes={"x": codes}, left_out=(), calibrator="", batch=1, **known)
 
 

@@ -19,6 +19,7 @@ from sparqsim.config import ArrayConfig
 from sparqsim.dataflow import get_dataflow
 from sparqsim.errors import InputError
 from sparqsim.pe.registry import designs
+from sparqsim.timing import supported_dataflows
 from sparqsim.trace import Layer, Trace
 
 SHIPPED = Path(__file__).resolve().parents[1] / "workloads" / "digits_resnet.safetensors"
@@ -36,7 +37,7 @@ def without_engine(report, engine: str) -> str:
 
 def supported(pe: str, array: ArrayConfig) -> ArrayConfig:
     """Return the array with its own dataflow, or the first one that the design takes."""
-    dataflows = sparqsim.get_pe(pe).dataflows
+    dataflows = supported_dataflows(sparqsim.get_pe(pe))
     return array if array.dataflow in dataflows else replace(array, dataflow=dataflows[0])
 
 

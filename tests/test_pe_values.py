@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from every_design import ARRAY_TIMED, SIGNED, TRANSFORMATIONS, UNSIGNED
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -69,13 +70,17 @@ def test_matmul_equals_step(pe, xw):
     assert y.tolist() == plain_matmul(pe, *xw)
 
 
-@given(operands(np.int8))
-def test_matmul_equals_step_with_signed_activations(pe, xw):
-    if not pe.signed_activations:
-        with pytest.raises(sparqsim.InputError, match="int8"):
-            pe.matmul(*xw)
-        return
+@pytest.mark.parametrize("spec", SIGNED)
+@given(xw=operands(np.int8))
+def test_matmul_equals_step_with_signed_activations(spec, xw):
+    pe = sparqsim.get_pe(spec)
     assert pe.matmul(*xw).tolist() == plain_matmul(pe, *xw)
+
+
+@pytest.mark.parametrize("spec", UNSIGNED)
+def test_signed_activations_are_refused(spec):
+    with pytest.raises(sparqsim.InputError, match="int8"):
+        sparqsim.get_pe(spec).matmul(np.ones((1, 2), np.int8), np.ones((2, 1), np.int8))
 
 
 @pytest.mark.parametrize("x_value", [0, 255])
@@ -98,9 +103,9 @@ def test_all_activation_pairs_equal_step(pe):
         assert plain == value, (pair, pair_weights)
 
 
-def test_matmul_is_the_product_of_used_operands(pe):
-    if type(pe).used_operands is sparqsim.PEDesign.used_operands:
-        return  # a design that is more than a transformation of its operands
+@pytest.mark.parametrize("spec", TRANSFORMATIONS)
+def test_matmul_is_the_product_of_used_operands(spec):
+    pe = sparqsim.get_pe(spec)
     w = np.array([[1, 0, -128, 127], [0, 1, 113, -57]], np.int8)
     used, used_w = pe.used_operands(ALL_PAIRS, w)
     assert (
@@ -194,21 +199,27 @@ def test_sparq_exact_cycles_of_all_pairs():
         assert fast == design.step((x1, x2), (-128, 127)).cycles, (x1, x2)
 
 
-@given(operands(np.uint8))
-def test_step_cycles_equal_step(pe, xw):
-    x, _ = xw
-    cycles = pe.step_cycles(x)
+def plain_cycles(pe, x) -> list[list[int]]:
     padded = [[*row, 0] for row in x.tolist()]
-    plain = [
+    return [
         [
             pe.step([row[k] for k in lanes], [1] * pe.lanes).cycles
             for lanes in pe.k_order(x.shape[1]).tolist()
         ]
         for row in padded
     ]
-    assert max(map(max, plain)) <= pe.most_step_cycles
-    if pe.times_itself:
-        return  # its steps never wait for each other: `array_timing` is what counts
+
+
+@given(operands(np.uint8))
+def test_no_step_takes_more_than_declared(pe, xw):
+    assert max(map(max, plain_cycles(pe, xw[0]))) <= pe.most_step_cycles
+
+
+@pytest.mark.parametrize("spec", ARRAY_TIMED)
+@given(xw=operands(np.uint8))
+def test_step_cycles_equal_step(spec, xw):
+    pe, (x, _) = sparqsim.get_pe(spec), xw
+    cycles, plain = pe.step_cycles(x), plain_cycles(pe, x)
     assert plain == (np.ones((len(x), pe.steps(x.shape[1]))) if cycles is None else cycles).tolist()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
@@ -124,8 +125,7 @@ def test_an_idle_array_is_not_an_unknown_one():
 @given(gemm_layers(), ARRAYS)
 def test_mapping_of_equal_tiles_is_the_mean_of_their_used_pes(layer, array):
     """Without overlap every tile of a shape-only design takes equally long, so the weighted mean is the plain mean."""
-    if array.overlap:
-        return
+    array = replace(array, overlap=False)
     down, across = {
         "os": (layer.gemm.m, layer.gemm.n),
         "ws": (ceil(layer.gemm.k / 2), layer.gemm.n),

@@ -255,17 +255,15 @@ def test_psums_are_those_of_matmul(tmp_path_factory, case):
         for done in run.steps
         if case.shown[done.tile] == case.number
     }
-    if case.array.dataflow == "os":
-        for i, j in np.ndindex(*expected.shape):
-            assert (
-                wave.signed(f"pe_{i}_{j}.psum", ends[i, j, case.grid.stream - 1], 48)
-                == expected[i, j]
-            )
-        return
-    expected = expected if case.array.dataflow == "ws" else expected.T
-    bottom = case.array.rows - 1
-    for item, j in np.ndindex(*expected.shape):
-        assert wave.signed(f"pe_{bottom}_{j}.psum", ends[bottom, j, item], 48) == expected[item, j]
+    expected = expected.T if case.array.dataflow == "is" else expected
+    stays, last_item, bottom = (
+        case.array.dataflow == "os",
+        case.grid.stream - 1,
+        case.array.rows - 1,
+    )
+    for at, j in np.ndindex(*expected.shape):
+        row, item = (at, last_item) if stays else (bottom, at)
+        assert wave.signed(f"pe_{row}_{j}.psum", ends[row, j, item], 48) == expected[at, j]
 
 
 @settings(max_examples=40, deadline=None)

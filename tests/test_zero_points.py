@@ -132,3 +132,24 @@ def test_rounding_is_half_to_even_and_saturates() -> None:
 def test_other_weight_types_are_refused() -> None:
     with pytest.raises(InputError, match="int16"):
         WeightCodes.of_network(np.zeros((1, 1, 1), np.int16), np.ones(1), np.zeros(1))
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 10**6), zx=st.integers(1, 255), zw=st.integers(1, 127))
+def test_both_zero_points_meet_a_design_with_its_own_product(seed: int, zx: int, zw: int) -> None:
+    """Each term of the correction in plain integers: p - zx * sum(w) - zw * sum(x) + K * zx * zw."""
+    random = np.random.default_rng(seed)
+    m, k, n = (int(size) for size in random.integers(1, 7, 3))
+    x = random.integers(0, 256, (m, k)).astype(np.uint8)
+    w = random.integers(-128, 128, (k, n)).astype(np.int8)
+    points = {"activation_zero_point": zx, "weight_zero_points": (zw,)}
+    layer = Layer.from_gemm("g", x, w, zero_point_corrected=True, **points)
+    pe = get_pe("sysmt-2t")
+    assert pe.used_operands(x, w) is None
+    own = pe.matmul(x, w).tolist()
+    rows, columns = x.tolist(), w.T.tolist()
+    expected = [
+        [own[i][j] - zx * sum(columns[j]) - zw * sum(rows[i]) + k * zx * zw for j in range(n)]
+        for i in range(m)
+    ]
+    assert layer_sums(layer, pe).tolist() == expected

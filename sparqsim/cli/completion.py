@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-DATAFLOWS = ("os", "ws", "is")
 FORMATS = ("table", "json", "csv", "markdown")
 
 #: What the shell asks: how may this word go on?
@@ -28,6 +27,13 @@ def design(incomplete: str) -> list[str]:
     return [
         before + comma + name for name in (*designs(), *outside_designs()) if name.startswith(last)
     ]
+
+
+def dataflow(incomplete: str) -> list[str]:
+    """Complete the name of a dataflow; files are completed by the shell."""
+    from sparqsim.dataflow.registry import dataflow_names
+
+    return [name for name in dataflow_names() if name.startswith(incomplete)]
 
 
 def preset(incomplete: str) -> list[str]:

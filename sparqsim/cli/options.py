@@ -73,10 +73,10 @@ Dataflow = Annotated[
     str | None,
     typer.Option(
         "--dataflow",
-        metavar="os|ws|is",
+        metavar="NAME",
         show_default="os",
-        autocompletion=completion.one_of(*completion.DATAFLOWS),
-        help="What stays in a PE: sums, weights or activations.",
+        autocompletion=completion.dataflow,
+        help="What stays in a PE: os (sums), ws (weights), is (activations), or one of your own, FILE.py:CLASS.",
     ),
 ]
 Coupling = Annotated[

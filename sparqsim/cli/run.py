@@ -191,10 +191,10 @@ def compare(
     if plot:
         from sparqsim.plot import plot_speedup
 
-        plot_speedup(result, plot, command=_command(result, trace, config, plot))
+        plot_speedup(result, plot, command=_command(result, trace, shape.dataflow, config, plot))
 
 
-def _command(result: Comparison, trace: str, config: str | None, plot: str) -> str:
+def _command(result: Comparison, trace: str, dataflow: str, config: str | None, plot: str) -> str:
     """Return the command that draws the figure again; of files only their names, so that a moved figure is the same."""
     array = result.reports[result.baseline].array
     words = [
@@ -208,7 +208,7 @@ def _command(result: Comparison, trace: str, config: str | None, plot: str) -> s
         "--array",
         f"{array.rows}x{array.cols}",
         "--dataflow",
-        array.dataflow,
+        Path(dataflow).name,
         "--coupling",
         array.coupling,
         "--overlap",

@@ -17,6 +17,7 @@ from sparqsim.pe import PEDesign
 from sparqsim.pe.contract import Outcome as Checked
 from sparqsim.pe.registry import key_choices
 from sparqsim.regress import Outcome, as_markdown, as_text
+from sparqsim.timing import supported_dataflows
 from sparqsim.wording import counted
 
 
@@ -61,7 +62,7 @@ def design_shown(design: type[PEDesign]) -> Shown:
     document = found | {
         "circuit": circuit,
         "family": family,
-        "dataflows": list(design.dataflows),
+        "dataflows": supported_dataflows(design),
         "keys": {
             key: {"accepts": accepted, "default": default}
             for key, (default, accepted) in choices.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sparqsim.cli.show import mark, new_table, short
 from sparqsim.cli.tables import Table
+from sparqsim.dataflow.registry import reported_dataflow
 from sparqsim.errors import printable
 from sparqsim.iso import IsoArea, IsoDesign, Range
 from sparqsim.report import Comparison
@@ -64,7 +65,8 @@ def array_cells(design: IsoDesign) -> list[str]:
 def notes(comparison: Comparison, iso: IsoArea) -> str:
     """Return what a reader must know."""
     array = comparison.reports[comparison.baseline].array
-    lines, length = ("columns", array.rows) if array.dataflow == "is" else ("rows", array.cols)
+    by_row = reported_dataflow(array.dataflow).activations_from_left
+    lines, length = ("rows", array.cols) if by_row else ("columns", array.rows)
     told = [
         (
             f"Median (range) over {iso.combinations} libraries x flows: gates of lockstep os PEs, no timing, "

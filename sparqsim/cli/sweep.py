@@ -59,7 +59,9 @@ def run(
         str | None, _axis("--pe", "A,B", "PE designs (without them those of `compare`)")
     ] = None,
     array: Annotated[str | None, _axis("--array", "RxC,RxC", "Arrays")] = None,
-    dataflow: Annotated[str | None, _axis("--dataflow", "os,ws,is", "Dataflows")] = None,
+    dataflow: Annotated[
+        str | None, _axis("--dataflow", "A,B", "Dataflows, names or FILE.py:CLASS")
+    ] = None,
     coupling: Annotated[str | None, _axis("--coupling", "lockstep,elastic:2", "Couplings")] = None,
     overlap: Annotated[str | None, _axis("--overlap", "off,on", "Overlaps")] = None,
     config: Annotated[

@@ -1,8 +1,9 @@
 """What every dataflow shares: the array is cut into tiles, a tile is a wavefront, tiles follow one another.
 
 A layer is M x N outputs of S steps each, per group (S = ceil(K / lanes)). A dataflow says which of M, N, S lies
-along the array's rows, which along its columns, and which is streamed; and whether stationary operands load before
-a tile or results drain after it. Everything else is the same for all three, so each dataflow is one short file.
+along the array's rows, which along its columns, and which is streamed. Everything else follows from these roles: what
+stays in a PE, where operands enter, whether stationary operands load before a tile or results drain after it. So each
+dataflow is one short file, and nothing else asks for its name.
 
 In lockstep, PE (i, j) does the streamed item s of a tile in wave s + i + j, and a wave takes as long as its slowest
 active PE.
@@ -10,9 +11,8 @@ active PE.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from sparqsim.dataflow.costs import ActivationCosts, PairCosts, PairTileCosts, T
 from sparqsim.dataflow.elastic import Links, chained_stalls, separate_stalls, unit_stalls
 from sparqsim.dataflow.grid import TileGrid
 from sparqsim.dataflow.waves import merged_waves, tile_waves
+from sparqsim.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -63,18 +64,49 @@ class Timing:
         return self.compute + self.fill + self.drain + self.pe_stall
 
 
-class Dataflow(ABC):
-    """One way of laying a layer out on the array. Tiles run group by group, then by columns, rows innermost."""
+#: What stays in a PE, by the role that is streamed.
+STATIONARY = {"s": "outputs", "m": "weights", "n": "activations"}
+
+
+class Dataflow:
+    """One way of laying a layer out on the array. Tiles run group by group, then by columns, rows innermost.
+
+    A subclass gives `name` and `roles`.
+
+    Raises
+    ------
+    InputError
+        When a dataflow is made whose roles no array of this kind can have.
+    """
 
     name: ClassVar[str]
-    #: Whether stationary operands load (R cycles) before a tile; else results drain (R cycles) after it.
-    loads: ClassVar[bool]
     #: Which of 'm', 's' (steps of K) and 'n' is streamed, lies along the rows, and along the columns.
     roles: ClassVar[str]
 
-    @abstractmethod
+    def __new__(cls, *_: object, **__: object) -> Self:
+        """Refuse roles that cannot be."""
+        check_roles(cls)
+        return super().__new__(cls)
+
+    @property
+    def stationary(self) -> str:
+        """What stays in a PE for a whole tile: 'outputs', 'weights' or 'activations'."""
+        return STATIONARY[self.roles[0]]
+
+    @property
+    def loads(self) -> bool:
+        """Whether stationary operands load (R cycles) before a tile; else results drain (R cycles) after it."""
+        return self.roles[0] != "s"
+
+    @property
+    def activations_from_left(self) -> bool:
+        """Whether activations enter at the left edge, row by row, and weights from above; else the reverse."""
+        return "n" not in self.roles[:2]
+
     def partial_sums(self, work: Work, array: ArrayConfig) -> int:
-        """Return how many sums leave the array."""
+        """Return how many sums leave the array: every output once, or once per fold of K along the rows."""
+        folds = -(-work.steps // array.rows) if self.loads else 1
+        return work.groups * work.m * work.n * folds
 
     def grid(self, work: Work, array: ArrayConfig) -> TileGrid:
         """Return how the work is cut into tiles."""
@@ -113,6 +145,8 @@ class Dataflow(ABC):
         """Return step cycles as tiles."""
         if not isinstance(cycles, np.ndarray):
             return PairTileCosts(cycles, grid, self.roles)
+        if self.roles[1] == "n":
+            return PairTileCosts(same_in_all_columns_of_w(cycles), grid, self.roles)
         of_stream_rows_cols = cycles[..., None].transpose(
             0, *(1 + "msn".index(role) for role in self.roles)
         )
@@ -175,6 +209,39 @@ class Dataflow(ABC):
             grid.stream,
             self.loads,
         )
+
+
+def check_roles(flow: type[Dataflow]) -> None:
+    """Raise InputError unless the roles of a dataflow are those of an array whose sums move down."""
+    where, roles = f"dataflow {getattr(flow, 'name', flow.__name__)!r}", flow.roles
+    if not isinstance(roles, str) or sorted(roles) != ["m", "n", "s"]:
+        raise InputError(
+            f"{where}: roles={roles!r}: expected the letters m, s and n once each: what is streamed, "
+            "lies along the rows, and along the columns"
+        )
+    if roles[2] == "s":
+        raise InputError(
+            f"{where}: roles={roles!r} lays steps of K along the columns, so that sums would move right; "
+            f"expected s streamed or along the rows, e.g. {roles[0]}s{roles[1]}: sums move down columns"
+        )
+    loads = getattr(flow, "loads", None)
+    if isinstance(loads, bool) and loads != (roles[0] != "s"):
+        raise InputError(
+            f"{where}: loads={loads} with roles={roles!r}: expected {not loads}, or no `loads`: "
+            "sums stay and drain where s is streamed, else operands stay and load"
+        )
+
+
+def same_in_all_columns_of_w(cycles: NDArray[np.uint8]) -> PairCosts:
+    """Return step cycles (groups, M, S) that activations decide as costs of pairs; padding takes one cycle."""
+
+    def costs(group: int, m: slice, steps: slice, n: slice) -> NDArray[np.uint8]:
+        part = cycles[group, m, steps]
+        padded = np.ones((m.stop - m.start, steps.stop - steps.start), np.uint8)
+        padded[: part.shape[0], : part.shape[1]] = part
+        return np.broadcast_to(padded[..., None], (*padded.shape, n.stop - n.start))
+
+    return costs
 
 
 def wave_stalls(costs: TileCosts, *, overlap: bool) -> NDArray[np.int64]:

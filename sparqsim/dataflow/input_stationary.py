@@ -9,17 +9,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow.base import Dataflow, Work
+from sparqsim.dataflow.base import Dataflow
 
 
 class InputStationary(Dataflow):
     """`is`. See the module's docstring."""
 
     name: ClassVar[str] = "is"
-    loads: ClassVar[bool] = True
     roles: ClassVar[str] = "nsm"
-
-    def partial_sums(self, work: Work, array: ArrayConfig) -> int:
-        """Every output leaves the array once per K fold."""
-        return work.groups * work.m * work.n * -(-work.steps // array.rows)

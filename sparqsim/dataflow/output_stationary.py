@@ -9,17 +9,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow.base import Dataflow, Work
+from sparqsim.dataflow.base import Dataflow
 
 
 class OutputStationary(Dataflow):
     """`os`. See the module's docstring."""
 
     name: ClassVar[str] = "os"
-    loads: ClassVar[bool] = False
     roles: ClassVar[str] = "smn"
-
-    def partial_sums(self, work: Work, array: ArrayConfig) -> int:
-        """Every output leaves the array once, complete."""
-        return work.groups * work.m * work.n

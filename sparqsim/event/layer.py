@@ -60,8 +60,7 @@ def run_layer(
     def step(left: Operand, other: Operand) -> Step:
         """Do the design's step, and count the work of PEs that are used."""
         nonlocal pe_work
-        # In `is` activations are held and weights enter from the left.
-        x, w = (other, left) if flow.roles[0] == "n" else (left, other)
+        x, w = (left, other) if flow.activations_from_left else (other, left)
         done = pe.step(x.values, w.values, signed)
         if x.real and w.real:
             activity.update(done.active_cycles)
@@ -118,18 +117,22 @@ class LayerTiles:
     def tile(self, number: int) -> Tile:
         """Return the operands of one tile."""
         group, part = self._part(number)
-        x = self._marked(self._operands.activations(group, part["m"], part["s"]), "ms", part)
-        w = self._marked(
-            self._operands.weights(group, part["s"], part["n"]).swapaxes(1, 2), "sn", part
-        )
-        if self._flow.roles == "smn":
-            return Tile(rows=x, cols=turned(w))
-        if self._flow.roles == "msn":
-            return Tile(rows=turned(x), held=w)
-        return Tile(rows=w, held=turned(x))
+        x = self._operands.activations(group, part["m"], part["s"])
+        w = self._operands.weights(group, part["s"], part["n"]).swapaxes(1, 2)
+        left, other = (x, "ms"), (w, "sn")
+        if not self._flow.activations_from_left:
+            left, other = other, left
+        stream, row, col = tuple(self._flow.roles)
+        rows = self._marked(*left, row + stream, part)
+        if self._flow.loads:
+            return Tile(rows=rows, held=self._marked(*other, row + col, part))
+        return Tile(rows=rows, cols=self._marked(*other, col + stream, part))
 
-    def _marked(self, values: Array, roles: str, part: dict[str, slice]) -> list[list[Operand]]:
-        """Return values (first role, second role, lanes) as operands; real are those within the layer."""
+    def _marked(
+        self, values: Array, axes: str, roles: str, part: dict[str, slice]
+    ) -> list[list[Operand]]:
+        """Return values, whose first two axes are `axes`, by `roles`, the same two; real are those within the layer."""
+        values = values if axes == roles else values.swapaxes(0, 1)
         first, second = (range(part[role].start, part[role].stop) for role in roles)
         ends = [self._sizes[role] for role in roles]
         return [
@@ -153,8 +156,3 @@ class LayerTiles:
                 if m < self._layer.m and n < self._layer.n:
                     result[group, m, n] += value
         return result
-
-
-def turned(lines: list[list[Operand]]) -> list[list[Operand]]:
-    """Return columns as rows."""
-    return [list(line) for line in zip(*lines, strict=True)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sparqsim.config import ArrayConfig
+from sparqsim.dataflow.registry import dataflow_names, names_a_file
 from sparqsim.errors import InputError, nearest, shown
 from sparqsim.memory.config import CheckedConfig, DramConfig, MemoryConfig, ScratchpadConfig
 from sparqsim.record import read_text, toml_of
@@ -91,6 +92,11 @@ def _array(origin: str, document: Mapping[str, Any]) -> ArrayConfig | None:
         return None
     settings = _table(origin, "array", document)
     _known(origin, "array.", settings, tuple(key.name for key in fields(ArrayConfig)))
+    if names_a_file(str(settings.get("dataflow", ""))):
+        raise InputError(
+            f"{origin}: array.dataflow={settings['dataflow']!r}: an accelerator file runs no code; expected "
+            f"one of {', '.join(dataflow_names())} (--dataflow takes FILE.py:CLASS)"
+        )
     try:
         return ArrayConfig(**settings)
     except InputError as error:

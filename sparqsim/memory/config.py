@@ -13,7 +13,7 @@ from sparqsim.parse import LONGEST_NAME, name_fault
 
 ARBITRATIONS = ("fifo", "round-robin", "in-order")
 STORAGES = ("raw", "windowed", "windowed-pair")
-ORDERS = ("auto", "nmk", "mnk", "nkm", "knm", "mkn", "kmn")
+ORDERS = ("auto", "auto-cycles", "nmk", "mnk", "nkm", "knm", "mkn", "kmn")
 LARGEST = 1 << 40
 #: Stands for 'no limit' where the kernels need an integer.
 UNLIMITED = 1 << 62
@@ -160,8 +160,9 @@ class MemoryConfig(CheckedConfig):
     output_bits, psum_bits : int
         Bits of a finished output, and of a partial sum that is kept or spilled.
     loop_order : str
-        Loops over tiles, outermost first ('nmk': columns of W, then rows of X, then K), or 'auto': the order of the
-        dataflow that moves the fewest DRAM bytes.
+        Loops over tiles, outermost first ('nmk': columns of W, then rows of X, then K). 'auto': of the dataflow's
+        orders, that of the fewest DRAM bytes (without those that only fill bursts), on equal bytes that of fewer
+        cycles. 'auto-cycles': that of the fewest cycles.
     """
 
     name: str = name_of("memory")

@@ -105,17 +105,11 @@ def bandwidth_curves(
             running = _running(layer, pe, kept)
             timing = layer_timing(layer, running, array)
             totals[-1] += timing.total
-            program = prepare(layer, running, array, memory, timing.tile_stalls).program
+            programs = prepare(layer, running, array, memory, timing.tile_stalls)
             for at, each in enumerate(memories):
-                totals[at] += recurrence.run(program, each).total
+                totals[at] += min(recurrence.run(one.program, each).total for one in programs)
         *cycles[pe.spec], alone[pe.spec] = totals
-    info = ArrayInfo(
-        rows=array.rows,
-        cols=array.cols,
-        dataflow=array.dataflow,
-        coupling=array.coupling,
-        overlap=array.overlap,
-    )
+    info = ArrayInfo.of(array)
     return BandwidthCurves(
         network=trace.metadata.network,
         synthetic=trace.metadata.synthetic,

@@ -13,18 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import get_dataflow
 
 Indices = NDArray[np.int64]
 
-#: Dataflow -> what lies along the rows, along the columns, and is streamed.
-AXES = {"os": "mnk", "ws": "knm", "is": "kmn"}
 #: Operand -> the two dimensions of its blocks.
 OPERANDS = {"activations": "mk", "weights": "kn", "outputs": "mn"}
 
 
+def axes_of(dataflow: str) -> tuple[str, str, str]:
+    """Return which of 'm', 'k' and 'n' lies along the rows, along the columns, and is streamed."""
+    stream, rows, cols = tuple(get_dataflow(dataflow).roles.replace("s", "k"))
+    return rows, cols, stream
+
+
 def orders_of(dataflow: str) -> tuple[str, str]:
     """Return the loop orders of a dataflow, outermost loop first; the array's own order (rows inner) first."""
-    rows, cols, stream = tuple(AXES[dataflow])
+    rows, cols, stream = axes_of(dataflow)
     return cols + rows + stream, rows + cols + stream
 
 
@@ -41,7 +46,7 @@ class Nest:
     lanes : int
         Elements of K per step.
     accumulates : bool
-        Whether sums of several pieces of K are added outside the array (ws, is).
+        Whether sums of several pieces of K are added outside the array: where operands stay (ws, is).
     """
 
     order: str
@@ -54,7 +59,7 @@ class Nest:
         cls, sizes: dict[str, int], array: ArrayConfig, lanes: int, order: str, chunk: int
     ) -> Nest:
         """Cut `sizes` of m, k and n for an array; `chunk` is the length of a piece of the stream in steps."""
-        rows, cols, stream = tuple(AXES[array.dataflow])
+        rows, cols, stream = axes_of(array.dataflow)
         pieces = {rows: array.rows, cols: array.cols, stream: chunk}
         pieces["k"] *= lanes
         cuts = {

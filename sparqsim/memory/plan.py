@@ -18,7 +18,7 @@ from sparqsim.memory.blocks import (
 )
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.footprint import InputMap, elements_fetched
-from sparqsim.memory.nest import AXES, OPERANDS, Nest, orders_of
+from sparqsim.memory.nest import OPERANDS, Nest, axes_of, orders_of
 
 
 @dataclass(frozen=True)
@@ -76,26 +76,29 @@ class Plan:
         return {operand: getattr(self, operand).largest for operand in OPERANDS}
 
 
-def plan_layer(job: Job, array: ArrayConfig, memory: MemoryConfig) -> Plan:
-    """Return the plan of a layer in the configured loop order; 'auto' is the one with the fewest DRAM bytes.
+def plans_of(job: Job, array: ArrayConfig, memory: MemoryConfig) -> list[Plan]:
+    """Return the plans of a layer in the loop orders that the configuration leaves open.
+
+    The configured order alone; with 'auto' those of the fewest DRAM bytes; with 'auto-cycles' all of the dataflow.
 
     Raises
     ------
     InputError
         For an order of another dataflow, or operands that fit no scratchpad half.
     """
-    orders = orders_of(array.dataflow)
-    if memory.loop_order == "auto":
-        return min(
-            (plan_order(job, array, memory, order) for order in orders),
-            key=lambda plan: plan.dram_bytes,
-        )
-    if memory.loop_order not in orders:
+    orders, asked = orders_of(array.dataflow), memory.loop_order
+    if asked in orders:
+        return [plan_order(job, array, memory, asked)]
+    if asked not in {"auto", "auto-cycles"}:
         raise InputError(
-            f"loop_order={memory.loop_order!r}: dataflow {array.dataflow} runs "
-            f"{', '.join(orders)} or auto"
+            f"loop_order={asked!r}: dataflow {array.dataflow} runs {', '.join(orders)} or auto "
+            "(fewest DRAM bytes), auto-cycles (fewest cycles)"
         )
-    return plan_order(job, array, memory, memory.loop_order)
+    plans = [plan_order(job, array, memory, order) for order in orders]
+    if asked == "auto-cycles":
+        return plans
+    fewest = min(plan.dram_bytes for plan in plans)
+    return [plan for plan in plans if plan.dram_bytes == fewest]
 
 
 def plan_order(job: Job, array: ArrayConfig, memory: MemoryConfig, order: str) -> Plan:
@@ -109,7 +112,7 @@ def plan_order(job: Job, array: ArrayConfig, memory: MemoryConfig, order: str) -
     InputError
         Naming the layer and the operand where even one streamed step does not fit.
     """
-    stream = AXES[array.dataflow][2]
+    stream = axes_of(array.dataflow)[2]
     length = -(-job.sizes[stream] // (job.lanes if stream == "k" else 1))
     chunks = 1
     while True:

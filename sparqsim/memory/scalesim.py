@@ -10,13 +10,15 @@ import configparser
 import math
 from pathlib import Path
 
-from sparqsim.config import DATAFLOWS, LARGEST_SIDE, ArrayConfig
+from sparqsim.config import LARGEST_SIDE, ArrayConfig
 from sparqsim.errors import InputError, nearest, shown
 from sparqsim.memory.accelerator import Accelerator
 from sparqsim.memory.config import LARGEST, DramConfig, MemoryConfig, ScratchpadConfig
 from sparqsim.parse import whole_number
 from sparqsim.record import read_text
 
+#: The words of the format; they mean what they mean here.
+SCALESIM_DATAFLOWS = ("os", "ws", "is")
 PRESETS = "architecture_presets"
 #: Where SCALE-Sim looks for what is taken: section and key, spelled as in its own files.
 TAKEN = (
@@ -61,7 +63,7 @@ def _accelerator(cfg: Cfg, path: Path) -> Accelerator:
     array = ArrayConfig(
         rows=cfg.number("ArrayHeight", LARGEST_SIDE),
         cols=cfg.number("ArrayWidth", LARGEST_SIDE),
-        dataflow=cfg.one_of("Dataflow", DATAFLOWS),
+        dataflow=cfg.one_of("Dataflow", SCALESIM_DATAFLOWS),
     )
     limited = cfg.one_of("InterfaceBandwidth", ("CALC", "USER"), "CALC") == "USER"
     activations, weights, outputs = (

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sparqsim.dataflow.tiles import TileTimes
 from sparqsim.memory.blocks import Fetches, byte_count, held_bits
 from sparqsim.memory.config import UNLIMITED, MemoryConfig, rate
-from sparqsim.memory.nest import AXES, Nest
+from sparqsim.memory.nest import Nest, axes_of
 from sparqsim.memory.plan import Plan
 
 Indices = NDArray[np.int64]
@@ -187,7 +187,7 @@ def item_lengths(nest: Nest, times: TileTimes, dataflow: str) -> Indices:
     A chunk holds its own streamed steps; the tile's load goes to its first chunk, skew and drain to its last; stalls
     are spread over the tile's stream evenly, floor(stalls * steps so far / steps).
     """
-    rows, cols, stream = tuple(AXES[dataflow])
+    rows, cols, stream = axes_of(dataflow)
     piece, last = nest.index[stream], nest.pieces(stream) - 1
     steps = times.grid.stream
     so_far = -(-nest.cuts[stream] // (nest.lanes if stream == "k" else 1))

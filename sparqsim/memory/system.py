@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,8 @@ from sparqsim.dataflow import Work, get_dataflow
 from sparqsim.dataflow.tiles import TileTimes, tile_times
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.footprint import InputMap
-from sparqsim.memory.nest import AXES
-from sparqsim.memory.plan import Job, Plan, plan_layer, used_bytes
+from sparqsim.memory.nest import axes_of
+from sparqsim.memory.plan import Job, Plan, plans_of, used_bytes
 from sparqsim.memory.schedule import (
     ENGINES,
     Schedule,
@@ -65,7 +65,7 @@ def job_of(layer: Layer, pe: PEDesign, memory: MemoryConfig) -> Job:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A layer ready to run: everything but the DRAM's speed is settled."""
+    """A layer ready to run in one loop order: everything but the DRAM's speed is settled."""
 
     job: Job
     tiles: TileTimes
@@ -79,15 +79,26 @@ def prepare(
     array: ArrayConfig,
     memory: MemoryConfig,
     tile_stalls: NDArray[np.int64] | None = None,
-) -> Prepared:
-    """Return a layer's program. Parameters and errors as in `through_memory`."""
+) -> list[Prepared]:
+    """Return a layer's program in each loop order that is left open. Parameters and errors as in `through_memory`."""
     job, shape = job_of(layer, pe, memory), layer.gemm
     work = Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, pe.edge_cycles)
     tiles = tile_times(
         get_dataflow(array.dataflow), work, array, tile_stalls, whole=pe.times_itself
     )
-    plan = plan_layer(job, array, memory)
-    return Prepared(job, tiles, plan, schedule(plan, tiles, memory, array.dataflow))
+    return [
+        Prepared(job, tiles, plan, schedule(plan, tiles, memory, array.dataflow))
+        for plan in plans_of(job, array, memory)
+    ]
+
+
+def fastest(programs: Sequence[Prepared], memory: MemoryConfig) -> Prepared:
+    """Return the program that takes the fewest cycles; of equal ones the first, the array's own order."""
+    from sparqsim.memory import recurrence
+
+    if len(programs) == 1:
+        return programs[0]
+    return min(programs, key=lambda ready: recurrence.run(ready.program, memory).total)
 
 
 def through_memory(
@@ -116,7 +127,7 @@ def through_memory(
     """
     from sparqsim.memory import recurrence
 
-    ready = prepare(layer, pe, array, memory, tile_stalls)
+    ready = fastest(prepare(layer, pe, array, memory, tile_stalls), memory)
     plan, tiles, program = ready.plan, ready.tiles, ready.program
     times = (runner or recurrence.run)(program, memory)
     waits = spent_by_item(times) - item_lengths(plan.nest, tiles, array.dataflow)
@@ -132,7 +143,7 @@ def spent_by_item(times: Times) -> NDArray[np.int64]:
 
 def used_pes(plan: Plan, tiles: TileTimes, dataflow: str) -> NDArray[np.int64]:
     """Return the PEs with real work in each item of all groups."""
-    rows, cols = tuple(AXES[dataflow][:2])
+    rows, cols, _ = axes_of(dataflow)
     index = plan.nest.index
     return np.tile(tiles.grid.used_by_tile[index[cols], index[rows]], tiles.grid.groups)
 

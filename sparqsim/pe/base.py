@@ -100,8 +100,10 @@ class PEDesign(ABC):
     edge_cycles: ClassVar[int] = 0
     #: Bits of a weight as it is stored.
     weight_bits: ClassVar[int] = 8
-    #: Dataflows the design supports.
-    dataflows: ClassVar[tuple[str, ...]] = ("os", "ws", "is")
+    #: What may stay in a PE for a whole tile; of each dataflow the design supports, one of these does.
+    stationary: ClassVar[tuple[str, ...]] = ("outputs", "weights", "activations")
+    #: Names of the only dataflows the design supports; None: all that keep one of `stationary`.
+    dataflows: ClassVar[tuple[str, ...] | None] = None
     #: Whether the result is X @ W, whatever the operands.
     exact: ClassVar[bool] = False
     #: Whether the design times whole arrays itself, through `array_timing`; coupling and overlap then do not apply.
@@ -212,18 +214,24 @@ class PEDesign(ABC):
     def array_timing(
         self, x: Array, w: Array, rows: int, cols: int, *, by_definition: bool = False
     ) -> ArrayTiming:
-        """Return how long an output-stationary array takes for one group, if the design times arrays itself.
+        """Return how long an array whose sums stay takes for one group, if the design times arrays itself.
 
         Parameters
         ----------
         x : uint8 or int8 (M, K)
-        w : int8 (K, N)
+            Enters at the left, a line of the array to a row.
+        w : uint8 or int8 (K, N)
+            Enters from above. Where the dataflow exchanges rows and columns, weights are `x` and activations `w`,
+            both transposed.
         rows, cols : int
             The array's sides.
         by_definition : bool
             Whether to step the plain definition of the array instead of its fast form; the result is the same.
         """
         raise NotImplementedError(f"{self.name} does not time arrays itself")
+
+    def check_array(self, rows: int, cols: int) -> None:  # noqa: B027 - most designs take any array
+        """Raise InputError for an array too large for the design's own timing."""
 
     def activation_states(self, x: Array) -> NDArray[np.uint8] | None:
         """Return what each step's activations make of the circuit, uint8 (..., M, steps).

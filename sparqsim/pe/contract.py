@@ -22,7 +22,7 @@ from sparqsim.pe.trials import KINDS, dtype_of, modes, operands, plain_steps, we
 
 #: (M, K, N) of random products: K odd, K = 1, K below and above the lanes, a single row or column, a long sum.
 SHAPES = ((3, 1, 2), (1, 2, 1), (4, 3, 3), (5, 7, 4), (2, 8, 3), (3, 33, 2), (1, 130, 1))
-DATAFLOWS = ("os", "ws", "is")
+STATIONARY = ("outputs", "weights", "activations")
 
 
 class Violation(Exception):
@@ -93,9 +93,18 @@ def check_declaration(pe: PEDesign) -> None:
             f"{what}={value!r}, expected an integer of at least {least}",
         )
     expect(
-        bool(pe.dataflows) and set(pe.dataflows) <= set(DATAFLOWS),
-        f"dataflows={pe.dataflows!r}, expected some of {', '.join(DATAFLOWS)}",
+        bool(pe.stationary) and set(pe.stationary) <= set(STATIONARY),
+        f"stationary={pe.stationary!r}, expected some of {', '.join(STATIONARY)}",
     )
+    names = pe.dataflows
+    expect(
+        names is None or (isinstance(names, tuple) and bool(names) and all(map(_is_name, names))),
+        f"dataflows={names!r}, expected None, or a tuple of names, e.g. ('os', 'ws')",
+    )
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def check_frozen(pe: PEDesign) -> None:

@@ -36,7 +36,7 @@ T leaves the first threads without work; signed activations are taken as they ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 import numpy as np
@@ -57,6 +57,8 @@ from sparqsim.pe.base import (
 
 #: Cycles from the array's edge to the first PE.
 EDGE_LINK_CYCLES = 2
+#: PEs of the largest array that is stepped unless the key `most_pes` says otherwise: 128 bytes each, at most.
+LARGEST_ARRAY = 1 << 18
 #: The next tile is appended when fewer entries than this wait at the edge.
 APPEND_BELOW = 128
 
@@ -78,12 +80,23 @@ class SmtSa(PEDesign):
 
     exact: ClassVar[bool] = True
     times_itself: ClassVar[bool] = True
-    dataflows: ClassVar[tuple[str, ...]] = ("os",)
+    stationary: ClassVar[tuple[str, ...]] = ("outputs",)
     queue_depth: int = field(default=4096, metadata={"least": 1})
+    most_pes: int = field(default=LARGEST_ARRAY, metadata={"least": LARGEST_ARRAY})
 
     def __post_init__(self) -> None:
-        if self.queue_depth < 1:
-            raise InputError(f"queue_depth={self.queue_depth}: expected an integer of at least 1")
+        for key in fields(self):
+            value, least = getattr(self, key.name), key.metadata["least"]
+            if value < least:
+                raise InputError(f"{key.name}={value}: expected an integer of at least {least}")
+
+    def check_array(self, rows: int, cols: int) -> None:
+        """Raise InputError for more PEs than `most_pes`: every one is stepped in every cycle."""
+        if rows * cols > self.most_pes:
+            raise InputError(
+                f"array={rows}x{cols}: {self.spec} steps every PE in every cycle, expected at most "
+                f"{self.most_pes:,} PEs (more with its key, e.g. {self.name}:most_pes=1000000)"
+            )
 
     def steps(self, k: int) -> int:
         """Return the length of the longest part."""

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from sparqsim.dataflow.registry import reported_dataflow
 from sparqsim.heatmap import Heatmap
 from sparqsim.plot.labels import shortened, subject, wrapped
 from sparqsim.plot.style import FONT_POINTS, figure_format, house_style, new_figure, save_figure
@@ -18,11 +19,7 @@ from sparqsim.plot.style import FONT_POINTS, figure_format, house_style, new_fig
 COLORS = "cividis"
 #: Beyond this many PEs the cells are pixels, so that the file stays small.
 MOST_VECTOR_CELLS = 4096
-AXES = {
-    "os": ("outputs M", "outputs N"),
-    "ws": ("steps of K", "outputs N"),
-    "is": ("steps of K", "outputs M"),
-}
+ROLES = {"m": "outputs M", "s": "steps of K", "n": "outputs N"}
 
 
 def plot_utilization(
@@ -81,9 +78,9 @@ def _draw_map(
     axes.set_aspect("equal")
     axes.invert_yaxis()  # row 0, where columns' operands enter, is at the top
     axes.spines[["left", "bottom"]].set_visible(False)
-    along_rows, along_cols = AXES[heatmap.array.dataflow]
-    axes.set_ylabel(f"PE row ({along_rows})")
-    axes.set_xlabel(f"PE column ({along_cols})")
+    _, along_rows, along_cols = tuple(reported_dataflow(heatmap.array.dataflow).roles)
+    axes.set_ylabel(f"PE row ({ROLES[along_rows]})")
+    axes.set_xlabel(f"PE column ({ROLES[along_cols]})")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set_title(

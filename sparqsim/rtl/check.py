@@ -18,6 +18,7 @@ from sparqsim.rtl.stimulus import array_lines
 from sparqsim.rtl.tiles import (
     Tiles,
     by_place,
+    circuit_flow,
     cut,
     first_cycle_values,
     step_cycles,
@@ -25,7 +26,6 @@ from sparqsim.rtl.tiles import (
 )
 from sparqsim.rtl.timeline import Schedule, Timeline, elastic, lockstep
 
-FLOWS = {"os": 0, "ws": 1, "is": 2}
 #: Cycles that are run after the last expected result, to see that nothing more comes.
 EXTRA_CYCLES = 3
 LONGEST_ELASTIC_CYCLES = 4096
@@ -54,7 +54,9 @@ def check_gemm(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Chec
         For a design without RTL, or operands it cannot take.
     """
     design.check_operands(x, w)
-    circuit_of(design, signed=x.dtype == np.int8)  # refuses a design without RTL before any work
+    # A design or a dataflow without RTL is refused before any work.
+    circuit_of(design, signed=x.dtype == np.int8)
+    circuit_flow(array.dataflow)
     tiles, where = cut(design, array, x, w), f"{design.spec} on {array}"
     runs = (
         [tiles]
@@ -101,27 +103,26 @@ def check_tiles(design: PEDesign, array: ArrayConfig, tiles: Tiles) -> Activity:
 def results(array: ArrayConfig, tiles: Tiles, shown: Activity) -> NDArray[np.int64]:
     """Return what left the array: (tiles, rows, cols) in `os`, else (tiles, stream, cols)."""
     by_column = shown.outputs.T[shown.leaving.T].reshape(array.cols, len(tiles), -1)
-    return by_column.transpose(1, 2, 0)[:, :: -1 if array.dataflow == "os" else 1]
+    return by_column.transpose(1, 2, 0)[:, :: 1 if get_dataflow(array.dataflow).loads else -1]
 
 
 def assembled(
     array: ArrayConfig, parts: NDArray[np.int64], x: Array, w: Array
 ) -> NDArray[np.int64]:
     """Return tiles' results as one (M, N), sums of K folds added."""
-    (m_size, n_size), rows, cols = (len(x), w.shape[1]), array.rows, array.cols
-    total = np.zeros((m_size + rows + cols, n_size + cols), np.int64)
-    along_m, along_n = {"os": (rows, cols), "ws": (m_size, cols), "is": (cols, n_size)}[
-        array.dataflow
-    ]
-    columns = -(-m_size // along_m) if array.dataflow == "is" else -(-n_size // along_n)
+    flow, sizes = get_dataflow(array.dataflow), {"m": len(x), "n": w.shape[1]}
+    # A tile's results stand by the array's rows where sums stay, by streamed item where they move.
+    down, across = flow.roles[0] if flow.loads else flow.roles[1], flow.roles[2]
+    room = array.rows + array.cols
+    total = np.zeros((sizes["m"] + room, sizes["n"] + room), np.int64)
+    row_tiles = len(parts) // -(-sizes[across] // array.cols)
     for tile, part in enumerate(parts):
-        col, row = divmod(tile, len(parts) // columns)
-        m, n = {"os": (row, col), "ws": (0, col), "is": (col, 0)}[array.dataflow]
-        block = part.T if array.dataflow == "is" else part
-        total[
-            m * along_m : m * along_m + block.shape[0], n * along_n : n * along_n + block.shape[1]
-        ] += block
-    return total[:m_size, :n_size]
+        col, row = divmod(tile, row_tiles)
+        at = {down: 0 if flow.loads else row * array.rows, across: col * array.cols}
+        block = part if down == "m" else part.T
+        m, n = at["m"], at["n"]
+        total[m : m + block.shape[0], n : n + block.shape[1]] += block
+    return total[: sizes["m"], : sizes["n"]]
 
 
 def simulated_activity(
@@ -163,7 +164,7 @@ def rtl_activity(
     rows, cols = array.rows, array.cols
     parameters = {
         **circuit.parameters,
-        "FLOW": FLOWS[array.dataflow],
+        "FLOW": circuit_flow(array.dataflow),
         "ROWS": rows,
         "COLS": cols,
         "OVERLAP": int(array.overlap),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.dataflow import get_dataflow
 from sparqsim.rtl.timeline import Timeline
 
 
@@ -42,14 +43,15 @@ def expected(
 
     Parameters
     ----------
-    dataflow : {'os', 'ws', 'is'}
+    dataflow : str
     shadowed : bool
         Whether sums drain from shadow accumulators (`os` with overlap).
     values, first_cycle : int64 (tiles, stream, rows, cols)
         What each step adds, and what it has added after its first cycle.
     timeline : Timeline
     """
-    after = np.cumsum(values, 1 if dataflow == "os" else 2)
+    moves = get_dataflow(dataflow).loads  # sums, down the columns
+    after = np.cumsum(values, 2 if moves else 1)
     cycles, (_, _, rows, cols) = len(timeline.advance), values.shape
     history = History(cycles, rows, cols)
     i, j = np.arange(rows)[:, None], np.arange(cols)
@@ -57,7 +59,7 @@ def expected(
     history.write(timeline.starts + timeline.costs - 1, after)
     starts = np.zeros((cycles, rows, cols), bool)
     starts[timeline.starts, i, j] = True
-    results = after[:, -1] if dataflow == "os" else after[:, :, -1]
+    results = after[:, :, -1] if moves else after[:, -1]
     if timeline.drains is not None and not shadowed:
         for shift in range(rows - 1):
             history.write(

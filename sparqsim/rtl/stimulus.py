@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import Dataflow, get_dataflow
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.pe.mac import Mac
 from sparqsim.rtl.designs import Circuit
@@ -21,7 +22,8 @@ def array_lines(
     design: PEDesign, circuit: Circuit, array: ArrayConfig, tiles: Tiles, plan: Schedule
 ) -> str:
     """Return what the array's edge is offered in each advance, for `testbench_array`."""
-    west, north, west_bits, north_bits = _edges(design, circuit, array.dataflow, tiles)
+    flow = get_dataflow(array.dataflow)
+    west, north, west_bits, north_bits = _edges(design, circuit, flow, tiles)
     lines = np.zeros(plan.advances, object)
     north_at = array.rows * west_bits
     flags_at = north_at + array.cols * north_bits
@@ -30,9 +32,9 @@ def array_lines(
         lines[start : start + len(streamed)] += streamed + (
             _stream_flags(len(streamed)) << flags_at
         )
-        at = start if array.dataflow == "os" else plan.loads[tile]
+        at = plan.loads[tile] if flow.loads else start
         # Where loads follow a fixed schedule, a token comes with row 0's operand.
-        by_token = array.dataflow != "os" and not (array.overlap and array.link_depth)
+        by_token = flow.loads and not (array.overlap and array.link_depth)
         valid = np.arange(len(beside)) == 0 if by_token else np.ones(len(beside), bool)
         lines[at : at + len(beside)] += (beside << north_at) + (
             valid.astype(int).astype(object) << (flags_at + 3)
@@ -47,7 +49,7 @@ def pair_lines(design: PEDesign, circuit: Circuit, x: Array, w: Array) -> str:
 
 
 def _edges(
-    design: PEDesign, circuit: Circuit, dataflow: str, tiles: Tiles
+    design: PEDesign, circuit: Circuit, flow: Dataflow, tiles: Tiles
 ) -> tuple[Words, Words, int, int]:
     """Return what enters at the left, (tiles, advances, rows), and above, (tiles, advances, cols), and their bits."""
     x, w = stored_operands(design, circuit, tiles.x, tiles.w)
@@ -55,9 +57,9 @@ def _edges(
         packed(x, circuit.xbits),
         packed(w, circuit.wbits),
     )  # (tiles, m, s), (tiles, s, n)
-    if dataflow == "is":
+    if not flow.activations_from_left:
         return by_step_w.swapaxes(1, 2), by_step_x.swapaxes(1, 2), circuit.w_width, circuit.x_width
-    west = by_step_x.swapaxes(1, 2) if dataflow == "os" else by_step_x
+    west = by_step_x if flow.loads else by_step_x.swapaxes(1, 2)
     return west, by_step_w, circuit.x_width, circuit.w_width
 
 

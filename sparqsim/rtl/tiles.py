@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import get_dataflow
+from sparqsim.errors import InputError
 from sparqsim.pe.base import Array, PEDesign
 
-#: For each dataflow, which axes of (m, s, n) are streamed, along rows, along columns.
-AXES = {"os": (1, 0, 2), "ws": (0, 1, 2), "is": (2, 1, 0)}
+#: Parameter FLOW of the circuit that does what is streamed, lies along the rows, along the columns.
+FLOWS = {"smn": 0, "msn": 1, "nsm": 2}
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,23 @@ class Tiles:
         return len(self.x)
 
 
+def circuit_flow(dataflow: str) -> int:
+    """Return the parameter FLOW of the array's circuit. Raises InputError for roles that no circuit has."""
+    roles = get_dataflow(dataflow).roles
+    if roles not in FLOWS:
+        raise InputError(
+            f"dataflow={dataflow!r}: there is no RTL of an array with roles={roles!r} (streamed, along rows, "
+            f"along columns); expected one of {', '.join(FLOWS)}"
+        )
+    return FLOWS[roles]
+
+
+def _axes(dataflow: str) -> tuple[int, int, int]:
+    """Return which axes of (m, s, n) are streamed, along rows, along columns."""
+    stream, rows, cols = ("msn".index(role) for role in get_dataflow(dataflow).roles)
+    return stream, rows, cols
+
+
 def cut(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Tiles:
     """Return X (M, K) and W (K, N) as tiles in the array's order: by columns, rows innermost.
 
@@ -44,7 +63,7 @@ def cut(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Tiles:
         _by_step(design, w).swapaxes(1, 2),
     )
     sizes = (len(x), len(by_step_w), w.shape[1])
-    stream, along_rows, along_cols = AXES[array.dataflow]
+    stream, along_rows, along_cols = _axes(array.dataflow)
     side = [0, 0, 0]
     side[stream], side[along_rows], side[along_cols] = sizes[stream], array.rows, array.cols
     blocks = [range(0, max(size, 1), length) for size, length in zip(sizes, side, strict=True)]
@@ -101,4 +120,4 @@ def step_cycles(design: PEDesign, tiles: Tiles) -> NDArray[np.uint8]:
 
 def by_place(values: NDArray[Any], dataflow: str) -> NDArray[Any]:
     """Return (tiles, m, s, n) as (tiles, stream, rows, cols)."""
-    return values.transpose(0, *(1 + axis for axis in AXES[dataflow]))
+    return values.transpose(0, *(1 + axis for axis in _axes(dataflow)))

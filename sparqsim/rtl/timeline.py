@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import get_dataflow
 from sparqsim.dataflow.waves import merged_waves, tile_waves
 
 Cycles = NDArray[np.int64]
@@ -35,7 +36,7 @@ def schedule(array: ArrayConfig, tiles: int, stream: int, edge_cycles: int) -> S
     period = max(stream, array.rows) if array.overlap else skewed + around
     starts = [tile * period for tile in range(tiles)]
     end = starts[-1] + skewed + around
-    if array.dataflow == "os":
+    if not get_dataflow(array.dataflow).loads:
         return Schedule(starts, [], end)
     streams = [start + around for start in starts]
     return Schedule(streams, [0, *streams[:-1]] if array.overlap else starts, end)
@@ -70,7 +71,7 @@ def lockstep(
     first = np.asarray(plan.streams)[:, None, None, None] + edge_cycles
     s, i, j = (np.arange(size) for size in (stream, rows, cols))
     at = first + s[:, None, None] + i[:, None] + j
-    if array.dataflow == "os":
+    if not get_dataflow(array.dataflow).loads:
         drain_at = first[..., 0] + stream - 1 + rows + j + i[:, None]  # shift i of every column
         drains, leaves = ends[drain_at], ends[drain_at[:, ::-1]]
     else:
@@ -114,7 +115,7 @@ def elastic(
     starts, drained = elastic_starts(array, costs)
     starts += first
     ends = starts + costs - 1
-    if array.dataflow == "os":
+    if not get_dataflow(array.dataflow).loads:
         drains = first + drained[:, None] + np.arange(rows)[:, None]
         leaves = drains[:, ::-1]
         length = drains.max() + 1
@@ -134,6 +135,7 @@ def elastic_starts(array: ArrayConfig, costs: NDArray[np.uint8]) -> tuple[Cycles
     """
     tiles, stream, rows, cols = costs.shape
     depth, period = array.link_depth or 1, max(stream, rows)
+    loads = get_dataflow(array.dataflow).loads
     start, drained = (
         np.zeros((tiles * stream, rows, cols), np.int64),
         np.zeros((tiles, cols), np.int64),
@@ -148,16 +150,14 @@ def elastic_starts(array: ArrayConfig, costs: NDArray[np.uint8]) -> tuple[Cycles
             if j:
                 waits.append(start[n, i, j - 1] + 1)
             if i:
-                waits.append(
-                    start[n, i - 1, j] + (1 if array.dataflow == "os" else cost[n, i - 1, j])
-                )
+                waits.append(start[n, i - 1, j] + (cost[n, i - 1, j] if loads else 1))
             if n >= depth and j + 1 < cols:
                 waits.append(start[n - depth, i, j + 1] + 1)
             if n >= depth and i + 1 < rows:
                 waits.append(start[n - depth, i + 1, j] + 1)
             start[n, i, j] = max(waits)
         free = start[n] + cost[n]
-        if s == stream - 1 and array.dataflow == "os":
+        if s == stream - 1 and not loads:
             free, drained[tile] = handed_over(free, drained[tile - 1] if tile else None)
         elif s == stream - 1:
             arrived, entered = loaded(start[n + 1 - stream], entered)

@@ -113,7 +113,7 @@ def _check_axes(axes: Mapping[str, Any], origin: str) -> None:
 
 def _absolute(axis: str, values: Any) -> Any:
     """Return values whose files no longer depend on the folder they are taken from."""
-    if axis not in {"trace", "pe", "memory"}:
+    if axis not in {"trace", "pe", "dataflow", "memory"}:
         return values
     cases = [
         Case.model_validate({"trace": "", axis: value}).found_from(Path.cwd()) for value in values

@@ -20,6 +20,8 @@ from typing import Any
 
 import sparqsim
 from sparqsim.case import ACCELERATOR_FILE, Case
+from sparqsim.config import ArrayConfig
+from sparqsim.dataflow import get_dataflow
 from sparqsim.errors import InputError, printable
 from sparqsim.pe import PEDesign
 from sparqsim.report import REPORT_SCHEMA
@@ -98,8 +100,17 @@ class Planner:
             array, memory = case.accelerator()
             # Infinite bandwidth has no JSON; repr is exact for every number.
             content = "" if memory is None else repr(sorted(asdict(memory).items()))
-            self._accelerators[accelerator] = asdict(array) | {"memory_config": content}
+            self._accelerators[accelerator] = (
+                asdict(array) | _dataflow(array) | {"memory_config": content}
+            )
         return self._accelerators[accelerator]
+
+
+def _dataflow(array: ArrayConfig) -> dict[str, Any]:
+    """Return the dataflow's name, and the source of one from outside the package, as facts."""
+    flow = get_dataflow(array.dataflow)
+    source = class_source_digest(type(flow), f"dataflow {flow.name!r}")
+    return {"dataflow": flow.name} | ({"dataflow_source_sha256": source} if source else {})
 
 
 def shown_memory(source: str) -> str:
@@ -112,13 +123,18 @@ def source_digest(design: PEDesign) -> str:
 
     Files that it imports are not followed.
     """
-    if type(design).__module__.startswith("sparqsim."):
+    return class_source_digest(type(design), f"PE design {design.spec!r}")
+
+
+def class_source_digest(kind: type, what: str) -> str:
+    """Return the same of a class; `what` names it in errors."""
+    if kind.__module__.startswith("sparqsim."):
         return ""
     try:
-        return hashlib.sha256(Path(inspect.getfile(type(design))).read_bytes()).hexdigest()
+        return hashlib.sha256(Path(inspect.getfile(kind)).read_bytes()).hexdigest()
     except (OSError, TypeError) as error:
         raise InputError(
-            f"PE design {design.spec!r}: its source cannot be read ({error}); expected a .py file, so "
+            f"{what}: its source cannot be read ({error}); expected a .py file, so "
             "that its results can be told from those of another version"
         ) from None
 

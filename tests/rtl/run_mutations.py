@@ -39,6 +39,13 @@ TESTS = {
     "all arrays": ["test_arrays.py", "-k", "random_shapes"],
     "elastic": ["test_elastic.py", "-k", "starts_of_every_step or ragged or waits"],
     "elastic overlap": ["test_elastic.py", "-k", "overlapping"],
+    "large sums": ["test_arrays.py", "-k", "24_bits"],
+    "footprint": ["../test_memory_footprint.py"],
+    "loop orders": ["../test_memory_model.py", "-k", "auto or equal_bytes or curves"],
+    "recount": ["../test_recount.py"],
+    "own dataflow": ["../test_own_dataflow.py", "-k", "event or exact or roles or smt_sa"],
+    "zero points": ["../test_zero_points.py", "-k", "zero_points_meet or shifted"],
+    "calibrators": ["../test_calibrate.py"],
 }
 LONGEST_TESTS_S = 1800
 
@@ -93,7 +100,8 @@ def list_digest(faults: list[Fault]) -> str:
 def sources_digest() -> str:
     """Return a digest of everything that decides whether a fault is caught."""
     digest = hashlib.sha256()
-    for path in sorted([*(ROOT / "sparqsim").rglob("*"), *HERE.glob("*.py"), *HERE.glob("*.toml")]):
+    sources = [*(ROOT / "sparqsim").rglob("*"), *HERE.parent.glob("*.py")]
+    for path in sorted([*sources, *HERE.glob("*.py"), *HERE.glob("*.toml")]):
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
@@ -101,12 +109,12 @@ def sources_digest() -> str:
 
 @contextmanager
 def copied_project() -> Iterator[Path]:
-    """Give a copy of the package and the RTL tests, with caches of its own."""
+    """Give a copy of the package and the tests, with caches of its own."""
     with tempfile.TemporaryDirectory(prefix="sparqsim-mutations-") as folder:
         root = Path(folder)
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "sparqsim", root / "sparqsim", ignore=ignored)
-        shutil.copytree(HERE, root / "tests" / "rtl", ignore=ignored)
+        shutil.copytree(HERE.parent, root / "tests", ignore=ignored)
         shutil.copy(ROOT / "pyproject.toml", root)
         yield root
 

@@ -47,6 +47,26 @@ def test_random_shapes(spec, dataflow, overlap, rng, agree):
         agree(design, array, (m, k, n))
 
 
+@OVERLAP
+def test_sums_beyond_24_bits(overlap):
+    """300 products of 255 and 127, or -128, pass 2^23 either way."""
+    x = np.full((2, 300), 255, np.uint8)
+    w = np.stack([np.full(300, 127), np.full(300, -128)], axis=1).astype(np.int8)
+    exact = x.astype(np.int64) @ w.astype(np.int64)
+    assert exact.max() > 2**23
+    assert exact.min() < -(2**23)
+    check_gemm(get_pe("mac-8b8b"), ArrayConfig(2, 2, overlap=overlap), x, w)
+
+
+@pytest.mark.parametrize("dataflow", ["ws", "is"])
+def test_sums_beyond_24_bits_move_down_a_long_column(dataflow):
+    """Four products of 240 and -128 a step, 80 rows."""
+    design = get_pe("mac-4b4b")
+    x, w = np.full((1, 320), 255, np.uint8), np.full((320, 1), -128, np.int8)
+    assert design.matmul(x, w)[0, 0] < -(2**23)
+    check_gemm(design, ArrayConfig(80, 1, dataflow=dataflow), x, w)
+
+
 @SPEC
 @FLOWS
 @OVERLAP

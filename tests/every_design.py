@@ -1,0 +1,46 @@
+"""Every shipped design with every combination of its keys, and those to which a statement applies."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from itertools import product
+from typing import get_args, get_type_hints
+
+import numpy as np
+
+import sparqsim
+from sparqsim.pe.registry import designs
+
+
+def every_spec() -> list[str]:
+    """Return every shipped design with every combination of its keys, e.g. 'sparq-5opt:rounding=trim'."""
+    specs = []
+    for name, design in designs().items():
+        hints = get_type_hints(design)
+        keys = [key.name for key in fields(design) if get_args(hints[key.name])]
+        for values in product(*(get_args(hints[key]) for key in keys)):
+            chosen = ",".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
+            specs.append(f"{name}:{chosen}" if chosen else name)
+    return specs
+
+
+SPECS = every_spec()
+#: Designs that take int8 activations.
+SIGNED = [spec for spec in SPECS if sparqsim.get_pe(spec).signed_activations]
+UNSIGNED = [spec for spec in SPECS if spec not in SIGNED]
+#: Designs that transform operands, and then multiply all of them.
+TRANSFORMATIONS = [
+    spec
+    for spec in SPECS
+    if type(sparqsim.get_pe(spec)).used_operands is not sparqsim.PEDesign.used_operands
+]
+#: Designs that the array times, by their step cycles.
+ARRAY_TIMED = [spec for spec in SPECS if not sparqsim.get_pe(spec).times_itself]
+#: Designs that count their parts, with the types of activations that they take.
+COUNTED = [
+    (spec, dtype)
+    for spec in SPECS
+    for dtype in (np.uint8, np.int8)
+    if sparqsim.get_pe(spec).activation_states(np.zeros((1, 1, 2), np.uint8)) is not None
+    and (dtype == np.uint8 or spec in SIGNED)
+]
