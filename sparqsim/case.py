@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import sparqsim
 from sparqsim.config import ArrayConfig
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, design_file
 from sparqsim.record import faults_of, read_text, toml_of
 from sparqsim.report import Report
 from sparqsim.trace import Trace
@@ -64,12 +64,18 @@ class Case(BaseModel):
             overlap=overlap,
         ), memory
 
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Files that the case reads: its trace, its accelerator's and its design's where they are files."""
+        memory = self.memory if ACCELERATOR_FILE.fullmatch(self.memory) else None
+        return tuple(filter(None, (self.trace, memory, design_file(self.pe))))
+
     def found_from(self, folder: Path) -> Self:
         """Return the case with its relative files (trace, FILE.py:CLASS, accelerator file) taken from `folder`."""
         memory = (
             str(folder / self.memory) if ACCELERATOR_FILE.fullmatch(self.memory) else self.memory
         )
-        pe = str(folder / self.pe) if re.match(r".+\.py:", self.pe) else self.pe
+        pe = self.pe if design_file(self.pe) is None else str(folder / self.pe)
         return self.model_copy(
             update={"trace": str(folder / self.trace), "pe": pe, "memory": memory}
         )

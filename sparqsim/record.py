@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from pathlib import Path
 from typing import Any, Self
@@ -49,6 +50,7 @@ class Record(BaseModel):
         except (
             ArithmeticError,
             LookupError,
+            RecursionError,
             ValueError,
         ) as error:  # nothing can be derived from such fields
             raise InputError(f"{origin}: fields that do not belong together: {error}") from None
@@ -60,6 +62,25 @@ class Record(BaseModel):
     def load(cls, path: str | Path) -> Self:
         """Read the record saved at `path`."""
         return cls.from_json(read_text(path), str(path))
+
+
+def check_counts(record: BaseModel, path: str = "") -> None:
+    """Raise ValueError naming a field of `record`, or of a record in it, that is no count and no finite number."""
+    for name in type(record).model_fields:
+        _check_count(getattr(record, name), f"{path}{name}")
+
+
+def _check_count(value: object, path: str) -> None:
+    if isinstance(value, BaseModel):
+        check_counts(value, f"{path}.")
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            _check_count(part, f"{path}.{name}")
+    elif isinstance(value, tuple):
+        for at, part in enumerate(value):
+            _check_count(part, f"{path}[{at}]")
+    elif isinstance(value, int | float) and not 0 <= value < math.inf:
+        raise ValueError(f"{path}={_shown(value)}: expected at least 0, and finite")
 
 
 def read_text(path: str | Path, expected: str = "a text file") -> str:

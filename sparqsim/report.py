@@ -9,11 +9,12 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
+from sparqsim.config import ArrayConfig
 from sparqsim.errors import InputError, nearest
 from sparqsim.iso import IsoArea, Range
 from sparqsim.layer_report import Cycles, LayerReport, Totals, Utilization
 from sparqsim.memory.traffic import MemoryInfo
-from sparqsim.record import Record
+from sparqsim.record import Record, check_counts
 
 REPORT_SCHEMA: Final = "sparqsim.report/1"
 COMPARISON_SCHEMA: Final = "sparqsim.comparison/1"
@@ -44,6 +45,11 @@ class ArrayInfo(Record):
     coupling: str
     overlap: bool
 
+    @model_validator(mode="after")
+    def _is_an_array(self) -> Self:
+        ArrayConfig(self.rows, self.cols, self.dataflow, self.coupling, self.overlap)
+        return self
+
 
 class Provenance(Record):
     """What made a report; `trace_sha256` is that of the trace file's bytes, `synthetic` is the trace's own label."""
@@ -65,6 +71,13 @@ class Report(Record):
     memory: MemoryInfo | None = None
     keep_8bit: bool
     layers: tuple[LayerReport, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        check_counts(self)
+        for layer in self.layers:
+            layer.check_possible()
+        return self
 
     @computed_field  # type: ignore[prop-decorator]
     @property

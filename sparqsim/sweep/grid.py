@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sparqsim.case import Case, checked, read_toml
 from sparqsim.errors import InputError
+from sparqsim.pe.registry import refuse_design_file
 
 
 def _listed(value: object) -> object:
@@ -51,7 +52,9 @@ class Grid(BaseModel):
             yield Case(**dict(zip(axes, values, strict=True)))
 
 
-def load_grid(path: str | Path, overrides: Mapping[str, Any] | None = None) -> list[Case]:
+def load_grid(
+    path: str | Path, overrides: Mapping[str, Any] | None = None, *, trust: bool = False
+) -> list[Case]:
     """Return the cases of a grid file.
 
     Parameters
@@ -61,18 +64,24 @@ def load_grid(path: str | Path, overrides: Mapping[str, Any] | None = None) -> l
         files are taken from the folder of this file.
     overrides : mapping, optional
         Axes that replace those of the file; their files are relative to the current folder.
+    trust : bool
+        Whether the file may name designs FILE.py:CLASS, whose code a sweep runs.
 
     Raises
     ------
     InputError
         Naming the file, the axis and the value.
     """
+    overrides = overrides or {}
     document = read_toml(path)
     tables = document.pop("grid", [{}])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise InputError(f"{path}: grid={tables!r}: expected tables, [[grid]]")
-    here = {axis: _absolute(axis, values) for axis, values in (overrides or {}).items()}
+    here = {axis: _absolute(axis, values) for axis, values in overrides.items()}
     grids = [checked(Grid, document | table | here, str(path)) for table in tables]
+    if not trust and "pe" not in overrides:
+        for spec in dict.fromkeys(spec for grid in grids for spec in grid.pe):
+            refuse_design_file(spec, str(path), "--trust, for a file that you have read")
     return [case.found_from(Path(path).parent) for grid in grids for case in grid.cases()]
 
 
