@@ -10,7 +10,11 @@ Names are imported when first used, so `import sparqsim` costs next to nothing.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+
+#: Not of `typing`, which takes longer to load than all that is needed here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __version__ = "0.1.0"
 

@@ -9,9 +9,7 @@ package's sources: any edit starts an empty cache.
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +19,8 @@ import numba
 from numba import config as numba_config
 from numba import prange
 from numba.core.caching import FunctionCache
+
+from sparqsim.files import cache_folder
 
 __all__ = ["jit", "prange"]
 
@@ -39,18 +39,9 @@ def _sources_digest(package: Path) -> str:
 
 
 def _cache_folder() -> str | None:
-    """Return a private folder for compiled kernels, new for every state of the sources; None where disks are full."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    home = Path(base) if base else Path.home() / ".cache"
-    folder = home / "sparqsim" / "kernels" / _sources_digest(Path(__file__).parent)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return str(folder)
-    except OSError:
-        with suppress(OSError):
-            return tempfile.mkdtemp(prefix="sparqsim-kernels-")
-    return None
+    """Return a private folder for compiled kernels, new for every state of the sources; None where none can be kept."""
+    folder = cache_folder(f"kernels/{_sources_digest(Path(__file__).parent)}")
+    return None if folder is None else str(folder)
 
 
 _CACHE_FOLDER = _cache_folder()

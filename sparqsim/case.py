@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 import sparqsim
 from sparqsim.config import ArrayConfig
 from sparqsim.dataflow.registry import names_a_file
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, design_file, refuse_code
 from sparqsim.record import faults_of, read_text, toml_of
 from sparqsim.report import Report
 from sparqsim.trace import Trace
@@ -31,6 +31,11 @@ Model = TypeVar("Model", bound=BaseModel)
 
 #: Names of accelerator files, as opposed to presets.
 ACCELERATOR_FILE = re.compile(r".+\.(toml|cfg)")
+
+
+#: Fields of a case that may name Python source, and what of it.
+CODE_FIELDS = {"pe": "PE design", "dataflow": "dataflow"}
+REMEDY = "--trust, for a file that you have read"
 
 
 class Case(BaseModel):
@@ -73,6 +78,14 @@ class Case(BaseModel):
             coupling=self.coupling or base.coupling,
             overlap=overlap,
         ), memory
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Files that the case reads: its trace, its accelerator's and its design's where they are files."""
+        memory = self.memory if ACCELERATOR_FILE.fullmatch(self.memory) else None
+        return tuple(
+            filter(None, (self.trace, memory, *map(design_file, (self.pe, self.dataflow or ""))))
+        )
 
     def found_from(self, folder: Path) -> Self:
         """Return the case with its relative files (trace, FILE.py:CLASS, accelerator file) taken from `folder`."""
@@ -143,3 +156,11 @@ def checked(model: type[Model], data: object, origin: str) -> Model:
         return model.model_validate(data)
     except ValidationError as error:
         raise InputError(f"{origin}: {faults_of(error)[0]}") from None
+
+
+def refuse_files(case: Case, origin: str) -> None:
+    """Raise InputError where a case that a file holds names Python source, which would be run."""
+    for field, what in CODE_FIELDS.items():
+        value = getattr(case, field)
+        if value is not None:
+            refuse_code(value, what, origin, REMEDY)

@@ -7,7 +7,7 @@ n; counts that are products of one of activations and one of weights add up in a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,9 @@ from sparqsim.arithmetic import row_blocks
 from sparqsim.dataflow.registry import reported_dataflow
 from sparqsim.errors import InputError, nearest
 from sparqsim.layer_report import LayerReport
-from sparqsim.pe import PEDesign, get_pe
+from sparqsim.pe import PEDesign
 from sparqsim.pe.base import Array
+from sparqsim.pe.registry import resolve
 from sparqsim.report import ArrayInfo, PEInfo, Provenance, Report
 from sparqsim.trace import Layer, LoweredLayer, Trace
 
@@ -80,7 +81,9 @@ class Heatmap:
         return self.nonzero_macs / self.lane_cycles
 
 
-def heatmap(report: Report, trace: Trace, layer: str | None = None) -> Heatmap:
+def heatmap(
+    report: Report, trace: Trace, layer: str | None = None, known: Collection[PEDesign] = ()
+) -> Heatmap:
     """Return what every PE did in a simulated run.
 
     Parameters
@@ -90,6 +93,9 @@ def heatmap(report: Report, trace: Trace, layer: str | None = None) -> Heatmap:
         The trace the report was made from: a report holds no operands.
     layer : str, optional
         Name of one layer; the whole network if absent.
+    known : collection of PEDesign
+        Designs from files, by their `spec`: a report's own names lead to shipped and installed designs only, since
+        no file is run because a report names it.
 
     Raises
     ------
@@ -104,12 +110,12 @@ def heatmap(report: Report, trace: Trace, layer: str | None = None) -> Heatmap:
         if layer in (None, pair[0].name)
     ]
     if not chosen:
-        known = [each.name for each in report.layers]
+        names = [each.name for each in report.layers]
         raise InputError(
-            f"layer {layer!r} is not in this report{nearest(str(layer), known)}; "
-            f"expected one of {', '.join(known)}"
+            f"layer {layer!r} is not in this report{nearest(str(layer), names)}; "
+            f"expected one of {', '.join(names)}"
         )
-    counted = [_layer_counts(*pair, report.array) for pair in chosen]
+    counted = [_layer_counts(*pair, report.array, known) for pair in chosen]
     pes = report.array.rows * report.array.cols
     return Heatmap(
         step_cycles=_added(steps for steps, _ in counted),
@@ -136,9 +142,11 @@ def _check_same_trace(report: Report, trace: Trace) -> None:
         )
 
 
-def _layer_counts(part: LayerReport, layer: Layer, array: ArrayInfo) -> tuple[Counts, Counts]:
+def _layer_counts(
+    part: LayerReport, layer: Layer, array: ArrayInfo, known: Collection[PEDesign]
+) -> tuple[Counts, Counts]:
     """Return step cycles and non-zero MACs of every PE for one layer, checked against the layer's report."""
-    pe = get_pe(part.pe)
+    pe = resolve(part.pe, known=known)
     lowered = layer.lower()
     places = Placement.of(array)
     steps, macs = _step_cycles(pe, lowered, places), _nonzero_macs(pe, lowered, places)

@@ -229,6 +229,26 @@ class LayerReport(Measured):
     activity: dict[str, int]
     traffic: LayerTraffic | None = None
 
+    def check_possible(self) -> None:
+        """Raise ValueError where counts cannot all be true."""
+        gemm, counts, error = self.gemm, self.counts, self.error
+        macs = gemm.m * gemm.k * gemm.n * gemm.groups
+        rules = {
+            f"counts.macs={counts.macs}: expected {macs}, those of gemm": counts.macs == macs,
+            f"counts.macs_nonzero={counts.macs_nonzero}: expected at most counts.macs={counts.macs}": (
+                counts.macs_nonzero <= counts.macs
+            ),
+            f"counts.used_pe_cycles={counts.used_pe_cycles}: expected at most counts.pe_cycles": (
+                counts.used_pe_cycles <= counts.pe_cycles
+            ),
+            f"error.max_abs={error.max_abs}: expected at most the root of error.noise": (
+                error.max_abs**2 <= error.noise
+            ),
+        }
+        for fault, holds in rules.items():
+            if not holds:
+                raise ValueError(f"layer {self.name!r}: {fault}")
+
 
 class Totals(Measured):
     """The whole network. Error: sums over layers, so `sqnr_db` weighs layers by their energy in integer units."""

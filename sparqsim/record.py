@@ -88,6 +88,25 @@ class Record(BaseModel):
         return cls.from_json(read_text(path, limit=RESULT_BYTES), str(path))
 
 
+def check_counts(record: BaseModel, path: str = "") -> None:
+    """Raise ValueError naming a field of `record`, or of a record in it, that is no count and no finite number."""
+    for name in type(record).model_fields:
+        _check_count(getattr(record, name), f"{path}{name}")
+
+
+def _check_count(value: object, path: str) -> None:
+    if isinstance(value, BaseModel):
+        check_counts(value, f"{path}.")
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            _check_count(part, f"{path}.{name}")
+    elif isinstance(value, tuple):
+        for at, part in enumerate(value):
+            _check_count(part, f"{path}[{at}]")
+    elif isinstance(value, int | float) and not 0 <= value < math.inf:
+        raise ValueError(f"{path}={shown(value)}: expected at least 0, and finite")
+
+
 def read_text(path: str | Path, expected: str = "a text file", limit: Limit = TEXT_BYTES) -> str:
     """Return the text of a file: UTF-8, with or without a byte order mark.
 

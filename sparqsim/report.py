@@ -12,11 +12,12 @@ from pydantic import Field, computed_field, model_validator
 
 from sparqsim.config import ArrayConfig
 from sparqsim.dataflow import get_dataflow
-from sparqsim.errors import InputError, nearest
+from sparqsim.dataflow.registry import NOT_IN_NAMES
+from sparqsim.errors import InputError, nearest, shown
 from sparqsim.iso import IsoArea, Range
 from sparqsim.layer_report import Cycles, LayerReport, Totals, Utilization
 from sparqsim.memory.traffic import MemoryInfo
-from sparqsim.record import Name, Record, Text
+from sparqsim.record import Name, Record, Text, check_counts
 from sparqsim.trace.coverage import Coverage
 
 if TYPE_CHECKING:
@@ -99,6 +100,14 @@ class ArrayInfo(Record):
             overlap=array.overlap,
         )
 
+    @model_validator(mode="after")
+    def _is_an_array(self) -> Self:
+        # A report may be of a dataflow that is not here, and may not make a file run.
+        ArrayConfig(self.rows, self.cols, coupling=self.coupling, overlap=self.overlap)
+        if NOT_IN_NAMES.search(self.dataflow):
+            raise ValueError(f"dataflow={shown(self.dataflow)}: expected the name of a dataflow")
+        return self
+
 
 class Provenance(Record):
     """What made a report.
@@ -130,6 +139,13 @@ class Report(Record):
     memory: MemoryInfo | None = None
     keep_8bit: bool
     layers: tuple[LayerReport, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        check_counts(self)
+        for layer in self.layers:
+            layer.check_possible()
+        return self
 
     @computed_field  # type: ignore[prop-decorator]
     @property

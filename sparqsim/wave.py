@@ -34,7 +34,7 @@ from vcd import VCDWriter
 from sparqsim.config import ArrayConfig
 from sparqsim.dataflow import Dataflow, Work, get_dataflow
 from sparqsim.dataflow.grid import TileGrid
-from sparqsim.errors import InputError, nearest
+from sparqsim.errors import InputError, nearest, printable
 from sparqsim.event.array import Run, StepFunction, StepRecord, run_tiles
 from sparqsim.event.array import Tile as Operands
 from sparqsim.event.layer import LayerTiles, Operand
@@ -137,11 +137,16 @@ def write_wave(
     if len(window.tiles) > 1:
         about += f" between tiles {window.first} to {window.first + len(window.tiles) - 1}, from an empty array"
     with replaced(path) as temporary, temporary.open("w", encoding="ascii") as file:
-        comment = about.encode("ascii", "replace").decode()
+        comment = _comment(about)
         with VCDWriter(
             file, timescale="1 ns", date="", version="sparqsim", comment=comment
         ) as writer:
             _write(writer, window, design.lanes)
+
+
+def _comment(text: str) -> str:
+    """Return text as a comment of a VCD file, which is ASCII and ends at `$end`."""
+    return printable(text).encode("ascii", "backslashreplace").decode().replace("$", "\\x24")
 
 
 def check_suffix(path: str | Path) -> None:

@@ -50,9 +50,13 @@ class WrongError(Exception):
     """Something that must not happen did."""
 
 
+#: Further settings of the environment of subprocesses.
+SETTINGS: dict[str, str] = {}
+
+
 def environment() -> dict[str, str]:
     """Return the environment in which subprocesses find this checkout."""
-    return os.environ | {"PYTHONPATH": str(ROOT)}
+    return os.environ | {"PYTHONPATH": str(ROOT)} | SETTINGS
 
 
 def make_inputs(folder: Path, rows: int) -> None:
@@ -300,8 +304,8 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[Cluster]:
-    """Give a cluster; its first worker is in `folder`, the others in folders of their own."""
+def cluster(folder: Path, workers: int, protocol: str = "tcp") -> Iterator[Cluster]:
+    """Give a cluster on this machine alone; its first worker is in `folder`, the others in folders of their own."""
     contact = folder / "scheduler.json"
     contact.unlink(missing_ok=True)
     scheduler = start_dask(
@@ -311,6 +315,8 @@ def cluster(folder: Path, workers: int) -> Iterator[Cluster]:
         "127.0.0.1",
         "--port",
         "0",
+        "--protocol",
+        protocol,
         "--no-dashboard",
         "--scheduler-file",
         str(contact),
@@ -355,6 +361,8 @@ def start_worker(place: Path, address: str) -> subprocess.Popen[str]:
         "1",
         "--nthreads",
         "1",
+        "--host",
+        "127.0.0.1",
         "--no-nanny",
         "--no-dashboard",
         "--local-directory",

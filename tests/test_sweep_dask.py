@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 import time
@@ -184,3 +185,50 @@ def test_kill_9_of_workers() -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert "nothing lost, nothing twice, the same end" in ended.stdout
+
+
+@pytest.fixture
+def encrypted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Settings under which all parts of a cluster share a certificate that was made for it, and accept no other."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=sweep",
+         "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    begin = "DASK_DISTRIBUTED__COMM__"
+    settings = {f"{begin}REQUIRE_ENCRYPTION": "true", f"{begin}TLS__CA_FILE": str(certificate)}
+    for part in ("SCHEDULER", "WORKER", "CLIENT"):
+        settings |= {
+            f"{begin}TLS__{part}__CERT": str(certificate),
+            f"{begin}TLS__{part}__KEY": str(key),
+        }
+    return settings
+
+
+def test_a_cluster_with_tls_takes_those_who_have_the_key(
+    folder: Path, encrypted: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stress, "SETTINGS", encrypted)
+    with stress.cluster(folder, workers=1, protocol="tls") as started:
+        assert started.address.startswith("tls://127.0.0.1:")
+        assert sweep(folder, "tls.sqlite", started.address) == (
+            0,
+            "8 points: 0 known, 8 computed\n",
+            "",
+        )
+        monkeypatch.setattr(stress, "SETTINGS", {})
+        code, out, err = sweep(folder, "stranger.sqlite", started.address)
+        assert (code, out) == (2, "")
+        assert err.count("\n") == 1
+        plain = started.address.replace("tls://", "tcp://")
+        assert sweep(folder, "plain.sqlite", plain)[0] == 2
+    assert stress.reports_of(folder / "tls.sqlite") == stress.reports_of(folder / "local.sqlite")
+
+
+def test_a_cluster_of_the_tests_listens_on_this_machine_alone(cluster: str) -> None:
+    assert cluster.startswith("tcp://127.0.0.1:")

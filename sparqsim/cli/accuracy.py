@@ -89,14 +89,17 @@ def accuracy(
     """Answer pictures with every layer in a design's arithmetic: accuracy, agreement, SQNR, cycles, speedup."""
     from sparqsim.cli.run import split_designs
     from sparqsim.cli.show_accuracy import accuracy_shown
-    from sparqsim.cli.tables import checked_format, show
-    from sparqsim.files import write_text
+    from sparqsim.cli.tables import checked_format, deliver, saving
+    from sparqsim.errors import design_file
+    from sparqsim.files import check_outputs
     from sparqsim.images import Pictures
     from sparqsim.simulation import DEFAULT_PES
 
     checked_format(format_)
     config = array_config(array, dataflow, coupling, overlap)
     designs = split_designs(pe) if pe else list(DEFAULT_PES)
+    read = [model, images, labels, *map(design_file, [*designs, baseline])]
+    check_outputs({"-o": output}, read)
     pictures, classes = _answered(
         Pictures.open(images, preprocess, max_pixels).first(limit), labels, label_offset
     )
@@ -120,9 +123,7 @@ def accuracy(
         data=counted(len(pictures), "picture"),
         calibration=f"{len(pictures.first(calibrate_on))} of them",
     )
-    if output:
-        write_text(output, report.to_json())
-    show(accuracy_shown(report), format_)
+    deliver(accuracy_shown(report), format_, saving(output, report.to_json))
 
 
 def _answered(

@@ -1,18 +1,28 @@
 """The application: its commands, and how it ends.
 
-Exit codes: 0 done; 1 the answer is "no"; 2 bad input, with one line on stderr.
+Exit codes: 0 done; 1 the answer is "no", and nothing else; 2 bad input, or a system that lacks memory, space or a
+permission; 70 a fault of sparqsim; 128 + N stopped by signal N (130: Ctrl-C). All but 0 and 1 come with one line on
+stderr; `SPARQSIM_DEBUG=1` puts the traceback of what was not foreseen before it.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import traceback
 
 import typer
 
 from sparqsim.cli import accuracy, memory, pe, plot, regress, report, rtl, run, sweep, trace
 from sparqsim.cli.help import WIDEST, command_group
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, printable
+
+BAD_INPUT = 2
+#: EX_SOFTWARE of sysexits.h.
+INTERNAL_ERROR = 70
+#: The setting that shows tracebacks.
+DEBUG = "SPARQSIM_DEBUG"
 
 app = command_group(
     "What a processing element buys you on a real network: cycles, utilization, error and speedup.",
@@ -50,28 +60,51 @@ def _options(
         typer.echo(welcome())
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and leave the process with its exit code."""
+def exit_code_of(arguments: list[str] | None = None) -> int:
+    """Run a command; return its exit code, after the line on stderr that says what is wrong, if anything is."""
+    # That it has no home for its cache is nothing to do with the command.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
-        code = app(args=arguments, standalone_mode=False, prog_name="sparqsim")
+        return int(app(args=arguments, standalone_mode=False, prog_name="sparqsim") or 0)
     except InputError as error:
-        _stop(str(error))
+        return _said(str(error), BAD_INPUT)
     except typer.Abort:
-        _stop("interrupted", code=130)
-    except BrokenPipeError:
-        # The reader went away (`| head`): nothing more can be said, and nothing went wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except Exception as error:
-        message = getattr(
-            error, "format_message", None
-        )  # typer's own complaints about the command line
-        if message is None:
-            raise
-        _stop(str(message()))
-    sys.exit(code or 0)
+        return _said("interrupted", 130)
+    except SystemExit as error:
+        # typer leaves so where a pipe broke, with a code that means "no" here.
+        if isinstance(error.__context__, BrokenPipeError):
+            return _said(f"{error.__context__}: a process that was written to went away", BAD_INPUT)
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it ends in one line and its own exit code
+        _debugged()
+        complaint = getattr(error, "format_message", None)  # typer's, about the command line
+        if complaint is not None:
+            return _said(str(complaint()), BAD_INPUT)
+        return _said(*_unexpected(error))
 
 
-def _stop(message: str, code: int = 2) -> None:
-    print("sparqsim: " + " ".join(message.split()), file=sys.stderr)
-    sys.exit(code)
+def _unexpected(error: Exception) -> tuple[str, int]:
+    """Return what to say of an error that no one has foreseen, and the exit code."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return f"out of memory ({text or 'no more to be had'}); expected a smaller input", BAD_INPUT
+    if isinstance(error, RecursionError):
+        return "the input is nested too deeply; expected a flatter one", BAD_INPUT
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or text}; expected a system that allows it", BAD_INPUT
+    message = (
+        f"internal error: {type(error).__name__}: {text or '(no message)'}: a fault of sparqsim, not an "
+        f"answer; please report it with what {DEBUG}=1 shows"
+    )
+    return message, INTERNAL_ERROR
+
+
+def _debugged() -> None:
+    if os.environ.get(DEBUG, "0") not in {"", "0"}:
+        traceback.print_exc()
+
+
+def _said(message: str, code: int) -> int:
+    print("sparqsim: " + printable(" ".join(message.split())), file=sys.stderr)
+    return code

@@ -21,7 +21,7 @@ from sparqsim.cli.options import (
     Trace,
     accelerator_config,
 )
-from sparqsim.errors import InputError, printable, shown
+from sparqsim.errors import InputError, design_file, printable, shown
 from sparqsim.parse import real_number
 from sparqsim.wording import counted
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sparqsim.memory import MemoryConfig
     from sparqsim.memory.curves import BandwidthCurves
     from sparqsim.memory.traffic import Traffic
+    from sparqsim.pe import PEDesign
     from sparqsim.report import Report
     from sparqsim.trace import Trace as LoadedTrace
 
@@ -82,20 +83,25 @@ def traffic_cells(traffic: Traffic, cycles: Cycles) -> list[str]:
 
 
 def save_timeline(
-    path: str, trace: LoadedTrace, report: Report, array: ArrayConfig, memory: MemoryConfig
+    path: str,
+    trace: LoadedTrace,
+    report: Report,
+    array: ArrayConfig,
+    memory: MemoryConfig,
+    pe: PEDesign,
 ) -> None:
-    """Write the timeline of a report's run; say what was left out."""
+    """Write the timeline of a report's run, of which `pe` is the design; say what was left out."""
     from sparqsim.memory.network import outcomes
     from sparqsim.memory.timeline import MOST_EVENTS, write_timeline
-    from sparqsim.pe import get_pe
+    from sparqsim.pe.registry import resolve
 
-    designs = [get_pe(layer.pe) for layer in report.layers]
+    designs = [resolve(layer.pe, known=[pe]) for layer in report.layers]
     runs = ((layer, outcome) for layer, _, outcome in outcomes(trace, designs, array, memory))
     left_out = write_timeline(path, runs, layers=len(designs))
     if left_out:
         typer.echo(
-            f"{path}: {counted(left_out, 'event')} left out to keep to {MOST_EVENTS:,}: "
-            "only the beginning of each layer is shown",
+            f"{printable(path)}: {counted(left_out, 'event')} left out to keep to {MOST_EVENTS:,}: only the "
+            "beginning of each layer is shown",
             err=True,
         )
 
@@ -137,14 +143,19 @@ def bandwidth(
     """Show at which DRAM bandwidth the speedup of each design dies."""
     import sparqsim
     from sparqsim.cli.run import split_designs
-    from sparqsim.cli.tables import checked_format, show
-    from sparqsim.files import write_text
+    from sparqsim.cli.tables import checked_format, deliver, saving
+    from sparqsim.files import check_outputs
     from sparqsim.memory.curves import BANDWIDTHS, bandwidth_curves
     from sparqsim.simulation import DEFAULT_PES, KEPT
 
     checked_format(format_)
+    if plot:
+        from sparqsim.plot import figure_format
+
+        figure_format(plot)  # a wrong suffix is told before the work, not after it
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     names = list(dict.fromkeys([baseline, *(split_designs(pe) if pe else DEFAULT_PES)]))
+    check_outputs({"-o": output, "--plot": plot}, [trace, config, *map(design_file, names)])
     designs = [sparqsim.get_pe(name) for name in names]
     if memory is None:
         raise InputError("--config: expected an accelerator with a memory")
@@ -157,13 +168,14 @@ def bandwidth(
         kept=None if all_layers else sparqsim.get_pe(KEPT),
         bandwidths=parse_bandwidths(bandwidths) if bandwidths else BANDWIDTHS,
     )
-    if output:
-        write_text(output, result.to_json())
-    show(curves_shown(result), format_)
-    if plot:
-        from sparqsim.plot.bandwidth import plot_bandwidth
 
-        plot_bandwidth(result, plot)
+    def draw() -> None:
+        if plot:
+            from sparqsim.plot.bandwidth import plot_bandwidth
+
+            plot_bandwidth(result, plot)
+
+    deliver(curves_shown(result), format_, saving(output, result.to_json), draw)
 
 
 def parse_bandwidths(text: str) -> list[float]:

@@ -127,6 +127,14 @@ Format = Annotated[
         help="How the result is printed. json: all of it, as -o writes it. csv: a flat row for each thing measured.",
     ),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run the Python files that the TOML file names as PE designs (FILE.py:CLASS): for one "
+        "that you have read.",
+    ),
+]
 Config = Annotated[
     str | None,
     typer.Option(

@@ -15,6 +15,7 @@ from sparqsim.errors import InputError, nearest
 if TYPE_CHECKING:
     from sparqsim.heatmap import Heatmap
     from sparqsim.memory.curves import BandwidthCurves
+    from sparqsim.pe import PEDesign
     from sparqsim.report import Comparison, Report
 
 #: The options each kind of figure takes, beside those that all take.
@@ -75,7 +76,8 @@ Design = Annotated[
     typer.Option(
         "--pe",
         metavar="NAME",
-        help="The one design of a comparison to draw (layers, utilization).",
+        help="The one design of a comparison to draw (layers, utilization); FILE.py:CLASS for utilization of one of "
+        "your own: no file runs because a result names it.",
         show_default=False,
     ),
 ]
@@ -142,6 +144,9 @@ def plot(
 ) -> None:
     """Draw a figure from results: speedups, where cycles went, busy PEs, error against speedup."""
     from sparqsim.cli.plot_accuracy import is_record, plot_record
+    from sparqsim.errors import design_file
+    from sparqsim.files import check_outputs
+    from sparqsim.pe import get_pe
     from sparqsim.plot import (
         figure_format,
         plot_layers,
@@ -162,6 +167,7 @@ def plot(
     _check_options(kind, options)
     output = output if Path(output).suffix else f"{output}.svg"
     figure_format(output)
+    check_outputs({"-o": output}, [*results, trace, pe and design_file(pe)])
     how: dict[str, Any] = {"command": _command(results, kind, {**options, "width": width}, output)}
     if width is not None:
         how["width"] = width
@@ -180,7 +186,9 @@ def plot(
 
         plot_roofline(as_comparison(loaded), output, **how)
     elif kind == "utilization":
-        plot_utilization(_heatmap(_one_report(loaded, pe), trace, layer), output, **how)
+        named = [] if pe is None or design_file(pe) is None else [get_pe(pe)]
+        name = named[0].spec if named else pe
+        plot_utilization(_heatmap(_one_report(loaded, name), trace, layer, named), output, **how)
     elif kind == "layers":
         one = pe is not None or (len(loaded) == 1 and not hasattr(loaded[0], "reports"))
         plot_layers(
@@ -285,7 +293,10 @@ def _one_report(results: list[Comparison | Report], pe: str | None) -> Report:
     return reports[name]
 
 
-def _heatmap(report: Report, trace: str | None, layer: str | None) -> Heatmap:
+def _heatmap(
+    report: Report, trace: str | None, layer: str | None, named: Sequence[PEDesign]
+) -> Heatmap:
+    """Return the heat map; `named`: designs that the user gave a file of."""
     import sparqsim
     from sparqsim.heatmap import heatmap
 
@@ -294,7 +305,7 @@ def _heatmap(report: Report, trace: str | None, layer: str | None) -> Heatmap:
             "--kind utilization: a report holds no operands, expected --trace with the trace it was "
             "made from"
         )
-    return heatmap(report, sparqsim.load_trace(trace), layer)
+    return heatmap(report, sparqsim.load_trace(trace), layer, known=named)
 
 
 def _command(results: list[str], kind: str, options: Mapping[str, Any], output: str) -> str:

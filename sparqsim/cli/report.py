@@ -27,12 +27,15 @@ Page = Annotated[
 
 def report(results: Results, *, output: Page = "report.html") -> None:
     """Write a page that shows results: summary, tables that sort, figures, and what every number means."""
+    from sparqsim.errors import printable
+    from sparqsim.files import check_outputs
     from sparqsim.html.page import check_page_path, write_page
 
     check_page_path(output)  # a wrong suffix, or a missing extra, is told before the work
+    check_outputs({"-o": output}, results)
     from sparqsim.cli.progress import counted
     from sparqsim.html.gather import gather
 
     gathered = gather(results)
     write_page(gathered, output, progress=lambda runs: counted(runs, len(gathered.runs), "figures"))
-    typer.echo(f"{output} written")
+    typer.echo(printable(f"{output} written"))

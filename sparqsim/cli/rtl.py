@@ -75,7 +75,10 @@ def simulate(
     Needs Icarus Verilog. Ends with exit code 1 at the first difference.
     """
     from sparqsim.cli.rtl_work import simulate_tile
+    from sparqsim.errors import design_file
+    from sparqsim.files import check_outputs
 
+    check_outputs({"-o": output}, [trace, design_file(pe)])
     if not simulate_tile(
         trace, layer, tile, pe, array_config(array, dataflow, coupling, overlap), output=output
     ):
@@ -108,12 +111,11 @@ def area(
     From the table that ships, or (--measure, --liberty) synthesised now; that needs Yosys.
     """
     from sparqsim.cli.rtl_work import area_table, areas_shown
-    from sparqsim.cli.tables import checked_format, show
-    from sparqsim.files import write_text
+    from sparqsim.cli.tables import checked_format, deliver, saving
+    from sparqsim.files import check_outputs
     from sparqsim.rtl.synthesis import table_text
 
     checked_format(format_)
+    check_outputs({"-o": output}, [liberty])
     table = area_table(liberty, measure)
-    if output:
-        write_text(output, table_text(table))
-    show(areas_shown(table, cols), format_)
+    deliver(areas_shown(table, cols), format_, saving(output, lambda: table_text(table)))

@@ -25,7 +25,7 @@ from sparqsim.cli.options import (
     Trace,
     accelerator_config,
 )
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, design_file
 
 if TYPE_CHECKING:
     from sparqsim.report import Comparison
@@ -81,10 +81,13 @@ def simulate(
     """Simulate one PE design on a trace: cycles and where they went, utilization, error."""
     import sparqsim
     from sparqsim.cli.show import layer_progress, report_shown
-    from sparqsim.cli.tables import checked_format, show
-    from sparqsim.files import write_text
+    from sparqsim.cli.tables import checked_format, deliver, saving
+    from sparqsim.files import check_outputs
 
     checked_format(format_)
+    check_outputs(
+        {"-o": output, "--timeline": timeline, "--wave": wave}, [trace, config, design_file(pe)]
+    )
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     if timeline and memory is None:
         raise sparqsim.InputError(
@@ -122,13 +125,14 @@ def simulate(
             engine=engine,
             progress=progress,
         )
-    if output:
-        write_text(output, report.to_json())
-    if timeline and memory is not None:
-        from sparqsim.cli.memory import save_timeline
 
-        save_timeline(timeline, loaded, report, shape, memory)
-    show(report_shown(report), format_)
+    def write_timeline() -> None:
+        if timeline and memory is not None:
+            from sparqsim.cli.memory import save_timeline
+
+            save_timeline(timeline, loaded, report, shape, memory, design)
+
+    deliver(report_shown(report), format_, saving(output, report.to_json), write_timeline)
 
 
 def compare(
@@ -162,8 +166,8 @@ def compare(
     """Compare PE designs on a trace and the same array."""
     import sparqsim
     from sparqsim.cli.show import comparison_shown, layer_progress
-    from sparqsim.cli.tables import checked_format, show
-    from sparqsim.files import write_text
+    from sparqsim.cli.tables import checked_format, deliver, saving
+    from sparqsim.files import check_outputs
     from sparqsim.simulation import DEFAULT_PES
 
     checked_format(format_)
@@ -173,6 +177,9 @@ def compare(
         figure_format(plot)  # a wrong suffix is told before the work, not after it
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     designs = list(DEFAULT_PES) if pe is None else split_designs(pe)
+    check_outputs(
+        {"-o": output, "--plot": plot}, [trace, config, *map(design_file, [*designs, baseline])]
+    )
     with layer_progress() as progress:
         result = sparqsim.compare(
             sparqsim.load_trace(trace),
@@ -185,13 +192,16 @@ def compare(
             iso=iso,
             progress=progress,
         )
-    if output:
-        write_text(output, result.to_json())
-    show(comparison_shown(result), format_)
-    if plot:
-        from sparqsim.plot import plot_speedup
 
-        plot_speedup(result, plot, command=_command(result, trace, shape.dataflow, config, plot))
+    def draw() -> None:
+        if plot:
+            from sparqsim.plot import plot_speedup
+
+            plot_speedup(
+                result, plot, command=_command(result, trace, shape.dataflow, config, plot)
+            )
+
+    deliver(comparison_shown(result), format_, saving(output, result.to_json), draw)
 
 
 def _command(result: Comparison, trace: str, dataflow: str, config: str | None, plot: str) -> str:

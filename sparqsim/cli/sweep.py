@@ -9,8 +9,8 @@ import typer
 
 from sparqsim.cli.completion import design
 from sparqsim.cli.help import Commands, command_group
-from sparqsim.cli.options import Format
-from sparqsim.errors import InputError
+from sparqsim.cli.options import Format, Trust
+from sparqsim.errors import InputError, printable
 from sparqsim.wording import counted
 
 if TYPE_CHECKING:
@@ -85,9 +85,10 @@ def run(
         typer.Option(
             "--scheduler",
             metavar="tcp://HOST:PORT",
-            help="Use the workers of this Dask cluster instead.",
+            help="Use the workers of this Dask cluster instead (tls://HOST:PORT where others are on the network).",
         ),
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Compute every point of a grid that STORE does not hold yet. Options replace what a grid file says."""
     from sparqsim.cli.run import split_designs
@@ -96,6 +97,8 @@ def run(
     start = quickest_start()
     if start == "forkserver" and scheduler is None:
         start_server()  # first of all: it loads while this process reads its input
+    from sparqsim.cli.signals import advise
+    from sparqsim.files import check_distinct
     from sparqsim.sweep import sweep
 
     axes: dict[str, Any] = {
@@ -113,22 +116,18 @@ def run(
     axes |= {
         axis: text and [part.strip() for part in text.split(",")] for axis, text in texts.items()
     }
-    cases = _cases(inputs, {axis: values for axis, values in axes.items() if values})
-    try:
-        with _progress() as progress:
-            summary = sweep(
-                cases, store, jobs=jobs, scheduler=scheduler, progress=progress, start=start
-            )
-    except KeyboardInterrupt:
-        typer.echo(
-            "sparqsim: interrupted; what was recorded is safe, and the same command resumes",
-            err=True,
+    cases = _cases(inputs, {axis: values for axis, values in axes.items() if values}, trust=trust)
+    read = dict.fromkeys(file for case in cases for file in case.read)
+    check_distinct({"-o": store}, [*inputs, *read])
+    advise("what was recorded is safe, and the same command resumes")
+    with _progress() as progress:
+        summary = sweep(
+            cases, store, jobs=jobs, scheduler=scheduler, progress=progress, start=start
         )
-        raise typer.Exit(130) from None
     _tell(summary)
 
 
-def _cases(inputs: list[str], axes: dict[str, Any]) -> list[Case]:
+def _cases(inputs: list[str], axes: dict[str, Any], *, trust: bool) -> list[Case]:
     from sparqsim.sweep.grid import cases_of, load_grid
 
     grids = [path for path in inputs if path.endswith(".toml")]
@@ -136,7 +135,7 @@ def _cases(inputs: list[str], axes: dict[str, Any]) -> list[Case]:
     if len(grids) > 1:
         raise InputError(f"{', '.join(grids)}: expected one grid file")
     axes |= {"trace": traces} if traces else {}
-    return load_grid(grids[0], axes) if grids else cases_of(axes)
+    return load_grid(grids[0], axes, trust=trust) if grids else cases_of(axes)
 
 
 def _progress() -> Any:
@@ -161,7 +160,7 @@ def _tell(summary: Summary) -> None:
         + (f", {len(summary.failed)} failed" if summary.failed else "")
     )
     for reason, count in Counter(reason for _, reason in summary.refused).items():
-        typer.echo(f"refused ({count}): {reason}")
+        typer.echo(printable(f"refused ({count}): {reason}"))
     if summary.failed:
         case, reason = summary.failed[0]
         raise InputError(
@@ -195,12 +194,14 @@ def export(
     Speedup: total cycles of the baseline / total cycles of the point, on the same trace, array and memory, by the same
     version; empty where the store has no such point of the baseline.
     """
+    from sparqsim.files import check_outputs
     from sparqsim.sweep import Store
     from sparqsim.sweep.export import export as write_table
 
+    check_outputs({"-o": output}, [store])
     with Store(store) as opened:
         rows = write_table(opened, output, baseline)
-    typer.echo(f"{counted(rows, 'row')} written to {output}")
+    typer.echo(printable(f"{counted(rows, 'row')} written to {output}"))
 
 
 @app.command()

@@ -12,6 +12,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -22,7 +23,8 @@ from rich.table import Table as RichTable
 
 from sparqsim.cli.completion import FORMATS
 from sparqsim.cli.markdown import SOFT_HYPHEN, markdown_table, paragraphs
-from sparqsim.errors import InputError, printable
+from sparqsim.errors import InputError, csv_cell, printable_lines
+from sparqsim.files import write_text
 
 #: Names are not made shorter than this, in characters.
 SHORTEST_NAME = 12
@@ -32,18 +34,10 @@ NARROWEST_TEXT = 16
 FIGURE = re.compile(r"[-+]?\d|[-+]?inf\b|nan\b|-?$")
 
 
-class ResultConsole(Console):
-    """A console whose reader may go away (`| head`): that is no error, and `main` ends quietly."""
-
-    def on_broken_pipe(self) -> None:
-        """Leave it to `main`; by default the exit code would be 1, which here means that the answer is no."""
-        raise BrokenPipeError
-
-
 def console() -> Console:
     """Return the console for results: as wide as the terminal, 80 columns in a pipe."""
     # Names come from files: what looks like markup or an emoji code in them is shown as it is.
-    return ResultConsole(highlight=False, soft_wrap=False, markup=False, emoji=False)
+    return Console(highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
 class Readable(Protocol):
@@ -74,7 +68,7 @@ class Table:
 
     def add_row(self, *cells: str) -> None:
         """Add a row, one cell for each column."""
-        self.rows.append(cells)
+        self.rows.append([printable_lines(cell) for cell in cells])
 
     def add_section(self) -> None:
         """Start a section: totals, mostly."""
@@ -231,6 +225,23 @@ def show(shown: Shown, name: str) -> None:
         _show_tables(shown)
 
 
+def deliver(shown: Shown, name: str, *writes: Callable[[], None]) -> None:
+    """Print what was found, then write files of it: what cannot be written has at least been shown.
+
+    Nor does what goes wrong with one of them keep the others from being written.
+    """
+    with ExitStack() as stack:
+        for write in reversed(writes):
+            stack.callback(write)
+        show(shown, name)
+        sys.stdout.flush()
+
+
+def saving(path: str | None, text: Callable[[], str]) -> Callable[[], None]:
+    """Return what writes a text to a file, if there is to be one."""
+    return lambda: None if path is None else write_text(path, text())
+
+
 def _show_tables(shown: Shown) -> None:
     out = console()
     if shown.heading:
@@ -252,15 +263,9 @@ def as_csv(records: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> s
     writer = csv.DictWriter(text, list(found), lineterminator="\n")
     writer.writeheader()
     writer.writerows(
-        {name: _csv_value(value) for name, value in record.items()} for record in records
+        {name: csv_cell(value) for name, value in record.items()} for record in records
     )
     return text.getvalue()
-
-
-def _csv_value(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return printable(value) if isinstance(value, str) else value
 
 
 def write_out(text: str) -> None:

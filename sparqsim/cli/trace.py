@@ -128,9 +128,11 @@ def dump(
     """Run a network on pictures and store the 8-bit operands of its convolutions and products."""
     from sparqsim.cli.dumping import dump_model, dump_shown
     from sparqsim.cli.tables import checked_format, show
+    from sparqsim.files import check_outputs
     from sparqsim.images import Pictures
 
     checked_format(format_)
+    check_outputs({"-o": output}, [model, images])
     pictures = Pictures.open(images, preprocess, max_pixels)
     report = dump_model(
         model,
@@ -182,12 +184,15 @@ def import_(
 ) -> None:
     """Make a trace of layer shapes, with drawn values that are labelled synthetic; or of .npy files."""
     from sparqsim.cli.dumping import import_source
+    from sparqsim.errors import printable
+    from sparqsim.files import check_outputs
     from sparqsim.trace.synthetic import Distribution
 
+    check_outputs({"-o": output}, [source])
     for note in import_source(
         source, output, Distribution(zeros, correlation, seed), calibrate, names(skip), size
     ):
-        typer.echo(note)
+        typer.echo(printable(note))
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, computed_field
+from pydantic import Field, computed_field, model_validator
 
 from sparqsim.config import ArrayConfig
 from sparqsim.memory import recurrence
@@ -16,7 +16,7 @@ from sparqsim.memory.network import layer_timing
 from sparqsim.memory.system import prepare
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign
-from sparqsim.record import Name, Record, Text
+from sparqsim.record import Name, Record, Text, check_counts
 from sparqsim.report import ArrayInfo, PEInfo, timing_notes
 from sparqsim.timing import check_activations, check_dataflow
 from sparqsim.trace import Layer, Trace
@@ -59,6 +59,28 @@ class BandwidthCurves(Record):
     def macs_left_out_share(self) -> float | None:
         """Share of the network's multiply-accumulates that is not simulated, 0 to 1; None where not known."""
         return None if self.macs is None else self.coverage.share_left_out(self.macs)
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        check_counts(self)
+        if self.baseline not in self.order or len(set(self.order)) < len(self.order):
+            raise ValueError(
+                f"order={self.order}: expected designs once, {self.baseline!r} among them"
+            )
+        if any(value is not None and value <= 0 for value in self.bandwidths):
+            raise ValueError(f"bandwidths={self.bandwidths}: expected them above 0")
+        for name, told in (("cycles", self.cycles), ("array_cycles", self.array_cycles)):
+            if set(told) != set(self.order):
+                raise ValueError(f"{name}: has {', '.join(told)}, expected {', '.join(self.order)}")
+        for name in self.order:
+            if len(self.cycles[name]) != len(self.bandwidths):
+                raise ValueError(
+                    f"cycles.{name}: {len(self.cycles[name])} figures, expected one for each of "
+                    f"{len(self.bandwidths)} bandwidths"
+                )
+            if min((*self.cycles[name], self.array_cycles[name])) < 1:
+                raise ValueError(f"cycles.{name}: expected at least 1 cycle each")
+        return self
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -7,7 +7,7 @@ import importlib.util
 import pkgutil
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import MISSING, Field, fields
 from functools import cache
 from importlib.metadata import entry_points
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from sparqsim.errors import InputError, nearest
+from sparqsim.errors import DESIGN_FILE, InputError, nearest, refuse_code
 from sparqsim.parse import whole_number
 from sparqsim.pe.base import PEDesign
 
@@ -27,14 +27,42 @@ LARGEST_KEY = 999_999_999
 def get_pe(spec: str | PEDesign) -> PEDesign:
     """Return the design that 'NAME', 'NAME:key=value,key=value' or 'FILE.py:CLASS[:key=value]' names.
 
+    The last one runs the file, so this is for what a user has typed; see `resolve` for names that stand in files.
+
     Raises
     ------
     InputError
         For an unknown name (with the nearest known one), an unknown key, or a value out of range.
     """
+    return resolve(spec, trust_files=True)
+
+
+def resolve(
+    spec: str | PEDesign, *, trust_files: bool = False, known: Collection[PEDesign] = ()
+) -> PEDesign:
+    """Return the design of a name, wherever the name comes from.
+
+    Parameters
+    ----------
+    spec : str or PEDesign
+    trust_files : bool
+        Whether 'FILE.py:CLASS' may run the file. A name read from a result, a store or a golden report may not.
+    known : collection of PEDesign
+        Designs that are found by their `spec`, before all others: those that the user has named for this command.
+
+    Raises
+    ------
+    InputError
+        As `get_pe`; and for a file that is not trusted.
+    """
     if isinstance(spec, PEDesign):
         return spec
-    from_file = re.fullmatch(r"(.+\.py):(\w+)(?::(.*))?", str(spec))
+    for design in known:
+        if design.spec == spec:
+            return design
+    if not trust_files:
+        refuse_code(str(spec), "PE design", "a result", "one that you name with --pe")
+    from_file = DESIGN_FILE.fullmatch(str(spec))
     if from_file:
         return with_keys(_class_in_file(from_file[1], from_file[2]), from_file[3] or "", spec)
     if re.search(r"\.py:?$", str(spec)):
@@ -112,7 +140,7 @@ def _class_in_file(path: str, class_name: str) -> type[PEDesign]:
     sys.modules[module_spec.name] = module  # dataclasses look their module up
     try:
         module_spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"PE design file {path!r} cannot be run: {error!r}") from error
     if not hasattr(module, class_name):
         known = [design.__name__ for design in _designs_in(module)]

@@ -11,9 +11,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sparqsim.case import Case, checked, read_toml, run
+from sparqsim.case import Case, checked, read_toml, refuse_files, run
 from sparqsim.errors import InputError, unreadable
-from sparqsim.files import write_text
+from sparqsim.files import check_distinct, destination, write_text
 from sparqsim.limits import RESULT_BYTES
 from sparqsim.record import json_of, read_text
 from sparqsim.regress.differences import Finding, differences, trace_changed
@@ -43,6 +43,11 @@ class GoldenFile:
     case: GoldenCase
     path: Path
 
+    @property
+    def read(self) -> tuple[str | Path, ...]:
+        """Files that the comparison reads."""
+        return (*self.case.read, self.path)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -52,26 +57,61 @@ class Outcome:
     findings: tuple[Finding, ...]
 
 
-def load_cases(path: str | Path) -> list[GoldenFile]:
-    """Read a TOML list of cases. Raises InputError naming the file, the field and the value."""
+def load_cases(path: str | Path, *, trust: bool = False) -> list[GoldenFile]:
+    """Read a TOML list of cases.
+
+    Parameters
+    ----------
+    path : str or Path
+    trust : bool
+        Whether the file may name designs and dataflows FILE.py:CLASS, whose code runs with the cases.
+
+    Raises
+    ------
+    InputError
+        Naming the file, the field and the value; also for a golden report that would stand outside the file's folder.
+    """
     listed = checked(CaseList, read_toml(path), str(path))
     home = Path(path).parent
+    for case in listed.case if not trust else ():
+        refuse_files(case, f"{path}: case {case.name}")
     names = [case.name for case in listed.case]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{path}: case name {name!r} is used twice, expected unique names")
     return [
-        GoldenFile(case.found_from(home), home / listed.golden / f"{case.name}.json")
+        GoldenFile(case.found_from(home), _golden_path(path, listed.golden, case.name))
         for case in listed.case
     ]
 
 
-def update(path: str | Path) -> list[Path]:
+def _golden_path(path: str | Path, folder: str, name: str) -> Path:
+    """Return where a golden report stands. Raises InputError for a place outside the list's folder, by any link."""
+    home = Path(path).parent
+    try:
+        place = home / folder / f"{name}.json"
+        inside = destination(place).is_relative_to(destination(home))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: golden={folder!r}: {getattr(error, 'strerror', None) or error}; expected a folder"
+        ) from None
+    if not inside:
+        raise InputError(
+            f"{path}: golden={folder!r} leads out of the folder of this file ({place}); expected a folder in it"
+        )
+    return place
+
+
+def update(path: str | Path, *, trust: bool = False) -> list[Path]:
     """Write the golden report of every case; return the files.
 
     All cases run before the first file is written: a case that is refused leaves every golden report as it was.
     """
-    golden = load_cases(path)
+    golden = load_cases(path, trust=trust)
+    check_distinct(
+        {f"golden report of case {file.case.name}": file.path for file in golden},
+        [path, *(read for file in golden for read in file.case.read)],
+    )
     reports = [_run(file.case) for file in golden]
     _make_folder(golden[0].path.parent)
     for file, report in zip(golden, reports, strict=True):
@@ -79,17 +119,20 @@ def update(path: str | Path) -> list[Path]:
     return [file.path for file in golden]
 
 
-def check(path: str | Path) -> Iterator[Outcome]:
-    """Run every case again; yield each with what differs from its golden report."""
-    for file in load_cases(path):
+def check(path: str | Path, *, trust: bool = False) -> Iterator[Outcome]:
+    """Run every case again; yield each with what differs from its golden report. trust: see `load_cases`."""
+    for file in load_cases(path, trust=trust):
         yield Outcome(file.case, _findings(file))
 
 
-def assert_unchanged(path: str | Path) -> None:
-    """Fail with a message that says what moved, if anything did: for a test suite of your own."""
+def assert_unchanged(path: str | Path, *, trust: bool = False) -> None:
+    """Fail with a message that says what moved, if anything did: for a test suite of your own.
+
+    trust: whether the file may name designs FILE.py:CLASS, which run.
+    """
     from sparqsim.regress.summary import as_text
 
-    moved = [outcome for outcome in check(path) if outcome.findings]
+    moved = [outcome for outcome in check(path, trust=trust) if outcome.findings]
     if moved:
         raise AssertionError("\n".join(map(as_text, moved)))
 

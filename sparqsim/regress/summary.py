@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
+from sparqsim.errors import printable
 from sparqsim.regress.golden import GoldenCase, Outcome
 from sparqsim.wording import counted
 
@@ -19,7 +20,7 @@ def as_text(outcome: Outcome) -> str:
     return "\n".join(
         [
             f"{verdict:9}  {outcome.case.name} ({_setup(outcome.case)})",
-            *(f"  {finding}" for finding in outcome.findings),
+            *(f"  {printable(str(finding))}" for finding in outcome.findings),
         ]
     )
 
@@ -28,11 +29,12 @@ def _setup(case: GoldenCase) -> str:
     overlap = case.overlap and f"overlap {case.overlap}"
     engine = "" if case.engine == "fast" else f"engine {case.engine}"
     fields = [case.pe, case.array, case.dataflow, case.coupling, overlap, case.memory, engine]
-    return ", ".join(field for field in fields if field)
+    return printable(", ".join(field for field in fields if field))
 
 
 def as_junit(outcomes: Sequence[Outcome], suite: str) -> str:
     """Return JUnit XML: a test case per case, failed where something moved."""
+    suite = _xml(suite)
     failed = sum(bool(outcome.findings) for outcome in outcomes)
     root = ET.Element("testsuites", tests=str(len(outcomes)), failures=str(failed))
     parent = ET.SubElement(
@@ -49,14 +51,14 @@ def as_junit(outcomes: Sequence[Outcome], suite: str) -> str:
 
 
 def _xml(value: object) -> str:
-    return NOT_XML.sub("?", str(value))
+    return NOT_XML.sub("?", printable(str(value)))
 
 
 def as_markdown(outcomes: Sequence[Outcome], suite: str) -> str:
     """Return a Markdown summary: a table of what moved, or one line."""
     changed = [outcome for outcome in outcomes if outcome.findings]
     unchanged = f"{len(outcomes) - len(changed)} of {counted(len(outcomes), 'case')} unchanged"
-    head = f"### sparqsim regress: {suite}\n\n{unchanged}.\n"
+    head = f"### sparqsim regress: {_cell(suite)}\n\n{unchanged}.\n"
     if not changed:
         return head
     rows = [
@@ -70,4 +72,4 @@ def as_markdown(outcomes: Sequence[Outcome], suite: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return printable(" ".join(text.split())).replace("|", "\\|").replace("<", "&lt;")

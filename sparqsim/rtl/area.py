@@ -17,8 +17,8 @@ from statistics import median
 from typing import Any
 
 from sparqsim.errors import InputError
-from sparqsim.pe import get_pe
 from sparqsim.pe.base import PEDesign
+from sparqsim.pe.registry import resolve
 
 TABLE = Path(__file__).with_name("area_table.json")
 BASELINES = ("mac-8b8b", "mac-2x8b8b")
@@ -78,7 +78,7 @@ def relative_pe_area(
         For a design that the table does not have.
     """
     rows = (shipped_table() if table is None else table)["rows"]
-    name, base = get_pe(design).name, get_pe(baseline).name
+    name, base = resolve(design).name, resolve(baseline).name
     return AreaRange.of(pe_area(row, name, cols) / pe_area(row, base, cols) for row in rows)
 
 
@@ -89,7 +89,7 @@ def relative_area_per_mac(
     table: Mapping[str, Any] | None = None,
 ) -> AreaRange:
     """Return the area per MAC and cycle, at one step per cycle, over the baseline's; see `relative_pe_area`."""
-    design, base = get_pe(design), get_pe(baseline)
+    design, base = resolve(design), resolve(baseline)
     return relative_pe_area(design, baseline, cols, table).scaled(base.lanes / design.lanes)
 
 
@@ -106,5 +106,5 @@ def trim_unit_share(
     design: PEDesign | str, cols: int = USUAL_COLUMNS, table: Mapping[str, Any] | None = None
 ) -> AreaRange:
     """Return the part of a PE's area that is its share of the trim unit."""
-    rows, name = (shipped_table() if table is None else table)["rows"], get_pe(design).name
+    rows, name = (shipped_table() if table is None else table)["rows"], resolve(design).name
     return AreaRange.of(float(row["edge"][name]) / cols / pe_area(row, name, cols) for row in rows)

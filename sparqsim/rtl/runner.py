@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.errors import InputError
+from sparqsim.files import cache_folder, replaced
 
 SOURCES = Path(__file__).parent / "sv"
 LONGEST_WORK_S = 1800
+#: What begins the last part of a compiled test bench: how many names of source files follow, a line each.
+FILE_NAMES = re.compile(rb":file_names (\d{1,6});")
 
 
 def find_tool(name: str, package: str | None = None) -> str:
@@ -65,6 +68,17 @@ def simulate(
         When a tool is missing or fails, or a recorded bit is neither 0 nor 1.
     """
     program = compiled(testbench, parameters)
+    try:
+        return _recorded(program, stimulus, columns, options)
+    except InputError:
+        # Whatever is wrong with the program shall not be wrong for good.
+        program.unlink(missing_ok=True)
+        raise
+
+
+def _recorded(
+    program: Path, stimulus: str, columns: int, options: Mapping[str, object]
+) -> NDArray[np.int64]:
     with tempfile.TemporaryDirectory(prefix="sparqsim-rtl-") as folder:
         stimulus_file, record_file = Path(folder, "stimulus"), Path(folder, "record")
         stimulus_file.write_text(stimulus)
@@ -76,7 +90,12 @@ def simulate(
 
 def known_words(file: Path) -> NDArray[np.int64]:
     """Return the words of a file of 4-state words (value, unknown bits), signed."""
-    words = np.fromfile(file, np.int32).reshape(-1, 2)
+    words = np.fromfile(file, np.int32)
+    if words.size % 2:
+        raise InputError(
+            "the RTL's record ends in the middle of a word; expected free space in the folder for temporary files"
+        )
+    words = words.reshape(-1, 2)
     if words[:, 1].any():
         at = int((words[:, 1] != 0).argmax())
         raise InputError(
@@ -92,9 +111,14 @@ def compiled(testbench: str, parameters: Mapping[str, int]) -> Path:
         :24
     ]
     program = _cache_folder() / f"{testbench}-{digest}.vvp"
-    if not program.exists():
-        handle, name = tempfile.mkstemp(dir=program.parent, suffix=".part")
-        os.close(handle)
+    if not is_whole(program):
+        _compile(testbench, settings, program)
+    return program
+
+
+def _compile(testbench: str, settings: list[str], program: Path) -> None:
+    """Put a compiled test bench in place, if it is whole. Raises InputError where it is not."""
+    with replaced(program) as temporary:
         _run(
             [
                 find_tool("iverilog"),
@@ -106,12 +130,14 @@ def compiled(testbench: str, parameters: Mapping[str, int]) -> Path:
                 testbench,
                 *settings,
                 "-o",
-                name,
+                str(temporary),
                 str(SOURCES / f"{testbench}.sv"),
             ]
         )
-        Path(name).replace(program)
-    return program
+        if not is_whole(temporary):
+            raise InputError(
+                f"{program}: iverilog wrote a part of it only; expected free space in its folder"
+            )
 
 
 def tool_version(*command: str) -> str:
@@ -129,14 +155,31 @@ def _tool_and_sources() -> str:
 
 @cache
 def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(base) if base else Path.home() / ".cache") / "sparqsim" / "rtl"
+    return cache_folder("rtl") or Path(_folder_of_this_process().name)
+
+
+@cache
+def _folder_of_this_process() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder for programs that cannot be kept: it is removed when this process ends."""
+    return tempfile.TemporaryDirectory(prefix="sparqsim-rtl-")
+
+
+def is_whole(program: Path) -> bool:
+    """Return whether a compiled test bench has its end: the table of source files, as long as it says.
+
+    Icarus Verilog does not notice a full disk.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        lines = program.read_bytes().splitlines()
     except OSError:
-        return Path(tempfile.mkdtemp(prefix="sparqsim-rtl-"))
+        return False
+    starts = [at for at, line in enumerate(lines) if line.startswith(b":file_names ")]
+    if not starts:
+        return False
+    announced = FILE_NAMES.fullmatch(lines[starts[-1]])
+    names = lines[starts[-1] + 1 :]
+    quoted = all(line.strip().startswith(b'"') and line.endswith(b'";') for line in names)
+    return announced is not None and quoted and len(names) == int(announced[1])
 
 
 def _run(command: list[str]) -> str:

@@ -84,17 +84,20 @@ class DaskWorkers:
 
     def __enter__(self) -> Self:
         distributed = _distributed()
+        self._check_certificate(distributed.Security())
         self._quiet = _quiet()
         self._quiet.__enter__()
         try:
             self._client = distributed.Client(
                 self._address, timeout=CONNECT_SECONDS, set_as_default=False
             )
-        except (OSError, ValueError) as error:
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            # TypeError: what Dask raises for tls:// without a certificate.
             self._quiet.__exit__(None, None, None)
             raise InputError(
                 f"--scheduler {self._address!r}: no answer ({_line(error)}); expected the address of a "
-                "Dask scheduler that runs, e.g. tcp://127.0.0.1:8786"
+                "Dask scheduler that runs, e.g. tcp://127.0.0.1:8786 (for tls:// with Dask's settings "
+                "distributed.comm.tls)"
             ) from None
         try:
             self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
@@ -106,6 +109,14 @@ class DaskWorkers:
             ) from None
         self.slots = max(1, sum(self._client.nthreads().values()))
         return self
+
+    def _check_certificate(self, security: Any) -> None:
+        """Raise InputError for an encrypted address where Dask has been given no certificate."""
+        if self._address.startswith(("tls:", "wss:")) and not security.tls_client_cert:
+            raise InputError(
+                f"--scheduler {self._address!r}: Dask has no certificate to show; expected its settings "
+                "distributed.comm.tls (ca-file, client cert and key)"
+            )
 
     def __exit__(
         self,

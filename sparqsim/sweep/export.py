@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparqsim.errors import InputError, nearest
+from sparqsim.errors import InputError, csv_cell, nearest, printable
 from sparqsim.files import replaced
-from sparqsim.sweep.speedup import Speedups
-from sparqsim.sweep.store import Recorded, Store
+from sparqsim.sweep.check import Recorded
+from sparqsim.sweep.speedup import UNREADABLE, Speedups, unreadable_report
+from sparqsim.sweep.store import Store
 from sparqsim.wording import install_hint
 
 if TYPE_CHECKING:
@@ -33,6 +37,11 @@ CASE = (
 ORIGIN = ("version", "trace_sha256", "pe_source_sha256")
 #: Sums of squares: beyond 64 bits for large networks, and there as `error_mse` and `error_sqnr_db`.
 LEFT_OUT = frozenset({"error_signal", "error_noise"})
+NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+#: Rows of a Parquet file that are in memory at a time.
+ROWS_TOGETHER = 2000
+#: Writes rows with these columns to a path; returns how many.
+Writer = Callable[[Iterator[dict[str, Any]], Mapping[str, set[type]], Path], int]
 
 
 def rows_of(store: Store, baseline: str | None = None) -> list[dict[str, Any]]:
@@ -55,23 +64,47 @@ def rows_of(store: Store, baseline: str | None = None) -> list[dict[str, Any]]:
         For a baseline that is asked for and is at no point of the store.
     """
     speedups = Speedups.of(store, baseline)
-    rows = [_row(point, speedups) for point in store.recorded()]
+    return list(_whole_rows(store, speedups, _columns(store, speedups)))
+
+
+def _whole_rows(
+    store: Store, speedups: Speedups, columns: Iterable[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows one at a time, each with every column."""
+    for point in store.recorded():
+        row = _row(store, speedups, point)
+        yield {name: row.get(name) for name in columns}
+
+
+def _columns(store: Store, speedups: Speedups) -> dict[str, set[type]]:
+    """Return the columns in order, each with the types of its values; points that end otherwise have other totals."""
     first, last = (*CASE, "state", "reason", "baseline", "speedup"), (*ORIGIN, "key")
-    totals = dict.fromkeys(name for row in rows for name in row if name not in {*first, *last})
-    columns = [*first, *totals, *last]
-    return [{name: row.get(name) for name in columns} for row in rows]
+    kinds: dict[str, set[type]] = {}
+    for point in store.recorded():
+        for name, value in _row(store, speedups, point).items():
+            kinds.setdefault(name, set()).add(_kind(value))
+    totals = [name for name in kinds if name not in {*first, *last}]
+    return {name: kinds.get(name, set()) for name in (*first, *totals, *last)}
 
 
-def _row(point: Recorded, speedups: Speedups) -> dict[str, Any]:
+def _kind(value: object) -> type:
+    """Return a value's type; an integer beyond 64 bits counts as a real number."""
+    return float if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
+
+
+def _row(store: Store, speedups: Speedups, point: Recorded) -> dict[str, Any]:
     facts = {name: point.facts[name] for name in (*CASE, *ORIGIN)} | {
         "state": point.state,
         "key": point.key,
     }
     if point.state != "done":
         return facts | {"reason": point.text}
-    report = json.loads(point.text)
-    speedup = speedups.columns(point, report["totals"]["cycles"]["total"])
-    return facts | speedup | _about(report) | dict(_flat(report["totals"]))
+    try:
+        report = json.loads(point.text)
+        speedup = speedups.columns(point, report["totals"]["cycles"]["total"])
+        return facts | speedup | _about(report) | dict(_flat(report["totals"]))
+    except UNREADABLE as error:
+        raise unreadable_report(store, point, error) from None
 
 
 def _about(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +112,7 @@ def _about(report: Mapping[str, Any]) -> dict[str, Any]:
     coverage = report["provenance"].get("coverage", {})
     left_out = [operation["name"] for operation in coverage.get("left_out", [])]
     return {
-        "network": report["provenance"]["network"],
+        "network": str(report["provenance"]["network"]),
         "inputs": coverage.get("inputs"),
         "macs_left_out_share": report.get("macs_left_out_share"),
         "left_out_operations": "; ".join(left_out),
@@ -90,44 +123,70 @@ def _about(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
+        path = prefix + name
+        if not NAME.fullmatch(path):
+            raise ValueError(f"totals.{path!r} is no name of a total")
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}_")
-        elif not isinstance(value, list) and prefix + name not in LEFT_OUT:
-            yield prefix + name, value
+            yield from _flat(value, f"{path}_")
+        elif not isinstance(value, list) and path not in LEFT_OUT:
+            if not _is_possible(value):
+                raise ValueError(f"totals.{path}={value!r} is impossible")
+            yield path, value
+
+
+def _is_possible(value: object) -> bool:
+    """Return whether a total is a count, a finite number, text or absent."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str) or (isinstance(value, int) and value >= 0)
 
 
 def export(store: Store, path: str | Path, baseline: str | None = None) -> int:
     """Write the rows to a .csv or .parquet file; return how many. `baseline` as in `rows_of`.
 
+    Rows pass one by one, twice: once for the columns there are, once to be written.
+
     Raises
     ------
     InputError
-        For another suffix, a store with nothing in it, a missing package (Parquet needs the extra `parquet`), or a
-        place that cannot be written.
+        For another suffix, a store with nothing in it or with rows that no sweep has recorded, a missing package
+        (Parquet needs the extra `parquet`), or a place that cannot be written.
     """
     suffix = Path(path).suffix
     if suffix not in WRITERS:
         raise InputError(
             f"{path}: suffix {suffix!r}{nearest(suffix, WRITERS)}; expected one of {', '.join(WRITERS)}"
         )
-    rows = rows_of(store, baseline)
-    if not rows:
+    speedups = Speedups.of(store, baseline)
+    columns = _columns(store, speedups)
+    if not columns["key"]:
         raise InputError(
             f"{store.path}: holds no results yet; expected a store that a sweep has filled"
         )
+    rows = _whole_rows(store, speedups, columns)
     with replaced(path) as temporary:
-        WRITERS[suffix](rows, temporary)
-    return len(rows)
+        return WRITERS[suffix](rows, columns, temporary)
 
 
-def _write_csv(rows: list[dict[str, Any]], path: Path) -> None:
+def _write_csv(rows: Iterator[dict[str, Any]], columns: Mapping[str, set[type]], path: Path) -> int:
+    written = 0
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow(_cell(row[name]) for name in columns)
+            written += 1
+    return written
 
 
-def _write_parquet(rows: list[dict[str, Any]], path: Path) -> None:
+def _cell(value: object) -> object:
+    # `True` and `False`, as these files have always had them.
+    return value if isinstance(value, bool) else csv_cell(value)
+
+
+def _write_parquet(
+    rows: Iterator[dict[str, Any]], columns: Mapping[str, set[type]], path: Path
+) -> int:
     try:
         import pyarrow as pa
         import pyarrow.parquet
@@ -136,12 +195,42 @@ def _write_parquet(rows: list[dict[str, Any]], path: Path) -> None:
             f"{path}: Parquet needs pyarrow, which is not installed; expected "
             f"{install_hint('parquet')}, or a .csv file"
         ) from None
-    pa.parquet.write_table(
-        pa.Table.from_pydict({name: [row[name] for row in rows] for name in rows[0]}), path
-    )
+    types = {name: _column_type(kinds) for name, kinds in columns.items()}
+    names = {
+        bool: pa.bool_(),
+        int: pa.int64(),
+        float: pa.float64(),
+        str: pa.string(),
+        None: pa.null(),
+    }
+    schema = pa.schema([(name, names[kind]) for name, kind in types.items()])
+    written = 0
+    with pa.parquet.ParquetWriter(path, schema) as writer:
+        while batch := list(islice(rows, ROWS_TOGETHER)):
+            values = {
+                name: [_parquet_value(row[name], kind) for row in batch]
+                for name, kind in types.items()
+            }
+            writer.write_table(pa.Table.from_pydict(values, schema))
+            written += len(batch)
+    return written
 
 
-WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}
+def _column_type(kinds: set[type]) -> Any:
+    """Return the type that holds all values of a column, None for a column that has none."""
+    held = kinds - {type(None)}
+    if held == {int, float}:
+        return float
+    return held.pop() if len(held) == 1 else (str if held else None)
+
+
+def _parquet_value(value: object, kind: Any) -> object:
+    if value is None or kind is None:
+        return None
+    return printable(str(value)) if kind is str else kind(value)
+
+
+WRITERS: Mapping[str, Writer] = {".csv": _write_csv, ".parquet": _write_parquet}
 
 
 def frame_of(store: Store) -> pd.DataFrame:

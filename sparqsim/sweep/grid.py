@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sparqsim.case import Case, checked, read_toml
-from sparqsim.errors import InputError, nearest, shown
+from sparqsim.case import CODE_FIELDS, REMEDY, Case, checked, read_toml
+from sparqsim.errors import InputError, nearest, refuse_code, shown
 from sparqsim.limits import GRID_CASES
 
 
@@ -67,7 +67,9 @@ class Grid(BaseModel):
             yield Case(**dict(zip(axes, values, strict=True)))
 
 
-def load_grid(path: str | Path, overrides: Mapping[str, Any] | None = None) -> list[Case]:
+def load_grid(
+    path: str | Path, overrides: Mapping[str, Any] | None = None, *, trust: bool = False
+) -> list[Case]:
     """Return the cases of a grid file.
 
     Parameters
@@ -77,22 +79,37 @@ def load_grid(path: str | Path, overrides: Mapping[str, Any] | None = None) -> l
         files are taken from the folder of this file.
     overrides : mapping, optional
         Axes that replace those of the file; their files are relative to the current folder.
+    trust : bool
+        Whether the file may name designs and dataflows FILE.py:CLASS, whose code a sweep runs.
 
     Raises
     ------
     InputError
         Naming the file, the axis and the value.
     """
+    overrides = overrides or {}
     document = read_toml(path)
     tables = document.pop("grid", [{}])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise InputError(f"{path}: grid={shown(tables)}: expected tables, [[grid]]")
-    here = {axis: _absolute(axis, values) for axis, values in (overrides or {}).items()}
+    here = {axis: _absolute(axis, values) for axis, values in overrides.items()}
     for axes in (document, *tables):
         _check_axes(axes, str(path))
     grids = [checked(Grid, document | table | here, str(path)) for table in tables]
     GRID_CASES.check(sum(grid.count() for grid in grids), str(path))
+    if not trust:
+        _refuse_files(grids, str(path), overrides)
     return [case.found_from(Path(path).parent) for grid in grids for case in grid.cases()]
+
+
+def _refuse_files(grids: Sequence[Grid], path: str, overrides: Mapping[str, Any]) -> None:
+    """Raise InputError for a design or dataflow in a file, but for those that the user named."""
+    for axis, what in CODE_FIELDS.items():
+        if axis in overrides:
+            continue
+        specs = dict.fromkeys(spec for grid in grids for spec in getattr(grid, axis) or ())
+        for spec in specs:
+            refuse_code(spec, what, path, REMEDY)
 
 
 def cases_of(axes: Mapping[str, Any]) -> list[Case]:

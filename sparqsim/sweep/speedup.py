@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, shown
 from sparqsim.pe import get_pe
 from sparqsim.simulation import BASELINE
-from sparqsim.sweep.store import Recorded, Store
+from sparqsim.sweep.check import Recorded
+from sparqsim.sweep.store import Store
 
 #: Facts in which comparable points differ. Of files the content counts, not the name.
 NOT_PLACE = frozenset({"pe", "pe_source_sha256", "trace", "memory"})
+
+
+#: What reading the report of a point that no sweep has recorded may raise.
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Speedups:
         for point in store.recorded():
             designs.add(str(point.facts["pe"]))
             if point.facts["pe"] == spec and point.state == "done":
-                cycles[_place(point)] = json.loads(point.text)["totals"]["cycles"]["total"]
+                cycles[_place(point)] = _total_cycles(store, point)
         if baseline is not None and spec not in designs:
             raise InputError(
                 f"{store.path}: baseline {baseline!r} is at no point; expected one of "
@@ -61,6 +66,24 @@ class Speedups:
         baseline_cycles = self.cycles.get(_place(point))
         speedup = None if baseline_cycles is None else baseline_cycles / total_cycles
         return {"baseline": self.baseline, "speedup": speedup}
+
+
+def _total_cycles(store: Store, point: Recorded) -> int:
+    try:
+        total_cycles = json.loads(point.text)["totals"]["cycles"]["total"]
+        if type(total_cycles) is not int or total_cycles < 1:
+            raise ValueError(f"totals.cycles.total={shown(total_cycles)} is impossible")
+    except UNREADABLE as error:
+        raise unreadable_report(store, point, error) from None
+    return total_cycles
+
+
+def unreadable_report(store: Store, point: Recorded, error: Exception) -> InputError:
+    """Return what says that the report of a point cannot be read."""
+    return InputError(
+        f"{store.path}: point {point.key!r}: its report cannot be read ({type(error).__name__}: "
+        f"{error}); expected a row that a sweep has recorded"
+    )
 
 
 def _place(point: Recorded) -> str:

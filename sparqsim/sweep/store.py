@@ -22,14 +22,21 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from sparqsim.errors import InputError
+from sparqsim.sweep.check import (
+    TABLE,
+    Recorded,
+    check_rows,
+    check_schema,
+    distrust,
+    point_of,
+)
 from sparqsim.sweep.point import DEFAULT_ENGINE, Point
-from sparqsim.sweep.worker import Result, unpacked
+from sparqsim.sweep.worker import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,17 +45,26 @@ APPLICATION_ID = 0x53505351  # 'SPSQ'
 FORMAT = 1
 #: How long a writer waits for another one, in seconds.
 PATIENCE_SECONDS = 60.0
-TABLE = "CREATE TABLE points (key TEXT PRIMARY KEY, state TEXT NOT NULL, facts TEXT NOT NULL, packed BLOB NOT NULL)"
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A recorded point. facts: see `Point`. text: the report's JSON, or the reason of a refusal."""
-
-    key: str
-    state: str
-    facts: dict[str, Any]
-    text: str
+#: Sorted by what a point is, with paths and the order of arrival left out.
+ORDER = ", ".join(
+    f"COALESCE(json_extract(facts, '$.{name}'), '{DEFAULT_ENGINE if name == 'engine' else ''}')"
+    for name in (
+        "trace",
+        "trace_sha256",
+        "rows",
+        "cols",
+        "dataflow",
+        "coupling",
+        "overlap",
+        "memory",
+        "memory_config",
+        "all_layers",
+        "engine",
+        "pe",
+        "pe_source_sha256",
+        "version",
+    )
+)
 
 
 class Store:
@@ -107,16 +123,25 @@ class Store:
             self._connection.executemany("INSERT OR IGNORE INTO points VALUES (?, ?, ?, ?)", rows)
 
     def recorded(self) -> Iterator[Recorded]:
-        """Yield every recorded point, in an order that does not depend on when it was computed."""
-        with self._told():
-            rows = self._connection.execute("SELECT key, state, facts FROM points").fetchall()
-        # Sorted by what a point is, with paths and the order of arrival left out.
-        for key, state, facts in sorted(rows, key=lambda row: (_sort_key(_facts(row[2])), row[0])):
+        """Yield every recorded point, in an order that does not depend on when it was computed.
+
+        One point at a time is in memory. Raises InputError naming a row that no sweep has recorded.
+        """
+        # One statement that is open from the first point to the last: what a sweep records meanwhile is not seen.
+        numbers = self._cursor(f"SELECT rowid FROM points ORDER BY {ORDER}, key")  # noqa: S608 - names of ours
+        while True:
             with self._told():
-                (blob,) = self._connection.execute(
-                    "SELECT packed FROM points WHERE key = ?", (key,)
-                ).fetchone()
-            yield Recorded(key, state, _facts(facts), unpacked(blob))
+                number = numbers.fetchone()
+            if number is None:
+                return
+            row = "SELECT key, state, facts, packed FROM points WHERE rowid = ?"
+            with self._told():
+                fields = self._connection.execute(row, number).fetchone()
+            yield point_of(self.path, *fields)
+
+    def _cursor(self, statement: str) -> sqlite3.Cursor:
+        with self._told():
+            return self._connection.execute(statement)
 
     def counts(self) -> list[tuple[str, str, int]]:
         """Return (package version, state, points) for what is recorded."""
@@ -140,11 +165,17 @@ class Store:
         return frame_of(self)
 
     def _writable(self) -> sqlite3.Connection:
+        if str(self.path) in {":memory:", "."}:
+            raise InputError(
+                f"{str(self.path)!r} names no file, so what is computed would be lost; expected a store's path"
+            )
         if not self.path.parent.is_dir():
             raise InputError(
                 f"{self.path}: no such folder; expected a store in a folder that exists"
             )
-        connection = sqlite3.connect(self.path, timeout=PATIENCE_SECONDS, isolation_level=None)
+        connection = sqlite3.connect(
+            self.path.absolute(), timeout=PATIENCE_SECONDS, isolation_level=None
+        )
         try:
             self._is_made(connection)  # first: a file that is something else stays as it is
             _set_wal(connection)
@@ -200,6 +231,7 @@ class Store:
 
         Nothing in it: new, or all that a full disk or a kill let be made of a store.
         """
+        distrust(connection)
         application, version = (
             _pragma(connection, "application_id"),
             _pragma(connection, "user_version"),
@@ -217,6 +249,8 @@ class Store:
                 f"{self.path}: store format {version}, this version of sparqsim reads format {FORMAT}; "
                 "expected a newer sparqsim, or another file"
             )
+        check_schema(connection, self.path)
+        check_rows(connection, self.path)
         return True
 
     @staticmethod
@@ -277,28 +311,3 @@ def _set_wal(connection: sqlite3.Connection) -> None:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
-
-
-def _facts(text: str) -> dict[str, Any]:
-    """Return a point's facts; rows from before the engine could be chosen are the fast one's."""
-    return {"engine": DEFAULT_ENGINE} | dict(json.loads(text))
-
-
-def _sort_key(facts: dict[str, Any]) -> tuple[Any, ...]:
-    names = (
-        "trace",
-        "trace_sha256",
-        "rows",
-        "cols",
-        "dataflow",
-        "coupling",
-        "overlap",
-        "memory",
-        "memory_config",
-        "all_layers",
-        "engine",
-        "pe",
-        "pe_source_sha256",
-        "version",
-    )
-    return tuple(facts[name] for name in names)

@@ -12,6 +12,9 @@ from sparqsim.report import Report
 from sparqsim.sweep.point import Planner, Point
 from sparqsim.sweep.traces import held_trace
 
+#: Of a report, unpacked: a thousand times that of a large network.
+MOST_BYTES = 1 << 28
+
 
 @dataclass(frozen=True)
 class Task:
@@ -57,8 +60,12 @@ def packed(text: str) -> bytes:
 
 
 def unpacked(data: bytes) -> str:
-    """Undo `packed`."""
-    return zlib.decompress(data).decode()
+    """Undo `packed`. Raises ValueError or zlib.error for data that it did not make, and for far too much of it."""
+    stream = zlib.decompressobj()
+    text = stream.decompress(data, MOST_BYTES)
+    if not stream.eof or stream.unused_data:
+        raise ValueError(f"its report is cut, or longer than {MOST_BYTES >> 20} MiB")
+    return text.decode()
 
 
 def run_task(task: Task, trace_bytes: bytes | None = None) -> list[Result]:

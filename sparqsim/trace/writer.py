@@ -16,7 +16,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from sparqsim.errors import InputError
-from sparqsim.files import replaced
+from sparqsim.files import check_writable, replaced, temporary_path, unwritable
 from sparqsim.record import faults_of
 from sparqsim.trace.header import DTYPES, written_header
 from sparqsim.trace.layer import Layer
@@ -40,11 +39,15 @@ Array = NDArray[Any]
 
 @dataclass
 class Spool:
-    """One tensor on its way to the file: its bytes so far, in a temporary file, and its shape, grown along `axis`."""
+    """One tensor on its way to the file: its bytes so far, in a temporary file, and its shape, grown along `axis`.
+
+    target: the trace file, for messages.
+    """
 
     name: str
     path: Path
     axis: int
+    target: Path
     shape: tuple[int, ...] = ()
     dtype: np.dtype[Any] | None = None
 
@@ -67,8 +70,11 @@ class Spool:
                 f"tensor {self.name!r}: a batch is {values.dtype} {values.shape}, expected {self.dtype} "
                 f"{self.shape} but for axis {self.axis}, which grows (axes before it: size 1)"
             )
-        with self.path.open("ab") as file:
-            file.write(np.ascontiguousarray(values).data)
+        try:
+            with self.path.open("ab") as file:
+                file.write(np.ascontiguousarray(values).data)
+        except OSError as error:
+            raise unwritable(self.target, error) from None
         grown = self.shape[self.axis] + values.shape[self.axis]
         self.shape = _resized(self.shape, self.axis, grown)
 
@@ -141,16 +147,13 @@ class TraceWriter:
         self._folder: Path | None = None
 
     def __enter__(self) -> Self:
+        check_writable(self._path)
         try:
-            folder = tempfile.mkdtemp(
-                prefix=f".{self._path.name}.", suffix=".spool", dir=self._path.parent
-            )
+            folder = temporary_path(self._path, ".spool")
+            folder.mkdir(mode=0o700)
         except OSError as error:
-            raise InputError(
-                f"{self._path}: cannot be written ({error.strerror or error}); expected a file path in "
-                "a folder that exists and may be written"
-            ) from None
-        self._folder = Path(folder)
+            raise unwritable(self._path, error) from None
+        self._folder = folder
         return self
 
     def __exit__(
@@ -219,7 +222,8 @@ class TraceWriter:
     def _spool(self, name: str, axis: int) -> Spool:
         if self._folder is None:
             raise RuntimeError("TraceWriter is a context manager: use it in a `with` block")
-        self._spools[name] = Spool(name, self._folder / str(len(self._spools)), axis)
+        place = self._folder / str(len(self._spools))
+        self._spools[name] = Spool(name, place, axis, self._path)
         return self._spools[name]
 
     def _assemble(self) -> None:

@@ -1,0 +1,191 @@
+"""Results that agree with themselves and cannot be: refused when they are read. And names, printable at every exit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sparqsim
+from sparqsim.errors import InputError, csv_cell
+from sparqsim.memory.curves import BandwidthCurves
+from sparqsim.regress import Finding, Outcome, as_junit, as_markdown, as_text
+from sparqsim.regress.golden import GoldenCase
+
+DERIVED = ("totals", "utilization", "macs")
+
+
+def stored_fields(value: Any) -> Any:
+    """Return a document without what derives from the rest, so that nothing contradicts itself."""
+    if isinstance(value, dict):
+        return {
+            name: stored_fields(part) for name, part in value.items() if name not in DERIVED
+        } | ({"macs": value["macs"]} if "macs_nonzero" in value else {})
+    return [stored_fields(part) for part in value] if isinstance(value, list) else value
+
+
+def set_at(*path: str | int) -> Callable[[Any, Any], None]:
+    def change(document: Any, value: Any) -> None:
+        for name in path[:-1]:
+            document = document[name]
+        document[path[-1]] = value
+
+    return change
+
+
+LAYER = ("layers", 1)
+IMPOSSIBLE = {
+    "columns of 2^63": (("array", "cols"), 2**63),
+    "no rows": (("array", "rows"), 0),
+    "a dataflow of its own": (("array", "dataflow"), "xs"),
+    "a coupling of its own": (("array", "coupling"), "elastic:0"),
+    "negative windows": ((*LAYER, "windows", "0"), -1),
+    "negative tiles": ((*LAYER, "tiles"), -3),
+    "negative pairs": ((*LAYER, "pairs", "both_zero"), -3),
+    "negative slack": ((*LAYER, "bounds", "slack_cycles"), -1),
+    "negative waiting": ((*LAYER, "bounds", "gap", "waiting"), -1),
+    "more MACs than the product has": ((*LAYER, "counts", "macs"), 10**9),
+    "more MACs that are not zero than MACs": ((*LAYER, "counts", "macs_nonzero"), 10**9),
+    "more used PEs than PEs": ((*LAYER, "counts", "used_pe_cycles"), 10**12),
+    "an error beyond the noise": ((*LAYER, "error", "max_abs"), 10**9),
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_impossible_reports_are_refused(name: str, small_trace: sparqsim.Trace) -> None:
+    path, value = IMPOSSIBLE[name]
+    document = stored_fields(json.loads(sparqsim.simulate(small_trace, "sparq-5opt").to_json()))
+    sparqsim.Report.from_json(json.dumps(document), "sound")
+    set_at(*path)(document, value)
+    with pytest.raises(InputError, match=r"^odd: .*expected"):
+        sparqsim.Report.from_json(json.dumps(document), "odd")
+
+
+CURVES = {
+    "a bandwidth without figures": lambda curves: curves["bandwidths"].append(99.0),
+    "a bandwidth of nothing": lambda curves: curves["bandwidths"].__setitem__(0, 0.0),
+    "a design without figures": lambda curves: curves["order"].append("sparq-2opt"),
+    "figures without a design": lambda curves: curves["array_cycles"].update(other=1),
+    "a design twice": lambda curves: curves["order"].append(curves["order"][0]),
+    "no cycles": lambda curves: curves["cycles"]["mac-8b8b"].__setitem__(0, 0),
+    "negative cycles": lambda curves: curves["array_cycles"].__setitem__("mac-8b8b", -1),
+    "a baseline of others": lambda curves: curves.__setitem__("baseline", "other"),
+}
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_impossible_curves_are_refused(name: str, run, small_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "b.json"
+    command = (
+        "bandwidth",
+        small_path,
+        "--config",
+        "edge",
+        "--pe",
+        "mac-4b8b",
+        "--bandwidths",
+        "1,2",
+    )
+    assert run(*command, "-o", path).code == 0
+    document = json.loads(path.read_text())
+    del document["speedup"], document["array_speedup"]
+    BandwidthCurves.from_json(json.dumps(document))
+    CURVES[name](document)
+    path.write_text(json.dumps(document))
+    ended = run("plot", path, "--kind", "bandwidth", "-o", tmp_path / "b.svg")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert ended.err.startswith(f"sparqsim: {path}: ")
+
+
+@pytest.mark.parametrize("golden", ["[" * 100_000, '{"schema": ' * 5000, "[" * 500 + "]" * 500])
+def test_golden_reports_that_are_too_deep_are_told(
+    golden: str, run, small_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "golden").mkdir()
+    (tmp_path / "golden" / "a.json").write_text(golden)
+    cases = tmp_path / "cases.toml"
+    cases.write_text(f'[[case]]\nname = "a"\ntrace = "{small_path.name}"\n')
+    ended = run("regress", "check", cases)
+    assert ended.code == 1
+    assert "golden: " in ended.out
+
+
+ODD = "a\x1b[2J\x07\u202e\udcff=1"
+SHOWN = "a\\x1b[2J\\x07\\u202e\\udcff=1"
+
+
+def test_findings_are_printable_in_every_format() -> None:
+    case = GoldenCase(name="a", trace="t", pe=ODD)
+    outcome = Outcome(case, (Finding("values", ODD, f"{ODD} | <b>"),))
+    for text in (as_text(outcome), as_junit([outcome], ODD), as_markdown([outcome], ODD)):
+        assert SHOWN in text
+        assert all(line.isprintable() for line in text.split("\n"))
+        text.encode()
+
+
+def test_layer_names_are_printable_in_a_waveform(run, tmp_path: Path) -> None:
+    name = "a\x1b[2J $end $scope module evil $end \u4e2d"
+    layer = sparqsim.Layer.from_gemm(name, np.ones((2, 3), np.uint8), np.ones((3, 2), np.int8))
+    sparqsim.Trace([layer]).save(tmp_path / "t.safetensors")
+    wave = tmp_path / "w.vcd"
+    command = (
+        "simulate",
+        tmp_path / "t.safetensors",
+        "--pe",
+        "mac-8b8b",
+        "--array",
+        "2x2",
+        "--wave",
+        wave,
+    )
+    ended = run(*command)
+    assert ended.code == 0, ended.err
+    text = wave.read_bytes().decode("ascii")
+    assert all(line.isprintable() for line in text.replace("\t", " ").split("\n"))
+    comment = text.partition("$comment")[2].partition("$end")[0]
+    assert "\\x1b[2J" in comment
+    assert "\\u4e2d" in comment
+    assert "module evil" in comment
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "markdown", "json"])
+def test_layer_names_are_printable_on_the_terminal(form: str, run, tmp_path: Path) -> None:
+    layer = sparqsim.Layer.from_gemm(
+        "=1\x1b[2J\x07", np.ones((2, 3), np.uint8), np.ones((3, 2), np.int8)
+    )
+    sparqsim.Trace([layer], network="\x1b]0;title\x07").save(tmp_path / "t.safetensors")
+    for command in (
+        ("trace", "info"),
+        ("simulate", "--pe", "mac-8b8b"),
+        ("compare", "--pe", "mac-4b8b"),
+    ):
+        group = 2 if command[0] == "trace" else 1
+        ended = run(
+            *command[:group], tmp_path / "t.safetensors", *command[group:], "--format", form
+        )
+        assert ended.code == 0, ended.err
+        for text in (ended.out, ended.err):
+            assert all(line.isprintable() for line in text.split("\n")), text
+        if form == "csv":
+            assert "'=1\\x1b[2J\\x07" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (-1, -1),
+        (-1.5, -1.5),
+        (None, None),
+        (True, "true"),
+        ("-1", "'-1"),
+        ("\r=1", "'\\r=1"),
+        ("a=1", "a=1"),
+        ("", ""),
+    ],
+)
+def test_cells_of_csv(value: object, cell: object) -> None:
+    assert csv_cell(value) == cell
