@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, computed_field, model_validator
 
 from sparqsim.errors import InputError
 from sparqsim.record import Record
 from sparqsim.report import ArrayInfo, Comparison
 from sparqsim.trace import Trace
+from sparqsim.trace.coverage import NO_REASON, Coverage, LeftOut
 
 ACCURACY_SCHEMA: Final = "sparqsim.accuracy/1"
 #: How layers that are kept out of the designs compute.
@@ -99,7 +100,11 @@ class AccuracyReport(Record):
     traced_pictures: the first of them, on which cycles and pairs were measured. error_pictures: the first of them, on
     which SQNR was. kept_as: how layers marked `kept` compute. skipped: what holds products and is in no design.
     baseline: the design of speedup 1. reference: what answers are compared with ('float network', or a quantised
-    network as it is); a row without `pe` holds its hits.
+    network as it is); a row without `pe` holds its hits. coverage: for how many inputs cycles are, and which
+    operations with multiply-accumulates are not in them; empty in older files. macs: multiply-accumulates of the
+    layers on the traced pictures; None in older files. macs_left_out_share: of the network's multiply-accumulates, the
+    share that is not in the cycles, 0 to 1; unknown where it was not counted. timing_notes: what must be known to
+    compare the cycles of some designs, by design.
     """
 
     schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
@@ -118,6 +123,15 @@ class AccuracyReport(Record):
     reference: str
     layers: tuple[NetworkLayer, ...]
     rows: tuple[AccuracyRow, ...]
+    coverage: Coverage = Coverage()
+    macs: int | None = Field(default=None, ge=1)
+    timing_notes: dict[str, str] = Field(default_factory=dict)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def macs_left_out_share(self) -> float | None:
+        """Share of the network's multiply-accumulates that is not in the cycles, 0 to 1; None where not known."""
+        return None if self.macs is None else self.coverage.share_left_out(self.macs)
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
@@ -152,6 +166,24 @@ class AccuracyReport(Record):
             for layer, result in zip(self.layers, row.layers, strict=False)
             if result.sqnr_db is not None
         }
+
+
+def measured_coverage(timing: Comparison, traced_pictures: int, skipped: Sequence[str]) -> Coverage:
+    """Return what of a network its cycles are of.
+
+    Parameters
+    ----------
+    timing : Comparison
+        The designs on the traced pictures; what its trace says of itself goes first.
+    traced_pictures : int
+    skipped : sequence of str
+        Names of operations that are in no design.
+    """
+    coverage = timing.coverage
+    left_out = coverage.left_out or tuple(
+        LeftOut(name=name, reason=NO_REASON, macs=None) for name in skipped
+    )
+    return Coverage(inputs=coverage.inputs or traced_pictures, left_out=left_out)
 
 
 def network_layers(trace: Trace, timing: Comparison) -> tuple[NetworkLayer, ...]:

@@ -17,6 +17,12 @@ class Gap(Record):
     ragged_tiles: int
     fill_drain: int
     waiting: int
+    memory_stall: int = 0
+
+    @property
+    def total(self) -> int:
+        """Cycles of all parts."""
+        return self.ragged_tiles + self.fill_drain + self.waiting + self.memory_stall
 
     @classmethod
     def sum_of(cls, parts: Iterable[Gap]) -> Gap:
@@ -28,7 +34,7 @@ class Gap(Record):
 
 
 class Bounds(Record):
-    """Lower bounds: work_cycles + the parts of `gap` = total cycles of the array, exactly, memory stalls apart.
+    """Lower bounds: work_cycles + the parts of `gap` = total cycles, exactly.
 
     slack_cycles: no array with these tiles is faster, however freely its PEs run ahead of each other: the step cycles
     of the PE that has most of them, over all tiles, padded steps included. Deeper links come closer to it; links as
@@ -38,8 +44,8 @@ class Bounds(Record):
 
     gap.ragged_tiles: streamed steps at one cycle each (`compute`) less the layer's own steps spread evenly over the
     PEs, rounded up: PEs that hold padding. gap.fill_drain: the cycles of `fill` and `drain`, less those that slow steps
-    took up (in elastic arrays they can). gap.waiting: the rest, PEs waiting for slower ones, padded ones among
-    them, or for free links.
+    took up (in elastic arrays they can). gap.waiting: the rest of the array's own cycles, PEs waiting for slower
+    ones, padded ones among them, or for free links. gap.memory_stall: cycles in which the array waits for its memory.
     """
 
     slack_cycles: int
@@ -47,7 +53,7 @@ class Bounds(Record):
     gap: Gap
 
     @classmethod
-    def of(cls, timing: Timing, real_steps: int, pes: int) -> Bounds:
+    def of(cls, timing: Timing, real_steps: int, pes: int, memory_stall: int = 0) -> Bounds:
         """Derive the bounds of a layer.
 
         Parameters
@@ -57,6 +63,8 @@ class Bounds(Record):
             Steps of all PEs, padding left out.
         pes : int
             PEs of the array.
+        memory_stall : int
+            Cycles that the memory system adds to the array's own.
         """
         work, ragged = -(-timing.pe_work // pes), timing.compute - -(-real_steps // pes)
         # Never negative: the total is at least the busiest PE's steps, and those are at least the mean of all PEs.
@@ -65,7 +73,12 @@ class Bounds(Record):
         return cls(
             slack_cycles=timing.busiest_pe,
             work_cycles=work,
-            gap=Gap(ragged_tiles=ragged, fill_drain=fill_drain, waiting=rest - fill_drain),
+            gap=Gap(
+                ragged_tiles=ragged,
+                fill_drain=fill_drain,
+                waiting=rest - fill_drain,
+                memory_stall=memory_stall,
+            ),
         )
 
     @classmethod

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, computed_field
+from pydantic import Field, computed_field, model_validator
 
 from sparqsim.bounds import Bounds
 from sparqsim.memory.traffic import LayerTraffic, Traffic
@@ -176,6 +176,27 @@ class Measured(Record):
     counts: Counts
     pairs: Pairs
     error: Error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_gap_has_its_memory_stall(cls, values: Any) -> Any:
+        """Complete `bounds.gap` of a file from before it had the cycles of waiting for memory."""
+        match values:
+            case {"bounds": {"gap": {**gap}}, "cycles": {"memory_stall": stall}}:
+                if "memory_stall" not in gap:
+                    bounds = values["bounds"] | {"gap": gap | {"memory_stall": stall}}
+                    return values | {"bounds": bounds}
+        return values
+
+    @model_validator(mode="after")
+    def _work_and_gap_are_all_cycles(self) -> Self:
+        explained = self.bounds.work_cycles + self.bounds.gap.total
+        if explained != self.cycles.total:
+            raise ValueError(
+                f"bounds: work_cycles + the parts of gap = {explained}, expected the total of "
+                f"cycles, {self.cycles.total}"
+            )
+        return self
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -5,7 +5,8 @@ Integers are stored; ratios derive from them. Equal runs give equal bytes: no ti
 
 from __future__ import annotations
 
-from typing import Final, Literal, Self
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
@@ -14,9 +15,18 @@ from sparqsim.iso import IsoArea, Range
 from sparqsim.layer_report import Cycles, LayerReport, Totals, Utilization
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.record import Record
+from sparqsim.trace.coverage import Coverage
+
+if TYPE_CHECKING:
+    from sparqsim.pe import PEDesign
 
 REPORT_SCHEMA: Final = "sparqsim.report/1"
 COMPARISON_SCHEMA: Final = "sparqsim.comparison/1"
+#: What must stand wherever cycles of a design stand that times itself.
+TIMED_BY_QUEUES: Final = (
+    "timed by queues of its own, so coupling and overlap do not apply: tiles follow one another "
+    "without refilling the array, and sums leave for free; compare it under --overlap on"
+)
 
 
 class PEInfo(Record):
@@ -24,7 +34,8 @@ class PEInfo(Record):
 
     lanes: pairs of an activation and a weight that a PE consumes per step. multipliers: those of a PE, narrow or wide.
     cycles_depend_on_values: False where only shapes decide cycles. times_itself: the design's own queues set the
-    timing, so the array's coupling and overlap do not apply to it.
+    timing, so the array's coupling and overlap do not apply to it. timing_note: what must be known to compare such
+    cycles; '' where the array sets the timing.
     """
 
     name: str
@@ -33,6 +44,37 @@ class PEInfo(Record):
     multipliers: int
     cycles_depend_on_values: bool
     times_itself: bool = False
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def timing_note(self) -> str:
+        """What must be known to compare the design's cycles; '' where the array sets the timing."""
+        return TIMED_BY_QUEUES if self.times_itself else ""
+
+    @classmethod
+    def of(cls, pe: PEDesign) -> PEInfo:
+        """Return what reports say of a design."""
+        return cls(
+            name=pe.name,
+            spec=pe.spec,
+            lanes=pe.lanes,
+            multipliers=pe.multipliers,
+            cycles_depend_on_values=pe.cycles_depend_on_values,
+            times_itself=pe.times_itself,
+        )
+
+
+def timing_notes(designs: Iterable[PEInfo]) -> dict[str, str]:
+    """Return the `timing_note` of every design that has one, by design."""
+    return {design.spec: design.timing_note for design in designs if design.timing_note}
+
+
+def note_lines(notes: Mapping[str, str]) -> list[str]:
+    """Return notes by design in sentences, designs with the same note named together."""
+    designs: dict[str, list[str]] = {}
+    for name, note in notes.items():
+        designs.setdefault(note, []).append(name)
+    return [f"{', '.join(names)}: {note}." for note, names in designs.items()]
 
 
 class ArrayInfo(Record):
@@ -46,17 +88,31 @@ class ArrayInfo(Record):
 
 
 class Provenance(Record):
-    """What made a report; `trace_sha256` is that of the trace file's bytes, `synthetic` is the trace's own label."""
+    """What made a report.
+
+    trace_sha256: of the trace file's bytes. synthetic: the trace's own label. coverage: for how many inputs of the
+    network the trace is, and which operations with multiply-accumulates are not in it; empty in older files.
+    calibrator: how activation scales were found, in the trace's words; '' in older files. folded_batch_norms: how many
+    batch norms were folded into a layer; None where the trace does not say.
+    """
 
     version: str
     engine: str
     trace_sha256: str
     network: str
     synthetic: str
+    coverage: Coverage = Coverage()
+    calibrator: str = ""
+    folded_batch_norms: int | None = Field(default=None, ge=0)
 
 
 class Report(Record):
-    """What one PE design does on one trace."""
+    """What one PE design does on one trace.
+
+    macs_left_out_share: of the network's multiply-accumulates, the share that is not simulated, 0 to 1; unknown where
+    the trace does not say. cycles_per_input: total cycles / inputs of the network in the trace; unknown where the
+    trace does not say how many.
+    """
 
     schema_: Literal["sparqsim.report/1"] = Field(default=REPORT_SCHEMA, alias="schema")
     provenance: Provenance
@@ -72,6 +128,23 @@ class Report(Record):
         """Sums over layers."""
         return Totals.of(self.layers)
 
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def macs_left_out_share(self) -> float | None:
+        """Share of the network's multiply-accumulates that is not simulated, 0 to 1; None where not known."""
+        return self.coverage.share_left_out(sum(layer.macs for layer in self.layers))
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def cycles_per_input(self) -> float | None:
+        """Total cycles per input of the network; None where the number of inputs is not known."""
+        return self.coverage.per_input(self.cycles.total)
+
+    @property
+    def coverage(self) -> Coverage:
+        """What of the network the trace holds."""
+        return self.provenance.coverage
+
     @property
     def cycles(self) -> Cycles:
         """Cycles of the whole network."""
@@ -81,6 +154,12 @@ class Report(Record):
     def utilization(self) -> Utilization:
         """Utilization over the whole network."""
         return self.totals.utilization
+
+
+def stated_coverage(reports: Iterable[Report]) -> Coverage:
+    """Return what of a network the trace of these reports holds, by the first that says it: older ones do not."""
+    coverages = (report.coverage for report in reports)
+    return next((coverage for coverage in coverages if coverage.is_stated), Coverage())
 
 
 class LayerSpeedup(Record):
@@ -140,6 +219,21 @@ class Comparison(Record):
             )
             for at, layer in enumerate(names)
         )
+
+    @property
+    def coverage(self) -> Coverage:
+        """What of the network the trace holds, by the first report that says it: older ones do not."""
+        return stated_coverage(self.reports[name] for name in self.order)
+
+    @property
+    def timing_notes(self) -> dict[str, str]:
+        """What must be known to compare the cycles of some designs, by design; see `note_lines`."""
+        return timing_notes(self.reports[name].pe for name in self.order)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates that are simulated, the same for every design."""
+        return self.reports[self.baseline].totals.macs
 
     def speedup(self, name: str, over: str | None = None) -> float:
         """Return total cycles of `over` (default: the baseline) / total cycles of design `name`.

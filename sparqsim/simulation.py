@@ -26,6 +26,7 @@ from sparqsim.pe import PEDesign, get_pe
 from sparqsim.report import ArrayInfo, Comparison, PEInfo, Provenance, Report
 from sparqsim.timing import check_activations, check_dataflow
 from sparqsim.trace import Layer, Trace
+from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.lowering import LoweredLayer
 
 DEFAULT_PES = (
@@ -271,7 +272,7 @@ def _layer_report(
         kept_8bit=kept,
         gemm=Gemm(m=shape.m, k=shape.k, n=shape.n, groups=shape.groups),
         cycles=cycles,
-        bounds=Bounds.of(timing, real_steps, array.pes),
+        bounds=Bounds.of(timing, real_steps, array.pes, cycles.memory_stall),
         tiles=timing.tiles,
         partial_sums=timing.partial_sums,
         counts=_counts(shape.macs, pe, cycles.total * array.pes, used_pe_cycles, measured),
@@ -310,6 +311,12 @@ def _counts(
     )
 
 
+def _folded_batch_norms(trace: Trace) -> int | None:
+    """Return how many batch norms the trace says were folded into a layer; None where it does not say."""
+    folded = trace.metadata.provenance.get("folded_batch_norms")
+    return len(folded) if isinstance(folded, dict) else None
+
+
 def _report(trace: Trace, pe: PEDesign, setting: _Setting, layers: Sequence[LayerReport]) -> Report:
     array = setting.array
     return Report(
@@ -319,15 +326,11 @@ def _report(trace: Trace, pe: PEDesign, setting: _Setting, layers: Sequence[Laye
             trace_sha256=trace.sha256,
             network=trace.metadata.network,
             synthetic=trace.metadata.synthetic,
+            coverage=Coverage.of(trace.metadata.provenance),
+            calibrator=trace.metadata.calibrator,
+            folded_batch_norms=_folded_batch_norms(trace),
         ),
-        pe=PEInfo(
-            name=pe.name,
-            spec=pe.spec,
-            lanes=pe.lanes,
-            multipliers=pe.multipliers,
-            cycles_depend_on_values=pe.cycles_depend_on_values,
-            times_itself=pe.times_itself,
-        ),
+        pe=PEInfo.of(pe),
         array=ArrayInfo(
             rows=array.rows,
             cols=array.cols,

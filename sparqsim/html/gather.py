@@ -34,9 +34,8 @@ class Gathered:
         groups: dict[str, list[Comparison | Report]] = {}
         for result in results:
             groups.setdefault(_surroundings(result), []).append(result)
-        return cls(
-            tuple(_together(group) for group in groups.values()), tuple(dict.fromkeys(accuracy))
-        )
+        once = [report for at, report in enumerate(accuracy) if report not in accuracy[:at]]
+        return cls(tuple(_together(group) for group in groups.values()), tuple(once))
 
 
 def gather(paths: Sequence[str | Path]) -> Gathered:

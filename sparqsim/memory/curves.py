@@ -17,9 +17,10 @@ from sparqsim.memory.system import prepare
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign
 from sparqsim.record import Record
-from sparqsim.report import ArrayInfo
+from sparqsim.report import ArrayInfo, PEInfo, timing_notes
 from sparqsim.timing import check_activations, check_dataflow
 from sparqsim.trace import Layer, Trace
+from sparqsim.trace.coverage import Coverage
 
 #: Bytes per cycle: from starved to plenty.
 BANDWIDTHS = tuple(float(1 << power) for power in range(10))
@@ -31,6 +32,10 @@ class BandwidthCurves(Record):
     bandwidths: bytes per cycle, None: no limit. cycles: for each design, total cycles at each bandwidth. array_cycles:
     without memory. `memory.dram.bandwidth_bytes_per_cycle` is replaced by each of `bandwidths` in turn.
     cycles_depend_on_values: for each design, False where only shapes decide cycles; empty in older files.
+    timing_notes: what must be known to compare the cycles of some designs, by design. coverage: for how many inputs
+    of the network cycles are, and which operations with multiply-accumulates are not in them. macs:
+    multiply-accumulates in the trace; None in older files. macs_left_out_share: of the network's
+    multiply-accumulates, the share that is not simulated, 0 to 1; unknown where the trace does not say.
     """
 
     schema_: Literal["sparqsim.bandwidth/1"] = Field(default="sparqsim.bandwidth/1", alias="schema")
@@ -45,6 +50,15 @@ class BandwidthCurves(Record):
     cycles: dict[str, tuple[int, ...]]
     array_cycles: dict[str, int]
     cycles_depend_on_values: dict[str, bool] = Field(default_factory=dict)
+    timing_notes: dict[str, str] = Field(default_factory=dict)
+    coverage: Coverage = Coverage()
+    macs: int | None = Field(default=None, ge=1)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def macs_left_out_share(self) -> float | None:
+        """Share of the network's multiply-accumulates that is not simulated, 0 to 1; None where not known."""
+        return None if self.macs is None else self.coverage.share_left_out(self.macs)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -114,6 +128,9 @@ def bandwidth_curves(
         cycles={name: tuple(values) for name, values in cycles.items()},
         array_cycles=alone,
         cycles_depend_on_values={pe.spec: pe.cycles_depend_on_values for pe in designs},
+        timing_notes=timing_notes(map(PEInfo.of, designs)),
+        coverage=Coverage.of(trace.metadata.provenance),
+        macs=sum(layer.gemm.macs for layer in trace.layers),
     )
 
 

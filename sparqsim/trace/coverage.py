@@ -7,11 +7,16 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, printable
 from sparqsim.record import Record, faults_of
+from sparqsim.wording import counted
 
 #: Where a trace's provenance keeps it.
 KEY = "coverage"
+#: Operations that a note names before it only counts.
+MOST_NAMES = 4
+#: Why an operation of an older trace was left out, where it gives names alone.
+NO_REASON = "the trace does not say why"
 
 
 class LeftOut(Record):
@@ -40,23 +45,149 @@ class Coverage(Record):
     def of(cls, provenance: Mapping[str, Any]) -> Coverage:
         """Return what a trace's provenance says; traces that say nothing give `Coverage()`.
 
+        Older traces say less, under other names: `pictures`, a count, and `skipped`, names of
+        operations, or names with reasons.
+
         Raises
         ------
         InputError
             For an entry that is not a coverage.
         """
+        if KEY not in provenance:
+            return cls(
+                inputs=_older_inputs(provenance.get("pictures")),
+                left_out=_older_left_out(provenance.get("skipped")),
+            )
         try:
-            return cls.model_validate(provenance.get(KEY, {}), strict=False)
+            return cls.model_validate(provenance[KEY], strict=False)
         except ValidationError as error:
             raise InputError(f"provenance.{KEY}: {faults_of(error)[0]}") from None
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether the trace says anything of what it holds."""
+        return self != Coverage()
 
     def macs_left_out(self) -> int | None:
         """Return the multiply-accumulates that are not in the trace; None where one operation's are not known."""
         return total(operation.macs for operation in self.left_out)
 
+    def share_left_out(self, macs: int) -> float | None:
+        """Return the share of the network's multiply-accumulates that is not in the trace, 0 to 1.
+
+        None where the trace says nothing, or not how many an operation has.
+
+        Parameters
+        ----------
+        macs : int
+            Multiply-accumulates that are in the trace.
+        """
+        left_out = self.macs_left_out()
+        if not self.is_stated or left_out is None:
+            return None
+        return left_out / (macs + left_out) if left_out else 0.0
+
+    def per_input(self, count: int) -> float | None:
+        """Return a count over all inputs per input, or None where the number of inputs is not known."""
+        return None if self.inputs is None else count / self.inputs
+
+    def scope(self) -> str:
+        """Return what totals over the trace are totals of, as the beginning of a title."""
+        if self.left_out:
+            return "Simulated part of the network"
+        return "Whole network" if self.is_stated else "All layers of the trace"
+
+    def inputs_text(self) -> str:
+        """Return for how many inputs the trace's cycles are, in a few words."""
+        if self.inputs is None:
+            return "number of inputs not stated"
+        return counted(self.inputs, "input")
+
+    def left_out_text(self, macs: int) -> str:
+        """Return how much of the network is not simulated, in a few words; '' where nothing is left out.
+
+        Parameters
+        ----------
+        macs : int
+            Multiply-accumulates that are in the trace.
+        """
+        if not self.left_out:
+            return ""
+        share = self.share_left_out(macs)
+        if share is not None:
+            return f"{_percent(share)} of the network's MACs not simulated"
+        known = sum(operation.macs or 0 for operation in self.left_out)
+        if known:
+            return (
+                f"at least {_percent(known / (macs + known))} of the network's MACs not simulated"
+            )
+        return "an unknown share of the network's MACs not simulated"
+
+    def label(self, macs: int) -> str:
+        """Return for how many inputs cycles are, and what share of the network is not in them, in a few words.
+
+        Parameters
+        ----------
+        macs : int
+            Multiply-accumulates that are in the trace.
+        """
+        return ", ".join(filter(None, [self.inputs_text(), self.left_out_text(macs)]))
+
+    def notes(self, macs: int) -> list[str]:
+        """Return what a reader must know beside totals over the trace, a sentence each.
+
+        Parameters
+        ----------
+        macs : int
+            Multiply-accumulates that are in the trace.
+        """
+        lines = [self._inputs_note()]
+        if self.left_out:
+            what = counted(len(self.left_out), "operation")
+            lines.append(
+                f"Not the whole network: {self.left_out_text(macs)}; {what} left out: {self.names()}."
+            )
+        elif not self.is_stated:
+            lines.append("The trace does not say whether operations of the network are left out.")
+        return lines
+
+    def names(self) -> str:
+        """Return the names of what is left out: the first few, and how many more."""
+        names = [printable(operation.name) for operation in self.left_out]
+        more = len(names) - MOST_NAMES
+        return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
     def entry(self) -> dict[str, Any]:
         """Return what a trace's provenance gets."""
         return {KEY: self.model_dump(mode="json")}
+
+    def _inputs_note(self) -> str:
+        if self.inputs is None:
+            return "The trace does not say for how many inputs of the network these cycles are."
+        return f"Cycles are those of {counted(self.inputs, 'input')} of the network, one after another."
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent: never 0.0 for what is there."""
+    percent = 100 * share
+    return f"{percent:.1f} %" if percent >= 0.05 or not percent else f"{percent:.2g} %"
+
+
+def _older_inputs(pictures: object) -> int | None:
+    """Return an older trace's count of pictures; anything else under that name is not one."""
+    is_count = isinstance(pictures, int) and not isinstance(pictures, bool) and pictures >= 1
+    return pictures if isinstance(pictures, int) and is_count else None
+
+
+def _older_left_out(skipped: object) -> tuple[LeftOut, ...]:
+    """Return what an older trace left out: a list of names, or reasons by name."""
+    if isinstance(skipped, Mapping):
+        reasons = {str(name): str(reason) for name, reason in skipped.items()}
+    elif isinstance(skipped, list) and all(isinstance(name, str) for name in skipped):
+        reasons = dict.fromkeys(skipped, NO_REASON)
+    else:
+        return ()
+    return tuple(LeftOut(name=name, reason=reason, macs=None) for name, reason in reasons.items())
 
 
 def total(counts: Iterable[int | None]) -> int | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, field_validator
 
 from sparqsim.record import Record
+from sparqsim.trace.coverage import Coverage
 
 FORMAT: Literal["sparqsim.trace/1"] = "sparqsim.trace/1"
 
@@ -63,7 +64,8 @@ class TraceDocument(Record):
     """The whole document.
 
     `network`: what was run. `calibrator`: how activation scales were found. `origin`: the program that wrote it.
-    `synthetic`: how the values were drawn if they are not a real network's, else ''. `provenance`: anything else.
+    `synthetic`: how the values were drawn if they are not a real network's, else ''. `provenance`: anything else;
+    its entry `coverage`, if there is one, is that of `sparqsim.trace.coverage`.
     """
 
     format: Literal["sparqsim.trace/1"] = FORMAT
@@ -74,3 +76,9 @@ class TraceDocument(Record):
     synthetic: str = ""
     provenance: dict[str, JsonValue] = Field(default_factory=dict)
     layers: tuple[LayerRecord, ...]
+
+    @field_validator("provenance")
+    @classmethod
+    def _coverage_is_one(cls, provenance: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        Coverage.of(provenance)
+        return provenance
