@@ -114,6 +114,8 @@ class Provenance(Record):
 
     trace_sha256: of the trace file's bytes. synthetic: the trace's own label. coverage: for how many inputs of the
     network the trace is, and which operations with multiply-accumulates are not in it; empty in older files.
+    calibrator: how activation scales were found, in the trace's words; '' in older files. folded_batch_norms: how many
+    batch norms were folded into a layer; None where the trace does not say.
     """
 
     version: str
@@ -122,6 +124,8 @@ class Provenance(Record):
     network: Text
     synthetic: Text
     coverage: Coverage = Coverage()
+    calibrator: Text = ""
+    folded_batch_norms: int | None = Field(default=None, ge=0)
 
 
 class Report(Record):

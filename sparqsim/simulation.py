@@ -313,6 +313,12 @@ def _counts(
     )
 
 
+def _folded_batch_norms(trace: Trace) -> int | None:
+    """Return how many batch norms the trace says were folded into a layer; None where it does not say."""
+    folded = trace.metadata.provenance.get("folded_batch_norms")
+    return len(folded) if isinstance(folded, dict) else None
+
+
 def _report(trace: Trace, pe: PEDesign, setting: _Setting, layers: Sequence[LayerReport]) -> Report:
     array = setting.array
     return Report(
@@ -323,6 +329,8 @@ def _report(trace: Trace, pe: PEDesign, setting: _Setting, layers: Sequence[Laye
             network=trace.metadata.network,
             synthetic=trace.metadata.synthetic,
             coverage=Coverage.of(trace.metadata.provenance),
+            calibrator=trace.metadata.calibrator,
+            folded_batch_norms=_folded_batch_norms(trace),
         ),
         pe=PEInfo.of(pe),
         array=ArrayInfo.of(array),

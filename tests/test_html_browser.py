@@ -172,8 +172,10 @@ def test_rounded_numbers_sort_by_all_their_digits_and_the_total_stays_last(
     name = "sparq-exact"
     at = 1 + compared.order.index(name)
     layers = compared.reports[name].layers
+    # What all names begin with, up to the last slash that they share, is left out.
     speedups = {
-        layer.name: compared.layer_speedup(name, number) for number, layer in enumerate(layers)
+        layer.name.rpartition("/")[2]: compared.layer_speedup(name, number)
+        for number, layer in enumerate(layers)
     }
     opened.click("Speedup", at)
     found = [text.removesuffix("*") for text in opened.column("Speedup", 0)]
@@ -385,4 +387,67 @@ def test_a_hundred_layers_and_twenty_designs_stay_small(browser: Any, tmp_path: 
     assert opened.said == []
     assert opened.page.locator("tbody tr").count() > 2000
     assert pages_of(opened.page.pdf(prefer_css_page_size=True)) <= 25
+    opened.page.close()
+
+
+# 72 layers: on paper, and under a head that stays
+
+
+@pytest.fixture(scope="module")
+def deep_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(4)
+    x = rng.integers(0, 256, (9, 18)).astype(np.uint8)
+    layers = [
+        sparqsim.Layer.from_gemm(
+            f"features.{at}.conv", x, rng.integers(-128, 128, (18, 5)).astype(np.int8)
+        )
+        for at in range(72)
+    ]
+    pes = ["mac-8b8b", "mac-4b8b", "sparq-5opt", "sparq-2opt", "sparq-exact", "smt-sa-2t"]
+    path = tmp_path_factory.mktemp("deep") / "report.html"
+    compared = sparqsim.compare(sparqsim.Trace(layers, network="deep"), pes)
+    path.write_text(page_text(Gathered.of([compared])), encoding="utf-8")
+    return path
+
+
+A4_INSIDE_MM = (182, 269)
+MM_PIXELS = 96 / 25.4
+
+
+def test_the_first_printed_page_is_full_and_the_file_is_small(
+    browser: Any, deep_path: Path
+) -> None:
+    opened = Opened(browser, deep_path)
+    width, height = (int(side * MM_PIXELS) for side in A4_INSIDE_MM)
+    opened.page.set_viewport_size({"width": width, "height": height})
+    opened.page.emulate_media(media="print")
+    box = opened.page.locator("figure").first.bounding_box()
+    assert 0.6 * height < box["y"] + box["height"] <= height
+    printed = opened.page.pdf(prefer_css_page_size=True)
+    pages = len(re.findall(rb"/Type\s*/Page[^s]", printed))
+    assert pages <= 10
+    assert len(printed) < 3_000_000
+    opened.page.close()
+
+
+def test_the_head_of_a_long_table_stays_in_sight(browser: Any, deep_path: Path) -> None:
+    opened = Opened(browser, deep_path)
+    table = opened.page.locator(".scroll.long").first
+    top = table.bounding_box()["y"]
+    table.evaluate("box => { box.scrollTop = 600; }")
+    head, foot = (table.locator(f"{part} th").first.bounding_box() for part in ("thead", "tfoot"))
+    assert abs(head["y"] - top) < 2
+    assert foot["y"] < top + table.bounding_box()["height"]
+    assert opened.column("Speedup", 0)[11] == "11.conv"
+    opened.page.close()
+
+
+def test_figures_turn_over_in_the_dark(browser: Any, deep_path: Path) -> None:
+    opened = Opened(browser, deep_path)
+    for scheme, turned in (("light", False), ("dark", True)):
+        opened.page.emulate_media(color_scheme=scheme)
+        style = opened.page.locator("figure svg").first.evaluate(
+            "svg => getComputedStyle(svg).filter"
+        )
+        assert ("invert" in style) == turned
     opened.page.close()

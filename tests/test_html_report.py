@@ -23,14 +23,16 @@ from sparqsim.config import ArrayConfig
 from sparqsim.errors import InputError
 from sparqsim.layer_report import Cycles, Error, Utilization
 from sparqsim.report import ArrayInfo, Comparison
+from sparqsim.trace.coverage import Coverage, LeftOut
 
 pytest.importorskip("jinja2", reason="needs Jinja2 (extra `report`)")
 
 from sparqsim.html import Gathered, gather, page_text
 from sparqsim.html import page as page_module
 from sparqsim.html.accuracy import accuracy_sqnr_table, accuracy_summary, trials_table
-from sparqsim.html.definitions import OWN, meaning
+from sparqsim.html.definitions import OWN, in_words, meaning
 from sparqsim.html.equal_area import equal_area_tables
+from sparqsim.html.headline import headline
 from sparqsim.html.summary import Number, summary
 from sparqsim.html.tables import count, decimal, sqnr
 
@@ -39,7 +41,7 @@ VOID = {"meta", "img", "link", "br", "hr", "input", "path", "use", "rect"}
 PES = ["mac-8b8b", "sparq-5opt", "mac-4b4b", "sparq-exact"]
 
 
-def made_trace(name: str = "layer", **document: str) -> sparqsim.Trace:
+def made_trace(name: str = "layer", **document: object) -> sparqsim.Trace:
     rng = np.random.default_rng(5)
     layers = [
         sparqsim.Layer.from_gemm(
@@ -243,7 +245,10 @@ def test_strings_from_files_stay_strings(hostile):
     assert page.tags["script"] == 1
     assert page.tags["img"] == 0
     assert "49" not in "".join(part for part in page.texts if "{{" in part)
-    assert any(f"{HOSTILE}1" == part for part in page.texts)
+    assert f"{HOSTILE}1" in page.values("title")
+    prefix = HOSTILE[: HOSTILE.rindex("/") + 1]
+    assert any(part == f"Names of layers begin with {prefix}" for part in page.texts)
+    assert any(prefix + part == f"{HOSTILE}1" for part in page.texts)
     assert "<!--" not in hostile.replace("<!DOCTYPE", "")
     assert any(f"net {HOSTILE}" in part for part in page.texts)
 
@@ -604,3 +609,81 @@ def test_the_script_may_run_because_the_policy_names_it(text):
     )
     assert "default-src 'none'" in text
     assert page_module.SUFFIXES == (".html", ".htm")
+
+
+# What a reader came for, before prose; and whose numbers they are
+
+
+def covered(inputs: int | None, *left_out: LeftOut, **document: str) -> Comparison:
+    provenance = Coverage(inputs=inputs, left_out=left_out).entry()
+    provenance["folded_batch_norms"] = {"a": "b", "c": "d"}
+    return sparqsim.compare(
+        made_trace(network="made net", provenance=provenance, **document),
+        ["mac-8b8b", "sparq-5opt", "smt-sa-2t"],
+    )
+
+
+def test_numbers_stand_before_prose(text, compared):
+    page = text[text.index("<article") :]
+    fastest = max(compared.order, key=compared.speedup)
+    assert f">{compared.speedup(fastest):.2f}x</a>" in page[: page.index('<p class="summary">')]
+    facts = headline(compared)
+    assert [fact.label for fact in facts[:2]] == ["speedup", "output SQNR"]
+    assert all(meaning(fact.number.term) for fact in facts)
+
+
+def test_the_page_says_of_how_many_inputs_and_what_is_missing():
+    macs = covered(8).macs
+    part = covered(8, LeftOut(name="mha", reason="stacked", macs=macs), calibrator="max")
+    facts = {fact.label: fact.number.text for fact in headline(part)}
+    total = part.reports["mac-8b8b"].cycles.total
+    assert facts["inputs"] == "8"
+    assert facts["cycles per input"] == f"{total / 8:,.0f}"
+    assert facts["MACs not simulated"] == "50.0 %"
+    text = page_text(Gathered.of([part]))
+    assert "Designs, simulated part of the network" in text
+    for name, value in (
+        ("inputs", "8"),
+        ("calibrator", "max"),
+        ("not simulated", "50.0 % of the network&#39;s MACs not simulated"),
+        ("left out", "mha: stacked"),
+        ("batch norms folded", "2 into the layer before"),
+    ):
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in text
+    assert "50.0 % of the network's MACs not simulated" in said(part)
+
+
+def test_a_trace_that_says_nothing_is_told_so(compared):
+    facts = {fact.label: fact.number.text for fact in headline(compared)}
+    assert facts["inputs"] == facts["MACs not simulated"] == "not stated"
+    assert "cycles per input" not in facts
+
+
+def test_a_design_that_times_itself_is_noted_in_prose_table_and_figures():
+    both = covered(1)
+    text, note = page_text(Gathered.of([both])), both.reports["smt-sa-2t"].pe.timing_note
+    assert f"smt-sa-2t: {note}." in said(both)
+    assert f'<p class="note">smt-sa-2t: {note}.</p>' in text
+    assert text.count(f"smt-sa-2t: {note}.") >= 4
+
+
+def test_explanations_are_in_the_words_of_the_field(page):
+    definitions = set(page.values("title"))
+    assert len(definitions) > 30
+    for definition in definitions:
+        assert not re.search(r"\b(None|True|False)\b|[a-z]_[a-z]", definition), definition
+    assert in_words("None where x_y is False") == "no value where x y is no"
+
+
+def test_layer_tables_drop_what_all_names_begin_with_and_say_it_once():
+    named = sparqsim.compare(made_trace("features.block."), ["sparq-5opt"])
+    text = page_text(Gathered.of([named]))
+    assert "Names of layers begin with features.block." in text
+    assert '<span title="features.block.1">1</span>' in text
+    assert "<span>features.block.1" not in text
+
+
+def test_figures_have_no_ground_of_their_own_and_turn_over_in_the_dark(text):
+    assert "fill: #ffffff" not in text.partition("<figure>")[2].partition("</figure>")[0]
+    dark = text[text.index("prefers-color-scheme: dark) { figure svg") :]
+    assert dark.partition("}")[0].endswith("filter: invert(.9) hue-rotate(180deg); ")

@@ -152,7 +152,7 @@ def check_axes(figure: Figure) -> None:
     labels = [axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()]
     assert labels
     for label in labels:
-        assert label == "layer" or any(unit in label for unit in UNITS), label
+        assert label.startswith("layer") or any(unit in label for unit in UNITS), label
 
 
 UNITS = (
@@ -173,10 +173,12 @@ UNITS = (
 
 def test_bandwidth_curves_say_whose_cycles_values_change(results: Results) -> None:
     figure = results.bandwidth("column")
-    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    entries = [text.get_text().split(" = ") for text in figure.legends[0].get_texts()]
+    named = {name for entry in entries for name in entry if not name.endswith(" more")}
     reports = results.compared.reports.values()
-    expected = [report.pe.spec + " ~" * report.pe.cycles_depend_on_values for report in reports]
-    assert sorted(named) == sorted(expected)
+    every = {report.pe.spec + " ~" * report.pe.cycles_depend_on_values for report in reports}
+    assert named <= every
+    assert all(name in words(figure) for name in every)
     assert "those of the other designs are set by shapes alone" in words(figure).replace("\n", " ")
 
 

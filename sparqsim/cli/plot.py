@@ -127,6 +127,20 @@ Width = Annotated[
         show_default=False,
     ),
 ]
+NoTitle = Annotated[
+    bool,
+    typer.Option(
+        "--no-title",
+        help="Leave out the words above the figure, for a caption of your own; the file's metadata keeps them.",
+    ),
+]
+NoNotes = Annotated[
+    bool,
+    typer.Option(
+        "--no-notes",
+        help="Leave out the notes below the figure; the file's metadata keeps them.",
+    ),
+]
 
 
 def plot(
@@ -141,6 +155,8 @@ def plot(
     loss: Loss = None,
     only: Only = None,
     width: Width = None,
+    no_title: NoTitle = False,
+    no_notes: NoNotes = False,
 ) -> None:
     """Draw a figure from results: speedups, where cycles went, busy PEs, error against speedup."""
     from sparqsim.cli.plot_accuracy import is_record, plot_record
@@ -168,7 +184,12 @@ def plot(
     output = output if Path(output).suffix else f"{output}.svg"
     figure_format(output)
     check_outputs({"-o": output}, [*results, trace, pe and design_file(pe)])
-    how: dict[str, Any] = {"command": _command(results, kind, {**options, "width": width}, output)}
+    drawn = {**options, "width": width, "no-title": no_title or None, "no-notes": no_notes or None}
+    how: dict[str, Any] = {
+        "command": _command(results, kind, drawn, output),
+        "with_title": not no_title,
+        "with_notes": not no_notes,
+    }
     if width is not None:
         how["width"] = width
     if "only" in OPTIONS[kind]:
@@ -318,7 +339,7 @@ def _command(results: list[str], kind: str, options: Mapping[str, Any], output: 
         for name, values in listed.items()
         for value in values
         if value is not None
-        for word in (f"--{name}", value)
+        for word in ((f"--{name}",) if value is True else (f"--{name}", value))
     ]
     return shlex.join(
         ["sparqsim", "plot", *results, "--kind", kind, *given, "-o", Path(output).name]

@@ -46,6 +46,11 @@ RECORDS: dict[str, type] = {
 OWN = {
     "design": "A processing element and its keys, NAME:key=value. ~ marks a design whose cycles depend on values; the "
     "cycles of the others are set by shapes alone.",
+    "inputs": "Pictures, or other inputs of the network, that the cycles are of: one after another, as the trace holds "
+    "them.",
+    "cycles.per_input": "Total cycles / inputs of the network in the trace.",
+    "macs.left_out": "Share of the network's multiply-accumulates in operations that are not in the trace, "
+    "and so in none of these numbers.",
     "iso.arrays": "The array of the design that comes nearest to the area of the baseline's, for the median of its PE "
     "areas.",
     "layer.name": "A layer of the trace, in the order of the network. * marks a layer kept at 8 bits: it runs as "
@@ -65,6 +70,12 @@ OWN = {
     "traffic.partial_sums": "Kilobytes (1000 bytes) of partial sums, spilled and reloaded over the DRAM channel.",
 }
 
+#: Python's words in docstrings, and what the page says instead.
+FIELD_WORDS = {"None": "no value", "True": "yes", "False": "no"}
+PYTHON_WORD = re.compile(rf"\b({'|'.join(FIELD_WORDS)})\b")
+#: A field's name in the middle of a sentence.
+FIELD_NAME = re.compile(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b")
+
 #: A name that a docstring explains: 'name:', '`name`:' or '`name` = '.
 LABEL = re.compile(
     r"(?:^|(?<=\s))(?:`(?P<ticked>[a-z][\w.]*)`(?::| =)|(?P<names>[a-z][\w.*]*(?:, [a-z][\w.*]*)*):)\s"
@@ -82,7 +93,7 @@ def meaning(term: str) -> str:
         For a term that no docstring explains.
     """
     if term == "speedup":
-        return _one_line(_paragraphs(Comparison)[1])
+        return in_words(_one_line(_paragraphs(Comparison)[1]))
     if term in OWN:
         return OWN[term]
     record, _, name = term.partition(".")
@@ -98,7 +109,14 @@ def meaning_in(record: type, name: str) -> str:
     )
     if not found:
         raise LookupError(f"{record.__name__}.{name} is explained nowhere")
-    return found[0].upper() + found[1:] + ("" if found.endswith(".") else ".")
+    said = in_words(found)
+    return said[0].upper() + said[1:] + ("" if said.endswith(".") else ".")
+
+
+def in_words(text: str) -> str:
+    """Return a docstring's text in words of the field: no constants of Python's, no names joined by underscores."""
+    text = PYTHON_WORD.sub(lambda word: FIELD_WORDS[word[0]], text)
+    return FIELD_NAME.sub(lambda name: name[0].replace("_", " "), text)
 
 
 def _described(record: type, name: str) -> str:

@@ -15,7 +15,7 @@ from sparqsim.html.tables import parts_of, reports_of
 from sparqsim.plot import layers_figure, pareto_figure, pareto_points, speedup_figure
 from sparqsim.plot.pareto import ParetoPoint, front_of
 from sparqsim.plot.roofline import roofline_figure
-from sparqsim.plot.style import WIDTHS_INCHES, house_style
+from sparqsim.plot.style import WIDTHS_INCHES, house_style, take_notes, take_title
 from sparqsim.report import Comparison
 
 #: Bars, layers times designs, that figures by layer hold at most: beyond it the page would grow without being clearer.
@@ -37,6 +37,19 @@ class Drawing:
     terms: tuple[str, ...]
     svg: str
 
+    @classmethod
+    def of(
+        cls, title: str, said: str, terms: tuple[str, ...], prefix: str, figure: Figure
+    ) -> Drawing:
+        """Put a figure on the page: its title is the page's own, its notes stand in the caption.
+
+        `prefix`: what ids in the markup begin with.
+        """
+        take_title(figure)
+        notes = take_notes(figure)
+        caption = " ".join([said, *(f"{note.rstrip('.')}." for note in notes)])
+        return cls(title, caption, terms, inlined(figure, prefix))
+
 
 def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
     """Yield the figures of one run, ids beginning with `prefix`; one that has nothing to show is left out."""
@@ -44,28 +57,8 @@ def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
     several = len(shown.order) > 1
     if several:
         said = (
-            "Above: how many times fewer cycles than the baseline. Below: the error of the outputs, higher is "
-            f"better.{note}"
-        )
-        yield Drawing(
-            "Speedup and error, layer by layer",
-            said,
-            ("speedup", "error.sqnr_db"),
-            inlined(speedup_figure(shown), f"{prefix}-speedup"),
-        )
-    said = f"Cycles of each layer by what they were spent on{', in percent of the baseline' * several}.{note}"
-    yield Drawing(
-        "Where the cycles went",
-        said,
-        tuple(f"cycles.{part}" for part in parts_of(reports_of(shown))),
-        inlined(
-            layers_figure(shown if several else shown.reports[shown.baseline]), f"{prefix}-layers"
-        ),
-    )
-    if several:
-        said = (
             "Further right: faster. Further up: more accurate. The dotted line joins the designs that no other "
-            "beats in both."
+            "is better than in both."
         )
         yield from optional(
             "Error against speedup",
@@ -74,6 +67,25 @@ def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
             f"{prefix}-pareto",
             lambda: pareto_figure(comparison),
         )
+        said = (
+            "Above: how many times fewer cycles than the baseline. Below: the error of the outputs, higher is "
+            f"better.{note}"
+        )
+        yield Drawing.of(
+            "Speedup and error, layer by layer",
+            said,
+            ("speedup", "error.sqnr_db"),
+            f"{prefix}-speedup",
+            speedup_figure(shown),
+        )
+    said = f"Cycles of each layer by what they were spent on{', in percent of the baseline' * several}.{note}"
+    yield Drawing.of(
+        "Where the cycles went",
+        said,
+        tuple(f"cycles.{part}" for part in parts_of(reports_of(shown))),
+        f"{prefix}-layers",
+        layers_figure(shown if several else shown.reports[shown.baseline]),
+    )
     yield from optional(
         "Roofline",
         f"MACs per cycle attained, under what DRAM bandwidth and PEs allow.{note}",
@@ -91,7 +103,7 @@ def optional(
         figure = draw()
     except InputError:
         return
-    yield Drawing(title, said, terms, inlined(figure, prefix))
+    yield Drawing.of(title, said, terms, prefix, figure)
 
 
 def _few(comparison: Comparison) -> tuple[Comparison, str]:
@@ -129,7 +141,8 @@ def inlined(figure: Figure, prefix: str) -> str:
     """
     written = io.StringIO()
     with house_style():
-        figure.savefig(written, format="svg", metadata={"Date": None})
+        # Without a ground of its own a figure suits light and dark pages.
+        figure.savefig(written, format="svg", metadata={"Date": None}, transparent=True)
     root = ET.fromstring(written.getvalue())  # noqa: S314 - written by matplotlib, just now
     for parent in list(root.iter()):
         for child in [child for child in parent if child.tag in LEFT_OUT]:

@@ -26,6 +26,7 @@ from sparqsim.html.definitions import meaning
 from sparqsim.html.equal_area import equal_area_tables
 from sparqsim.html.figures import Drawing, drawings
 from sparqsim.html.gather import Gathered
+from sparqsim.html.headline import Fact, headline
 from sparqsim.html.settings import array_words, pes_table, provenance_rows, settings_table
 from sparqsim.html.summary import Piece, summary
 from sparqsim.html.tables import (
@@ -50,6 +51,8 @@ Progress = Callable[[Iterable[Comparison]], Iterable[Comparison]]
 #: A unit at the end of a column's head.
 UNIT = re.compile(r" \([^)]*\)$")
 SUFFIXES = (".html", ".htm")
+#: A table of more rows scrolls under its head.
+LONG = 20
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Run:
     title: str
     subtitle: str
     summary: list[Piece]
+    headline: list[Fact]
     tables: list[Table]
     figures: list[Drawing]
     by_layer: list[Table]
@@ -137,6 +141,7 @@ def page_text(gathered: Gathered, *, progress: Progress = lambda runs: runs) -> 
     return environment.get_template("page.html.j2").render(
         runs=runs,
         glossary=glossary,
+        long=LONG,
         anchor=anchor,
         version=sparqsim.__version__,
         style=_source("style.css"),
@@ -155,6 +160,7 @@ def _run(comparison: Comparison, prefix: str) -> Run:
         subtitle=f"{array_words(first.array)}, "
         f"{'memory not modelled' if first.memory is None else f'memory {first.memory.name}'}",
         summary=summary(comparison),
+        headline=headline(comparison),
         tables=[designs_table(comparison), *equal_area_tables(comparison)],
         figures=list(drawings(comparison, prefix)),
         by_layer=by_layer,
@@ -174,6 +180,7 @@ def _accuracy(report: AccuracyReport, prefix: str) -> Run:
         title=f"Accuracy of {report.network or 'a network'}",
         subtitle=array_words(report.array),
         summary=accuracy_summary(report),
+        headline=[],
         tables=[trials_table(report)],
         figures=list(accuracy_drawings(report, prefix)),
         by_layer=[],

@@ -7,9 +7,13 @@ from typing import Any
 
 from sparqsim.html.definitions import meaning
 from sparqsim.html.tables import Cell, Column, Table, design_name, reports_of
-from sparqsim.report import ArrayInfo, Comparison, Report
+from sparqsim.report import ArrayInfo, Comparison, Provenance, Report
+from sparqsim.trace.coverage import Coverage
 
 NO_LIMIT = "no limit"
+NOT_STATED = "not stated by the trace"
+#: Operations that are named with their reasons; beyond it they are counted.
+MOST_LEFT_OUT = 30
 KEEP_8BIT = (
     "Whether layers marked keep_8bit in the trace ran as mac-8b8b under every design, as the method does, "
     "rather than as the design."
@@ -102,6 +106,9 @@ def provenance_rows(comparison: Comparison) -> list[tuple[str, str]]:
     rows = [
         ("trace SHA-256", first.trace_sha256),
         ("network", first.network or "not named in the trace"),
+        ("calibrator", first.calibrator or NOT_STATED),
+        *_coverage_rows(comparison.coverage, comparison.macs),
+        ("batch norms folded", _folded(first)),
     ]
     if first.synthetic:
         rows.append(
@@ -111,3 +118,24 @@ def provenance_rows(comparison: Comparison) -> list[tuple[str, str]]:
         values = dict.fromkeys(getattr(report.provenance, name) for report in reports)
         rows.append((f"sparqsim {name}", ", ".join(values)))
     return rows
+
+
+def _folded(provenance: Provenance) -> str:
+    """Return how many batch norms are part of a layer's weights."""
+    folded = provenance.folded_batch_norms
+    return NOT_STATED if folded is None else f"{folded} into the layer before"
+
+
+def _coverage_rows(coverage: Coverage, macs: int) -> Iterator[tuple[str, str]]:
+    """Yield for how many inputs the trace is, and every operation that is not in it."""
+    yield "inputs", NOT_STATED if coverage.inputs is None else f"{coverage.inputs:,}"
+    if coverage.left_out:
+        yield "not simulated", coverage.left_out_text(macs)
+    elif coverage.is_stated:
+        yield "not simulated", "nothing: every product of the network is in the trace"
+    else:
+        yield "not simulated", NOT_STATED
+    for operation in coverage.left_out[:MOST_LEFT_OUT]:
+        yield "left out", f"{operation.name}: {operation.reason}"
+    if len(coverage.left_out) > MOST_LEFT_OUT:
+        yield "left out", f"and {len(coverage.left_out) - MOST_LEFT_OUT:,} more operations"

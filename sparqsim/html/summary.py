@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sparqsim.html.tables import reports_of
-from sparqsim.report import Comparison, Report
+from sparqsim.report import Comparison, Report, note_lines
 
 #: Names are listed up to this many; beyond it they are counted.
 MOST_NAMES = 4
@@ -34,6 +34,7 @@ def summary(comparison: Comparison) -> list[Piece]:
         *_values(comparison),
         *_memory(comparison),
         *_kept(comparison),
+        *_scope(comparison),
     ]
     if len(comparison.order) > 1:
         pieces.append(
@@ -78,6 +79,17 @@ def _winners(comparison: Comparison) -> Iterator[Piece]:
         yield f"The most accurate that is faster than the baseline is {accurate}: "
         yield from _gain(comparison, accurate)
         yield ". "
+
+
+def best_designs(comparison: Comparison) -> dict[str, str]:
+    """Return the fastest design and the most accurate that beats the baseline, with what each is; {} if none does."""
+    fastest = _fastest(comparison)
+    if len(comparison.order) == 1 or comparison.speedup(fastest) <= 1:
+        return {}
+    accurate = _most_accurate(comparison)
+    if accurate == fastest:
+        return {fastest: "the fastest and the most accurate that beats the baseline"}
+    return {fastest: "the fastest", accurate: "the most accurate that beats the baseline"}
 
 
 def _gain(comparison: Comparison, name: str) -> Iterator[Piece]:
@@ -168,6 +180,14 @@ def _kept(comparison: Comparison) -> Iterator[Piece]:
         names = f" ({_names(kept)})" if len(kept) <= MOST_NAMES else ""
         stays = "stays at 8 bits and runs" if len(kept) == 1 else "stay at 8 bits and run"
         yield f"{_counted(len(kept), 'layer')}{names} {stays} as mac-8b8b under every design. "
+
+
+def _scope(comparison: Comparison) -> Iterator[Piece]:
+    """Say for how many inputs cycles are, what of the network is not simulated, and who times itself."""
+    for note in comparison.coverage.notes(comparison.macs):
+        yield f"{note} "
+    for line in note_lines(comparison.timing_notes):
+        yield f"{line} "
 
 
 def _counted(number: int, what: str) -> str:

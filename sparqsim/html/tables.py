@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sparqsim.layer_report import Cycles, Error, LayerReport, Measured
-from sparqsim.report import Comparison, Report
+from sparqsim.plot.layer_names import LayerNames
+from sparqsim.report import Comparison, Report, note_lines
 
 ABSENT = "\N{EN DASH}"
 EXACT = "exact"
@@ -30,10 +31,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: what is shown, and the number it sorts by (None: the text itself)."""
+    """A cell: what is shown, the number it sorts by (None: the text itself), and what is shown when pointed at."""
 
     text: str
     value: float | None = None
+    said: str = ""
 
     @property
     def sort_key(self) -> str:
@@ -86,9 +88,24 @@ def squared_error(error: Error) -> Cell:
     return Cell(f"{error.mse:.3g}", error.mse)
 
 
-def layer_name(layer: LayerReport) -> Cell:
-    """Return a layer's name, * where it is kept at 8 bits."""
-    return Cell(layer.name + ("*" if layer.kept_8bit else ""))
+def layer_cells(layers: Sequence[LayerReport]) -> list[Cell]:
+    """Return layers' names without what all begin with, * where they are kept at 8 bits."""
+    short = _short_names(layers)
+    return [
+        Cell(label, said=layer.name if short.prefix else "")
+        for label, layer in zip(short.labels, layers, strict=True)
+    ]
+
+
+def prefix_note(layers: Sequence[LayerReport]) -> str:
+    """Return the sentence that says once what all names begin with; '' where they share nothing."""
+    prefix = _short_names(layers).prefix
+    return f"Names of layers begin with {prefix}" if prefix else ""
+
+
+def _short_names(layers: Sequence[LayerReport]) -> LayerNames:
+    marks = ["*" if layer.kept_8bit else "" for layer in layers]
+    return LayerNames.of([layer.name for layer in layers], marks=marks)
 
 
 def design_name(report: Report) -> Cell:
@@ -141,8 +158,17 @@ def designs_table(comparison: Comparison) -> Table:
             )
         )
     return Table(
-        f"Designs, whole network; speedup over {comparison.baseline}", columns, tuple(rows)
+        f"Designs, {scope_of(comparison)}; speedup over {comparison.baseline}",
+        columns,
+        tuple(rows),
+        note=" ".join(note_lines(comparison.timing_notes)),
     )
+
+
+def scope_of(comparison: Comparison) -> str:
+    """Return what totals are totals of, as a part of a title."""
+    scope = comparison.coverage.scope()
+    return scope[0].lower() + scope[1:]
 
 
 def values_table(comparison: Comparison) -> Table:
@@ -180,9 +206,10 @@ def by_layer(
     """Return one number for each layer and design; `cell` gives it, for layer None that of the whole network."""
     reports = reports_of(comparison)
     heads = [Column(design_name(report).text, term) for report in reports]
+    layers = reports[0].layers
     rows = tuple(
-        (layer_name(layer), *(cell(name, at) for name in comparison.order))
-        for at, layer in enumerate(reports[0].layers)
+        (named, *(cell(name, at) for name in comparison.order))
+        for at, named in enumerate(layer_cells(layers))
     )
     foot = (Cell("total"), *(cell(name, None) for name in comparison.order))
     return Table(
@@ -190,6 +217,7 @@ def by_layer(
         (Column("layer", "layer.name", text=True), *heads),
         rows,
         foot,
+        note=prefix_note(layers),
         wide=len(reports) > WIDE,
     )
 
@@ -230,15 +258,16 @@ def shapes_table(report: Report) -> Table:
     )
     rows = tuple(
         (
-            layer_name(layer),
+            named,
             Cell(layer.op),
             *(count(size) for size in _sizes(layer)),
             count(layer.macs),
         )
-        for layer in report.layers
+        for named, layer in zip(layer_cells(report.layers), report.layers, strict=True)
     )
     foot = (Cell("total"), *[Cell("")] * 5, count(report.totals.macs))
-    return Table("Layers, per group Y[M,N] = X[M,K] @ W[K,N]", columns, rows, foot)
+    title, note = "Layers, per group Y[M,N] = X[M,K] @ W[K,N]", prefix_note(report.layers)
+    return Table(title, columns, rows, foot, note)
 
 
 def _sizes(layer: LayerReport) -> tuple[int, int, int, int]:
@@ -258,16 +287,19 @@ def design_table(report: Report) -> Table:
         Column("ragged tiles", "bounds.gap.ragged_tiles"),
         Column("fill, drain", "bounds.gap.fill_drain"),
         Column("waiting", "bounds.gap.waiting"),
+        *([Column("for memory", "bounds.gap.memory_stall")] if "memory_stall" in parts else []),
         Column("PEs used (%)", "utilization.mapping"),
         Column("array (%)", "utilization.array"),
         Column("effective (%)", "utilization.effective"),
         Column("MSE", "error.mse"),
         Column("SQNR (dB)", "error.sqnr_db"),
     )
-    rows = tuple((layer_name(layer), *_measured(layer, parts)) for layer in report.layers)
-    return Table(
-        design_name(report).text, columns, rows, (Cell("total"), *_measured(report.totals, parts))
+    rows = tuple(
+        (named, *_measured(layer, parts))
+        for named, layer in zip(layer_cells(report.layers), report.layers, strict=True)
     )
+    foot, note = (Cell("total"), *_measured(report.totals, parts)), prefix_note(report.layers)
+    return Table(design_name(report).text, columns, rows, foot, note)
 
 
 def _measured(measured: Measured, parts: Sequence[str]) -> list[Cell]:
@@ -281,6 +313,7 @@ def _measured(measured: Measured, parts: Sequence[str]) -> list[Cell]:
         bounds.gap.ragged_tiles,
         bounds.gap.fill_drain,
         bounds.gap.waiting,
+        *([bounds.gap.memory_stall] if "memory_stall" in parts else []),
     )
     return [
         *(count(figure) for figure in figures),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Unpack
 
 from matplotlib.figure import Figure
 
 from sparqsim.accuracy_report import AccuracyReport, AccuracyRow
 from sparqsim.errors import InputError, nearest
-from sparqsim.plot.labels import add_notes, wrapped
-from sparqsim.plot.pareto import ParetoPoint, pareto_figure
-from sparqsim.plot.style import FONT_POINTS, figure_format, save_figure
+from sparqsim.plot.labels import coverage_note
+from sparqsim.plot.pareto import ParetoPoint, ParetoWords, points_figure
+from sparqsim.plot.style import Saving, figure_format, save_figure
+from sparqsim.report import note_lines
 
 #: What can be lost, and what the axis calls it.
 LOSSES: Final = {
@@ -20,6 +23,11 @@ LOSSES: Final = {
     "agree": "answers that differ",
 }
 PERCENT = 100
+MOST_TICKS = 7
+#: Steps between ticks.
+STEPS = tuple(factor * 10**power for power in range(12) for factor in (1, 2, 5))
+#: Of a step: what float arithmetic may lose.
+EDGE = 1e-9
 
 
 def loss_points(
@@ -109,22 +117,45 @@ def accuracy_figure(
     `loss`, `baseline` and errors as in `loss_points`; `width`: 'column' or 'page'.
     """
     points = loss_points(report, loss, baseline)
-    axis = f"{LOSSES[checked_loss(report, loss)]} (percentage points)"
-    figure = pareto_figure(points, quality=axis, baseline=baseline or report.baseline, width=width)
-    (axes,) = figure.axes
-    ticks = axes.get_yticks()
-    axes.set_yticks(ticks, [f"{0.0 - tick:g}" for tick in ticks])
-    array = report.array
+    array, picture = report.array, PERCENT / report.pictures
     title = (
         f"{report.network}, {report.pictures} pictures, against: {report.reference}\narray {array.rows}x"
         f"{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}"
     )
-    (legend,) = figure.legends
-    legend.set_title(wrapped(figure, title, FONT_POINTS))  # also shows the title's box
-    legend.get_title().set_multialignment("center")
-    notes = [f"one picture is {PERCENT / report.pictures:.2g} percentage points"]
-    add_notes(figure, [*notes, *filter(None, [report.answer_note])])
-    return figure
+    words = ParetoWords(
+        f"{LOSSES[checked_loss(report, loss)]} (percentage points)",
+        f"{baseline or report.baseline}, equal PEs",
+        title,
+        (
+            f"one picture is {picture:.2g} percentage points",
+            coverage_note(report.coverage, report.macs or 0),
+            *note_lines(report.timing_notes),
+            report.answer_note,
+        ),
+    )
+    return points_figure(points, words, width, partial(loss_ticks, pictures=report.pictures))
+
+
+def loss_ticks(low: float, high: float, pictures: int) -> tuple[list[float], list[str]]:
+    """Return places and labels of ticks on an axis of minus losses, percentage points: whole pictures only.
+
+    Round numbers are taken where they are whole pictures; else steps of 1, 2, 5, 10... pictures.
+    """
+    picture = PERCENT / pictures
+    least = max(1, math.ceil((high - low) / picture / MOST_TICKS))
+    plain = next(count for count in STEPS if count >= least)
+    step = next((count for count in _round_steps(pictures) if least <= count <= 2 * plain), plain)
+    first, last = math.ceil(low / picture / step - EDGE), math.floor(high / picture / step + EDGE)
+    places = [at * step * picture for at in range(first, last + 1)]
+    return places, [f"{0.0 - place:.4g}" for place in places]
+
+
+def _round_steps(pictures: int) -> list[int]:
+    """Return the counts of pictures that are 0.001, 0.002, 0.005, 0.01... percentage points, where such exist."""
+    thousandths = 1000 * PERCENT
+    return [
+        share * pictures // thousandths for share in STEPS if share * pictures % thousandths == 0
+    ]
 
 
 def plot_accuracy(
@@ -134,9 +165,9 @@ def plot_accuracy(
     loss: str | None = None,
     baseline: str | None = None,
     width: str = "column",
-    command: str = "",
+    **saving: Unpack[Saving],
 ) -> None:
-    """Draw `accuracy_figure` into a file. `path`, `width`, `command` and errors as in `plot_speedup`."""
+    """Draw `accuracy_figure` into a file. `path`, `width`, `saving` and errors as in `plot_speedup`."""
     figure_format(path)
     figure = accuracy_figure(report, loss=loss, baseline=baseline, width=width)
-    save_figure(figure, path, title="Loss against speedup", command=command)
+    save_figure(figure, path, title="Loss against speedup", **saving)

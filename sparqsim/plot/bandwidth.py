@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,9 +12,20 @@ from matplotlib.lines import Line2D
 
 from sparqsim.errors import InputError
 from sparqsim.memory.curves import BandwidthCurves
-from sparqsim.plot.labels import add_legend, add_notes, equal_note, marked, subject, varying_note
+from sparqsim.plot.labels import (
+    add_legend,
+    add_notes,
+    coverage_note,
+    equal_groups,
+    group_label,
+    group_notes,
+    marked,
+    subject,
+    varying_note,
+)
 from sparqsim.plot.style import (
     INK,
+    Saving,
     figure_format,
     house_style,
     line_color,
@@ -21,7 +33,7 @@ from sparqsim.plot.style import (
     new_figure,
     save_figure,
 )
-from sparqsim.report import Provenance
+from sparqsim.report import Provenance, note_lines
 
 PANEL_INCHES = 2.4
 #: The mark without memory stands this many times to the right of the largest bandwidth.
@@ -29,16 +41,12 @@ WITHOUT_MEMORY = 2.5
 
 
 def plot_bandwidth(
-    curves: BandwidthCurves, path: str | Path, *, width: str = "column", command: str = ""
+    curves: BandwidthCurves, path: str | Path, *, width: str = "column", **saving: Unpack[Saving]
 ) -> None:
-    """Draw `bandwidth_figure` into a file. `path`, `width`, `command` and errors as in `plot_speedup`."""
+    """Draw `bandwidth_figure` into a file. `path`, `width`, `saving` and errors as in `plot_speedup`."""
     figure_format(path)
-    save_figure(
-        bandwidth_figure(curves, width=width),
-        path,
-        title="Speedup against DRAM bandwidth",
-        command=command,
-    )
+    figure = bandwidth_figure(curves, width=width)
+    save_figure(figure, path, title="Speedup against DRAM bandwidth", **saving)
 
 
 def bandwidth_figure(curves: BandwidthCurves, *, width: str = "column") -> Figure:
@@ -52,32 +60,38 @@ def bandwidth_figure(curves: BandwidthCurves, *, width: str = "column") -> Figur
     finite = [at for at, value in enumerate(curves.bandwidths) if value is not None]
     if not finite:
         raise InputError("bandwidth curves: no finite bandwidth, expected at least one")
+    varying = curves.cycles_depend_on_values
+    groups = equal_groups(
+        {
+            name: (curves.speedup[name], curves.array_speedup[name], varying.get(name))
+            for name in curves.order
+        }
+    )
+    labels = [
+        [marked(name, varying=varying.get(name, False)) for name in group] for group in groups
+    ]
     with house_style():
-        figure = new_figure(width, PANEL_INCHES + 0.12 * len(curves.order))
+        figure = new_figure(width, PANEL_INCHES + 0.12 * len(groups))
         axes = figure.subplots()
-        handles = _draw_lines(axes, curves, finite)
+        handles = _draw_lines(axes, curves, [group[0] for group in groups], finite)
         axes.set_ylabel(f"speedup (x) over {curves.baseline}")
         axes.set_xlabel("DRAM bandwidth (bytes per cycle)")
         axes.set_ylim(bottom=0)
         axes.grid(visible=True)
-        varying = curves.cycles_depend_on_values
-        add_legend(
-            figure,
-            _title(curves),
-            handles,
-            [marked(name, varying=varying.get(name, False)) for name in curves.order],
-        )
-        memory = curves.memory
-        add_notes(
-            figure,
-            [
-                f"memory {memory.name}, storage {memory.storage}, loop order {memory.loop_order}",
-                "all designs at equal bandwidth; rightmost: memory not modelled",
-                *([varying_note([*varying.values()])] if varying else []),
-                *equal_note(curves.speedup),
-            ],
-        )
+        add_legend(figure, _title(curves), handles, [group_label(group) for group in labels])
+        add_notes(figure, [*_notes(curves), *group_notes(labels)])
     return figure
+
+
+def _notes(curves: BandwidthCurves) -> list[str]:
+    memory, varying = curves.memory, curves.cycles_depend_on_values
+    return [
+        f"memory {memory.name}, storage {memory.storage}, loop order {memory.loop_order}",
+        "all designs at equal bandwidth; rightmost: memory not modelled",
+        *([varying_note([*varying.values()])] if varying else []),
+        coverage_note(curves.coverage, curves.macs or 0),
+        *note_lines(curves.timing_notes),
+    ]
 
 
 def _title(curves: BandwidthCurves) -> str:
@@ -91,12 +105,14 @@ def _title(curves: BandwidthCurves) -> str:
     return subject(source, curves.array)
 
 
-def _draw_lines(axes: Axes, curves: BandwidthCurves, finite: list[int]) -> list[Line2D]:
+def _draw_lines(
+    axes: Axes, curves: BandwidthCurves, names: Sequence[str], finite: list[int]
+) -> list[Line2D]:
     """Draw every design's line and its mark without memory; return what the legend shows."""
     looks, handles = looks_of(curves.order), []
     places = [curves.bandwidths[at] or 0.0 for at in finite]
     right = max(places) * WITHOUT_MEMORY
-    for name in curves.order:
+    for name in names:
         look, speedups = looks[name], [curves.speedup[name][at] for at in finite]
         style: dict[str, Any] = {
             "color": line_color(look),

@@ -5,20 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sparqsim.plot.iso_area import BEHIND_TEXT
-from sparqsim.plot.labels import add_legend, add_notes, text_points, value_note
-from sparqsim.plot.points import Curve, Curves
+from sparqsim.plot.labels import (
+    add_legend,
+    add_notes,
+    coverage_notes,
+    group_label,
+    group_notes,
+    marked,
+    text_points,
+    timing_lines,
+    value_note,
+)
+from sparqsim.plot.points import Curve, Curves, Point
 from sparqsim.plot.style import (
     INK,
     POINTS_PER_INCH,
     SMALL_POINTS,
     Look,
+    Saving,
     figure_format,
     house_style,
     line_color,
@@ -27,6 +38,7 @@ from sparqsim.plot.style import (
     save_figure,
     width_inches,
 )
+from sparqsim.report import Report
 
 PANEL_INCHES = 3.0
 #: What stands left and right of the axes.
@@ -36,8 +48,6 @@ FLAT_LABEL = "cycles do not depend on values"
 LABEL_POINTS = 11.0
 #: Least height of the axes, points.
 LEAST_AXES_POINTS = 110.0
-#: Designs of equal cycles share a line; its legend names so many, the note below the rest.
-MOST_NAMED = 3
 AXIS_LABELS = {
     "array-size": "array (PE rows x columns)",
     "k": "K, multiply-accumulates per output (count)",
@@ -49,20 +59,18 @@ FIXED_LINE, VARYING_LINE = (0, (4, 1.5)), "-"
 
 
 def plot_curves(
-    curves: Curves, path: str | Path, *, width: str = "column", command: str = ""
+    curves: Curves, path: str | Path, *, width: str = "column", **saving: Unpack[Saving]
 ) -> None:
-    """Draw `curves_figure` into a file. `path`, `width`, `command` and errors as in `plot_speedup`."""
+    """Draw `curves_figure` into a file. `path`, `width`, `saving` and errors as in `plot_speedup`."""
     figure_format(path)
-    save_figure(
-        curves_figure(curves, width=width),
-        path,
-        title=f"Speedup against {curves.kind.replace('-', ' ')}",
-        command=command,
-    )
+    title = f"Speedup against {curves.kind.replace('-', ' ')}"
+    save_figure(curves_figure(curves, width=width), path, title=title, **saving)
 
 
 def curves_figure(curves: Curves, *, width: str = "column") -> Figure:
     """Return speedups (x) over the baseline; dashed: cycles that do not depend on values, solid: cycles that do.
+
+    Lines join points of equal shapes alone, so over the share of zeros the dashed ones are flat.
 
     Against K, a vertical stroke reaches from the least to the greatest speedup of single layers of that K.
     """
@@ -72,10 +80,7 @@ def curves_figure(curves: Curves, *, width: str = "column") -> Figure:
         axes = figure.subplots()
         places = _scale(axes, curves, width)
         line = axes.axhline(1, **BASELINE_LINE)
-        handles = [
-            _draw(axes, curve, places, looks[curve.specs[0]], joined=curves.joined)
-            for curve in curves.curves
-        ]
+        handles = [_draw(axes, curve, places, looks[curve.specs[0]]) for curve in curves.curves]
         axes.set_ylim(
             0, 1.12 * max(1.0, *(point.high for curve in curves.curves for point in curve.points))
         )
@@ -83,7 +88,7 @@ def curves_figure(curves: Curves, *, width: str = "column") -> Figure:
         axes.grid(visible=True)
         if curves.kind == "zero-fraction" and curves.joined:
             _label_flat(axes, curves.curves, places)
-        labels = [_label(curve) for curve in curves.curves]
+        labels = [group_label(_labels(curve)) for curve in curves.curves]
         add_legend(figure, _title(curves), [line, *handles], [f"{curves.baseline} = 1", *labels])
         add_notes(figure, _notes(curves))
     return figure
@@ -93,7 +98,7 @@ def _scale(axes: Axes, curves: Curves, width: str) -> dict[tuple[float, ...], fl
     """Give the x axis its scale, ticks and label; return where each place is drawn."""
     places = sorted({point.place for curve in curves.curves for point in curve.points})
     if curves.kind == "zero-fraction":
-        axes.set_xlabel(ZEROS_OF_NETWORKS if curves.joined else ZEROS_OF_LAYERS)
+        axes.set_xlabel(ZEROS_OF_NETWORKS if curves.whole_networks else ZEROS_OF_LAYERS)
         return {place: 100 * place[0] for place in places}
     axes.set_xlabel(AXIS_LABELS[curves.kind])
     if curves.kind == "array-size":
@@ -128,33 +133,39 @@ def _set_ticks(axes: Axes, names: dict[float, str], width: str) -> None:
     axes.minorticks_off()
 
 
-def _draw(
-    axes: Axes, curve: Curve, places: dict[tuple[float, ...], float], look: Look, *, joined: bool
-) -> Line2D:
-    xs, ys = (
-        [places[point.place] for point in curve.points],
-        [point.speedup for point in curve.points],
-    )
+def _draw(axes: Axes, curve: Curve, places: dict[tuple[float, ...], float], look: Look) -> Line2D:
+    """Draw a curve's marks, and a line through those of equal shapes; return what the legend shows."""
     color = line_color(look)
     axes.vlines(
-        xs,
+        [places[point.place] for point in curve.points],
         [point.low for point in curve.points],
         [point.high for point in curve.points],
         color=color,
         linewidth=0.5,
     )
-    (line,) = axes.plot(
-        xs,
-        ys,
-        color=color,
-        marker=look.marker,
-        markersize=3.8,
-        markerfacecolor=look.color,
-        markeredgecolor=INK,
-        markeredgewidth=0.3,
-        linestyle=_line_style(curve) if joined else "",
-    )
-    return line
+    style: dict[str, Any] = {
+        "color": color,
+        "marker": look.marker,
+        "markersize": 3.8,
+        "markerfacecolor": look.color,
+        "markeredgecolor": INK,
+        "markeredgewidth": 0.3,
+    }
+    series = of_equal_shape(curve.points)
+    lines = [_line_style(curve) if len(points) > 1 else "" for points in series]
+    for points, line in zip(series, lines, strict=True):
+        xs, ys = [places[point.place] for point in points], [point.speedup for point in points]
+        axes.plot(xs, ys, linestyle=line, **style)
+    joined = any(len(points) > 1 for points in series)
+    return Line2D([], [], linestyle=_line_style(curve) if joined else "", **style)
+
+
+def of_equal_shape(points: Sequence[Point]) -> list[list[Point]]:
+    """Return points of equal shape together, each along the axis."""
+    series: dict[object, list[Point]] = {}
+    for point in points:
+        series.setdefault(point.shape, []).append(point)
+    return list(series.values())
 
 
 def _line_style(curve: Curve) -> Any:
@@ -202,10 +213,8 @@ def _emptier_end(curve: Curve, curves: Sequence[Curve], apart: float) -> int:
     return 0 if crowd(slice(None, half)) <= crowd(slice(-half, None)) else -1
 
 
-def _label(curve: Curve) -> str:
-    named = curve.specs[:MOST_NAMED]
-    more = [f"{len(curve.specs) - len(named)} more"] if len(curve.specs) > len(named) else []
-    return " = ".join([*named, *more]) + ("" if curve.fixed else " ~")
+def _labels(curve: Curve) -> list[str]:
+    return [marked(spec, varying=not curve.fixed) for spec in curve.specs]
 
 
 def _title(curves: Curves) -> str:
@@ -238,22 +247,31 @@ def _title(curves: Curves) -> str:
 
 def _notes(curves: Curves) -> list[str]:
     notes = [value_note(curves.reports)]
-    if curves.joined and len({curve.fixed for curve in curves.curves}) > 1:
+    lines = any(
+        len(series) > 1 for curve in curves.curves for series in of_equal_shape(curve.points)
+    )
+    if lines and len({curve.fixed for curve in curves.curves}) > 1:
         notes[0] += "; dashed: shapes alone, solid: values"
     if curves.kind == "k":
         notes.append("layers of equal K together; strokes: the single layers, least to greatest")
     if curves.kind == "zero-fraction" and not curves.joined:
-        notes.append("one mark a layer: layers differ in shape, too")
+        what = "network" if curves.whole_networks else "layer"
+        notes.append(
+            f"one mark a {what}; lines join equal shapes alone: other shapes change speedups, too"
+        )
     if curves.kind != "array-size" and any(
         layer.kept_8bit for report in curves.reports for layer in report.layers
     ):
         notes.append(
             "layers kept at 8 bits are "
-            + ("part of the network" if curves.joined and curves.kind != "k" else "left out")
+            + ("part of the network" if curves.whole_networks else "left out")
         )
-    notes += [
-        f"{curve.specs[0]} = {', '.join(curve.specs[MOST_NAMED:])}, too"
-        for curve in curves.curves
-        if len(curve.specs) > MOST_NAMED
-    ]
-    return notes
+    notes += _sources(curves.reports)
+    return [*notes, *group_notes([_labels(curve) for curve in curves.curves])]
+
+
+def _sources(reports: Sequence[Report]) -> list[str]:
+    """Return for how many inputs cycles are, what is not simulated, and what times itself, each said once."""
+    by_trace = {report.provenance.trace_sha256: [report] for report in reports}
+    coverage = [note for one in by_trace.values() for note in coverage_notes(one)]
+    return [*dict.fromkeys(coverage), *timing_lines(reports)]

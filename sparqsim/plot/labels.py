@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from sparqsim.errors import printable
 from sparqsim.layer_report import LayerReport
-from sparqsim.plot.style import FONT, FONT_POINTS, POINTS_PER_INCH, SMALL_POINTS
-from sparqsim.report import ArrayInfo, Provenance, Report
+from sparqsim.plot.glyphs import FONT, drawable
+from sparqsim.plot.layer_names import LayerNames, shortened
+from sparqsim.plot.style import FONT_POINTS, POINTS_PER_INCH, SMALL_POINTS, HouseFigure, grow
+from sparqsim.report import ArrayInfo, Provenance, Report, note_lines, stated_coverage, timing_notes
+from sparqsim.trace.coverage import Coverage
 
 LONGEST_LAYER_LABEL = 22
+TOTAL = "total"
+#: Most characters of a network's name, and of how its values were drawn.
+LONGEST_SOURCE = 160
+#: Designs that share a line are named in its label up to this many; a note names the rest.
+MOST_NAMED = 3
 FIXED_NOTE = "values cannot change these cycles: only shapes can"
 VARYING_NOTE = "~ cycles depend on values"
 MIXED_NOTE = "~ cycles depend on values; those of the other designs are set by shapes alone"
@@ -25,8 +34,11 @@ KEPT_NOTE = "* kept at 8 bits: run as mac-8b8b under every design"
 
 def subject(provenance: Provenance, array: ArrayInfo) -> str:
     """Return what was simulated (synthetic values are named as such) and, on a second line, on which array."""
-    source = provenance.network or f"trace {provenance.trace_sha256[:12]}"
-    label = f" [SYNTHETIC values: {provenance.synthetic}]" if provenance.synthetic else ""
+    source = (
+        shortened(provenance.network, LONGEST_SOURCE) or f"trace {provenance.trace_sha256[:12]}"
+    )
+    drawn = shortened(printable(provenance.synthetic), LONGEST_SOURCE)
+    label = f" [SYNTHETIC values: {drawn}]" if drawn else ""
     return (
         f"{source}{label}\narray {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, "
         f"overlap {'on' if array.overlap else 'off'}"
@@ -34,16 +46,20 @@ def subject(provenance: Provenance, array: ArrayInfo) -> str:
 
 
 def subject_of(report: Report) -> str:
-    """Return `subject` of a report, and whether memory is in it."""
-    memory = "" if report.memory is not None else ", memory not modelled"
-    return subject(report.provenance, report.array) + memory
+    """Return `subject` of a report, and which memory is in it."""
+    memory = report.memory
+    around = "memory not modelled" if memory is None else f"memory {printable(memory.name)}"
+    return f"{subject(report.provenance, report.array)}, {around}"
 
 
 def add_notes(figure: Figure, notes: Sequence[str]) -> None:
-    """Put notes, one a line, below the figure."""
-    lines = [wrapped(figure, note, SMALL_POINTS) for note in notes]
-    if lines:
-        figure.supxlabel("\n".join(lines), fontsize=SMALL_POINTS, x=0.01, ha="left")
+    """Put notes, one a line, below the figure, which grows by them."""
+    text = "\n".join(wrapped(figure, note, SMALL_POINTS) for note in notes)
+    if text:
+        figure.supxlabel(text, fontsize=SMALL_POINTS, x=0.01, ha="left")
+        grow(figure, text.count("\n"), SMALL_POINTS)
+    if isinstance(figure, HouseFigure):
+        figure.notes = tuple(notes)
 
 
 def add_legend(figure: Figure, title: str, handles: Sequence[Any], labels: Sequence[str]) -> None:
@@ -67,38 +83,40 @@ def add_legend(figure: Figure, title: str, handles: Sequence[Any], labels: Seque
         title_fontproperties={"size": FONT_POINTS},
     )
     legend.get_title().set_multialignment("center")
+    grow(figure, max(0, legend.get_title().get_text().count("\n") - 1), FONT_POINTS)
 
 
-def wrapped(figure: Figure, text: str, points: float) -> str:
-    """Return `text` with every line broken to fit the figure."""
+def wrapped(figure: Figure, text: str, points: float, share: float = 0.97) -> str:
+    """Return `text` with every line broken to fit a share of the figure's width."""
     broken = []
-    for line in text.splitlines():
-        letters = len(line) * 0.97 * _width_points(figure) / max(text_points(line, points), 1)
+    for line in drawable(text).splitlines():
+        letters = len(line) * share * _width_points(figure) / max(text_points(line, points), 1)
         broken.append(textwrap.fill(line, max(10, int(letters))))
     return "\n".join(broken)
 
 
 def text_points(text: str, points: float) -> float:
-    """Return the width of one line of text, points."""
+    """Return the width of text, of its longest line, points."""
     font = FontProperties(family=FONT, size=points)
-    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
+    widths = [
+        text_to_path.get_text_width_height_descent(line, font, ismath=False)[0]
+        for line in drawable(text).split("\n")
+    ]
+    return float(max(widths))
 
 
 def _width_points(figure: Figure) -> float:
     return float(figure.get_figwidth()) * POINTS_PER_INCH
 
 
-def layer_label(layer: LayerReport) -> str:
-    """Return a layer's name, its middle left out where it is long, with * where it is kept at 8 bits."""
-    return shortened(layer.name, LONGEST_LAYER_LABEL) + ("*" if layer.kept_8bit else "")
-
-
-def shortened(name: str, longest: int) -> str:
-    """Return `name`, or its beginning and end in `longest` characters: names differ at both."""
-    if len(name) <= longest:
-        return name
-    head = (longest - 1) // 3
-    return f"{name[:head]}…{name[head + 1 - longest :]}"
+def layer_names(layers: Sequence[LayerReport]) -> LayerNames:
+    """Return short names of layers, with * where they are kept at 8 bits."""
+    return LayerNames.of(
+        [drawable(printable(layer.name)) for layer in layers],
+        LONGEST_LAYER_LABEL,
+        marks=["*" if layer.kept_8bit else "" for layer in layers],
+        taken=[TOTAL],
+    )
 
 
 def design_label(report: Report) -> str:
@@ -108,7 +126,7 @@ def design_label(report: Report) -> str:
 
 def marked(spec: str, *, varying: bool) -> str:
     """Return a design's name, with ~ where its cycles depend on values (`varying`)."""
-    return spec + (" ~" if varying else "")
+    return printable(spec) + (" ~" if varying else "")
 
 
 def value_note(reports: Sequence[Report]) -> str:
@@ -121,8 +139,8 @@ def varying_note(varying: Sequence[bool]) -> str:
     return FIXED_NOTE if not any(varying) else VARYING_NOTE if all(varying) else MIXED_NOTE
 
 
-def equal_note(series: Mapping[str, object]) -> list[str]:
-    """Return which names have equal series, whose lines or marks hide each other, as notes."""
+def equal_groups(series: Mapping[str, object]) -> list[list[str]]:
+    """Return names whose series are equal together: they share one bar, line or mark."""
     groups: list[list[str]] = []
     for name, values in series.items():
         same = next((group for group in groups if series[group[0]] == values), None)
@@ -130,12 +148,47 @@ def equal_note(series: Mapping[str, object]) -> list[str]:
             groups.append([name])
         else:
             same.append(name)
+    return groups
+
+
+def group_label(names: Sequence[str]) -> str:
+    """Return what names designs that share a bar, line or mark: the first few of them."""
+    more = len(names) - MOST_NAMED
+    return " = ".join([*names[:MOST_NAMED], *([f"{more} more"] if more > 0 else [])])
+
+
+def group_notes(groups: Sequence[Sequence[str]]) -> list[str]:
+    """Return which designs the labels of groups only count, as notes."""
     return [
-        f"equal, drawn over each other: {', '.join(group)}" for group in groups if len(group) > 1
+        f"{group[0]} = {', '.join(group[MOST_NAMED:])}, too"
+        for group in groups
+        if len(group) > MOST_NAMED
     ]
+
+
+def result_notes(reports: Sequence[Report]) -> list[str]:
+    """Return what must be known of the cycles of reports on one trace: of how many inputs, of what share, how timed."""
+    return [*coverage_notes(reports), *timing_lines(reports)]
+
+
+def coverage_notes(reports: Sequence[Report]) -> list[str]:
+    """Return for how many inputs cycles are, and what share of the network is not simulated, as one note."""
+    return [coverage_note(stated_coverage(reports), reports[0].totals.macs)]
+
+
+def coverage_note(coverage: Coverage, macs: int) -> str:
+    """Return the same of a coverage; `macs`: multiply-accumulates that are simulated."""
+    inputs = coverage.inputs_text()
+    cycles = f"cycles of {inputs}" if coverage.inputs else inputs
+    return "; ".join(filter(None, (cycles, coverage.left_out_text(macs))))
+
+
+def timing_lines(reports: Iterable[Report]) -> list[str]:
+    """Return what must be known of designs that time themselves, beside others."""
+    return note_lines(timing_notes(report.pe for report in reports))
 
 
 def reading_notes(reports: Sequence[Report]) -> list[str]:
     """Return what a reader of layers side by side must know, as one note."""
     kept = [KEPT_NOTE] if any(layer.kept_8bit for layer in reports[0].layers) else []
-    return ["; ".join([value_note(reports), *kept])]
+    return ["; ".join([value_note(reports), *kept]), *result_notes(reports)]

@@ -5,26 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from sparqsim.layer_report import Cycles
+from sparqsim.plot.groups import group_note, grouped
 from sparqsim.plot.labels import (
     add_legend,
     add_notes,
     design_label,
+    equal_groups,
+    group_label,
+    group_notes,
     reading_notes,
     subject_of,
     wrapped,
 )
-from sparqsim.plot.slots import Slot, frame, label_height_inches, panel_rows, slot_rows
+from sparqsim.plot.slots import (
+    WORDS_INCHES,
+    Slot,
+    frame,
+    label_height_inches,
+    laid_out,
+    panel_rows,
+    set_layer_label,
+)
 from sparqsim.plot.style import (
     CYCLE_LOOKS,
     FONT_POINTS,
     INK,
+    MOST_HEIGHT_INCHES,
     SMALL_POINTS,
+    Saving,
     figure_format,
     house_style,
     save_figure,
@@ -36,13 +51,16 @@ PANEL_INCHES = 1.05
 
 
 def plot_layers(
-    result: Comparison | Report, path: str | Path, *, width: str = "page", command: str = ""
+    result: Comparison | Report,
+    path: str | Path,
+    *,
+    width: str = "page",
+    **saving: Unpack[Saving],
 ) -> None:
     """Draw `layers_figure` into a file. Parameters and errors as in `plot_speedup`."""
     figure_format(path)
-    save_figure(
-        layers_figure(result, width=width), path, title="Where the cycles went", command=command
-    )
+    figure = layers_figure(result, width=width)
+    save_figure(figure, path, title="Where the cycles went", **saving)
 
 
 def layers_figure(result: Comparison | Report, *, width: str = "page") -> Figure:
@@ -59,29 +77,30 @@ def layers_figure(result: Comparison | Report, *, width: str = "page") -> Figure
 
 
 def _report_figure(report: Report, width: str) -> Figure:
-    rows = slot_rows(len(report.layers), width, 1, BAR_POINTS)
-    parts = parts_spent([report])
-    cycles = [layer.cycles for layer in report.layers]
+    around = label_height_inches(report.layers) + 0.35
+    heights = (PANEL_INCHES,) * 2
+    layout = laid_out(len(report.layers), width, 1, BAR_POINTS, heights, around)
+    drawn, parts = grouped(report, layout.group), parts_spent([report])
+    cycles = [layer.cycles for layer in drawn.layers]
     unit, unit_name = _unit(max(each.total for each in cycles))
     absolute = Stacks(cycles, report.cycles, [unit] * (len(cycles) + 1), parts)
     shares = Stacks(
         cycles, report.cycles, [each.total / 100 for each in (*cycles, report.cycles)], parts
     )
     with house_style():
-        figure, panels = panel_rows(
-            len(rows), (PANEL_INCHES,) * 2, width, label_height_inches(report.layers) + 0.35
-        )
-        for row, (upper, lower) in zip(rows, panels, strict=True):
+        figure, panels = panel_rows(len(layout.rows), layout.heights_inches, width, around)
+        for row, (upper, lower) in zip(layout.rows, panels, strict=True):
             absolute.draw(upper, (slot for slot in row.slots if slot.index is not None))
             shares.draw(lower, row.slots)
             upper.set_ylabel(f"array cycles\n({unit_name})")
             lower.set_ylabel("share of\ncycles (%)")
             lower.set_ylim(0, 100)
-            frame((upper, lower), row, report.layers)
-        _write_total(panels[-1][0], rows[-1].slots[-1], report.cycles)
+            frame((upper, lower), row, drawn.layers)
+        _write_total(panels[-1][0], layout.rows[-1].slots[-1], report.cycles)
         _same_limits([upper for upper, _ in panels])
-        panels[-1][-1].set_xlabel("layer")
-        _add_words(figure, [report], parts, f"{design_label(report)}\n{subject_of(report)}")
+        set_layer_label(panels[-1][-1], drawn.layers)
+        title = f"{design_label(report)}\n{subject_of(report)}"
+        _add_words(figure, [report], parts, title, group_note(len(report.layers), layout.group))
     return figure
 
 
@@ -101,42 +120,49 @@ def _write_total(axes: Axes, slot: Slot, cycles: Cycles) -> None:
 
 def _comparison_figure(comparison: Comparison, width: str) -> Figure:
     reports = [comparison.reports[name] for name in comparison.order]
-    baseline, groups, parts = (
-        comparison.reports[comparison.baseline],
-        equal_cycles(reports),
-        parts_spent(reports),
-    )
-    rows = slot_rows(len(baseline.layers), width, 1, BAR_POINTS)
+    every_layer = comparison.reports[comparison.baseline].layers
+    groups, parts = equal_cycles(reports), parts_spent(reports)
+    around = label_height_inches(every_layer) + 0.5
+    room_inches = MOST_HEIGHT_INCHES - WORDS_INCHES - around
+    heights = (min(PANEL_INCHES, room_inches / len(groups)),) * len(groups)
+    layout = laid_out(len(every_layer), width, 1, BAR_POINTS, heights, around)
+    drawn = grouped(comparison, layout.group)
+    baseline = drawn.reports[comparison.baseline]
     hundredths = [
         cycles.total / 100
         for cycles in (*(layer.cycles for layer in baseline.layers), baseline.cycles)
     ]
+    labels = [[design_label(report) for report in group] for group in groups]
     with house_style():
-        around = label_height_inches(baseline.layers) + 0.5
-        figure, panels = panel_rows(len(rows), (PANEL_INCHES,) * len(groups), width, around)
-        for row, axes_of_row in zip(rows, panels, strict=True):
-            for axes, group in zip(axes_of_row, groups, strict=True):
-                stacks = Stacks(
-                    [layer.cycles for layer in group[0].layers], group[0].cycles, hundredths, parts
-                )
-                stacks.draw(axes, row.slots)
-                names = " = ".join(design_label(report) for report in group)
-                axes.set_title(wrapped(figure, names, FONT_POINTS), loc="left", pad=2)
+        figure, panels = panel_rows(len(layout.rows), layout.heights_inches, width, around)
+        for row, axes_of_row in zip(layout.rows, panels, strict=True):
+            for axes, group, names in zip(axes_of_row, groups, labels, strict=True):
+                own = drawn.reports[group[0].pe.spec]
+                cycles = [layer.cycles for layer in own.layers]
+                Stacks(cycles, own.cycles, hundredths, parts).draw(axes, row.slots)
+                title = wrapped(figure, group_label(names), FONT_POINTS)
+                axes.set_title(title, loc="left", pad=2)
                 axes.set_ylabel("cycles (%)")
             frame(axes_of_row, row, baseline.layers)
         _same_limits([axes for axes_of_row in panels for axes in axes_of_row])
-        panels[-1][-1].set_xlabel("layer")
+        set_layer_label(panels[-1][-1], baseline.layers)
         meaning = f"Cycles, 100 % = {comparison.baseline} in the same layer"
-        _add_words(figure, reports, parts, f"{meaning}\n{subject_of(baseline)}")
+        notes = [*group_note(len(every_layer), layout.group), *group_notes(labels)]
+        _add_words(figure, reports, parts, f"{meaning}\n{subject_of(baseline)}", notes)
     return figure
 
 
 def equal_cycles(reports: Sequence[Report]) -> list[list[Report]]:
-    """Group reports whose every layer spends the same cycles on the same things."""
-    groups: dict[tuple[Cycles, ...], list[Report]] = {}
-    for report in reports:
-        groups.setdefault(tuple(layer.cycles for layer in report.layers), []).append(report)
-    return list(groups.values())
+    """Group reports whose every layer spends the same cycles on the same things, for the same reason."""
+    by_name = {report.pe.spec: report for report in reports}
+    spent = {
+        name: (
+            report.pe.cycles_depend_on_values,
+            [layer.cycles for layer in report.layers],
+        )
+        for name, report in by_name.items()
+    }
+    return [[by_name[name] for name in group] for group in equal_groups(spent)]
 
 
 def parts_spent(reports: Sequence[Report]) -> list[str]:
@@ -185,11 +211,17 @@ def _same_limits(panels: Sequence[Axes]) -> None:
         axes.set_ylim(0, highest)
 
 
-def _add_words(figure: Figure, reports: Sequence[Report], parts: Sequence[str], title: str) -> None:
+def _add_words(
+    figure: Figure,
+    reports: Sequence[Report],
+    parts: Sequence[str],
+    title: str,
+    notes: Sequence[str],
+) -> None:
     """Add title, legend and notes."""
     handles = [
         Patch(facecolor=CYCLE_LOOKS[part].color, hatch=CYCLE_LOOKS[part].hatch, edgecolor=INK)
         for part in parts
     ]
     add_legend(figure, title, handles, [part.replace("_", " ") for part in parts])
-    add_notes(figure, reading_notes(reports))
+    add_notes(figure, [*reading_notes(reports), *notes])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,14 +17,48 @@ from matplotlib.ticker import MaxNLocator
 
 from sparqsim.errors import InputError
 from sparqsim.plot.iso_area import ERROR_BAR, iso_area_notes, iso_area_speedup
-from sparqsim.plot.labels import add_legend, add_notes, design_label, subject_of, value_note
-from sparqsim.plot.style import INK, figure_format, house_style, looks_of, new_figure, save_figure
+from sparqsim.plot.labels import (
+    add_legend,
+    add_notes,
+    design_label,
+    equal_groups,
+    group_label,
+    group_notes,
+    result_notes,
+    subject_of,
+    value_note,
+)
+from sparqsim.plot.placing import Named, name_marks
+from sparqsim.plot.style import (
+    INK,
+    SMALL_POINTS,
+    Saving,
+    figure_format,
+    house_style,
+    looks_of,
+    new_figure,
+    save_figure,
+)
 from sparqsim.report import Comparison
 
 SQNR = "output SQNR, all layers (dB)"
 PANEL_INCHES = 2.6
-#: One line of the legend holds at least one design.
-LEGEND_LINE_INCHES = 0.125
+#: What one more design's name needs.
+ROOM_INCHES = 0.1
+#: Room for names left and right, of the span of speedups.
+SIDE_MARGIN = 0.2
+FRONT_LABEL = "no other is better in both"
+#: Points on a line that names keep off.
+LINE_POINTS = 60
+#: Places of ticks between two limits, and their labels.
+Ticks = Callable[[float, float], tuple[Sequence[float], Sequence[str]]]
+MARK: dict[str, Any] = {
+    "linestyle": "",
+    "markersize": 5,
+    "markeredgecolor": INK,
+    "markeredgewidth": 0.4,
+    "clip_on": False,
+}
 FRONT: dict[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 0.8}
 
 
@@ -104,12 +140,22 @@ def plot_pareto(
     quality: str = SQNR,
     baseline: str = "the baseline",
     width: str = "column",
-    command: str = "",
+    **saving: Unpack[Saving],
 ) -> None:
-    """Draw `pareto_figure` into a file. `path`, `width`, `command` and errors as in `plot_speedup`."""
+    """Draw `pareto_figure` into a file. `path`, `width`, `saving` and errors as in `plot_speedup`."""
     figure_format(path)
     figure = pareto_figure(points, quality=quality, baseline=baseline, width=width)
-    save_figure(figure, path, title="Quality against speedup", command=command)
+    save_figure(figure, path, title="Quality against speedup", **saving)
+
+
+@dataclass(frozen=True)
+class ParetoWords:
+    """What a figure of points says. quality: label of that axis; over: what speedups are over, at equal what."""
+
+    quality: str
+    over: str
+    title: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def pareto_figure(
@@ -119,7 +165,7 @@ def pareto_figure(
     baseline: str = "the baseline",
     width: str = "column",
 ) -> Figure:
-    """Return one mark for each design, and the front: designs that no other beats.
+    """Return one mark for each design, named beside it, and the front: a line through designs that no other beats.
 
     Parameters
     ----------
@@ -132,36 +178,116 @@ def pareto_figure(
     width : str
         'column' or 'page'.
     """
-    title, notes, equal = "", [], "equal PEs"
     if isinstance(points, Comparison):
-        reports = [points.reports[name] for name in points.order]
-        baseline, title, notes = points.baseline, subject_of(reports[0]), [value_note(reports)]
-        if points.iso_area is not None:
-            equal = "equal area"
-            notes = [*notes, *iso_area_notes(points.iso_area), "open marks: equal PEs"]
-        points = pareto_points(points)
+        return points_figure(pareto_points(points), _words(points, quality), width)
+    return points_figure(points, ParetoWords(quality, f"{baseline}, equal PEs"), width)
+
+
+def _words(comparison: Comparison, quality: str) -> ParetoWords:
+    reports = [comparison.reports[name] for name in comparison.order]
+    notes, equal = [value_note(reports), *result_notes(reports)], "equal PEs"
+    if comparison.iso_area is not None:
+        equal = "equal area"
+        notes += [*iso_area_notes(comparison.iso_area), "open marks: equal PEs"]
+    return ParetoWords(
+        quality, f"{comparison.baseline}, {equal}", subject_of(reports[0]), tuple(notes)
+    )
+
+
+def points_figure(
+    points: Sequence[ParetoPoint], words: ParetoWords, width: str, ticks: Ticks | None = None
+) -> Figure:
+    """Return the figure of points.
+
+    Parameters
+    ----------
+    points : sequence of ParetoPoint
+        At least one; equal ones share a mark.
+    words : ParetoWords
+    width : str
+    ticks : callable, optional
+        Gives places and labels of the quality axis between two limits.
+
+    Raises
+    ------
+    InputError
+        For no points.
+    """
     if not points:
         raise InputError("pareto: no points, expected at least one design")
+    groups = _merged(points)
+    names = [group_label([point.label or point.spec for point in group]) for group in groups]
+    shown = [group[0] for group in groups]
     with house_style():
-        figure = new_figure(width, PANEL_INCHES + LEGEND_LINE_INCHES * len(points))
+        figure = new_figure(width, PANEL_INCHES + ROOM_INCHES * len(shown))
         axes = figure.subplots()
-        handles = _draw_points(axes, points)
-        axes.set_xlabel(f"speedup (x) over {baseline}, {equal}")
-        axes.set_ylabel(quality)
-        names = [point.label or point.spec for point in points]
-        add_legend(
-            figure, title, [*handles, Line2D([], [], **FRONT)], [*names, "best for its speedup"]
-        )
-        add_notes(figure, notes)
+        exact = _scale(axes, shown, ticks)
+        handles = _draw_points(axes, shown, exact)
+        axes.set_xlabel(f"speedup (x) over {words.over}")
+        axes.set_ylabel(words.quality)
+        labels = [[point.label or point.spec for point in group] for group in groups]
+        add_notes(figure, [*words.notes, *group_notes(labels)])
+        front = _front_legend(shown, names, handles)
+        add_legend(figure, words.title, *front)
+        marks = [
+            Named(point.speedup, min(point.quality, exact), name)
+            for point, name in zip(shown, names, strict=True)
+        ]
+        lines = _line_points(axes, shown, exact)
+        homeless = [mark.name for mark in name_marks(axes, marks, lines=lines, points=SMALL_POINTS)]
+        if homeless:  # named in the legend, then
+            figure.legends.pop().remove()
+            drawn = [handles[names.index(name)] for name in homeless]
+            add_legend(figure, words.title, [*drawn, *front[0]], [*homeless, *front[1]])
     return figure
 
 
-def _draw_points(axes: Axes, points: Sequence[ParetoPoint]) -> list[Line2D]:
+def _front_legend(
+    points: Sequence[ParetoPoint], names: Sequence[str], handles: Sequence[Line2D]
+) -> tuple[list[Line2D], list[str]]:
+    """Return what the legend says of the front: its line or, where it is one design, that one's mark."""
+    best = front_of(points)
+    if len(best) > 1:
+        return [Line2D([], [], **FRONT)], [FRONT_LABEL]
+    at = points.index(best[0])
+    return [handles[at]], [f"{names[at]}: {FRONT_LABEL}"]
+
+
+def _merged(points: Sequence[ParetoPoint]) -> list[list[ParetoPoint]]:
+    """Return points at the same place together."""
+    drawn = {
+        at: (point.speedup, point.quality, point.speedup_range, point.equal_pes)
+        for at, point in enumerate(points)
+    }
+    groups = equal_groups({str(at): place for at, place in drawn.items()})
+    return [[points[int(at)] for at in group] for group in groups]
+
+
+def _front_corners(points: Sequence[ParetoPoint], exact: float) -> list[tuple[float, float]]:
+    return [(point.speedup, min(point.quality, exact)) for point in front_of(points)]
+
+
+def _line_points(
+    axes: Axes, points: Sequence[ParetoPoint], exact: float
+) -> Iterator[tuple[float, float]]:
+    """Yield points on the front, on the line of the baseline and on error bars, close enough to keep names off."""
+    low, high = axes.get_ylim()
+    corners = _front_corners(points, exact)
+    ends = [((1.0, low), (1.0, high)), *itertools.pairwise(corners)]
+    for point in points:
+        height = min(point.quality, exact)
+        reach = [point.speedup, *(point.speedup_range or ()), point.equal_pes or point.speedup]
+        ends.append(((min(reach), height), (max(reach), height)))
+    for (x, y), (to_x, to_y) in ends:
+        for share in np.linspace(0, 1, LINE_POINTS):
+            yield x + float(share) * (to_x - x), y + float(share) * (to_y - y)
+
+
+def _draw_points(axes: Axes, points: Sequence[ParetoPoint], exact: float) -> list[Line2D]:
     """Draw marks and the front; return the marks."""
-    exact = _scale(axes, points)
     looks = looks_of([point.spec for point in points])
-    corners = [(point.speedup, min(point.quality, exact)) for point in front_of(points)]
-    axes.plot([x for x, _ in corners], [y for _, y in corners], drawstyle="steps-pre", **FRONT)
+    corners = _front_corners(points, exact)
+    axes.plot([x for x, _ in corners], [y for _, y in corners], **FRONT)
     axes.axvline(1, color=INK, linestyle=(0, (4, 2)), linewidth=0.7)
     handles = []
     for point in points:
@@ -175,32 +301,14 @@ def _draw_points(axes: Axes, points: Sequence[ParetoPoint]) -> list[Line2D]:
                 **ERROR_BAR,
             )
         if point.equal_pes is not None:
-            axes.plot(
-                point.equal_pes,
-                height,
-                look.marker,
-                color="none",
-                markersize=4,
-                markeredgecolor=look.color,
-                markeredgewidth=0.7,
-                clip_on=False,
-            )
-        handles += axes.plot(
-            point.speedup,
-            height,
-            look.marker,
-            linestyle="",
-            color=look.color,
-            markersize=5,
-            markeredgecolor=INK,
-            markeredgewidth=0.4,
-            clip_on=False,
-            zorder=3,
-        )
+            open_mark = {**MARK, "color": "none", "markersize": 4, "markeredgewidth": 0.7}
+            open_mark["markeredgecolor"] = look.color
+            axes.plot(point.equal_pes, height, look.marker, **open_mark)
+        handles += axes.plot(point.speedup, height, look.marker, color=look.color, zorder=3, **MARK)
     return handles
 
 
-def _scale(axes: Axes, points: Sequence[ParetoPoint]) -> float:
+def _scale(axes: Axes, points: Sequence[ParetoPoint], ticks_between: Ticks | None) -> float:
     """Scale the axes to the points; return where exact results are drawn, above the others."""
     drawn = [(point.speedup, point.equal_pes, *(point.speedup_range or ())) for point in points]
     speedups = [
@@ -210,18 +318,26 @@ def _scale(axes: Axes, points: Sequence[ParetoPoint]) -> float:
     finite = [point.quality for point in points if math.isfinite(point.quality)]
     low, high = (min(finite), max(finite)) if finite else (-1.0, 0.0)
     step = (high - low or 0.1 * abs(high) or 1.0) / 6
-    axes.set_xlim(min(speedups) - 0.1 * (max(speedups) - min(speedups) or 1), max(speedups) * 1.05)
-    candidates = MaxNLocator(6).tick_values(low - step, high + step)
-    ticks = [tick for tick in candidates if low - step < tick < high + step / 2]
+    margin = SIDE_MARGIN * (max(speedups) - min(speedups) or 1)
+    axes.set_xlim(min(speedups) - margin, max(speedups) + margin)
+    places, names = (ticks_between or _plain_ticks)(low - step, high + step)
+    ticks = [
+        (tick, name)
+        for tick, name in zip(places, names, strict=True)
+        if low - step < tick < high + step / 2
+    ]
     exact = high + 1.5 * step
     has_exact = len(finite) < len(points)
     axes.set_ylim(low - step, exact + step / 2 if has_exact else high + step)
-    labels = [f"{tick:g}" for tick in ticks] if finite else []
-    axes.set_yticks(
-        [*ticks[: len(labels)], *[exact] * has_exact], [*labels, *["exact"] * has_exact]
-    )
+    shown = [*(ticks if finite else []), *[(exact, "exact")] * has_exact]
+    axes.set_yticks([tick for tick, _ in shown], [name for _, name in shown])
     axes.grid(visible=True, axis="both")
     return exact
+
+
+def _plain_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
+    places = [float(tick) for tick in MaxNLocator(6).tick_values(low, high)]
+    return places, [f"{tick:g}" for tick in places]
 
 
 def front_of(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:

@@ -12,22 +12,27 @@ from sparqsim.filekinds import STORE, kind_of_bytes
 from sparqsim.layer_report import LayerReport
 from sparqsim.memory.curves import BandwidthCurves
 from sparqsim.plot.style import LOOKS
-from sparqsim.report import Comparison, Report
+from sparqsim.report import Comparison, Report, stated_coverage, timing_notes
 from sparqsim.results import load_result
 
 BASELINE = "mac-8b8b"
 
 Place = tuple[float, ...]
+Shape = tuple[tuple[int, int, int, int], ...]
 
 
 @dataclass(frozen=True)
 class Point:
-    """One place on a curve: speedup there, and the least and the greatest of the single layers it is made of."""
+    """One place on a curve: speedup there, and the least and the greatest of the single layers it is made of.
+
+    shape: what ran there, where shapes could differ from place to place: (M, K, N, groups) of each layer.
+    """
 
     place: Place
     speedup: float
     low: float
     high: float
+    shape: Shape = ()
 
 
 @dataclass(frozen=True)
@@ -43,15 +48,19 @@ class Curve:
 class Curves:
     """Curves of one kind.
 
-    joined: whether neighbouring points differ in nothing but their place, so that a line may join them.
-    reports: those the curves are made of.
+    whole_networks: whether points are whole networks, not layers. reports: those the curves are made of.
     """
 
     kind: str
     baseline: str
     curves: tuple[Curve, ...]
-    joined: bool
+    whole_networks: bool
     reports: tuple[Report, ...]
+
+    @property
+    def joined(self) -> bool:
+        """Whether all points of a curve differ in nothing but their place."""
+        return len({point.shape for curve in self.curves for point in curve.points}) == 1
 
 
 def load_reports(
@@ -162,8 +171,9 @@ def speedup_curves(reports: Sequence[Report], kind: str, baseline: str | None = 
         In any order; a case that is there twice must be the same twice.
     kind : {'array-size', 'k', 'zero-fraction'}
         array-size: whole networks by (rows, columns). k: layers of equal K together. zero-fraction: whole networks by
-        their share of zero activations, or, where there is one trace, its layers. Layers kept at 8 bits, which run as
-        mac-8b8b under every design, are left out where layers are shown.
+        their share of zero activations, or, where there is one trace, its layers; shapes move speedups, too, so points
+        hold theirs. Layers kept at 8 bits, which run as mac-8b8b under every design, are left out where layers are
+        shown.
     baseline : str, optional
         The design of speedup 1. Default: mac-8b8b, or the first design without it.
 
@@ -198,7 +208,7 @@ def speedup_curves(reports: Sequence[Report], kind: str, baseline: str | None = 
         kind,
         chosen,
         tuple(Curve(tuple(names), *key) for key, names in curves.items()),
-        kind != "zero-fraction" or several,
+        kind == "array-size" or (kind == "zero-fraction" and several),
         tuple(reports),
     )
 
@@ -239,40 +249,45 @@ def _baseline(by_design: Mapping[str, Any], baseline: str | None) -> str:
     return chosen
 
 
-#: A place, and total cycles there of the baseline and of a design.
-Part = tuple[Place, int, int]
+#: A place, what ran there, and total cycles of the baseline and of a design.
+Part = tuple[Place, Shape, int, int]
 
 
 def _points(parts: Sequence[Part]) -> tuple[Point, ...]:
-    """Put parts at the same place together: sum of the baseline's cycles / sum of the design's."""
-    places: dict[Place, list[Part]] = {}
+    """Put parts of equal shape at the same place together: sum of the baseline's cycles / sum of the design's."""
+    places: dict[tuple[Place, Shape], list[Part]] = {}
     for part in parts:
-        places.setdefault(part[0], []).append(part)
+        places.setdefault(part[:2], []).append(part)
     points = []
-    for place, here in sorted(places.items()):
-        each = [base / own for _, base, own in here]
-        together = sum(base for _, base, _ in here) / sum(own for *_, own in here)
-        points.append(Point(place, together, min(each), max(each)))
+    for (place, shape), here in sorted(places.items()):
+        each = [base / own for *_, base, own in here]
+        together = sum(base for *_, base, _ in here) / sum(own for *_, own in here)
+        points.append(Point(place, together, min(each), max(each), shape))
     return tuple(points)
 
 
 def _whole_by_array(base: Report, own: Report) -> Iterator[Part]:
     array = own.array
-    yield (array.rows * array.cols, array.rows, array.cols), base.cycles.total, own.cycles.total
+    yield (array.rows * array.cols, array.rows, array.cols), (), base.cycles.total, own.cycles.total
 
 
 def _layers_by_k(base: Report, own: Report) -> Iterator[Part]:
     for one, other in _compared_layers(base, own):
-        yield (other.gemm.k,), one.cycles.total, other.cycles.total
+        yield (other.gemm.k,), (), one.cycles.total, other.cycles.total
 
 
 def _whole_by_zeros(base: Report, own: Report) -> Iterator[Part]:
-    yield (zero_share(own.layers),), base.cycles.total, own.cycles.total
+    yield (zero_share(own.layers),), shape_of(own.layers), base.cycles.total, own.cycles.total
 
 
 def _layers_by_zeros(base: Report, own: Report) -> Iterator[Part]:
     for one, other in _compared_layers(base, own):
-        yield (zero_share([other]),), one.cycles.total, other.cycles.total
+        yield (zero_share([other]),), shape_of([other]), one.cycles.total, other.cycles.total
+
+
+def shape_of(layers: Sequence[LayerReport]) -> Shape:
+    """Return what decides the cycles of designs that values cannot change: (M, K, N, groups) of each layer."""
+    return tuple((layer.gemm.m, layer.gemm.k, layer.gemm.n, layer.gemm.groups) for layer in layers)
 
 
 def _compared_layers(base: Report, own: Report) -> Iterator[tuple[LayerReport, LayerReport]]:
@@ -339,6 +354,9 @@ def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) 
         cycles_depend_on_values={
             name: mine[bandwidths[0]].pe.cycles_depend_on_values for name, mine in cycles.items()
         },
+        timing_notes=timing_notes(report.pe for report, _ in known),
+        coverage=stated_coverage(report for report, _ in known),
+        macs=first.totals.macs,
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,13 +17,20 @@ from sparqsim.plot.labels import (
     add_legend,
     add_notes,
     design_label,
-    equal_note,
+    equal_groups,
+    group_label,
+    group_notes,
+    layer_names,
+    result_notes,
     subject_of,
     value_note,
 )
+from sparqsim.plot.layer_names import shortened
+from sparqsim.plot.placing import Named, name_marks
 from sparqsim.plot.style import (
     INK,
     SMALL_POINTS,
+    Saving,
     figure_format,
     house_style,
     looks_of,
@@ -30,17 +39,28 @@ from sparqsim.plot.style import (
 )
 from sparqsim.report import Comparison, Report
 
-PANEL_INCHES = 2.6
+PANEL_INCHES = 3.0
 #: Roofs are of several designs at once, so they have no design's colour.
 ROOF_GREY = "#8c8c8c"
+LAYER_POINTS = 5.0
+#: Points on a roof that names keep off.
+ROOF_POINTS = 80
+#: Most characters of what the notes say of the layers' names.
+LONGEST_PREFIX = 60
+#: More names than this are a thicket.
+MOST_NAMED_LAYERS = 10
 
 
 def plot_roofline(
-    result: Comparison | Report, path: str | Path, *, width: str = "column", command: str = ""
+    result: Comparison | Report,
+    path: str | Path,
+    *,
+    width: str = "column",
+    **saving: Unpack[Saving],
 ) -> None:
-    """Draw `roofline_figure` into a file. `path`, `width`, `command` and errors as in `plot_speedup`."""
+    """Draw `roofline_figure` into a file. `path`, `width`, `saving` and errors as in `plot_speedup`."""
     figure_format(path)
-    save_figure(roofline_figure(result, width=width), path, title="Roofline", command=command)
+    save_figure(roofline_figure(result, width=width), path, title="Roofline", **saving)
 
 
 def roofline_figure(result: Comparison | Report, *, width: str = "column") -> Figure:
@@ -57,27 +77,64 @@ def roofline_figure(result: Comparison | Report, *, width: str = "column") -> Fi
         else [result]
     )
     roofs = [roofline(report) for report in reports]
-    kept = any(point.kept_8bit for each in roofs for point in each.points)
+    groups = equal_groups(
+        {
+            each.spec: (each.points, each.lanes, report.pe.cycles_depend_on_values)
+            for each, report in zip(roofs, reports, strict=True)
+        }
+    )
+    drawn = [each for each in roofs if any(each.spec == group[0] for group in groups)]
+    by_name = {report.pe.spec: report for report in reports}
+    labels = [[design_label(by_name[name]) for name in group] for group in groups]
     with house_style():
-        figure = new_figure(width, PANEL_INCHES + 0.12 * len(reports))
+        figure = new_figure(width, PANEL_INCHES + 0.12 * len(groups))
         axes = figure.subplots()
-        handles = _draw(axes, roofs)
+        handles = _draw(axes, drawn)
         axes.set_xlabel("operational intensity (MACs per DRAM byte)")
         axes.set_ylabel("attained (MACs per cycle)")
         axes.grid(visible=True)
-        add_legend(
-            figure, subject_of(reports[0]), handles, [design_label(report) for report in reports]
-        )
-        add_notes(
-            figure,
-            [
-                _roof_note(roofs[0]),
-                value_note(reports),
-                *(["hollow: kept at 8 bits, run as mac-8b8b under every design"] if kept else []),
-                *equal_note({each.spec: each.points for each in roofs}),
-            ],
-        )
+        add_legend(figure, subject_of(reports[0]), handles, list(map(group_label, labels)))
+        short = layer_names(reports[0].layers)
+        notes = [*_notes(roofs, reports, short.prefix), *group_notes(labels)]
+        count = len(short.labels)
+        if count > MOST_NAMED_LAYERS:
+            notes.append(f"named: the {MOST_NAMED_LAYERS} of {count} layers that take most cycles")
+        add_notes(figure, notes)
+        _name_layers(axes, drawn, short.labels, reports[0])
     return figure
+
+
+def _notes(roofs: Sequence[Roofline], reports: Sequence[Report], prefix: str) -> list[str]:
+    kept = any(point.kept_8bit for each in roofs for point in each.points)
+    return [
+        _roof_note(roofs[0]),
+        value_note(reports),
+        *(["hollow: kept at 8 bits, run as mac-8b8b under every design"] if kept else []),
+        *([f"layers: names begin with {shortened(prefix, LONGEST_PREFIX)}"] if prefix else []),
+        *result_notes(reports),
+    ]
+
+
+def _name_layers(
+    axes: Axes, drawn: Sequence[Roofline], labels: Sequence[str], report: Report
+) -> None:
+    """Name layers at the first design's marks, those of most cycles first, where there is room."""
+    first, *others = drawn
+    by_name = dict(zip((layer.name for layer in report.layers), labels, strict=True))
+    cycles = {layer.name: layer.cycles.total for layer in report.layers}
+    order = sorted(first.points, key=lambda point: -cycles[point.layer])
+    every = [Named(point.intensity, point.attained, by_name[point.layer]) for point in order]
+    marks, rest = every[:MOST_NAMED_LAYERS], every[MOST_NAMED_LAYERS:]
+    beside = [(mark.x, mark.y) for mark in rest]
+    beside += [(point.intensity, point.attained) for each in others for point in each.points]
+    right = axes.get_xlim()[1]
+    beside += [(right / aside, each.compute_roof) for each in drawn for aside in (1, 1.15, 1.3)]
+    roofs = [
+        (float(place), each.roof(float(place)))
+        for each in drawn
+        for place in np.geomspace(*axes.get_xlim(), ROOF_POINTS)
+    ]
+    name_marks(axes, marks, beside, roofs, points=LAYER_POINTS)
 
 
 def _roof_note(roofs: Roofline) -> str:

@@ -5,6 +5,7 @@ A slot is the width of one layer; x is counted in slots from the left end of a r
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sparqsim.layer_report import LayerReport
-from sparqsim.plot.labels import layer_label, text_points
-from sparqsim.plot.style import INK, PALE, POINTS_PER_INCH, SMALL_POINTS, new_figure, width_inches
+from sparqsim.plot.labels import TOTAL, layer_names, text_points, wrapped
+from sparqsim.plot.layer_names import shortened
+from sparqsim.plot.style import (
+    FONT_POINTS,
+    INK,
+    MOST_HEIGHT_INCHES,
+    PALE,
+    POINTS_PER_INCH,
+    SMALL_POINTS,
+    figure_of,
+    new_figure,
+    width_inches,
+)
 
 #: Room for a bar's value, written upwards.
 VALUE_POINTS = 8.0
@@ -23,6 +35,14 @@ MARGIN_INCHES = 0.55
 #: Room for one line of rotated text.
 LEAST_SLOT_POINTS = 9.0
 FILLED = 0.84
+#: Title, legend and notes.
+WORDS_INCHES = 1.5
+#: How thin bars and how low panels get before layers are grouped.
+THINNEST, LOWEST = 0.5, 0.8
+#: Of a figure's width: what an axis is long at least.
+AXIS_SHARE = 0.75
+#: Most characters of what the axis says of the layers' names.
+LONGEST_PREFIX = 90
 
 
 @dataclass(frozen=True)
@@ -45,6 +65,46 @@ class SlotRow:
 
     slots: tuple[Slot, ...]
     width: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How layers are laid out on one page: rows of slots, heights of panels, and how many layers share a slot."""
+
+    rows: list[SlotRow]
+    heights_inches: tuple[float, ...]
+    group: int
+
+
+def laid_out(
+    layers: int,
+    width: str,
+    bars: int,
+    bar_points: float,
+    heights_inches: Sequence[float],
+    around_inches: float,
+) -> Layout:
+    """Lay out layers and the total so that the figure is at most `MOST_HEIGHT_INCHES` tall.
+
+    Bars get thinner first, then panels lower; then consecutive layers share a slot.
+
+    Parameters
+    ----------
+    layers, width, bars, bar_points
+        As in `slot_rows`.
+    heights_inches : sequence of float
+        Of the panels of a row.
+    around_inches : float
+        Height of what is not a panel, for each row.
+    """
+    room_inches = MOST_HEIGHT_INCHES - WORDS_INCHES
+    for group in range(1, layers + 1):
+        for scale, thinner in itertools.product((1, LOWEST), (1, THINNEST)):
+            heights = tuple(scale * height for height in heights_inches)
+            rows = slot_rows(-(-layers // group), width, bars, thinner * bar_points)
+            if len(rows) * (sum(heights) + around_inches) <= room_inches:
+                return Layout(rows, heights, group)
+    return Layout(rows, heights, layers)
 
 
 def slot_rows(layers: int, width: str, bars: int, bar_points: float) -> list[SlotRow]:
@@ -100,11 +160,17 @@ def frame(panels: Sequence[Axes], row: SlotRow, layers: Sequence[LayerReport]) -
         axes.set_xticks([])
         for slot in row.slots:
             _mark_slot(axes, slot, layers)
-    names = [
-        "total" if slot.index is None else layer_label(layers[slot.index]) for slot in row.slots
-    ]
+    labels = layer_names(layers).labels
+    names = [TOTAL if slot.index is None else labels[slot.index] for slot in row.slots]
     panels[-1].set_xticks([slot.center for slot in row.slots], names, rotation=90)
     panels[-1].tick_params(axis="x", length=0)
+
+
+def set_layer_label(axes: Axes, layers: Sequence[LayerReport]) -> None:
+    """Say below the last panel what stands there, and once what all names begin with."""
+    said = layer_names(layers).left_out_text()
+    label = f"layer ({shortened(said, LONGEST_PREFIX)})" if said else "layer"
+    axes.set_xlabel(wrapped(figure_of(axes), label, FONT_POINTS, AXIS_SHARE))
 
 
 def _mark_slot(axes: Axes, slot: Slot, layers: Sequence[LayerReport]) -> None:
@@ -117,7 +183,5 @@ def _mark_slot(axes: Axes, slot: Slot, layers: Sequence[LayerReport]) -> None:
 
 def label_height_inches(layers: Sequence[LayerReport]) -> float:
     """Return the height of the longest rotated layer name."""
-    return (
-        max(text_points(layer_label(layer), SMALL_POINTS) for layer in layers) / POINTS_PER_INCH
-        + 0.25
-    )
+    labels = layer_names(layers).labels
+    return max(text_points(label, SMALL_POINTS) for label in labels) / POINTS_PER_INCH + 0.25

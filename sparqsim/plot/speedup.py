@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,13 +13,31 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sparqsim.layer_report import Error
+from sparqsim.plot.groups import group_note, grouped
 from sparqsim.plot.iso_area import BASELINE, BEHIND_TEXT, draw_iso_area, iso_area_notes
-from sparqsim.plot.labels import add_legend, add_notes, design_label, reading_notes, subject_of
-from sparqsim.plot.slots import SlotRow, frame, label_height_inches, panel_rows, slot_rows
+from sparqsim.plot.labels import (
+    add_legend,
+    add_notes,
+    design_label,
+    equal_groups,
+    group_label,
+    group_notes,
+    reading_notes,
+    subject_of,
+)
+from sparqsim.plot.slots import (
+    SlotRow,
+    frame,
+    label_height_inches,
+    laid_out,
+    panel_rows,
+    set_layer_label,
+)
 from sparqsim.plot.style import (
     INK,
     SMALL_POINTS,
     Look,
+    Saving,
     figure_format,
     house_style,
     looks_of,
@@ -35,7 +54,7 @@ EXACT_STEP = 0.22
 
 
 def plot_speedup(
-    comparison: Comparison, path: str | Path, *, width: str = "page", command: str = ""
+    comparison: Comparison, path: str | Path, *, width: str = "page", **saving: Unpack[Saving]
 ) -> None:
     """Draw `speedup_figure` into a file.
 
@@ -45,9 +64,10 @@ def plot_speedup(
     path : str or Path
         .svg, .pdf or .png.
     width : str
-        'page' or 'column'; layers that do not fit side by side continue on a further row.
-    command : str
-        The command that makes the figure, kept in the file's metadata.
+        'page' or 'column'; layers that do not fit side by side continue on a further row, and where
+        rows would not fit a page, consecutive layers are summed.
+    **saving
+        command, with_title, with_notes: as in `sparqsim.plot.style.Saving`.
 
     Raises
     ------
@@ -56,46 +76,57 @@ def plot_speedup(
     """
     figure_format(path)
     figure = speedup_figure(comparison, width=width)
-    save_figure(figure, path, title=f"Speedup over {comparison.baseline}", command=command)
+    save_figure(figure, path, title=f"Speedup over {comparison.baseline}", **saving)
 
 
 def speedup_figure(comparison: Comparison, *, width: str = "page") -> Figure:
     """Return grouped bars of speedup over the baseline, by layer and in total, and each design's SQNR below its bar.
 
     Where the comparison tells of equal area, its speedups stand between: an error bar is the range over libraries and
-    flows.
+    flows. Designs that are equal in all of it share a bar; layers that do not fit a page are grouped.
     """
-    shown = _shown(comparison)
-    layers = shown[0].layers
-    looks = looks_of(comparison.order)
-    rows = slot_rows(len(layers), width, len(shown), LEAST_BAR_POINTS)
-    scale = SqnrScale.of(shown)
+    groups = _shown(comparison)
+    specs = [group[0] for group in groups]
+    every_layer = comparison.reports[comparison.baseline].layers
+    between = () if comparison.iso_area is None else (ISO_AREA_INCHES,)
+    heights = (HEIGHTS_INCHES[0], *between, HEIGHTS_INCHES[1])
+    around = label_height_inches(every_layer) + 0.35
+    layout = laid_out(len(every_layer), width, len(specs), LEAST_BAR_POINTS, heights, around)
+    drawn = grouped(comparison, layout.group)
+    shown = [drawn.reports[spec] for spec in specs]
+    layers, looks, scale = shown[0].layers, looks_of(comparison.order), SqnrScale.of(shown)
     with house_style():
-        upper_inches, lower_inches = HEIGHTS_INCHES
-        between = () if comparison.iso_area is None else (ISO_AREA_INCHES,)
-        figure, panels = panel_rows(
-            len(rows),
-            (upper_inches, *between, lower_inches),
-            width,
-            label_height_inches(layers) + 0.35,
-        )
-        for row, axes in zip(rows, panels, strict=True):
-            _draw_speedups(axes[0], row, comparison, shown, looks)
+        figure, panels = panel_rows(len(layout.rows), layout.heights_inches, width, around)
+        for row, axes in zip(layout.rows, panels, strict=True):
+            _draw_speedups(axes[0], row, drawn, shown, looks)
             _draw_errors(axes[-1], row, shown, looks, scale)
             for middle in axes[1:-1]:
-                draw_iso_area(middle, row, comparison, [report.pe.spec for report in shown], looks)
+                draw_iso_area(middle, row, drawn, specs, looks)
             frame(axes, row, layers)
-        panels[-1][-1].set_xlabel("layer")
-        _draw_words(figure, comparison, shown, looks)
+        set_layer_label(panels[-1][-1], layers)
+        notes = group_note(len(every_layer), layout.group)
+        _draw_words(figure, comparison, groups, looks, notes)
     return figure
 
 
-def _shown(comparison: Comparison) -> list[Report]:
-    """Return the reports that get a bar: the baseline, always 1, only if it has an error to show or is alone."""
-    reports = [comparison.reports[name] for name in comparison.order]
-    others = [report for report in reports if report.pe.spec != comparison.baseline]
+def _shown(comparison: Comparison) -> list[list[str]]:
+    """Return the designs that get a bar, equal ones together; the baseline only if it has an error to show."""
+    names = list(comparison.order)
+    others = [name for name in names if name != comparison.baseline]
     baseline_is_exact = comparison.reports[comparison.baseline].totals.error.noise == 0
-    return others if others and baseline_is_exact else reports
+    shown = others if others and baseline_is_exact else names
+    return equal_groups({name: _drawn_values(comparison, name) for name in shown})
+
+
+def _drawn_values(comparison: Comparison, name: str) -> object:
+    """Return everything the figure draws of a design."""
+    report = comparison.reports[name]
+    iso = comparison.iso_area.designs.get(name) if comparison.iso_area else None
+    return (
+        [(layer.cycles.total, layer.error) for layer in report.layers],
+        report.pe.cycles_depend_on_values,
+        None if iso is None else iso.arrays,
+    )
 
 
 def _draw_speedups(
@@ -199,18 +230,24 @@ def _draw_errors(
 
 
 def _draw_words(
-    figure: Figure, comparison: Comparison, shown: Sequence[Report], looks: dict[str, Look]
+    figure: Figure,
+    comparison: Comparison,
+    groups: Sequence[Sequence[str]],
+    looks: dict[str, Look],
+    notes: Sequence[str],
 ) -> None:
     line = Line2D([], [], **BASELINE)
-    handles = [(_patch(looks[report.pe.spec]), _mark(looks[report.pe.spec])) for report in shown]
-    labels = [design_label(report) for report in shown]
+    handles = [(_patch(looks[group[0]]), _mark(looks[group[0]])) for group in groups]
+    labels = [[design_label(comparison.reports[name]) for name in group] for group in groups]
     add_legend(
-        figure, subject_of(shown[0]), [line, *handles], [f"{comparison.baseline} = 1", *labels]
+        figure,
+        subject_of(comparison.reports[comparison.baseline]),
+        [line, *handles],
+        [f"{comparison.baseline} = 1", *map(group_label, labels)],
     )
-    notes = iso_area_notes(comparison.iso_area) if comparison.iso_area else []
-    add_notes(
-        figure, [*reading_notes([comparison.reports[name] for name in comparison.order]), *notes]
-    )
+    area = iso_area_notes(comparison.iso_area) if comparison.iso_area else []
+    reports = [comparison.reports[name] for name in comparison.order]
+    add_notes(figure, [*reading_notes(reports), *notes, *group_notes(labels), *area])
 
 
 def _patch(look: Look) -> Patch:

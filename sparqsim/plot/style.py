@@ -11,30 +11,34 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from sparqsim.errors import InputError, nearest
+from sparqsim.errors import InputError, nearest, printable
 from sparqsim.files import replaced
+from sparqsim.plot.glyphs import FONT, make_drawable
 
 FORMATS = ("svg", "pdf", "png")
 #: One column and the whole page of a two-column paper: what fits those of both IEEE (3.5, 7.16) and ACM (3.33, 7.0).
 WIDTHS_INCHES = {"column": 3.3, "page": 7.0}
 POINTS_PER_INCH = 72
-#: Ships with matplotlib: the same glyphs on every machine.
-FONT = "DejaVu Sans"
+#: What fits a page of either, its margins and a line of caption left out.
+MOST_HEIGHT_INCHES = 9.0
 FONT_POINTS = 7.0
 SMALL_POINTS = 6.0
+#: Of letters' size.
+LINE_HEIGHT = 1.3
 INK = "#222222"
 PALE = "#ececec"
 #: Red, green and blue of a pale colour, each 0 to 1, add up to more.
 PALE_SUM = 2.0
 
 SETTINGS: dict[str, Any] = {
-    # A dollar in a layer's name is a dollar.
     "text.parse_math": False,
     "font.family": FONT,
     "font.size": FONT_POINTS,
@@ -143,15 +147,36 @@ def house_style() -> Iterator[None]:
         yield
 
 
+class HouseFigure(Figure):
+    """A figure in the house style whose texts can be drawn, whatever file they come from.
+
+    notes: what stands below it, one entry a note.
+    """
+
+    notes: tuple[str, ...] = ()
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw it."""
+        with house_style():
+            make_drawable(self)
+            super().draw(renderer)
+
+
 def new_figure(width: str, height_inches: float) -> Figure:
-    """Return an empty figure of a width named in `WIDTHS_INCHES`.
+    """Return an empty figure of a width named in `WIDTHS_INCHES`, at most `MOST_HEIGHT_INCHES` tall.
 
     Raises
     ------
     InputError
         For another width.
     """
-    return Figure(figsize=(width_inches(width), height_inches), layout="constrained")
+    size = width_inches(width), min(height_inches, MOST_HEIGHT_INCHES)
+    return HouseFigure(figsize=size, layout="constrained")
+
+
+def figure_of(axes: Axes) -> Figure:
+    """Return the figure that axes stand in."""
+    return cast("Figure", axes.get_figure(root=True))
 
 
 def width_inches(width: str) -> float:
@@ -179,7 +204,27 @@ def figure_format(path: str | Path) -> str:
     return suffix
 
 
-def save_figure(figure: Figure, path: str | Path, *, title: str, command: str = "") -> None:
+class Saving(TypedDict, total=False):
+    """How a figure is kept in a file.
+
+    command: what made it, kept in the file's metadata. with_title, with_notes: False leaves out the
+    words above and below the panels, for a paper's own caption; they stay in the metadata.
+    """
+
+    command: str
+    with_title: bool
+    with_notes: bool
+
+
+def save_figure(
+    figure: Figure,
+    path: str | Path,
+    *,
+    title: str,
+    command: str = "",
+    with_title: bool = True,
+    with_notes: bool = True,
+) -> None:
     """Write a figure whole or not at all; equal figures give equal bytes.
 
     Parameters
@@ -187,8 +232,10 @@ def save_figure(figure: Figure, path: str | Path, *, title: str, command: str = 
     figure : Figure
     path : str or Path
         Its suffix decides the format.
-    title, command : str
-        Kept in the file's metadata: what the figure shows, and the command that made it.
+    title : str
+        Kept in the file's metadata: what the figure shows.
+    command, with_title, with_notes
+        As in `Saving`.
 
     Raises
     ------
@@ -196,19 +243,49 @@ def save_figure(figure: Figure, path: str | Path, *, title: str, command: str = 
         For an unknown suffix, or a path that cannot be written.
     """
     file_format = figure_format(path)
+    left_out = [
+        *([] if with_title else take_title(figure)),
+        *([] if with_notes else take_notes(figure)),
+    ]
+    origin = [f"made by: {command}"] if command else []
+    said = "; ".join([*origin, *left_out])
     with house_style(), replaced(path) as temporary:
-        figure.savefig(
-            temporary, format=file_format, metadata=_metadata(file_format, title, command)
-        )
+        figure.savefig(temporary, format=file_format, metadata=_metadata(file_format, title, said))
 
 
-def _metadata(file_format: str, title: str, command: str) -> dict[str, str | None]:
+def take_title(figure: Figure) -> list[str]:
+    """Take the title off a figure, which shrinks by it; return its words, as one line."""
+    titles = [legend.get_title() for legend in figure.legends]
+    words = [title.get_text() for title in titles] + [figure.get_suptitle()]
+    for legend in figure.legends:
+        legend.set_title("")
+        legend.get_title().set_visible(False)
+    if figure.get_suptitle():
+        figure.suptitle("").set_in_layout(False)
+    grow(figure, -sum(len(text.splitlines()) for text in words), FONT_POINTS)
+    return [" ".join(text.split()) for text in words if text]
+
+
+def take_notes(figure: Figure) -> list[str]:
+    """Take the notes off a figure, which shrinks by them; return them."""
+    text = figure.get_supxlabel()
+    if text:
+        figure.supxlabel("").set_in_layout(False)
+        grow(figure, -len(text.splitlines()), SMALL_POINTS)
+    return [*figure.notes] if isinstance(figure, HouseFigure) else []
+
+
+def grow(figure: Figure, lines: int, points: float) -> None:
+    """Make room for lines of text, up to the height of a page; take it away where `lines` is negative."""
+    height = figure.get_figheight() + lines * LINE_HEIGHT * points / POINTS_PER_INCH
+    figure.set_figheight(min(height, MOST_HEIGHT_INCHES))
+
+
+def _metadata(file_format: str, title: str, said: str) -> dict[str, str | None]:
     """Return what a file says of itself in its format's own words, without a time."""
-    # A file's name need not be text: bytes that are not UTF-8 stand escaped.
-    command = command.encode("utf-8", "backslashreplace").decode()
-    origin = f"made by: {command}" if command else ""
+    title, said = printable(title), printable(said)
     if file_format == "svg":
-        return {"Title": title, "Description": origin or None, "Date": None}
+        return {"Title": title, "Description": said or None, "Date": None}
     if file_format == "pdf":
-        return {"Title": title, "Subject": origin or None, "CreationDate": None}
-    return {"Title": title, "Description": origin} if origin else {"Title": title}
+        return {"Title": title, "Subject": said or None, "CreationDate": None}
+    return {"Title": title, "Description": said} if said else {"Title": title}

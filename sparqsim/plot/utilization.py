@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,8 +13,17 @@ from numpy.typing import NDArray
 
 from sparqsim.dataflow.registry import reported_dataflow
 from sparqsim.heatmap import Heatmap
-from sparqsim.plot.labels import shortened, subject, wrapped
-from sparqsim.plot.style import FONT_POINTS, figure_format, house_style, new_figure, save_figure
+from sparqsim.plot.labels import add_notes, subject, wrapped
+from sparqsim.plot.layer_names import shortened
+from sparqsim.plot.style import (
+    FONT_POINTS,
+    Saving,
+    figure_format,
+    house_style,
+    new_figure,
+    save_figure,
+)
+from sparqsim.report import note_lines, timing_notes
 
 #: Equal steps of lightness: readable in grey and by the colour-blind.
 COLORS = "cividis"
@@ -23,16 +33,12 @@ ROLES = {"m": "outputs M", "s": "steps of K", "n": "outputs N"}
 
 
 def plot_utilization(
-    heatmap: Heatmap, path: str | Path, *, width: str = "page", command: str = ""
+    heatmap: Heatmap, path: str | Path, *, width: str = "page", **saving: Unpack[Saving]
 ) -> None:
     """Draw `utilization_figure` into a file. `heatmap` is that of `sparqsim.heatmap`; the rest as in `plot_speedup`."""
     figure_format(path)
-    save_figure(
-        utilization_figure(heatmap, width=width),
-        path,
-        title="Busy share of each PE",
-        command=command,
-    )
+    figure = utilization_figure(heatmap, width=width)
+    save_figure(figure, path, title="Busy share of each PE", **saving)
 
 
 def utilization_figure(heatmap: Heatmap, *, width: str = "page") -> Figure:
@@ -51,7 +57,16 @@ def utilization_figure(heatmap: Heatmap, *, width: str = "page") -> Figure:
             "share of MACs possible (%)",
         )
         figure.suptitle(wrapped(figure, _title(heatmap), FONT_POINTS), fontsize=FONT_POINTS)
+        add_notes(figure, _notes(heatmap))
     return figure
+
+
+def _notes(heatmap: Heatmap) -> list[str]:
+    coverage, pe = heatmap.provenance.coverage, heatmap.pe
+    notes = [f"cycles of {coverage.inputs_text()}" if coverage.inputs else coverage.inputs_text()]
+    if coverage.left_out and not heatmap.layer:
+        notes.append(f"of the network not simulated: {coverage.names()}")
+    return [*notes, *note_lines(timing_notes([pe]))]
 
 
 def _title(heatmap: Heatmap) -> str:
