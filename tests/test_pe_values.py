@@ -90,8 +90,12 @@ def test_constant_tiles(pe, x_value, w_value):
     assert pe.matmul(x, w).tolist() == plain_matmul(pe, x, w)
 
 
+@pytest.mark.slow
 def test_all_activation_pairs_equal_step(pe):
-    """All 65,536 pairs, each with weights of its own: a batch of dot products of two elements."""
+    """All 65,536 pairs, each with weights of its own, for every combination of keys.
+
+    The contract suite does the same with one key changed at a time, in the default run.
+    """
     weights = np.random.default_rng(0).integers(-128, 128, (65_536, 2))
     fast = pe.matmul(ALL_PAIRS[:, None, :], weights.astype(np.int8)[:, :, None]).ravel().tolist()
     for pair, pair_weights, value in zip(ALL_PAIRS.tolist(), weights.tolist(), fast, strict=True):
