@@ -46,6 +46,8 @@ TESTS = {
     "own dataflow": ["../test_own_dataflow.py", "-k", "event or exact or roles or smt_sa"],
     "zero points": ["../test_zero_points.py", "-k", "zero_points_meet or shifted"],
     "calibrators": ["../test_calibrate.py"],
+    "tflite shapes": ["../test_tflite_shapes.py", "-k", "axes"],
+    "onnx alpha": ["../test_onnx_reading.py", "-k", "alpha"],
 }
 LONGEST_TESTS_S = 1800
 
