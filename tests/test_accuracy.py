@@ -262,7 +262,7 @@ def test_imports_on_the_command_line(network: Path) -> None:
     np.save(folder / "dir" / "wgt-a.npy", np.ones((4, 3), np.int8))
     for source, word in (
         ("net.csv", "no comma at the end"),
-        ("dir", "1 layers"),
+        ("dir", "1 layer from"),
         ("net.onnx", "SYNTHETIC values"),
     ):
         done = sparqsim("trace", "import", folder / source, "-o", folder / "t.safetensors")

@@ -143,24 +143,42 @@ def test_trace_check_of_a_sound_trace(run, digits_path):
     assert "sound" in ended.out
 
 
-def test_trace_check_lists_every_fault(run, tmp_path):
+def test_trace_check_lists_every_fault(run, craft, tmp_path):
+    """Two layers without their tensors: each tensor is a fault of its own."""
     import numpy as np
+    from safetensors import safe_open
 
     layers = [
-        sparqsim.Layer.from_gemm(name, np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.int8))
+        sparqsim.Layer.from_gemm(name, np.ones((2, 2), np.uint8), np.ones((2, 2), np.int8))
         for name in "ab"
     ]
-    sparqsim.Trace(layers).save(tmp_path / "zeros.safetensors")
-    ended = run("trace", "check", tmp_path / "zeros.safetensors")
+    sparqsim.Trace(layers).save(tmp_path / "sound.safetensors")
+    with safe_open(tmp_path / "sound.safetensors", "numpy") as sound:
+        header = {"__metadata__": sound.metadata()}
+    ended = run("trace", "check", craft(header))
     assert ended.code == 2
     assert ended.err.count("\n") == 1
     assert "4 faults" in ended.err
     assert ended.out.count("\n") == 4
     assert all(
-        f"layer '{name}': {tensor}" in ended.out
-        for name in "ab"
-        for tensor in ("activations", "weights")
+        f"layer '{name}'" in line and tensor in line
+        for line, (name, tensor) in zip(
+            sorted(ended.out.splitlines()),
+            [(name, tensor) for name in "ab" for tensor in ("activations", "weights")],
+            strict=True,
+        )
     )
+
+
+def test_trace_check_remarks_on_layers_of_zeros(run, tmp_path):
+    """They are odd, and no fault."""
+    import numpy as np
+
+    layer = sparqsim.Layer.from_gemm("a", np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.int8))
+    sparqsim.Trace([layer]).save(tmp_path / "zeros.safetensors")
+    ended = run("trace", "check", tmp_path / "zeros.safetensors")
+    assert (ended.code, ended.err) == (0, "")
+    assert "remark: layer 'a': activations are all zero" in ended.out
 
 
 def test_pe_list(run):

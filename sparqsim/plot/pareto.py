@@ -236,7 +236,7 @@ def points_figure(
         lines = _line_points(axes, shown, exact)
         homeless = [mark.name for mark in name_marks(axes, marks, lines=lines, points=SMALL_POINTS)]
         if homeless:  # named in the legend, then
-            figure.legends.pop().remove()
+            figure.legends[-1].remove()
             drawn = [handles[names.index(name)] for name in homeless]
             add_legend(figure, words.title, [*drawn, *front[0]], [*homeless, *front[1]])
     return figure
