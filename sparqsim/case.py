@@ -12,10 +12,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 import sparqsim
 from sparqsim.config import ArrayConfig
-from sparqsim.dataflow.registry import names_a_file
-from sparqsim.errors import InputError, design_file, refuse_code
-from sparqsim.record import faults_of, read_text, toml_of
+from sparqsim.errors import InputError
+from sparqsim.plugins import named_file, names_a_file, refuse_code
+from sparqsim.record import faults_of
 from sparqsim.report import Report
+from sparqsim.textfile import read_text, toml_of
 from sparqsim.trace import Trace
 
 
@@ -84,7 +85,7 @@ class Case(BaseModel):
         """Files that the case reads: its trace, its accelerator's and its design's where they are files."""
         memory = self.memory if ACCELERATOR_FILE.fullmatch(self.memory) else None
         return tuple(
-            filter(None, (self.trace, memory, *map(design_file, (self.pe, self.dataflow or ""))))
+            filter(None, (self.trace, memory, *map(named_file, (self.pe, self.dataflow or ""))))
         )
 
     def found_from(self, folder: Path) -> Self:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparqsim.errors import InputError, shown
-from sparqsim.parse import MOST_DIGITS, whole_number
+from sparqsim.parse import whole_number
 
 LARGEST_SIDE = 65_536
+#: What is read as a number, and then refused as a side.
+LARGEST_READ = 10**18
 #: Entries of a link's FIFO.
 DEEPEST_LINK = 999_999
 DEFAULT_LINK = 2
@@ -65,7 +67,7 @@ class ArrayConfig:
         """Return the array that 'ROWSxCOLS' names, e.g. '16x16'; other fields by keyword."""
         # Sides out of range are the array's own to refuse: it says which one.
         texts = shape.strip().lower().split("x", 2)
-        sides = [whole_number(side, 0, 10**MOST_DIGITS) for side in texts]
+        sides = [whole_number(side, 0, LARGEST_READ) for side in texts]
         if len(sides) != 2 or None in sides:
             raise InputError(
                 f"array={shown(shape)}: expected ROWSxCOLS, two integers from 1, e.g. 16x16"

@@ -1,9 +1,8 @@
-"""The one exception that means: what was given cannot be used."""
+"""The one exception that means: what was given cannot be used; and how its messages show things."""
 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 
 #: Characters of a value in a message.
@@ -12,10 +11,6 @@ LONGEST_SHOWN = 60
 LONGEST_MESSAGE = 2000
 #: What a spreadsheet takes for a formula when a cell begins with it.
 FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r")
-
-
-#: A design in a file, as the command line and TOML files name it: path, class, keys.
-DESIGN_FILE = re.compile(r"(.+\.py):(\w+)(?::(.*))?", re.DOTALL)
 
 
 class InputError(ValueError):
@@ -74,34 +69,6 @@ def unreadable(path: object, error: Exception) -> str:
     if isinstance(error, IsADirectoryError):
         return f"{path}: is a directory"
     return f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})"
-
-
-def design_file(spec: str) -> str | None:
-    """Return the file that a design's name FILE.py:CLASS stands for, None for a name without one."""
-    named = DESIGN_FILE.fullmatch(spec)
-    return None if named is None else named[1]
-
-
-def refuse_code(spec: str, what: str, origin: str, remedy: str) -> None:
-    """Raise InputError where a name that a file holds stands for Python source, which would be run.
-
-    Parameters
-    ----------
-    spec : str
-        'NAME' or 'FILE.py:CLASS'.
-    what : str
-        What it names: 'PE design', 'dataflow'.
-    origin : str
-        The file that holds the name.
-    remedy : str
-        What a user can do who wants it run.
-    """
-    if design_file(spec) is not None or re.search(r"\.py(:|$)", spec):
-        raise InputError(
-            f"{origin}: {what} {shown(spec)} is Python code in a file, which is not run because "
-            f"another file names it; expected a {what.rsplit(maxsplit=1)[-1]} that ships or is installed, or "
-            f"{remedy}"
-        )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

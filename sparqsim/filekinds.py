@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sparqsim.errors import InputError, shown
 from sparqsim.limits import RESULT_BYTES
-from sparqsim.record import json_of, read_text
+from sparqsim.textfile import json_of, read_text
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 #: A safetensors file begins with the length of its header, eight bytes, and the header is JSON.

@@ -1,7 +1,8 @@
 """Numbers and names in text from outside: what is taken for one, everywhere in the package.
 
-Digits are those of ASCII, and few enough to convert at once: Python's `int` takes Arabic digits and
-signs, and refuses numbers of thousands of digits with an error of its own.
+Digits are those of ASCII, no more of them than the range has: Python's `int` also takes digits of
+other scripts, underscores and spaces, and refuses numbers of thousands of digits with an error of
+its own.
 """
 
 from __future__ import annotations
@@ -10,20 +11,48 @@ import math
 import re
 import unicodedata
 
-#: More digits than any quantity here has; `int` takes them at once.
-MOST_DIGITS = 18
-WHOLE_NUMBER = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}")
+from sparqsim.errors import InputError, shown
+
+WHOLE_NUMBER = re.compile(r"(-?)0*([0-9]+)")
 REAL_NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
 #: Characters of a name: of a layer, a network, a design.
 LONGEST_NAME = 500
 
 
 def whole_number(text: str, low: int, high: int) -> int | None:
-    """Return the whole number that `text` is in ASCII digits, None where it is out of range."""
-    if not WHOLE_NUMBER.fullmatch(text):
+    """Return the whole number that `text` is in ASCII digits, None where it is none in the range.
+
+    A minus counts only where the range has negative numbers.
+    """
+    written = WHOLE_NUMBER.fullmatch(text)
+    if written is None or (written[1] and low >= 0):
         return None
-    value = int(text)
+    if len(written[2]) > max(len(str(abs(low))), len(str(abs(high)))):
+        return None
+    value = int(written[1] + written[2])
     return value if low <= value <= high else None
+
+
+def require_whole_number(text: str, what: str, low: int, high: int) -> int:
+    """Return the whole number that `text` is.
+
+    Parameters
+    ----------
+    text : str
+    what : str
+        File, line and field: the beginning of a message.
+    low, high : int
+        The range, ends included.
+
+    Raises
+    ------
+    InputError
+        For text that is no number in the range, as `whole_number` reads it.
+    """
+    value = whole_number(text, low, high)
+    if value is None:
+        raise InputError(f"{what} is {shown(text)}, expected a whole number from {low} to {high}")
+    return value
 
 
 def real_number(text: str) -> float | None:

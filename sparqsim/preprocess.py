@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.errors import InputError, nearest
+from sparqsim.limits import PICTURE_PIXELS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Layout = Literal["nchw", "nhwc"]
 
-#: Pixels of one picture unless the user says otherwise: 300 MB as RGB.
-MAX_PIXELS = 100_000_000
 #: What float32 holds, and what is cheap to read.
 DECIMAL = r"([0-9]{1,12}(\.[0-9]{0,18})?|\.[0-9]{1,18})(e[+-]?[0-9])?"
 NUMBER = re.compile(rf"[+-]?{DECIMAL}(/{DECIMAL})?", re.IGNORECASE)
@@ -57,25 +56,26 @@ class Preprocess:
     layout: Layout | None = None
 
     @classmethod
-    def parse(cls, spec: str, max_pixels: int = MAX_PIXELS) -> Preprocess:
+    def parse(cls, spec: str, max_pixels: int | None = None) -> Preprocess:
         """Return the steps of `spec`; '' changes nothing.
 
         Parameters
         ----------
         spec : str
-        max_pixels : int
-            Of a resized picture.
+        max_pixels : int, optional
+            Of a resized picture. Default: `limits.PICTURE_PIXELS`.
 
         Raises
         ------
         InputError
             Naming the step and what is accepted.
         """
+        most_pixels = PICTURE_PIXELS.most if max_pixels is None else max_pixels
         geometry, values, options = [], [], {"order": "rgb", "layout": ""}
         for step in filter(None, re.split(r"[,\s]+", spec)):
             name, _, argument = step.partition(":")
             if name in ("resize", "crop"):
-                geometry.append(_geometry_step(step, name, argument, max_pixels))
+                geometry.append(_geometry_step(step, name, argument, most_pixels))
             elif name in ("scale", "mean", "std"):
                 values.append(_value_step(step, name, argument))
             elif name in options:

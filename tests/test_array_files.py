@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from sparqsim import InputError
 from sparqsim.images import Pictures, load_labels
 from sparqsim.images.labels import checked_classes
-from sparqsim.trace import arrayfile
+from sparqsim.parse import require_whole_number
 from sparqsim.trace.arrayfile import read_npy, read_npz
-from sparqsim.trace.numerals import whole_number
 
 
 def header(text: str, body: bytes = b"") -> bytes:
@@ -80,10 +79,10 @@ def test_what_is_no_array_is_one_line(tmp_path: Path, case: str) -> None:
 
 def test_archives_unpack_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A compressed array above the bound is refused, the same one uncompressed is read."""
-    monkeypatch.setattr(arrayfile, "MOST_UNPACKED_BYTES", 1000)
+    monkeypatch.setenv("SPARQSIM_MAX_UNPACKED_BYTES", "1000")
     values = np.zeros(2000, np.uint8)
     np.savez_compressed(tmp_path / "a.npz", images=values)
-    with pytest.raises(InputError, match=r"images\.npy unpacks to 2128 bytes, expected at most"):
+    with pytest.raises(InputError, match=r"images\.npy, unpacked: 2,128 bytes, expected at most"):
         read_npz(tmp_path / "a.npz", "images")
     np.savez(tmp_path / "a.npz", images=values)
     assert read_npz(tmp_path / "a.npz", "images")["images"].size == 2000
@@ -127,13 +126,11 @@ def test_real_numbers_do_not_become_codes_in_silence(tmp_path: Path) -> None:
 def test_whole_numbers_are_those_in_range(number: int, lowest: int, span: int) -> None:
     highest = lowest + span
     if lowest <= number <= highest:
-        assert (
-            whole_number(f" 00{number} ".replace("00-", "-00"), "n", lowest=lowest, highest=highest)
-            == number
-        )
+        text = f"00{number}".replace("00-", "-00")
+        assert require_whole_number(text, "n", lowest, highest) == number
     else:
         with pytest.raises(InputError, match=f"from {lowest} to {highest}"):
-            whole_number(str(number), "n", lowest=lowest, highest=highest)
+            require_whole_number(str(number), "n", lowest, highest)
 
 
 @pytest.mark.parametrize(
@@ -142,22 +139,22 @@ def test_whole_numbers_are_those_in_range(number: int, lowest: int, span: int) -
 )
 def test_what_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"row 3: class is .* expected a whole number") as caught:
-        whole_number(text, "row 3: class")
+        require_whole_number(text, "row 3: class", 0, 2**31 - 1)
     assert len(str(caught.value)) < 200
 
 
 NAMES = ["p0.png", "p1.png"]
 LABELS: dict[str, tuple[bytes, str]] = {
-    "digits without end": (b"p0.png," + b"9" * 5000 + b"\np1.png,1\n", "row 1: class is '999"),
-    "negative": (b"p0.png,1\np1.png,-1\n", "row 2: class is '-1'"),
-    "superscript": ("p0.png,1\np1.png,²\n".encode(), "row 2: class is '²'"),
-    "Arabic digits": ("p0.png,1\np1.png,٣\n".encode(), "row 2: class is '٣'"),
-    "NUL": (b"p0.png,1\np1.png,1\0\n", "row 2: class is"),
-    "no class": (b"p0.png,1\np1.png\n", "row 2 has 1 columns"),
-    "two classes": (b"p0.png,1\np0.png,2\np1.png,1\n", "row 2: class 2 for 'p0.png', which has"),
+    "digits without end": (b"p0.png," + b"9" * 5000 + b"\np1.png,1\n", "line 1: class is '999"),
+    "negative": (b"p0.png,1\np1.png,-1\n", "line 2: class is '-1'"),
+    "superscript": ("p0.png,1\np1.png,²\n".encode(), "line 2: class is '²'"),
+    "Arabic digits": ("p0.png,1\np1.png,٣\n".encode(), "line 2: class is '٣'"),
+    "NUL": (b"p0.png,1\np1.png,1\0\n", "line 2: class is"),
+    "no class": (b"p0.png,1\np1.png\n", "line 2 has 1 column,"),
+    "two classes": (b"p0.png,1\np0.png,2\np1.png,1\n", "line 2: class 2 for 'p0.png', which has"),
     "not UTF-8": (b"p0.png,1\n\xff\xfe,1\n", "cannot be read"),
     "empty": (b"", "no class for picture 'p0.png'"),
-    "field without end": (b"x" * 200_000, "cannot be read"),
+    "field without end": (b"x" * 200_000, "line 1: field larger than"),
 }
 
 
@@ -176,13 +173,27 @@ def test_labels_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert load_labels(tmp_path / "labels.csv", NAMES).tolist() == [7, 8]
 
 
-def test_texts_are_bounded(tmp_path: Path) -> None:
-    from sparqsim.trace.csvfile import rows_of
+def test_texts_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "l.csv").write_text("p0.png,1\n" * 4)
+    monkeypatch.setenv("SPARQSIM_MAX_LABEL_BYTES", "36")
+    assert load_labels(tmp_path / "l.csv", NAMES[:1]).tolist() == [1]
+    monkeypatch.setenv("SPARQSIM_MAX_LABEL_BYTES", "35")
+    with pytest.raises(
+        InputError, match=r"l\.csv: 36 bytes, expected at most 35; .*LABEL_BYTES=36"
+    ):
+        load_labels(tmp_path / "l.csv", NAMES[:1])
 
-    (tmp_path / "l.csv").write_text("a,1\n" * 9)
-    assert len(rows_of(tmp_path / "l.csv", "labels", most_bytes=36)) == 9
-    with pytest.raises(InputError, match=r"l\.csv: more than 35 bytes; expected labels"):
-        rows_of(tmp_path / "l.csv", "labels", most_bytes=35)
+
+def test_a_first_line_with_a_number_of_another_script_is_no_header(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("p0.png,٣\np0.png,1\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"l\.csv: line 1: class is '٣'"):
+        load_labels(tmp_path / "l.csv", NAMES[:1])
+
+
+def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("file,class\n\n\np0.png,x\n")
+    with pytest.raises(InputError, match=r"l\.csv: line 4: class is 'x'"):
+        load_labels(tmp_path / "l.csv", NAMES[:1])
 
 
 @pytest.mark.parametrize("values", [[0, -1], [0, 2**31], [0]])

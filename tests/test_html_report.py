@@ -30,11 +30,11 @@ pytest.importorskip("jinja2", reason="needs Jinja2 (extra `report`)")
 from sparqsim.html import Gathered, gather, page_text
 from sparqsim.html import page as page_module
 from sparqsim.html.accuracy import accuracy_sqnr_table, accuracy_summary, trials_table
+from sparqsim.html.cells import count, decimal, sqnr
 from sparqsim.html.definitions import OWN, in_words, meaning
 from sparqsim.html.equal_area import equal_area_tables
 from sparqsim.html.headline import headline
 from sparqsim.html.summary import Number, summary
-from sparqsim.html.tables import count, decimal, sqnr
 
 HOSTILE = "</script><script>alert(\"x\")</script>--><img src=x onerror=alert('1')>{{ 7 * 7 }}&amp;"
 VOID = {"meta", "img", "link", "br", "hr", "input", "path", "use", "rect"}

@@ -106,7 +106,7 @@ def test_negative_integers_are_signed(tmp_path: Path) -> None:
         (
             {"wgt__a": np.ones((2, 3)), "act__a": np.ones((1, 3))},
             "a,conv,one,0",
-            ("model.csv: row 1: stride is 'one'",),
+            ("model.csv: line 1: stride is 'one'",),
         ),
         (
             {"wgt__a": np.ones((2, 3)), "act__a": np.ones((1, 3))},

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparqsim import InputError, get_pe, load_trace
+from sparqsim import ArrayConfig, InputError, get_pe, load_trace, simulate
 from sparqsim.arithmetic import layer_sums
 from sparqsim.images import Pictures
 from sparqsim.trace.codes import ActivationCodes, WeightCodes
@@ -190,11 +190,26 @@ def test_dump_does_not_depend_on_batches(
     )
 
 
+def test_a_trace_names_the_batch_norm_that_is_part_of_a_layer(
+    network_file: Path, shown: Pictures, tmp_path: Path
+) -> None:
+    network = calibrated(network_file, shown)
+    dump(network, shown, tmp_path / "t.safetensors")
+    trace = load_trace(tmp_path / "t.safetensors")
+    pairs = trace.metadata.provenance["folded_batch_norms"]
+    norms = [node for node in Graph.load(network_file).nodes if "BatchNorm" in node.op_type]
+    assert len(pairs) == len(norms) == 1
+    assert set(pairs) <= {layer.name for layer in trace.layers}
+    assert trace_of(network, shown).metadata.provenance["folded_batch_norms"] == pairs
+    report = simulate(trace, "mac-8b8b", ArrayConfig(4, 4))
+    assert report.provenance.folded_batch_norms == 1
+
+
 def test_batch_norm_is_folded(network_file: Path, shown: Pictures) -> None:
     graph = Graph.load(network_file)
-    assert "BatchNormalization" not in [node.op_type for node in folded(graph).nodes]
+    assert "BatchNormalization" not in [node.op_type for node in folded(graph).graph.nodes]
     before, after = (
-        next(iter(Session(each).batches(shown)))["y"] for each in (graph, folded(graph))
+        next(iter(Session(each).batches(shown)))["y"] for each in (graph, folded(graph).graph)
     )
     np.testing.assert_allclose(before, after, rtol=1e-3, atol=1e-3 * np.abs(before).max())
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import sparqsim
 from sparqsim.config import ArrayConfig
-from sparqsim.parse import name_fault, real_number, whole_number
-from sparqsim.record import json_of, toml_of
+from sparqsim.parse import name_fault, real_number, require_whole_number, whole_number
+from sparqsim.textfile import json_of, toml_of
 
 #: What `int` takes, and what no number of a file is written with.
 ODD_NUMBERS = [
@@ -41,6 +41,16 @@ def test_what_is_no_whole_number(text):
 @given(value=st.integers(0, 10**18 - 1), low=st.integers(0, 10**18), high=st.integers(0, 10**18))
 def test_whole_numbers_within_their_range(value, low, high):
     assert whole_number(str(value), low, high) == (value if low <= value <= high else None)
+
+
+@given(value=st.integers(-(10**40), 10**40), low=st.integers(-(10**30), 10**30))
+def test_numbers_of_either_sign(value, low):
+    high = low + 10**29
+    if low <= value <= high:
+        assert require_whole_number(str(value), "n", low, high) == value
+    else:
+        assert whole_number(str(value), low, high) is None
+    assert whole_number(f"--{abs(value)}", low, high) is None
 
 
 @given(text=st.text(string.digits + "٣²+-_ .eE", max_size=6))

@@ -25,7 +25,7 @@ from sparqsim.cli import main
 from sparqsim.errors import InputError
 from sparqsim.heatmap import heatmap
 from sparqsim.plot import pareto, slots, style
-from sparqsim.plot.pareto import ParetoPoint
+from sparqsim.plot.pareto_points import ParetoPoint
 from sparqsim.report import Comparison
 from sparqsim.results import as_comparison, load_result
 

@@ -19,7 +19,7 @@ from sparqsim import plot
 from sparqsim.plot.accuracy import accuracy_figure, loss_ticks
 from sparqsim.plot.curves import curves_figure
 from sparqsim.plot.groups import grouped
-from sparqsim.plot.pareto import ParetoPoint, front_of
+from sparqsim.plot.pareto_points import ParetoPoint, front_of
 from sparqsim.plot.points import speedup_curves
 from sparqsim.plot.roofline import roofline_figure
 from sparqsim.plot.style import MOST_HEIGHT_INCHES, WIDTHS_INCHES

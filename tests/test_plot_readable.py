@@ -14,7 +14,7 @@ from test_plot_accuracy import record, row
 
 import sparqsim
 from sparqsim import plot
-from sparqsim.cli.plot import OPTIONS
+from sparqsim.cli.plot_options import OPTIONS
 from sparqsim.heatmap import heatmap
 from sparqsim.memory.accelerator import load_accelerator
 from sparqsim.memory.curves import bandwidth_curves

@@ -22,8 +22,8 @@ from torch.nn import functional
 
 from sparqsim import InputError, check_trace, compare, load_trace, simulate
 from sparqsim.torch import dump
-from sparqsim.torch.dump import pair_counts
 from sparqsim.torch.integer import Integers
+from sparqsim.torch.pairs import pair_counts
 from sparqsim.torch.weights import Factor, exact_product
 from sparqsim.trace.schema import ConvGeometry
 

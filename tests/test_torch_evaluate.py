@@ -21,7 +21,9 @@ from sparqsim.accuracy_report import AccuracyReport, Trial
 from sparqsim.pe.base import Step
 from sparqsim.torch import QuantisedNetwork, dump, evaluate
 from sparqsim.torch.accuracy import Study
-from sparqsim.torch.evaluate import Arithmetic, recalibrate, right
+from sparqsim.torch.answers import right
+from sparqsim.torch.arithmetic import Arithmetic
+from sparqsim.torch.evaluate import recalibrate
 
 needs_shared = pytest.mark.skipif(not ROOT.exists(), reason=NO_SHARED)
 

@@ -69,7 +69,7 @@ def accuracy(
     labels: Labels = None,
     label_offset: LabelOffset = 0,
     preprocess: Steps = "",
-    max_pixels: MaxPixels = 100_000_000,
+    max_pixels: MaxPixels = None,
     calibrate: Calibrate = "mean-max",
     calibrate_on: CalibrateOn = None,
     limit: Limit = None,
@@ -90,15 +90,15 @@ def accuracy(
     from sparqsim.cli.run import split_designs
     from sparqsim.cli.show_accuracy import accuracy_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
-    from sparqsim.errors import design_file
     from sparqsim.files import check_outputs
     from sparqsim.images import Pictures
+    from sparqsim.plugins import named_file
     from sparqsim.simulation import DEFAULT_PES
 
     checked_format(format_)
     config = array_config(array, dataflow, coupling, overlap)
     designs = split_designs(pe) if pe else list(DEFAULT_PES)
-    read = [model, images, labels, *map(design_file, [*designs, baseline])]
+    read = [model, images, labels, *map(named_file, [*designs, baseline])]
     check_outputs({"-o": output}, read)
     pictures, classes = _answered(
         Pictures.open(images, preprocess, max_pixels).first(limit), labels, label_offset

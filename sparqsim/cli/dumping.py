@@ -61,6 +61,25 @@ def check_batch_option(model: str, batch: int | None) -> None:
 
 def dump_shown(report: DumpReport, target: str) -> Shown:
     """Return what was dumped, layer by layer, and what was not."""
+    rows = [_record(layer) for layer in report.layers]
+    return Shown(
+        "",
+        [_layers_table(report, target)],
+        "\n".join(map(printable, _dump_notes(report))),
+        lambda: rows,
+        lambda: json_text(
+            {
+                "trace": target,
+                "pictures": report.pictures,
+                "layers": rows,
+                "left_out": list(report.skipped),
+                "notes": list(report.notes),
+            }
+        ),
+    )
+
+
+def _layers_table(report: DumpReport, target: str) -> Table:
     table = Table(
         f"{target}: {counted(report.pictures, 'picture')}",
         [
@@ -84,6 +103,10 @@ def dump_shown(report: DumpReport, target: str) -> Shown:
             "yes" if layer.keep_8bit else "",
             layer.reason.partition(":")[0],
         )
+    return table
+
+
+def _dump_notes(report: DumpReport) -> list[str]:
     notes = [
         f"{counted(count, 'layer')} {reason}"
         for reason, count in Counter(each.reason for each in report.layers).items()
@@ -95,23 +118,7 @@ def dump_shown(report: DumpReport, target: str) -> Shown:
     notes += [f"left out: {name}" for name in report.skipped]
     notes += report.notes
     warning = clipping_warning((layer.name, layer.clipped_share) for layer in report.layers)
-    notes += [warning] if warning else []
-    rows = [_record(layer) for layer in report.layers]
-    return Shown(
-        "",
-        [table],
-        "\n".join(map(printable, notes)),
-        lambda: rows,
-        lambda: json_text(
-            {
-                "trace": target,
-                "pictures": report.pictures,
-                "layers": rows,
-                "left_out": list(report.skipped),
-                "notes": list(report.notes),
-            }
-        ),
-    )
+    return [*notes, warning] if warning else notes
 
 
 def _record(layer: DumpedLayer) -> dict[str, Any]:

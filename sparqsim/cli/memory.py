@@ -21,8 +21,9 @@ from sparqsim.cli.options import (
     Trace,
     accelerator_config,
 )
-from sparqsim.errors import InputError, design_file, printable, shown
+from sparqsim.errors import InputError, printable, shown
 from sparqsim.parse import real_number
+from sparqsim.plugins import named_file
 from sparqsim.wording import counted
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def bandwidth(
         figure_format(plot)  # a wrong suffix is told before the work, not after it
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     names = list(dict.fromkeys([baseline, *(split_designs(pe) if pe else DEFAULT_PES)]))
-    check_outputs({"-o": output, "--plot": plot}, [trace, config, *map(design_file, names)])
+    check_outputs({"-o": output, "--plot": plot}, [trace, config, *map(named_file, names)])
     designs = [sparqsim.get_pe(name) for name in names]
     if memory is None:
         raise InputError("--config: expected an accelerator with a memory")

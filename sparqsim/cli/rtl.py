@@ -75,10 +75,10 @@ def simulate(
     Needs Icarus Verilog. Ends with exit code 1 at the first difference.
     """
     from sparqsim.cli.rtl_work import simulate_tile
-    from sparqsim.errors import design_file
     from sparqsim.files import check_outputs
+    from sparqsim.plugins import named_file
 
-    check_outputs({"-o": output}, [trace, design_file(pe)])
+    check_outputs({"-o": output}, [trace, named_file(pe)])
     if not simulate_tile(
         trace, layer, tile, pe, array_config(array, dataflow, coupling, overlap), output=output
     ):

@@ -25,7 +25,8 @@ from sparqsim.cli.options import (
     Trace,
     accelerator_config,
 )
-from sparqsim.errors import InputError, design_file
+from sparqsim.errors import InputError
+from sparqsim.plugins import named_file
 
 if TYPE_CHECKING:
     from sparqsim.report import Comparison
@@ -86,7 +87,7 @@ def simulate(
 
     checked_format(format_)
     check_outputs(
-        {"-o": output, "--timeline": timeline, "--wave": wave}, [trace, config, design_file(pe)]
+        {"-o": output, "--timeline": timeline, "--wave": wave}, [trace, config, named_file(pe)]
     )
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     if timeline and memory is None:
@@ -102,15 +103,8 @@ def simulate(
         from sparqsim.simulation import KEPT
         from sparqsim.wave import write_wave
 
-        write_wave(
-            wave,
-            loaded,
-            design,
-            shape,
-            wave_layer,
-            wave_tile or 0,
-            kept=None if all_layers else sparqsim.get_pe(KEPT),
-        )
+        kept = None if all_layers else sparqsim.get_pe(KEPT)
+        write_wave(wave, loaded, design, shape, wave_layer, wave_tile or 0, kept=kept)
     elif wave_layer is not None or wave_tile is not None:
         raise sparqsim.InputError(
             "--wave-layer and --wave-tile choose what --wave writes; expected --wave FILE too"
@@ -178,7 +172,7 @@ def compare(
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     designs = list(DEFAULT_PES) if pe is None else split_designs(pe)
     check_outputs(
-        {"-o": output, "--plot": plot}, [trace, config, *map(design_file, [*designs, baseline])]
+        {"-o": output, "--plot": plot}, [trace, config, *map(named_file, [*designs, baseline])]
     )
     with layer_progress() as progress:
         result = sparqsim.compare(

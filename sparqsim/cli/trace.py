@@ -29,13 +29,13 @@ Steps = Annotated[
     ),
 ]
 MaxPixels = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--max-pixels",
         metavar="N",
         min=1,
         max=10**12,
-        help="Pixels of one picture, at most; a larger one is refused before it is decoded.",
+        help="Pixels of one picture, at most; a larger one is refused before it is decoded. Default: 100,000,000.",
     ),
 ]
 Calibrate = Annotated[
@@ -113,7 +113,7 @@ def dump(
     images: Images,
     output: Target,
     preprocess: Steps = "",
-    max_pixels: MaxPixels = 100_000_000,
+    max_pixels: MaxPixels = None,
     calibrate: Calibrate = "mean-max",
     limit: Limit = None,
     calibrate_on: CalibrateOn = None,

@@ -6,23 +6,18 @@ report says, and never runs a file.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import pkgutil
 import re
-import sys
-from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from sparqsim.dataflow.base import STATIONARY, Dataflow
 from sparqsim.errors import InputError, nearest
+from sparqsim.plugins import SourceClass, described, installed, load_installed, shipped_classes
 
 ENTRY_POINTS = "sparqsim.dataflow"
-FILE_SPEC = re.compile(r"(.+\.py):(\w+)")
+WHAT = "dataflow"
 #: Letters that no name has: names stand in lists 'A,B', next to 'FILE.py:CLASS', and in file names.
 NOT_IN_NAMES = re.compile(r"[^\w.+-]")
 
@@ -38,10 +33,14 @@ def get_dataflow(spec: str) -> Dataflow:
     InputError
         For an unknown name (with the nearest known one), or a file that holds no such dataflow.
     """
-    from_file = FILE_SPEC.fullmatch(spec)
-    if from_file is None:
+    source = SourceClass.parse(spec, WHAT)
+    if source is None:
         return _named(spec)
-    flow = _in_file(from_file[1], from_file[2], _stamp(Path(from_file[1])))
+    if source.keys:
+        raise InputError(
+            f"dataflow {spec!r}: a dataflow has no keys, expected FILE.py:CLASS without them"
+        )
+    flow = _in_file(source, _stamp(source.file))
     _LOADED[flow.name] = flow
     return flow
 
@@ -58,18 +57,10 @@ def reported_dataflow(name: str) -> Dataflow:
     return loaded if loaded is not None else _named(name)
 
 
-def names_a_file(spec: str) -> bool:
-    """Return whether the text names a file of Python, which would be run."""
-    return re.search(r"\.py(:|$)", spec) is not None
-
-
 @cache
 def shipped_dataflows() -> dict[str, Dataflow]:
     """Return every dataflow that ships with the package, by name: first those whose outputs stay."""
-    package = importlib.import_module("sparqsim.dataflow")
-    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
-    modules = [importlib.import_module(f"sparqsim.dataflow.{name}") for name in names]
-    flows = [flow() for module in modules for flow in _classes_of(module)]
+    flows = [flow() for flow in shipped_classes("sparqsim.dataflow", Dataflow)]
     what_stays = list(STATIONARY.values())
     flows.sort(key=lambda flow: (what_stays.index(flow.stationary), flow.name))
     return {flow.name: flow for flow in flows}
@@ -77,7 +68,7 @@ def shipped_dataflows() -> dict[str, Dataflow]:
 
 def outside_dataflows() -> dict[str, EntryPoint]:
     """Return the entry points of installed packages that offer dataflows, by name, not loaded."""
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+    return installed(ENTRY_POINTS)
 
 
 def dataflow_names() -> list[str]:
@@ -101,12 +92,8 @@ def _named(name: str) -> Dataflow:
 
 @cache
 def _installed(entry: EntryPoint) -> Dataflow:
-    origin = f"entry point {entry.name!r} of group {ENTRY_POINTS}"
-    try:
-        value = entry.load()
-    except Exception as error:
-        raise InputError(f"{origin} cannot be loaded: {error!r}") from error
-    flow = _checked(value, origin)
+    origin = described(entry)
+    flow = _checked(load_installed(entry), origin)
     if flow.name != entry.name:
         raise InputError(
             f"{origin} gives a dataflow of name {flow.name!r}: expected {entry.name!r}"
@@ -116,54 +103,19 @@ def _installed(entry: EntryPoint) -> Dataflow:
 
 def _stamp(file: Path) -> tuple[str, int, int]:
     """Return what changes when the file is another or is written to."""
-    if not file.is_file():
-        raise InputError(f"dataflow: {str(file)!r} is not a file; expected a name or FILE.py:CLASS")
     status = file.stat()
     return str(file.resolve()), status.st_mtime_ns, status.st_size
 
 
 @cache
-def _in_file(path: str, class_name: str, _stamp: tuple[str, int, int]) -> Dataflow:
-    module = _module_of(Path(path))
-    if not hasattr(module, class_name):
-        known = [flow.__name__ for flow in _classes_of(module)]
-        raise InputError(
-            f"{path}: no class {class_name!r}{nearest(class_name, known)}; "
-            f"expected one of {', '.join(known) or '(the file holds no dataflow)'}"
-        )
-    flow = _checked(getattr(module, class_name), f"{path}:{class_name}")
+def _in_file(source: SourceClass, _stamp: tuple[str, int, int]) -> Dataflow:
+    flow = _checked(source.load(Dataflow), f"{source.path}:{source.class_name}")
     if flow.name in dataflow_names():
         raise InputError(
-            f"{path}:{class_name}: name={flow.name!r} is that of another dataflow; "
+            f"{source.path}:{source.class_name}: name={flow.name!r} is that of another dataflow; "
             f"expected none of {', '.join(dataflow_names())}"
         )
     return flow
-
-
-def _module_of(file: Path) -> ModuleType:
-    module_spec = importlib.util.spec_from_file_location(f"sparqsim_user_{file.stem}", file)
-    if module_spec is None or module_spec.loader is None:
-        raise InputError(
-            f"dataflow file {str(file)!r} is not Python source; expected FILE.py:CLASS"
-        )
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[module_spec.name] = module  # dataclasses look their module up
-    try:
-        module_spec.loader.exec_module(module)
-    except Exception as error:
-        raise InputError(f"dataflow file {str(file)!r} cannot be run: {error!r}") from error
-    return module
-
-
-def _classes_of(module: ModuleType) -> Iterator[type[Dataflow]]:
-    for value in vars(module).values():
-        if (
-            isinstance(value, type)
-            and issubclass(value, Dataflow)
-            and value.__module__ == module.__name__
-            and "name" in vars(value)
-        ):
-            yield value
 
 
 def _checked(value: Any, origin: str) -> Dataflow:

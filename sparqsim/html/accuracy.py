@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterator
 
 from sparqsim.accuracy_report import AccuracyReport, AccuracyRow
+from sparqsim.html.cells import ABSENT, EXACT, WIDE, Cell, Column, Table, count, decimal
 from sparqsim.html.figures import Drawing, optional
 from sparqsim.html.settings import array_words
 from sparqsim.html.summary import Number, Piece
-from sparqsim.html.tables import ABSENT, EXACT, WIDE, Cell, Column, Table, count, decimal
 from sparqsim.plot.accuracy import accuracy_figure
+from sparqsim.wording import counted
 
 
 def trials_table(report: AccuracyReport) -> Table:
@@ -122,14 +123,14 @@ def accuracy_drawings(report: AccuracyReport, prefix: str) -> Iterator[Drawing]:
 
 def accuracy_summary(report: AccuracyReport) -> list[Piece]:
     """Return one sentence: the reference, the fastest design, and the most accurate that beats the baseline's time."""
-    pieces: list[Piece] = ["Of ", Number(_pictures(report), "accuracy.pictures"), ", "]
+    pieces: list[Piece] = [
+        "Of ",
+        Number(counted(report.pictures, "picture"), "accuracy.pictures"),
+        ", ",
+    ]
     for clause in _clauses(report):
         pieces += [*clause, "; "]
     return [*pieces[:-1], "."]
-
-
-def _pictures(report: AccuracyReport) -> str:
-    return f"{report.pictures:,} picture{'' if report.pictures == 1 else 's'}"
 
 
 def _clauses(report: AccuracyReport) -> Iterator[list[Piece]]:
@@ -145,7 +146,7 @@ def _clauses(report: AccuracyReport) -> Iterator[list[Piece]]:
     yield _gain(
         report,
         fastest,
-        f"the fastest of {len({row.pe for row in _alike(report)} - {None})} designs",
+        f"the fastest of {counted(len({row.pe for row in _alike(report)} - {None}), 'design')}",
     )
     if accurate is not fastest:
         yield _gain(report, accurate, f"the most accurate that is faster than {report.baseline}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sparqsim.html.tables import Cell, Column, Table, decimal
+from sparqsim.html.cells import Cell, Column, Table, decimal
 from sparqsim.iso import IsoArea, IsoDesign, Range, ScaledArray
 from sparqsim.report import Comparison
 

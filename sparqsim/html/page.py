@@ -22,6 +22,7 @@ from sparqsim.html.accuracy import (
     accuracy_summary,
     trials_table,
 )
+from sparqsim.html.cells import Table
 from sparqsim.html.definitions import meaning
 from sparqsim.html.equal_area import equal_area_tables
 from sparqsim.html.figures import Drawing, drawings
@@ -30,7 +31,6 @@ from sparqsim.html.headline import Fact, headline
 from sparqsim.html.settings import array_words, pes_table, provenance_rows, settings_table
 from sparqsim.html.summary import Piece, summary
 from sparqsim.html.tables import (
-    Table,
     design_table,
     designs_table,
     reports_of,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sparqsim.html.cells import Cell, Column, Table
 from sparqsim.html.definitions import meaning
-from sparqsim.html.tables import Cell, Column, Table, design_name, reports_of
+from sparqsim.html.tables import design_name, reports_of
 from sparqsim.report import ArrayInfo, Comparison, Provenance, Report
 from sparqsim.trace.coverage import Coverage
+from sparqsim.wording import counted
 
 NO_LIMIT = "no limit"
 NOT_STATED = "not stated by the trace"
@@ -138,4 +140,4 @@ def _coverage_rows(coverage: Coverage, macs: int) -> Iterator[tuple[str, str]]:
     for operation in coverage.left_out[:MOST_LEFT_OUT]:
         yield "left out", f"{operation.name}: {operation.reason}"
     if len(coverage.left_out) > MOST_LEFT_OUT:
-        yield "left out", f"and {len(coverage.left_out) - MOST_LEFT_OUT:,} more operations"
+        yield "left out", f"and {counted(len(coverage.left_out) - MOST_LEFT_OUT, 'more operation')}"

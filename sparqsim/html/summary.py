@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sparqsim.html.tables import reports_of
 from sparqsim.report import Comparison, Report, note_lines
+from sparqsim.wording import counted
 
 #: Names are listed up to this many; beyond it they are counted.
 MOST_NAMES = 4
@@ -48,16 +49,16 @@ def _subject(comparison: Comparison) -> Iterator[Piece]:
     report = comparison.reports[comparison.baseline]
     source = report.provenance.network or f"The trace {report.provenance.trace_sha256[:12]}"
     yield f"{source[0].upper()}{source[1:]}: "
-    yield Number(_counted(len(report.layers), "layer"), "layers")
+    yield Number(counted(len(report.layers), "layer"), "layers")
     yield ", "
-    yield Number(f"{report.totals.macs:,} multiply-accumulates", "measured.macs")
+    yield Number(counted(report.totals.macs, "multiply-accumulate"), "measured.macs")
     yield f". On an array of {report.array.rows}x{report.array.cols} PEs, "
     yield (
         f"{comparison.baseline}, the baseline, takes "
         if len(comparison.order) > 1
         else f"{report.pe.spec} takes "
     )
-    yield Number(f"{report.cycles.total:,} cycles", "cycles.total")
+    yield Number(counted(report.cycles.total, "cycle"), "cycles.total")
     yield ". "
     if report.provenance.synthetic:
         yield f"The values are synthetic, drawn and not measured on a network ({report.provenance.synthetic}). "
@@ -67,7 +68,7 @@ def _winners(comparison: Comparison) -> Iterator[Piece]:
     """Tell the fastest design, and the most accurate of those that are faster than the baseline."""
     fastest = _fastest(comparison)
     yield "Of "
-    yield Number(_counted(len(comparison.order), "design"), "designs")
+    yield Number(counted(len(comparison.order), "design"), "designs")
     if comparison.speedup(fastest) <= 1:
         yield " none is faster than the baseline. "
         return
@@ -94,7 +95,7 @@ def best_designs(comparison: Comparison) -> dict[str, str]:
 
 def _gain(comparison: Comparison, name: str) -> Iterator[Piece]:
     report = comparison.reports[name]
-    yield Number(f"{report.cycles.total:,} cycles", "cycles.total")
+    yield Number(counted(report.cycles.total, "cycle"), "cycles.total")
     yield ", a speedup of "
     yield Number(f"{comparison.speedup(name):.2f}", "speedup")
     if report.totals.error.noise == 0:
@@ -163,7 +164,7 @@ def _values(comparison: Comparison) -> Iterator[Piece]:
 
 def _names(names: list[str]) -> str:
     if len(names) > MOST_NAMES:
-        return f"{len(names)} designs"
+        return counted(len(names), "design")
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -179,7 +180,7 @@ def _kept(comparison: Comparison) -> Iterator[Piece]:
     if kept:
         names = f" ({_names(kept)})" if len(kept) <= MOST_NAMES else ""
         stays = "stays at 8 bits and runs" if len(kept) == 1 else "stay at 8 bits and run"
-        yield f"{_counted(len(kept), 'layer')}{names} {stays} as mac-8b8b under every design. "
+        yield f"{counted(len(kept), 'layer')}{names} {stays} as mac-8b8b under every design. "
 
 
 def _scope(comparison: Comparison) -> Iterator[Piece]:
@@ -188,7 +189,3 @@ def _scope(comparison: Comparison) -> Iterator[Piece]:
         yield f"{note} "
     for line in note_lines(comparison.timing_notes):
         yield f"{line} "
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")

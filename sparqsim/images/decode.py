@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from sparqsim.errors import InputError
 from sparqsim.images.optional import needed
-from sparqsim.preprocess import MAX_PIXELS
+from sparqsim.limits import PICTURE_PIXELS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,7 +35,7 @@ FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 GREY_16_AS_I = ("PNG", "PPM")
 
 
-def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_picture(path: Path, max_pixels: int | None = None) -> NDArray[np.uint8]:
     """Return the RGB pixels of an image file, uint8 (height, width, 3).
 
     Raises
@@ -44,9 +44,10 @@ def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         For a file that is no picture, or one whose pixels have no 8-bit meaning.
     """
     image = needed("PIL.Image", "onnx")
+    most_pixels = PICTURE_PIXELS.most if max_pixels is None else max_pixels
     try:
         with _quiet(image), image.open(path, formats=FORMATS) as opened:
-            _check_size(opened, max_pixels)
+            _check_size(opened, most_pixels)
             upright = needed("PIL.ImageOps", "onnx").exif_transpose(opened)
             return np.asarray(_rgb(upright, opened.format or "", image))
     except InputError as error:

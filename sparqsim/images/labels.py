@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, shown
+from sparqsim.limits import LABEL_BYTES
+from sparqsim.parse import looks_like_a_number, require_whole_number
+from sparqsim.textfile import CsvLine, csv_lines, read_text
 from sparqsim.trace.arrayfile import Array, read_npy
-from sparqsim.trace.csvfile import rows_of
-from sparqsim.trace.numerals import is_whole_number, shown, whole_number
+from sparqsim.wording import counted
 
 EXPECTED = "a CSV file of labels, columns file,class"
 #: Classes are below this; no network has so many scores.
@@ -48,33 +50,33 @@ def load_labels(path: str | Path, names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _classes_by_name(path: Path) -> dict[str, int]:
-    rows = rows_of(path, EXPECTED)
-    header = [cell.lower() for cell in rows[0]] if rows else []
+    text = read_text(path, EXPECTED, LABEL_BYTES)
+    lines = [line for line in csv_lines(text, path, EXPECTED) if not line.is_empty]
+    header = [cell.lower() for cell in lines[0].cells] if lines else []
     name_at, class_at = 0, 1
     if {"file", "class"} <= set(header):
         name_at, class_at = header.index("file"), header.index("class")
-    # The first row is a header unless it has a number where the class stands.
-    has_header = len(header) <= class_at or not is_whole_number(header[class_at])
+    # The first line is a header unless it has a number where the class stands.
+    has_header = len(header) <= class_at or not looks_like_a_number(header[class_at])
     classes: dict[str, int] = {}
-    for number, row in enumerate(rows[has_header:], 1 + has_header):
-        name, label = _labelled(path, number, row, name_at, class_at)
+    for line in lines[has_header:]:
+        name, label = _labelled(path, line, name_at, class_at)
         if classes.setdefault(name, label) != label:
             raise InputError(
-                f"{path}: row {number}: class {label} for {shown(name)}, which has class "
+                f"{path}: line {line.number}: class {label} for {shown(name)}, which has class "
                 f"{classes[name]} above; expected one class"
             )
     return classes
 
 
-def _labelled(
-    path: Path, number: int, row: Sequence[str], name_at: int, class_at: int
-) -> tuple[str, int]:
-    if len(row) <= max(name_at, class_at):
+def _labelled(path: Path, line: CsvLine, name_at: int, class_at: int) -> tuple[str, int]:
+    what, cells = f"{path}: line {line.number}", line.cells
+    if len(cells) <= max(name_at, class_at):
         raise InputError(
-            f"{path}: row {number} has {len(row)} columns, expected a file name and its class"
+            f"{what} has {counted(len(cells), 'column')}, expected a file name and its class"
         )
-    label = whole_number(row[class_at], f"{path}: row {number}: class", highest=MOST_CLASSES - 1)
-    return row[name_at], label
+    label = require_whole_number(cells[class_at], f"{what}: class", 0, MOST_CLASSES - 1)
+    return cells[name_at], label
 
 
 def checked_labels(path: Path, labels: Array, count: int) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sparqsim.errors import InputError
 from sparqsim.images.decode import read_picture
 from sparqsim.images.labels import checked_labels
-from sparqsim.preprocess import MAX_PIXELS, Layout, Preprocess
+from sparqsim.preprocess import Layout, Preprocess
 from sparqsim.trace.arrayfile import is_npz, npz_names, read_npy, read_npz
 
 Array = NDArray[Any]
@@ -40,8 +40,8 @@ class Pictures:
         Name -> (N, ...): inputs that are ready, for networks with several inputs; else empty.
     labels : int64 (N,) or None
         Classes, where the file of arrays holds them.
-    max_pixels : int
-        Pixels of one picture, at most.
+    max_pixels : int or None
+        Pixels of one picture, at most; None: `limits.PICTURE_PIXELS`.
     """
 
     names: tuple[str, ...]
@@ -49,11 +49,13 @@ class Pictures:
     files: tuple[Path, ...] = ()
     array: Array | None = field(default=None, repr=False)
     labels: NDArray[np.int64] | None = field(default=None, repr=False)
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int | None = None
     arrays: dict[str, Array] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def open(cls, path: str | Path, preprocess: str = "", max_pixels: int = MAX_PIXELS) -> Pictures:
+    def open(
+        cls, path: str | Path, preprocess: str = "", max_pixels: int | None = None
+    ) -> Pictures:
         """Return the pictures at `path`, in name order for a directory.
 
         Raises

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sparqsim.config import ArrayConfig
-from sparqsim.dataflow.registry import dataflow_names, names_a_file
+from sparqsim.dataflow.registry import dataflow_names
 from sparqsim.errors import InputError, nearest, shown
 from sparqsim.memory.config import CheckedConfig, DramConfig, MemoryConfig, ScratchpadConfig
-from sparqsim.record import read_text, toml_of
+from sparqsim.plugins import names_a_file
+from sparqsim.textfile import read_text, toml_of
 
 Section = TypeVar("Section", bound=CheckedConfig)
 

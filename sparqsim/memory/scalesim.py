@@ -15,7 +15,7 @@ from sparqsim.errors import InputError, nearest, shown
 from sparqsim.memory.accelerator import Accelerator
 from sparqsim.memory.config import LARGEST, DramConfig, MemoryConfig, ScratchpadConfig
 from sparqsim.parse import whole_number
-from sparqsim.record import read_text
+from sparqsim.textfile import read_text
 
 #: The words of the format; they mean what they mean here.
 SCALESIM_DATAFLOWS = ("os", "ws", "is")

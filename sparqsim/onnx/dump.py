@@ -15,7 +15,7 @@ from sparqsim.onnx.macs import MacNode
 from sparqsim.onnx.network import Network
 from sparqsim.onnx.session import Session
 from sparqsim.trace.codes import Quantised
-from sparqsim.trace.coverage import Coverage
+from sparqsim.trace.coverage import Coverage, Tally
 from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.source import TensorSource
@@ -30,18 +30,17 @@ class _LeftOut:
 
     def __init__(self, network: Network) -> None:
         self._nodes = network.left_out
-        self._macs: dict[str, int | None] = {node.name: 0 for node in self._nodes}
+        self._tally = Tally((node.name, node.reason) for node in self._nodes)
         #: Tensors whose shapes say them.
         self.tensors = [name for node in self._nodes for name in node.tensors]
 
     def count(self, values: Mapping[str, Array]) -> None:
         for node in self._nodes:
-            self._macs[node.name] = node.counted(self._macs[node.name], values)
+            self._tally.add(node.name, node.reason, node.macs_of_batch(values))
 
-    def entry(self, inputs: int) -> dict[str, Any]:
-        """Return what a trace of so many inputs says of its coverage."""
-        left_out = tuple(node.entry(self._macs[node.name]) for node in self._nodes)
-        return Coverage(inputs=inputs, left_out=left_out).entry()
+    def coverage(self, inputs: int) -> Coverage:
+        """Return what a trace of so many inputs says of itself."""
+        return self._tally.coverage(inputs)
 
 
 def dump(network: Network, pictures: Pictures, path: str | Path, **document: str) -> DumpReport:
@@ -71,6 +70,7 @@ def dump(network: Network, pictures: Pictures, path: str | Path, **document: str
         "preprocess": pictures.preprocess.spec,
         "skipped": list(network.skipped),
         "notes": list(network.notes),
+        **network.folded_entry(),
     }
     left_out = _LeftOut(network)
     with TraceWriter(path, calibrator=network.calibrator, provenance=about, **document) as writer:
@@ -83,8 +83,11 @@ def dump(network: Network, pictures: Pictures, path: str | Path, **document: str
                 _append(writer, network, node, values, layers[node.name])
             left_out.count(values)
         # The writer takes its document at the end: only now is it known what was left out.
-        about |= left_out.entry(len(pictures))
-    return DumpReport(tuple(layers.values()), network.skipped, len(pictures), network.notes)
+        coverage = left_out.coverage(len(pictures))
+        about |= coverage.entry()
+    return DumpReport(
+        tuple(layers.values()), network.skipped, len(pictures), coverage, network.notes
+    )
 
 
 def _append(
@@ -158,7 +161,7 @@ def trace_of(network: Network, pictures: Pictures) -> Trace:
         network=Path(network.graph.path).name,
         origin=ORIGIN,
         calibrator=network.calibrator,
-        provenance=left_out.entry(len(pictures)),
+        provenance=left_out.coverage(len(pictures)).entry() | network.folded_entry(),
     )
 
 

@@ -19,6 +19,7 @@ from sparqsim.onnx.session import Session
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.simulation import KEPT
 from sparqsim.trace.trace import Trace
+from sparqsim.wording import counted
 
 
 class OnnxNetwork:
@@ -98,7 +99,7 @@ class OnnxNetwork:
         reasons = sorted({fault for fault in faults if fault})
         if not reasons:
             return "onnxruntime"
-        return f"onnxruntime; numpy for {sum(map(bool, faults))} layers ({'; '.join(reasons)})"
+        return f"onnxruntime; numpy for {counted(sum(map(bool, faults)), 'layer')} ({'; '.join(reasons)})"
 
     def trace(self, pictures: Pictures) -> Trace:
         """Return the trace of a few pictures."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,15 @@ from sparqsim.onnx.operators import MOVES, attributes
 from sparqsim.onnx.quantisation import dequantised
 
 
-def folded(graph: Graph) -> Graph:
+@dataclass(frozen=True)
+class Folded:
+    """A graph without the norms that became part of a layer. pairs: layer and norm, by name."""
+
+    graph: Graph
+    pairs: tuple[tuple[str, str], ...]
+
+
+def folded(graph: Graph) -> Folded:
     """Return a graph in which every batch normalisation that follows a convolution directly is part of it.
 
     y = (w * x + b - mean) * g / sqrt(var + eps) + shift has weights w * g / sqrt(var + eps). Folded where the
@@ -34,7 +43,12 @@ def folded(graph: Graph) -> Graph:
             made.attribute.extend(node.attribute)
             node = made  # noqa: PLW2901 - the folded node takes its place
         model.graph.node.append(node)
-    return Graph(model, graph.path, graph.sizes)
+    result = Graph(model, graph.path, graph.sizes)
+    pairs = (
+        (result.names[result.producers[graph.nodes[norm].output[0]]], graph.names[norm])
+        for norm in sorted(dropped)
+    )
+    return Folded(result, tuple(pairs))
 
 
 def _tensor(name: str, value: Array) -> Any:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sparqsim.errors import InputError
 from sparqsim.images import needed
-from sparqsim.onnx.guard import ELEMENTS, elements, evaluated, is_array, library_errors
+from sparqsim.limits import ONNX_ELEMENTS
+from sparqsim.onnx.guard import elements, evaluated, is_array, library_errors
 from sparqsim.onnx.opening import load_model, uses
 from sparqsim.onnx.operators import MAC_OPS, STANDARD_DOMAINS, has_graphs, unsupported
 
@@ -153,7 +154,7 @@ class Graph:
         Raises InputError where its data is not in the file (or beside it).
         """
         tensor = self.initializers[name]
-        ELEMENTS.check(elements(tensor.dims), f"{self.path}: initializer {name!r}")
+        ONNX_ELEMENTS.check(elements(tensor.dims), f"{self.path}: initializer {name!r}")
         with library_errors(f"{self.path}: initializer {name!r} has no usable data"):
             value: Array = needed("onnx.numpy_helper", "onnx").to_array(tensor)
         return value

@@ -1,12 +1,10 @@
-"""What a model file may cost, and how failures of the ONNX libraries are told: one way for all."""
+"""What a run may cost, and how failures of the ONNX libraries are told: one way for all."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,47 +12,11 @@ from numpy.typing import NDArray
 
 from sparqsim.errors import InputError
 from sparqsim.images import needed
+from sparqsim.limits import ONNX_SECONDS
 
 Array = NDArray[Any]
 #: Characters of a library's message that are shown.
 MESSAGE_LENGTH = 400
-
-
-@dataclass(frozen=True)
-class Bound:
-    """The most of something. variable: of the environment; its value replaces `default`."""
-
-    variable: str
-    default: int
-    unit: str
-
-    @property
-    def most(self) -> int:
-        """The bound in force. Raises InputError for a variable that is not a whole number."""
-        text = os.environ.get(self.variable, "")
-        if not text:
-            return self.default
-        if not (text.isascii() and text.isdigit() and len(text) <= 30 and int(text)):
-            raise InputError(f"{self.variable}={text!r}: expected a whole number of {self.unit}")
-        return int(text)
-
-    def check(self, amount: int, what: str) -> None:
-        """Raise InputError where `amount` is beyond the bound; `what` says of what it is."""
-        if amount > self.most:
-            raise InputError(
-                f"{what}: {amount:,} {self.unit}, expected at most {self.most:,}; to allow them "
-                f"set {self.variable}={amount}"
-            )
-
-
-#: Of one tensor, given or computed.
-ELEMENTS = Bound("SPARQSIM_MAX_ONNX_ELEMENTS", 1 << 30, "elements")
-#: Of a loop whose number of trips the file fixes.
-TRIPS = Bound("SPARQSIM_MAX_ONNX_TRIPS", 1_000_000, "trips")
-#: Once local functions are written out.
-NODES = Bound("SPARQSIM_MAX_ONNX_NODES", 1_000_000, "nodes")
-#: Of one run: a batch of pictures, or constants that are computed when a file is read.
-SECONDS = Bound("SPARQSIM_MAX_ONNX_SECONDS", 600, "seconds")
 
 
 @contextmanager
@@ -95,17 +57,19 @@ def quiet_session(model: Any, *, optimised: bool = True, threads: int = 0) -> An
 
 
 def run(session: Any, outputs: Sequence[str], feeds: dict[str, Array], what: str) -> list[Any]:
-    """Return a session's outputs, within `SECONDS`.
+    """Return a session's outputs, within `ONNX_SECONDS`.
 
     Raises
     ------
     InputError
         Beginning with `what`: with onnxruntime's message, which names the node, or the bound.
     """
-    seconds = SECONDS.most
+    seconds = ONNX_SECONDS.most
     options = needed("onnxruntime", "onnx").RunOptions()
     options.log_severity_level = 4
-    alarm = threading.Timer(seconds, setattr, (options, "terminate", True))
+    alarm = threading.Timer(
+        min(seconds, threading.TIMEOUT_MAX), setattr, (options, "terminate", True)
+    )
     alarm.daemon = True
     alarm.start()
     try:
@@ -115,7 +79,7 @@ def run(session: Any, outputs: Sequence[str], feeds: dict[str, Array], what: str
         if options.terminate:
             raise InputError(
                 f"{what}: one run took more than {seconds} seconds, expected less; "
-                f"{SECONDS.variable} allows more"
+                f"{ONNX_SECONDS.variable} allows more"
             ) from None
         raise
     finally:

@@ -30,12 +30,14 @@ from sparqsim.trace.schema import LayerRecord
 class Network:
     """An ONNX network ready to run at 8 bits.
 
-    `graph`: batch normalisation folded. `nodes`: those the array runs. `codes`, `shapes`, `dtypes`: of every tensor
-    that a node takes. `kept`: names of layers that stay at 8 bits. `left_out`: nodes with multiply-accumulates that
-    are not run. `calibrator`: its name. `batch`: pictures at a time. `notes`: what a user must know of all this.
+    `graph`: batch normalisation folded. `folded`: (layer, norm), by name. `nodes`: those the array
+    runs. `codes`, `shapes`, `dtypes`: of every tensor that a node takes. `kept`: names of layers
+    that stay at 8 bits. `left_out`: nodes with multiply-accumulates that are not run.
+    `calibrator`: its name. `batch`: pictures at a time. `notes`: what a user must know of all this.
     """
 
     graph: Graph
+    folded: tuple[tuple[str, str], ...]
     nodes: tuple[MacNode, ...]
     codes: dict[str, ActivationCodes]
     shapes: dict[str, tuple[int, ...]]
@@ -55,6 +57,10 @@ class Network:
     def sources(self) -> list[str]:
         """Every tensor that a node takes."""
         return sources_of(self.nodes)
+
+    def folded_entry(self) -> dict[str, Any]:
+        """Return what a trace's provenance gets: the batch norm that is part of each layer."""
+        return {"folded_batch_norms": dict(self.folded)}
 
     def record(self, node: MacNode) -> LayerRecord:
         """Return the trace's record of a layer."""
@@ -175,7 +181,8 @@ def calibrated(
     InputError
         Naming the node or layer at fault: unsupported, NaN or infinite activations, unknown names.
     """
-    graph = folded(Graph.load(path).modern())
+    without_norms = folded(Graph.load(path).modern())
+    graph = without_norms.graph
     left_out = frozenset(skip)
     nodes = tuple(read_nodes(graph, left_out))
     chosen = batching(graph, pictures, [*sources_of(nodes), *graph.outputs], batch)
@@ -187,6 +194,7 @@ def calibrated(
     own = "the network's own scales"
     return Network(
         graph,
+        without_norms.pairs,
         nodes,
         codes,
         seen.shapes,

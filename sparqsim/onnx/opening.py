@@ -18,7 +18,8 @@ import numpy as np
 
 from sparqsim.errors import InputError, unreadable
 from sparqsim.images import needed
-from sparqsim.onnx.guard import ELEMENTS, NODES, elements, library_errors
+from sparqsim.limits import ONNX_ELEMENTS, ONNX_NODES
+from sparqsim.onnx.guard import elements, library_errors
 
 #: protobuf's numbers of the field types 'string' and 'message'.
 STRING, MESSAGE = 9, 11
@@ -166,7 +167,7 @@ def _make_dense(model: Any, path: str | Path) -> None:
     for sparse in model.graph.sparse_initializer:
         name, dims = sparse.values.name, tuple(sparse.dims)
         what = f"{path}: sparse initializer {name!r}"
-        ELEMENTS.check(elements(dims), what)
+        ONNX_ELEMENTS.check(elements(dims), what)
         values, indices = (
             numpy_helper.to_array(each).ravel()
             if each is sparse.values
@@ -193,7 +194,7 @@ def _inlined(model: Any, path: str | Path) -> Any:
     if not model.functions:
         return model
     inliner = needed("onnx.inliner", "onnx")
-    NODES.check(_nodes_written_out(model, path), f"{path}: local functions written out")
+    ONNX_NODES.check(_nodes_written_out(model, path), f"{path}: local functions written out")
     return inliner.inline_local_functions(model, convert_version=True)
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from sparqsim.errors import InputError
 from sparqsim.images import needed
+from sparqsim.limits import ONNX_ELEMENTS, ONNX_TRIPS
 from sparqsim.onnx.graph import Array, Graph
-from sparqsim.onnx.guard import ELEMENTS, TRIPS, elements, evaluated, is_array
+from sparqsim.onnx.guard import elements, evaluated, is_array
 from sparqsim.onnx.operators import STANDARD_DOMAINS, attributes, has_graphs, hidden_nodes
 
 #: Elements and axes of a tensor whose values are followed: shapes, pads, limits of slices.
@@ -44,7 +45,7 @@ class TensorSizes:
             self._infos.setdefault(value.name, value)
         helper = needed("onnx.helper", "onnx")
         for name, tensor in graph.initializers.items():
-            ELEMENTS.check(elements(tensor.dims), f"{graph.path}: initializer {name!r}")
+            ONNX_ELEMENTS.check(elements(tensor.dims), f"{graph.path}: initializer {name!r}")
             self._infos[name] = helper.make_tensor_value_info(
                 name, tensor.data_type, list(tensor.dims)
             )
@@ -88,7 +89,7 @@ class TensorSizes:
             self._infos[output] = info
             shape = self.shape(output)
             if shape is not None:
-                ELEMENTS.check(elements(shape), what)
+                ONNX_ELEMENTS.check(elements(shape), what)
         if self._is_small(node):
             self._compute(node, what)
 
@@ -163,7 +164,7 @@ class TensorSizes:
         for loop in [node, *inner] if node.op_type == "Loop" else inner:
             trips = self.value(loop.input[0]) if loop.input and loop.input[0] else None
             if trips is not None and trips.size == 1:
-                TRIPS.check(int(trips.item()), f"{what}: a loop with a fixed number of trips")
+                ONNX_TRIPS.check(int(trips.item()), f"{what}: a loop with a fixed number of trips")
 
 
 def _is_followed(shape: tuple[int, ...]) -> bool:

@@ -67,18 +67,21 @@ class SkippedNode:
         ):  # a shape is absent or of another rank
             return None
 
-    def counted(self, so_far: int | None, values: Mapping[str, Array]) -> int | None:
-        """Return the count with one batch more, from a session's shapes."""
+    @property
+    def reason(self) -> str:
+        """Why it is not in a trace."""
+        return f"operator {self.node.op_type} left out by --skip"
+
+    def macs_of_batch(self, values: Mapping[str, Array]) -> int | None:
+        """Return the multiply-accumulates of one batch, from a session's shapes."""
         shapes = {
             name: tuple(int(size) for size in values[shape_key(name)]) for name in self.tensors
         }
-        more = self.macs(shapes)
-        return None if so_far is None or more is None else so_far + more
+        return self.macs(shapes)
 
     def entry(self, macs: int | None) -> LeftOut:
         """Return what a trace says of it."""
-        reason = f"operator {self.node.op_type} left out by --skip"
-        return LeftOut(name=self.name, reason=reason, macs=macs)
+        return LeftOut(name=self.name, reason=self.reason, macs=macs)
 
 
 def skipped_nodes(graph: Graph, skip: frozenset[str]) -> tuple[SkippedNode, ...]:

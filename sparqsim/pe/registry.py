@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import pkgutil
-import re
-import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import MISSING, Field, fields
 from functools import cache
-from importlib.metadata import entry_points
-from pathlib import Path
-from types import ModuleType
+from importlib.metadata import EntryPoint
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from sparqsim.errors import DESIGN_FILE, InputError, nearest, refuse_code
+from sparqsim.errors import InputError, nearest
 from sparqsim.parse import whole_number
 from sparqsim.pe.base import PEDesign
+from sparqsim.plugins import (
+    SourceClass,
+    described,
+    installed,
+    load_installed,
+    refuse_code,
+    shipped_classes,
+)
 
 ENTRY_POINTS = "sparqsim.pe"
+WHAT = "PE design"
 #: Of an integer key.
 LARGEST_KEY = 999_999_999
 
@@ -61,15 +63,11 @@ def resolve(
         if design.spec == spec:
             return design
     if not trust_files:
-        refuse_code(str(spec), "PE design", "a result", "one that you name with --pe")
-    from_file = DESIGN_FILE.fullmatch(str(spec))
-    if from_file:
-        return with_keys(_class_in_file(from_file[1], from_file[2]), from_file[3] or "", spec)
-    if re.search(r"\.py:?$", str(spec)):
-        raise InputError(
-            f"PE design {spec!r}: names a file but no class in it{_classes_in(str(spec).rstrip(':'))}; "
-            "expected FILE.py:CLASS"
-        )
+        refuse_code(str(spec), WHAT, "a result", "one that you name with --pe")
+    source = SourceClass.parse(str(spec), WHAT)
+    if source is not None:
+        in_file = _checked_class(source.load(PEDesign), f"{source.path}:{source.class_name}")
+        return with_keys(in_file, source.keys, spec)
     name, _, keys = str(spec).partition(":")
     return with_keys(_class_named(name), keys, spec)
 
@@ -77,27 +75,13 @@ def resolve(
 @cache
 def designs() -> dict[str, type[PEDesign]]:
     """Return every design that ships with the package, by name."""
-    package = importlib.import_module("sparqsim.pe")
-    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
-    modules = [importlib.import_module(f"sparqsim.pe.{name}") for name in names]
-    found = {design.name: design for module in modules for design in _designs_in(module)}
-    return dict(sorted(found.items()))
+    shipped = shipped_classes("sparqsim.pe", PEDesign)  # type: ignore[type-abstract] # a base to look for
+    return dict(sorted((design.name, design) for design in shipped))
 
 
-def outside_designs() -> dict[str, Any]:
+def outside_designs() -> dict[str, EntryPoint]:
     """Return the entry points of installed packages that offer designs, by name, not loaded."""
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
-
-
-def _designs_in(module: ModuleType) -> Iterator[type[PEDesign]]:
-    for value in vars(module).values():
-        if (
-            isinstance(value, type)
-            and issubclass(value, PEDesign)
-            and value.__module__ == module.__name__
-            and "name" in vars(value)
-        ):
-            yield value
+    return installed(ENTRY_POINTS)
 
 
 def _class_named(name: str) -> type[PEDesign]:
@@ -110,45 +94,8 @@ def _class_named(name: str) -> type[PEDesign]:
             f"PE design {name!r} is not known{nearest(name, known)}; expected one of {', '.join(known)}, "
             "or FILE.py:CLASS"
         )
-    try:
-        return _checked_class(outside[name].load(), f"entry point {name!r}")
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"entry point {name!r} of group {ENTRY_POINTS} cannot be loaded: {error!r}"
-        ) from error
-
-
-def _classes_in(path: str) -> str:
-    """Return ' (it has X, Y)' for the classes that a file's source defines, without running it."""
-    try:
-        found = re.findall(r"^class (\w+)", Path(path).read_text(encoding="utf-8"), re.MULTILINE)
-    except (OSError, ValueError):
-        return ""
-    return f" (it has {', '.join(found)})" if found else ""
-
-
-def _class_in_file(path: str, class_name: str) -> type[PEDesign]:
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"PE design file {path!r} is not a file; expected FILE.py:CLASS")
-    module_spec = importlib.util.spec_from_file_location(f"sparqsim_user_{file.stem}", file)
-    if module_spec is None or module_spec.loader is None:
-        raise InputError(f"PE design file {path!r} is not Python source; expected FILE.py:CLASS")
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[module_spec.name] = module  # dataclasses look their module up
-    try:
-        module_spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise InputError(f"PE design file {path!r} cannot be run: {error!r}") from error
-    if not hasattr(module, class_name):
-        known = [design.__name__ for design in _designs_in(module)]
-        raise InputError(
-            f"{path}: no class {class_name!r}{nearest(class_name, known)}; "
-            f"expected one of {', '.join(known) or '(the file holds no PE design)'}"
-        )
-    return _checked_class(getattr(module, class_name), f"{path}:{class_name}")
+    entry = outside[name]
+    return _checked_class(load_installed(entry), described(entry))
 
 
 def _checked_class(value: Any, origin: str) -> type[PEDesign]:

@@ -5,7 +5,8 @@ Equal input gives equal bytes.
 """
 
 from sparqsim.plot.layers import layers_figure, plot_layers
-from sparqsim.plot.pareto import ParetoPoint, pareto_figure, pareto_points, plot_pareto
+from sparqsim.plot.pareto import pareto_figure, plot_pareto
+from sparqsim.plot.pareto_points import ParetoPoint, pareto_points
 from sparqsim.plot.speedup import plot_speedup, speedup_figure
 from sparqsim.plot.style import WIDTHS_INCHES, figure_format, save_figure
 from sparqsim.plot.utilization import plot_utilization, utilization_figure

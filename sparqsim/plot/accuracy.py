@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 from sparqsim.accuracy_report import AccuracyReport, AccuracyRow
 from sparqsim.errors import InputError, nearest
 from sparqsim.plot.labels import coverage_note
-from sparqsim.plot.pareto import ParetoPoint, ParetoWords, points_figure
+from sparqsim.plot.pareto import ParetoWords, points_figure
+from sparqsim.plot.pareto_points import ParetoPoint
 from sparqsim.plot.style import Saving, figure_format, save_figure
 from sparqsim.report import note_lines
+from sparqsim.wording import counted
 
 #: What can be lost, and what the axis calls it.
 LOSSES: Final = {
@@ -119,7 +121,7 @@ def accuracy_figure(
     points = loss_points(report, loss, baseline)
     array, picture = report.array, PERCENT / report.pictures
     title = (
-        f"{report.network}, {report.pictures} pictures, against: {report.reference}\narray {array.rows}x"
+        f"{report.network}, {counted(report.pictures, 'picture')}, against: {report.reference}\narray {array.rows}x"
         f"{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}"
     )
     words = ParetoWords(

@@ -8,6 +8,7 @@ from typing import TypeVar
 from sparqsim.iso import IsoArea, ScaledArray, ScaledArrays
 from sparqsim.layer_report import LayerReport, Totals
 from sparqsim.report import Comparison, Report
+from sparqsim.wording import counted
 
 Result = TypeVar("Result", Comparison, Report)
 Item = TypeVar("Item")
@@ -32,7 +33,7 @@ def group_note(layers: int, size: int) -> list[str]:
     """Return how layers were grouped, as notes."""
     if size == 1:
         return []
-    summed = f"{layers} layers, summed in groups of {size}"
+    summed = f"{counted(layers, 'layer')}, summed in groups of {size}"
     return [f"{summed}: +1 after a name = and the next one, * = at least one of them is kept"]
 
 

@@ -45,6 +45,7 @@ from sparqsim.plot.style import (
     save_figure,
 )
 from sparqsim.report import Comparison, Report
+from sparqsim.wording import counted
 
 BAR_POINTS = 6.0
 PANEL_INCHES = 1.05
@@ -109,7 +110,7 @@ def _write_total(axes: Axes, slot: Slot, cycles: Cycles) -> None:
     axes.text(
         slot.center,
         0.5,
-        f"{cycles.total:,} cycles",
+        counted(cycles.total, "cycle"),
         rotation=90,
         ha="center",
         va="center",

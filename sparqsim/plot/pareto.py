@@ -16,11 +16,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from sparqsim.errors import InputError
-from sparqsim.plot.iso_area import ERROR_BAR, iso_area_notes, iso_area_speedup
+from sparqsim.plot.iso_area import ERROR_BAR, iso_area_notes
 from sparqsim.plot.labels import (
     add_legend,
     add_notes,
-    design_label,
     equal_groups,
     group_label,
     group_notes,
@@ -28,6 +27,7 @@ from sparqsim.plot.labels import (
     subject_of,
     value_note,
 )
+from sparqsim.plot.pareto_points import ParetoPoint, front_of, pareto_points
 from sparqsim.plot.placing import Named, name_marks
 from sparqsim.plot.style import (
     INK,
@@ -60,77 +60,6 @@ MARK: dict[str, Any] = {
     "clip_on": False,
 }
 FRONT: dict[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 0.8}
-
-
-@dataclass(frozen=True)
-class ParetoPoint:
-    """One design's place.
-
-    Parameters
-    ----------
-    spec : str
-        The design; it decides the mark.
-    speedup : float
-        Over a baseline, above 0.
-    quality : float
-        In the unit of the axis, more is better; infinite: exact.
-    label : str
-        What the legend says; the design's name if empty.
-    speedup_range : (float, float), optional
-        Least and greatest speedup, drawn as an error bar.
-    equal_pes : float, optional
-        The speedup at equal PEs where `speedup` is another, drawn as a small open mark.
-    """
-
-    spec: str
-    speedup: float
-    quality: float
-    label: str = ""
-    speedup_range: tuple[float, float] | None = None
-    equal_pes: float | None = None
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.speedup) and self.speedup > 0):
-            raise InputError(
-                f"pareto point {self.spec!r}: speedup={self.speedup!r}, expected a number above 0"
-            )
-        if math.isnan(self.quality) or self.quality == -math.inf:
-            raise InputError(
-                f"pareto point {self.spec!r}: quality={self.quality!r}, expected a number, or infinity "
-                "for an exact result"
-            )
-
-
-def pareto_points(comparison: Comparison) -> list[ParetoPoint]:
-    """Return every design's SQNR over the whole network (dB) and speedup over the baseline; exact designs at infinity.
-
-    Where the comparison tells of equal area, the speedup is that at equal area, and designs without an area are left
-    out.
-
-    Raises
-    ------
-    InputError
-        For a design that has noise where the exact outputs are all zero: no SQNR exists.
-    """
-    points = []
-    for name in comparison.order:
-        report = comparison.reports[name]
-        error = report.totals.error
-        quality = (
-            math.inf if error.noise == 0 else -math.inf if error.sqnr_db is None else error.sqnr_db
-        )
-        points.append(_point(comparison, name, quality, design_label(report)))
-    return [point for point in points if point is not None]
-
-
-def _point(comparison: Comparison, name: str, quality: float, label: str) -> ParetoPoint | None:
-    equal_pes = comparison.speedup(name)
-    if comparison.iso_area is None:
-        return ParetoPoint(name, equal_pes, quality, label)
-    speedup = iso_area_speedup(comparison, name, None)
-    if speedup is None:
-        return None
-    return ParetoPoint(name, speedup.middle, quality, label, (speedup.low, speedup.high), equal_pes)
 
 
 def plot_pareto(
@@ -338,17 +267,3 @@ def _scale(axes: Axes, points: Sequence[ParetoPoint], ticks_between: Ticks | Non
 def _plain_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
     places = [float(tick) for tick in MaxNLocator(6).tick_values(low, high)]
     return places, [f"{tick:g}" for tick in places]
-
-
-def front_of(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:
-    """Return the points that no other beats (at least as good in both, better in one), slowest first."""
-
-    def beaten(point: ParetoPoint) -> bool:
-        return any(
-            other.speedup >= point.speedup
-            and other.quality >= point.quality
-            and (other.speedup, other.quality) != (point.speedup, point.quality)
-            for other in points
-        )
-
-    return sorted((point for point in points if not beaten(point)), key=lambda point: point.speedup)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,6 +30,7 @@ from sparqsim.plot.placing import Named, name_marks
 from sparqsim.plot.style import (
     INK,
     SMALL_POINTS,
+    Look,
     Saving,
     figure_format,
     house_style,
@@ -38,6 +39,7 @@ from sparqsim.plot.style import (
     save_figure,
 )
 from sparqsim.report import Comparison, Report
+from sparqsim.wording import counted
 
 PANEL_INCHES = 3.0
 #: Roofs are of several designs at once, so they have no design's colour.
@@ -98,7 +100,9 @@ def roofline_figure(result: Comparison | Report, *, width: str = "column") -> Fi
         notes = [*_notes(roofs, reports, short.prefix), *group_notes(labels)]
         count = len(short.labels)
         if count > MOST_NAMED_LAYERS:
-            notes.append(f"named: the {MOST_NAMED_LAYERS} of {count} layers that take most cycles")
+            notes.append(
+                f"named: the {MOST_NAMED_LAYERS} of {counted(count, 'layer')} that take most cycles"
+            )
         add_notes(figure, notes)
         _name_layers(axes, drawn, short.labels, reports[0])
     return figure
@@ -144,48 +148,48 @@ def _roof_note(roofs: Roofline) -> str:
 
 def _draw(axes: Axes, roofs: Sequence[Roofline]) -> list[Line2D]:
     """Draw roofs and layers; return what the legend shows."""
-    looks, handles = looks_of([each.spec for each in roofs]), []
+    looks = looks_of([each.spec for each in roofs])
     intensities = [point.intensity for each in roofs for point in each.points]
     low, high = min(intensities) / 2, max(intensities) * 2
     for each in {each.compute_roof: each for each in roofs}.values():
         _draw_roof(axes, each, low, high)
-    for point in roofs[0].points:
-        if point.kept_8bit:  # the same under every design
-            axes.plot(
-                point.intensity,
-                point.attained,
-                "o",
-                markersize=4,
-                markeredgewidth=0.6,
-                color="none",
-                markeredgecolor=INK,
-            )
+    _draw_kept(axes, roofs[0])
     for each in roofs:
-        look = looks[each.spec]
-        for point in each.points:
-            if not point.kept_8bit:
-                axes.plot(
-                    point.intensity,
-                    point.attained,
-                    look.marker,
-                    markersize=4,
-                    markeredgewidth=0.4,
-                    zorder=3,
-                    color=look.color,
-                    markeredgecolor=INK,
-                )
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=look.color,
-                marker=look.marker,
-                markersize=4,
-                markeredgecolor=INK,
-                markeredgewidth=0.4,
-                linestyle="none",
-            )
-        )
+        _draw_layers(axes, each, looks[each.spec])
+    _set_scales(axes, high)
+    return [Line2D([], [], linestyle="none", **_mark(looks[each.spec])) for each in roofs]
+
+
+def _mark(look: Look) -> dict[str, Any]:
+    return {
+        "color": look.color,
+        "marker": look.marker,
+        "markersize": 4,
+        "markeredgecolor": INK,
+        "markeredgewidth": 0.4,
+    }
+
+
+def _draw_kept(axes: Axes, roofs: Roofline) -> None:
+    """Draw the layers that stay at 8 bits, which are the same under every design."""
+    hollow: dict[str, Any] = {
+        "markersize": 4,
+        "markeredgewidth": 0.6,
+        "color": "none",
+        "markeredgecolor": INK,
+    }
+    for point in roofs.points:
+        if point.kept_8bit:
+            axes.plot(point.intensity, point.attained, marker="o", linestyle="none", **hollow)
+
+
+def _draw_layers(axes: Axes, roofs: Roofline, look: Look) -> None:
+    for point in roofs.points:
+        if not point.kept_8bit:
+            axes.plot(point.intensity, point.attained, linestyle="none", zorder=3, **_mark(look))
+
+
+def _set_scales(axes: Axes, high: float) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(right=high * 1.5)  # room for the lanes
@@ -193,7 +197,6 @@ def _draw(axes: Axes, roofs: Sequence[Roofline]) -> list[Line2D]:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FormatStrFormatter("%g"))
         axis.set_minor_formatter(NullFormatter())
-    return handles
 
 
 def _draw_roof(axes: Axes, roofs: Roofline, low: float, high: float) -> None:

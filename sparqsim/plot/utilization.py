@@ -24,6 +24,7 @@ from sparqsim.plot.style import (
     save_figure,
 )
 from sparqsim.report import note_lines, timing_notes
+from sparqsim.wording import counted
 
 #: Equal steps of lightness: readable in grey and by the colour-blind.
 COLORS = "cividis"
@@ -71,7 +72,9 @@ def _notes(heatmap: Heatmap) -> list[str]:
 
 def _title(heatmap: Heatmap) -> str:
     what = f"layer {shortened(heatmap.layer, 60)}" if heatmap.layer else "whole network"
-    return f"{heatmap.pe.spec}, {what}, {heatmap.total_cycles:,} cycles\n{subject(heatmap.provenance, heatmap.array)}"
+    cycles = counted(heatmap.total_cycles, "cycle")
+    about = subject(heatmap.provenance, heatmap.array)
+    return f"{heatmap.pe.spec}, {what}, {cycles}\n{about}"
 
 
 def _draw_map(

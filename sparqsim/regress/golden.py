@@ -15,9 +15,9 @@ from sparqsim.case import Case, checked, read_toml, refuse_files, run
 from sparqsim.errors import InputError, unreadable
 from sparqsim.files import check_distinct, destination, write_text
 from sparqsim.limits import RESULT_BYTES
-from sparqsim.record import json_of, read_text
 from sparqsim.regress.differences import Finding, differences, trace_changed
 from sparqsim.report import REPORT_SCHEMA, Report
+from sparqsim.textfile import json_of, read_text
 from sparqsim.trace import load_trace
 
 

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sparqsim.case import CODE_FIELDS, REMEDY, Case, checked, read_toml
-from sparqsim.errors import InputError, nearest, refuse_code, shown
+from sparqsim.errors import InputError, nearest, shown
 from sparqsim.limits import GRID_CASES
+from sparqsim.plugins import refuse_code
 
 
 def _listed(value: object) -> object:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +35,7 @@ from sparqsim.sweep.check import (
     point_of,
 )
 from sparqsim.sweep.point import DEFAULT_ENGINE, Point
+from sparqsim.sweep.sqlite import PATIENCE_SECONDS, advice_on, pragma, set_wal, transaction
 from sparqsim.sweep.worker import Result
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x53505351  # 'SPSQ'
 FORMAT = 1
-#: How long a writer waits for another one, in seconds.
-PATIENCE_SECONDS = 60.0
 #: Sorted by what a point is, with paths and the order of arrival left out.
 ORDER = ", ".join(
     f"COALESCE(json_extract(facts, '$.{name}'), '{DEFAULT_ENGINE if name == 'engine' else ''}')"
@@ -119,7 +117,7 @@ class Store:
             (point.key, result.state, json.dumps(point.facts, sort_keys=True), result.packed)
             for point, result in results
         ]
-        with self._told(), self._transaction(self._connection):
+        with self._told(), transaction(self._connection):
             self._connection.executemany("INSERT OR IGNORE INTO points VALUES (?, ?, ?, ?)", rows)
 
     def recorded(self) -> Iterator[Recorded]:
@@ -178,9 +176,9 @@ class Store:
         )
         try:
             self._is_made(connection)  # first: a file that is something else stays as it is
-            _set_wal(connection)
+            set_wal(connection)
             connection.execute("PRAGMA synchronous = FULL")
-            with self._transaction(connection):
+            with transaction(connection):
                 self._make_table(connection)
         except BaseException:
             connection.close()
@@ -233,8 +231,8 @@ class Store:
         """
         distrust(connection)
         application, version = (
-            _pragma(connection, "application_id"),
-            _pragma(connection, "user_version"),
+            pragma(connection, "application_id"),
+            pragma(connection, "user_version"),
         )
         tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
         if not (application or version or tables):
@@ -253,39 +251,12 @@ class Store:
         check_rows(connection, self.path)
         return True
 
-    @staticmethod
-    @contextmanager
-    def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException:
-            # After a full disk SQLite has rolled back by itself.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise InputError(f"{self.path}: {error}; {_advice(error)}") from None
-
-
-def _advice(error: sqlite3.Error) -> str:
-    text = str(error)
-    resumes = "what was recorded is safe, and the same command resumes"
-    advice = {
-        "full": f"expected free space on the disk; {resumes}",
-        "disk I/O": f"expected free space on a disk that can be written; {resumes}",
-        "readonly": "expected a file and a folder that may be written",
-        "unable to open": "expected a file that may be read, in a folder that may be written and has free space",
-        "not a database": "expected a file that `sparqsim sweep` made, or a new one",
-        "locked": f"another process held the store for over {PATIENCE_SECONDS:.0f} s; expected a local disk",
-    }
-    return next((told for words, told in advice.items() if words in text), "expected a sound store")
+            raise InputError(f"{self.path}: {error}; {advice_on(error)}") from None
 
 
 def _empty() -> sqlite3.Connection:
@@ -293,21 +264,3 @@ def _empty() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
     connection.execute(TABLE)
     return connection
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-
-def _set_wal(connection: sqlite3.Connection) -> None:
-    """Switch to WAL; try again where two processes do so at once, which SQLite refuses whatever the timeout."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    switched = False
-    while not switched:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            switched = True
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 
 from sparqsim.case import Case, run_together
 from sparqsim.errors import InputError
+from sparqsim.limits import RESULT_BYTES
 from sparqsim.report import Report
 from sparqsim.sweep.point import Planner, Point
 from sparqsim.sweep.traces import held_trace
-
-#: Of a report, unpacked: a thousand times that of a large network.
-MOST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,10 @@ def packed(text: str) -> bytes:
 def unpacked(data: bytes) -> str:
     """Undo `packed`. Raises ValueError or zlib.error for data that it did not make, and for far too much of it."""
     stream = zlib.decompressobj()
-    text = stream.decompress(data, MOST_BYTES)
+    most_bytes = RESULT_BYTES.most
+    text = stream.decompress(data, most_bytes)
     if not stream.eof or stream.unused_data:
-        raise ValueError(f"its report is cut, or longer than {MOST_BYTES >> 20} MiB")
+        raise ValueError(f"its report is cut, or longer than {most_bytes:,} bytes")
     return text.decode()
 
 

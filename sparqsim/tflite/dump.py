@@ -17,6 +17,7 @@ from sparqsim.tflite.quantised import check_activation, is_quantised
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
 from sparqsim.trace.writer import TraceWriter
+from sparqsim.wording import counted
 
 ORIGIN = "sparqsim trace dump (TFLite interpreter)"
 #: What an input may be.
@@ -41,7 +42,9 @@ def only_input(model: Model) -> Tensor:
     inputs = [model.tensors[at] for at in model.inputs]
     if len(inputs) != 1:
         names = ", ".join(repr(tensor.name) for tensor in inputs) or "none"
-        raise InputError(f"{model.path}: takes {len(inputs)} inputs ({names}), expected one")
+        raise InputError(
+            f"{model.path}: takes {counted(len(inputs), 'input')} ({names}), expected one"
+        )
     if inputs[0].dtype not in INPUT_DTYPES:
         raise InputError(
             f"{model.path}: input {inputs[0].name!r} is {inputs[0].kind}, expected one of "
@@ -109,6 +112,7 @@ def dump(
         "pictures": len(pictures),
         "preprocess": pictures.preprocess.spec,
         "skipped": list(names),
+        # Batch norms that the converter folded leave no mark in the file: nothing is said of them.
         **coverage.entry(),
     }
     document = {
@@ -127,4 +131,4 @@ def dump(
                 stored = mac.stored(values[mac.source.index])
                 writer.append(mac.name, stored)
                 layers[mac.name].count(np.asarray(stored))
-    return DumpReport(tuple(layers.values()), names, len(pictures))
+    return DumpReport(tuple(layers.values()), names, len(pictures), coverage)

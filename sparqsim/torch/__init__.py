@@ -17,7 +17,8 @@ try:
 except ModuleNotFoundError:
     raise InputError(f"sparqsim.torch needs PyTorch: {install_hint('torch')}") from None
 
-from sparqsim.torch.dump import DumpReport, dump
+from sparqsim.torch.dump import dump
+from sparqsim.torch.dumpreport import DumpReport
 from sparqsim.torch.evaluate import Evaluation, evaluate
 from sparqsim.torch.quantised import QuantisedNetwork
 

@@ -27,8 +27,10 @@ from sparqsim.config import ArrayConfig
 from sparqsim.pe import get_pe
 from sparqsim.report import Comparison
 from sparqsim.simulation import compare
+from sparqsim.torch.answers import Answers, answers
+from sparqsim.torch.arithmetic import Kept
 from sparqsim.torch.dump import dump
-from sparqsim.torch.evaluate import Answers, Evaluation, Kept, answers, evaluate
+from sparqsim.torch.evaluate import Evaluation, evaluate
 from sparqsim.torch.quantised import Keep, QuantisedNetwork
 from sparqsim.trace import Trace, load_trace
 

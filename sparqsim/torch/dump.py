@@ -5,133 +5,26 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 import sparqsim
 from sparqsim.errors import InputError
 from sparqsim.pe import get_pe
-from sparqsim.torch.integer import Integers, as_array, patches
+from sparqsim.torch.dumpreport import DumpReport, LayerDump
+from sparqsim.torch.integer import as_array
 from sparqsim.torch.loaders import Inputs, checked
-from sparqsim.torch.network import Operands, Site, Skipped, naming
+from sparqsim.torch.network import Operands, Site, naming
 from sparqsim.torch.outputs import logits_of
+from sparqsim.torch.pairs import pair_counts
 from sparqsim.torch.products import StrayProducts
 from sparqsim.torch.quantised import IntegerLayer, Keep, QuantisedNetwork
-from sparqsim.trace.coverage import Coverage, LeftOut
-from sparqsim.trace.dumpreport import clipping_warning
+from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.schema import LayerRecord
 from sparqsim.trace.writer import TraceWriter
-
-
-@dataclass(frozen=True)
-class LayerDump:
-    """What the dump made of one layer.
-
-    `signed`, `why`: int8 or uint8 activations, and the reason. `clipped_share`: of the dumped
-    activations, those outside the code's range. `zero_pair_share`: of the pairs of X (as the array
-    sees them, padding included), those with at least one zero; `lone_share`: those with exactly
-    one. `macs`: multiply-accumulates of all dumped inputs.
-    """
-
-    name: str
-    op: str
-    signed: bool
-    why: str
-    activation_scale: float
-    clipped_share: float
-    zero_pair_share: float
-    lone_share: float
-    keep_8bit: bool
-    macs: int
-
-    def __str__(self) -> str:
-        return (
-            f"{'int8 ' if self.signed else 'uint8'}  scale {self.activation_scale:<9.4g} "
-            f"zero pairs {self.zero_pair_share:6.1%}  clipped {self.clipped_share:7.3%}  "
-            f"{'kept at 8 bits; ' if self.keep_8bit else ''}{self.why}"
-        )
-
-
-@dataclass(frozen=True)
-class DumpReport:
-    """What `dump` did.
-
-    `pictures`: inputs written. `skipped`: what is not in the trace, modules that never ran
-    included. `coverage`: operations that ran and are not in the trace, with their
-    multiply-accumulates. `folded`: (layer, norm); `unfolded`: norms computed in float.
-    `fold_unchecked`: why the output could not show that folding changed nothing, or ''.
-    """
-
-    path: str
-    pictures: int
-    calibrator: str
-    layers: tuple[LayerDump, ...]
-    skipped: tuple[Skipped, ...]
-    folded: tuple[tuple[str, str], ...]
-    unfolded: tuple[str, ...]
-    coverage: Coverage
-    fold_unchecked: str = ""
-
-    @property
-    def share_left_out(self) -> float | None:
-        """Share of the network's multiply-accumulates not in the trace; None where unknown."""
-        missing = self.coverage.macs_left_out()
-        return (
-            None
-            if missing is None
-            else missing / (missing + sum(layer.macs for layer in self.layers))
-        )
-
-    def __str__(self) -> str:
-        width = max(len(layer.name) for layer in self.layers)
-        pictures, layers = plural(self.pictures, "picture"), plural(len(self.layers), "layer")
-        lines = [f"{self.path}: {pictures}, {layers}, calibrator {self.calibrator}"]
-        lines += [f"{layer.name:{width}}  {layer}" for layer in self.layers]
-        return "\n".join(lines + self._left_out() + self._remarks())
-
-    def _left_out(self) -> list[str]:
-        macs = {(each.name, each.reason): each.macs for each in self.coverage.left_out}
-        lines = [
-            f"left out: {each.name}: {each.reason}{_macs(macs, each)}" for each in self.skipped
-        ]
-        if macs:
-            share = self.share_left_out
-            told = "an unknown share" if share is None else f"{share:.1%}"
-            lines.append(
-                f"left out in all: {told} of the multiply-accumulates of matrix products and "
-                "convolutions"
-            )
-        return lines
-
-    def _remarks(self) -> list[str]:
-        lines = [f"batch norm computed in float: {name}" for name in self.unfolded]
-        if self.fold_unchecked:
-            lines.append(f"folded batch norms were not checked: {self.fold_unchecked}")
-        if signed := sum(layer.signed and not layer.keep_8bit for layer in self.layers):
-            lines.append(
-                f"int8 activations in {signed} of these layers: sparq-* designs take them with the "
-                "key signed=magnitude only, as in sparq-5opt:signed=magnitude"
-            )
-        warning = clipping_warning((layer.name, layer.clipped_share) for layer in self.layers)
-        return [*lines, warning] if warning else lines
-
-
-def _macs(counts: dict[tuple[str, str], int | None], skipped: Skipped) -> str:
-    """Return ' (1,234 MACs)' for an operation that ran, '' for a module that did not."""
-    if (skipped.name, skipped.reason) not in counts:
-        return ""
-    count = counts[skipped.name, skipped.reason]
-    return " (MACs unknown)" if count is None else f" ({count:,} MACs)"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return '1 layer' or '3 layers'."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def dump(
@@ -259,11 +152,7 @@ class Dumper:
     @property
     def coverage(self) -> Coverage:
         """What of the network is in the trace so far, and what is not."""
-        left_out = [
-            LeftOut(name=name, reason=reason, macs=macs)
-            for (name, reason), macs in self._stray.macs.items()
-        ]
-        return Coverage(inputs=self.inputs_done, left_out=tuple(left_out))
+        return self._stray.tally.coverage(self.inputs_done)
 
     def report(self, path: str) -> DumpReport:
         """Return the report of what was written."""
@@ -311,42 +200,3 @@ class Dumper:
             keep_8bit=layer.keep_8bit,
             macs=self._macs[layer.site.name],
         )
-
-
-def pair_counts(layer: Integers) -> tuple[int, int, int]:
-    """Return of the pairs (k, k + 1) of X, k even: how many there are, with at least one zero, with exactly one."""
-    geometry = layer.geometry
-    if geometry is None or layer.w.shape[2] % 2:
-        x = layer.x if geometry is None else patches(layer.x, geometry, layer.groups)
-        zeros = _zeros_per_pair(x)
-        return zeros.numel(), int((zeros > 0).sum()), int((zeros == 1).sum())
-    # Pairs of channels of one pixel: counted once per pixel, then as often as kernel positions visit the pixel.
-    zeros = _zeros_per_pair(layer.x)
-    pairs_of_pixel, batch = zeros.shape[3], zeros.shape[0]
-    visits = [
-        _visited((zeros != value).sum(dim=(0, 3)), geometry, outside)
-        for value, outside in ((0, batch * pairs_of_pixel), (1, batch * pairs_of_pixel))
-    ]
-    rows, columns = layer.output_shape[1:3]
-    total = batch * rows * columns * layer.w.shape[1] * pairs_of_pixel
-    return total, visits[0], total - visits[1]
-
-
-def _zeros_per_pair(x: Tensor) -> Tensor:
-    """Return how many of each two adjacent elements are zero, uint8 (..., ceil(K / 2)); a missing partner is zero."""
-    zero = (functional.pad(x, (0, x.shape[-1] % 2)) == 0).to(torch.uint8)
-    return zero[..., ::2] + zero[..., 1::2]
-
-
-def _visited(counts: Tensor, geometry: Any, outside: int) -> int:
-    """Return the sum of `counts` (height, width) over all kernel positions of all output pixels.
-
-    Pixels of padding count as `outside`.
-    """
-    top, bottom, left, right = geometry.padding
-    padded = functional.pad(counts.double(), (left, right, top, bottom), value=outside)
-    return int(
-        patches(
-            padded[None, :, :, None], geometry.model_copy(update={"padding": (0, 0, 0, 0)}), 1
-        ).sum()
-    )

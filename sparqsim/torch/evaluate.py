@@ -8,39 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from sparqsim.errors import InputError
-from sparqsim.layer_report import Error
-from sparqsim.measure import sum_of_squares
 from sparqsim.pe import PEDesign, get_pe
+from sparqsim.torch.answers import Answers, answers, right
+from sparqsim.torch.arithmetic import Arithmetic, Kept, LayerResult
 from sparqsim.torch.fold import NORMS
-from sparqsim.torch.integer import as_array
-from sparqsim.torch.loaders import Inputs, checked
-from sparqsim.torch.network import Operands, Site, Skipped, naming
-from sparqsim.torch.outputs import described, logits_of
-from sparqsim.torch.quantised import IntegerLayer, Keep, QuantisedNetwork
-
-#: What becomes of layers marked keep_8bit: `mac-8b8b`, float (as the authors' code), or the design itself.
-Kept = Literal["8bit", "float", "design"]
-EIGHT_BIT = "mac-8b8b"
-
-
-@dataclass(frozen=True)
-class LayerResult:
-    """One layer: the design that computed it ('float' for none), and the error of its outputs.
-
-    `error` compares integer sums with the exact 8-bit sums of the same operands.
-    """
-
-    name: str
-    pe: str
-    signed: bool
-    error: Error | None
+from sparqsim.torch.loaders import checked
+from sparqsim.torch.network import Skipped
+from sparqsim.torch.quantised import Keep, QuantisedNetwork
 
 
 @dataclass(frozen=True)
@@ -146,56 +125,6 @@ def _quantised(
     return model
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Logits (rows, classes) of every input, and the labels int64 (rows,) if the loader gives them."""
-
-    logits: Tensor
-    labels: Tensor | None
-
-
-def answers(
-    quantised: QuantisedNetwork,
-    loader: Iterable[Any],
-    images: int | None = None,
-    arithmetic: Arithmetic | None = None,
-) -> Answers:
-    """Return what the network answers in `arithmetic`, in float without one."""
-    logits, labels = [], []
-    for inputs, label in quantised.batches(loader, images):
-        logits.append(_logits(quantised, inputs, arithmetic))
-        labels.append(label)
-        if arithmetic is not None:
-            arithmetic.inputs_done += len(inputs)
-    if not logits:
-        raise InputError("loader holds no batch, expected at least one")
-    return Answers(_joined(logits), _row_labels(labels, sum(map(len, logits))))
-
-
-def _joined(logits: list[Tensor]) -> Tensor:
-    classes = sorted({batch.shape[1] for batch in logits})
-    if len(classes) > 1:
-        raise InputError(
-            f"the network gives {' and '.join(map(str, classes))} logits in different batches, "
-            "expected equally many classes in each"
-        )
-    return torch.cat(logits)
-
-
-def _row_labels(labels: list[Tensor | None], rows: int) -> Tensor | None:
-    """Return the class number of every row of logits, int64 (rows,), or None without labels."""
-    known = [label.reshape(-1) for label in labels if label is not None]
-    if not known:
-        return None
-    found = torch.cat(known)
-    if found.is_floating_point() or found.is_complex() or len(found) != rows:
-        raise InputError(
-            f"labels are {described(found)} for {rows} rows of logits, expected one integer class "
-            "number for each row"
-        )
-    return found.long()
-
-
 def _evaluation(
     quantised: QuantisedNetwork,
     arithmetic: Arithmetic | None,
@@ -219,24 +148,6 @@ def _evaluation(
     )
 
 
-def right(logits: Tensor, labels: Tensor, top: int) -> int:
-    """Return for how many rows the label is among the `top` largest logits; NaN is never right."""
-    largest = logits.topk(min(top, logits.shape[1]), dim=1).indices
-    return int(((largest == labels[:, None]).any(dim=1) & ~logits.isnan().any(dim=1)).sum())
-
-
-def _logits(quantised: QuantisedNetwork, inputs: Inputs, visitor: Any) -> Tensor:
-    output = quantised.network.run(inputs, visitor)
-    logits = logits_of(output)
-    if logits is None:
-        raise InputError(
-            f"the network's output is {described(output)}, and none of it is known to be logits; "
-            "expected (batch, classes) or (batch, positions, classes), alone, as the first of a "
-            "tuple, or under the name 'logits'"
-        )
-    return logits
-
-
 def recalibrate(
     quantised: QuantisedNetwork, calibration: Iterable[Any], arithmetic: Arithmetic | None
 ) -> None:
@@ -257,103 +168,3 @@ def recalibrate(
         norm.eval()
     if arithmetic is not None:
         arithmetic.reset()
-
-
-class Arithmetic:
-    """The visitor that computes every site as a design does.
-
-    It measures layers' errors as long as `inputs_done`, which its user counts, is below `error_images` (None: always).
-
-    Raises
-    ------
-    InputError
-        For a layer whose activations the design cannot take, naming it.
-    """
-
-    def __init__(
-        self,
-        quantised: QuantisedNetwork,
-        pe: PEDesign,
-        kept: Kept = "8bit",
-        error_images: int | None = None,
-    ) -> None:
-        if kept not in ("8bit", "float", "design"):
-            raise InputError(f"kept={kept!r}, expected '8bit', 'float' or 'design'")
-        self.pe, self.kept = pe, kept
-        self._quantised = quantised
-        self._errors: dict[str, ErrorMeter] = {}
-        self._error_images = error_images
-        self.inputs_done = 0
-        for name, layer in quantised.layers.items():
-            design = self._design(layer)
-            if design is not None:
-                with naming(name):
-                    design.check_signedness(layer.activation.signed)
-
-    def __call__(self, site: Site, operands: Operands) -> Tensor:
-        """Return one site's output."""
-        layer = self._quantised.layer(site)
-        design = self._design(layer)
-        if design is None:
-            return site.in_float(operands)
-        with naming(site.name):
-            integers = layer.integers(operands)
-            return layer.real(self._sums(site.name, integers, design), operands)
-
-    def _sums(self, name: str, integers: Any, design: PEDesign) -> Tensor:
-        """Return the design's integer sums in the layer's output shape, its error noted."""
-        if self._error_images is not None and self.inputs_done >= self._error_images:
-            return integers.result(design)  # type: ignore[no-any-return]
-        meter = self._errors.setdefault(name, ErrorMeter())
-        blocks = []
-        for result, exact in integers.products(design):
-            meter.add(result, exact)
-            blocks.append(result)
-        return integers.shaped(blocks)  # type: ignore[no-any-return]
-
-    def _design(self, layer: IntegerLayer) -> PEDesign | None:
-        """Return what computes a layer, None for float."""
-        if not layer.keep_8bit or self.kept == "design":
-            return self.pe
-        return None if self.kept == "float" else get_pe(EIGHT_BIT)
-
-    def reset(self) -> None:
-        """Forget the errors and inputs seen so far."""
-        self._errors.clear()
-        self.inputs_done = 0
-
-    def results(self) -> tuple[LayerResult, ...]:
-        """Return every layer's result."""
-        found = []
-        for name, layer in self._quantised.layers.items():
-            design = self._design(layer)
-            error = self._errors[name].error() if name in self._errors else None
-            found.append(
-                LayerResult(
-                    name, "float" if design is None else design.spec, layer.activation.signed, error
-                )
-            )
-        return tuple(found)
-
-
-class ErrorMeter:
-    """Adds up the error of integer sums over batches, exactly."""
-
-    def __init__(self) -> None:
-        self._outputs = self._signal = self._noise = self._max_abs = 0
-
-    def add(self, result: Tensor, exact: Tensor) -> None:
-        """Add a block: integers held in float64, the design's and the exact ones."""
-        true = as_array(exact).astype(np.int64)
-        self._outputs += true.size
-        self._signal += sum_of_squares(true)
-        if result is not exact:
-            difference = as_array(result).astype(np.int64) - true
-            self._noise += sum_of_squares(difference)
-            self._max_abs = max(self._max_abs, int(np.abs(difference).max(initial=0)))
-
-    def error(self) -> Error:
-        """Return the error so far."""
-        return Error(
-            outputs=self._outputs, signal=self._signal, noise=self._noise, max_abs=self._max_abs
-        )

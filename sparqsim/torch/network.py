@@ -188,7 +188,7 @@ class Network:
             self.run(example, visitor)
         if not visited:
             found = (
-                "; ".join(f"{name}: {reason}" for name, reason in stray.macs)
+                "; ".join(f"{name}: {reason}" for name, reason in stray.tally.operations)
                 or "no matrix product at all"
             )
             raise InputError(f"model: no Conv2d or Linear ran, expected at least one ({found})")
@@ -199,7 +199,7 @@ class Network:
             for name, module in self._modules.items()
             if id(module) not in modules
         ]
-        return tuple(Skipped(name, reason) for name, reason in stray.macs) + tuple(idle)
+        return tuple(Skipped(name, reason) for name, reason in stray.tally.operations) + tuple(idle)
 
 
 def _own_copy(model: nn.Module) -> nn.Module:

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sparqsim.errors import InputError
 from sparqsim.torch.macs import product_macs
-from sparqsim.trace.coverage import total
+from sparqsim.trace.coverage import Tally
 
 if TYPE_CHECKING:
     from sparqsim.torch.network import Network
@@ -117,8 +117,8 @@ class StrayProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTo
         super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's own is untyped
         self._network = network
         self._modules = dict(network.model.named_modules())
-        #: (module, reason) -> multiply-accumulates so far, in the order they first ran.
-        self.macs: dict[tuple[str, str], int | None] = {}
+        #: By module, in the order they first ran.
+        self.tally = Tally()
 
     def __torch_dispatch__(
         self,
@@ -136,8 +136,8 @@ class StrayProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTo
 
     def _note(self, operation: str, macs: int | None) -> None:
         at = self._network.at
-        entry = (at or "(the network itself)", _reason(operation, self._modules[at]))
-        self.macs[entry] = total((self.macs.get(entry, 0), macs))
+        reason = _reason(operation, self._modules[at])
+        self.tally.add(at or "(the network itself)", reason, macs)
 
 
 def _reason(operation: str, module: Any) -> str:

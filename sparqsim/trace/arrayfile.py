@@ -20,12 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.errors import InputError, unreadable
+from sparqsim.limits import UNPACKED_BYTES
 
 Array = NDArray[Any]
 
-#: Bytes of one array that a compressed archive may unpack to. Arrays that are not compressed take
-#: as much memory as the file takes on the disk, and have no bound.
-MOST_UNPACKED_BYTES = 1 << 30
 #: Integers and real numbers.
 NUMBERS = "iuf"
 
@@ -102,11 +100,9 @@ def _members(archive: zipfile.ZipFile, name: str) -> dict[str, str]:
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> Array:
     entry = archive.getinfo(name)
-    if entry.compress_type != zipfile.ZIP_STORED and entry.file_size > MOST_UNPACKED_BYTES:
-        raise InputError(
-            f"{path}: {name} unpacks to {entry.file_size} bytes, expected at most "
-            f"{MOST_UNPACKED_BYTES}; arrays that are not compressed (numpy.savez) have no bound"
-        )
+    # An array that is not compressed takes no more memory than it takes of the disk.
+    if entry.compress_type != zipfile.ZIP_STORED:
+        UNPACKED_BYTES.check(entry.file_size, f"{path}: {name}, unpacked")
     with archive.open(entry) as file:
         content = file.read()
     return _array(io.BytesIO(content), len(content), f"{path}: {name}")

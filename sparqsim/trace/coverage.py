@@ -167,6 +167,36 @@ class Coverage(Record):
         return f"Cycles are those of {inputs} of the network, one after another."
 
 
+class Tally:
+    """Multiply-accumulates of operations that are not in a trace, added up run by run.
+
+    Parameters
+    ----------
+    operations : iterable of (name, reason)
+        What is known to be left out before anything runs. Others join when they first run.
+    """
+
+    def __init__(self, operations: Iterable[tuple[str, str]] = ()) -> None:
+        self._macs: dict[tuple[str, str], int | None] = dict.fromkeys(operations, 0)
+
+    def add(self, name: str, reason: str, macs: int | None) -> None:
+        """Count one run of an operation; None: nobody knows how much it computed."""
+        self._macs[name, reason] = total((self._macs.get((name, reason), 0), macs))
+
+    @property
+    def operations(self) -> tuple[tuple[str, str], ...]:
+        """Name and reason of what was left out."""
+        return tuple(self._macs)
+
+    def coverage(self, inputs: int) -> Coverage:
+        """Return what a trace of so many inputs says of itself."""
+        left_out = tuple(
+            LeftOut(name=name, reason=reason, macs=macs)
+            for (name, reason), macs in self._macs.items()
+        )
+        return Coverage(inputs=inputs, left_out=left_out)
+
+
 def _percent(share: float) -> str:
     """Return a share in percent: never 0.0 for what is there."""
     percent = 100 * share

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from sparqsim.trace.codes import Quantised
+from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.trace import Array
+from sparqsim.wording import counted
 
 #: Share of a layer's activations that may clip before a dump warns. Clipping 0.2 % of the values of
 #: a Gaussian (vectors of 256 values, calibrator `mean-max`) costs 6 dB, one of the eight bits;
@@ -63,12 +65,14 @@ class DumpReport:
     """A whole dump.
 
     `skipped`: nodes with multiply-accumulates that are not in the trace. `pictures`: in the trace.
+    `coverage`: for how many inputs it is, and the multiply-accumulates of what is not in it.
     `notes`: what else a user must know of how the network was run.
     """
 
     layers: tuple[DumpedLayer, ...]
     skipped: tuple[str, ...]
     pictures: int
+    coverage: Coverage = field(default_factory=Coverage)
     notes: tuple[str, ...] = ()
 
 
@@ -83,7 +87,7 @@ def clipping_warning(shares: Iterable[tuple[str, float | None]]) -> str | None:
     if not above:
         return None
     worst, name = max(above)
-    count = "1 layer clips" if len(above) == 1 else f"{len(above)} layers clip"
+    count = f"{counted(len(above), 'layer')} {'clips' if len(above) == 1 else 'clip'}"
     return (
         f"warning: {count} more than {CLIPPED_SHARE_WARNED:.1%} of the activations, {name!r} "
         f"{worst:.1%}: about one bit of precision or more is lost there; calibrate with max, mse "

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.calibrate import calibrator
-from sparqsim.errors import InputError
+from sparqsim.errors import InputError, shown
+from sparqsim.parse import require_whole_number
+from sparqsim.textfile import csv_lines, read_text
 from sparqsim.trace.arrayfile import read_npy
 from sparqsim.trace.codes import WeightCodes, quantise
-from sparqsim.trace.csvfile import rows_of
 from sparqsim.trace.layer import Layer
-from sparqsim.trace.numerals import shown, whole_number
 from sparqsim.trace.trace import Trace
 
 Array = NDArray[Any]
@@ -107,15 +107,17 @@ def _described(path: Path) -> dict[str, tuple[int | None, int | None]]:
     if not path.exists():
         return {}
     described: dict[str, tuple[int | None, int | None]] = {}
-    for number, row in enumerate(rows_of(path, MODEL_COLUMNS), 1):
-        what = f"{path}: row {number}"
-        if len(row) < 4 or row[1] not in ("conv", "fc"):
-            raise InputError(f"{what} is {shown(','.join(row))}, expected {MODEL_COLUMNS}")
+    for line in csv_lines(read_text(path, MODEL_COLUMNS), path, MODEL_COLUMNS):
+        if line.is_empty:
+            continue
+        what, cells = f"{path}: line {line.number}", line.cells
+        if len(cells) < 4 or cells[1] not in ("conv", "fc"):
+            raise InputError(f"{what} is {shown(','.join(cells))}, expected {MODEL_COLUMNS}")
         # A fully connected layer has no stride; 0 stands for it.
-        lowest = 1 if row[1] == "conv" else 0
-        stride = whole_number(row[2], f"{what}: stride", lowest=lowest, highest=MOST_PIXELS)
-        padding = whole_number(row[3], f"{what}: padding", highest=MOST_PIXELS)
-        described[row[0].replace("/", "-")] = (stride, padding)
+        least = 1 if cells[1] == "conv" else 0
+        stride = require_whole_number(cells[2], f"{what}: stride", least, MOST_PIXELS)
+        padding = require_whole_number(cells[3], f"{what}: padding", 0, MOST_PIXELS)
+        described[cells[0].replace("/", "-")] = (stride, padding)
     return described
 
 

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from sparqsim.errors import InputError
 from sparqsim.limits import LAYERS
-from sparqsim.record import faults_of, json_of
+from sparqsim.record import faults_of
+from sparqsim.textfile import json_of
 from sparqsim.trace.layer import Layer, LayerFault
 from sparqsim.trace.schema import FORMAT, LayerRecord, TraceDocument
 from sparqsim.trace.tensorfile import TensorFile

@@ -19,7 +19,6 @@ Source: the SCALE-Sim project's files and code (version 3); the rules are restat
 
 from __future__ import annotations
 
-import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
@@ -28,8 +27,8 @@ from pathlib import Path
 
 from sparqsim.errors import InputError, printable, shown
 from sparqsim.limits import LAYERS
-from sparqsim.parse import LONGEST_NAME, looks_like_a_number, name_fault, whole_number
-from sparqsim.record import read_text
+from sparqsim.parse import LONGEST_NAME, looks_like_a_number, name_fault, require_whole_number
+from sparqsim.textfile import CsvLine, csv_lines, read_text
 from sparqsim.trace.schema import ConvGeometry
 from sparqsim.trace.synthetic import LayerShape
 
@@ -44,6 +43,7 @@ CONV_FIELDS = (
 )
 GEMM_FIELDS = ("M", "N", "K")
 LARGEST = 2**24
+EXPECTED = "a topology file (CSV)"
 SEPARATORS = (",", "\t", ";")
 #: Room is left for what makes a name unique.
 LONGEST_LAYER_NAME = LONGEST_NAME - 20
@@ -71,25 +71,16 @@ class Row:
 
     def number(self, name: str, at: int) -> int:
         """Return field number `at`. Raises InputError naming line and field."""
-        text = self.cells[at] if at < len(self.cells) else ""
-        value = whole_number(text, 1, LARGEST)
-        if value is None:
-            raise self.fault(name, text)
-        return value
-
-    def fault(self, name: str, text: str) -> InputError:
-        """Return the error for a field that is no number."""
-        return InputError(
-            f"{self.path}: line {self.line}, layer {shown(self.name)}: {name} is {shown(text)}, "
-            f"expected a whole number from 1 to {LARGEST}"
-        )
+        return self.read(name, self.cells[at] if at < len(self.cells) else "")
 
     def take_batch(self, text: str) -> None:
         """Take the batch size. Raises InputError naming line and field."""
-        value = whole_number(text, 1, LARGEST)
-        if value is None:
-            raise self.fault("batch size", text)
-        self.batch = value
+        self.batch = self.read("batch size", text)
+
+    def read(self, name: str, text: str) -> int:
+        """Return the number that a field holds. Raises InputError naming line and field."""
+        place = f"{self.path}: line {self.line}, layer {shown(self.name)}"
+        return require_whole_number(text, f"{place}: {name}", 1, LARGEST)
 
     def note(self, text: str) -> None:
         """Keep a remark on this line."""
@@ -106,7 +97,7 @@ def read_topology(path: str | Path) -> Topology:
     """
     place = Path(path)
     lines = _lines(place)
-    filled = [line for line in lines if any(line.cells)]
+    filled = [line for line in lines if not line.is_empty]
     columns = _columns(place, filled)
     rows, notes = _rows(place, lines, columns)
     LAYERS.check(len(rows), str(path))
@@ -114,14 +105,6 @@ def read_topology(path: str | Path) -> Topology:
     read = _convolution if columns.kind == "convolutions" else _product
     layers = tuple(read(row) for row in rows)
     return Topology(columns.kind, layers, (*notes, *(note for row in rows for note in row.notes)))
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the file: its number, from 1, and its cells."""
-
-    number: int
-    cells: list[str]
 
 
 @dataclass(frozen=True)
@@ -137,18 +120,9 @@ class Columns:
         return CONV_FIELDS if self.kind == "convolutions" else GEMM_FIELDS
 
 
-def _lines(path: Path) -> list[Line]:
-    text = read_text(path, "a topology file (CSV)")
-    reader = csv.reader(
-        io.StringIO(text), delimiter=_separator(text), skipinitialspace=True, strict=True
-    )
-    lines: list[Line] = []
-    try:
-        lines.extend(Line(reader.line_num, [cell.strip() for cell in cells]) for cells in reader)
-    except csv.Error as error:
-        begun = lines[-1].number + 1 if lines else 1
-        raise InputError(f"{path}: line {begun}: {error}; expected a topology file (CSV)") from None
-    return lines
+def _lines(path: Path) -> list[CsvLine]:
+    text = read_text(path, EXPECTED)
+    return csv_lines(text, path, EXPECTED, _separator(text))
 
 
 def _separator(text: str) -> str:
@@ -157,7 +131,7 @@ def _separator(text: str) -> str:
     return max(SEPARATORS, key=beginning.count)
 
 
-def _columns(path: Path, filled: Sequence[Line]) -> Columns:
+def _columns(path: Path, filled: Sequence[CsvLine]) -> Columns:
     """Return what the columns are, by the header and by the numbers of the first layer."""
     counted = (sum(map(looks_like_a_number, line.cells[1:])) for line in filled[1:])
     numbers = next(filter(None, counted), 0)
@@ -172,7 +146,7 @@ def _columns(path: Path, filled: Sequence[Line]) -> Columns:
     )
 
 
-def _with_batch(path: Path, header: Line, columns: Columns) -> Columns:
+def _with_batch(path: Path, header: CsvLine, columns: Columns) -> Columns:
     batches = [at for at, cell in enumerate(header.cells) if "batch" in cell.lower()]
     if not batches or any(map(looks_like_a_number, header.cells[1:])):
         return columns
@@ -185,9 +159,9 @@ def _with_batch(path: Path, header: Line, columns: Columns) -> Columns:
     return Columns(columns.kind, batches[0])
 
 
-def _rows(path: Path, lines: Sequence[Line], columns: Columns) -> tuple[list[Row], list[str]]:
+def _rows(path: Path, lines: Sequence[CsvLine], columns: Columns) -> tuple[list[Row], list[str]]:
     rows, notes = [], []
-    header = next(line for line in lines if any(line.cells))
+    header = next(line for line in lines if not line.is_empty)
     if any(map(looks_like_a_number, header.cells[1:])):
         notes.append(
             f"line {header.number} ({', '.join(header.cells[:4])}, ...) reads like a layer, but is "
@@ -210,13 +184,13 @@ def _rows(path: Path, lines: Sequence[Line], columns: Columns) -> tuple[list[Row
     return rows, [printable(note) for note in notes]
 
 
-def _check_name(path: Path, line: Line) -> None:
+def _check_name(path: Path, line: CsvLine) -> None:
     fault = name_fault(line.cells[0], LONGEST_LAYER_NAME)
     if fault:
         raise InputError(f"{path}: line {line.number}: the name {fault}")
 
 
-def _row(path: Path, line: Line, columns: Columns) -> Row:
+def _row(path: Path, line: CsvLine, columns: Columns) -> Row:
     _check_name(path, line)
     cells, fields = line.cells, len(columns.fields)
     row = Row(path, line.number, cells[0], cells[1 : fields + 1])

@@ -1,0 +1,74 @@
+"""From reports that differ in DRAM bandwidth to curves over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sparqsim.errors import InputError
+from sparqsim.memory.curves import BandwidthCurves
+from sparqsim.plot.reports import check_alike, chosen_baseline
+from sparqsim.report import Report, stated_coverage, timing_notes
+
+
+def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) -> BandwidthCurves:
+    """Return speedups against DRAM bandwidth, from reports that differ in it and in the design alone.
+
+    Raises
+    ------
+    InputError
+        For reports without memory, that differ in more, or of a single bandwidth; or where a design lacks one.
+    """
+    known = [(report, report.memory) for report in reports if report.memory is not None]
+    if not known or len({memory.dram.bandwidth_bytes_per_cycle for _, memory in known}) < 2:
+        raise InputError(
+            "--kind bandwidth: results of one DRAM bandwidth or none, expected several, or the JSON of "
+            "`sparqsim bandwidth` (sparqsim.bandwidth/1)"
+        )
+    alike = [
+        report.model_copy(update={"memory": _without_bandwidth(memory)}) for report, memory in known
+    ]
+    check_alike(alike, "bandwidth", "bandwidth")
+    cycles: dict[str, dict[float | None, Report]] = {}
+    for report, memory in known:
+        cycles.setdefault(report.pe.spec, {})[memory.dram.bandwidth_bytes_per_cycle] = report
+    chosen = chosen_baseline(cycles, baseline)
+    bandwidths = sorted(cycles[chosen], key=lambda value: (value is None, value))
+    for name, mine in cycles.items():
+        if set(mine) != set(bandwidths):
+            raise InputError(
+                f"--kind bandwidth: {name} ran at {len(mine)} DRAM bandwidths, the baseline {chosen} at "
+                f"{len(bandwidths)}; expected the same"
+            )
+    first, memory = known[0]
+    return BandwidthCurves(
+        network=first.provenance.network,
+        synthetic=first.provenance.synthetic,
+        trace_sha256=first.provenance.trace_sha256,
+        array=first.array,
+        memory=memory,
+        baseline=chosen,
+        order=tuple(cycles),
+        bandwidths=tuple(bandwidths),
+        cycles={
+            name: tuple(mine[at].cycles.total for at in bandwidths) for name, mine in cycles.items()
+        },
+        array_cycles={name: _array_cycles(mine[bandwidths[0]]) for name, mine in cycles.items()},
+        cycles_depend_on_values={
+            name: mine[bandwidths[0]].pe.cycles_depend_on_values for name, mine in cycles.items()
+        },
+        timing_notes=timing_notes(report.pe for report, _ in known),
+        coverage=stated_coverage(report for report, _ in known),
+        macs=first.totals.macs,
+    )
+
+
+def _without_bandwidth(memory: Any) -> Any:
+    """Return a memory without what the curves vary: the bandwidth, and the name that goes with it."""
+    dram = memory.dram.model_copy(update={"bandwidth_bytes_per_cycle": None})
+    return memory.model_copy(update={"dram": dram, "name": ""})
+
+
+def _array_cycles(report: Report) -> int:
+    """Return the cycles the array would take without memory."""
+    return report.cycles.total - report.cycles.memory_stall
