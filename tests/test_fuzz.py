@@ -17,7 +17,7 @@ from sparqsim.trace import tensorfile
 
 FOLDER = Path(__file__).parent / "fuzz"
 #: Inputs of each kind: in every run, and in the slow one.
-FEW, MANY = 15, 400
+FEW, MANY = 12, 280
 
 
 def loaded():
@@ -56,6 +56,7 @@ def test_a_few_inputs_of_every_kind(kind, fuzz):
     assert len(found) == FEW
     assert [each for each in found if each.outcome in fuzz.BAD] == []
     assert found[0].outcome == "right", "the first input is the sound one"
+    assert all(each.outcome == "right" for each in found if "sound" in each.name)
 
 
 @pytest.mark.slow
@@ -78,7 +79,8 @@ def test_a_guard_that_is_gone_is_seen(fuzz, monkeypatch):
     monkeypatch.setattr(scalesim, "whole_number", lambda text, low, high: int(text))
     content = b"[architecture_presets]\nArrayHeight = " + b"9" * 5_000
     found = fuzz.tried("scalesim_configs", "a.cfg", content)
-    assert (found.outcome, found.place.split(" at ")[0]) == ("traceback", "ValueError")
+    assert found.outcome == "traceback"
+    assert "ValueError" in found.place
 
 
 def test_a_wrong_exit_code_and_a_second_line_are_seen(fuzz):

@@ -206,12 +206,13 @@ def export(
 
 @app.command()
 def status(store: Stored, format_: Format = "table") -> None:
-    """Say what a store holds, by version of sparqsim."""
+    """Say what a store holds, by version of sparqsim, after unpacking every result."""
     from sparqsim.cli.show_checks import status_shown
     from sparqsim.cli.tables import checked_format, show
     from sparqsim.sweep import Store
 
     checked_format(format_)
     with Store(store) as opened:
+        opened.check_results()
         counts = opened.counts()
     show(status_shown(store, counts), format_)

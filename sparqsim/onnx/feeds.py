@@ -141,7 +141,15 @@ def _check_shape(port: Port, batch: Array, path: object) -> None:
 def _typed(port: Port, values: Array, path: object) -> Array:
     """Return values in the input's type. Whole numbers may become any type that holds them all."""
     if port.dtype.kind == "f" and values.dtype.kind in "fiub":
-        return np.ascontiguousarray(values, dtype=port.dtype)
+        with np.errstate(over="ignore"):
+            real = np.ascontiguousarray(values, dtype=port.dtype)
+        # A mask of attention may hold infinities itself.
+        if not np.array_equal(np.isinf(real), np.isinf(values)):
+            raise InputError(
+                f"{path}: input {port} is fed {values.dtype} values that {port.dtype} cannot hold, "
+                "expected smaller ones"
+            )
+        return real
     typed = values.astype(port.dtype)
     if values.dtype.kind == "f" or not np.array_equal(typed.astype(values.dtype), values):
         raise InputError(

@@ -141,6 +141,16 @@ class Store:
         with self._told():
             return self._connection.execute(statement)
 
+    def check_results(self) -> None:
+        """Unpack every recorded result. Raises InputError naming the first one that is damaged.
+
+        What a result says is checked where it is read: by `rows`, and by an export.
+        """
+        points = self._cursor("SELECT key, state, facts, packed FROM points")
+        with self._told():
+            for fields in points:
+                point_of(self.path, *fields)
+
     def counts(self) -> list[tuple[str, str, int]]:
         """Return (package version, state, points) for what is recorded."""
         sql = "SELECT json_extract(facts, '$.version'), state, COUNT(*) FROM points GROUP BY 1, 2 ORDER BY 1, 2"

@@ -1,4 +1,4 @@
-"""Broken arrays and labels: what `npy_arrays`, `npz_arrays` and `label_files` draw from."""
+"""Broken arrays and labels: what `npy_arrays`, `npz_arrays` and `label_files` draw from; bytes."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ NUMERALS = (
     "99999999999999999999",
     "½",
 )
+#: Two pictures.
+SOUND = np.arange(2 * 3 * 12 * 12, dtype=np.float32).reshape(2, 3, 12, 12)
 HEADERS = (
     "{'descr': '|O', 'fortran_order': False, 'shape': (2, 3), }",
     "{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776, 3), }",
@@ -54,18 +56,21 @@ HEADERS = (
 def npy_mutations(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of `count` broken .npy files."""
     random = np.random.default_rng(seed)
-    for number in range(count):
+    yield "sound.npy", _saved(SOUND)
+    for number in range(1, count):
         yield f"npy_{seed}_{number}.npy", _npy(random)
 
 
 def npz_mutations(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of `count` broken .npz files."""
     random = np.random.default_rng(seed)
-    for number in range(count):
+    labels = np.arange(len(SOUND))
+    yield "sound.npz", _zipped({"images.npy": _saved(SOUND), "labels.npy": _saved(labels)})
+    for number in range(1, count):
         content = _archive(random)
         how = random.random()
         if how < 0.4:
-            content = _flipped(content, random)
+            content = flipped(content, random)
         elif how < 0.5:
             content = content[: int(random.integers(len(content)))]
         yield f"npz_{seed}_{number}.npz", content
@@ -74,7 +79,8 @@ def npz_mutations(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
 def label_mutations(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of `count` label files, .csv and .npy; pictures are p0.png, p1.png."""
     random = np.random.default_rng(seed)
-    for number in range(count):
+    yield "sound.csv", b"p0.png,0\np1.png,1\n"
+    for number in range(1, count):
         if random.random() < 0.3:
             yield f"labels_{seed}_{number}.npy", _label_array(random)
         else:
@@ -87,7 +93,7 @@ def _npy(random: Random) -> bytes:
         return _with_header(str(random.choice(HEADERS)), random)
     sound = _saved(_values(random))
     if how < 0.6:
-        return _flipped(sound, random, among=128)
+        return flipped(sound, random, among=128)
     if how < 0.7:
         return sound[: int(random.integers(len(sound)))]
     if how < 0.75:
@@ -121,7 +127,8 @@ def _saved(values: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _flipped(content: bytes, random: Random, among: int | None = None) -> bytes:
+def flipped(content: bytes, random: Random, among: int | None = None) -> bytes:
+    """Return bytes with one to three of the first `among` (default: of all) replaced."""
     broken = bytearray(content)
     for _ in range(int(random.integers(1, 4))):
         broken[int(random.integers(min(among or len(broken), len(broken))))] = int(
@@ -135,6 +142,8 @@ def _archive(random: Random) -> bytes:
     count = int(random.integers(0, 4))
     chosen = random.permutation(names)[:count] if random.random() < 0.4 else names[:2]
     contents = {str(name): _npy(random) for name in chosen}
+    if random.random() < 0.5:
+        contents["images.npy"] = _saved(SOUND)
     return _zipped(contents, compressed=random.random() < 0.5)
 
 
@@ -174,4 +183,4 @@ def _label_text(random: Random) -> bytes:
         return b"\xef\xbb\xbf" + content
     if how < 0.2:
         return content.decode().encode("utf-16")
-    return _flipped(content, random) if how < 0.4 and content else content
+    return flipped(content, random) if how < 0.4 and content else content

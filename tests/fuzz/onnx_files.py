@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+PICTURES = ("--images", "{folder}", "--preprocess", "resize:8x8")
+COMMANDS = (
+    ("trace", "import", "{file}", "-o", "{folder}/t.safetensors"),
+    ("trace", "dump", "{file}", *PICTURES, "-o", "{folder}/d.safetensors"),
+)
 Mutation = Callable[[ModelProto, random.Random], None]
 
 NUMBERS = (-(2**63), -(2**31), -7, -1, 0, 1, 2, 3, 7, 255, 256, 4096, 2**20, 2**31, 2**40, 2**62)
@@ -38,6 +44,14 @@ OPERATORS = (
     "Loop",
     "Nonsense",
 )
+
+
+def prepare(folder: Path) -> None:
+    """Write a picture beside the file."""
+    from PIL import Image
+
+    pixels = np.random.default_rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "p.png")
 
 
 def _model(nodes: list[Any], constants: dict[str, np.ndarray], shape: list[Any]) -> ModelProto:
@@ -339,20 +353,23 @@ def _bytes(content: bytes, random_: random.Random) -> bytes:
 def mutations(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
     """Yield `count` files: (name that says what was done, content). Equal seeds give equal files.
 
-    About one in a hundred is as it was built: 'NUMBER-MODEL-sound.onnx'. All take pictures of 8 x 8.
+    The first one of each model is as it was built: 'NUMBER-MODEL-sound.onnx'. All take pictures of 8 x 8.
     """
     random_ = random.Random(seed)
     for at in range(count):
-        build = random_.choice(MODELS)
-        model, done = build(), [build.__name__.strip("_")]
-        if random_.random() < 0.01:
-            yield f"{at}-{done[0]}-sound.onnx", model.SerializeToString()
-            continue
-        if random_.random() < 0.2:
-            yield f"{at}-{done[0]}-bytes.onnx", _bytes(model.SerializeToString(), random_)
-            continue
-        for mutate in random_.choices(MUTATIONS, k=random_.randint(1, 3)):
-            if model.graph.node and model.graph.initializer:
-                mutate(model, random_)
-                done.append(mutate.__name__.strip("_"))
-        yield f"{at}-{'-'.join(done)}.onnx", model.SerializeToString()
+        if at < len(MODELS):
+            yield f"{at}-{MODELS[at].__name__}-sound.onnx", MODELS[at]().SerializeToString()
+        else:
+            yield _mutated(at, random_)
+
+
+def _mutated(at: int, random_: random.Random) -> tuple[str, bytes]:
+    build = random_.choice(MODELS)
+    model, done = build(), [build.__name__.strip("_")]
+    if random_.random() < 0.2:
+        return f"{at}-{done[0]}-bytes.onnx", _bytes(model.SerializeToString(), random_)
+    for mutate in random_.choices(MUTATIONS, k=random_.randint(1, 3)):
+        if model.graph.node and model.graph.initializer:
+            mutate(model, random_)
+            done.append(mutate.__name__.strip("_"))
+    return f"{at}-{'-'.join(done)}.onnx", model.SerializeToString()

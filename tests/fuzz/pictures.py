@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _arrays import flipped
 
 Random = np.random.Generator
 #: Format, modes that it holds.
@@ -38,7 +39,7 @@ def mutations(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
         content = _written(form, str(random.choice(modes)), random)
         how = random.random()
         if how < 0.3:
-            content = _flipped(content, random)
+            content = flipped(content, random)
         elif how < 0.4:
             content = content[: int(random.integers(len(content)))]
         elif how < 0.45:
@@ -66,13 +67,6 @@ def _written(form: str, mode: str, random: Random) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, form, **(settings if form not in ("BMP", "PPM") else {}))
     return stream.getvalue()
-
-
-def _flipped(content: bytes, random: Random) -> bytes:
-    broken = bytearray(content)
-    for _ in range(int(random.integers(1, 4))):
-        broken[int(random.integers(len(broken)))] = int(random.integers(256))
-    return bytes(broken)
 
 
 def _large_header(content: bytes) -> bytes:

@@ -6,7 +6,6 @@ A kind is a module of this folder whose name has no underscore in front, found b
 
     mutations(seed, count) -> Iterator[(file name, content)]     the inputs; equal for equal seeds
     COMMANDS    tuples of arguments; {file} is the input, {folder} a folder of its own
-                (default: by the suffix of the file's name, `BY_SUFFIX`)
     EXIT_CODES  those that are right (default 0 and 2; 1 is an answer of `regress check` alone)
     prepare(folder)     writes what must stand beside the input
     run(file)           instead of commands: raises InputError for what it refuses
@@ -45,15 +44,8 @@ MOST_SECONDS, MOST_WAITING_SECONDS = 20, 240
 #: Address space of a process that runs inputs; the frameworks map several gigabytes at once.
 MOST_BYTES = 12 << 30
 BATCH = 200
-PICTURES = ("--images", "{folder}", "--preprocess", "resize:8x8")
-#: What reads a kind of file that says no command itself.
-BY_SUFFIX = {
-    ".onnx": (
-        ("trace", "import", "{file}", "-o", "{folder}/t.safetensors"),
-        ("trace", "dump", "{file}", *PICTURES, "-o", "{folder}/d.safetensors"),
-    ),
-    ".tflite": (("trace", "dump", "{file}", *PICTURES, "-o", "{folder}/d.safetensors"),),
-}
+#: EX_SOFTWARE of sysexits.h: how a command ends by an error that no one has foreseen.
+INTERNAL_ERROR = 70
 
 
 @dataclass(frozen=True)
@@ -110,7 +102,7 @@ def _calls(module: ModuleType, file: Path, folder: Path) -> Iterator[tuple[str, 
         return
     from sparqsim.cli import main
 
-    for command in getattr(module, "COMMANDS", None) or BY_SUFFIX[file.suffix]:
+    for command in module.COMMANDS:
         arguments = [part.format(file=file, folder=folder) for part in command]
         yield " ".join(command), lambda arguments=arguments: main(arguments)
 
@@ -151,13 +143,21 @@ def _ended(call: Callable[[], Any], codes: Sequence[int]) -> tuple[str, str]:
 
 
 def _judged(code: object, codes: Sequence[int], said: str) -> tuple[str, str]:
+    """Return the outcome of a command by its exit code and what it wrote to stderr."""
+    if code == INTERNAL_ERROR:
+        return "traceback", said[-300:]
     if code not in codes:
         return "wrong exit", f"exit code {code}: {said[-200:]}"
-    lines = [line for line in said.split("\n") if line.startswith("sparqsim: ")]
-    sound = len(lines) == 1 and said.endswith(lines[0] + "\n") and lines[0].isprintable()
-    if code == 2 and not sound:
-        return "wrong exit", f"{len(lines)} lines of a refusal: {said[-200:]!r}"
+    if code == 2 and "out of memory (" in said:
+        return "over memory", said[-200:]
+    if code == 2 and not _is_one_line(said):
+        return "wrong exit", f"not one printable line of a refusal: {said[-200:]!r}"
     return ("refused" if code == 2 else "right"), ""
+
+
+def _is_one_line(said: str) -> bool:
+    line = said.removesuffix("\n")
+    return said.endswith("\n") and line.startswith("sparqsim: ") and line.isprintable()
 
 
 def _last_place() -> str:

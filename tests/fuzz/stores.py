@@ -26,7 +26,7 @@ COMMANDS = (
 )
 STATEMENTS = (
     "UPDATE points SET key = NULL",
-    "UPDATE points SET key = x'00ff'",
+    "UPDATE points SET key = x'00ff' WHERE rowid = 1",
     "UPDATE points SET state = 'odd'",
     "UPDATE points SET state = 7",
     "UPDATE points SET packed = 'text'",

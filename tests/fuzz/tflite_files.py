@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _arrays import flipped
 
 #: The folder of the tests' own networks.
 TESTS = Path(__file__).parents[1]
@@ -36,7 +37,9 @@ def mutations(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of `count` broken files."""
     random = np.random.default_rng(seed)
     sound = [_sound(signed) for signed in (False, True)]
-    for number in range(count):
+    for number, content in enumerate(sound[:count]):
+        yield f"sound_{number}.tflite", content
+    for number in range(len(sound), count):
         content = sound[number % 2]
         kind = PARTS[int(random.integers(len(PARTS)))]
         yield f"{kind.__name__.strip('_')}_{seed}_{number}.tflite", kind(content, random)
@@ -196,13 +199,6 @@ def _two(content: bytes, random: Random) -> bytes:
         return first(content, random)
 
 
-def _flipped(content: bytes, random: Random) -> bytes:
-    broken = bytearray(content)
-    for _ in range(int(random.integers(1, 6))):
-        broken[int(random.integers(len(broken)))] = int(random.integers(256))
-    return bytes(broken)
-
-
 def _long_words(content: bytes, random: Random) -> bytes:
     """Four bytes of a length or an offset, set to an extreme."""
     at = 4 * int(random.integers(2, len(content) // 4))
@@ -224,7 +220,7 @@ PARTS = (
     _buffers,
     _kinds,
     _two,
-    _flipped,
+    flipped,
     _long_words,
     _cut,
 )

@@ -87,6 +87,10 @@ ROWS: dict[str, tuple[str, Any]] = {
 }
 
 
+#: Results that unpack: only who reads them sees what they lack.
+CONTENTS = {"packed, no JSON", "packed, too deep", "packed, no report"}
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_an_odd_row_is_named(name: str, store: Path, tmp_path: Path) -> None:
     column, change = ROWS[name]
@@ -97,6 +101,15 @@ def test_an_odd_row_is_named(name: str, store: Path, tmp_path: Path) -> None:
     assert line.startswith(f"{store}: point {key!r}"), line
     assert line.isprintable()
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("name", sorted(set(ROWS) - CONTENTS))
+def test_a_status_counts_no_damaged_result(
+    name: str, store: Path, refused: Callable[..., str]
+) -> None:
+    column, change = ROWS[name]
+    key = altered(store, column, change)
+    assert f"point {key!r}" in refused("sweep", "status", store)
 
 
 def altered(store: Path, column: str, change: Any) -> str:
