@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,7 +222,7 @@ def _check_alike(reports: Sequence[Report], kind: str, free: str) -> None:
             shown = list(dict.fromkeys(SETTINGS[key](report) for report in reports))
             raise InputError(
                 f"--kind {kind}: results differ in {key} ({', '.join(shown)}), expected one; choose, e.g. "
-                f"--only {key}={shown[0]}"
+                f"--only {shlex.quote(f'{key}={shown[0]}')}"
             )
 
 

@@ -70,7 +70,8 @@ def _notes(heatmap: Heatmap) -> list[str]:
 
 
 def _title(heatmap: Heatmap) -> str:
-    what = f"layer {shortened(heatmap.layer, 60)}" if heatmap.layer else "whole network"
+    scope = heatmap.provenance.coverage.scope()
+    what = f"layer {shortened(heatmap.layer, 60)}" if heatmap.layer else scope.lower()
     return f"{heatmap.pe.spec}, {what}, {heatmap.total_cycles:,} cycles\n{subject(heatmap.provenance, heatmap.array)}"
 
 
