@@ -430,3 +430,7 @@ def test_markdown_makes_nothing_of_any_text(text):
     assert [headings[1], row] == [text, [text, "1"]]
     assert unescape(GFM.render(paragraphs(text))) == f"<p>{text}</p>\n"
     assert GFM.renderInline(escaped(text)) is not None
+
+
+def test_a_dollar_in_a_name_begins_no_formula():
+    assert escaped(r"price$x$") == r"price\$x\$"  # GitHub takes $x$ for a formula

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 pytest.importorskip("matplotlib", reason="needs matplotlib (extra `plot`)")
 
-from sparqsim.plot.layer_names import LayerNames, common_prefix
+from sparqsim.plot.layer_names import LayerNames, common_prefix, shortened
 
 BERT = [
     f"bert.encoder.layer.{at}.{part}"
@@ -34,6 +36,15 @@ def test_different_names_give_different_labels_within_the_width(names, longest, 
         assert label.endswith(mark)
         assert len(label) <= longest + len(mark)
     assert all(name.startswith(short.prefix) for name in names)
+
+
+@given(st.text("ab漢字レ", min_size=1, max_size=12), st.integers(12, 24))
+def test_an_escape_is_not_cut(name, longest):
+    escaped = "".join(c if c.isascii() else ascii(c)[1:-1] for c in name)
+    short = shortened(escaped, longest)
+    assert len(short) <= longest
+    for part in short.split("…"):
+        assert re.fullmatch(r"(?:[ab]|\\u[0-9a-f]{4})*", part)
 
 
 @given(NAMES)

@@ -25,6 +25,7 @@ from sparqsim.cli import main
 from sparqsim.errors import InputError
 from sparqsim.heatmap import heatmap
 from sparqsim.plot import pareto, slots, style
+from sparqsim.plot.labels import text_points, wrapped
 from sparqsim.plot.pareto_points import ParetoPoint
 from sparqsim.report import Comparison
 from sparqsim.results import as_comparison, load_result
@@ -132,6 +133,27 @@ def test_no_text_overlaps_with_one_layer_and_two_designs():
     for width in style.WIDTHS_INCHES:
         check_readable(plot.speedup_figure(one, width=width))
         check_readable(plot.layers_figure(one, width=width))
+
+
+def test_a_heat_map_says_whole_network_only_where_the_trace_is_known_to_be_one():
+    left_out = {"name": "attention", "reason": "no layer", "macs": 1000}
+    stated = {
+        "whole network": {"coverage": {"inputs": 2}},
+        "simulated part of the network": {"coverage": {"inputs": 2, "left_out": [left_out]}},
+        "all layers of the trace": {},
+    }
+    for scope, provenance in stated.items():
+        trace = made_trace(2, provenance=provenance)
+        report = sparqsim.simulate(trace, "sparq-exact")
+        assert f"sparq-exact, {scope}, " in words(plot.utilization_figure(heatmap(report, trace)))
+
+
+def test_no_line_is_wider_than_the_figure_whatever_its_letters():
+    with style.house_style():
+        figure = style.new_figure("column", 2)
+    for text in ("W" * 20 + " " + "i l " * 60, "i " * 90 + "WWW MMM " * 30, "WM @ " * 80):
+        for line in wrapped(figure, text, 7).splitlines():
+            assert text_points(line, 7) <= figure.get_figwidth() * style.POINTS_PER_INCH
 
 
 def test_layer_names_have_room_where_bars_are_few():

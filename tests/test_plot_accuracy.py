@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
+from test_plot import check_readable
 
 from sparqsim import InputError
 from sparqsim.accuracy_report import AccuracyReport, AccuracyRow, Hits, NetworkLayer, RowLayer
@@ -76,6 +78,27 @@ def test_one_mark_per_design_with_its_loss_in_percentage_points():
         "mac-4b8b": (2.0, 15.0),
         "mac-4b8b, mse:4": (2.0, 10.0),
     }
+
+
+@pytest.mark.parametrize("width", ["column", "page"])
+def test_many_designs_at_almost_one_place_are_all_named_and_no_name_lies_over_another(width):
+    names = ("sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-6opt", "sparq-7opt")
+    keys = ("", ":rounding=trim", ":pairing=off", ":rounding=trim,pairing=off")
+    crowd = [
+        row(name + key, 170 - number, 190, 1.6)
+        for number, (name, key) in enumerate(itertools.product(names, keys))
+    ]
+    figure = accuracy_figure(
+        record(row(None, 180, 200, None), row("mac-8b8b", 182, 196, 1.0), *crowd), width=width
+    )
+    check_readable(figure)
+    assert figure.notes == ("one picture is 0.5 percentage points", "cycles of 1 input")
+    (axes,), (legend,) = figure.axes, figure.legends
+    in_legend = [text.get_text() for text in legend.get_texts()]
+    beside = [text.get_text() for text in axes.texts]
+    assert width == "page" or len(in_legend) > 1  # some found no room
+    said = [name.replace("\n", " ") for name in (*beside, *in_legend)]
+    assert {each.pe for each in crowd} <= {name for label in said for name in label.split(" = ")}
 
 
 def test_answers_that_differ_are_the_loss_without_labels():

@@ -79,6 +79,22 @@ def words(figure: Figure) -> str:
     return "\n".join(text.get_text() for text in figure.findobj(Text))
 
 
+def test_traces_that_say_different_things_of_themselves_are_told_apart():
+    first = made_trace(0.1, 0, network="first", provenance={"coverage": {"inputs": 8}})
+    second = made_trace(0.6, 1, network="second", provenance={"coverage": {"inputs": 3}})
+    reports = [report for trace in (first, second) for report in reports_of(trace)]
+    told = words(curves_figure(speedup_curves(reports, "zero-fraction")))
+    assert "first: cycles of 8 inputs" in told
+    assert "second: cycles of 3 inputs" in told
+
+
+def test_the_hint_names_a_setting_as_a_shell_takes_it():
+    nets = [made_trace(0.1, at, network=name) for at, name in enumerate(("my net", "b"))]
+    reports = [report for trace in nets for report in reports_of(trace)]
+    with pytest.raises(InputError, match=r"e\.g\. --only 'trace=my net'"):
+        speedup_curves(reports, "array-size")
+
+
 def test_array_size_has_a_point_for_every_array_in_order(by_array):
     curves = speedup_curves(by_array, "array-size")
     assert [curve.specs for curve in curves.curves] == [
@@ -252,7 +268,7 @@ def test_flat_lines_say_why_they_are_flat(by_trace):
     assert flat[1] - flat[0] < 0.1
     assert labelled == flat[1:]  # one label, above both
     assert "speedup (x) over mac-8b8b" in words(figure)
-    assert "zero activations, whole network (%)" in words(figure)
+    assert "zero activations, all layers (%)" in words(figure)
     assert "sparq-5opt = sparq-3opt" in words(figure)
     assert "sparq-exact ~" in words(figure)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +115,10 @@ def test_groups_are_said_where_layers_are_grouped(deep):
     assert f"{LAYERS} layers, summed in groups of" in words(
         plot.layers_figure(deep, width="column")
     )
+    drawn = words(plot.layers_figure(deep, width="column"))
+    size = int(re.search(r"summed in groups of (\d+)", drawn)[1])
+    assert f" +{size - 1}" in drawn
+    assert f"+{size - 1} after a name = and the next" in drawn.replace("\n", " ")
     few = sparqsim.compare(sparqsim.Trace(deep_trace().layers[:5]), ["sparq-5opt"])
     assert "groups of" not in words(plot.layers_figure(few, width="column"))
 

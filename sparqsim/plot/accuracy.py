@@ -124,15 +124,18 @@ def accuracy_figure(
         f"{report.network}, {counted(report.pictures, 'picture')}, against: {report.reference}\narray {array.rows}x"
         f"{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}"
     )
+    # Records of earlier versions say it in one place only.
+    inputs = report.coverage.inputs or report.traced_pictures
+    coverage = report.coverage.model_copy(update={"inputs": inputs})
     words = ParetoWords(
         f"{LOSSES[checked_loss(report, loss)]} (percentage points)",
         f"{baseline or report.baseline}, equal PEs",
         title,
         (
             f"one picture is {picture:.2g} percentage points",
-            coverage_note(report.coverage, report.macs or 0),
+            coverage_note(coverage, report.macs or 0),
             *note_lines(report.timing_notes),
-            report.answer_note,
+            *([report.answer_note] if report.answer_note else []),
         ),
     )
     return points_figure(points, words, width, partial(loss_ticks, pictures=report.pictures))

@@ -19,6 +19,7 @@ from sparqsim.plot.labels import (
     group_label,
     group_notes,
     marked,
+    source_of,
     text_points,
     timing_lines,
     value_note,
@@ -52,7 +53,7 @@ AXIS_LABELS = {
     "array-size": "array (PE rows x columns)",
     "k": "K, multiply-accumulates per output (count)",
 }
-ZEROS_OF_NETWORKS = "zero activations, whole network (%)"
+ZEROS_OF_NETWORKS = "zero activations, all layers (%)"
 ZEROS_OF_LAYERS = "zero activations of a layer (%)"
 BASELINE_LINE: dict[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 0.8}
 FIXED_LINE, VARYING_LINE = (0, (4, 1.5)), "-"
@@ -273,5 +274,12 @@ def _notes(curves: Curves) -> list[str]:
 def _sources(reports: Sequence[Report]) -> list[str]:
     """Return for how many inputs cycles are, what is not simulated, and what times itself, each said once."""
     by_trace = {report.provenance.trace_sha256: [report] for report in reports}
-    coverage = [note for one in by_trace.values() for note in coverage_notes(one)]
-    return [*dict.fromkeys(coverage), *timing_lines(reports)]
+    coverage = {sha256: coverage_notes(one) for sha256, one in by_trace.items()}
+    said = [note for notes in coverage.values() for note in notes]
+    if len(set(said)) > 1:
+        said = [
+            f"{source_of(by_trace[sha256][0].provenance)}: {note}"
+            for sha256, notes in coverage.items()
+            for note in notes
+        ]
+    return [*dict.fromkeys(said), *timing_lines(reports)]

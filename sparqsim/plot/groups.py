@@ -8,7 +8,6 @@ from typing import TypeVar
 from sparqsim.iso import IsoArea, ScaledArray, ScaledArrays
 from sparqsim.layer_report import LayerReport, Totals
 from sparqsim.report import Comparison, Report
-from sparqsim.wording import counted
 
 Result = TypeVar("Result", Comparison, Report)
 Item = TypeVar("Item")
@@ -29,12 +28,17 @@ def grouped(result: Result, size: int) -> Result:
     return result.model_copy(update={"reports": reports, "iso_area": iso})
 
 
-def group_note(layers: int, size: int) -> list[str]:
+def group_note(layers: Sequence[LayerReport], size: int) -> list[str]:
     """Return how layers were grouped, as notes."""
     if size == 1:
         return []
-    summed = f"{counted(layers, 'layer')}, summed in groups of {size}"
-    return [f"{summed}: +1 after a name = and the next one, * = at least one of them is kept"]
+    more = size - 1
+    following = "the next one" if more == 1 else f"the next {more}"
+    note = (
+        f"{len(layers)} layers, summed in groups of {size}: +{more} after a name = and {following}"
+    )
+    kept = any(layer.kept_8bit for layer in layers)
+    return [f"{note}, * = at least one of them is kept" if kept else note]
 
 
 def _parts(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

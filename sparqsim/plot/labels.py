@@ -34,15 +34,17 @@ KEPT_NOTE = "* kept at 8 bits: run as mac-8b8b under every design"
 
 def subject(provenance: Provenance, array: ArrayInfo) -> str:
     """Return what was simulated (synthetic values are named as such) and, on a second line, on which array."""
-    source = (
-        shortened(provenance.network, LONGEST_SOURCE) or f"trace {provenance.trace_sha256[:12]}"
-    )
     drawn = shortened(printable(provenance.synthetic), LONGEST_SOURCE)
     label = f" [SYNTHETIC values: {drawn}]" if drawn else ""
     return (
-        f"{source}{label}\narray {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, "
-        f"overlap {'on' if array.overlap else 'off'}"
+        f"{source_of(provenance)}{label}\narray {array.rows}x{array.cols}, "
+        f"dataflow {array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}"
     )
+
+
+def source_of(provenance: Provenance) -> str:
+    """Return the network's name, or what identifies its trace."""
+    return shortened(provenance.network, LONGEST_SOURCE) or f"trace {provenance.trace_sha256[:12]}"
 
 
 def subject_of(report: Report) -> str:
@@ -64,6 +66,8 @@ def add_notes(figure: Figure, notes: Sequence[str]) -> None:
 
 def add_legend(figure: Figure, title: str, handles: Sequence[Any], labels: Sequence[str]) -> None:
     """Put the figure's title and one legend above the panels, in as many columns as fit, read line by line."""
+    share = 0.97 - HANDLE_POINTS / _width_points(figure)
+    labels = [wrapped(figure, label, SMALL_POINTS, share) for label in labels]
     entry_points = max(text_points(label, SMALL_POINTS) for label in labels) + HANDLE_POINTS
     fitting = max(1, min(len(labels), int(_width_points(figure) / entry_points)))
     # As few columns as the same number of lines needs: no ragged last line.
@@ -88,11 +92,17 @@ def add_legend(figure: Figure, title: str, handles: Sequence[Any], labels: Seque
 
 def wrapped(figure: Figure, text: str, points: float, share: float = 0.97) -> str:
     """Return `text` with every line broken to fit a share of the figure's width."""
-    broken = []
-    for line in drawable(text).splitlines():
-        letters = len(line) * share * _width_points(figure) / max(text_points(line, points), 1)
-        broken.append(textwrap.fill(line, max(10, int(letters))))
-    return "\n".join(broken)
+    most_points = share * _width_points(figure)
+    return "\n".join(_filled(line, points, most_points) for line in drawable(text).splitlines())
+
+
+def _filled(line: str, points: float, most_points: float) -> str:
+    """Return a line broken so that no part is wider than asked, as long as parts keep ten letters."""
+    letters = max(10, int(len(line) * most_points / max(text_points(line, points), 1)))
+    # Letters differ in width: a part of wide ones takes more than its share.
+    while letters > 10 and text_points(textwrap.fill(line, letters), points) > most_points:
+        letters -= 1
+    return textwrap.fill(line, letters)
 
 
 def text_points(text: str, points: float) -> float:

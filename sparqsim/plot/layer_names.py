@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 #: Ends a component of a layer's name: modules of PyTorch and Keras, nodes of ONNX.
 SEPARATORS = "./"
+#: A character that cannot be drawn, as `drawable` writes it.
+ESCAPE = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 WORD = re.compile(r"[^\W\d_]+")
 #: Letters that words of long names keep, the first try first.
 WORD_LENGTHS = range(12, 1, -1)
@@ -107,4 +109,8 @@ def shortened(name: str, longest: int) -> str:
     if len(name) <= longest:
         return name
     head = (longest - 1) // 3
-    return f"{name[:head]}…{name[head + 1 - longest :]}"
+    begin, end = head, len(name) + head + 1 - longest
+    for escape in ESCAPE.finditer(name):  # goes whole or not at all
+        begin = escape.start() if escape.start() < head < escape.end() else begin
+        end = escape.end() if escape.start() < end < escape.end() else end
+    return f"{name[:begin]}…{name[end:]}"

@@ -101,7 +101,7 @@ def _report_figure(report: Report, width: str) -> Figure:
         _same_limits([upper for upper, _ in panels])
         set_layer_label(panels[-1][-1], drawn.layers)
         title = f"{design_label(report)}\n{subject_of(report)}"
-        _add_words(figure, [report], parts, title, group_note(len(report.layers), layout.group))
+        _add_words(figure, [report], parts, title, group_note(report.layers, layout.group))
     return figure
 
 
@@ -148,7 +148,7 @@ def _comparison_figure(comparison: Comparison, width: str) -> Figure:
         _same_limits([axes for axes_of_row in panels for axes in axes_of_row])
         set_layer_label(panels[-1][-1], baseline.layers)
         meaning = f"Cycles, 100 % = {comparison.baseline} in the same layer"
-        notes = [*group_note(len(every_layer), layout.group), *group_notes(labels)]
+        notes = [*group_note(every_layer, layout.group), *group_notes(labels)]
         _add_words(figure, reports, parts, f"{meaning}\n{subject_of(baseline)}", notes)
     return figure
 

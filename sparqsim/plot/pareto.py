@@ -34,6 +34,7 @@ from sparqsim.plot.style import (
     SMALL_POINTS,
     Saving,
     figure_format,
+    grow,
     house_style,
     looks_of,
     new_figure,
@@ -162,13 +163,33 @@ def points_figure(
             Named(point.speedup, min(point.quality, exact), name)
             for point, name in zip(shown, names, strict=True)
         ]
-        lines = _line_points(axes, shown, exact)
-        homeless = [mark.name for mark in name_marks(axes, marks, lines=lines, points=SMALL_POINTS)]
-        if homeless:  # named in the legend, then
+        lines = list(_line_points(axes, shown, exact))
+        in_legend: list[Named] = []
+        while homeless := _name_in_room(axes, marks, in_legend, lines):
+            in_legend += homeless
+            entries = {mark.name: handles[marks.index(mark)] for mark in in_legend}
+            entries.update(zip(front[1], front[0], strict=True))
             figure.legends[-1].remove()
-            drawn = [handles[names.index(name)] for name in homeless]
-            add_legend(figure, words.title, [*drawn, *front[0]], [*homeless, *front[1]])
+            add_legend(figure, words.title, list(entries.values()), list(entries))
+            grow(figure, len(homeless), SMALL_POINTS)
     return figure
+
+
+def _name_in_room(
+    axes: Axes,
+    marks: Sequence[Named],
+    in_legend: Sequence[Named],
+    lines: Sequence[tuple[float, float]],
+) -> list[Named]:
+    """Name marks that the legend does not name; return those that find no room.
+
+    Names of an earlier call go: a legend that has grown moves what they stand beside.
+    """
+    for text in list(axes.texts):
+        text.remove()
+    named = [mark for mark in marks if mark not in in_legend]
+    others = [(mark.x, mark.y) for mark in in_legend]
+    return name_marks(axes, named, others, lines, points=SMALL_POINTS)
 
 
 def _front_legend(
@@ -265,5 +286,5 @@ def _scale(axes: Axes, points: Sequence[ParetoPoint], ticks_between: Ticks | Non
 
 
 def _plain_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
-    places = [float(tick) for tick in MaxNLocator(6).tick_values(low, high)]
+    places = [float(tick) for tick in MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high)]
     return places, [f"{tick:g}" for tick in places]

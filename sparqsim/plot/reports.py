@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def check_alike(reports: Sequence[Report], kind: str, free: str) -> None:
             shown = list(dict.fromkeys(SETTINGS[key](report) for report in reports))
             raise InputError(
                 f"--kind {kind}: results differ in {key} ({', '.join(shown)}), expected one; choose, e.g. "
-                f"--only {key}={shown[0]}"
+                f"--only {shlex.quote(f'{key}={shown[0]}')}"
             )
 
 

@@ -104,7 +104,7 @@ def speedup_figure(comparison: Comparison, *, width: str = "page") -> Figure:
                 draw_iso_area(middle, row, drawn, specs, looks)
             frame(axes, row, layers)
         set_layer_label(panels[-1][-1], layers)
-        notes = group_note(len(every_layer), layout.group)
+        notes = group_note(every_layer, layout.group)
         _draw_words(figure, comparison, groups, looks, notes)
     return figure
 

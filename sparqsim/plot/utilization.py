@@ -71,7 +71,8 @@ def _notes(heatmap: Heatmap) -> list[str]:
 
 
 def _title(heatmap: Heatmap) -> str:
-    what = f"layer {shortened(heatmap.layer, 60)}" if heatmap.layer else "whole network"
+    scope = heatmap.provenance.coverage.scope()
+    what = f"layer {shortened(heatmap.layer, 60)}" if heatmap.layer else scope.lower()
     cycles = counted(heatmap.total_cycles, "cycle")
     about = subject(heatmap.provenance, heatmap.array)
     return f"{heatmap.pe.spec}, {what}, {cycles}\n{about}"
