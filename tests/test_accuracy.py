@@ -23,6 +23,7 @@ class Fixed:
     """Answers that are written down: a network for the counting."""
 
     name, calibrator, reference_name = "fixed", "none", "float network"
+    pictures_per_run = 1
     answers = {"mac-8b8b": [1, 2, 3, 4], "mac-4b8b": [1, 2, 0, 0]}  # noqa: RUF012 - a test's constant
 
     def scores(self, classes: list[int]) -> list[np.ndarray]:
@@ -262,7 +263,7 @@ def test_imports_on_the_command_line(network: Path) -> None:
     np.save(folder / "dir" / "wgt-a.npy", np.ones((4, 3), np.int8))
     for source, word in (
         ("net.csv", "no comma at the end"),
-        ("dir", "1 layers"),
+        ("dir", "1 layer from"),
         ("net.onnx", "SYNTHETIC values"),
     ):
         done = sparqsim("trace", "import", folder / source, "-o", folder / "t.safetensors")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import sparqsim
-from sparqsim.cli.app import main
+from sparqsim.cli import main
 from sparqsim.trace.reader import trace_remarks
 
 
