@@ -60,6 +60,10 @@ class Answering(Protocol):
         """Return how `under` computes: by name."""
 
     @property
+    def pictures_per_run(self) -> int:
+        """How many pictures it takes, no fewer: 1 where it takes any number."""
+
+    @property
     def skipped(self) -> tuple[str, ...]:
         """What multiplies and accumulates and is in no design."""
 
@@ -75,7 +79,7 @@ def accuracy(
     *,
     array: ArrayConfig | None = None,
     baseline: str = BASELINE,
-    traced_pictures: int = 1,
+    traced_pictures: int | None = None,
     keep_8bit: bool = True,
     progress: Progress = lambda batches, _: batches,
     data: str = "",
@@ -93,8 +97,9 @@ def accuracy(
         Index of the right score.
     pes, array, baseline
         As in `compare`.
-    traced_pictures : int
-        The first pictures, on which cycles and SQNR are measured.
+    traced_pictures : int, optional
+        The first pictures, on which cycles and SQNR are measured. By default as few as the network
+        takes at a time.
     keep_8bit : bool
         As in `simulate`.
     data, calibration : str
@@ -109,7 +114,9 @@ def accuracy(
     InputError
         For a design that cannot take a layer's activations, or labels beyond the classes.
     """
-    traced = pictures.first(traced_pictures)
+    traced = pictures.first(
+        network.pictures_per_run if traced_pictures is None else traced_pictures
+    )
     designs = [get_pe(pe) for pe in pes]
     trace = network.trace(traced)
     # First what can be refused (signed layers, dataflows), then what takes long.

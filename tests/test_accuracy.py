@@ -23,6 +23,7 @@ class Fixed:
     """Answers that are written down: a network for the counting."""
 
     name, calibrator, reference_name = "fixed", "none", "float network"
+    pictures_per_run = 1
     answers = {"mac-8b8b": [1, 2, 3, 4], "mac-4b8b": [1, 2, 0, 0]}  # noqa: RUF012 - a test's constant
 
     def scores(self, classes: list[int]) -> list[np.ndarray]:

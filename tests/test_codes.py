@@ -148,6 +148,7 @@ def test_a_channel_of_scale_0_holds_zeros():
     codes = np.array([[[3, -4]], [[5, 6]], [[7, 8]]], np.int8)
     made = WeightCodes.of_network(codes, np.array([0.5, 0, 0.25]), np.array([0, 2, 0]))
     assert made.scales.tolist() == [0.5, 1.0, 0.25]
+    assert made.network_scales.tolist() == [0.5, 0.0, 0.25]
     assert made.codes.tolist() == [[[3, -4]], [[2, 2]], [[7, 8]]]
     own = WeightCodes.of_network(codes.view(np.uint8), np.zeros(3), np.full(3, 130))
     assert own.codes.tolist() == [[[2, 2]]] * 3

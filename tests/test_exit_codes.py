@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import sparqsim
+from sparqsim import cli
+from sparqsim.cli import app
 from sparqsim.cli.app import INTERNAL_ERROR
 
 ROOT = Path(sparqsim.__file__).parent.parent
@@ -238,3 +240,8 @@ def test_a_user_without_a_home(small_path: Path, tmp_path: Path) -> None:
         )
         assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
     assert list(temporary.iterdir()) == []
+
+
+def test_the_command_can_be_called_from_both_places() -> None:
+    """Programs that drive the command import `main` from `sparqsim.cli.app`, too."""
+    assert app.main is cli.main

@@ -165,10 +165,11 @@ def test_arrays_by_name_are_inputs_of_networks(tmp_path: Path) -> None:
     opened = Pictures.open(tmp_path / "two.npz").at([3, 1])
     assert (opened.names, opened.labels.tolist()) == (("3", "1"), [3, 1])
     assert np.array_equal(opened.arrays["ids"], ids[[3, 1]])
+    assert np.array_equal(opened.arrays["mask"], mask[[3, 1]])
     with pytest.raises(InputError, match="the arrays ids, mask"):
         next(opened.batches(2, "nchw"))
     np.save(tmp_path / "ids.npy", ids)
-    batch = next(Pictures.open(tmp_path / "ids.npy").first(2).batches(8, "nchw"))
+    batch = next(Pictures.open(tmp_path / "ids.npy").first(2).batches(8, "nchw", ids.dtype))
     assert batch.dtype == ids.dtype
     assert np.array_equal(batch, ids[:2])
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqsim import InputError, get_pe, load_trace
+from sparqsim.accuracy import accuracy
 from sparqsim.arithmetic import layer_sums
 from sparqsim.images import Pictures
 from sparqsim.trace.coverage import Coverage
@@ -168,8 +169,8 @@ def test_products_of_every_form(form: str, tmp_path: Path) -> None:
     network = calibrated(path, inputs, "max")
     expected = run_as_it_is(path, x=x)
     answers = next(iter(OnnxNetwork(network).under(get_pe(EXACT), inputs, keep_8bit=False)))
-    assert answers.shape == (len(expected), expected[0].size)
-    assert signal_to_noise_db(expected.reshape(answers.shape), answers) > 30
+    assert answers.shape == expected.shape
+    assert signal_to_noise_db(expected, answers) > 30
     layers = trace_of(network, inputs).layers
     assert [layer.gemm.macs for layer in layers] == [macs]
     read = read_shapes(path)
@@ -692,3 +693,64 @@ def test_macs_of_the_unknown_are_not_known(tmp_path: Path) -> None:
     path = save(tmp_path, nodes, constants, {"x": ["n", 3, 6, 6]})
     read = read_shapes(path, frozenset({"left"}))
     assert read.coverage.macs_left_out() is None
+
+
+def test_a_bias_in_units_of_scale_0_is_0(tmp_path: Path) -> None:
+    """QLinearConv's integer bias counts in activation scale x weight scale, whatever a trace stores."""
+    random = np.random.default_rng(4)
+    scales = np.array([0.001, 0.0, 0.002], np.float32)
+    x = random.random((2, 2, 5, 5)).astype(np.float32)
+    path = save(
+        tmp_path,
+        [
+            Node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+            Node("QLinearConv", ["q", "s", "z", "w", "ws", "wz", "ys", "yz", "b"], ["p"], name="c"),
+            Node("DequantizeLinear", ["p", "ys", "yz"], ["y"]),
+        ],
+        {
+            "s": np.float32(0.004),
+            "z": np.uint8(3),
+            "w": random.integers(-127, 128, (3, 2, 3, 3)).astype(np.int8),
+            "ws": scales,
+            "wz": np.zeros(3, np.int8),
+            "ys": np.float32(0.01),
+            "yz": np.uint8(100),
+            "b": np.array([4000, -5000, 6000], np.int32),
+        },
+        {"x": ["n", 2, 5, 5]},
+    )
+    inputs = given_values(tmp_path, x=x)
+    network = calibrated(path, inputs)
+    expected = run_as_it_is(path, x=x)
+    answers = next(iter(OnnxNetwork(network).under(get_pe(EXACT), inputs, keep_8bit=False)))
+    assert not expected[:, 1].any()
+    assert np.array_equal(answers, expected)
+    (layer,) = trace_of(network, inputs).layers
+    factors = np.float32(0.004) * scales
+    assert layer.bias[1] == 0
+    assert np.allclose(layer.bias, [4000, -5000, 6000] * factors, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.FLOAT])
+def test_uint8_values_that_fit_one_way_are_fed_that_way(kind: int, tmp_path: Path) -> None:
+    """Four channels in front: no picture (height, width, channels) has these axes."""
+    x = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 7)).astype(np.uint8)
+    weights = normal(1, 2, 4, 3, 3)
+    nodes = [Node("Cast", ["x"], ["f"], to=TensorProto.FLOAT), Node("Conv", ["f", "w"], ["y"])]
+    path = save(tmp_path, nodes, {"w": weights}, {"x": ["n", 4, 6, 7]}, kind=kind)
+    np.save(tmp_path / "x.npy", x)
+    inputs = Pictures.open(tmp_path / "x.npy")
+    (layer,) = trace_of(calibrated(path, inputs, "max"), inputs).layers
+    assert np.array_equal(layer.activations, x.transpose(0, 2, 3, 1))
+
+
+def test_accuracy_of_a_network_that_fixes_its_batch(tmp_path: Path) -> None:
+    """Cycles come from as many pictures as it takes at a time, and are said to."""
+    node = Node("MatMul", ["x", "w"], ["y"], name="m")
+    path = save(tmp_path, [node], {"w": normal(1, 16, 5)}, {"x": [3, 16]})
+    inputs = given_values(tmp_path, x=normal(2, 6, 16))
+    network = OnnxNetwork(calibrated(path, inputs))
+    report = accuracy(network, inputs, None, [EXACT])
+    assert (report.pictures, report.traced_pictures, report.coverage.inputs) == (6, 3, 3)
+    with pytest.raises(InputError, match="takes exactly 3 pictures at a time, and 2 is not"):
+        accuracy(network, inputs, None, [EXACT], traced_pictures=2)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparqsim import InputError, load_trace
+from sparqsim import InputError, get_pe, load_trace
 from sparqsim.images import Pictures
 from sparqsim.trace.coverage import Coverage
 
@@ -70,8 +70,6 @@ def test_exact_arithmetic_answers_as_the_interpreter(tmp_path: Path, real: bool)
     values = RANDOM.normal(size=(6, 12)).astype(np.float32)
     pictures = fed(tmp_path / "x.npy", values)
     network = TfliteNetwork(classifier(tmp_path / "n.tflite", real=real))
-    from sparqsim import get_pe
-
     under = np.concatenate(list(network.under(get_pe("mac-8b8b"), pictures)))
     assert np.array_equal(under, np.concatenate(list(network.reference(pictures))))
     assert len(np.unique(under)) > 5
@@ -96,6 +94,29 @@ def test_a_scale_of_zero_stands_for_zero_weights(tmp_path: Path) -> None:
     assert set(layer.record.weight_scales) == {1.0}
     network = TfliteNetwork(file)
     assert np.concatenate(list(network.reference(pictures))).ravel().tolist() == [3] * 5
+
+
+def test_a_bias_in_units_of_scale_0_is_0(tmp_path: Path) -> None:
+    """Biases count in input scale x weight scale; the oracle is the interpreter."""
+    build = Builder(signed=True)
+    x = build.tensor("x", (1, 4, 4, 3), [0.02], [-10])
+    w = build.weights("w", (4, 3, 3, 3), 4)
+    scales = [0.004, 0.0, 0.002, 0.006]
+    build.tensors[w].quantization.scale = scales
+    bias = build.bias(w, 4, 0.02)
+    y = build.tensor("y", (1, 2, 2, 4), [0.1], [3])
+    build.operator("CONV_2D", [x, w, bias], y, padding=1, strideH=1, strideW=1)
+    file = build.save(tmp_path / "n.tflite", [x], [y])
+    codes = RANDOM.integers(-128, 128, (3, 4, 4, 3)).astype(np.int8)
+    pictures, network = fed(tmp_path / "x.npy", codes), TfliteNetwork(file)
+    expected = np.concatenate(list(network.reference(pictures)))
+    under = np.concatenate(list(network.under(get_pe("mac-8b8b"), pictures, keep_8bit=False)))
+    assert (expected[..., 1] == 3).all()
+    assert np.array_equal(under, expected)
+    (layer,) = network.trace(pictures).layers
+    raw = np.asarray(build.buffers[build.tensors[bias].buffer].data).view(np.int32)
+    assert raw[1] != 0
+    assert np.allclose(layer.bias, raw * (np.array(scales) * 0.02), rtol=1e-6)
 
 
 @pytest.mark.parametrize("signed", [False, True])

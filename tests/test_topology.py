@@ -243,3 +243,24 @@ def test_what_notes_repeat_is_printable(read) -> None:
     topology = read("Layer,M,N,K,\ng, 8, 12, 20, \x1b]0;PWNED\x07\x1b[2J:4,\n")
     assert topology.notes
     assert all(note.isprintable() for note in topology.notes)
+
+
+@pytest.mark.parametrize(
+    ("heading", "value", "neutral"),
+    [("Stride W", "3", "2"), ("Groups", "8", "1"), ("Padding", "1", "0"), ("Dilation", "2", "1")],
+)
+def test_a_column_that_would_make_another_layer_is_refused(read, heading, value, neutral) -> None:
+    header = HEADER.rstrip(",\n") + f", {heading},\n"
+    row = "c1, 16, 16, 3, 3, 8, 16, 2, "
+    with pytest.raises(InputError) as refused:
+        read(f"{header}{row}{value},\n")
+    for part in ("line 2", "'c1'", f"'{heading}' is '{value}'", f"expected {neutral}"):
+        assert part in str(refused.value)
+    for harmless in (neutral, ""):
+        (layer,) = read(f"{header}{row}{harmless},\n").layers
+        assert layer.record.geometry.stride == (2, 2)
+
+
+def test_a_column_of_remarks_is_left_out_and_said(read) -> None:
+    topology = read(HEADER.rstrip(",\n") + ", Remark,\nc1, 16, 16, 3, 3, 8, 16, 1, first one,\n")
+    assert "1 more fields after the last one known (first one) left out" in topology.notes[0]

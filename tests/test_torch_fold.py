@@ -44,6 +44,11 @@ class CalledNorm(nn.BatchNorm2d):
         return super().__call__(*inputs).relu()
 
 
+class InnerCalledNorm(nn.BatchNorm2d):
+    def _call_impl(self, *inputs):
+        return super()._call_impl(*inputs).relu()
+
+
 class AlwaysTraining(nn.BatchNorm2d):
     def train(self, mode=True):
         return super().train(True)
@@ -120,6 +125,7 @@ MORE_THAN_A_NORM = {
     "subclass": {"kind": NormRelu},
     "functional": {"kind": FunctionalNorm},
     "__call__": {"kind": CalledNorm},
+    "_call_impl": {"kind": InnerCalledNorm},
     "training mode": {"kind": AlwaysTraining},
     "own forward": {"norm": with_forward_of_its_own},
     "hook": {"norm": with_hook},
@@ -265,3 +271,18 @@ def test_a_norm_over_another_axis_than_the_layers_stays(tmp_path):
     nn.init.uniform_(model[1].running_mean)
     report = dump(model, [torch.randn(3, 5, 5)], tmp_path / "net.safetensors")
     assert (report.folded, report.unfolded) == ((), ("1",))
+
+
+class OneNormForTwo(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        return self.norm(self.conv2(self.norm(self.conv1(x)).relu()))
+
+
+def test_a_norm_that_two_layers_share_stays(tmp_path):
+    report = dump(settled(OneNormForTwo()), DATA, tmp_path / "net.safetensors")
+    assert (report.folded, report.unfolded) == ((), ("norm",))

@@ -52,12 +52,14 @@ LabelOffset = Annotated[
     ),
 ]
 TracePictures = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--trace-pictures",
         metavar="N",
         min=1,
-        help="The first pictures, on which cycles and SQNR are measured.",
+        help="The first pictures, on which cycles and SQNR are measured. "
+        "[default: 1, or as many as the network takes at a time]",
+        show_default=False,
     ),
 ]
 
@@ -73,7 +75,7 @@ def accuracy(
     calibrate: Calibrate = "mean-max",
     calibrate_on: CalibrateOn = None,
     limit: Limit = None,
-    trace_pictures: TracePictures = 1,
+    trace_pictures: TracePictures = None,
     baseline: Baseline = "mac-8b8b",
     skip: Skip = "",
     keep_8bit: Keep = None,

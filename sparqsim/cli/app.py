@@ -14,9 +14,12 @@ import traceback
 
 import typer
 
-from sparqsim.cli import accuracy, memory, pe, plot, regress, report, rtl, run, sweep, trace
+from sparqsim.cli import accuracy, main, memory, pe, plot, regress, report, rtl, run, sweep, trace
 from sparqsim.cli.help import WIDEST, command_group
 from sparqsim.errors import InputError, printable
+
+# `main` has long stood here, and callers of the library import it from here.
+__all__ = ["app", "exit_code_of", "main"]
 
 BAD_INPUT = 2
 #: EX_SOFTWARE of sysexits.h.

@@ -15,7 +15,7 @@ from sparqsim.errors import InputError
 from sparqsim.images.decode import read_picture
 from sparqsim.images.labels import checked_labels
 from sparqsim.preprocess import Layout, Preprocess
-from sparqsim.trace.arrayfile import is_npz, npz_names, read_npy, read_npz
+from sparqsim.trace.arrayfile import NUMBERS_AND_TRUTH, is_npz, npz_names, read_npy, read_npz
 
 Array = NDArray[Any]
 
@@ -215,7 +215,7 @@ def _archived(path: Path) -> dict[str, Array]:
     names = npz_names(path)
     if len(names) == 1 or "images" in names or not names:
         return read_npz(path, "images", ["labels"])
-    return read_npz(path, names[0], names[1:])
+    return read_npz(path, names[0], names[1:], NUMBERS_AND_TRUTH)
 
 
 def _are_pictures(array: Array) -> bool:

@@ -52,6 +52,11 @@ class OnnxNetwork:
         own = any(node.codes is not None for node in self._network.nodes)
         return "ONNX, own 8 bits" if own else "float network"
 
+    @cached_property
+    def pictures_per_run(self) -> int:
+        """The batch that the graph fixes, else 1."""
+        return Session(self._network.graph).fixed_batch or 1
+
     @property
     def skipped(self) -> tuple[str, ...]:
         """Nodes left out."""

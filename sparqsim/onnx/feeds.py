@@ -53,6 +53,12 @@ class Port:
         last = len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3)
         return "nhwc" if last else "nchw"
 
+    def takes(self, sizes: tuple[int, ...]) -> bool:
+        """Return whether one picture, or whatever stands for one, of these sizes fits."""
+        return len(sizes) == len(self.shape) - 1 and all(
+            own in (None, size) for own, size in zip(self.shape[1:], sizes, strict=True)
+        )
+
 
 def port_of(value: Any, path: object) -> Port:
     """Return onnxruntime's input as a port. Raises InputError for types that are not fed here."""
@@ -87,7 +93,8 @@ def feeds_of(
         if fixed is not None and count != fixed:
             raise InputError(
                 f"{path}: takes exactly {fixed} pictures at a time, and {len(pictures)} is not a "
-                "multiple of it; expected another --limit"
+                "multiple of it; expected another number of pictures (--limit; of accuracy also "
+                "--calibrate-on, --trace-pictures)"
             )
         for port in ports:
             _check_shape(port, feeds[port.name], path)
@@ -119,7 +126,7 @@ def _batches(
         raise InputError(
             f"{path}: input {port} takes no pictures, expected --images FILE.npy of {port.dtype}"
         )
-    if pictures.array is not None and not pictures.are_pixels:
+    if pictures.array is not None and (not pictures.are_pixels or _is_stored_so(port, pictures)):
         for start in range(0, len(pictures), size):
             yield {port.name: pictures.array[start : start + size]}
         return
@@ -127,11 +134,18 @@ def _batches(
         yield {port.name: batch}
 
 
+def _is_stored_so(port: Port, pictures: Pictures) -> bool:
+    """Return whether a uint8 array is the input as it stands, and no pictures: only so its axes fit."""
+    if pictures.array is None or pictures.preprocess.spec:
+        return False
+    _, height, width, channels = stored = pictures.array.shape
+    arranged = (channels, height, width) if port.layout == "nchw" else (height, width, channels)
+    return port.takes(stored[1:]) and not port.takes(arranged)
+
+
 def _check_shape(port: Port, batch: Array, path: object) -> None:
-    fits = len(port.shape) == batch.ndim and all(
-        size is None or size == given for size, given in zip(port.shape, batch.shape, strict=True)
-    )
-    if not fits:
+    batch_size = port.shape[0]
+    if batch_size not in (None, len(batch)) or not port.takes(batch.shape[1:]):
         raise InputError(
             f"{path}: input {port}, the prepared pictures are {batch.shape}; expected --preprocess "
             "steps (resize, crop, layout), or arrays, that fit"

@@ -191,7 +191,7 @@ def _bias(
         return None, name
     real = value.astype(np.float64)
     if facts.kind in QLINEAR_OPS and codes is not None:
-        real = real * codes.scale * weights.scales
+        real = real * codes.scale * weights.network_scales
     else:
         real = real * facts.number("beta", 1.0)
     return np.broadcast_to(real.ravel(), channels).astype(np.float32), ""

@@ -30,6 +30,7 @@ class TfliteNetwork:
     keep_8bit : names of layers that stay at 8 bits
     """
 
+    pictures_per_run = 1
     calibrator = "the network's own scales"
     reference_name = "TFLite, own 8 bits"
 

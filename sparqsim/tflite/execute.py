@@ -253,9 +253,9 @@ def output_factors(mac: MacOperator) -> NDArray[np.float64]:
 
     With one weight scale the kernels multiply the two input scales in single precision, with one per channel in double.
     """
-    scales = np.unique(mac.weights.scales)
+    scales = np.unique(mac.weights.network_scales)
     if mac.per_channel:
-        return mac.codes.scale * mac.weights.scales / mac.target.scale
+        return mac.codes.scale * mac.weights.network_scales / mac.target.scale
     return (
         np.asarray(np.float32(mac.codes.scale) * scales.astype(np.float32), np.float64)
         / mac.target.scale

@@ -83,7 +83,8 @@ class MacOperator:
         if self.bias_codes is None:
             return None
         with np.errstate(over="ignore"):
-            return (self.bias_codes * self.codes.scale * self.weights.scales).astype(np.float32)
+            real = self.bias_codes * self.codes.scale * self.weights.network_scales
+            return real.astype(np.float32)
 
     def record(self, keep_8bit: bool) -> LayerRecord:
         """Return the trace's record."""

@@ -69,7 +69,7 @@ def computes_as(module: nn.Module, kinds: Sequence[type[nn.Module]]) -> bool:
     Not so for a forward of its own, in a subclass or put on the object.
     """
     kind = next((kind for kind in kinds if isinstance(module, kind)), None)
-    methods = ("forward", "__call__", "_conv_forward")
+    methods = ("forward", "__call__", "_call_impl", "_wrapped_call_impl", "_conv_forward")
     return (
         kind is not None
         and all(getattr(type(module), name, 0) is getattr(kind, name, 0) for name in methods)

@@ -12,7 +12,7 @@ import math
 import os
 import warnings
 import zipfile
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,8 +24,8 @@ from sparqsim.limits import UNPACKED_BYTES
 
 Array = NDArray[Any]
 
-#: Integers and real numbers.
-NUMBERS = "iuf"
+#: Integers and real numbers; and truth values, which masks of networks with several inputs are.
+NUMBERS, NUMBERS_AND_TRUTH = "iuf", "iufb"
 
 
 def read_npy(path: Path) -> Array:
@@ -47,10 +47,12 @@ def read_npy(path: Path) -> Array:
         raise _refused(path, error) from None
 
 
-def read_npz(path: Path, name: str, others: Collection[str] = ()) -> dict[str, Array]:
-    """Return the array `name` of an .npz file, and those of `others` that it holds.
+def read_npz(
+    path: Path, name: str, others: Sequence[str] = (), kinds: str = NUMBERS
+) -> dict[str, Array]:
+    """Return the array `name` of an .npz file, then those of `others` that it holds.
 
-    An archive of one array needs no name: it is `name`.
+    `kinds`: numpy's letters of the types that they may have. An archive of one array needs no name: it is `name`.
 
     Raises
     ------
@@ -60,8 +62,8 @@ def read_npz(path: Path, name: str, others: Collection[str] = ()) -> dict[str, A
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, name)
-            chosen = {name, *others} & members.keys() if name in members else ()
-            arrays = {each: _member(archive, members[each], path) for each in chosen}
+            chosen = [each for each in (name, *others) if name in members and each in members]
+            arrays = {each: _member(archive, members[each], path, kinds) for each in chosen}
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - zipfile and its decompressors fail in many ways on a broken archive
@@ -98,20 +100,20 @@ def _members(archive: zipfile.ZipFile, name: str) -> dict[str, str]:
     return {file.removesuffix(".npy"): file for file in files}
 
 
-def _member(archive: zipfile.ZipFile, name: str, path: Path) -> Array:
+def _member(archive: zipfile.ZipFile, name: str, path: Path, kinds: str) -> Array:
     entry = archive.getinfo(name)
     # An array that is not compressed takes no more memory than it takes of the disk.
     if entry.compress_type != zipfile.ZIP_STORED:
         UNPACKED_BYTES.check(entry.file_size, f"{path}: {name}, unpacked")
     with archive.open(entry) as file:
         content = file.read()
-    return _array(io.BytesIO(content), len(content), f"{path}: {name}")
+    return _array(io.BytesIO(content), len(content), f"{path}: {name}", kinds)
 
 
-def _array(file: IO[bytes], size_bytes: int, origin: str) -> Array:
-    """Return the array at the beginning of an open file of `size_bytes`."""
+def _array(file: IO[bytes], size_bytes: int, origin: str, kinds: str = NUMBERS) -> Array:
+    """Return the array, of one of numpy's `kinds`, at the beginning of a file of `size_bytes`."""
     shape, in_fortran_order, dtype = _header(file, origin)
-    if dtype.kind not in NUMBERS:
+    if dtype.kind not in kinds:
         raise InputError(f"{origin}: {_described(dtype, shape)}, expected integers or real numbers")
     expected, there = math.prod(shape) * dtype.itemsize, size_bytes - file.tell()
     is_shape = all(type(size) is int and size >= 0 for size in shape)  # True counts as 1 otherwise
@@ -124,7 +126,8 @@ def _array(file: IO[bytes], size_bytes: int, origin: str) -> Array:
         raise InputError(f"{origin}: {_described(dtype, shape)}, expected at least one element")
     flat = np.frombuffer(file.read(expected), dtype)
     ordered = flat.reshape(shape, order="F" if in_fortran_order else "C")
-    return np.ascontiguousarray(ordered, dtype.newbyteorder("="))
+    # Not ascontiguousarray, which makes an axis for a single number.
+    return np.asarray(ordered, dtype.newbyteorder("="), order="C")
 
 
 def _header(file: IO[bytes], origin: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

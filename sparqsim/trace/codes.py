@@ -96,19 +96,25 @@ class ActivationCodes:
 class WeightCodes:
     """Weights as a trace stores them: int8 (output channel, kernel position, input channel), scales and zero points.
 
-    `scales`: float64 (output channel,). `zero_points`: int64 (output channel,).
+    `network_scales`: float64 (output channel,), the unit of integer biases; 0 for a channel that the
+    network calls empty. `zero_points`: int64 (output channel,).
     """
 
     codes: NDArray[np.int8]
-    scales: NDArray[np.float64]
+    network_scales: NDArray[np.float64]
     zero_points: NDArray[np.int64]
+
+    @property
+    def scales(self) -> NDArray[np.float64]:
+        """Scales as a trace stores them, above 0: 1 for an empty channel, whose weights are zeros."""
+        return np.where(self.network_scales > 0, self.network_scales, 1.0)
 
     @classmethod
     def of_network(cls, codes: Array, scales: Array, zero_points: Array) -> WeightCodes:
         """Return a network's own int8 or uint8 codes; scales and zero points per channel or one.
 
         A channel of scale 0 holds real zeros whatever its codes are, and is stored as that: codes
-        at the zero point, scale 1.
+        at the zero point, scale 1. An integer bias of such a channel is zero, too.
 
         Raises
         ------
@@ -129,7 +135,7 @@ class WeightCodes:
         if empty.any():
             zeros = points.astype(np.int8).reshape(-1, *[1] * (codes.ndim - 1))
             codes = np.where(empty.reshape(zeros.shape), zeros, codes)
-        return cls(codes, np.where(empty, 1.0, each), points)
+        return cls(codes, each, points)
 
     @classmethod
     def of_real(cls, weights: Array) -> WeightCodes:

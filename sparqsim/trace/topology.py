@@ -22,7 +22,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sparqsim.errors import InputError, printable, shown
@@ -42,6 +42,9 @@ CONV_FIELDS = (
     "stride",
 )
 GEMM_FIELDS = ("M", "N", "K")
+#: Words in the heading of a further column that would change a layer's shape, and the value that
+#: changes nothing.
+SHAPING = {"pad": "0", "dilat": "1", "group": "1"}
 LARGEST = 2**24
 EXPECTED = "a topology file (CSV)"
 SEPARATORS = (",", "\t", ";")
@@ -109,10 +112,15 @@ def read_topology(path: str | Path) -> Topology:
 
 @dataclass(frozen=True)
 class Columns:
-    """What the file's columns are. batch: number of the column that holds batch sizes, if any."""
+    """What the file's columns are.
+
+    batch: number of the column that holds batch sizes, if any. headings: of every column; none
+    where the header reads like a layer.
+    """
 
     kind: str
-    batch: int | None
+    batch: int | None = None
+    headings: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -138,7 +146,7 @@ def _columns(path: Path, filled: Sequence[CsvLine]) -> Columns:
     if numbers:
         has_batch = any("batch" in cell.lower() for cell in filled[0].cells)
         is_product = numbers - has_batch <= len(GEMM_FIELDS)
-        columns = Columns("products" if is_product else "convolutions", None)
+        columns = Columns("products" if is_product else "convolutions")
         return _with_batch(path, filled[0], columns)
     raise InputError(
         f"{path}: no layers after the header line, expected name and {', '.join(CONV_FIELDS)}; "
@@ -147,16 +155,19 @@ def _columns(path: Path, filled: Sequence[CsvLine]) -> Columns:
 
 
 def _with_batch(path: Path, header: CsvLine, columns: Columns) -> Columns:
-    batches = [at for at, cell in enumerate(header.cells) if "batch" in cell.lower()]
-    if not batches or any(map(looks_like_a_number, header.cells[1:])):
+    if any(map(looks_like_a_number, header.cells[1:])):
         return columns
+    batches = [at for at, cell in enumerate(header.cells) if "batch" in cell.lower()]
+    headings = tuple(header.cells)
+    if not batches:
+        return replace(columns, headings=headings)
     if len(batches) > 1 or batches[0] <= len(columns.fields):
         raise InputError(
             f"{path}: line {header.number}: column {batches[0] + 1} is "
             f"{shown(header.cells[batches[0]])}, expected one such column, after "
             f"{', '.join(columns.fields)}"
         )
-    return Columns(columns.kind, batches[0])
+    return replace(columns, batch=batches[0], headings=headings)
 
 
 def _rows(path: Path, lines: Sequence[CsvLine], columns: Columns) -> tuple[list[Row], list[str]]:
@@ -203,6 +214,7 @@ def _row(path: Path, line: CsvLine, columns: Columns) -> Row:
         row.note(
             f"no comma at the end: SCALE-Sim loses the last field ({cells[-1]!r}); here it counts"
         )
+    _check_shaping(row, columns, extra)
     if extra and ":" in extra[0]:
         row.note(f"sparsity {extra[0]} is not applied: weights are dense")
         extra = extra[1:]
@@ -212,6 +224,20 @@ def _row(path: Path, line: CsvLine, columns: Columns) -> Row:
             f"({', '.join(filter(None, extra))}) left out"
         )
     return row
+
+
+def _check_shaping(row: Row, columns: Columns, extra: Sequence[str]) -> None:
+    """Raise InputError for a further column by which the layer would be another one."""
+    strides = {"stride": row.cells[-1]} if columns.kind == "convolutions" else {}
+    neutral = SHAPING | strides
+    for heading, text in zip(columns.headings[len(columns.fields) + 1 :], extra, strict=False):
+        word = next((word for word in neutral if word in heading.lower()), None)
+        if word is not None and text not in ("", neutral[word]):
+            raise InputError(
+                f"{row.path}: line {row.line}, layer {shown(row.name)}: {shown(heading)} is "
+                f"{shown(text)}, which this format cannot say; expected {neutral[word]}, or no "
+                "such column"
+            )
 
 
 def _make_unique(rows: list[Row]) -> None:
