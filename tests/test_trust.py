@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,61 @@ def test_a_design_that_leaves_python_is_a_design_that_cannot_be_run(
 
 def test_get_pe_takes_what_a_user_types(mine: Path) -> None:
     assert sparqsim.get_pe("mine.py:Mine").name == "mine"
+
+
+FLOW = """
+from pathlib import Path
+
+Path(__file__).with_name("RAN").touch()
+
+
+class Flow:
+    name = "flow"
+    roles = "snm"
+"""
+
+
+@pytest.fixture
+def flow(tmp_path: Path, monkeypatch) -> Path:
+    """A dataflow in a file that leaves a trace when it is run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "flow.py").write_text(FLOW)
+    return tmp_path / "RAN"
+
+
+def test_a_grid_and_a_list_of_cases_run_no_dataflow(flow: Path, small_path: Path) -> None:
+    Path("grid.toml").write_text(f'trace = "{small_path}"\ndataflow = "flow.py:Flow"\n')
+    with pytest.raises(InputError, match=r"grid.toml: dataflow 'flow.py:Flow' is Python code"):
+        load_grid("grid.toml")
+    Path("cases.toml").write_text(
+        f'[[case]]\nname = "a"\ntrace = "{small_path}"\ndataflow = "flow.py:Flow"\n'
+    )
+    with pytest.raises(InputError, match=r"case a: dataflow 'flow.py:Flow' is Python code"):
+        load_cases("cases.toml")
+    assert not flow.exists()
+
+
+def test_a_report_runs_no_dataflow(flow: Path, run, refused, small_path: Path) -> None:
+    assert run("simulate", small_path, "--pe", "mac-8b8b", "-o", "r.json").code == 0
+    report = json.loads(Path("r.json").read_text())
+    report["array"]["dataflow"] = "flow.py:Flow"
+    Path("r.json").write_text(json.dumps(report))
+    for words in (
+        ("plot", "r.json", "--kind", "utilization", "--trace", small_path, "-o", "u.svg"),
+        ("report", "r.json", "-o", "r.html"),
+    ):
+        assert "expected the name of a dataflow" in refused(*words)
+    assert not flow.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no FIFOs")
+def test_a_golden_report_that_is_a_pipe_is_not_waited_for(
+    tmp_path: Path, run, small_path: Path
+) -> None:
+    cases = tmp_path / "cases.toml"
+    cases.write_text(f'[[case]]\nname = "a"\ntrace = "{small_path}"\n')
+    (tmp_path / "golden").mkdir()
+    os.mkfifo(tmp_path / "golden" / "a.json")
+    ended = run("regress", "check", cases)
+    assert ended.code == 1
+    assert "no regular file" in ended.out

@@ -198,6 +198,9 @@ def _golden_report(path: Path) -> Report | Finding:
             "",
             f"{path} does not exist; run `sparqsim regress update` and review what it writes",
         )
+    if not path.is_file():
+        # A list of cases names it, and a FIFO would be waited for without end.
+        return Finding("golden", "", f"{path} is no regular file; expected a golden report")
     try:
         text = read_text(path, limit=RESULT_BYTES)
         schema = _schema(text, path)
