@@ -238,3 +238,14 @@ def test_a_user_without_a_home(small_path: Path, tmp_path: Path) -> None:
         )
         assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
     assert list(temporary.iterdir()) == []
+
+
+def test_ctrl_c_in_a_command_that_a_script_calls_is_one_line(run, monkeypatch) -> None:
+    """Typer makes an exit code of it, without a word."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sparqsim.pe.registry.designs", interrupted)
+    ended = run("pe", "list")
+    assert (ended.code, ended.out, ended.err) == (130, "", "sparqsim: interrupted\n")

@@ -41,11 +41,10 @@ SPECS = [
     "mine.py:Mine:k=v",
     "mine.py",
     "mine.py:",
-    "a\nb.py:Mine",
 ]
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", [*SPECS, "a\nb.py:Mine"])
 def test_a_name_from_a_file_leads_to_no_path(spec: str, mine: Path) -> None:
     with pytest.raises(InputError, match="is not run because another file names it"):
         resolve(spec)
@@ -70,6 +69,16 @@ def test_a_report_runs_nothing(spec: str, mine: Path, run, refused, small_path: 
     Path("r.json").write_text(json.dumps(report))
     words = ("--kind", "utilization", "--trace", small_path, "-o", "u.svg")
     assert "is not run because another file names it" in refused("plot", "r.json", *words)
+    assert not mine.exists()
+
+
+def test_a_report_with_a_name_of_two_lines_is_refused(
+    mine: Path, run, refused, small_path: Path
+) -> None:
+    assert run("simulate", small_path, "--pe", "mac-8b8b", "-o", "r.json").code == 0
+    report = Path("r.json").read_text().replace('"spec": "mac-8b8b"', '"spec": "a\\nmine.py:Mine"')
+    Path("r.json").write_text(report)
+    assert "control character" in refused("plot", "r.json", "--kind", "layers", "-o", "u.svg")
     assert not mine.exists()
 
 
