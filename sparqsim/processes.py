@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
@@ -26,6 +27,8 @@ THREAD_SETTINGS = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
+#: Signals that ask a process to end; not all systems have all of them.
+STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 #: What the fork server imports.
 LOADED = ["sparqsim.loaded"]
 #: The setting that names the process which started the fork server.
@@ -93,6 +96,29 @@ def ends_with_parent() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def stops_put_off() -> Iterator[None]:
+    """Let what stops this process, Ctrl-C or a signal, do so only after the block.
+
+    For starting a process: one that is started by half is known to nobody who would wait for it,
+    and finds that what it shares with this one is gone.
+    """
+    received: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in STOPS:
+            # None: a handler that Python could not put back.
+            if signal.getsignal(number) is not None:
+                before[number] = signal.signal(number, lambda given, _: received.append(given))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in received[:1]:
+            signal.raise_signal(number)
 
 
 def one_thread() -> AbstractContextManager[None]:

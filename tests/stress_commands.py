@@ -1,17 +1,19 @@
-"""Kill commands at random moments, fill their disk, close their streams: no file is lost or torn, none is left behind.
+"""Kill commands, fill their disk, close their streams: no file is lost, torn or left behind.
 
-    python tests/stress_commands.py kills --times 40       # kill -9 of seven commands, 40 times each
-    python tests/stress_commands.py writers --times 20     # two commands at once that write one file
-    python tests/stress_commands.py full                   # on a small tmpfs (root), with less or more room
-    python tests/stress_commands.py readonly               # a folder that may not be written
-    python tests/stress_commands.py descriptors            # standard streams closed, full, without a reader
+    python tests/stress_commands.py kills --times 40     # kill -9 of seven commands, 40 times each
+    python tests/stress_commands.py forks --times 40     # the same, without the time of imports
+    python tests/stress_commands.py writers --times 10   # two at once that write one file
+    python tests/stress_commands.py full --times 10      # a small tmpfs with less or more room (root)
+    python tests/stress_commands.py readonly             # a folder that may not be written
+    python tests/stress_commands.py descriptors          # streams closed, full, without a reader
 
-Sweeps have `tests/stress_sweep.py`. Ends with exit code 1 and a line that says what was wrong.
+Sweeps have `tests/stress_sweep.py`. Prints a table; ends with exit code 1 if anything was wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import random
 import shutil
@@ -20,195 +22,248 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-import sparqsim  # noqa: E402 - from this checkout, also where another one is installed
-
-TRACE, RESULT = "net.safetensors", "result.json"
-TOPOLOGY = "Layer, h, w, fh, fw, c, n, stride\n" + "".join(
-    f"conv{number}, 40, 40, 3, 3, 16, 32, 1,\n" for number in range(4)
+from stress_inputs import (
+    KILLED,
+    OTHERS,
+    Command,
+    Forked,
+    Start,
+    contents,
+    ended,
+    environment,
+    is_whole,
+    make_inputs,
+    started,
+    temporary_files,
+    undisturbed,
 )
-#: The commands, and the file that each of them writes.
-COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
-    "simulate": (("simulate", TRACE, "--pe", "sparq-exact", "-o", "out.json"), "out.json"),
-    "compare": (("compare", TRACE, "--plot", "out.svg"), "out.svg"),
-    "bandwidth": (
-        ("bandwidth", TRACE, "--config", "edge", "--pe", "sparq-5opt", "-o", "out.json"),
-        "out.json",
-    ),
-    "report": (("report", RESULT, "-o", "out.html"), "out.html"),
-    "plot": (("plot", RESULT, "--kind", "layers", "-o", "out.svg"), "out.svg"),
-    "trace import": (("trace", "import", "net.csv", "-o", "out.safetensors"), "out.safetensors"),
-    "regress update": (("regress", "update", "cases.toml"), "golden/a.json"),
-}
+
+EARLIER = b"earlier"
+#: A user who owns nothing.
+NOBODY = 65534
 
 
-class WrongError(Exception):
-    """Something that must not happen did."""
+@dataclass
+class Row:
+    """What became of the runs of one command.
+
+    midway: killed while a temporary file was there. placed: killed with a new file in place. torn:
+    files that are neither the earlier nor the new one. lost: files that are gone. left: temporary
+    files that the next run did not remove. wrong: exit codes, or messages of not one line.
+    """
+
+    name: str
+    runs: int = 0
+    killed: int = 0
+    midway: int = 0
+    placed: int = 0
+    torn: int = 0
+    lost: int = 0
+    left: int = 0
+    wrong: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def look_at(self, command: Command, folder: Path, whole: dict[str, bytes]) -> set[str]:
+        """Count what is torn or lost; return the names of the files that are new."""
+        new = set()
+        for name, content in contents(command, folder).items():
+            if is_whole(name, content, whole[name]):
+                new.add(name)
+            elif content is None:
+                self.lost += 1
+                self.faults.append(f"{name} is lost")
+            elif content != EARLIER:
+                self.torn += 1
+                self.faults.append(f"{name} is torn: {content[:40]!r}...{content[-40:]!r}")
+        return new
+
+    def ends(self, code: int | None, err: str, *, right: bool) -> None:
+        """Count an exit code or a message that is not as it must be."""
+        if not right:
+            self.wrong += 1
+            self.faults.append(f"exit code {code}, {err[-500:]!r}")
+
+    def leaves(self, *folders: Path) -> None:
+        """Count temporary files that should not be there."""
+        names = temporary_files(*folders)
+        self.left += len(names)
+        self.faults += [f"left behind: {name}" for name in names]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing was wrong."""
+        return not self.faults
 
 
-def sparqsim_process(
-    words: Sequence[str], folder: Path, **settings: object
-) -> subprocess.Popen[bytes]:
-    """Start a command in a folder."""
-    defaults = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen(
-        [sys.executable, "-m", "sparqsim", *words],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        **(defaults | settings),  # type: ignore[call-overload]
-    )
+def put_earlier(command: Command, folder: Path) -> None:
+    """Put an earlier file where each of a command's outputs goes."""
+    for name in command.outputs:
+        (folder / name).write_bytes(EARLIER)
 
 
-def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
-    """Wait for a command; return its exit code and what it said on stderr."""
-    _, err = process.communicate()
-    return process.returncode, (err or b"").decode(errors="replace")
+def kill_when_writing(
+    process: subprocess.Popen[bytes] | Forked, folders: set[Path], pause_seconds: float
+) -> None:
+    """Wait for a temporary file that holds something, then a moment more, and kill."""
+    while process.poll() is None and not any(map(is_written, folders)):
+        time.sleep(0.0002)  # a file of a few kilobytes is there for about a millisecond
+    time.sleep(pause_seconds)
+    process.send_signal(signal.SIGKILL)
 
 
-def make_inputs(folder: Path) -> None:
-    """Write what the commands read."""
-    rng = np.random.default_rng(7)
-    layers = [
-        sparqsim.Layer.from_gemm(
-            f"layer{at}",
-            rng.integers(0, 256, (400, 96), np.uint8),
-            rng.integers(-128, 128, (96, 32), np.int8),
-        )
-        for at in range(3)
-    ]
-    sparqsim.Trace(layers, synthetic="uniform").save(folder / TRACE)
-    trace = sparqsim.load_trace(folder / TRACE)
-    text = sparqsim.compare(trace, ["mac-8b8b", "sparq-5opt"]).to_json()
-    (folder / RESULT).write_text(text)
-    (folder / "net.csv").write_text(TOPOLOGY)
-    (folder / "cases.toml").write_text(f'[[case]]\nname = "a"\ntrace = "{TRACE}"\n')
+def is_written(folder: Path) -> bool:
+    """Return whether a folder holds a temporary file, or folder, with something in it."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return any(entry.name[0] == "." and entry.stat().st_size for entry in entries)
+    return False
 
 
-def undisturbed(name: str, folder: Path) -> tuple[bytes, float]:
-    """Return what a command writes, and how long it takes in seconds."""
-    words, output = COMMANDS[name]
-    begun = time.monotonic()
-    code, err = ended(sparqsim_process(words, folder))
-    if code:
-        raise WrongError(f"{name}: exit code {code}: {err}")
-    return (folder / output).read_bytes(), time.monotonic() - begun
+def stress_kills(folder: Path, times: int, chance: random.Random) -> Iterator[Row]:
+    """Kill each command over an earlier file: at a random moment, and every other time as it writes."""
+    env = environment(folder)
+    yield from stress_kills_of(folder, times, chance, lambda words, at: started(words, at, env=env))
 
 
-def hidden_files(folder: Path) -> list[str]:
-    """Return the temporary files in a folder."""
-    return sorted(path.name for path in folder.rglob(".*"))
+def stress_forks(folder: Path, times: int, chance: random.Random) -> Iterator[Row]:
+    """Do the same to forks of this process, which have nothing to import: most die at work."""
+    yield from stress_kills_of(folder, times, chance, forking(folder))
 
 
-def stress_kills(folder: Path, times: int, chance: random.Random) -> str:
-    """Kill each command at random moments, over an earlier file of its own."""
-    made, killed, left = 0, 0, 0
-    for name, (words, output) in COMMANDS.items():
-        whole, length = undisturbed(name, folder)
-        target = folder / output
-        for _ in range(times):
-            target.write_bytes(b"earlier")
-            process = sparqsim_process(words, folder)
-            time.sleep(chance.uniform(0, length))
-            process.send_signal(signal.SIGKILL)
+def forking(folder: Path) -> Start:
+    """Load what commands import; return what runs them in forks of this process."""
+    for module in ("sparqsim.cli.app", "matplotlib.pyplot", "onnxruntime", "jinja2"):
+        importlib.import_module(module)
+    env = environment(folder)
+    return lambda words, at: Forked(words, at, env)
+
+
+def stress_kills_of(folder: Path, times: int, chance: random.Random, start: Start) -> Iterator[Row]:
+    """Kill the processes that `start` starts."""
+    (folder / "inputs").mkdir()
+    make_inputs(folder / "inputs")
+    for command in KILLED:
+        place = folder / command.name
+        shutil.copytree(folder / "inputs", place)
+        undisturbed(command, place, start)  # the first one fills the caches
+        whole, length = undisturbed(command, place, start)
+        folders = {(place / name).parent for name in command.outputs}
+        row = Row(command.name)
+        for number in range(times):
+            put_earlier(command, place)
+            process = start(command.words, place)
+            if number % 2:
+                kill_when_writing(process, folders, 0.01 * chance.random() ** 4)
+            else:
+                time.sleep(chance.uniform(0, length))
+                process.send_signal(signal.SIGKILL)
             code, err = ended(process)
-            killed += code == -signal.SIGKILL
-            if err:
-                raise WrongError(f"{name}: a killed command said {err!r}")
-            content = target.read_bytes() if target.exists() else None
-            if content not in {b"earlier", whole}:
-                raise WrongError(f"{name}: {output} is lost or torn")
-            made += content == whole
-            left += bool(hidden_files(folder))
-        undisturbed(name, folder)
-        if hidden_files(folder):
-            raise WrongError(f"{name}: {hidden_files(folder)} are left behind")
-    return (
-        f"{killed} of {times * len(COMMANDS)} commands were killed while they ran, {made} had put their file in place, "
-        f"{left} left a temporary one, which the next run removed"
-    )
+            row.runs += 1
+            row.killed += code == -signal.SIGKILL
+            row.midway += bool(temporary_files(place))
+            row.ends(code, err, right=code in {0, -signal.SIGKILL} and not err)
+            row.placed += bool(row.look_at(command, place, whole)) and code != 0
+        undisturbed(command, place, start)
+        row.leaves(place, folder / "temporary")
+        yield row
 
 
-def stress_writers(folder: Path, times: int, _: random.Random) -> str:
+def stress_writers(folder: Path, times: int, _: random.Random) -> Iterator[Row]:
     """Let two commands write one file at once."""
-    for name, (words, output) in COMMANDS.items():
-        whole, _length = undisturbed(name, folder)
+    make_inputs(folder)
+    for command in KILLED:
+        whole, _length = undisturbed(command, folder)
+        row = Row(command.name)
         for _ in range(times):
-            pair = [sparqsim_process(words, folder) for _ in range(2)]
+            pair = [started(command.words, folder) for _ in range(2)]
             for code, err in map(ended, pair):
-                if code:
-                    raise WrongError(f"{name}: exit code {code}: {err}")
-            if (folder / output).read_bytes() != whole or hidden_files(folder):
-                raise WrongError(f"{name}: {output} is torn, or {hidden_files(folder)} are left")
-    return f"{times} pairs of each of {len(COMMANDS)} commands wrote one file"
+                row.ends(code, err, right=code == 0 and not err)
+            row.runs += 1
+            if row.look_at(command, folder, whole) != set(command.outputs):
+                row.faults.append("an earlier file is still there")
+            row.leaves(folder)
+        yield row
 
 
-def stress_full(folder: Path, times: int, chance: random.Random) -> str:
-    """Run each command with its output on a disk that has less and less room."""
-    disk, told = folder / "disk", 0
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=True)
+@contextmanager
+def mounted(place: Path, options: str) -> Iterator[Path]:
+    """Mount a tmpfs for the length of a block."""
+    place.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], check=True)
     try:
-        for name, (words, output) in COMMANDS.items():
-            clear(disk)
-            make_inputs(disk)
-            whole, _ = undisturbed(name, disk)
-            for _ in range(times):
-                (disk / output).write_bytes(b"earlier")
-                free = shutil.disk_usage(disk).free
-                (disk / "ballast").write_bytes(
-                    bytes(free - chance.randrange(0, 3 * len(whole) // 2))
-                )
-                code, err = ended(sparqsim_process(words, disk))
-                (disk / "ballast").unlink()
-                content = (disk / output).read_bytes()
-                right = (code == 0 and content == whole) or (code == 2 and content == b"earlier")
-                if not right or err.count("\n") != (code != 0) or hidden_files(disk):
-                    raise WrongError(f"{name}: exit code {code}, {err!r}, {hidden_files(disk)}")
-                told += code == 2
+        yield place
     finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
-    return f"{told} of {times * len(COMMANDS)} runs found the disk full, the earlier file whole"
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def clear(folder: Path) -> None:
-    """Remove all that is in a folder."""
-    for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+def stress_full(folder: Path, times: int, chance: random.Random) -> Iterator[Row]:
+    """Run each command with its output on a disk that has less or more room."""
+    start = forking(folder)
+    (folder / "inputs").mkdir()
+    make_inputs(folder / "inputs")
+    for command in (*KILLED, *OTHERS):
+        with mounted(folder / "disk", "size=8m") as disk:
+            shutil.copytree(folder / "inputs", disk, dirs_exist_ok=True)
+            whole, _length = undisturbed(command, disk, start)
+            size = sum(map(len, whole.values()))
+            row = Row(command.name)
+            for number in range(times):
+                put_earlier(command, disk)
+                # None at all, then up to more than is needed: room for both files at once.
+                room = chance.randrange(0, 3 * size) if number else 0
+                free = shutil.disk_usage(disk).free
+                (disk / "ballast").write_bytes(bytes(max(0, free - room)))
+                code, err = ended(start(command.words, disk))
+                (disk / "ballast").unlink()
+                row.runs += 1
+                new = row.look_at(command, disk, whole)
+                refused = code == 2 and err.count("\n") == 1 and new < set(command.outputs)
+                done = code == 0 and not err and new == set(command.outputs)
+                row.ends(code, err, right=refused or done)
+                row.midway += refused
+                row.leaves(disk)
+        yield row
 
 
-def stress_readonly(folder: Path, _times: int, _: random.Random) -> str:
-    """Let each command write where it may not: for root, who may everywhere else, on a disk mounted read-only."""
-    place = folder / "place"
-    place.mkdir()
+def stress_readonly(folder: Path, _times: int, _: random.Random) -> Iterator[Row]:
+    """Let each command write where it may not: as another user, and on a disk mounted read-only."""
     root = os.geteuid() == 0
-    if root:
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(place)], check=True)
-    try:
+    with mounted(folder / "place", "mode=755") if root else nothing(folder / "place") as place:
         make_inputs(place)
         (place / "golden").mkdir()
+        for path in (place / "golden", place):
+            path.chmod(0o555)
+        user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        yield from refused_all(place, "as a user", user if root else [])
         if root:
             subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-        for path in () if root else (place / "golden", place):
-            path.chmod(0o555)
-        for name, (words, output) in COMMANDS.items():
-            code, err = ended(sparqsim_process(words, place))
-            if code != 2 or "cannot be" not in err or err.count("\n") != 1:
-                raise WrongError(f"{name}: exit code {code}: {err!r}")
-            if (place / output).exists() or hidden_files(place):
-                raise WrongError(f"{name}: something was written")
-    finally:
-        if root:
-            subprocess.run(["umount", "-l", str(place)], check=True)
-        for path in () if root else (place, place / "golden"):
-            path.chmod(0o755)
-    return f"{len(COMMANDS)} commands were refused in one line each"
+            yield from refused_all(place, "read-only disk", [])
+        else:
+            place.chmod(0o755)
+
+
+@contextmanager
+def nothing(place: Path) -> Iterator[Path]:
+    """Make a folder, and that is all."""
+    place.mkdir()
+    yield place
+
+
+def refused_all(place: Path, how: str, prefix: list[str]) -> Iterator[Row]:
+    """Run each command where it may not write."""
+    for command in (*KILLED, *OTHERS):
+        row = Row(f"{command.name}, {how}", runs=1)
+        code, err = ended(started(command.words, place, prefix=prefix))
+        right = code == 2 and "cannot be written" in err and err.count("\n") == 1
+        row.ends(code, err, right=right)
+        made = [name for name, content in contents(command, place).items() if content is not None]
+        row.faults += [f"{name} was written" for name in made]
+        row.leaves(place)
+        yield row
 
 
 #: What is done to the standard streams, and the exit code of a command that prints.
@@ -218,38 +273,50 @@ ENDS = {
     "| true": 0,
     "2>&-": 0,
     "2>/dev/full": 0,
+    "<&-": 0,
     "<&- >&- 2>&-": 2,
 }
 
 
-def stress_descriptors(folder: Path, _times: int, _: random.Random) -> str:
-    """Run each command with its streams closed, full or unread: its file is as it is always."""
-    for name, (words, output) in COMMANDS.items():
-        whole, _length = undisturbed(name, folder)
-        silent = words[0] == "plot"
+def stress_descriptors(folder: Path, _times: int, _: random.Random) -> Iterator[Row]:
+    """Run each command with its streams closed, full or unread: its files are as always."""
+    make_inputs(folder)
+    for command in (*KILLED, *OTHERS):
+        whole, _length = undisturbed(command, folder)
+        process = started(command.words, folder, stdout=subprocess.PIPE)
+        prints = bool(process.communicate()[0])
+        row = Row(command.name)
         for end, code in ENDS.items():
-            (folder / output).unlink()
-            command = f"{sys.executable} -m sparqsim {' '.join(words)} {end}"
+            put_earlier(command, folder)
+            line = f"{sys.executable} -m sparqsim {' '.join(command.words)} {end}"
             told = subprocess.run(
-                ["bash", "-o", "pipefail", "-c", command],
+                ["bash", "-o", "pipefail", "-c", line],
                 cwd=folder,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                env=environment(folder) | {"TMPDIR": tempfile.gettempdir()},
                 capture_output=True,
                 check=False,
             )
-            expected = 0 if silent else code
-            if told.returncode != expected or (folder / output).read_bytes() != whole:
-                raise WrongError(f"{name} {end}: exit code {told.returncode}: {told.stderr!r}")
-    return f"{len(ENDS)} states of the streams of {len(COMMANDS)} commands"
+            row.runs += 1
+            err = told.stderr.decode(errors="replace")
+            expected = code if prints else 0
+            lines = 1 if expected and "2>" not in end else 0
+            right = told.returncode == expected and err.count("\n") == lines
+            row.ends(told.returncode, f"{end}: {err}", right=right)
+            if row.look_at(command, folder, whole) != set(command.outputs):
+                row.faults.append(f"{end}: a file was not written")
+        row.leaves(folder)
+        yield row
 
 
-MODES = {
+MODES: dict[str, Callable[[Path, int, random.Random], Iterator[Row]]] = {
     "kills": stress_kills,
+    "forks": stress_forks,
     "writers": stress_writers,
     "full": stress_full,
     "readonly": stress_readonly,
     "descriptors": stress_descriptors,
 }
+COLUMNS = ("runs", "killed", "midway", "placed", "torn", "lost", "left", "wrong")
 
 
 def main() -> int:
@@ -259,20 +326,28 @@ def main() -> int:
     )
     options.add_argument("mode", choices=MODES)
     options.add_argument("--times", type=int, default=40)
+    options.add_argument("--only", metavar="NAME", action="append", help="One of the commands.")
     options.add_argument("--seed", type=int, default=int(time.time()))
     given = options.parse_args()
+    if given.only:
+        KILLED[:] = [command for command in KILLED if command.name in given.only]
+        OTHERS[:] = [command for command in OTHERS if command.name in given.only]
+    print(f"{given.mode}, seed {given.seed}")
+    print(f"{'command':32}" + "".join(f"{name:>8}" for name in COLUMNS), flush=True)
+    right = True
     with tempfile.TemporaryDirectory(prefix="sparqsim-stress-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        make_inputs(folder)
-        try:
-            chance = random.Random(given.seed)  # noqa: S311 - moments, not secrets
-            told = MODES[given.mode](folder, given.times, chance)
-        except WrongError as error:
-            print(f"{given.mode}, seed {given.seed}: {error}", file=sys.stderr)
-            return 1
-    print(f"{given.mode}, seed {given.seed}: {told}: nothing lost, nothing torn, nothing left")
-    return 0
+        for place in ("temporary", "caches"):
+            (folder / place).mkdir()
+        chance = random.Random(given.seed)  # noqa: S311 - moments, not secrets
+        for row in MODES[given.mode](folder, given.times, chance):
+            figures = "".join(f"{getattr(row, name):8}" for name in COLUMNS)
+            print(f"{row.name:32}{figures}", flush=True)
+            for fault in row.faults:
+                print(f"    {fault}", flush=True)
+            right &= row.is_right
+    return 0 if right else 1
 
 
 if __name__ == "__main__":

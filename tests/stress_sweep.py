@@ -1,6 +1,6 @@
 """Kill sweeps, and Dask workers, at random moments: nothing is lost, nothing is there twice, the end is the same.
 
-    python tests/stress_sweep.py local --kills 25      # kill -9 of the sweep process
+    python tests/stress_sweep.py local --kills 25      # kill -9, Ctrl-C of the sweep process
     python tests/stress_sweep.py dask --kills 25       # kill -9 of Dask workers
     python tests/stress_sweep.py together --kills 25   # two sweeps on one store, one of them killed
 
@@ -37,11 +37,11 @@ from sparqsim.sweep import Store  # noqa: E402
 GRID = """
 trace = "net.safetensors"
 pe = ["mac-8b8b", "mac-4b4b", "sparq-5opt", "sparq-2opt", "sparq-exact"]
-array = ["4x4", "8x8", "16x16", "8x16"]
+array = ["4x4", "4x8", "8x4", "8x8", "8x16", "16x8", "16x16", "16x32"]
 dataflow = ["os", "ws", "is"]
 overlap = ["off", "on"]
 """
-POINTS = 5 * 4 * 3 * 2
+POINTS = 5 * 8 * 3 * 2
 #: A fork server that is still loading looks ten times a second; on a busy machine its turn comes late.
 ORPHANS_SECONDS = 60
 
@@ -200,16 +200,31 @@ def alive(pid: int) -> bool:
         return False
 
 
-def kill(process: subprocess.Popen[str]) -> float:
-    """Kill -9 a process of ours, and see its workers go, without a word; return after how many seconds."""
+def kill(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> float:
+    """Kill a process of ours, or press Ctrl-C, and see its workers go; return after how many seconds.
+
+    One that is killed says nothing, one that is interrupted says so in a line.
+    """
     started = descendants_of(process.pid)
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(number)
     process.wait()  # not `communicate`: orphans would hold the pipes open
     seconds = check_no_orphans(started)
     _, stderr = process.communicate()
-    if stderr:
-        raise WrongError(f"a sweep that was killed, or a process it started, said: {stderr}")
+    if not is_end_by(number, process.returncode, stderr):
+        raise WrongError(
+            f"a sweep ended by signal {number}, or a process it started, ended with exit code "
+            f"{process.returncode} and said: {stderr}"
+        )
     return seconds
+
+
+def is_end_by(number: int, code: int, stderr: str) -> bool:
+    """Return whether a sweep that was sent a signal ended as it must, or had just been done."""
+    if number == signal.SIGKILL:
+        return code in {0, -number} and not stderr
+    interrupted = stderr.startswith("sparqsim: interrupted") and stderr.count("\n") == 1
+    # Python itself has not begun, or is done, with its own work.
+    return (code == 130 and interrupted) or (code in {0, -number} and not stderr)
 
 
 def ended_well(process: subprocess.Popen[str]) -> None:
@@ -229,8 +244,8 @@ def undisturbed(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def stress_local(folder: Path, kills: int, chance: random.Random) -> str:
-    """Kill the sweep process; resume; compare."""
-    make_inputs(folder, rows=800)
+    """Kill or interrupt the sweep process, in turns; resume; compare."""
+    make_inputs(folder, rows=200)
     begun = time.monotonic()
     expected = undisturbed(folder)
     length, killed, midways, slowest = time.monotonic() - begun, 0, 0, 0.0
@@ -246,7 +261,8 @@ def stress_local(folder: Path, kills: int, chance: random.Random) -> str:
                 and watch(process, store, Moment.of_chance(chance, length, before), seen)
             )
             if running:
-                slowest = max(slowest, kill(process))
+                ending = (signal.SIGKILL, signal.SIGINT)[killed % 2]
+                slowest = max(slowest, kill(process, ending))
                 killed += 1
                 midways += midway(store, before)
             else:
@@ -255,15 +271,15 @@ def stress_local(folder: Path, kills: int, chance: random.Random) -> str:
         check_same_end(store, expected)
         if killed >= kills:
             return (
-                f"{killed} sweeps killed, {midways} midway through {POINTS} points, their workers gone within "
-                f"{slowest:.1f} s, {number + 1} stores completed"
+                f"{killed} sweeps killed or interrupted, {midways} midway through {POINTS} points, "
+                f"their workers gone within {slowest:.1f} s, {number + 1} stores completed"
             )
     raise AssertionError
 
 
 def stress_together(folder: Path, kills: int, chance: random.Random) -> str:
     """Run two sweeps on one store; kill one; compare."""
-    make_inputs(folder, rows=800)
+    make_inputs(folder, rows=200)
     begun = time.monotonic()
     expected = undisturbed(folder)
     length, killed, midways, slowest = time.monotonic() - begun, 0, 0, 0.0
@@ -420,6 +436,8 @@ def main() -> int:
     options.add_argument("--kills", type=int, default=25)
     options.add_argument("--seed", type=int, default=int(time.time()))
     given = options.parse_args()
+    # A shell lets its background jobs ignore Ctrl-C, and so would the sweeps.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory(
         prefix="sparqsim-stress-", ignore_cleanup_errors=True
     ) as folder:

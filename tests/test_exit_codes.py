@@ -245,3 +245,14 @@ def test_a_user_without_a_home(small_path: Path, tmp_path: Path) -> None:
 def test_the_command_can_be_called_from_both_places() -> None:
     """Programs that drive the command import `main` from `sparqsim.cli.app`, too."""
     assert app.main is cli.main
+
+
+def test_ctrl_c_in_a_command_that_a_script_calls_is_one_line(run, monkeypatch) -> None:
+    """Typer makes an exit code of it, without a word."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sparqsim.pe.registry.designs", interrupted)
+    ended = run("pe", "list")
+    assert (ended.code, ended.out, ended.err) == (130, "", "sparqsim: interrupted\n")

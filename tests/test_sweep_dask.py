@@ -106,7 +106,7 @@ def test_a_scheduler_that_is_not_there(folder: Path) -> None:
 
 
 def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
-    stress.make_inputs(tmp_path, rows=4000)
+    stress.make_inputs(tmp_path, rows=2000)
     with stress.cluster(tmp_path, workers=1) as cluster:
         process = stress.start_sweep(tmp_path, "s.sqlite", "--scheduler", cluster.address)
         wait_for_rows(tmp_path / "s.sqlite", process)

@@ -42,11 +42,10 @@ SPECS = [
     "mine.py:Mine:k=v",
     "mine.py",
     "mine.py:",
-    "a\nb.py:Mine",
 ]
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", [*SPECS, "a\nb.py:Mine"])
 def test_a_name_from_a_file_leads_to_no_path(spec: str, mine: Path) -> None:
     with pytest.raises(InputError, match="is not run because another file names it"):
         resolve(spec)
@@ -72,6 +71,16 @@ def test_a_report_runs_nothing(spec: str, mine: Path, run, refused, small_path: 
     words = ("--kind", "utilization", "--trace", small_path, "-o", "u.svg")
     refusals = ("is not run because another file names it", "pe.spec: holds U+000A")
     assert refusals["\n" in spec] in refused("plot", "r.json", *words)
+    assert not mine.exists()
+
+
+def test_a_report_with_a_name_of_two_lines_is_refused(
+    mine: Path, run, refused, small_path: Path
+) -> None:
+    assert run("simulate", small_path, "--pe", "mac-8b8b", "-o", "r.json").code == 0
+    report = Path("r.json").read_text().replace('"spec": "mac-8b8b"', '"spec": "a\\nmine.py:Mine"')
+    Path("r.json").write_text(report)
+    assert "control character" in refused("plot", "r.json", "--kind", "layers", "-o", "u.svg")
     assert not mine.exists()
 
 

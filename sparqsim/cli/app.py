@@ -24,6 +24,8 @@ __all__ = ["app", "exit_code_of", "main"]
 BAD_INPUT = 2
 #: EX_SOFTWARE of sysexits.h.
 INTERNAL_ERROR = 70
+#: What typer makes of Ctrl-C.
+INTERRUPTED = 130
 #: The setting that shows tracebacks.
 DEBUG = "SPARQSIM_DEBUG"
 
@@ -68,11 +70,11 @@ def exit_code_of(arguments: list[str] | None = None) -> int:
     # That it has no home for its cache is nothing to do with the command.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
-        return int(app(args=arguments, standalone_mode=False, prog_name="sparqsim") or 0)
+        code = int(app(args=arguments, standalone_mode=False, prog_name="sparqsim") or 0)
     except InputError as error:
         return _said(str(error), BAD_INPUT)
     except typer.Abort:
-        return _said("interrupted", 130)
+        return _said("interrupted", INTERRUPTED)
     except SystemExit as error:
         # typer leaves so where a pipe broke, with a code that means "no" here.
         if isinstance(error.__context__, BrokenPipeError):
@@ -84,6 +86,9 @@ def exit_code_of(arguments: list[str] | None = None) -> int:
         if complaint is not None:
             return _said(str(complaint()), BAD_INPUT)
         return _said(*_unexpected(error))
+    if code == INTERRUPTED:  # typer caught it, and said nothing
+        raise KeyboardInterrupt
+    return code
 
 
 def _unexpected(error: Exception) -> tuple[str, int]:

@@ -14,7 +14,13 @@ from types import TracebackType
 from typing import Self
 
 from sparqsim.errors import InputError
-from sparqsim.processes import Start, one_thread, room_for_processes, start_server
+from sparqsim.processes import (
+    Start,
+    one_thread,
+    room_for_processes,
+    start_server,
+    stops_put_off,
+)
 from sparqsim.sweep.traces import TraceUnseenError
 from sparqsim.sweep.worker import Result, Task, run_task
 
@@ -64,7 +70,7 @@ class LocalWorkers:
 
     def submit(self, task: Task) -> None:
         """Start a task as soon as a worker is free."""
-        with one_thread():  # a process starts when there is work for it
+        with one_thread(), stops_put_off():  # a process starts when there is work for it
             try:
                 self._futures[self._pool.submit(run_task, task)] = task
             except BrokenProcessPool:

@@ -102,7 +102,7 @@ def test_a_store_that_may_not_grow_when_it_is_made(tmp_path: Path, trace: str) -
     assert exported.stderr == (
         "sparqsim: s.sqlite: holds no results yet; expected a store that a sweep has filled\n"
     )
-    assert ran(*arguments, cwd=tmp_path).stdout == "1 points: 0 known, 1 computed\n"
+    assert ran(*arguments, cwd=tmp_path).stdout == "1 point: 0 known, 1 computed\n"
 
 
 def test_kernels_are_compiled_where_the_disk_has_no_room_to_keep_them(

@@ -234,6 +234,38 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_while_a_worker_is_started_says_one_line(tmp_path: Path, trace: str) -> None:
+    """The worker, which the fork server starts later, finds its semaphores or is not there."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", AT_START, "sweep", trace, "--pe", "mac-8b8b", "-o", "s.sqlite"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    _, said = process.communicate()  # ends when the last process that could write there has
+    line = "sparqsim: interrupted; what was recorded is safe, and the same command resumes\n"
+    assert (process.returncode, said) == (130, line)
+
+
+#: Ctrl-C when the fork server has been asked for a worker, and before the pool knows of it.
+AT_START = """
+import os, signal
+from multiprocessing import popen_forkserver
+
+launch = popen_forkserver.Popen._launch
+def interrupted(self, process):
+    launch(self, process)
+    os.kill(os.getpid(), signal.SIGINT)
+
+popen_forkserver.Popen._launch = interrupted
+from sparqsim.cli import main
+main()
+"""
+
+
 @pytest.mark.parametrize("start", get_args(Start))
 def test_workers_have_one_thread_however_they_start(tmp_path: Path, trace: str, start: str) -> None:
     (tmp_path / "script.py").write_text(THREADS)
