@@ -17,6 +17,7 @@ from sparqsim.errors import InputError
 from sparqsim.memory import load_accelerator
 from sparqsim.pe.registry import designs
 from sparqsim.report import Report
+from sparqsim.timing import supported_dataflows
 
 DATAFLOWS = ("os", "ws", "is")
 COUPLINGS = ("lockstep", "elastic:1", "elastic:2")
@@ -67,7 +68,7 @@ def parts_of(measured):
 def test_parts_add_up_for_every_design(dataflow, memory, memories):
     stalls, compared = 0, 0
     for coupling, overlap, (name, design) in product(COUPLINGS, (False, True), designs().items()):
-        if dataflow not in design.dataflows:
+        if dataflow not in supported_dataflows(design):
             continue
         array = sparqsim.ArrayConfig(4, 3, dataflow, coupling=coupling, overlap=overlap)
         report = json.loads(

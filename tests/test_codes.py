@@ -96,7 +96,7 @@ def network_of_one(codes):
         "dtypes": {"x": np.dtype(np.float32)},
         "kept": frozenset(),
     }
-    return Network(codes={"x": codes}, left_out=(), calibrator="", batch=1, **known)
+    return Network(codes={"x": codes}, folded=(), left_out=(), calibrator="", batch=1, **known)
 
 
 @settings(deadline=None, max_examples=50)
