@@ -384,6 +384,11 @@ def test_markdown_says_the_same_at_every_width(name, run, folder, monkeypatch):
     assert len(texts) == 1
 
 
+def words_of(text) -> set[str]:
+    """Return the words of a text; a semicolon joins titles in a wide console."""
+    return {word.removesuffix(";") for word in text.split()}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_tables_lose_nothing_at_any_width(name, width, run, folder, monkeypatch):
@@ -395,8 +400,8 @@ def test_tables_lose_nothing_at_any_width(name, width, run, folder, monkeypatch)
     wide = run(*COMMANDS[name]).out
     monkeypatch.setenv("COLUMNS", str(width))
     narrow = run(*COMMANDS[name]).out
-    shown, joined = set(narrow.split()), "".join(narrow.split())
-    words = {word.removesuffix(";") for word in wide.split()} - {"x"}
+    shown, joined = words_of(narrow), "".join(narrow.split())
+    words = words_of(wide) - {"x"}
     lost = {word for word in words if not set(word) <= set("─")} - shown
     assert {word for word in lost if len(word) <= width or word not in joined} == set()
 

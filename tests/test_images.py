@@ -119,7 +119,7 @@ def test_labels_by_file_name(folder: Path) -> None:
     with pytest.raises(InputError, match=r"no class for picture 'd\.png'"):
         load_labels(folder / "labels.csv", ["a.png", "d.png"])
     (folder / "labels.csv").write_text("a.png,1\nb.png,x\n")
-    with pytest.raises(InputError, match="row 2: class is 'x'"):
+    with pytest.raises(InputError, match="line 2: class is 'x'"):
         load_labels(folder / "labels.csv", ["a.png"])
 
 

@@ -276,7 +276,7 @@ def test_route_says_what_numpy_computes(network_file: Path, shown: Pictures) -> 
     network = OnnxNetwork(calibrated(network_file, shown))
     assert network.route(get_pe("mac-4b8b")) == "onnxruntime"
     assert network.route(get_pe("sparq-5opt")).startswith(
-        "onnxruntime; numpy for 1 layers (pairs of 1 channels"
+        "onnxruntime; numpy for 1 layer (pairs of 1 channels"
     )
 
 
