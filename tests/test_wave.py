@@ -368,7 +368,7 @@ def test_the_command_writes_the_tile_it_is_asked_for(tmp_path):
             ["--array", "4x4", "--wave-layer", "conv2"],
             "wave layer='conv2': the trace has no such layer (did you mean",
         ),
-        (["--array", "4x4", "--wave-tile", "9999"], "has 2048 tiles, expected 0 to 2047"),
+        (["--array", "4x4", "--wave-tile", "9999"], "has 2,048 tiles, expected 0 to 2047"),
         (["--array", "4x4", "--wave-tile", "-1"], "expected 0 to 2047"),
         (["--array", "4x4", "--pe", "smt-sa-2t"], "smt-sa-2t times itself"),
     ],
