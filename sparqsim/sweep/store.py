@@ -267,6 +267,12 @@ class Store:
             yield
         except sqlite3.Error as error:
             raise InputError(f"{self.path}: {error}; {advice_on(error)}") from None
+        except UnicodeDecodeError:
+            # SQLite names what is damaged in its message, and the name need not be text.
+            raise InputError(
+                f"{self.path}: its schema is damaged (not UTF-8); expected a file that "
+                "`sparqsim sweep` made"
+            ) from None
 
 
 def _empty() -> sqlite3.Connection:

@@ -56,6 +56,19 @@ def test_a_file_holds_the_table_and_nothing_else(name: str, write: bool, store: 
         Store(store, write=write)
 
 
+@pytest.mark.parametrize("write", [False, True])
+def test_a_schema_that_is_no_text_is_one_line(write: bool, store: Path) -> None:
+    """SQLite names the damaged statement in its message, which then is no UTF-8."""
+    content = store.read_bytes()
+    assert content.count(b"packed BLOB") == 1
+    damaged = content.replace(b"packed BLOB", b"packed \x82LOB").replace(
+        b"state TEXT", b'state TE"T'
+    )
+    store.write_bytes(damaged)
+    with pytest.raises(InputError, match="schema is damaged"):
+        Store(store, write=write)
+
+
 def facts_with(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda facts: facts | changes
 
