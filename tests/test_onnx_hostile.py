@@ -129,6 +129,14 @@ def one_operand(model: Any) -> None:
     del model.graph.node[0].input[1:]
 
 
+def no_operand_before_a_norm(model: Any) -> None:
+    """Folding looks at the layer that a norm follows."""
+    del model.graph.node[0].input[:]
+    add(model, Node("BatchNormalization", ["y", "g", "s", "m", "v"], ["z"], name="norm"))
+    for name in "gsmv":
+        model.graph.initializer.append(numpy_helper.from_array(np.ones(2, np.float32), name))
+
+
 def no_nodes(model: Any) -> None:
     del model.graph.node[:]
 
@@ -202,7 +210,8 @@ HOSTILE: dict[Change, str] = {
     attribute_of_no_type: "strides",
     group_of_none: "group is 0",
     no_output: "node 'nothing' (Conv) has no output",
-    one_operand: "one operand",
+    one_operand: "has 1 input, expected at least 2",
+    no_operand_before_a_norm: "has 0 inputs, expected at least 2",
     no_nodes: "no nodes",
     functions_in_a_circle: "in a circle",
     functions_that_multiply: "nodes, expected at most 1,000,000",

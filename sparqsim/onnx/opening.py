@@ -20,6 +20,7 @@ from sparqsim.errors import InputError, unreadable
 from sparqsim.images import needed
 from sparqsim.limits import ONNX_ELEMENTS, ONNX_NODES
 from sparqsim.onnx.guard import elements, library_errors
+from sparqsim.wording import counted
 
 #: protobuf's numbers of the field types 'string' and 'message'.
 STRING, MESSAGE = 9, 11
@@ -57,6 +58,7 @@ def load_model(path: str | Path, *, data: bool = True) -> Any:
     with library_errors(f"{path}: its local functions cannot be written out"):
         model = _inlined(model, path)
     _free_empty_batches(model)
+    _check_inputs(model, path)
     _order(model, path)
     return model
 
@@ -114,6 +116,29 @@ def _check_attributes(model: Any, path: str | Path) -> None:
                 raise InputError(
                     f"{what}: it is of type {attribute.type}, expected type {expected} with a value"
                 )
+
+
+def _check_inputs(model: Any, path: str | Path) -> None:
+    """Refuse nodes with fewer inputs than their operator takes: whoever reads one may count on them."""
+    onnx = needed("onnx", "onnx")
+    versions = {each.domain: each.version for each in model.opset_import}
+    for node in (each for each in messages(model.graph) if isinstance(each, onnx.NodeProto)):
+        least = _least_inputs(node.op_type, node.domain, versions.get(node.domain, 0))
+        given = [bool(name) for name in node.input[:least]]
+        if given.count(True) < least:
+            raise InputError(
+                f"{path}: node {node.name or node.op_type!r}: {node.op_type} has "
+                f"{counted(given.count(True), 'input')}, expected at least {least}"
+            )
+
+
+@cache
+def _least_inputs(operator: str, domain: str, version: int) -> int:
+    """Return how many inputs an operator takes at least, 0 for one that ONNX does not know."""
+    defs = needed("onnx.defs", "onnx")
+    if not version or not defs.has(operator, version, domain):
+        return 0
+    return int(defs.get_schema(operator, version, domain).min_input)
 
 
 @cache
