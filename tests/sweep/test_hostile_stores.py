@@ -244,5 +244,5 @@ def test_an_export_of_200000_points_takes_little_memory(
         check=True,
     )
     told, mib = ended.stdout.splitlines()
-    assert told.startswith("200000 rows written")
+    assert told.startswith("200,000 rows written")
     assert int(mib) < 300
