@@ -77,6 +77,22 @@ def test_event_engine_gives_the_same_report(array, spec, seed, with_memory):
     assert fast == event.replace('"engine": "event"', '"engine": "fast"')
 
 
+@pytest.mark.parametrize("coupling", ["lockstep", "elastic:2"])
+@pytest.mark.parametrize("seed", range(4))
+def test_event_engine_agrees_where_values_decide_and_n_lies_along_the_rows(seed, coupling):
+    """Every row of PEs has the step costs of the activations that come down its columns."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.integers(0, 256, (6, 10), np.uint8), rng.integers(-128, 128, (10, 7), np.int8)
+    trace = Trace([Layer.from_gemm("dense", x, w)])
+    array = ArrayConfig(3, 2, TRANSPOSED, coupling=coupling)
+    fast, event = (
+        sparqsim.simulate(trace, "sparq-exact", array, engine=engine).cycles
+        for engine in ("fast", "event")
+    )
+    assert fast.pe_stall > 0
+    assert fast == event
+
+
 @settings(max_examples=40, deadline=None)
 @given(arrays, st.sampled_from(["mac-8b8b", "mac-2x8b8b", "sparq-exact"]), seeds)
 def test_an_exact_design_is_exact_through_the_processes(array, spec, seed):
