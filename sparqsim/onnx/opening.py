@@ -119,26 +119,28 @@ def _check_attributes(model: Any, path: str | Path) -> None:
 
 
 def _check_inputs(model: Any, path: str | Path) -> None:
-    """Refuse nodes with fewer inputs than their operator takes: whoever reads one may count on them."""
+    """Refuse nodes without an input that their operator needs: whoever reads one may count on it."""
     onnx = needed("onnx", "onnx")
     versions = {each.domain: each.version for each in model.opset_import}
     for node in (each for each in messages(model.graph) if isinstance(each, onnx.NodeProto)):
-        least = _least_inputs(node.op_type, node.domain, versions.get(node.domain, 0))
-        given = [bool(name) for name in node.input[:least]]
-        if given.count(True) < least:
+        places = _needed_inputs(node.op_type, node.domain, versions.get(node.domain, 0))
+        given = [at for at in places if at < len(node.input) and node.input[at]]
+        if len(given) < len(places):
             raise InputError(
                 f"{path}: node {node.name or node.op_type!r}: {node.op_type} has "
-                f"{counted(given.count(True), 'input')}, expected at least {least}"
+                f"{counted(len(given), 'input')}, expected at least {len(places)}"
             )
 
 
 @cache
-def _least_inputs(operator: str, domain: str, version: int) -> int:
-    """Return how many inputs an operator takes at least, 0 for one that ONNX does not know."""
+def _needed_inputs(operator: str, domain: str, version: int) -> tuple[int, ...]:
+    """Return the places of the inputs that an operator cannot do without; () where ONNX does not know it."""
     defs = needed("onnx.defs", "onnx")
-    if not version or not defs.has(operator, version, domain):
-        return 0
-    return int(defs.get_schema(operator, version, domain).min_input)
+    if version < 1 or not defs.has(operator, version, domain):
+        return ()
+    inputs = defs.get_schema(operator, version, domain).inputs
+    single = defs.OpSchema.FormalParameterOption.Single
+    return tuple(at for at, each in enumerate(inputs) if each.option == single)
 
 
 @cache
