@@ -85,8 +85,8 @@ def throughput() -> None:
 
 def kernels() -> None:
     """Print PE-steps per second of the recurrence and of the waves alone, costs laid out as they need them."""
-    from sparqsim.dataflow.elastic import Links, chained_stalls, separate_stalls
-    from sparqsim.dataflow.waves import tile_waves
+    from sparqsim.array.elastic import Links, chained_stalls, separate_stalls
+    from sparqsim.array.waves import tile_waves
 
     costs = np.random.default_rng(0).integers(1, 3, (64, 288, 32, 32), np.uint8)
     links = Links(2, 1, 288, 288, loads=False)

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 import sparqsim
-from sparqsim.memory.network import outcomes
+from sparqsim.analysis.network import outcomes
 
 GOAL_S = 3.0
 #: Input size, kernel, channels in and out, stride; a 3x3 kernel is padded by 1, the 7x7 one by 3.

@@ -51,7 +51,7 @@ def dump(trace: Path, _: int) -> dict[str, Any]:
     sys.path.insert(0, str(ROOT / "tests"))
     from networks import convolutional, shared
 
-    from sparqsim.torch import dump as dumped
+    from sparqsim.networks.torch import dump as dumped
 
     pictures = [(images, labels) for images, labels in shared.ImagenetSamples("torch", 2, stop=2)]
     return {

@@ -88,7 +88,7 @@ OURS = """
 import json, resource, sys, time
 import numpy as np
 import sparqsim
-from sparqsim.memory.network import outcomes
+from sparqsim.analysis.network import outcomes
 shapes, rows, cols, dataflow, with_values, repeats = json.loads(sys.argv[1])
 values = np.random.default_rng(0)
 layers = [sparqsim.Layer.from_gemm(name, values.integers(0, 256, (m, k), dtype=np.uint8),

@@ -73,7 +73,7 @@ def keep_to(cores: int) -> None:
 
 def simulate_all() -> None:
     """Run in a process of its own, with one thread: see `simulation_seconds`."""
-    from sparqsim.case import run_together
+    from sparqsim.sweep.case import run_together
     from sparqsim.sweep.grid import cases_of
     from sparqsim.sweep.point import Planner
     from sparqsim.sweep.run import tasks_of

@@ -12,13 +12,13 @@ from typing import Any
 import typer
 from typer.cli import get_docs_for_click
 
-from sparqsim import calibrate
+from sparqsim.array.timing import supported_dataflows
 from sparqsim.cli.app import app
 from sparqsim.cli.help import in_users_words
 from sparqsim.pe import PEDesign
 from sparqsim.pe.registry import designs, key_choices
-from sparqsim.schemas import schema_files
-from sparqsim.timing import supported_dataflows
+from sparqsim.quantise import calibrate
+from sparqsim.results.schemas import schema_files
 
 
 def command_line() -> str:
@@ -76,7 +76,7 @@ def _facts(design: type[PEDesign]) -> Iterator[tuple[str, object]]:
 
 
 def calibrators() -> str:
-    """Return what `sparqsim.calibrate` says of itself."""
+    """Return what `sparqsim.quantise.calibrate` says of itself."""
     return inspect.getdoc(calibrate) or ""
 
 

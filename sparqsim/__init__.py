@@ -11,44 +11,45 @@ from __future__ import annotations
 
 import importlib
 
+from sparqsim.base.version import VERSION as __version__  # noqa: N811 - Python's name for it
+
 #: Not of `typing`, which takes longer to load than all that is needed here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__version__ = "0.1.0"
 
 _HOMES = {
-    "ArrayConfig": "config",
-    "Comparison": "report",
+    "ArrayConfig": "array.config",
+    "Comparison": "results.report",
     "GemmShape": "trace",
-    "InputError": "errors",
+    "InputError": "base.errors",
     "Layer": "trace",
     "MemoryConfig": "memory",
     "PEDesign": "pe",
-    "Report": "report",
+    "Report": "results.report",
     "Trace": "trace",
     "check_trace": "trace",
-    "compare": "simulation",
+    "compare": "engine.simulation",
     "get_pe": "pe",
     "load_accelerator": "memory",
     "load_trace": "trace",
-    "simulate": "simulation",
+    "simulate": "engine.simulation",
 }
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are strings, from the table above
 
 if TYPE_CHECKING:
-    from sparqsim.config import ArrayConfig as ArrayConfig
-    from sparqsim.errors import InputError as InputError
+    from sparqsim.array.config import ArrayConfig as ArrayConfig
+    from sparqsim.base.errors import InputError as InputError
+    from sparqsim.engine.simulation import compare as compare
+    from sparqsim.engine.simulation import simulate as simulate
     from sparqsim.memory import MemoryConfig as MemoryConfig
     from sparqsim.memory import load_accelerator as load_accelerator
     from sparqsim.pe import PEDesign as PEDesign
     from sparqsim.pe import get_pe as get_pe
-    from sparqsim.report import Comparison as Comparison
-    from sparqsim.report import Report as Report
-    from sparqsim.simulation import compare as compare
-    from sparqsim.simulation import simulate as simulate
+    from sparqsim.results.report import Comparison as Comparison
+    from sparqsim.results.report import Report as Report
     from sparqsim.trace import GemmShape as GemmShape
     from sparqsim.trace import Layer as Layer
     from sparqsim.trace import Trace as Trace

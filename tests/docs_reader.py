@@ -16,8 +16,8 @@ from typing import Any
 
 from docs_blocks import DATA, OUTPUT, PYTHON, SHELL, Block
 
+from sparqsim.base.errors import InputError
 from sparqsim.cli import main
-from sparqsim.errors import InputError
 
 INSTALLING = re.compile(r"python3? -m venv |(\S*/)?pip install |git clone |cd |source |export ")
 EXTRA = re.compile(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparqsim.dataflow import Dataflow
+from sparqsim.array.dataflow import Dataflow
 
 
 class TransposedOutputs(Dataflow):

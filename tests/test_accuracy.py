@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from sparqsim import ArrayConfig, InputError, Layer, Trace, simulate
-from sparqsim.accuracy import accuracy, best_five, hits
-from sparqsim.accuracy_report import AccuracyReport
-from sparqsim.images import Pictures
-from sparqsim.schemas import FOLDER
+from sparqsim.networks.accuracy import accuracy, best_five, hits
+from sparqsim.networks.images import Pictures
+from sparqsim.results.accuracy_report import AccuracyReport
+from sparqsim.results.schemas import FOLDER
 
 
 class Fixed:

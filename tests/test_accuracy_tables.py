@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sparqsim.accuracy_report import AccuracyReport
+from sparqsim.results.accuracy_report import AccuracyReport
 
 
 @pytest.fixture(scope="module")

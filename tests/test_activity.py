@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import sparqsim
-from sparqsim.activity import PartCounter
-from sparqsim.measure import measure, pair_classes, sum_of_squares
+from sparqsim.engine.measure import measure, pair_classes, sum_of_squares
+from sparqsim.pe.activity import PartCounter
 from sparqsim.pe.sparq import Sparq
 
 VALUES = st.one_of(st.sampled_from([0, 0, 1, 8, 9, 16, 17, 127, 248, 255]), st.integers(0, 255))
@@ -182,7 +182,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch, small_trace):
     """The block size is a matter of memory, never of results."""
     designs = [sparqsim.get_pe(name) for name in ("mac-4b4b", "sparq-5opt", "sparq-exact")]
     whole = [measure(layer.lower(), designs) for layer in small_trace.layers]
-    monkeypatch.setattr("sparqsim.arithmetic.BLOCK_ELEMENTS", 40)
+    monkeypatch.setattr("sparqsim.engine.arithmetic.BLOCK_ELEMENTS", 40)
     split = [measure(layer.lower(), designs) for layer in small_trace.layers]
     for one, other in zip(chain(*whole), chain(*split), strict=True):
         assert (one.error, one.pairs, one.windows, one.activity, one.macs_nonzero) == (

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparqsim import InputError
-from sparqsim.images import Pictures, load_labels
-from sparqsim.images.labels import checked_classes
-from sparqsim.parse import require_whole_number
+from sparqsim.base.parse import require_whole_number
+from sparqsim.networks.images import Pictures, load_labels
+from sparqsim.networks.images.labels import checked_classes
 from sparqsim.trace.arrayfile import read_npy, read_npz
 
 

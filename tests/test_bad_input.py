@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import sparqsim
-from sparqsim.files import write_text
+from sparqsim.base.files import write_text
 
 BAD_OPTIONS = {
     "unknown PE": (["--pe", "sparq-5op"], ["'sparq-5op'", "did you mean sparq-5opt?"]),

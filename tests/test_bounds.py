@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sparqsim
-from sparqsim.errors import InputError
+from sparqsim.array.timing import supported_dataflows
+from sparqsim.base.errors import InputError
 from sparqsim.memory import load_accelerator
 from sparqsim.pe.registry import designs
-from sparqsim.report import Report
-from sparqsim.timing import supported_dataflows
+from sparqsim.results.report import Report
 
 DATAFLOWS = ("os", "ws", "is")
 COUPLINGS = ("lockstep", "elastic:1", "elastic:2")

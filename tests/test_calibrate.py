@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqsim import InputError
-from sparqsim.calibrate import BINS, CLIPS_TRIED, calibrator
+from sparqsim.quantise.calibrate import BINS, CLIPS_TRIED, calibrator
 
 SPECS = [
     "mean-max",

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 import sparqsim
-from sparqsim.cli.run import split_designs
+from sparqsim.cli.options import (
+    split_designs,
+)
 from sparqsim.pe.registry import designs
-from sparqsim.report import Comparison, Report
+from sparqsim.results.report import Comparison, Report
 
 MINE = '''
 """A PE of somebody else's."""

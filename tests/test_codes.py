@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sparqsim import InputError
-from sparqsim.calibrate import calibrator
-from sparqsim.trace.codes import LIMITS, ActivationCodes, WeightCodes, quantise
+from sparqsim.quantise.calibrate import calibrator
+from sparqsim.quantise.codes import LIMITS, ActivationCodes, WeightCodes, quantise
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 VALUES = arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 9)), elements=FLOATS)
@@ -87,7 +87,7 @@ def test_scales_are_numbers_of_float32(values, spec):
 
 def network_of_one(codes):
     """An ONNX network of which only the codes of the tensor 'x' are known."""
-    from sparqsim.onnx.dump import Network
+    from sparqsim.networks.onnx.dump import Network
 
     known = {
         "graph": None,
@@ -104,7 +104,7 @@ def network_of_one(codes):
 def test_pytorch_onnx_and_npy_choose_the_same_codes(values, scale, signed):
     torch = pytest.importorskip("torch", reason="extra 'torch' is not installed")
     pytest.importorskip("onnx", reason="extra 'onnx' is not installed")
-    from sparqsim.torch.quantise import Quantiser, quantise_weights
+    from sparqsim.networks.torch.quantise import Quantiser, quantise_weights
 
     codes = quantise(values, scale, signed).codes
     by_torch, _ = Quantiser(scale, signed).integers(torch.from_numpy(values))
@@ -122,7 +122,7 @@ def test_onnxruntime_chooses_the_codes_of_the_trace():
     onnxruntime = pytest.importorskip("onnxruntime", reason="extra 'onnx' is not installed")
     from onnx import TensorProto, helper
 
-    from sparqsim.onnx import quantised
+    from sparqsim.networks.onnx import quantised
 
     values = np.concatenate([np.linspace(-1, 1, 9999), np.float32([-2, 2, 0])]).astype(np.float32)
     for signed in (False, True):

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sparqsim
-from sparqsim.accuracy_report import measured_coverage
-from sparqsim.memory.curves import BandwidthCurves
-from sparqsim.report import Comparison, Report
+from sparqsim.analysis.bandwidth import BandwidthCurves
+from sparqsim.results.accuracy_report import measured_coverage
+from sparqsim.results.report import Comparison, Report
 from sparqsim.trace.coverage import Coverage, LeftOut
 
 FORMATS = ("table", "json", "csv", "markdown")

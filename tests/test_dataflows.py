@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparqsim.bounds import Bounds
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import Work, get_dataflow
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.dataflow import Work
+from sparqsim.array.registry import get_dataflow
+from sparqsim.results.bounds import Bounds
 
 FLOWS = ("os", "ws", "is")
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import Work, get_dataflow
-from sparqsim.dataflow.elastic import Links, chained_stalls, separate_stalls, starts
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.dataflow import Work
+from sparqsim.array.elastic import Links, chained_stalls, separate_stalls, starts
+from sparqsim.array.registry import get_dataflow
 from sparqsim.event import Tile, run_tiles
 from sparqsim.pe.base import Step
 
@@ -100,7 +101,7 @@ def timed(array: dict, coupling: str, work: Work, costs):
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 5))
 def test_elastic_is_never_slower_than_lockstep_from_depth_2_on(seed, depth):
-    """For a reason, sums that wait for a step's end included: see `sparqsim/dataflow/elastic.py`."""
+    """For a reason, sums that wait for a step's end included: see `sparqsim/array/elastic.py`."""
     array, work, costs = random_case(seed)
     assert (
         timed(array, f"elastic:{depth}", work, costs).total

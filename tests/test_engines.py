@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparqsim
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.registry import get_dataflow
+from sparqsim.array.timing import supported_dataflows
+from sparqsim.base.errors import InputError
 from sparqsim.cli import main
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import get_dataflow
-from sparqsim.errors import InputError
 from sparqsim.pe.registry import designs
-from sparqsim.timing import supported_dataflows
 from sparqsim.trace import Layer, Trace
 
 SHIPPED = Path(__file__).resolve().parents[1] / "workloads" / "digits_resnet.safetensors"

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import Timing, Work, get_dataflow
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.dataflow import Timing, Work
+from sparqsim.array.registry import get_dataflow
 from sparqsim.event import Run, Tile, run_tiles
 from sparqsim.event.layer import stalls_of
 from sparqsim.pe.base import Step

@@ -13,7 +13,7 @@ from test_plot_readable import KINDS, MEMORY, Results, words
 import sparqsim
 from sparqsim import plot
 from sparqsim.plot.glyphs import drawable
-from sparqsim.report import Comparison
+from sparqsim.results.report import Comparison
 
 HOSTILE = (
     "bell\x07",

@@ -8,10 +8,10 @@ import pytest
 import typer
 
 import sparqsim
+from sparqsim.analysis.bandwidth import BANDWIDTHS
 from sparqsim.cli.app import app
 from sparqsim.cli.help import WIDEST, in_users_words
-from sparqsim.memory.curves import BANDWIDTHS
-from sparqsim.simulation import BASELINE
+from sparqsim.engine.simulation import BASELINE
 
 ROOT = typer.main.get_command(app)
 

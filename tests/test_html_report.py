@@ -18,11 +18,17 @@ import numpy as np
 import pytest
 
 import sparqsim
-from sparqsim.accuracy_report import AccuracyReport, AccuracyRow, Hits, NetworkLayer, RowLayer
-from sparqsim.config import ArrayConfig
-from sparqsim.errors import InputError
-from sparqsim.layer_report import Cycles, Error, Utilization
-from sparqsim.report import ArrayInfo, Comparison
+from sparqsim.array.config import ArrayConfig
+from sparqsim.base.errors import InputError
+from sparqsim.results.accuracy_report import (
+    AccuracyReport,
+    AccuracyRow,
+    Hits,
+    NetworkLayer,
+    RowLayer,
+)
+from sparqsim.results.layer_report import Cycles, Error, Utilization
+from sparqsim.results.report import ArrayInfo, Comparison
 from sparqsim.trace.coverage import Coverage, LeftOut
 
 pytest.importorskip("jinja2", reason="needs Jinja2 (extra `report`)")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sparqsim import InputError
-from sparqsim.images import Pictures, load_labels
-from sparqsim.preprocess import Preprocess
+from sparqsim.networks.images import Pictures, load_labels
+from sparqsim.networks.preprocess import Preprocess
 
 image = pytest.importorskip("PIL.Image", reason="needs the extra 'onnx' (pillow)")
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import sparqsim
-from sparqsim.errors import InputError, csv_cell
-from sparqsim.memory.curves import BandwidthCurves
+from sparqsim.analysis.bandwidth import BandwidthCurves
+from sparqsim.base.errors import InputError, csv_cell
 from sparqsim.regress import Finding, Outcome, as_junit, as_markdown, as_text
 from sparqsim.regress.golden import GoldenCase
 

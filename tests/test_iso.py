@@ -17,11 +17,16 @@ from test_plot import check_readable, words
 import sparqsim
 from sparqsim import plot
 from sparqsim.cli.show_iso import iso_area_table
-from sparqsim.iso import Range, scaled_array
-from sparqsim.report import Comparison
-from sparqsim.results import as_comparison, load_result
+from sparqsim.engine.iso_area import (
+    scaled_array,
+)
+from sparqsim.results.iso_area import (
+    Range,
+)
+from sparqsim.results.loading import as_comparison, load_result
+from sparqsim.results.report import Comparison
+from sparqsim.results.schemas import schema_text
 from sparqsim.rtl.area import relative_pe_area
-from sparqsim.schemas import schema_text
 
 PES = ["mac-2x8b8b", "sparq-5opt", "sparq-exact", "sparq-2opt:rounding=trim", "smt-sa-2t"]
 

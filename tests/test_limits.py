@@ -7,8 +7,8 @@ import json
 import pytest
 
 import sparqsim
-from sparqsim import limits
-from sparqsim.limits import Limit
+from sparqsim.base import limits
+from sparqsim.base.limits import Limit
 from sparqsim.sweep.grid import cases_of, load_grid
 from sparqsim.trace.synthetic import Distribution, LayerShape, save_synthetic
 

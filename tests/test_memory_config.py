@@ -12,6 +12,10 @@ import pytest
 
 import sparqsim
 from sparqsim import ArrayConfig, InputError
+from sparqsim.analysis.bandwidth import BandwidthCurves, bandwidth_curves
+from sparqsim.analysis.network import outcomes
+from sparqsim.analysis.roofline import roofline
+from sparqsim.analysis.timeline import TRACKS, layer_events, write_timeline
 from sparqsim.cli import main
 from sparqsim.memory import (
     DramConfig,
@@ -22,12 +26,8 @@ from sparqsim.memory import (
 )
 from sparqsim.memory.accelerator import parse_accelerator
 from sparqsim.memory.config import rate
-from sparqsim.memory.curves import BandwidthCurves, bandwidth_curves
-from sparqsim.memory.network import outcomes
-from sparqsim.memory.roofline import roofline
-from sparqsim.memory.timeline import TRACKS, layer_events, write_timeline
 from sparqsim.pe import get_pe
-from sparqsim.report import Report
+from sparqsim.results.report import Report
 
 CFG = """[general]
 run_name = scale_example

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import sparqsim
 from sparqsim import ArrayConfig, InputError, Layer
+from sparqsim.analysis.bandwidth import bandwidth_curves
+from sparqsim.analysis.network import outcomes
 from sparqsim.memory import DramConfig, MemoryConfig, ScratchpadConfig, load_accelerator
-from sparqsim.memory.curves import bandwidth_curves
-from sparqsim.memory.network import outcomes
 from sparqsim.pe import get_pe
 
 DESIGNS = (

@@ -8,9 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sparqsim import ArrayConfig, InputError, Layer, MemoryConfig
+from sparqsim.analysis.network import layer_timing
 from sparqsim.memory import ScratchpadConfig
 from sparqsim.memory.footprint import InputMap, elements_fetched
-from sparqsim.memory.network import layer_timing
 from sparqsim.memory.system import through_memory
 from sparqsim.pe import get_pe
 

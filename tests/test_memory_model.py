@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 import sparqsim
 from sparqsim import ArrayConfig, InputError, Layer
-from sparqsim.dataflow import get_dataflow
+from sparqsim.analysis.bandwidth import bandwidth_curves
+from sparqsim.analysis.network import layer_timing
+from sparqsim.array.registry import get_dataflow
+from sparqsim.array.timing import supports
 from sparqsim.event import memory as event
 from sparqsim.memory import DramConfig, MemoryConfig, ScratchpadConfig, recurrence
 from sparqsim.memory.config import ARBITRATIONS
-from sparqsim.memory.curves import bandwidth_curves
 from sparqsim.memory.nest import orders_of
-from sparqsim.memory.network import layer_timing
 from sparqsim.memory.system import Outcome, through_memory
 from sparqsim.pe import get_pe
 from sparqsim.pe.registry import designs
-from sparqsim.timing import supports
 
 FIELDS = ("item_starts", "item_ends", "starts", "ends", "done")
 FLOWS = ("os", "ws", "is")

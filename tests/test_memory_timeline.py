@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from test_memory_model import arrays, fitting, layers, memories, with_order
 
 from sparqsim import ArrayConfig, Layer, Trace
+from sparqsim.analysis.network import outcomes
+from sparqsim.analysis.timeline import TRACKS, write_timeline
 from sparqsim.memory import load_accelerator
-from sparqsim.memory.network import outcomes
 from sparqsim.memory.system import Outcome
-from sparqsim.memory.timeline import TRACKS, write_timeline
 from sparqsim.pe import get_pe
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from sparqsim import ArrayConfig, InputError, get_pe, load_trace, simulate
-from sparqsim.arithmetic import layer_sums
-from sparqsim.images import Pictures
-from sparqsim.trace.codes import ActivationCodes, WeightCodes
+from sparqsim.engine.arithmetic import layer_sums
+from sparqsim.networks.images import Pictures
+from sparqsim.quantise.codes import ActivationCodes, WeightCodes
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 ort = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
@@ -19,15 +19,15 @@ pytest.importorskip("PIL", reason="needs the extra 'onnx' (pillow)")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from sparqsim.onnx.direct import DirectRun  # noqa: E402
-from sparqsim.onnx.dump import dump, trace_of  # noqa: E402
-from sparqsim.onnx.evaluate import OnnxNetwork  # noqa: E402
-from sparqsim.onnx.fold import folded  # noqa: E402
-from sparqsim.onnx.graph import Graph  # noqa: E402
-from sparqsim.onnx.native import PairTable  # noqa: E402
-from sparqsim.onnx.network import calibrated  # noqa: E402
-from sparqsim.onnx.session import Session  # noqa: E402
-from sparqsim.onnx.shapes import read_shapes  # noqa: E402
+from sparqsim.networks.onnx.direct import DirectRun  # noqa: E402
+from sparqsim.networks.onnx.dump import dump, trace_of  # noqa: E402
+from sparqsim.networks.onnx.evaluate import OnnxNetwork  # noqa: E402
+from sparqsim.networks.onnx.fold import folded  # noqa: E402
+from sparqsim.networks.onnx.graph import Graph  # noqa: E402
+from sparqsim.networks.onnx.native import PairTable  # noqa: E402
+from sparqsim.networks.onnx.network import calibrated  # noqa: E402
+from sparqsim.networks.onnx.session import Session  # noqa: E402
+from sparqsim.networks.onnx.shapes import read_shapes  # noqa: E402
 
 RANDOM = np.random.default_rng(7)
 STEPS = "scale:1/255,mean:0.5,std:0.25"
@@ -240,7 +240,7 @@ def test_every_integer_equals_a_plain_recomputation(
     """The whole network, layer by layer: loops of `PEDesign.step` over what each layer met; native scores are these."""
     from networks.stepped import recorder, stepped_sums
 
-    from sparqsim.onnx import direct
+    from sparqsim.networks.onnx import direct
 
     one = pictures(tmp_path / "one.npz", 1)
     network, pe = calibrated(network_file, one), get_pe(design)
@@ -465,8 +465,8 @@ def test_padding_holds_the_zero_point_on_both_routes(tmp_path: Path, design: str
         ),
     )
     feeds = {"x": RANDOM.integers(0, 256, (3, 4, 6, 5), dtype=np.uint8)}
-    from sparqsim.onnx.native import native_model
-    from sparqsim.onnx.quantised import quantised_model
+    from sparqsim.networks.onnx.native import native_model
+    from sparqsim.networks.onnx.quantised import quantised_model
 
     model, designs = quantised_model(network), {"q": get_pe(design)}
     direct = DirectRun(model, network).run(feeds, designs)[0]

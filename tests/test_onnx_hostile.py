@@ -399,7 +399,7 @@ def test_numbers_beyond_the_inputs_type_name_the_input(
 
 
 def test_names_are_unique_whatever_the_file_says() -> None:
-    from sparqsim.onnx.graph import Graph
+    from sparqsim.networks.onnx.graph import Graph
 
     model = sound()
     names = ("a", "a#1", "a", "a#2", "", "Relu_4", "a#1")
@@ -408,7 +408,7 @@ def test_names_are_unique_whatever_the_file_says() -> None:
 
 
 def test_what_is_no_model_names_the_file(tmp_path: Path) -> None:
-    from sparqsim.onnx.shapes import read_shapes
+    from sparqsim.networks.onnx.shapes import read_shapes
 
     for path in (tmp_path, tmp_path / "none.onnx", Path("a\0b.onnx")):
         with pytest.raises(InputError, match="expected an ONNX model"):

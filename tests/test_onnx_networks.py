@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sparqsim import get_pe, load_trace
-from sparqsim.arithmetic import layer_sums
-from sparqsim.images import Pictures
+from sparqsim.engine.arithmetic import layer_sums
+from sparqsim.networks.images import Pictures
 
 pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 ort = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
@@ -19,9 +19,9 @@ import onnx  # noqa: E402
 from networks.onnx_graphs import detector, mobile  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from sparqsim.onnx.dump import dump  # noqa: E402
-from sparqsim.onnx.network import calibrated  # noqa: E402
-from sparqsim.onnx.shapes import read_shapes  # noqa: E402
+from sparqsim.networks.onnx.dump import dump  # noqa: E402
+from sparqsim.networks.onnx.network import calibrated  # noqa: E402
+from sparqsim.networks.onnx.shapes import read_shapes  # noqa: E402
 
 #: What 8 bits leave of a layer's output, with scales of the largest value, dB.
 LEAST_SQNR_DB = 25.0

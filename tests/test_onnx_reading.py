@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqsim import InputError, get_pe, load_trace
-from sparqsim.accuracy import accuracy
-from sparqsim.arithmetic import layer_sums
-from sparqsim.images import Pictures
+from sparqsim.engine.arithmetic import layer_sums
+from sparqsim.networks.accuracy import accuracy
+from sparqsim.networks.images import Pictures
 from sparqsim.trace.coverage import Coverage
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
@@ -25,10 +25,10 @@ ort = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from sparqsim.onnx.dump import dump, trace_of  # noqa: E402
-from sparqsim.onnx.evaluate import OnnxNetwork  # noqa: E402
-from sparqsim.onnx.network import calibrated  # noqa: E402
-from sparqsim.onnx.shapes import parsed_sizes, read_shapes  # noqa: E402
+from sparqsim.networks.onnx.dump import dump, trace_of  # noqa: E402
+from sparqsim.networks.onnx.evaluate import OnnxNetwork  # noqa: E402
+from sparqsim.networks.onnx.network import calibrated  # noqa: E402
+from sparqsim.networks.onnx.shapes import parsed_sizes, read_shapes  # noqa: E402
 
 Node = helper.make_node
 EXACT = "mac-8b8b"

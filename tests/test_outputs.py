@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import sparqsim
-from sparqsim.errors import InputError
-from sparqsim.files import check_outputs, replaced, write_text
+from sparqsim.base.errors import InputError
+from sparqsim.base.files import check_outputs, replaced, write_text
 
 ROOT = Path(sparqsim.__file__).parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -294,7 +294,7 @@ def dead_process() -> int:
 
 
 def test_what_killed_runs_left_is_removed_and_what_runs_is_not(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("sparqsim.files.temporary._SWEPT", set())
+    monkeypatch.setattr("sparqsim.base.files.temporary._SWEPT", set())
     with replaced(tmp_path / "other.json") as temporary:
         host = temporary.name.split(".")[-3].split("-")[0]
     dead = dead_process()
@@ -308,7 +308,7 @@ def test_what_killed_runs_left_is_removed_and_what_runs_is_not(tmp_path: Path, m
     spool.mkdir()
     (spool / "0").write_text("begun")
     (tmp_path / "other.json").unlink()
-    monkeypatch.setattr("sparqsim.files.temporary._SWEPT", set())
+    monkeypatch.setattr("sparqsim.base.files.temporary._SWEPT", set())
     write_text(tmp_path / "b.json", "new")
     assert names_in(tmp_path) == sorted([alive.name, elsewhere.name, own.name, "b.json"])
 
@@ -335,7 +335,7 @@ def test_an_unwritable_output_is_told_before_the_work(
 
 def test_a_lost_output_does_not_cost_the_others(run, small_path, tmp_path, monkeypatch) -> None:
     """The disk fills up between the check and the writing."""
-    monkeypatch.setattr("sparqsim.files.checks.check_writable", lambda path: None)
+    monkeypatch.setattr("sparqsim.base.files.checks.check_writable", lambda path: None)
     ended = run(
         "simulate", small_path, "--pe", "mac-8b8b", "--config", "edge",
         "-o", tmp_path / "missing" / "r.json", "--timeline", tmp_path / "t.json",
@@ -350,7 +350,7 @@ def test_read_only_files_are_not_replaced(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "kept.json"
     path.write_text("earlier")
     monkeypatch.setattr(
-        "sparqsim.files.place.os.access", lambda *_: False
+        "sparqsim.base.files.place.os.access", lambda *_: False
     )  # root may write everything
     with pytest.raises(InputError, match="Permission denied"):
         check_outputs({"-o": path})

@@ -16,15 +16,14 @@ from own_dataflows import TransposedOutputs
 
 import sparqsim
 from sparqsim import ArrayConfig, InputError, Layer, MemoryConfig, Trace
-from sparqsim.case import Case
+from sparqsim.analysis.heatmap import heatmap
+from sparqsim.analysis.wave import window_of
+from sparqsim.array.registry import dataflow_names, get_dataflow
+from sparqsim.array.timing import supports
 from sparqsim.cli import main
-from sparqsim.dataflow import get_dataflow
-from sparqsim.dataflow.registry import dataflow_names
-from sparqsim.heatmap import heatmap
 from sparqsim.memory import ScratchpadConfig
 from sparqsim.pe.registry import designs
-from sparqsim.timing import supports
-from sparqsim.wave import window_of
+from sparqsim.sweep.case import Case
 
 HERE = Path(__file__).parent
 FILE = HERE / "own_dataflows.py"
@@ -296,7 +295,7 @@ def test_an_installed_package_offers_one_by_entry_point(tmp_path):
     )
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport sparqsim\n"
-        "from sparqsim.dataflow import get_dataflow\nfrom sparqsim.dataflow.registry import dataflow_names\n"
+        "from sparqsim.array.registry import get_dataflow\nfrom sparqsim.array.registry import dataflow_names\n"
         "assert 'os-transposed' in dataflow_names()\n"
         "array = sparqsim.ArrayConfig(2, 2, 'os-transposed')\n"
         "print(get_dataflow(array.dataflow).roles)"

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sparqsim
-from sparqsim.config import ArrayConfig
-from sparqsim.parse import name_fault, real_number, require_whole_number, whole_number
-from sparqsim.textfile import json_of, toml_of
+from sparqsim.array.config import ArrayConfig
+from sparqsim.base.parse import name_fault, real_number, require_whole_number, whole_number
+from sparqsim.base.textfile import json_of, toml_of
 
 #: What `int` takes, and what no number of a file is written with.
 ODD_NUMBERS = [

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.pe.base import PEDesign, Step
 from sparqsim.pe.contract import CHECKS, check_design, failure_of, variants
 from sparqsim.pe.mac import Mac2x8b8b, Mac4b8b, Mac8b8b

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparqsim import InputError
-from sparqsim.images.decode import read_picture
+from sparqsim.networks.images.decode import read_picture
 
 image = pytest.importorskip("PIL.Image", reason="needs the extra 'onnx' (pillow)")
 
@@ -85,7 +85,7 @@ def test_pixels_are_bounded_before_they_are_decoded(tmp_path: Path) -> None:
 
 
 def test_resized_pictures_are_bounded_too() -> None:
-    from sparqsim.preprocess import Preprocess
+    from sparqsim.networks.preprocess import Preprocess
 
     strip = np.zeros((1, 400, 3), np.uint8)
     with pytest.raises(InputError, match="to 300x120000 pixels, expected at most 1000000"):
@@ -106,7 +106,7 @@ def test_a_picture_is_read_by_no_other_program(tmp_path: Path) -> None:
     ["resize:8 crop:4 scale:1/255", "resize:8,crop:4,scale:1/255", "resize:8, crop:4, scale:1/255"],
 )
 def test_steps_are_separated_by_commas_or_spaces(spec: str) -> None:
-    from sparqsim.preprocess import Preprocess
+    from sparqsim.networks.preprocess import Preprocess
 
     steps = Preprocess.parse(spec)
     assert (len(steps.geometry), len(steps.values)) == (2, 1)
@@ -117,7 +117,7 @@ def test_steps_are_separated_by_commas_or_spaces(spec: str) -> None:
     ["1e999999999", "9" * 5000, "٣", "1_0", "nan", "1/0", "0x1", "²", "1e-60/1", "", "1/2/3"],
 )
 def test_numbers_of_steps_are_plain_and_bounded(number: str) -> None:
-    from sparqsim.preprocess import Preprocess
+    from sparqsim.networks.preprocess import Preprocess
 
     with pytest.raises(InputError, match=r"such as 0.5 or 1/255"):
         Preprocess.parse(f"scale:{number}")

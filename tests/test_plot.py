@@ -21,14 +21,14 @@ from PIL import Image
 
 import sparqsim
 from sparqsim import plot
+from sparqsim.analysis.heatmap import heatmap
+from sparqsim.base.errors import InputError
 from sparqsim.cli import main
-from sparqsim.errors import InputError
-from sparqsim.heatmap import heatmap
 from sparqsim.plot import pareto, slots, style
 from sparqsim.plot.labels import text_points, wrapped
 from sparqsim.plot.pareto_points import ParetoPoint
-from sparqsim.report import Comparison
-from sparqsim.results import as_comparison, load_result
+from sparqsim.results.loading import as_comparison, load_result
+from sparqsim.results.report import Comparison
 
 
 def made_trace(layers: int, network: str = "made net", **document: object) -> sparqsim.Trace:
@@ -354,7 +354,7 @@ ROOT = str(Path(sparqsim.__file__).parents[1])
 DRAW = """
 import sys
 from sparqsim.plot import plot_speedup
-from sparqsim.results import load_result
+from sparqsim.results.loading import load_result
 for path in sys.argv[2:]:
     plot_speedup(load_result(sys.argv[1]), path)
 """

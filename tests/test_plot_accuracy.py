@@ -10,10 +10,16 @@ import pytest
 from test_plot import check_readable
 
 from sparqsim import InputError
-from sparqsim.accuracy_report import AccuracyReport, AccuracyRow, Hits, NetworkLayer, RowLayer
 from sparqsim.cli import main
 from sparqsim.plot.accuracy import accuracy_figure, loss_points
-from sparqsim.report import ArrayInfo
+from sparqsim.results.accuracy_report import (
+    AccuracyReport,
+    AccuracyRow,
+    Hits,
+    NetworkLayer,
+    RowLayer,
+)
+from sparqsim.results.report import ArrayInfo
 
 
 def row(pe, top1, agree, speedup, calibrator="mean-max", recalibrated=False):

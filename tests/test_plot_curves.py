@@ -15,16 +15,16 @@ from PIL import Image
 from test_plot import check_readable
 
 import sparqsim
-from sparqsim.errors import InputError
+from sparqsim.analysis.bandwidth import bandwidth_curves
+from sparqsim.base.errors import InputError
 from sparqsim.memory.config import DramConfig, MemoryConfig
-from sparqsim.memory.curves import bandwidth_curves
 from sparqsim.plot import style
 from sparqsim.plot.bandwidth import bandwidth_figure
 from sparqsim.plot.bandwidth_points import curves_of_bandwidth
 from sparqsim.plot.curves import FLAT_LABEL, curves_figure
 from sparqsim.plot.points import speedup_curves, zero_share
 from sparqsim.plot.reports import load_reports
-from sparqsim.report import Report
+from sparqsim.results.report import Report
 
 PES = ["mac-8b8b", "mac-4b4b", "sparq-5opt", "sparq-3opt", "sparq-exact"]
 KINDS = ("array-size", "k", "zero-fraction")

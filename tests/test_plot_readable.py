@@ -14,10 +14,10 @@ from test_plot_accuracy import record, row
 
 import sparqsim
 from sparqsim import plot
+from sparqsim.analysis.bandwidth import bandwidth_curves
+from sparqsim.analysis.heatmap import heatmap
 from sparqsim.cli.plot_options import OPTIONS
-from sparqsim.heatmap import heatmap
 from sparqsim.memory.accelerator import load_accelerator
-from sparqsim.memory.curves import bandwidth_curves
 from sparqsim.pe.registry import designs
 from sparqsim.plot import style
 from sparqsim.plot.accuracy import accuracy_figure
@@ -25,7 +25,7 @@ from sparqsim.plot.bandwidth import bandwidth_figure
 from sparqsim.plot.curves import curves_figure
 from sparqsim.plot.points import speedup_curves
 from sparqsim.plot.roofline import roofline_figure
-from sparqsim.report import Report
+from sparqsim.results.report import Report
 
 NETWORK = "a network with a name that goes on for quite a while and then some more, until it needs a second line"
 SYNTHETIC = "uniform, 40 % zeros"

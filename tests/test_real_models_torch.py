@@ -1,4 +1,4 @@
-"""Networks with the structure of real ones, through `sparqsim.torch.dump`, against PyTorch itself.
+"""Networks with the structure of real ones, through `sparqsim.networks.torch.dump`, against PyTorch itself.
 
 The sums of every layer are computed again by PyTorch, in float64 on the trace's integers, where
 every integer up to 2^53 is exact. What the layers make of these sums in real units is set against
@@ -20,8 +20,8 @@ from networks import real
 from torch.nn import functional
 
 from sparqsim import check_trace, get_pe, load_trace
-from sparqsim.arithmetic import layer_sums
-from sparqsim.torch import dump
+from sparqsim.engine.arithmetic import layer_sums
+from sparqsim.networks.torch import dump
 
 pytestmark = pytest.mark.slow
 

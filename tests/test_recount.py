@@ -17,12 +17,17 @@ from hypothesis import strategies as st
 
 import sparqsim
 from sparqsim import ArrayConfig, Layer
-from sparqsim.dataflow import get_dataflow
-from sparqsim.dataflow.grid import TileGrid
-from sparqsim.engines import FastEngine
-from sparqsim.event.array import Run, run_tiles
+from sparqsim.array.grid import TileGrid
+from sparqsim.array.registry import get_dataflow
+from sparqsim.engine.engines import FastEngine
+from sparqsim.engine.measure import measure
+from sparqsim.event.array import (
+    Run,
+)
 from sparqsim.event.layer import LayerTiles
-from sparqsim.measure import measure
+from sparqsim.event.run import (
+    run_tiles,
+)
 
 #: Dataflow -> what is streamed, along rows, along columns; whether operands load. Written down again.
 FLOWS = {

@@ -15,10 +15,10 @@ import pytest
 from regress_cases import PACKAGE, trace_of
 
 import sparqsim
-from sparqsim.case import Case, run, run_together
+from sparqsim.base.errors import InputError
 from sparqsim.cli import main
-from sparqsim.errors import InputError
 from sparqsim.regress import assert_unchanged, check, update
+from sparqsim.sweep.case import Case, run, run_together
 
 CASES = """
 golden = "pinned"

@@ -33,7 +33,7 @@ SETUPS = {
     "elastic2-ws": 'pe = "sparq-exact"\narray = "4x3"\ndataflow = "ws"\ncoupling = "elastic:2"',
 }
 
-BASE, ELASTIC, LATENESS = "dataflow/base.py", "dataflow/elastic.py", "dataflow/lateness.py"
+BASE, ELASTIC, LATENESS = "array/dataflow.py", "array/elastic.py", "array/lateness.py"
 SKEW, LONGER_SKEW = "skew = array.rows + array.cols - 2 ", "skew = array.rows + array.cols - 1 "
 FORMULAS = [
     (BASE, SKEW, LONGER_SKEW, "window-os", "fill", EACH_TILE),

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sparqsim
-from sparqsim.report import Comparison, Report
-from sparqsim.schemas import FOLDER, schema_files
+from sparqsim.results.report import Comparison, Report
+from sparqsim.results.schemas import FOLDER, schema_files
 
 SHAPE_ONLY = (
     "mac-8b8b",
@@ -159,7 +159,7 @@ def schema_of(result):
 
 
 def test_schema_files_are_current():
-    """Else run `python -m sparqsim.schemas`."""
+    """Else run `python -m sparqsim.results.schemas`."""
     assert {path: path.read_text() for path in schema_files()} == schema_files()
     assert {path.name for path in FOLDER.glob("*.json")} == {path.name for path in schema_files()}
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import Timing, Work, get_dataflow
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.dataflow import Timing, Work
+from sparqsim.array.registry import get_dataflow
 
 TOPOLOGIES = (
     "AlphaGoZero",

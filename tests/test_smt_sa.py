@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparqsim
-from sparqsim.event.queue_array import QueueArray
 from sparqsim.pe.smt_sa import part_lengths, tile_ends
+from sparqsim.pe.smt_sa_definition import QueueArray
 
 ROOT = Path(__file__).parent.parent
 DEPTHS = (1, 2, 3, 4, 8, 4096)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparqsim
-from sparqsim.activity import PartCounter
 from sparqsim.pe import sysmt
+from sparqsim.pe.activity import PartCounter
 from sparqsim.pe.trials import plain_steps
 
 

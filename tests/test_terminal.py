@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 import sparqsim
+from sparqsim.base.wording import counted
 from sparqsim.cli.joined import Joined
 from sparqsim.cli.tables import Table, as_csv, shortened
 from sparqsim.cli.welcome import SHIPPED
 from sparqsim.pe.registry import designs
-from sparqsim.report import Comparison, Report
-from sparqsim.wording import counted
+from sparqsim.results.report import Comparison, Report
 
 LONG = "backbone.stages.{}.blocks.{}.residual_function.depthwise_separable.conv"
 FORMATS = ("table", "json", "csv", "markdown")

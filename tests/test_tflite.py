@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from sparqsim import InputError, check_trace, get_pe, load_trace
-from sparqsim.images import Pictures
+from sparqsim.networks.images import Pictures
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra 'tflite'")
 pytest.importorskip("PIL", reason="needs the extra 'tflite' (pillow)")
 
 from tflite_builder import small_network
 
-from sparqsim.tflite.dump import dump, prepared
-from sparqsim.tflite.evaluate import TfliteNetwork
-from sparqsim.tflite.execute import Executor, outputs_of
-from sparqsim.tflite.macs import read_operators
-from sparqsim.tflite.model import Model
+from sparqsim.networks.tflite.dump import dump, prepared
+from sparqsim.networks.tflite.evaluate import TfliteNetwork
+from sparqsim.networks.tflite.execute import Executor, outputs_of
+from sparqsim.networks.tflite.macs import read_operators
+from sparqsim.networks.tflite.model import Model
 
 SHARED = Path(os.environ.get("SPARQSIM_SHARED", Path(__file__).parents[2] / "shared"))
 MOBILENETS = SHARED / "data" / "imagenet_mobilenet_int8"
@@ -64,9 +64,9 @@ def test_whole_network_is_the_interpreters(network_file: Path, tmp_path: Path) -
 
 def test_trace_gives_the_interpreters_outputs(network_file: Path, tmp_path: Path) -> None:
     """From the trace file alone (and bias, output scale): the output of every layer."""
-    from sparqsim.arithmetic import layer_sums
-    from sparqsim.tflite.execute import output_factors
-    from sparqsim.tflite.fixedpoint import multiplied, multiplied_once, requantised
+    from sparqsim.engine.arithmetic import layer_sums
+    from sparqsim.networks.tflite.execute import output_factors
+    from sparqsim.networks.tflite.fixedpoint import multiplied, multiplied_once, requantised
 
     pictures, target = shown(tmp_path / "p.npz"), tmp_path / "t.safetensors"
     dump(network_file, pictures, target)
@@ -100,7 +100,7 @@ def test_every_integer_equals_a_plain_recomputation(
     """The whole network, layer by layer: loops of `PEDesign.step` over what each layer met, zero points corrected."""
     from networks.stepped import recorder, stepped_sums
 
-    from sparqsim.tflite import execute
+    from sparqsim.networks.tflite import execute
 
     pictures = shown(tmp_path / "p.npz", 1)
     network, seen = TfliteNetwork(network_file), recorder(monkeypatch, execute)
@@ -112,7 +112,7 @@ def test_every_integer_equals_a_plain_recomputation(
 
 def test_two_roundings_equal_the_plain_words() -> None:
     """The documented scheme one number at a time: nudge, cut towards zero; then a shift, halves away from zero."""
-    from sparqsim.tflite.fixedpoint import multiplied
+    from sparqsim.networks.tflite.fixedpoint import multiplied
 
     def plain(value: int, multiplier: int, exponent: int) -> int:
         product = (value << max(exponent, 0)) * multiplier
@@ -168,8 +168,8 @@ def test_designs_use_corrected_operands(network_file: Path, tmp_path: Path) -> N
     sums = (x.astype(np.int64) - mac.codes.stored_zero_point) @ (
         w.astype(np.int64) - mac.weights.zero_points
     ) + mac.bias_codes
-    from sparqsim.tflite.execute import output_factors
-    from sparqsim.tflite.fixedpoint import requantised
+    from sparqsim.networks.tflite.execute import output_factors
+    from sparqsim.networks.tflite.fixedpoint import requantised
 
     wanted = requantised(sums, output_factors(mac), mac.target, 0)
     assert np.array_equal(outputs_of(mac, value, pe).reshape(-1, 8), wanted)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sparqsim import InputError, get_pe, load_trace
-from sparqsim.images import Pictures
+from sparqsim.networks.images import Pictures
 from sparqsim.trace.coverage import Coverage
 
 schema = pytest.importorskip(
@@ -20,9 +20,9 @@ schema = pytest.importorskip(
 
 from tflite_builder import Builder, small_network  # noqa: E402
 
-from sparqsim.tflite.dump import dump, prepared  # noqa: E402
-from sparqsim.tflite.evaluate import TfliteNetwork  # noqa: E402
-from sparqsim.tflite.model import Model  # noqa: E402
+from sparqsim.networks.tflite.dump import dump, prepared  # noqa: E402
+from sparqsim.networks.tflite.evaluate import TfliteNetwork  # noqa: E402
+from sparqsim.networks.tflite.model import Model  # noqa: E402
 
 FLOAT32 = 0
 RANDOM = np.random.default_rng(8)
@@ -133,8 +133,8 @@ def test_a_trace_says_what_it_leaves_out(tmp_path: Path, signed: bool) -> None:
     build.operator("TRANSPOSE_CONV", [shape, up, c], y, padding=0, strideH=2, strideW=2)
     file = build.save(tmp_path / "n.tflite", [x], [y])
     images = RANDOM.integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
-    from sparqsim.tflite.leftout import macs_of
-    from sparqsim.tflite.macs import skipped_operators
+    from sparqsim.networks.tflite.leftout import macs_of
+    from sparqsim.networks.tflite.macs import skipped_operators
 
     model = Model(file)
     (operator,) = skipped_operators(model, ["TRANSPOSE_CONV"])

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from sparqsim import get_pe
-from sparqsim.arithmetic import layer_sums
-from sparqsim.images import Pictures
+from sparqsim.engine.arithmetic import layer_sums
+from sparqsim.networks.images import Pictures
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra 'tflite'")
 
-from sparqsim.tflite.dump import prepared
-from sparqsim.tflite.execute import Executor, layer_of
-from sparqsim.tflite.macs import read_operators
-from sparqsim.tflite.model import Model
+from sparqsim.networks.tflite.dump import prepared
+from sparqsim.networks.tflite.execute import Executor, layer_of
+from sparqsim.networks.tflite.macs import read_operators
+from sparqsim.networks.tflite.model import Model
 
 EXACT = get_pe("mac-8b8b")
 #: Network, layers with products, tensors computed again.

@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sparqsim import InputError, get_pe
-from sparqsim.arithmetic import layer_sums
+from sparqsim.engine.arithmetic import layer_sums
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra 'tflite'")
 
 from tflite_builder import Builder
 
-from sparqsim.tflite.execute import Executor, layer_of
-from sparqsim.tflite.macs import read_operators
-from sparqsim.tflite.model import Model
+from sparqsim.networks.tflite.execute import Executor, layer_of
+from sparqsim.networks.tflite.macs import read_operators
+from sparqsim.networks.tflite.model import Model
 
 EXACT = get_pe("mac-8b8b")
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))

@@ -21,10 +21,10 @@ from torch import nn
 from torch.nn import functional
 
 from sparqsim import InputError, check_trace, compare, load_trace, simulate
-from sparqsim.torch import dump
-from sparqsim.torch.integer import Integers
-from sparqsim.torch.pairs import pair_counts
-from sparqsim.torch.weights import Factor, exact_product
+from sparqsim.networks.torch import dump
+from sparqsim.networks.torch.integer import Integers
+from sparqsim.networks.torch.pairs import pair_counts
+from sparqsim.networks.torch.weights import Factor, exact_product
 from sparqsim.trace.schema import ConvGeometry
 
 needs_shared = pytest.mark.skipif(not ROOT.exists(), reason=NO_SHARED)
@@ -321,7 +321,7 @@ def test_without_pytorch_the_extra_is_named():
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
     )
     assert run.stderr.splitlines()[-1] == (
-        "sparqsim.errors.InputError: sparqsim.torch needs PyTorch: `pip install -e '.[torch]'` "
+        "sparqsim.base.errors.InputError: sparqsim.torch needs PyTorch: `pip install -e '.[torch]'` "
         "in your clone of sparqsim"
     )
 

@@ -17,13 +17,13 @@ from torch import nn
 from torch.nn import functional
 
 from sparqsim import InputError, PEDesign, get_pe, load_trace
-from sparqsim.accuracy_report import AccuracyReport, Trial
+from sparqsim.networks.torch import QuantisedNetwork, dump, evaluate
+from sparqsim.networks.torch.accuracy import Study
+from sparqsim.networks.torch.answers import right
+from sparqsim.networks.torch.arithmetic import Arithmetic
+from sparqsim.networks.torch.evaluate import recalibrate
 from sparqsim.pe.base import Step
-from sparqsim.torch import QuantisedNetwork, dump, evaluate
-from sparqsim.torch.accuracy import Study
-from sparqsim.torch.answers import right
-from sparqsim.torch.arithmetic import Arithmetic
-from sparqsim.torch.evaluate import recalibrate
+from sparqsim.results.accuracy_report import AccuracyReport, Trial
 
 needs_shared = pytest.mark.skipif(not ROOT.exists(), reason=NO_SHARED)
 

@@ -19,9 +19,9 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from torch.utils._python_dispatch import _disable_current_modes
 
 from sparqsim import InputError, load_trace
-from sparqsim.torch import dump
-from sparqsim.torch.fold import fold_batch_norms
-from sparqsim.torch.outputs import tensors_of
+from sparqsim.networks.torch import dump
+from sparqsim.networks.torch.fold import fold_batch_norms
+from sparqsim.networks.torch.outputs import tensors_of
 
 
 class NormRelu(nn.BatchNorm2d):

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from sparqsim import ArrayConfig, InputError, compare, load_trace, simulate
 from sparqsim.memory import MemoryConfig
-from sparqsim.torch import dump, evaluate
+from sparqsim.networks.torch import dump, evaluate
 from sparqsim.trace.coverage import Coverage
 
 

@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn import functional
 
 from sparqsim import InputError, check_trace, load_trace
-from sparqsim.torch import dump
-from sparqsim.torch.fold import fold_batch_norms
-from sparqsim.torch.network import Network
+from sparqsim.networks.torch import dump
+from sparqsim.networks.torch.fold import fold_batch_norms
+from sparqsim.networks.torch.network import Network
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import sparqsim
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.pe.registry import resolve
 from sparqsim.regress import load_cases
 from sparqsim.sweep import load_grid

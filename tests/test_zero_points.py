@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqsim import InputError, Layer, Trace, get_pe, load_trace, simulate
-from sparqsim.arithmetic import layer_sums
-from sparqsim.trace.codes import ActivationCodes, WeightCodes, quantise
+from sparqsim.engine.arithmetic import layer_sums
+from sparqsim.quantise.codes import ActivationCodes, WeightCodes, quantise
 
 
 @settings(deadline=None, max_examples=40)

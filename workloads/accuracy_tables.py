@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from sparqsim.accuracy_report import AccuracyReport, AccuracyRow, Trial
-from sparqsim.files import write_text
+from sparqsim.base.files import write_text
+from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow, Trial
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ROOT / "docs" / "accuracy"

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from accuracy_tables import FILES, ROOT, write_tables
 
-from sparqsim.accuracy import Answering, accuracy
-from sparqsim.accuracy_report import AccuracyReport, AccuracyRow, Trial
-from sparqsim.files import write_text
-from sparqsim.images import Pictures, load_labels
-from sparqsim.torch.accuracy import Study
+from sparqsim.base.files import write_text
+from sparqsim.networks.accuracy import Answering, accuracy
+from sparqsim.networks.images import Pictures, load_labels
+from sparqsim.networks.torch.accuracy import Study
+from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow, Trial
 
 sys.path.insert(0, str(ROOT / "tests"))  # the networks are defined beside the tests that use them
 
@@ -109,7 +109,7 @@ def mobilenet_v2(known: Known, each: Each) -> None:
     """MobileNet-v2, an 8-bit TFLite network; its class 0 is background."""
     from networks.shared import ROOT as DATA
 
-    from sparqsim.tflite.evaluate import TfliteNetwork
+    from sparqsim.networks.tflite.evaluate import TfliteNetwork
 
     pictures = Pictures.open(DATA / "imagenet_samples", "crop:0.875,resize:224x224")
     labels = load_labels(DATA / "imagenet_samples" / "labels.csv", pictures.names) + 1
@@ -129,8 +129,8 @@ def resnet20_onnx(known: Known, each: Each) -> None:
     """ResNet-20 through ONNX: the float network, exported by PyTorch, on the same pictures."""
     from networks import convolutional, shared
 
-    from sparqsim.onnx.evaluate import OnnxNetwork
-    from sparqsim.onnx.network import calibrated
+    from sparqsim.networks.onnx.evaluate import OnnxNetwork
+    from sparqsim.networks.onnx.network import calibrated
 
     images, labels = shared.cifar10()
     with tempfile.TemporaryDirectory() as folder:

@@ -8,10 +8,15 @@ import numpy as np
 
 import sparqsim
 from sparqsim.dataflow import Work, get_dataflow
-from sparqsim.event.array import Run, run_tiles
+from sparqsim.event.array import (
+    Run,
+)
 from sparqsim.event.layer import LayerTiles, Operand
-from sparqsim.layer_report import Cycles
+from sparqsim.event.run import (
+    run_tiles,
+)
 from sparqsim.pe import Step
+from sparqsim.results.layer_report import Cycles
 
 #: Share of zero activations, and the seed of the operands.
 ZEROS, SEED = 0.4, 8

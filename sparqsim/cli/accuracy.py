@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sparqsim.base.wording import counted
 from sparqsim.cli.options import (
     Array,
     Baseline,
@@ -22,15 +23,14 @@ from sparqsim.cli.options import (
     array_config,
 )
 from sparqsim.cli.trace import Batch, Calibrate, Images, Keep, MaxPixels, Skip, Steps, names
-from sparqsim.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sparqsim.accuracy import Answering
-    from sparqsim.accuracy_report import AccuracyReport
-    from sparqsim.images import Pictures
+    from sparqsim.networks.accuracy import Answering
+    from sparqsim.networks.images import Pictures
+    from sparqsim.results.accuracy_report import AccuracyReport
 
 Labels = Annotated[
     str | None,
@@ -89,13 +89,15 @@ def accuracy(
     format_: Format = "table",
 ) -> None:
     """Answer pictures with every layer in a design's arithmetic: accuracy, agreement, SQNR, cycles, speedup."""
-    from sparqsim.cli.run import split_designs
+    from sparqsim.base.files import check_outputs
+    from sparqsim.base.plugins import named_file
+    from sparqsim.cli.options import (
+        split_designs,
+    )
     from sparqsim.cli.show_accuracy import accuracy_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
-    from sparqsim.files import check_outputs
-    from sparqsim.images import Pictures
-    from sparqsim.plugins import named_file
-    from sparqsim.simulation import DEFAULT_PES
+    from sparqsim.engine.simulation import DEFAULT_PES
+    from sparqsim.networks.images import Pictures
 
     checked_format(format_)
     config = array_config(array, dataflow, coupling, overlap)
@@ -132,7 +134,7 @@ def _answered(
     pictures: Pictures, labels: str | None, offset: int
 ) -> tuple[Pictures, NDArray[np.int64] | None]:
     """Return the pictures to answer, and their classes where they are known."""
-    from sparqsim.images.labels import checked_classes, load_labels
+    from sparqsim.networks.images.labels import checked_classes, load_labels
 
     classes = pictures.labels if labels is None else load_labels(labels, pictures.names)
     if classes is None:
@@ -141,9 +143,9 @@ def _answered(
 
 
 def _measured(network: Answering, *arguments: Any, **settings: Any) -> AccuracyReport:
-    """Return `sparqsim.accuracy.accuracy` of these arguments, with progress on a terminal."""
-    from sparqsim.accuracy import accuracy as measured
+    """Return `sparqsim.networks.accuracy.accuracy` of these arguments, with progress on a terminal."""
     from sparqsim.cli.show_accuracy import batch_progress
+    from sparqsim.networks.accuracy import accuracy as measured
 
     with batch_progress() as progress:
         return measured(network, *arguments, **settings, progress=progress)
@@ -160,22 +162,22 @@ def _network(
     """Return the network of a file, by its kind."""
     from pathlib import Path
 
+    from sparqsim.base.errors import InputError
     from sparqsim.cli.dumping import check_batch_option
-    from sparqsim.errors import InputError
 
     suffix = Path(model).suffix.lower()
     if suffix == ".onnx":
-        from sparqsim.onnx.evaluate import OnnxNetwork
-        from sparqsim.onnx.network import calibrated
+        from sparqsim.networks.onnx.evaluate import OnnxNetwork
+        from sparqsim.networks.onnx.network import calibrated
 
         return OnnxNetwork(
             calibrated(model, pictures, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch)
         )
     check_batch_option(model, batch)
     if suffix == ".tflite":
-        from sparqsim.tflite.evaluate import TfliteNetwork
+        from sparqsim.networks.tflite.evaluate import TfliteNetwork
 
         return TfliteNetwork(model, skip=skip, keep_8bit=keep_8bit)
     raise InputError(
-        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.torch.evaluate)"
+        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.networks.torch.evaluate)"
     )

@@ -14,12 +14,11 @@ import traceback
 
 import typer
 
-from sparqsim.cli import accuracy, main, memory, pe, plot, regress, report, rtl, run, sweep, trace
+from sparqsim.base.errors import InputError, printable
+from sparqsim.cli import accuracy, memory, pe, plot, regress, report, rtl, run, sweep, trace
 from sparqsim.cli.help import WIDEST, command_group
-from sparqsim.errors import InputError, printable
 
-# `main` has long stood here, and callers of the library import it from here.
-__all__ = ["app", "exit_code_of", "main"]
+__all__ = ["app", "exit_code_of"]
 
 BAD_INPUT = 2
 #: EX_SOFTWARE of sysexits.h.
@@ -55,9 +54,9 @@ def _options(
     version: bool = typer.Option(False, "--version", help="Print the version and stop."),
 ) -> None:
     if version:
-        from sparqsim import __version__
+        from sparqsim.base.version import VERSION
 
-        typer.echo(f"sparqsim {__version__}")
+        typer.echo(f"sparqsim {VERSION}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         from sparqsim.cli.welcome import welcome

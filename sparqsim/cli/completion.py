@@ -31,7 +31,7 @@ def design(incomplete: str) -> list[str]:
 
 def dataflow(incomplete: str) -> list[str]:
     """Complete the name of a dataflow; files are completed by the shell."""
-    from sparqsim.dataflow.registry import dataflow_names
+    from sparqsim.array.registry import dataflow_names
 
     return [name for name in dataflow_names() if name.startswith(incomplete)]
 

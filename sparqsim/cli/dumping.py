@@ -7,13 +7,16 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from sparqsim.cli.show import json_text, percent
+from sparqsim.base.errors import InputError, printable
+from sparqsim.base.wording import counted
+from sparqsim.cli.cells import (
+    json_text,
+    percent,
+)
 from sparqsim.cli.tables import Shown, Table
-from sparqsim.errors import InputError, printable
-from sparqsim.images import Pictures
+from sparqsim.networks.images import Pictures
 from sparqsim.trace.dumpreport import DumpedLayer, DumpReport, clipping_warning
 from sparqsim.trace.synthetic import Distribution, save_synthetic
-from sparqsim.wording import counted
 
 
 def dump_model(
@@ -31,8 +34,8 @@ def dump_model(
     """Dump a model by its kind of file. Raises InputError for other kinds."""
     suffix = Path(model).suffix.lower()
     if suffix == ".onnx":
-        from sparqsim.onnx.dump import dump as dump_onnx
-        from sparqsim.onnx.network import calibrated
+        from sparqsim.networks.onnx.dump import dump as dump_onnx
+        from sparqsim.networks.onnx.network import calibrated
 
         network = calibrated(
             model, calibration, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch
@@ -40,13 +43,13 @@ def dump_model(
         return dump_onnx(network, pictures, target, license_note=license_note)
     check_batch_option(model, batch)
     if suffix == ".tflite":
-        from sparqsim.tflite.dump import dump as dump_tflite
+        from sparqsim.networks.tflite.dump import dump as dump_tflite
 
         return dump_tflite(
             model, pictures, target, skip=skip, keep_8bit=keep_8bit, license_note=license_note
         )
     raise InputError(
-        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.torch.dump)"
+        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.networks.torch.dump)"
     )
 
 
@@ -183,7 +186,7 @@ def import_source(
         topology = read_topology(place)
         shapes, notes, origin = list(topology.layers), list(topology.notes), "SCALE-Sim topology"
     elif place.suffix.lower() == ".onnx":
-        from sparqsim.onnx.shapes import parsed_sizes, read_shapes
+        from sparqsim.networks.onnx.shapes import parsed_sizes, read_shapes
 
         graph = read_shapes(place, frozenset(skip), parsed_sizes(sizes))
         shapes, notes = list(graph.layers), list(graph.notes)

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 
 #: Lines longer than this are hard to read, however wide the terminal is.
 WIDEST = 100

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparqsim.base.errors import InputError, printable, shown
+from sparqsim.base.parse import real_number
+from sparqsim.base.plugins import named_file
+from sparqsim.base.wording import counted
 from sparqsim.cli.completion import preset
 from sparqsim.cli.options import (
     Array,
@@ -21,66 +25,13 @@ from sparqsim.cli.options import (
     Trace,
     accelerator_config,
 )
-from sparqsim.errors import InputError, printable, shown
-from sparqsim.parse import real_number
-from sparqsim.plugins import named_file
-from sparqsim.wording import counted
 
 if TYPE_CHECKING:
-    from sparqsim.cli.tables import Shown, Table
-    from sparqsim.config import ArrayConfig
-    from sparqsim.layer_report import Cycles
+    from sparqsim.array.config import ArrayConfig
     from sparqsim.memory import MemoryConfig
-    from sparqsim.memory.curves import BandwidthCurves
-    from sparqsim.memory.traffic import Traffic
     from sparqsim.pe import PEDesign
-    from sparqsim.report import Report
+    from sparqsim.results.report import Report
     from sparqsim.trace import Trace as LoadedTrace
-
-
-def traffic_table(report: Report) -> Table:
-    """Return the table of DRAM traffic: kilobytes by operand, loop order, share of cycles that waited."""
-    from sparqsim.cli.show import layer_label, new_table
-
-    table = new_table(
-        "layer",
-        "loops",
-        "chunks",
-        "act kB",
-        "wgt kB",
-        "out kB",
-        "psum kB",
-        "memory\nstall %",
-        "of it\nports %",
-        title="DRAM traffic (1 kB = 1000 bytes), and the share of cycles that wait for memory",
-    )
-    for layer in report.layers:
-        if layer.traffic is not None:
-            table.add_row(
-                layer_label(layer),
-                layer.traffic.loop_order,
-                str(layer.traffic.stream_chunks),
-                *traffic_cells(layer.traffic, layer.cycles),
-            )
-    table.add_section()
-    if report.totals.traffic is not None:
-        table.add_row("total", "", "", *traffic_cells(report.totals.traffic, report.cycles))
-    return table
-
-
-def traffic_cells(traffic: Traffic, cycles: Cycles) -> list[str]:
-    """Return DRAM traffic of activations, weights, finished outputs and partial sums, then shares of waiting cycles."""
-    from sparqsim.cli.show import percent
-
-    sums = traffic.psum_spill_bytes + traffic.psum_reload_bytes
-    moved = [
-        traffic.activations.dram_read_bytes,
-        traffic.weights.dram_read_bytes,
-        traffic.outputs.dram_write_bytes - traffic.psum_spill_bytes,
-        sums,
-    ]
-    waiting = [percent(part / cycles.total) for part in (cycles.memory_stall, traffic.port_stall)]
-    return [*(f"{size / 1000:,.1f}" for size in moved), *waiting]
 
 
 def save_timeline(
@@ -92,8 +43,8 @@ def save_timeline(
     pe: PEDesign,
 ) -> None:
     """Write the timeline of a report's run, of which `pe` is the design; say what was left out."""
-    from sparqsim.memory.network import outcomes
-    from sparqsim.memory.timeline import MOST_EVENTS, write_timeline
+    from sparqsim.analysis.network import outcomes
+    from sparqsim.analysis.timeline import MOST_EVENTS, write_timeline
     from sparqsim.pe.registry import resolve
 
     designs = [resolve(layer.pe, known=[pe]) for layer in report.layers]
@@ -143,11 +94,14 @@ def bandwidth(
 ) -> None:
     """Show at which DRAM bandwidth the speedup of each design dies."""
     import sparqsim
-    from sparqsim.cli.run import split_designs
+    from sparqsim.analysis.bandwidth import BANDWIDTHS, bandwidth_curves
+    from sparqsim.base.files import check_outputs
+    from sparqsim.cli.options import (
+        split_designs,
+    )
+    from sparqsim.cli.show_memory import curves_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
-    from sparqsim.files import check_outputs
-    from sparqsim.memory.curves import BANDWIDTHS, bandwidth_curves
-    from sparqsim.simulation import DEFAULT_PES, KEPT
+    from sparqsim.engine.simulation import DEFAULT_PES, KEPT
 
     checked_format(format_)
     if plot:
@@ -189,35 +143,3 @@ def parse_bandwidths(text: str) -> list[float]:
             f"--bandwidths {shown(text)}: expected numbers of bytes per cycle, each once, e.g. 1,2.5,16"
         )
     return values
-
-
-def curves_shown(result: BandwidthCurves) -> Shown:
-    """Return speedups, bandwidths down and designs across."""
-    from sparqsim.cli import records
-    from sparqsim.cli.show import heading_of, new_table
-    from sparqsim.cli.tables import Shown
-    from sparqsim.report import note_lines
-
-    table = new_table(
-        "DRAM B/cycle",
-        *map(heading_of, result.order),
-        title=f"Speedup over {result.baseline} at equal DRAM bandwidth",
-    )
-    for at, value in enumerate(result.bandwidths):
-        label = "no limit" if value is None else f"{value:g}"
-        table.add_row(label, *(f"{result.speedup[name][at]:.2f}" for name in result.order))
-    table.add_section()
-    table.add_row("no memory", *(f"{result.array_speedup[name]:.2f}" for name in result.order))
-    array = result.array
-    source = result.network or f"trace {result.trace_sha256[:12]}"
-    label = f" [SYNTHETIC values: {result.synthetic}]" if result.synthetic else ""
-    heading = (
-        f"{printable(source + label)}: array {array.rows}x{array.cols}, dataflow {array.dataflow}, "
-        f"{array.coupling}, overlap {'on' if array.overlap else 'off'}, memory {printable(result.memory.name)} "
-        f"(storage {result.memory.storage}, loop order {result.memory.loop_order}), "
-        f"{result.coverage.label(result.macs or 0)}"
-    )
-    notes = [*result.coverage.notes(result.macs or 0), *note_lines(result.timing_notes)]
-    return Shown(
-        heading, [table], "\n".join(notes), lambda: records.of_curves(result), result.to_json
-    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sparqsim.errors import printable
-from sparqsim.report import Report, note_lines, stated_coverage, timing_notes
+from sparqsim.base.errors import printable
+from sparqsim.results.report import Report, note_lines, stated_coverage, timing_notes
 
 
 def heading(report: Report, *, design: bool = True) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sparqsim.array.config import ArrayConfig
+from sparqsim.base.errors import InputError, printable
 from sparqsim.cli import completion
-from sparqsim.config import ArrayConfig
-from sparqsim.errors import InputError, printable
 
 if TYPE_CHECKING:
     from sparqsim.memory import MemoryConfig
@@ -193,3 +193,20 @@ def accelerator_config(
     for remark in accelerator.remarks:
         typer.echo(printable(f"{config}: {remark}"), err=True)
     return array_config(array, dataflow, coupling, overlap, accelerator.array), accelerator.memory
+
+
+def split_designs(text: str) -> list[str]:
+    """Split 'a:k=v,l=w,b' into designs: a part 'key=value' after a design with keys belongs to that design.
+
+    Raises InputError where no design is named.
+    """
+    designs: list[str] = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        continues = bool(designs) and ":" in designs[-1] and "=" in part and ":" not in part
+        if continues:
+            designs[-1] += "," + part
+        else:
+            designs.append(part)
+    if not designs:
+        raise InputError(f"--pe {text!r}: names no design; expected A,B,C (see `sparqsim pe list`)")
+    return designs

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparqsim.base.wording import counted
 from sparqsim.cli.completion import design
 from sparqsim.cli.help import command_group
 from sparqsim.cli.options import Format
-from sparqsim.wording import counted
 
 if TYPE_CHECKING:
     from sparqsim.pe.contract import Outcome

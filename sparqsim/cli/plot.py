@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparqsim.base.errors import InputError, nearest
 from sparqsim.cli.plot_options import (
     OPTIONS,
     Baseline,
@@ -23,13 +24,12 @@ from sparqsim.cli.plot_options import (
     check_options,
     command_of,
 )
-from sparqsim.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from sparqsim.heatmap import Heatmap
-    from sparqsim.memory.curves import BandwidthCurves
+    from sparqsim.analysis.bandwidth import BandwidthCurves
+    from sparqsim.analysis.heatmap import Heatmap
     from sparqsim.pe import PEDesign
-    from sparqsim.report import Comparison, Report
+    from sparqsim.results.report import Comparison, Report
 
 
 def plot(
@@ -48,10 +48,10 @@ def plot(
     no_notes: NoNotes = False,
 ) -> None:
     """Draw a figure from results: speedups, where cycles went, busy PEs, error against speedup."""
+    from sparqsim.base.files import check_outputs
+    from sparqsim.base.plugins import named_file
     from sparqsim.cli.plot_accuracy import is_record, plot_record
-    from sparqsim.files import check_outputs
     from sparqsim.plot import figure_format
-    from sparqsim.plugins import named_file
 
     options = {
         "baseline": baseline,
@@ -84,7 +84,7 @@ def plot(
 
 
 def _loaded(results: list[str], kind: str) -> list[Comparison | Report]:
-    from sparqsim.results import load_result
+    from sparqsim.results.loading import load_result
 
     commands = (
         "`simulate`, `compare` or `accuracy`" if kind == "pareto" else "`simulate` or `compare`"
@@ -100,9 +100,9 @@ def _plot_busy_pes(
     output: str,
     how: Mapping[str, Any],
 ) -> None:
+    from sparqsim.base.plugins import named_file
     from sparqsim.pe import get_pe
     from sparqsim.plot import plot_utilization
-    from sparqsim.plugins import named_file
 
     named = [] if pe is None or named_file(pe) is None else [get_pe(pe)]
     name = named[0].spec if named else pe
@@ -118,7 +118,7 @@ def _plot_results(
     how: Mapping[str, Any],
 ) -> None:
     from sparqsim.plot import plot_layers, plot_pareto, plot_speedup
-    from sparqsim.results import as_comparison
+    from sparqsim.results.loading import as_comparison
 
     if kind == "roofline":
         from sparqsim.plot.roofline import plot_roofline
@@ -167,7 +167,7 @@ def _plot_curves(
 
 def _is_bandwidth(path: str) -> bool:
     """Return whether a file is the JSON of `sparqsim bandwidth`."""
-    from sparqsim.filekinds import is_of_schema
+    from sparqsim.results.filekinds import is_of_schema
 
     return is_of_schema(path, "sparqsim.bandwidth")
 
@@ -175,7 +175,7 @@ def _is_bandwidth(path: str) -> bool:
 def _bandwidth_curves(
     results: list[str], baseline: str | None, only: Sequence[str]
 ) -> BandwidthCurves:
-    from sparqsim.memory.curves import BandwidthCurves
+    from sparqsim.analysis.bandwidth import BandwidthCurves
 
     if len(results) != 1:
         raise InputError(
@@ -190,7 +190,7 @@ def _bandwidth_curves(
 
 
 def _comparison(results: list[Comparison | Report], kind: str, baseline: str | None) -> Comparison:
-    from sparqsim.results import as_comparison
+    from sparqsim.results.loading import as_comparison
 
     comparison = as_comparison(results, baseline)
     if len(comparison.order) < 2:
@@ -203,7 +203,7 @@ def _comparison(results: list[Comparison | Report], kind: str, baseline: str | N
 
 def _one_report(results: list[Comparison | Report], pe: str | None) -> Report:
     """Return the only report, or that of the design `pe`."""
-    from sparqsim.results import as_comparison
+    from sparqsim.results.loading import as_comparison
 
     reports = as_comparison(results).reports
     if pe is None and len(reports) > 1:
@@ -224,7 +224,7 @@ def _heatmap(
 ) -> Heatmap:
     """Return the heat map; `named`: designs that the user gave a file of."""
     import sparqsim
-    from sparqsim.heatmap import heatmap
+    from sparqsim.analysis.heatmap import heatmap
 
     if trace is None:
         raise InputError(

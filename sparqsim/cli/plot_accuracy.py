@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sparqsim.errors import InputError
-from sparqsim.filekinds import is_of_schema
+from sparqsim.base.errors import InputError
+from sparqsim.results.filekinds import is_of_schema
 
 
 def is_record(paths: Sequence[str], loss: str | None) -> bool:
     """Return whether the first file is the JSON of `sparqsim accuracy`. Raises InputError for a loss of another."""
-    record = is_of_schema(paths[0], "sparqsim.accuracy")
+    record = is_of_schema(paths[0], "sparqsim.networks.accuracy")
     if loss is not None and not record:
         raise InputError(
             f"--loss {loss!r}: {paths[0]} is no accuracy record, expected the JSON of `sparqsim accuracy`"
@@ -27,8 +27,8 @@ def plot_record(
     how: Mapping[str, Any],
 ) -> None:
     """Draw the one accuracy record among `paths`. Raises InputError for several files."""
-    from sparqsim.accuracy_report import AccuracyReport
     from sparqsim.plot.accuracy import plot_accuracy
+    from sparqsim.results.accuracy_report import AccuracyReport
 
     if len(paths) != 1:
         raise InputError(

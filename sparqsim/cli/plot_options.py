@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sparqsim.base.errors import InputError, nearest
 from sparqsim.cli.completion import one_of
-from sparqsim.errors import InputError, nearest
 
 #: The options each kind of figure takes, beside those that all take.
 OPTIONS = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sparqsim.accuracy_report import AccuracyReport
-from sparqsim.layer_report import LayerReport, Measured
-from sparqsim.memory.curves import BandwidthCurves
+from sparqsim.analysis.bandwidth import BandwidthCurves
 from sparqsim.memory.traffic import Traffic
 from sparqsim.pe import PEDesign
 from sparqsim.pe.registry import key_choices
-from sparqsim.report import Comparison, Report
+from sparqsim.results.accuracy_report import AccuracyReport
+from sparqsim.results.layer_report import LayerReport, Measured
+from sparqsim.results.report import Comparison, Report
 from sparqsim.rtl import area
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.coverage import Coverage

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from sparqsim.base.errors import printable
 from sparqsim.cli.help import command_group
 from sparqsim.cli.options import Format, Trust
-from sparqsim.errors import printable
 
 app = command_group("Golden reports of a list of cases: write them, compare with them.")
 
@@ -39,10 +39,10 @@ def check(
     """Run every case again; exit code 1 if anything differs from the golden reports."""
     from pathlib import Path
 
+    from sparqsim.base.files import check_outputs
     from sparqsim.cli.progress import counted
     from sparqsim.cli.show_checks import regress_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
-    from sparqsim.files import check_outputs
     from sparqsim.regress import as_junit, as_markdown, load_cases
     from sparqsim.regress import check as outcomes_of
 

@@ -27,8 +27,8 @@ Page = Annotated[
 
 def report(results: Results, *, output: Page = "report.html") -> None:
     """Write a page that shows results: summary, tables that sort, figures, and what every number means."""
-    from sparqsim.errors import printable
-    from sparqsim.files import check_outputs
+    from sparqsim.base.errors import printable
+    from sparqsim.base.files import check_outputs
     from sparqsim.html.page import check_page_path, write_page
 
     check_page_path(output)  # a wrong suffix, or a missing extra, is told before the work

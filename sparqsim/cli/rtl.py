@@ -74,9 +74,9 @@ def simulate(
 
     Needs Icarus Verilog. Ends with exit code 1 at the first difference.
     """
+    from sparqsim.base.files import check_outputs
+    from sparqsim.base.plugins import named_file
     from sparqsim.cli.rtl_work import simulate_tile
-    from sparqsim.files import check_outputs
-    from sparqsim.plugins import named_file
 
     check_outputs({"-o": output}, [trace, named_file(pe)])
     if not simulate_tile(
@@ -110,9 +110,9 @@ def area(
 
     From the table that ships, or (--measure, --liberty) synthesised now; that needs Yosys.
     """
+    from sparqsim.base.files import check_outputs
     from sparqsim.cli.rtl_work import area_table, areas_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
-    from sparqsim.files import check_outputs
     from sparqsim.rtl.synthesis import table_text
 
     checked_format(format_)

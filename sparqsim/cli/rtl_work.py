@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import typer
 
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.registry import dataflow_names, get_dataflow
+from sparqsim.base.errors import InputError, nearest
+from sparqsim.base.wording import counted
 from sparqsim.cli import records
+from sparqsim.cli.cells import (
+    new_table,
+)
 from sparqsim.cli.options import array_config
-from sparqsim.cli.show import new_table
 from sparqsim.cli.tables import Shown
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import get_dataflow
-from sparqsim.dataflow.registry import dataflow_names
-from sparqsim.errors import InputError, nearest
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.pe.registry import designs
 from sparqsim.rtl import area
@@ -26,7 +28,6 @@ from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.synthesis import libraries, measured_table, table_text
 from sparqsim.rtl.tiles import FLOWS, circuit_flow, cut
 from sparqsim.trace import Layer, Trace, load_trace
-from sparqsim.wording import counted
 
 #: A sum that takes more than 24 bits.
 LARGE_SUM = 1 << 24
@@ -93,7 +94,7 @@ def simulate_tile(
     path: str, layer_name: str, tile: int, name: str, array: ArrayConfig, *, output: str
 ) -> bool:
     """Run one tile in RTL and in the simulator, and keep the waveform."""
-    from sparqsim.files import replaced
+    from sparqsim.base.files import replaced
 
     design, layer = get_pe(name), _layer_named(load_trace(path), layer_name, path)
     circuit_of(design, signed=layer.signed)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparqsim.base.plugins import named_file
 from sparqsim.cli.options import (
     Array,
     Baseline,
@@ -24,12 +25,11 @@ from sparqsim.cli.options import (
     Timeline,
     Trace,
     accelerator_config,
+    split_designs,
 )
-from sparqsim.errors import InputError
-from sparqsim.plugins import named_file
 
 if TYPE_CHECKING:
-    from sparqsim.report import Comparison
+    from sparqsim.results.report import Comparison
 
 
 WaveFile = Annotated[
@@ -81,9 +81,9 @@ def simulate(
 ) -> None:
     """Simulate one PE design on a trace: cycles and where they went, utilization, error."""
     import sparqsim
+    from sparqsim.base.files import check_outputs
     from sparqsim.cli.show import layer_progress, report_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
-    from sparqsim.files import check_outputs
 
     checked_format(format_)
     check_outputs(
@@ -100,8 +100,8 @@ def simulate(
         )
     loaded, design = sparqsim.load_trace(trace), sparqsim.get_pe(pe)
     if wave:
-        from sparqsim.simulation import KEPT
-        from sparqsim.wave import write_wave
+        from sparqsim.analysis.wave import write_wave
+        from sparqsim.engine.simulation import KEPT
 
         kept = None if all_layers else sparqsim.get_pe(KEPT)
         write_wave(wave, loaded, design, shape, wave_layer, wave_tile or 0, kept=kept)
@@ -159,10 +159,10 @@ def compare(
 ) -> None:
     """Compare PE designs on a trace and the same array."""
     import sparqsim
+    from sparqsim.base.files import check_outputs
     from sparqsim.cli.show import comparison_shown, layer_progress
     from sparqsim.cli.tables import checked_format, deliver, saving
-    from sparqsim.files import check_outputs
-    from sparqsim.simulation import DEFAULT_PES
+    from sparqsim.engine.simulation import DEFAULT_PES
 
     checked_format(format_)
     if plot:
@@ -222,20 +222,3 @@ def _command(result: Comparison, trace: str, dataflow: str, config: str | None, 
     iso = [] if result.iso_area is None else ["--iso", "area"]
     around = [] if config is None else ["--config", Path(config).name]
     return shlex.join([*words, *iso, *around, *kept, "--plot", Path(plot).name])
-
-
-def split_designs(text: str) -> list[str]:
-    """Split 'a:k=v,l=w,b' into designs: a part 'key=value' after a design with keys belongs to that design.
-
-    Raises InputError where no design is named.
-    """
-    designs: list[str] = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        continues = bool(designs) and ":" in designs[-1] and "=" in part and ":" not in part
-        if continues:
-            designs[-1] += "," + part
-        else:
-            designs.append(part)
-    if not designs:
-        raise InputError(f"--pe {text!r}: names no design; expected A,B,C (see `sparqsim pe list`)")
-    return designs

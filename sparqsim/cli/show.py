@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,16 +10,26 @@ from typing import Any
 from rich.console import Console
 
 from sparqsim.cli import records
+from sparqsim.cli.cells import (
+    decibels,
+    heading_of,
+    layer_label,
+    mark,
+    mean_text,
+    measured_cells,
+    new_table,
+    parts_shown,
+    percent,
+    short,
+)
 from sparqsim.cli.joined import Joined
 from sparqsim.cli.notes import heading, notes
 from sparqsim.cli.tables import Shown, Table
-from sparqsim.errors import printable
-from sparqsim.layer_report import Cycles, LayerReport, Measured
-from sparqsim.report import Comparison, Report
+from sparqsim.results.layer_report import Measured
+from sparqsim.results.report import Comparison, Report
 from sparqsim.trace import Layer
 
 MAC_BASELINES = ("mac-8b8b", "mac-4b8b", "mac-4b4b")
-PARTS = ("compute", "fill", "drain", "pe_stall", "memory_stall")
 #: Headings of the parts of `bounds.gap`.
 GAP = {
     "ragged_tiles": "ragged",
@@ -58,7 +67,7 @@ def report_shown(report: Report) -> Shown:
     """Return one design's layers and total."""
     tables = [cycles_table(report), bounds_table(report)]
     if report.memory is not None:
-        from sparqsim.cli.memory import traffic_table
+        from sparqsim.cli.show_memory import traffic_table
 
         tables.append(traffic_table(report))
     return Shown(
@@ -126,11 +135,6 @@ def _per_input_cells(report: Report) -> list[str]:
     parts = ["total", *parts_shown([report.cycles])]
     means = [report.coverage.per_input(getattr(report.cycles, part)) for part in parts]
     return [*("" if mean is None else mean_text(mean) for mean in means), *[""] * 4]
-
-
-def mean_text(mean: float) -> str:
-    """Return a mean count: whole where it is one or large, else with one decimal."""
-    return f"{mean:,.0f}" if mean >= 1000 or mean == int(mean) else f"{mean:,.1f}"
 
 
 def bounds_table(report: Report) -> Table:
@@ -213,64 +217,3 @@ def layer_table(
     table.add_section()
     table.add_row("total", *(total(name) for name in names))
     return table
-
-
-def json_text(value: object) -> str:
-    """Return JSON as reports write it."""
-    return json.dumps(value, sort_keys=True, indent=1) + "\n"
-
-
-def new_table(first: str, *others: str, title: str) -> Table:
-    """Return an empty table: names in the first column, figures in the others."""
-    return Table(title, [first, *others])
-
-
-def heading_of(design: str) -> str:
-    """Return a design's name as the heading of a narrow column."""
-    return design.replace("-", "-\n", 1).replace(":", ":\n").replace(",", ",\n")
-
-
-def layer_label(layer: LayerReport) -> str:
-    """Return a layer's name, with '*' where it was kept at 8 bits."""
-    return printable(layer.name) + ("*" if layer.kept_8bit else "")
-
-
-def short(name: str) -> str:
-    """Return a design's name without its family: '8b8b' of 'mac-8b8b'."""
-    return name.removeprefix("mac-")
-
-
-def parts_shown(cycles: Sequence[Cycles]) -> list[str]:
-    """Return the attribution classes to show: a stall class only where somebody stalls."""
-    return [
-        part for part in PARTS if "stall" not in part or any(getattr(each, part) for each in cycles)
-    ]
-
-
-def measured_cells(measured: Measured, network: Cycles) -> list[str]:
-    """Return the cells of one layer or the total: cycles, attribution, utilization, SQNR."""
-    cycles, use = measured.cycles, measured.utilization
-    return [
-        f"{cycles.total:,}",
-        *(f"{getattr(cycles, part):,}" for part in parts_shown([network])),
-        percent(use.mapping),
-        percent(use.array),
-        percent(use.effective),
-        decibels(measured),
-    ]
-
-
-def decibels(measured: Measured) -> str:
-    """Return SQNR in dB, '-' for an exact result."""
-    value = measured.error.sqnr_db
-    return "-" if value is None else f"{value:.1f}"
-
-
-def percent(share: float) -> str:
-    """Return a share in percent with one decimal."""
-    return f"{100 * share:.1f}"
-
-
-def mark(report: Report) -> str:
-    """Return '~' for a design whose cycles depend on values."""
-    return "~" if report.pe.cycles_depend_on_values else ""

@@ -9,13 +9,16 @@ from typing import Any
 
 from rich.console import Console
 
-from sparqsim.accuracy_report import AccuracyReport, AccuracyRow
+from sparqsim.base.errors import printable
+from sparqsim.base.wording import counted
 from sparqsim.cli import records
-from sparqsim.cli.show import heading_of, new_table
+from sparqsim.cli.cells import (
+    heading_of,
+    new_table,
+)
 from sparqsim.cli.tables import Shown, Table
-from sparqsim.errors import printable
-from sparqsim.report import note_lines
-from sparqsim.wording import counted
+from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow
+from sparqsim.results.report import note_lines
 
 
 @contextmanager

@@ -7,18 +7,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import sparqsim
+from sparqsim.array.timing import supported_dataflows
+from sparqsim.base.errors import printable
+from sparqsim.base.version import VERSION
+from sparqsim.base.wording import counted
 from sparqsim.cli import records
-from sparqsim.cli.show import json_text, new_table
+from sparqsim.cli.cells import (
+    json_text,
+    new_table,
+)
 from sparqsim.cli.show_designs import design_table
 from sparqsim.cli.tables import Shown, Table
-from sparqsim.errors import printable
 from sparqsim.pe import PEDesign
 from sparqsim.pe.contract import Outcome as Checked
 from sparqsim.pe.registry import key_choices
 from sparqsim.regress import Outcome, as_markdown, as_text
-from sparqsim.timing import supported_dataflows
-from sparqsim.wording import counted
 
 
 def faults_shown(path: str, faults: Sequence[str], remarks: Sequence[str] = ()) -> Shown:
@@ -151,7 +154,7 @@ def _differences(outcome: Outcome) -> list[Mapping[str, Any]]:
 def status_shown(store: str, counts: Sequence[tuple[str, str, int]]) -> Shown:
     """Return how many points a store holds, by version of sparqsim and state."""
     points = sum(count for *_, count in counts)
-    title = f"{counted(points, 'point')} (this is sparqsim {sparqsim.__version__})"
+    title = f"{counted(points, 'point')} (this is sparqsim {VERSION})"
     found = [
         {"version": version, "state": state, "points": count} for version, state, count in counts
     ]
@@ -168,7 +171,7 @@ def status_shown(store: str, counts: Sequence[tuple[str, str, int]]) -> Shown:
             {
                 "store": store,
                 "points": points,
-                "this_version": sparqsim.__version__,
+                "this_version": VERSION,
                 "recorded": found,
             }
         ),

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from sparqsim.cli.show import mark, new_table, short
+from sparqsim.array.registry import reported_dataflow
+from sparqsim.base.errors import printable
+from sparqsim.cli.cells import (
+    mark,
+    new_table,
+    short,
+)
 from sparqsim.cli.tables import Table
-from sparqsim.dataflow.registry import reported_dataflow
-from sparqsim.errors import printable
-from sparqsim.iso import IsoArea, IsoDesign, Range
-from sparqsim.report import Comparison
+from sparqsim.results.iso_area import (
+    IsoArea,
+    IsoDesign,
+    Range,
+)
+from sparqsim.results.report import Comparison
 from sparqsim.rtl.area import BASELINES
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sparqsim.base.errors import printable
+from sparqsim.base.wording import counted
 from sparqsim.cli import records
-from sparqsim.cli.show import json_text, new_table, percent
+from sparqsim.cli.cells import (
+    json_text,
+    new_table,
+    percent,
+)
 from sparqsim.cli.tables import Shown
-from sparqsim.errors import printable
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import KEY, Coverage, LeftOut
-from sparqsim.wording import counted
 
 
 def trace_shown(trace: Trace) -> Shown:

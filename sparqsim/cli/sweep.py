@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sparqsim.base.errors import InputError, printable
+from sparqsim.base.wording import counted
 from sparqsim.cli.completion import design
 from sparqsim.cli.help import Commands, command_group
 from sparqsim.cli.options import Format, Trust
-from sparqsim.errors import InputError, printable
-from sparqsim.wording import counted
 
 if TYPE_CHECKING:
     from sparqsim.sweep import Case, Summary
@@ -91,14 +91,16 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Compute every point of a grid that STORE does not hold yet. Options replace what a grid file says."""
-    from sparqsim.cli.run import split_designs
-    from sparqsim.processes import quickest_start, start_server
+    from sparqsim.cli.options import (
+        split_designs,
+    )
+    from sparqsim.sweep.processes import quickest_start, start_server
 
     start = quickest_start()
     if start == "forkserver" and scheduler is None:
         start_server()  # first of all: it loads while this process reads its input
+    from sparqsim.base.files import check_distinct
     from sparqsim.cli.signals import advise
-    from sparqsim.files import check_distinct
     from sparqsim.sweep import sweep
 
     axes: dict[str, Any] = {
@@ -194,7 +196,7 @@ def export(
     Speedup: total cycles of the baseline / total cycles of the point, on the same trace, array and memory, by the same
     version; empty where the store has no such point of the baseline.
     """
-    from sparqsim.files import check_outputs
+    from sparqsim.base.files import check_outputs
     from sparqsim.sweep import Store
     from sparqsim.sweep.export import export as write_table
 

@@ -21,10 +21,10 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from sparqsim.base.errors import InputError, csv_cell, printable_lines
+from sparqsim.base.files import write_text
 from sparqsim.cli.completion import FORMATS
 from sparqsim.cli.markdown import SOFT_HYPHEN, markdown_table, paragraphs
-from sparqsim.errors import InputError, csv_cell, printable_lines
-from sparqsim.files import write_text
 
 #: Names are not made shorter than this, in characters.
 SHORTEST_NAME = 12

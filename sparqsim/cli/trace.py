@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from sparqsim.base.wording import counted
 from sparqsim.cli.help import command_group
 from sparqsim.cli.options import CalibrateOn, Format, Limit, Model, Trace
-from sparqsim.wording import counted
 
 app = command_group("Look at trace files, check them, make them.")
 
@@ -126,10 +126,10 @@ def dump(
     format_: Format = "table",
 ) -> None:
     """Run a network on pictures and store the 8-bit operands of its convolutions and products."""
+    from sparqsim.base.files import check_outputs
     from sparqsim.cli.dumping import dump_model, dump_shown
     from sparqsim.cli.tables import checked_format, show
-    from sparqsim.files import check_outputs
-    from sparqsim.images import Pictures
+    from sparqsim.networks.images import Pictures
 
     checked_format(format_)
     check_outputs({"-o": output}, [model, images])
@@ -183,9 +183,9 @@ def import_(
     ] = "",
 ) -> None:
     """Make a trace of layer shapes, with drawn values that are labelled synthetic; or of .npy files."""
+    from sparqsim.base.errors import printable
+    from sparqsim.base.files import check_outputs
     from sparqsim.cli.dumping import import_source
-    from sparqsim.errors import printable
-    from sparqsim.files import check_outputs
     from sparqsim.trace.synthetic import Distribution
 
     check_outputs({"-o": output}, [source])

@@ -1,8 +1,11 @@
-"""Dataflows: one file each. They time work; they know nothing of PE designs."""
+"""The public path of dataflows: `from sparqsim.dataflow import Dataflow`.
+
+They live in `sparqsim.array`.
+"""
 
 from __future__ import annotations
 
-from sparqsim.dataflow.base import Dataflow, Timing, Work
-from sparqsim.dataflow.registry import get_dataflow
+from sparqsim.array.dataflow import Dataflow, Timing, Work
+from sparqsim.array.registry import get_dataflow
 
 __all__ = ["Dataflow", "Timing", "Work", "get_dataflow"]

@@ -8,7 +8,7 @@ operands stay (`ws`, `is`). PEs neither know nor need the dataflow's name: they 
 * `elastic.py`: no clock; every link is a FIFO, and each PE starts a step when its operands and two free slots are
   there.
 
-The numba forms in `sparqsim.dataflow` are checked against these processes with ==.
+The numba forms in `sparqsim.array` are checked against these processes with ==.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from sparqsim.config import ArrayConfig
 from sparqsim.pe.base import Step
 
 #: What a step does with the operand from the left and the one from above (os) or the one held (ws, is).
@@ -109,45 +108,6 @@ class Processor:
         """Return the finished sum and start the next one."""
         finished, self.sum = self.sum, 0
         return finished
-
-
-def run_tiles(
-    tiles: Sequence[Tile], step: StepFunction, array: ArrayConfig, edge_cycles: int = 0
-) -> Run:
-    """Run tiles through the array of processes.
-
-    Parameters
-    ----------
-    tiles : sequence of Tile
-        Of equal shape, each as large as the array: padded with whatever a padded PE receives.
-    step : callable
-        `step(left operand, other operand)` gives a `Step`.
-    array : ArrayConfig
-        Its sides, coupling and overlap; the tiles decide whether operands are held.
-    edge_cycles : int
-        Registers between the left edge and the first PE of each row.
-    """
-    from sparqsim.event.elastic import ElasticArray
-    from sparqsim.event.lockstep import LockstepArray
-
-    model = LockstepArray if array.link_depth is None else ElasticArray
-    if array.overlap:
-        return model(tiles, step, array, edge_cycles).run()
-    return joined([model([tile], step, array, edge_cycles).run() for tile in tiles])
-
-
-def joined(runs: Sequence[Run]) -> Run:
-    """Return runs one after another, each starting when the one before has ended."""
-    whole = Run()
-    for number, run in enumerate(runs):
-        whole.steps += [
-            StepRecord(number, s.row, s.col, s.item, s.start + whole.cycles, s.cycles, s.value)
-            for s in run.steps
-        ]
-        whole.cycles += run.cycles
-        whole.tile_cycles.append(run.cycles)
-        whole.sums += run.sums
-    return whole
 
 
 def cut_at_starts(run: Run, tiles: int, first: int) -> Run:

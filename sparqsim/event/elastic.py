@@ -22,7 +22,7 @@ from typing import Any
 
 import simpy
 
-from sparqsim.config import ArrayConfig
+from sparqsim.array.config import ArrayConfig
 from sparqsim.event.array import Processor, Run, StepFunction, StepRecord, Tile, cut_at_starts
 
 Process = Generator[simpy.Event, Any, None]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from sparqsim.accuracy_report import AccuracyReport, AccuracyRow
+from sparqsim.base.wording import counted
 from sparqsim.html.cells import ABSENT, EXACT, WIDE, Cell, Column, Table, count, decimal
 from sparqsim.html.figures import Drawing, optional
 from sparqsim.html.settings import array_words
 from sparqsim.html.summary import Number, Piece
 from sparqsim.plot.accuracy import accuracy_figure
-from sparqsim.wording import counted
+from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow
 
 
 def trials_table(report: AccuracyReport) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sparqsim.layer_report import Error
+from sparqsim.results.layer_report import Error
 
 ABSENT = "\N{EN DASH}"
 EXACT = "exact"

@@ -9,14 +9,25 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sparqsim.accuracy_report import AccuracyReport, AccuracyRow, Hits, RowLayer
-from sparqsim.bounds import Bounds
-from sparqsim.config import ArrayConfig
-from sparqsim.iso import IsoDesign, ScaledArray
-from sparqsim.layer_report import Cycles, Error, Gemm, LayerReport, Measured, Pairs, Utilization
+from sparqsim.array.config import ArrayConfig
 from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
 from sparqsim.memory.traffic import LayerTraffic, Traffic
-from sparqsim.report import Comparison, PEInfo
+from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow, Hits, RowLayer
+from sparqsim.results.bounds import Bounds
+from sparqsim.results.iso_area import (
+    IsoDesign,
+    ScaledArray,
+)
+from sparqsim.results.layer_report import (
+    Cycles,
+    Error,
+    Gemm,
+    LayerReport,
+    Measured,
+    Pairs,
+    Utilization,
+)
+from sparqsim.results.report import Comparison, PEInfo
 
 #: Where the part of a term before the first dot is defined.
 RECORDS: dict[str, type] = {

@@ -10,13 +10,13 @@ from xml.etree import ElementTree as ET
 
 from matplotlib.figure import Figure
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.html.tables import parts_of, reports_of
 from sparqsim.plot import layers_figure, pareto_figure, pareto_points, speedup_figure
 from sparqsim.plot.pareto_points import ParetoPoint, front_of
 from sparqsim.plot.roofline import roofline_figure
 from sparqsim.plot.style import WIDTHS_INCHES, house_style, take_notes, take_title
-from sparqsim.report import Comparison
+from sparqsim.results.report import Comparison
 
 #: Bars, layers times designs, that figures by layer hold at most: beyond it the page would grow without being clearer.
 MOST_BARS = 400

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparqsim.accuracy_report import ACCURACY_SCHEMA, AccuracyReport
-from sparqsim.filekinds import result_text
-from sparqsim.report import Comparison, Report
-from sparqsim.results import KINDS, as_comparison, load_result
+from sparqsim.results.accuracy_report import ACCURACY_SCHEMA, AccuracyReport
+from sparqsim.results.filekinds import result_text
+from sparqsim.results.loading import KINDS, as_comparison, load_result
+from sparqsim.results.report import Comparison, Report
 
 
 @dataclass(frozen=True)

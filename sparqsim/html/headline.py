@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sparqsim.html.summary import Number, best_designs
-from sparqsim.report import Comparison, Report
+from sparqsim.results.report import Comparison, Report
 
 TIMES_ITSELF = "; timed by its own queues, see the note below the table"
 

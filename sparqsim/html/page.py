@@ -11,10 +11,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import sparqsim
-from sparqsim.accuracy_report import AccuracyReport
-from sparqsim.errors import InputError
-from sparqsim.files import write_text
+from sparqsim.base.errors import InputError
+from sparqsim.base.files import write_text
+from sparqsim.base.version import VERSION
+from sparqsim.base.wording import install_hint
 from sparqsim.html.accuracy import (
     accuracy_drawings,
     accuracy_settings,
@@ -40,8 +40,8 @@ from sparqsim.html.tables import (
     traffic_table,
     values_table,
 )
-from sparqsim.report import Comparison
-from sparqsim.wording import install_hint
+from sparqsim.results.accuracy_report import AccuracyReport
+from sparqsim.results.report import Comparison
 
 if TYPE_CHECKING:
     import jinja2
@@ -143,7 +143,7 @@ def page_text(gathered: Gathered, *, progress: Progress = lambda runs: runs) -> 
         glossary=glossary,
         long=LONG,
         anchor=anchor,
-        version=sparqsim.__version__,
+        version=VERSION,
         style=_source("style.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sparqsim.base.wording import counted
 from sparqsim.html.cells import Cell, Column, Table
 from sparqsim.html.definitions import meaning
 from sparqsim.html.tables import design_name, reports_of
-from sparqsim.report import ArrayInfo, Comparison, Provenance, Report
+from sparqsim.results.report import ArrayInfo, Comparison, Provenance, Report
 from sparqsim.trace.coverage import Coverage
-from sparqsim.wording import counted
 
 NO_LIMIT = "no limit"
 NOT_STATED = "not stated by the trace"

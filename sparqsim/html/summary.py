@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sparqsim.base.wording import counted
 from sparqsim.html.tables import reports_of
-from sparqsim.report import Comparison, Report, note_lines
-from sparqsim.wording import counted
+from sparqsim.results.report import Comparison, Report, note_lines
 
 #: Names are listed up to this many; beyond it they are counted.
 MOST_NAMES = 4

@@ -15,9 +15,9 @@ from sparqsim.html.cells import (
     sqnr,
     squared_error,
 )
-from sparqsim.layer_report import Cycles, LayerReport, Measured
 from sparqsim.plot.layer_names import LayerNames
-from sparqsim.report import Comparison, Report, note_lines
+from sparqsim.results.layer_report import Cycles, LayerReport, Measured
+from sparqsim.results.report import Comparison, Report, note_lines
 
 
 def layer_cells(layers: Sequence[LayerReport]) -> list[Cell]:

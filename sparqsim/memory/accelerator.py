@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow.registry import dataflow_names
-from sparqsim.errors import InputError, nearest, shown
-from sparqsim.memory.config import CheckedConfig, DramConfig, MemoryConfig, ScratchpadConfig
-from sparqsim.plugins import names_a_file
-from sparqsim.textfile import read_text, toml_of
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.registry import dataflow_names
+from sparqsim.base.errors import InputError, nearest, shown
+from sparqsim.base.plugins import names_a_file
+from sparqsim.base.textfile import read_text, toml_of
+from sparqsim.memory.config import (
+    Accelerator,
+    CheckedConfig,
+    DramConfig,
+    MemoryConfig,
+    ScratchpadConfig,
+)
 
 Section = TypeVar("Section", bound=CheckedConfig)
 
 PADS = ("activations", "weights", "outputs")
 TOP_KEYS = ("name", "storage", "output_bits", "psum_bits", "loop_order")
 SECTIONS = ("array", "dram", *PADS)
-
-
-@dataclass(frozen=True)
-class Accelerator:
-    """What an accelerator file says. `remarks`: what of an imported file was ignored or means something else here."""
-
-    memory: MemoryConfig
-    array: ArrayConfig | None = None
-    remarks: tuple[str, ...] = ()
 
 
 def preset_names() -> list[str]:

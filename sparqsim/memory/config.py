@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any
 
-from sparqsim.config import plain
-from sparqsim.errors import InputError, nearest, shown
-from sparqsim.parse import LONGEST_NAME, name_fault
+from sparqsim.array.config import ArrayConfig, plain
+from sparqsim.base.errors import InputError, nearest, shown
+from sparqsim.base.parse import LONGEST_NAME, name_fault
 
 ARBITRATIONS = ("fifo", "round-robin", "in-order")
 STORAGES = ("raw", "windowed", "windowed-pair")
@@ -30,7 +30,7 @@ def decimal(default: float) -> Any:
 
 
 def name_of(default: str) -> Any:
-    """Return a field that holds a name: see `sparqsim.parse.name_fault`."""
+    """Return a field that holds a name: see `sparqsim.base.parse.name_fault`."""
     return field(default=default, metadata={"name": True})
 
 
@@ -174,3 +174,12 @@ class MemoryConfig(CheckedConfig):
     output_bits: int = whole(1, 64, 8)
     psum_bits: int = whole(1, 64, 32)
     loop_order: str = one_of(ORDERS)
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """What an accelerator file says. `remarks`: what of an imported file was ignored or means something else here."""
+
+    memory: MemoryConfig
+    array: ArrayConfig | None = None
+    remarks: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim._jit import jit
+from sparqsim.base.jit import jit
 from sparqsim.trace import Layer
 
 Indices = NDArray[np.int64]

@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import get_dataflow
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.registry import get_dataflow
 
 Indices = NDArray[np.int64]
 

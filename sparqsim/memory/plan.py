@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparqsim.config import ArrayConfig
-from sparqsim.errors import InputError
+from sparqsim.array.config import ArrayConfig
+from sparqsim.base.errors import InputError
 from sparqsim.memory.blocks import (
     Fetches,
     Formats,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim._jit import jit
+from sparqsim.base.jit import jit
 from sparqsim.memory.config import ARBITRATIONS, UNLIMITED, MemoryConfig, rate
 from sparqsim.memory.schedule import ENGINES, Schedule, Times
 

@@ -10,12 +10,17 @@ import configparser
 import math
 from pathlib import Path
 
-from sparqsim.config import LARGEST_SIDE, ArrayConfig
-from sparqsim.errors import InputError, nearest, shown
-from sparqsim.memory.accelerator import Accelerator
-from sparqsim.memory.config import LARGEST, DramConfig, MemoryConfig, ScratchpadConfig
-from sparqsim.parse import whole_number
-from sparqsim.textfile import read_text
+from sparqsim.array.config import LARGEST_SIDE, ArrayConfig
+from sparqsim.base.errors import InputError, nearest, shown
+from sparqsim.base.parse import whole_number
+from sparqsim.base.textfile import read_text
+from sparqsim.memory.config import (
+    LARGEST,
+    Accelerator,
+    DramConfig,
+    MemoryConfig,
+    ScratchpadConfig,
+)
 
 #: The words of the format; they mean what they mean here.
 SCALESIM_DATAFLOWS = ("os", "ws", "is")

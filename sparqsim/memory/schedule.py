@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.dataflow.tiles import TileTimes
+from sparqsim.array.tiles import TileTimes
 from sparqsim.memory.blocks import Fetches, byte_count, held_bits
 from sparqsim.memory.config import UNLIMITED, MemoryConfig, rate
 from sparqsim.memory.nest import Nest, axes_of

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import Work, get_dataflow
-from sparqsim.dataflow.tiles import TileTimes, tile_times
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.dataflow import Work
+from sparqsim.array.registry import get_dataflow
+from sparqsim.array.tiles import TileTimes, tile_times
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.footprint import InputMap
 from sparqsim.memory.nest import axes_of

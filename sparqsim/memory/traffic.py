@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from pydantic import computed_field
 
+from sparqsim.base.record import Name, Record
 from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
-from sparqsim.record import Name, Record
 
 
 class OperandTraffic(Record):

@@ -25,13 +25,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
+from sparqsim.base.exact import exact_matmul
 
 Array = NDArray[Any]
-
-
-#: Integers up to here are exact in float32.
-FLOAT32_EXACT = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -272,40 +269,6 @@ class PEDesign(ABC):
                 f"{self.name} takes unsigned activations (uint8 after ReLU), got int8; "
                 "designs that take signed activations: see `sparqsim pe list`"
             )
-
-
-def exact_matmul(x: Array, w: Array) -> NDArray[np.int64]:
-    """Return x @ w for integers of at most 16 bits, exactly, through float BLAS.
-
-    Exact in float64 because |psum| <= K * 2^15 * 2^15 stays below 2^53 for every K below 2^23; and in float32, at half
-    the memory and time, where no sum of |x| * |w| can exceed 2^24, whatever the order of additions.
-    """
-    dtype = np.float32 if _exact_in_float32(x, w) else np.float64
-    product: NDArray[np.int64] = (x.astype(dtype) @ w.astype(dtype)).astype(np.int64)
-    return product
-
-
-def _exact_in_float32(x: Array, w: Array) -> bool:
-    """Return whether no sum of |x| * |w| over K can exceed what float32 holds exactly."""
-    largest = _largest_magnitude(x)
-    if (
-        w.shape[-2] * largest * _largest_magnitude(w) <= FLOAT32_EXACT
-    ):  # K is short: no need to look at W
-        return True
-    return largest * _largest_column(w) <= FLOAT32_EXACT
-
-
-def _largest_magnitude(x: Array) -> int:
-    """Return a bound of |x|: what the type can hold for 8-bit integers, else the largest there is."""
-    if x.dtype.kind in "iu" and x.dtype.itemsize == 1:
-        limits = np.iinfo(x.dtype)
-        return max(-int(limits.min), int(limits.max))
-    return max(abs(int(x.min(initial=0))), abs(int(x.max(initial=0))))
-
-
-def _largest_column(w: Array) -> int:
-    """Return the largest sum of |w| over K of any column of any matrix (..., K, N)."""
-    return int(np.abs(w.astype(np.int32)).sum(axis=-2, dtype=np.int64).max(initial=0))
 
 
 def padded_to(x: Array, lanes: int) -> Array:

@@ -15,7 +15,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.pe.agreement import Violation, compare, difference_of, expect
 from sparqsim.pe.base import PEDesign
 from sparqsim.pe.trials import KINDS, dtype_of, modes, operands, plain_steps, weights
@@ -211,7 +211,7 @@ def check_signed(pe: PEDesign) -> None:
 
 def check_activity(pe: PEDesign) -> None:
     """Expect the parts counted by states to be those that `step` says were active."""
-    from sparqsim.activity import PartCounter
+    from sparqsim.pe.activity import PartCounter
 
     for kind, signed in itertools.product(KINDS, modes(pe)):
         x, w = (

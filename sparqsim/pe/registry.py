@@ -8,10 +8,9 @@ from functools import cache
 from importlib.metadata import EntryPoint
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from sparqsim.errors import InputError, nearest
-from sparqsim.parse import whole_number
-from sparqsim.pe.base import PEDesign
-from sparqsim.plugins import (
+from sparqsim.base.errors import InputError, nearest
+from sparqsim.base.parse import whole_number
+from sparqsim.base.plugins import (
     SourceClass,
     described,
     installed,
@@ -19,6 +18,7 @@ from sparqsim.plugins import (
     refuse_code,
     shipped_classes,
 )
+from sparqsim.pe.base import PEDesign
 
 ENTRY_POINTS = "sparqsim.pe"
 WHAT = "PE design"

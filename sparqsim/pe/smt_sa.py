@@ -1,6 +1,6 @@
 """SMT-SA: threads with operand queues share one multiplier; a zero operand costs nothing, a product costs a cycle.
 
-The rules of the array, output-stationary; `sparqsim.event.queue_array` is their definition in plain Python:
+The rules of the array, output-stationary; `sparqsim.pe.smt_sa_definition` is their definition in plain Python:
 
 1. Activations move right, weights move down. A PE has one accumulator and, per thread, a queue of `queue_depth`
    entries for each operand.
@@ -42,15 +42,17 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim._jit import jit
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
+from sparqsim.base.exact import (
+    exact_matmul,
+)
+from sparqsim.base.jit import jit
 from sparqsim.pe.base import (
     Array,
     ArrayTiming,
     PEDesign,
     Step,
     arranged,
-    exact_matmul,
     mask_examples,
     nonzero_masks,
 )
@@ -137,7 +139,7 @@ class SmtSa(PEDesign):
     ) -> ArrayTiming:
         """Return the cycles of one group; see `PEDesign.array_timing`."""
         if by_definition:
-            from sparqsim.event.queue_array import defined_tile_ends
+            from sparqsim.pe.smt_sa_definition import defined_tile_ends
 
             ends = defined_tile_ends(x, w, rows, cols, self.lanes, self.queue_depth)
         else:
@@ -180,7 +182,7 @@ def tile_ends(
 ) -> NDArray[np.int64]:
     """Return the cycle by which every PE has emitted each tile, int64 (row tiles, column tiles).
 
-    The fast form of `sparqsim.event.queue_array.QueueArray`.
+    The fast form of `sparqsim.pe.smt_sa_definition.QueueArray`.
 
     Parameters
     ----------

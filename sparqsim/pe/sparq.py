@@ -35,7 +35,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.pe.base import Array, PEDesign, Step, padded_to
 from sparqsim.pe.windows import WHOLE, Rounding, WindowSet, window_tables
 

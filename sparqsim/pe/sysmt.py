@@ -43,7 +43,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim._jit import jit, parallel_jit, prange
+from sparqsim.base.jit import jit, parallel_jit, prange
 from sparqsim.pe.base import Array, PEDesign, Step, arranged
 
 Variant = Literal["wA", "A", "A0", "aW", "W", "W0"]

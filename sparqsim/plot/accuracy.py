@@ -9,14 +9,14 @@ from typing import Final, Unpack
 
 from matplotlib.figure import Figure
 
-from sparqsim.accuracy_report import AccuracyReport, AccuracyRow
-from sparqsim.errors import InputError, nearest
+from sparqsim.base.errors import InputError, nearest
+from sparqsim.base.wording import counted
 from sparqsim.plot.labels import coverage_note
 from sparqsim.plot.pareto import ParetoWords, points_figure
 from sparqsim.plot.pareto_points import ParetoPoint
 from sparqsim.plot.style import Saving, figure_format, save_figure
-from sparqsim.report import note_lines
-from sparqsim.wording import counted
+from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow
+from sparqsim.results.report import note_lines
 
 #: What can be lost, and what the axis calls it.
 LOSSES: Final = {

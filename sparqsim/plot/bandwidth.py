@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sparqsim.errors import InputError
-from sparqsim.memory.curves import BandwidthCurves
+from sparqsim.analysis.bandwidth import BandwidthCurves
+from sparqsim.base.errors import InputError
 from sparqsim.plot.labels import (
     add_legend,
     add_notes,
@@ -33,7 +33,7 @@ from sparqsim.plot.style import (
     new_figure,
     save_figure,
 )
-from sparqsim.report import Provenance, note_lines
+from sparqsim.results.report import Provenance, note_lines
 
 PANEL_INCHES = 2.4
 #: The mark without memory stands this many times to the right of the largest bandwidth.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sparqsim.errors import InputError
-from sparqsim.memory.curves import BandwidthCurves
+from sparqsim.analysis.bandwidth import BandwidthCurves
+from sparqsim.base.errors import InputError
 from sparqsim.plot.reports import check_alike, chosen_baseline
-from sparqsim.report import Report, stated_coverage, timing_notes
+from sparqsim.results.report import Report, stated_coverage, timing_notes
 
 
 def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) -> BandwidthCurves:

@@ -39,7 +39,7 @@ from sparqsim.plot.style import (
     save_figure,
     width_inches,
 )
-from sparqsim.report import Report
+from sparqsim.results.report import Report
 
 PANEL_INCHES = 3.0
 #: What stands left and right of the axes.

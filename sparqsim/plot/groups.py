@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from sparqsim.iso import IsoArea, ScaledArray, ScaledArrays
-from sparqsim.layer_report import LayerReport, Totals
-from sparqsim.report import Comparison, Report
+from sparqsim.results.iso_area import (
+    IsoArea,
+    ScaledArray,
+    ScaledArrays,
+)
+from sparqsim.results.layer_report import LayerReport, Totals
+from sparqsim.results.report import Comparison, Report
 
 Result = TypeVar("Result", Comparison, Report)
 Item = TypeVar("Item")

@@ -10,12 +10,19 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from sparqsim.errors import printable
-from sparqsim.layer_report import LayerReport
+from sparqsim.base.errors import printable
 from sparqsim.plot.glyphs import FONT, drawable
 from sparqsim.plot.layer_names import LayerNames, shortened
 from sparqsim.plot.style import FONT_POINTS, POINTS_PER_INCH, SMALL_POINTS, HouseFigure, grow
-from sparqsim.report import ArrayInfo, Provenance, Report, note_lines, stated_coverage, timing_notes
+from sparqsim.results.layer_report import LayerReport
+from sparqsim.results.report import (
+    ArrayInfo,
+    Provenance,
+    Report,
+    note_lines,
+    stated_coverage,
+    timing_notes,
+)
 from sparqsim.trace.coverage import Coverage
 
 LONGEST_LAYER_LABEL = 22

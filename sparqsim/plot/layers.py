@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from sparqsim.layer_report import Cycles
+from sparqsim.base.wording import counted
 from sparqsim.plot.groups import group_note, grouped
 from sparqsim.plot.labels import (
     add_legend,
@@ -44,8 +44,8 @@ from sparqsim.plot.style import (
     house_style,
     save_figure,
 )
-from sparqsim.report import Comparison, Report
-from sparqsim.wording import counted
+from sparqsim.results.layer_report import Cycles
+from sparqsim.results.report import Comparison, Report
 
 BAR_POINTS = 6.0
 PANEL_INCHES = 1.05

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.plot.iso_area import ERROR_BAR, iso_area_notes
 from sparqsim.plot.labels import (
     add_legend,
@@ -40,7 +40,7 @@ from sparqsim.plot.style import (
     new_figure,
     save_figure,
 )
-from sparqsim.report import Comparison
+from sparqsim.results.report import Comparison
 
 SQNR = "output SQNR, all layers (dB)"
 PANEL_INCHES = 2.6

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.plot.iso_area import iso_area_speedup
 from sparqsim.plot.labels import (
     design_label,
 )
-from sparqsim.report import Comparison
+from sparqsim.results.report import Comparison
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparqsim.errors import InputError
-from sparqsim.layer_report import LayerReport
+from sparqsim.base.errors import InputError
 from sparqsim.plot.reports import EXACTLY, SETTINGS, check_alike, chosen_baseline
-from sparqsim.report import Report
+from sparqsim.results.layer_report import LayerReport
+from sparqsim.results.report import Report
 
 Place = tuple[float, ...]
 Shape = tuple[tuple[int, int, int, int], ...]

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparqsim.errors import InputError, nearest
-from sparqsim.filekinds import STORE, kind_of_bytes
+from sparqsim.base.errors import InputError, nearest
 from sparqsim.plot.style import LOOKS
-from sparqsim.report import Comparison, Report
-from sparqsim.results import load_result
+from sparqsim.results.filekinds import STORE, kind_of_bytes
+from sparqsim.results.loading import load_result
+from sparqsim.results.report import Comparison, Report
 
 BASELINE = "mac-8b8b"
 

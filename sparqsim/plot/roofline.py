@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-from sparqsim.memory.roofline import Roofline, roofline
+from sparqsim.analysis.roofline import Roofline, roofline
+from sparqsim.base.wording import counted
 from sparqsim.plot.labels import (
     add_legend,
     add_notes,
@@ -38,8 +39,7 @@ from sparqsim.plot.style import (
     new_figure,
     save_figure,
 )
-from sparqsim.report import Comparison, Report
-from sparqsim.wording import counted
+from sparqsim.results.report import Comparison, Report
 
 PANEL_INCHES = 3.0
 #: Roofs are of several designs at once, so they have no design's colour.

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sparqsim.layer_report import LayerReport
 from sparqsim.plot.labels import TOTAL, layer_names, text_points, wrapped
 from sparqsim.plot.layer_names import shortened
 from sparqsim.plot.style import (
@@ -27,6 +26,7 @@ from sparqsim.plot.style import (
     new_figure,
     width_inches,
 )
+from sparqsim.results.layer_report import LayerReport
 
 #: Room for a bar's value, written upwards.
 VALUE_POINTS = 8.0

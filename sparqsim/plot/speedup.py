@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from sparqsim.layer_report import Error
 from sparqsim.plot.groups import group_note, grouped
 from sparqsim.plot.iso_area import BASELINE, BEHIND_TEXT, draw_iso_area, iso_area_notes
 from sparqsim.plot.labels import (
@@ -43,7 +42,8 @@ from sparqsim.plot.style import (
     looks_of,
     save_figure,
 )
-from sparqsim.report import Comparison, Report
+from sparqsim.results.layer_report import Error
+from sparqsim.results.report import Comparison, Report
 
 LEAST_BAR_POINTS = 3.2
 HEIGHTS_INCHES = (1.45, 1.0)

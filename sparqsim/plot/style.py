@@ -19,8 +19,8 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from sparqsim.errors import InputError, nearest, printable
-from sparqsim.files import replaced
+from sparqsim.base.errors import InputError, nearest, printable
+from sparqsim.base.files import replaced
 from sparqsim.plot.glyphs import FONT, make_drawable
 
 FORMATS = ("svg", "pdf", "png")

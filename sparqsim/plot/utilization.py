@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from sparqsim.dataflow.registry import reported_dataflow
-from sparqsim.heatmap import Heatmap
+from sparqsim.analysis.heatmap import Heatmap
+from sparqsim.array.registry import reported_dataflow
+from sparqsim.base.wording import counted
 from sparqsim.plot.labels import add_notes, subject, wrapped
 from sparqsim.plot.layer_names import shortened
 from sparqsim.plot.style import (
@@ -23,8 +24,7 @@ from sparqsim.plot.style import (
     new_figure,
     save_figure,
 )
-from sparqsim.report import note_lines, timing_notes
-from sparqsim.wording import counted
+from sparqsim.results.report import note_lines, timing_notes
 
 #: Equal steps of lightness: readable in grey and by the colour-blind.
 COLORS = "cividis"
@@ -36,7 +36,10 @@ ROLES = {"m": "outputs M", "s": "steps of K", "n": "outputs N"}
 def plot_utilization(
     heatmap: Heatmap, path: str | Path, *, width: str = "page", **saving: Unpack[Saving]
 ) -> None:
-    """Draw `utilization_figure` into a file. `heatmap` is that of `sparqsim.heatmap`; the rest as in `plot_speedup`."""
+    """Draw `utilization_figure` into a file; the rest as in `plot_speedup`.
+
+    `heatmap` is that of `sparqsim.analysis.heatmap`.
+    """
     figure_format(path)
     figure = utilization_figure(heatmap, width=width)
     save_figure(figure, path, title="Busy share of each PE", **saving)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sparqsim.layer_report import Cycles, LayerReport
-from sparqsim.report import Report
+from sparqsim.results.layer_report import Cycles, LayerReport
+from sparqsim.results.report import Report
 
 #: Longest value shown in a finding, in characters.
 SHOWN = 100

@@ -11,13 +11,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sparqsim.case import Case, checked, read_toml, refuse_files, run
-from sparqsim.errors import InputError, unreadable
-from sparqsim.files import check_distinct, destination, write_text
-from sparqsim.limits import RESULT_BYTES
+from sparqsim.base.errors import InputError, unreadable
+from sparqsim.base.files import check_distinct, destination, write_text
+from sparqsim.base.limits import RESULT_BYTES
+from sparqsim.base.textfile import json_of, read_text
 from sparqsim.regress.differences import Finding, differences, trace_changed
-from sparqsim.report import REPORT_SCHEMA, Report
-from sparqsim.textfile import json_of, read_text
+from sparqsim.results.report import REPORT_SCHEMA, Report
+from sparqsim.sweep.case import Case, checked, read_toml, refuse_files, run
 from sparqsim.trace import load_trace
 
 
@@ -123,18 +123,6 @@ def check(path: str | Path, *, trust: bool = False) -> Iterator[Outcome]:
     """Run every case again; yield each with what differs from its golden report. trust: see `load_cases`."""
     for file in load_cases(path, trust=trust):
         yield Outcome(file.case, _findings(file))
-
-
-def assert_unchanged(path: str | Path, *, trust: bool = False) -> None:
-    """Fail with a message that says what moved, if anything did: for a test suite of your own.
-
-    trust: whether the file may name designs FILE.py:CLASS, which run.
-    """
-    from sparqsim.regress.summary import as_text
-
-    moved = [outcome for outcome in check(path, trust=trust) if outcome.findings]
-    if moved:
-        raise AssertionError("\n".join(map(as_text, moved)))
 
 
 def _run(case: GoldenCase) -> Report:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from sparqsim.errors import printable
+from sparqsim.base.errors import printable
+from sparqsim.base.wording import counted
 from sparqsim.regress.golden import GoldenCase, Outcome
-from sparqsim.wording import counted
 
 #: What XML 1.0 cannot hold, even escaped; a layer's name may have it.
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

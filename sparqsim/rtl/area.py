@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.pe.base import PEDesign
 from sparqsim.pe.registry import resolve
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import Work, get_dataflow
-from sparqsim.errors import InputError
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.dataflow import Work
+from sparqsim.array.registry import get_dataflow
+from sparqsim.base.errors import InputError
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.expected import Activity, expected

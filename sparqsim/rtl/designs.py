@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.pe.base import PEDesign
 from sparqsim.pe.mac import Mac
 from sparqsim.pe.sparq import Sparq

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.dataflow import get_dataflow
+from sparqsim.array.registry import get_dataflow
 from sparqsim.rtl.timeline import Timeline
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.errors import InputError
-from sparqsim.files import cache_folder, replaced
+from sparqsim.base.errors import InputError
+from sparqsim.base.files import cache_folder, replaced
 
 SOURCES = Path(__file__).parent / "sv"
 LONGEST_WORK_S = 1800

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import Dataflow, get_dataflow
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.dataflow import Dataflow
+from sparqsim.array.registry import get_dataflow
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.pe.mac import Mac
 from sparqsim.rtl.designs import Circuit

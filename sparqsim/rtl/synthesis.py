@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.pe import get_pe
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.runner import SOURCES, find_tool, tool_version

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import get_dataflow
-from sparqsim.errors import InputError
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.registry import get_dataflow
+from sparqsim.base.errors import InputError
 from sparqsim.pe.base import Array, PEDesign
 
 #: Parameter FLOW of the circuit that does what is streamed, lies along the rows, along the columns.

@@ -1,6 +1,6 @@
 """When the simulator says that things happen in the array.
 
-Everything is derived from the dataflows' closed forms, from the lengths of waves that `sparqsim.dataflow` computes, and
+Everything is derived from the dataflows' closed forms, from the lengths of waves that `sparqsim.array` computes, and
 from the elastic recurrence, written out plainly here, which the tests hold against the event model; the RTL is held
 against it, cycle by cycle. An *advance* of a lockstep array is one wave: it takes one cycle, or as many as its slowest
 step.
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import get_dataflow
-from sparqsim.dataflow.waves import merged_waves, tile_waves
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.registry import get_dataflow
+from sparqsim.array.waves import merged_waves, tile_waves
 
 Cycles = NDArray[np.int64]
 

@@ -8,7 +8,7 @@ From Python: `sweep([Case(trace="net.safetensors", pe=pe) for pe in ("mac-8b8b",
 
 from __future__ import annotations
 
-from sparqsim.case import Case
+from sparqsim.sweep.case import Case
 from sparqsim.sweep.grid import load_grid
 from sparqsim.sweep.run import Summary, sweep
 from sparqsim.sweep.store import Store

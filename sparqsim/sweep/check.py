@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.sweep.point import DEFAULT_ENGINE
 from sparqsim.sweep.worker import unpacked
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
+from sparqsim.base.wording import install_hint
 from sparqsim.sweep.traces import TraceUnseenError
 from sparqsim.sweep.worker import Result, Task, run_task
-from sparqsim.wording import install_hint
 
 ADDRESS = re.compile(r"(tcp|tls|ws|wss)://\S+")
 CONNECT_SECONDS = 10

@@ -11,12 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparqsim.errors import InputError, csv_cell, nearest, printable
-from sparqsim.files import replaced
+from sparqsim.base.errors import InputError, csv_cell, nearest, printable
+from sparqsim.base.files import replaced
+from sparqsim.base.wording import install_hint
 from sparqsim.sweep.check import Recorded
+from sparqsim.sweep.database import Database
 from sparqsim.sweep.speedup import UNREADABLE, Speedups, unreadable_report
-from sparqsim.sweep.store import Store
-from sparqsim.wording import install_hint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ ROWS_TOGETHER = 2000
 Writer = Callable[[Iterator[dict[str, Any]], Mapping[str, set[type]], Path], int]
 
 
-def rows_of(store: Store, baseline: str | None = None) -> list[dict[str, Any]]:
+def rows_of(store: Database, baseline: str | None = None) -> list[dict[str, Any]]:
     """Return a flat row per recorded point, every row with the same columns.
 
     The case; `state`, and `reason` where it is 'refused'; the report's totals, nested names joined by '_'
@@ -54,7 +54,7 @@ def rows_of(store: Store, baseline: str | None = None) -> list[dict[str, Any]]:
 
     Parameters
     ----------
-    store : Store
+    store : Database
     baseline : str, optional
         The design of speedup 1; default: `mac-8b8b`. Without a point of it beside a row's, `speedup` is None.
 
@@ -68,7 +68,7 @@ def rows_of(store: Store, baseline: str | None = None) -> list[dict[str, Any]]:
 
 
 def _whole_rows(
-    store: Store, speedups: Speedups, columns: Iterable[str]
+    store: Database, speedups: Speedups, columns: Iterable[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows one at a time, each with every column."""
     for point in store.recorded():
@@ -76,7 +76,7 @@ def _whole_rows(
         yield {name: row.get(name) for name in columns}
 
 
-def _columns(store: Store, speedups: Speedups) -> dict[str, set[type]]:
+def _columns(store: Database, speedups: Speedups) -> dict[str, set[type]]:
     """Return the columns in order, each with the types of its values; points that end otherwise have other totals."""
     first, last = (*CASE, "state", "reason", "baseline", "speedup"), (*ORIGIN, "key")
     kinds: dict[str, set[type]] = {}
@@ -92,7 +92,7 @@ def _kind(value: object) -> type:
     return float if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
 
 
-def _row(store: Store, speedups: Speedups, point: Recorded) -> dict[str, Any]:
+def _row(store: Database, speedups: Speedups, point: Recorded) -> dict[str, Any]:
     facts = {name: point.facts[name] for name in (*CASE, *ORIGIN)} | {
         "state": point.state,
         "key": point.key,
@@ -141,7 +141,7 @@ def _is_possible(value: object) -> bool:
     return value is None or isinstance(value, str) or (isinstance(value, int) and value >= 0)
 
 
-def export(store: Store, path: str | Path, baseline: str | None = None) -> int:
+def export(store: Database, path: str | Path, baseline: str | None = None) -> int:
     """Write the rows to a .csv or .parquet file; return how many. `baseline` as in `rows_of`.
 
     Rows pass one by one, twice: once for the columns there are, once to be written.
@@ -233,7 +233,7 @@ def _parquet_value(value: object, kind: Any) -> object:
 WRITERS: Mapping[str, Writer] = {".csv": _write_csv, ".parquet": _write_parquet}
 
 
-def frame_of(store: Store) -> pd.DataFrame:
+def frame_of(store: Database) -> pd.DataFrame:
     """Return the rows as a pandas DataFrame. Raises InputError where pandas is not installed."""
     try:
         import pandas as pd

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sparqsim.case import CODE_FIELDS, REMEDY, Case, checked, read_toml
-from sparqsim.errors import InputError, nearest, shown
-from sparqsim.limits import GRID_CASES
-from sparqsim.plugins import refuse_code
+from sparqsim.base.errors import InputError, nearest, shown
+from sparqsim.base.limits import GRID_CASES
+from sparqsim.base.plugins import refuse_code
+from sparqsim.sweep.case import CODE_FIELDS, REMEDY, Case, checked, read_toml
 
 
 def _listed(value: object) -> object:
@@ -22,7 +22,7 @@ def _listed(value: object) -> object:
 
 
 def _default_designs() -> list[str]:
-    from sparqsim.simulation import DEFAULT_PES  # heavy, and mostly not needed
+    from sparqsim.engine.simulation import DEFAULT_PES  # heavy, and mostly not needed
 
     return list(DEFAULT_PES)
 

@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
 
-from sparqsim.errors import InputError
-from sparqsim.processes import (
+from sparqsim.base.errors import InputError
+from sparqsim.sweep.processes import (
     Start,
     one_thread,
     room_for_processes,
@@ -33,7 +33,7 @@ class LocalWorkers:
     jobs : int
         Processes.
     start : {'spawn', 'forkserver'}
-        How they start: see `sparqsim.processes`.
+        How they start: see `sparqsim.sweep.processes`.
     """
 
     def __init__(self, jobs: int, start: Start = "spawn") -> None:

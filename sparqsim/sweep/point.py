@@ -18,18 +18,29 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import sparqsim
-from sparqsim.case import ACCELERATOR_FILE, Case
-from sparqsim.config import ArrayConfig
-from sparqsim.dataflow import get_dataflow
-from sparqsim.errors import InputError, printable
-from sparqsim.pe import PEDesign
-from sparqsim.report import REPORT_SCHEMA
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.registry import get_dataflow
+from sparqsim.base.errors import InputError, printable
+from sparqsim.base.version import VERSION
+from sparqsim.pe import PEDesign, get_pe
+from sparqsim.results.report import REPORT_SCHEMA
+from sparqsim.sweep.case import ACCELERATOR_FILE, Case
 from sparqsim.trace import load_trace
 
 DEFAULT_ENGINE = "fast"
-#: Parts of the package that cannot change a result.
-NOT_RESULTS = frozenset({"cli", "html", "plot", "processes.py", "regress", "sweep"})
+#: What of the package can change a result: rooms, and how a case is run.
+DECIDES_RESULTS = (
+    "base",
+    "quantise",
+    "trace",
+    "pe",
+    "array",
+    "memory",
+    "event",
+    "results",
+    "engine",
+    "sweep/case.py",
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ class Planner:
             **self._accelerator(case),
             "all_layers": case.all_layers,
             "schema": REPORT_SCHEMA,
-            "version": sparqsim.__version__,
+            "version": VERSION,
             "sources_sha256": package_digest(),
         }
         if case.engine != DEFAULT_ENGINE:
@@ -90,7 +101,7 @@ class Planner:
 
     def _design(self, spec: str) -> tuple[str, str]:
         if spec not in self._designs:
-            design = sparqsim.get_pe(spec)
+            design = get_pe(spec)
             self._designs[spec] = design.spec, source_digest(design)
         return self._designs[spec]
 
@@ -141,11 +152,11 @@ def class_source_digest(kind: type, what: str) -> str:
 
 @cache
 def package_digest() -> str:
-    """Return the SHA-256 of the package's sources, without what cannot change a result."""
-    package = Path(sparqsim.__file__).parent
+    """Return the SHA-256 of those of the package's sources that can change a result."""
+    package = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         name = path.relative_to(package)
-        if name.parts[0] not in NOT_RESULTS:
+        if name.parts[0] in DECIDES_RESULTS or name.as_posix() in DECIDES_RESULTS:
             digest.update(name.as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

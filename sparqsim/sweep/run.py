@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from sparqsim.case import Case
-from sparqsim.errors import InputError
-from sparqsim.processes import Start
+from sparqsim.base.errors import InputError
+from sparqsim.sweep.case import Case
 from sparqsim.sweep.local import LocalWorkers
 from sparqsim.sweep.point import Planner, Point
+from sparqsim.sweep.processes import Start
 from sparqsim.sweep.store import Store
 from sparqsim.sweep.worker import Result, Task
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sparqsim.errors import InputError, shown
+from sparqsim.base.errors import InputError, shown
+from sparqsim.engine.simulation import BASELINE
 from sparqsim.pe import get_pe
-from sparqsim.simulation import BASELINE
 from sparqsim.sweep.check import Recorded
-from sparqsim.sweep.store import Store
+from sparqsim.sweep.database import Database
 
 #: Facts in which comparable points differ. Of files the content counts, not the name.
 NOT_PLACE = frozenset({"pe", "pe_source_sha256", "trace", "memory"})
@@ -34,12 +34,12 @@ class Speedups:
     cycles: Mapping[str, int]
 
     @classmethod
-    def of(cls, store: Store, baseline: str | None = None) -> Speedups:
+    def of(cls, store: Database, baseline: str | None = None) -> Speedups:
         """Find the baseline's points.
 
         Parameters
         ----------
-        store : Store
+        store : Database
         baseline : str, optional
             Default: `mac-8b8b`, which need not be there.
 
@@ -68,7 +68,7 @@ class Speedups:
         return {"baseline": self.baseline, "speedup": speedup}
 
 
-def _total_cycles(store: Store, point: Recorded) -> int:
+def _total_cycles(store: Database, point: Recorded) -> int:
     try:
         total_cycles = json.loads(point.text)["totals"]["cycles"]["total"]
         if type(total_cycles) is not int or total_cycles < 1:
@@ -78,7 +78,7 @@ def _total_cycles(store: Store, point: Recorded) -> int:
     return total_cycles
 
 
-def unreadable_report(store: Store, point: Recorded, error: Exception) -> InputError:
+def unreadable_report(store: Database, point: Recorded, error: Exception) -> InputError:
     """Return what says that the report of a point cannot be read."""
     return InputError(
         f"{store.path}: point {point.key!r}: its report cannot be read ({type(error).__name__}: "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.trace import Trace, load_trace
 
 Stamp = tuple[int, int, int]

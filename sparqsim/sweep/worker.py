@@ -6,10 +6,10 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparqsim.case import Case, run_together
-from sparqsim.errors import InputError
-from sparqsim.limits import RESULT_BYTES
-from sparqsim.report import Report
+from sparqsim.base.errors import InputError
+from sparqsim.base.limits import RESULT_BYTES
+from sparqsim.results.report import Report
+from sparqsim.sweep.case import Case, run_together
 from sparqsim.sweep.point import Planner, Point
 from sparqsim.sweep.traces import held_trace
 

@@ -1,25 +1,7 @@
-"""PyTorch networks: `dump` writes a trace, `evaluate` runs the whole network in a design's arithmetic.
-
-    from sparqsim.torch import dump, evaluate
-    report = dump(model, loader, "net.safetensors", images=1)
-    result = evaluate(model, loader, pe="sparq-5opt")
-
-Needs the extra `torch`.
-"""
+"""The public path of PyTorch networks: `from sparqsim.torch import dump, evaluate`."""
 
 from __future__ import annotations
 
-from sparqsim.errors import InputError
-from sparqsim.wording import install_hint
-
-try:
-    import torch as _torch  # noqa: F401 - asked for here, so that its absence is told in one line
-except ModuleNotFoundError:
-    raise InputError(f"sparqsim.torch needs PyTorch: {install_hint('torch')}") from None
-
-from sparqsim.torch.dump import dump
-from sparqsim.torch.dumpreport import DumpReport
-from sparqsim.torch.evaluate import Evaluation, evaluate
-from sparqsim.torch.quantised import QuantisedNetwork
+from sparqsim.networks.torch import DumpReport, Evaluation, QuantisedNetwork, dump, evaluate
 
 __all__ = ["DumpReport", "Evaluation", "QuantisedNetwork", "dump", "evaluate"]

@@ -19,8 +19,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.errors import InputError, unreadable
-from sparqsim.limits import UNPACKED_BYTES
+from sparqsim.base.errors import InputError, unreadable
+from sparqsim.base.limits import UNPACKED_BYTES
 
 Array = NDArray[Any]
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from sparqsim.errors import InputError, printable
-from sparqsim.record import Record, faults_of
-from sparqsim.wording import counted
+from sparqsim.base.errors import InputError, printable
+from sparqsim.base.record import Record, faults_of
+from sparqsim.base.wording import counted
 
 #: Where a trace's provenance keeps it.
 KEY = "coverage"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sparqsim.trace.codes import Quantised
+from sparqsim.base.wording import counted
+from sparqsim.quantise.codes import Quantised
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.trace import Array
-from sparqsim.wording import counted
 
 #: Share of a layer's activations that may clip before a dump warns. Clipping 0.2 % of the values of
 #: a Gaussian (vectors of 256 values, calibrator `mean-max`) costs 6 dB, one of the eight bits;

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from sparqsim.errors import InputError, shown
-from sparqsim.textfile import json_of
+from sparqsim.base.errors import InputError, shown
+from sparqsim.base.textfile import json_of
 
 #: safetensors' codes, in the order in which the format's own writer puts tensors: widest first.
 DTYPES: Mapping[str, np.dtype[Any]] = {

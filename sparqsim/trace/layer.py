@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from sparqsim.errors import InputError
-from sparqsim.record import faults_of
+from sparqsim.base.errors import InputError
+from sparqsim.base.record import faults_of
 from sparqsim.trace.layerfaults import layer_faults
 from sparqsim.trace.lowering import LoweredLayer
 from sparqsim.trace.schema import ConvGeometry, LayerRecord

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from sparqsim.pe.base import exact_matmul
+from sparqsim.base.exact import (
+    exact_matmul,
+)
 from sparqsim.trace.schema import ConvGeometry, LayerRecord
 from sparqsim.trace.source import TensorSource
 

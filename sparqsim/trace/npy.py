@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.calibrate import calibrator
-from sparqsim.errors import InputError, shown
-from sparqsim.parse import require_whole_number
-from sparqsim.textfile import csv_lines, read_text
+from sparqsim.base.errors import InputError, shown
+from sparqsim.base.parse import require_whole_number
+from sparqsim.base.textfile import csv_lines, read_text
+from sparqsim.quantise.calibrate import calibrator
+from sparqsim.quantise.codes import WeightCodes, quantise
 from sparqsim.trace.arrayfile import read_npy
-from sparqsim.trace.codes import WeightCodes, quantise
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.trace import Trace
 

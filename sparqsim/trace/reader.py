@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from sparqsim.errors import InputError
-from sparqsim.limits import LAYERS
-from sparqsim.record import faults_of
-from sparqsim.textfile import json_of
+from sparqsim.base.errors import InputError
+from sparqsim.base.limits import LAYERS
+from sparqsim.base.record import faults_of
+from sparqsim.base.textfile import json_of
 from sparqsim.trace.layer import Layer, LayerFault
 from sparqsim.trace.schema import FORMAT, LayerRecord, TraceDocument
 from sparqsim.trace.tensorfile import TensorFile

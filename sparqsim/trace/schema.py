@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, field_validator
 
-from sparqsim.record import Name, Record, Text
+from sparqsim.base.record import Name, Record, Text
 from sparqsim.trace.coverage import Coverage
 
 FORMAT: Literal["sparqsim.trace/1"] = "sparqsim.trace/1"

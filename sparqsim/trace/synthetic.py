@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.errors import InputError, shown
-from sparqsim.limits import SYNTHETIC_BYTES
+from sparqsim.base.errors import InputError, shown
+from sparqsim.base.limits import SYNTHETIC_BYTES
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.schema import ConvGeometry, LayerRecord
 from sparqsim.trace.source import BLOCK_ELEMENTS, TensorSource, runs

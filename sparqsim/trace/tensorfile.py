@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.errors import InputError, unreadable
+from sparqsim.base.errors import InputError, unreadable
 from sparqsim.trace.header import LENGTH_BYTES, Header, TensorEntry, header_bytes, parsed_header
 from sparqsim.trace.source import TensorSource, runs
 

@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from sparqsim.errors import InputError
-from sparqsim.files import check_writable, replaced, temporary_path, unwritable
-from sparqsim.record import faults_of
+from sparqsim.base.errors import InputError
+from sparqsim.base.files import check_writable, replaced, temporary_path, unwritable
+from sparqsim.base.record import faults_of
 from sparqsim.trace.header import DTYPES, written_header
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.schema import LayerRecord, TraceDocument

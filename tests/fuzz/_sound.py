@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 import sparqsim
-from sparqsim.accuracy_report import AccuracyReport
+from sparqsim.analysis.bandwidth import bandwidth_curves
 from sparqsim.memory import load_accelerator
-from sparqsim.memory.curves import bandwidth_curves
+from sparqsim.results.accuracy_report import AccuracyReport
 
 
 @cache

@@ -10,7 +10,7 @@ from _arrays import label_mutations
 
 def run(file: Path) -> None:
     """Read the classes of two pictures."""
-    from sparqsim.images import load_labels
+    from sparqsim.networks.images import load_labels
 
     load_labels(file, ["p0.png", "p1.png"])
 

@@ -10,7 +10,7 @@ from _arrays import npy_mutations
 
 def run(file: Path) -> None:
     """Read every picture."""
-    from sparqsim.images import Pictures
+    from sparqsim.networks.images import Pictures
 
     list(Pictures.open(file).batches(4, "nchw"))
 

@@ -26,7 +26,7 @@ SUFFIXES = {"TIFF": "tif", "JPEG": "jpg", "PPM": "ppm", "GIF": "png"}
 
 def run(file: Path) -> None:
     """Read the picture as a network would."""
-    from sparqsim.images import Pictures
+    from sparqsim.networks.images import Pictures
 
     list(Pictures.open(file.parent, "resize:8x8 scale:1/255").batches(1, "nchw"))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from _mutate import altered, flipped, json_text
 from _sound import trace_bytes
 
-from sparqsim.case import Case
+from sparqsim.sweep.case import Case
 from sparqsim.sweep.point import Planner
 from sparqsim.sweep.store import Store
 from sparqsim.sweep.worker import Task, run_task

@@ -8,7 +8,10 @@ import numpy as np
 
 
 def stepped_sums(layer, pe):
-    """Return the layer's sums, zero points corrected, int64 (M, output channels): what `sparqsim.arithmetic` gives."""
+    """Return the layer's sums, zero points corrected, int64 (M, output channels).
+
+    What `sparqsim.engine.arithmetic` gives.
+    """
     zero, points = layer.record.activation_zero_point, layer.record.weight_zero_points or (0,)
     groups, channels = layer.record.groups, layer.weights.shape[0]
     step = cache(lambda xs, ws: pe.step(xs, ws, signed=layer.signed).value)

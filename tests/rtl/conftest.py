@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sparqsim.config import ArrayConfig
+from sparqsim.array.config import ArrayConfig
 from sparqsim.pe import PEDesign
 from sparqsim.rtl.check import check_gemm
 

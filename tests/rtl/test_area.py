@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.pe import get_pe
 from sparqsim.rtl import synthesis
 from sparqsim.rtl.area import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparqsim.config import ArrayConfig
-from sparqsim.errors import InputError
+from sparqsim.array.config import ArrayConfig
+from sparqsim.base.errors import InputError
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.pe.registry import designs
 from sparqsim.rtl.check import MismatchError, check_gemm, compare, rtl_activity, simulated_activity

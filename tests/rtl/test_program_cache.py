@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.rtl import runner
 
 WHOLE = b'#! /usr/bin/vvp\n:ivl_version "12.0";\n# files\n:file_names 3;\n    "N/A";\n    "<i>";\n    "tb.sv";\n'

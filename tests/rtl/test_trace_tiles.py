@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import sparqsim
-from sparqsim.config import ArrayConfig
+from sparqsim.array.config import ArrayConfig
 from sparqsim.pe import get_pe
 from sparqsim.rtl.check import check_gemm
 

@@ -8,9 +8,9 @@ import pytest
 from sweep_cases import AXES, USER_DESIGN, command, edited, save_trace
 
 import sparqsim
-from sparqsim.case import Case
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.sweep import Store, sweep
+from sparqsim.sweep.case import Case
 from sparqsim.sweep.grid import cases_of
 from sparqsim.sweep.point import Planner
 from sparqsim.sweep.traces import HELD, TraceUnseenError

@@ -12,7 +12,7 @@ import pytest
 from sweep_cases import AXES, command
 
 import sparqsim
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.sweep import Store, sweep
 from sparqsim.sweep.export import export
 from sparqsim.sweep.grid import cases_of

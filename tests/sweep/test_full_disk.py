@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sweep_cases import ran
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.sweep import Store
 
 #: As on a full disk: no file grows beyond this. For where no small file system can be mounted.

@@ -10,10 +10,10 @@ import pytest
 from sweep_cases import USER_DESIGN, save_trace
 
 import sparqsim
-from sparqsim.case import Case
-from sparqsim.errors import InputError
-from sparqsim.simulation import DEFAULT_PES
+from sparqsim.base.errors import InputError
+from sparqsim.engine.simulation import DEFAULT_PES
 from sparqsim.sweep import load_grid
+from sparqsim.sweep.case import Case
 from sparqsim.sweep.grid import cases_of
 from sparqsim.sweep.point import Planner
 
@@ -135,7 +135,7 @@ def test_key_changes_with_whatever_decides_a_result(
         {"all_layers": True},
     ]
     keys = {key(case), *(key(case.model_copy(update=change)) for change in changes)}
-    monkeypatch.setattr(sparqsim, "__version__", "99")
+    monkeypatch.setattr("sparqsim.sweep.point.VERSION", "99")
     keys.add(key(case))
     monkeypatch.undo()
     monkeypatch.setattr("sparqsim.sweep.point.package_digest", lambda: "edited")
@@ -155,7 +155,7 @@ def test_key_follows_the_source_of_a_users_design(tmp_path: Path, trace: str) ->
 
 def test_the_fast_engine_is_not_in_the_key(trace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store from before the engine could be chosen keeps its points."""
-    monkeypatch.setattr(sparqsim, "__version__", "0.1.0")
+    monkeypatch.setattr("sparqsim.sweep.point.VERSION", "0.1.0")
     monkeypatch.setattr("sparqsim.sweep.point.package_digest", lambda: "sources")
     decisive = {
         "trace_sha256": sparqsim.load_trace(trace).sha256,

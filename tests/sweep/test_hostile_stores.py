@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from sweep_cases import ENVIRONMENT, command, edited
 
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.sweep import Store
 from sparqsim.sweep.export import export
 

@@ -14,9 +14,9 @@ from typing import get_args
 import pytest
 from sweep_cases import AXES, ENVIRONMENT, USER_DESIGN, ran
 
-from sparqsim.errors import InputError
-from sparqsim.processes import Start
+from sparqsim.base.errors import InputError
 from sparqsim.sweep import Store
+from sparqsim.sweep.processes import Start
 
 STRESS = Path(__file__).parent.with_name("stress_sweep.py")
 
@@ -174,7 +174,7 @@ def test_kill_9_ends_all_processes_without_a_word(tmp_path: Path, trace: str) ->
 
 def test_a_fork_server_that_loads_ends_with_its_parent(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
-        "import time\nfrom pathlib import Path\nfrom sparqsim.processes import ends_with_parent\n"
+        "import time\nfrom pathlib import Path\nfrom sparqsim.sweep.processes import ends_with_parent\n"
         "with ends_with_parent():\n    Path('loading').touch()\n    time.sleep(600)\n"
     )
     (tmp_path / "script.py").write_text(
@@ -283,7 +283,7 @@ def test_workers_have_one_thread_however_they_start(tmp_path: Path, trace: str, 
 
 THREADS = """
 import os, sys
-from sparqsim.processes import THREAD_SETTINGS
+from sparqsim.sweep.processes import THREAD_SETTINGS
 from sparqsim.sweep.local import LocalWorkers
 
 def threads():
@@ -293,7 +293,7 @@ def threads():
 if __name__ == "__main__":
     os.environ["OMP_NUM_THREADS"] = "before"
     with LocalWorkers(1, sys.argv[2]) as workers:
-        from sparqsim.processes import one_thread
+        from sparqsim.sweep.processes import one_thread
         with one_thread():
             asked = workers._pool.submit(threads)
         number, settings = asked.result()

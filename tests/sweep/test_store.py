@@ -9,7 +9,7 @@ import pytest
 from sweep_cases import AXES, command, edited, ran
 
 import sparqsim
-from sparqsim.errors import InputError
+from sparqsim.base.errors import InputError
 from sparqsim.sweep import Store, sweep
 from sparqsim.sweep.grid import cases_of
 
@@ -55,7 +55,7 @@ def test_a_damaged_store_is_told(store: Path) -> None:
 def test_a_store_outlives_the_version_that_made_it(
     store: Path, trace: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sparqsim, "__version__", "99.0")
+    monkeypatch.setattr("sparqsim.sweep.point.VERSION", "99.0")
     summary = sweep(cases_of({"trace": trace, **AXES}), store)
     assert (summary.known, summary.done) == (
         0,

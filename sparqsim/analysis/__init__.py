@@ -1,0 +1,1 @@
+"""Closer looks: heat maps, waveforms, bandwidth, roofline, timelines, networks in memory."""

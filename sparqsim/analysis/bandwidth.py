@@ -1,0 +1,154 @@
+"""Speedup against DRAM bandwidth: where the gain of a design dies. The data of `plot --kind bandwidth`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, Self
+
+from pydantic import Field, computed_field, model_validator
+
+from sparqsim.analysis.network import layer_timing
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.timing import check_activations, check_dataflow
+from sparqsim.base.record import Name, Record, Text, check_counts
+from sparqsim.memory import recurrence
+from sparqsim.memory.config import MemoryConfig
+from sparqsim.memory.system import prepare
+from sparqsim.memory.traffic import MemoryInfo
+from sparqsim.pe import PEDesign
+from sparqsim.results.report import ArrayInfo, PEInfo, timing_notes
+from sparqsim.trace import Layer, Trace
+from sparqsim.trace.coverage import Coverage
+
+#: Bytes per cycle: from starved to plenty.
+BANDWIDTHS = tuple(float(1 << power) for power in range(10))
+
+
+class BandwidthCurves(Record):
+    """Total cycles of several designs on one trace, array and memory at several DRAM bandwidths.
+
+    bandwidths: bytes per cycle, None: no limit. cycles: for each design, total cycles at each bandwidth. array_cycles:
+    without memory. `memory.dram.bandwidth_bytes_per_cycle` is replaced by each of `bandwidths` in turn.
+    cycles_depend_on_values: for each design, False where only shapes decide cycles; empty in older files.
+    timing_notes: what must be known to compare the cycles of some designs, by design. coverage: for how many inputs
+    of the network cycles are, and which operations with multiply-accumulates are not in them. macs:
+    multiply-accumulates in the trace; None in older files. macs_left_out_share: of the network's
+    multiply-accumulates, the share that is not simulated, 0 to 1; unknown where the trace does not say.
+    """
+
+    schema_: Literal["sparqsim.bandwidth/1"] = Field(default="sparqsim.bandwidth/1", alias="schema")
+    network: Text
+    synthetic: Text
+    trace_sha256: str
+    array: ArrayInfo
+    memory: MemoryInfo
+    baseline: Name
+    order: tuple[Name, ...]
+    bandwidths: tuple[float | None, ...]
+    cycles: dict[str, tuple[int, ...]]
+    array_cycles: dict[str, int]
+    cycles_depend_on_values: dict[str, bool] = Field(default_factory=dict)
+    timing_notes: dict[str, str] = Field(default_factory=dict)
+    coverage: Coverage = Coverage()
+    macs: int | None = Field(default=None, ge=1)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def macs_left_out_share(self) -> float | None:
+        """Share of the network's multiply-accumulates that is not simulated, 0 to 1; None where not known."""
+        return None if self.macs is None else self.coverage.share_left_out(self.macs)
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        check_counts(self)
+        if self.baseline not in self.order or len(set(self.order)) < len(self.order):
+            raise ValueError(
+                f"order={self.order}: expected designs once, {self.baseline!r} among them"
+            )
+        if any(value is not None and value <= 0 for value in self.bandwidths):
+            raise ValueError(f"bandwidths={self.bandwidths}: expected them above 0")
+        for name, told in (("cycles", self.cycles), ("array_cycles", self.array_cycles)):
+            if set(told) != set(self.order):
+                raise ValueError(f"{name}: has {', '.join(told)}, expected {', '.join(self.order)}")
+        for name in self.order:
+            if len(self.cycles[name]) != len(self.bandwidths):
+                raise ValueError(
+                    f"cycles.{name}: {len(self.cycles[name])} figures, expected one for each of "
+                    f"{len(self.bandwidths)} bandwidths"
+                )
+            if min((*self.cycles[name], self.array_cycles[name])) < 1:
+                raise ValueError(f"cycles.{name}: expected at least 1 cycle each")
+        return self
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def speedup(self) -> dict[str, tuple[float, ...]]:
+        """Total cycles of the baseline over total cycles of each design, at each bandwidth."""
+        base = self.cycles[self.baseline]
+        return {
+            name: tuple(one / other for one, other in zip(base, self.cycles[name], strict=True))
+            for name in self.order
+        }
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def array_speedup(self) -> dict[str, float]:
+        """The same without memory."""
+        return {
+            name: self.array_cycles[self.baseline] / self.array_cycles[name] for name in self.order
+        }
+
+
+def bandwidth_curves(
+    trace: Trace,
+    designs: Sequence[PEDesign],
+    array: ArrayConfig,
+    memory: MemoryConfig,
+    *,
+    baseline: str,
+    kept: PEDesign | None,
+    bandwidths: Sequence[float] = BANDWIDTHS,
+) -> BandwidthCurves:
+    """Return total cycles of `designs` at every bandwidth; layers marked keep_8bit run as `kept` if it is given."""
+    for pe in designs:
+        check_dataflow(pe, array)
+        for layer in trace.layers:
+            check_activations(layer, _running(layer, pe, kept))
+    memories = [
+        replace(memory, dram=replace(memory.dram, bandwidth_bytes_per_cycle=value))
+        for value in bandwidths
+    ]
+    cycles, alone = {}, {}
+    for pe in designs:
+        totals = [0] * (len(memories) + 1)
+        for layer in trace.layers:
+            running = _running(layer, pe, kept)
+            timing = layer_timing(layer, running, array)
+            totals[-1] += timing.total
+            programs = prepare(layer, running, array, memory, timing.tile_stalls)
+            for at, each in enumerate(memories):
+                totals[at] += min(recurrence.run(one.program, each).total for one in programs)
+        *cycles[pe.spec], alone[pe.spec] = totals
+    info = ArrayInfo.of(array)
+    return BandwidthCurves(
+        network=trace.metadata.network,
+        synthetic=trace.metadata.synthetic,
+        trace_sha256=trace.sha256,
+        array=info,
+        memory=MemoryInfo.of(memory),
+        baseline=baseline,
+        order=tuple(pe.spec for pe in designs),
+        bandwidths=tuple(None if value == math.inf else float(value) for value in bandwidths),
+        cycles={name: tuple(values) for name, values in cycles.items()},
+        array_cycles=alone,
+        cycles_depend_on_values={pe.spec: pe.cycles_depend_on_values for pe in designs},
+        timing_notes=timing_notes(map(PEInfo.of, designs)),
+        coverage=Coverage.of(trace.metadata.provenance),
+        macs=sum(layer.gemm.macs for layer in trace.layers),
+    )
+
+
+def _running(layer: Layer, pe: PEDesign, kept: PEDesign | None) -> PEDesign:
+    return kept if kept is not None and layer.keep_8bit else pe

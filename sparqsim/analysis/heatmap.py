@@ -1,0 +1,246 @@
+"""How busy each PE of the array is: counted exactly for every PE, without stepping any.
+
+Work item (m, s, n), step s of output (m, n), is done by one PE, and tiles repeat with the array's sides: where rows
+hold m, PE row i does the items with m = i (mod rows). What a PE did is therefore a sum over residue classes of m, s and
+n; counts that are products of one of activations and one of weights add up in a small matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.array.registry import reported_dataflow
+from sparqsim.base.errors import InputError, nearest
+from sparqsim.engine.arithmetic import row_blocks
+from sparqsim.pe import PEDesign
+from sparqsim.pe.base import Array
+from sparqsim.pe.registry import resolve
+from sparqsim.results.layer_report import LayerReport
+from sparqsim.results.report import ArrayInfo, PEInfo, Provenance, Report
+from sparqsim.trace import Layer, LoweredLayer, Trace
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """What every PE of an array did, over one layer or a whole network.
+
+    Parameters
+    ----------
+    step_cycles : int64 (rows, cols)
+        Cycles in which a PE had a step in flight on real work. Padding is not work; waiting, loading and draining are
+        not steps.
+    nonzero_macs : int64 (rows, cols)
+        Multiply-accumulates whose operands were both non-zero.
+    total_cycles : int
+        Cycles of the array.
+    lane_cycles : int
+        Multiply-accumulates one PE could have done in that time: cycles x lanes, added up over layers.
+    layer : str
+        The layer's name, '' for the whole network.
+    pe, array, provenance
+        Of the report.
+    """
+
+    step_cycles: Counts
+    nonzero_macs: Counts
+    total_cycles: int
+    lane_cycles: int
+    layer: str
+    pe: PEInfo
+    array: ArrayInfo
+    provenance: Provenance
+
+    def __post_init__(self) -> None:
+        shape = (self.array.rows, self.array.cols)
+        for field in ("step_cycles", "nonzero_macs"):
+            found = getattr(self, field).shape
+            if found != shape:
+                raise InputError(
+                    f"heat map: {field} has shape {found}, expected {shape}, one number for each PE"
+                )
+        if self.total_cycles < 1 or self.lane_cycles < 1:
+            raise InputError(
+                f"heat map: total_cycles={self.total_cycles}, lane_cycles={self.lane_cycles}, "
+                "expected at least 1"
+            )
+
+    @property
+    def busy(self) -> NDArray[np.float64]:
+        """Share of the array's cycles in which a PE had a step in flight on real work, (rows, cols), 0 to 1."""
+        return self.step_cycles / self.total_cycles
+
+    @property
+    def effective(self) -> NDArray[np.float64]:
+        """MACs with both operands non-zero over those a PE could do, 0 to 1; the mean is `utilization.effective`."""
+        return self.nonzero_macs / self.lane_cycles
+
+
+def heatmap(
+    report: Report, trace: Trace, layer: str | None = None, known: Collection[PEDesign] = ()
+) -> Heatmap:
+    """Return what every PE did in a simulated run.
+
+    Parameters
+    ----------
+    report : Report
+    trace : Trace
+        The trace the report was made from: a report holds no operands.
+    layer : str, optional
+        Name of one layer; the whole network if absent.
+    known : collection of PEDesign
+        Designs from files, by their `spec`: a report's own names lead to shipped and installed designs only, since
+        no file is run because a report names it.
+
+    Raises
+    ------
+    InputError
+        For a trace that is not the report's, an unknown layer, or a design whose step cycles do not follow from
+        activations.
+    """
+    _check_same_trace(report, trace)
+    chosen = [
+        pair
+        for pair in zip(report.layers, trace.layers, strict=True)
+        if layer in (None, pair[0].name)
+    ]
+    if not chosen:
+        names = [each.name for each in report.layers]
+        raise InputError(
+            f"layer {layer!r} is not in this report{nearest(str(layer), names)}; "
+            f"expected one of {', '.join(names)}"
+        )
+    counted = [_layer_counts(*pair, report.array, known) for pair in chosen]
+    pes = report.array.rows * report.array.cols
+    return Heatmap(
+        step_cycles=_added(steps for steps, _ in counted),
+        nonzero_macs=_added(macs for _, macs in counted),
+        total_cycles=sum(part.cycles.total for part, _ in chosen),
+        lane_cycles=sum(part.counts.lane_cycles for part, _ in chosen) // pes,
+        layer=layer or "",
+        pe=report.pe,
+        array=report.array,
+        provenance=report.provenance,
+    )
+
+
+def _check_same_trace(report: Report, trace: Trace) -> None:
+    if trace.sha256 != report.provenance.trace_sha256:
+        raise InputError(
+            f"trace has sha256 {trace.sha256[:12]}..., the report was made from "
+            f"{report.provenance.trace_sha256[:12]}...; expected that trace"
+        )
+    names = [layer.name for layer in trace.layers]
+    if names != [layer.name for layer in report.layers]:
+        raise InputError(
+            f"report: its layers are not those of its trace; expected {', '.join(names)}"
+        )
+
+
+def _layer_counts(
+    part: LayerReport, layer: Layer, array: ArrayInfo, known: Collection[PEDesign]
+) -> tuple[Counts, Counts]:
+    """Return step cycles and non-zero MACs of every PE for one layer, checked against the layer's report."""
+    pe = resolve(part.pe, known=known)
+    lowered = layer.lower()
+    places = Placement.of(array)
+    steps, macs = _step_cycles(pe, lowered, places), _nonzero_macs(pe, lowered, places)
+    if int(macs.sum()) != part.counts.macs_nonzero:
+        raise InputError(
+            f"layer {layer.name!r}: the trace gives {int(macs.sum())} MACs with non-zero operands, the "
+            f"report says {part.counts.macs_nonzero}; expected a report made from this trace"
+        )
+    return steps, macs
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which work a PE does: the number of residue classes of m, s and n, and the axes that lie along rows and columns.
+
+    An axis along the rows falls into as many classes as the array has rows; a streamed one into one.
+    """
+
+    m: int
+    s: int
+    n: int
+    axes: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, array: ArrayInfo) -> Placement:
+        """Ask the dataflow what it puts where."""
+        flow = reported_dataflow(array.dataflow)
+        stream, rows, cols = ("msn".index(role) for role in flow.roles)
+        axes = (rows, cols, stream)
+        sides = dict(zip(axes, (array.rows, array.cols, 1), strict=True))
+        return cls(sides[0], sides[1], sides[2], axes)
+
+    def on_array(self, by_class: Counts) -> Counts:
+        """Return counts by class (m, s, n) as (rows, cols)."""
+        counts: Counts = by_class.transpose(self.axes)[:, :, 0]
+        return counts
+
+
+def _step_cycles(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Counts:
+    """Return for each PE the cycles of its steps, summed."""
+    steps = pe.steps(layer.k)
+    cycles = np.zeros((places.m, steps), np.int64)
+    start = 0
+    for x in row_blocks(layer):
+        of_block = pe.step_cycles(x)
+        if of_block is None:
+            if pe.cycles_depend_on_values:
+                raise InputError(
+                    f"{pe.spec}: no heat map, its steps do not follow from activations alone; "
+                    "expected a design with constant steps or steps set by activations"
+                )
+            of_block = np.ones((*x.shape[:2], steps), np.uint8)
+        cycles += by_residue(of_block, places.m, start).sum(axis=0)
+        start += x.shape[1]
+    by_step = by_residue(cycles.T[None], places.s)[0]
+    outputs = by_residue(np.ones((1, layer.n, 1), np.uint8), places.n)[0, :, 0]
+    return places.on_array(np.einsum("sm,n->msn", by_step, outputs))
+
+
+def _nonzero_macs(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Counts:
+    """Return for each PE its MACs whose operands are both non-zero."""
+    activations = np.zeros((layer.groups, places.m, layer.k), np.int64)
+    start = 0
+    for x in row_blocks(layer):
+        activations += by_residue(x != 0, places.m, start)
+        start += x.shape[1]
+    weights = by_residue(layer.weights.swapaxes(1, 2) != 0, places.n)
+    order = pe.k_order(layer.k)
+    counts = np.empty((places.m, places.s, places.n), np.int64)
+    for step_class in range(places.s):
+        elements = order[step_class :: places.s]
+        used = elements[elements >= 0]
+        counts[:, step_class] = (activations[..., used] @ weights[..., used].swapaxes(1, 2)).sum(
+            axis=0
+        )
+    return places.on_array(counts)
+
+
+def by_residue(values: Array, classes: int, start: int = 0) -> Counts:
+    """Return the sums of `values` (groups, items, length) over items of the same (start + item) mod `classes`.
+
+    Returns
+    -------
+    int64 (groups, classes, length)
+    """
+    before = start % classes
+    after = -(before + values.shape[1]) % classes
+    padded = np.pad(values, ((0, 0), (before, after), (0, 0)))
+    sums: Counts = padded.reshape(len(values), -1, classes, values.shape[2]).sum(
+        axis=1, dtype=np.int64
+    )
+    return sums
+
+
+def _added(counts: Iterable[Counts]) -> Counts:
+    total: Counts = np.sum(list(counts), axis=0)
+    return total

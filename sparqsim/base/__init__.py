@@ -1,0 +1,4 @@
+"""What every room stands on; it knows nothing of arrays.
+
+Errors, numbers and names from outside, files, records, limits, kernels.
+"""

@@ -1,0 +1,136 @@
+"""Frozen records that turn into JSON and back; derived values are written out, and checked on the way in."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from sparqsim.base.errors import InputError, printable, shown
+from sparqsim.base.limits import RESULT_BYTES
+from sparqsim.base.parse import name_fault
+from sparqsim.base.textfile import json_of, read_text
+
+
+def _name(value: str) -> str:
+    fault = name_fault(value)
+    if fault:
+        raise ValueError(fault)
+    return value
+
+
+def _text(value: object) -> object:
+    return printable(value, kept="\n\t") if isinstance(value, str) else value
+
+
+#: What identifies something: shown everywhere, so refused unless it is printable.
+Name = Annotated[str, AfterValidator(_name)]
+#: What describes something: made printable, line breaks kept.
+Text = Annotated[str, BeforeValidator(_text)]
+
+
+class Record(BaseModel):
+    """A frozen record that refuses unknown keys and wrong types."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        populate_by_name=True,
+        json_schema_serialization_defaults_required=True,
+    )
+
+    def to_json(self) -> str:
+        """Return JSON with sorted keys and a final newline: equal records give equal bytes."""
+        return (
+            json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, indent=1) + "\n"
+        )
+
+    @classmethod
+    def from_json(cls, text: str, origin: str = "JSON") -> Self:
+        """Return the record that `to_json` wrote.
+
+        Raises
+        ------
+        InputError
+            Naming `origin`, the field and the value; also for derived values that disagree with their sources.
+        """
+        document = json_of(text, origin, "a result of sparqsim")
+        try:
+            record = cls.model_validate_json(text, extra="ignore")
+        except ValidationError as error:
+            raise InputError(f"{origin}: {faults_of(error)[0]}") from None
+        try:
+            difference = _first_difference(record.model_dump(mode="json", by_alias=True), document)
+        except (
+            ArithmeticError,
+            LookupError,
+            MemoryError,
+            RecursionError,
+            ValueError,
+        ) as error:  # nothing can be derived from such fields
+            raise InputError(f"{origin}: fields that do not belong together: {error}") from None
+        if difference:
+            raise InputError(f"{origin}: {difference}")
+        return record
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read the record saved at `path`."""
+        return cls.from_json(read_text(path, limit=RESULT_BYTES), str(path))
+
+
+def check_counts(record: BaseModel, path: str = "") -> None:
+    """Raise ValueError naming a field of `record`, or of a record in it, that is no count and no finite number."""
+    for name in type(record).model_fields:
+        _check_count(getattr(record, name), f"{path}{name}")
+
+
+def _check_count(value: object, path: str) -> None:
+    if isinstance(value, BaseModel):
+        check_counts(value, f"{path}.")
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            _check_count(part, f"{path}.{name}")
+    elif isinstance(value, tuple):
+        for at, part in enumerate(value):
+            _check_count(part, f"{path}[{at}]")
+    elif isinstance(value, int | float) and not 0 <= value < math.inf:
+        raise ValueError(f"{path}={shown(value)}: expected at least 0, and finite")
+
+
+def faults_of(error: ValidationError) -> list[str]:
+    """Return one line per fault that validation found: field, what is wrong, the value found."""
+    return [
+        _fault_line(fault["loc"], fault["msg"].removeprefix("Value error, "), fault["input"])
+        for fault in error.errors()
+    ]
+
+
+def _fault_line(location: tuple[int | str, ...], message: str, value: object) -> str:
+    field = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in location
+    ).lstrip(".")
+    return f"{field or 'document'}: {message} (found {shown(value)})"
+
+
+def _first_difference(expected: Any, found: Any, path: str = "") -> str | None:
+    """Return where `found` differs from what its own fields derive, or None."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        unknown = sorted(found.keys() - expected.keys())
+        if unknown:
+            return f"{path}{unknown[0]}: unknown field, expected one of {', '.join(expected)}"
+        parts = [(expected[key], found[key], f"{path}{key}.") for key in expected if key in found]
+    elif isinstance(expected, list) and isinstance(found, list):
+        if len(expected) != len(found):
+            return f"{path[:-1]}: {len(found)} entries, but the fields it derives from give {len(expected)}"
+        pairs = zip(expected, found, strict=True)
+        parts = [(one, other, f"{path}{index}.") for index, (one, other) in enumerate(pairs)]
+    elif expected == found:
+        return None
+    else:
+        return f"{path[:-1]}: found {shown(found)}, but the fields it derives from give {shown(expected)}"
+    return next(filter(None, (_first_difference(*part) for part in parts)), None)

@@ -1,0 +1,80 @@
+"""What the memory system did, as tables: traffic of a report, speedups over bandwidth."""
+
+from __future__ import annotations
+
+from sparqsim.analysis.bandwidth import BandwidthCurves
+from sparqsim.base.errors import printable
+from sparqsim.cli import records
+from sparqsim.cli.cells import heading_of, layer_label, new_table, percent
+from sparqsim.cli.tables import Shown, Table
+from sparqsim.memory.traffic import Traffic
+from sparqsim.results.layer_report import Cycles
+from sparqsim.results.report import Report, note_lines
+
+
+def traffic_table(report: Report) -> Table:
+    """Return the table of DRAM traffic: kilobytes by operand, loop order, share of cycles that waited."""
+    table = new_table(
+        "layer",
+        "loops",
+        "chunks",
+        "act kB",
+        "wgt kB",
+        "out kB",
+        "psum kB",
+        "memory\nstall %",
+        "of it\nports %",
+        title="DRAM traffic (1 kB = 1000 bytes), and the share of cycles that wait for memory",
+    )
+    for layer in report.layers:
+        if layer.traffic is not None:
+            table.add_row(
+                layer_label(layer),
+                layer.traffic.loop_order,
+                str(layer.traffic.stream_chunks),
+                *traffic_cells(layer.traffic, layer.cycles),
+            )
+    table.add_section()
+    if report.totals.traffic is not None:
+        table.add_row("total", "", "", *traffic_cells(report.totals.traffic, report.cycles))
+    return table
+
+
+def traffic_cells(traffic: Traffic, cycles: Cycles) -> list[str]:
+    """Return DRAM traffic of activations, weights, finished outputs and partial sums, then shares of waiting cycles."""
+    sums = traffic.psum_spill_bytes + traffic.psum_reload_bytes
+    moved = [
+        traffic.activations.dram_read_bytes,
+        traffic.weights.dram_read_bytes,
+        traffic.outputs.dram_write_bytes - traffic.psum_spill_bytes,
+        sums,
+    ]
+    waiting = [percent(part / cycles.total) for part in (cycles.memory_stall, traffic.port_stall)]
+    return [*(f"{size / 1000:,.1f}" for size in moved), *waiting]
+
+
+def curves_shown(result: BandwidthCurves) -> Shown:
+    """Return speedups, bandwidths down and designs across."""
+    table = new_table(
+        "DRAM B/cycle",
+        *map(heading_of, result.order),
+        title=f"Speedup over {result.baseline} at equal DRAM bandwidth",
+    )
+    for at, value in enumerate(result.bandwidths):
+        label = "no limit" if value is None else f"{value:g}"
+        table.add_row(label, *(f"{result.speedup[name][at]:.2f}" for name in result.order))
+    table.add_section()
+    table.add_row("no memory", *(f"{result.array_speedup[name]:.2f}" for name in result.order))
+    array = result.array
+    source = result.network or f"trace {result.trace_sha256[:12]}"
+    label = f" [SYNTHETIC values: {result.synthetic}]" if result.synthetic else ""
+    heading = (
+        f"{printable(source + label)}: array {array.rows}x{array.cols}, dataflow {array.dataflow}, "
+        f"{array.coupling}, overlap {'on' if array.overlap else 'off'}, memory {printable(result.memory.name)} "
+        f"(storage {result.memory.storage}, loop order {result.memory.loop_order}), "
+        f"{result.coverage.label(result.macs or 0)}"
+    )
+    notes = [*result.coverage.notes(result.macs or 0), *note_lines(result.timing_notes)]
+    return Shown(
+        heading, [table], "\n".join(notes), lambda: records.of_curves(result), result.to_json
+    )

@@ -1,0 +1,46 @@
+"""A sequence of tiles through the array of processes, lockstep or elastic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparqsim.array.config import ArrayConfig
+from sparqsim.event.array import Run, StepFunction, StepRecord, Tile
+from sparqsim.event.elastic import ElasticArray
+from sparqsim.event.lockstep import LockstepArray
+
+
+def run_tiles(
+    tiles: Sequence[Tile], step: StepFunction, array: ArrayConfig, edge_cycles: int = 0
+) -> Run:
+    """Run tiles through the array of processes.
+
+    Parameters
+    ----------
+    tiles : sequence of Tile
+        Of equal shape, each as large as the array: padded with whatever a padded PE receives.
+    step : callable
+        `step(left operand, other operand)` gives a `Step`.
+    array : ArrayConfig
+        Its sides, coupling and overlap; the tiles decide whether operands are held.
+    edge_cycles : int
+        Registers between the left edge and the first PE of each row.
+    """
+    model = LockstepArray if array.link_depth is None else ElasticArray
+    if array.overlap:
+        return model(tiles, step, array, edge_cycles).run()
+    return joined([model([tile], step, array, edge_cycles).run() for tile in tiles])
+
+
+def joined(runs: Sequence[Run]) -> Run:
+    """Return runs one after another, each starting when the one before has ended."""
+    whole = Run()
+    for number, run in enumerate(runs):
+        whole.steps += [
+            StepRecord(number, s.row, s.col, s.item, s.start + whole.cycles, s.cycles, s.value)
+            for s in run.steps
+        ]
+        whole.cycles += run.cycles
+        whole.tile_cycles.append(run.cycles)
+        whole.sums += run.sums
+    return whole

@@ -1,0 +1,250 @@
+"""Accuracy of a whole network under designs' arithmetic, and cycles and error of its layers from the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.array.config import ArrayConfig
+from sparqsim.base.errors import InputError
+from sparqsim.base.version import VERSION
+from sparqsim.engine.simulation import BASELINE, compare
+from sparqsim.networks.images import Pictures
+from sparqsim.pe import PEDesign, get_pe
+from sparqsim.results.accuracy_report import (
+    AccuracyReport,
+    AccuracyRow,
+    Hits,
+    Trial,
+    known_row,
+    measured_coverage,
+    network_layers,
+    row_of,
+    rows_so_far,
+)
+from sparqsim.results.report import Comparison
+from sparqsim.trace import Trace
+
+Array = NDArray[Any]
+#: Wraps the batches of one design while they are answered.
+Progress = Callable[[Iterable[Array], str], Iterable[Array]]
+
+
+class Answering(Protocol):
+    """A network that answers pictures, in its own arithmetic and in a design's."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+
+    @property
+    def calibrator(self) -> str:
+        """How its scales were found."""
+
+    @property
+    def reference_name(self) -> str:
+        """What its own arithmetic is."""
+
+    def reference(self, pictures: Pictures) -> Iterable[Array]:
+        """Yield the output (pictures, ...) of the network as it is, batch by batch: scores of classes."""
+
+    def under(self, pe: PEDesign, pictures: Pictures, *, keep_8bit: bool) -> Iterable[Array]:
+        """Yield scores when every layer computes as `pe` does (layers that stay at 8 bits exactly)."""
+
+    def route(self, pe: PEDesign, *, keep_8bit: bool) -> str:
+        """Return how `under` computes: by name."""
+
+    @property
+    def pictures_per_run(self) -> int:
+        """How many pictures it takes, no fewer: 1 where it takes any number."""
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What multiplies and accumulates and is in no design."""
+
+    def trace(self, pictures: Pictures) -> Trace:
+        """Return the trace of a few pictures."""
+
+
+def accuracy(
+    network: Answering,
+    pictures: Pictures,
+    labels: NDArray[np.int64] | None,
+    pes: Sequence[str | PEDesign],
+    *,
+    array: ArrayConfig | None = None,
+    baseline: str = BASELINE,
+    traced_pictures: int | None = None,
+    keep_8bit: bool = True,
+    progress: Progress = lambda batches, _: batches,
+    data: str = "",
+    calibration: str = "",
+    known: Sequence[AccuracyRow] = (),
+    each: Callable[[AccuracyReport], None] = lambda _: None,
+) -> AccuracyReport:
+    """Return accuracy, agreement, SQNR, cycles and speedup of the network as it is, and of every design.
+
+    Parameters
+    ----------
+    network : Answering
+    pictures : Pictures
+    labels : int64 (pictures,) or None
+        Index of the right score.
+    pes, array, baseline
+        As in `compare`.
+    traced_pictures : int, optional
+        The first pictures, on which cycles and SQNR are measured. By default as few as the network
+        takes at a time.
+    keep_8bit : bool
+        As in `simulate`.
+    data, calibration : str
+        For the record: which pictures answered, and which set the scales, in words.
+    known : sequence of AccuracyRow
+        Rows of an earlier run; they are not measured again.
+    each : callable
+        Called with the report so far after every design.
+
+    Raises
+    ------
+    InputError
+        For a design that cannot take a layer's activations, or labels beyond the classes.
+    """
+    traced = pictures.first(
+        network.pictures_per_run if traced_pictures is None else traced_pictures
+    )
+    designs = [get_pe(pe) for pe in pes]
+    trace = network.trace(traced)
+    # First what can be refused (signed layers, dataflows), then what takes long.
+    timing = compare(trace, designs, array, baseline=baseline, keep_8bit=keep_8bit)
+    report = AccuracyReport(
+        version=VERSION,
+        network=network.name,
+        data=data,
+        calibration=calibration,
+        preprocess=pictures.preprocess.spec,
+        pictures=len(pictures),
+        traced_pictures=len(traced),
+        error_pictures=len(traced),
+        kept_as="8bit" if keep_8bit else "design",
+        skipped=network.skipped,
+        array=timing.reports[timing.baseline].array,
+        baseline=timing.baseline,
+        reference=network.reference_name,
+        layers=network_layers(trace, timing),
+        rows=(),
+        coverage=measured_coverage(timing, len(traced), network.skipped),
+        macs=timing.macs,
+        timing_notes=timing.timing_notes,
+    )
+    asked = _Asked(network, pictures, labels, keep_8bit, progress)
+    for rows in asked.rows([None, *designs], timing, known):
+        dense = asked.output_shape if is_dense(asked.output_shape) else report.dense_output
+        report = report.model_copy(update={"rows": rows, "dense_output": dense})
+        each(report)
+    return report
+
+
+@dataclass
+class _Asked:
+    """A network, and the pictures that it is asked for.
+
+    output_shape: per picture, of the last output seen; () before the first.
+    """
+
+    network: Answering
+    pictures: Pictures
+    labels: NDArray[np.int64] | None
+    keep_8bit: bool
+    progress: Progress
+    output_shape: tuple[int, ...] = ()
+
+    def rows(
+        self, designs: Sequence[PEDesign | None], timing: Comparison, known: Sequence[AccuracyRow]
+    ) -> Iterator[tuple[AccuracyRow, ...]]:
+        """Yield the rows so far after every design; None stands for the network as it is."""
+        trials = [Trial(None if pe is None else pe.spec, self.network.calibrator) for pe in designs]
+        done: list[AccuracyRow] = []
+        for pe, trial in zip(designs, trials, strict=True):
+            done.append(known_row(trial, known) or self._row(pe, trial, timing))
+            yield rows_so_far(done, known, trials)
+
+    def _row(self, pe: PEDesign | None, trial: Trial, timing: Comparison) -> AccuracyRow:
+        network = self.network
+        if pe is None:
+            return row_of(
+                trial, hits(self._own, self._own, self.labels), network.reference_name, timing
+            )
+        scores = network.under(pe, self.pictures, keep_8bit=self.keep_8bit)
+        answers = self._answers(scores, pe.spec)
+        right = hits(answers, self._own, self.labels)
+        return row_of(trial, right, network.route(pe, keep_8bit=self.keep_8bit), timing)
+
+    @cached_property
+    def _own(self) -> NDArray[np.int64]:
+        """Answers of the network as it is."""
+        return self._answers(self.network.reference(self.pictures), self.network.reference_name)
+
+    def _answers(self, scores: Iterable[Array], what: str) -> NDArray[np.int64]:
+        rows = map(self._row_of_scores, self.progress(scores, what))
+        answers = best_five(rows, self.labels)
+        if len(answers) != len(self.pictures):
+            raise InputError(
+                f"{self.network.name}: its output has {len(answers)} rows for {len(self.pictures)} "
+                "pictures, expected scores (pictures, classes)"
+            )
+        return answers
+
+    def _row_of_scores(self, output: Array) -> Array:
+        """Return a batch of outputs, one row per picture."""
+        self.output_shape = output.shape[1:]
+        if self.labels is not None and is_dense(self.output_shape):
+            raise InputError(
+                f"{self.network.name}: its output has shape {output.shape}, expected scores "
+                "(pictures, classes) where pictures have labels"
+            )
+        return output.reshape(len(output), -1) if output.ndim > 1 else output
+
+
+def is_dense(output_shape: Sequence[int]) -> bool:
+    """Return whether an output of this shape per picture is no row of classes: boxes, a picture, a sequence."""
+    return sum(size > 1 for size in output_shape) > 1
+
+
+def best_five(scores: Iterable[Array], labels: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Return the five best classes of every picture, best first (pictures, up to 5); the lower class wins ties.
+
+    Raises
+    ------
+    InputError
+        For scores that are not one row per picture, NaN scores, or a label beyond them.
+    """
+    best = []
+    for batch in scores:
+        if batch.ndim != 2 or batch.shape[1] < 2:
+            raise InputError(
+                f"the network's output has shape {batch.shape}, expected scores (pictures, classes)"
+            )
+        if batch.dtype.kind == "f" and np.isnan(batch).any():
+            raise InputError("the network's scores hold NaN, expected numbers")
+        if labels is not None and labels.max() >= batch.shape[1]:
+            raise InputError(
+                f"label {labels.max()}: the network has {batch.shape[1]} classes, expected labels below it"
+            )
+        best.append(np.argsort(-batch.astype(np.float64), axis=1, kind="stable")[:, :5])
+    return np.concatenate(best)
+
+
+def hits(
+    answers: NDArray[np.int64], reference: NDArray[np.int64], labels: NDArray[np.int64] | None
+) -> Hits:
+    """Count right answers, and those that are the reference's."""
+    agree = int((answers[:, 0] == reference[:, 0]).sum())
+    if labels is None:
+        return Hits(top1=None, top5=None, agree=agree)
+    right = answers == labels[:, None]
+    return Hits(top1=int(right[:, 0].sum()), top5=int(right.any(axis=1).sum()), agree=agree)

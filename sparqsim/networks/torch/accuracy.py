@@ -1,0 +1,160 @@
+"""`Study.report`: designs on one PyTorch network, accuracy and cycles from the same weights and scales."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from sparqsim.array.config import ArrayConfig
+from sparqsim.base.version import VERSION
+from sparqsim.engine.simulation import compare
+from sparqsim.networks.torch.answers import Answers, answers
+from sparqsim.networks.torch.arithmetic import Kept
+from sparqsim.networks.torch.dump import dump
+from sparqsim.networks.torch.evaluate import Evaluation, evaluate
+from sparqsim.networks.torch.quantised import Keep, QuantisedNetwork
+from sparqsim.pe import get_pe
+from sparqsim.results.accuracy_report import (
+    AccuracyReport,
+    AccuracyRow,
+    Hits,
+    Trial,
+    known_row,
+    measured_coverage,
+    network_layers,
+    row_of,
+    rows_so_far,
+)
+from sparqsim.results.report import Comparison
+from sparqsim.trace import Trace, load_trace
+
+
+@dataclass(frozen=True)
+class Study:
+    """A network and what it is measured on.
+
+    `network`, `data`, `calibration`: what the report says of the network, the pictures and the calibration pictures.
+    `array`: the array of the cycles. All else as in `evaluate`.
+    """
+
+    model: nn.Module
+    loader: Iterable[Any]
+    calibration_loader: Iterable[Any]
+    network: str = ""
+    data: str = ""
+    calibration: str = ""
+    keep_8bit: Keep = "first-last"
+    kept: Kept = "8bit"
+    matmuls: Sequence[str] = ()
+    error_images: int | None = None
+    array: ArrayConfig = field(default_factory=ArrayConfig)
+
+    def report(
+        self,
+        trials: Sequence[Trial],
+        known: Sequence[AccuracyRow] = (),
+        each: Callable[[AccuracyReport], None] = lambda _: None,
+    ) -> AccuracyReport:
+        """Return a report with one row per trial.
+
+        Parameters
+        ----------
+        trials : sequence of Trial
+            At least one.
+        known : sequence of AccuracyRow
+            Rows of an earlier run of the same study; what they hold is not measured again.
+        each : callable
+            Called with the report so far after every trial: long runs can be looked at, and cut short.
+        """
+        trials = [
+            trial if trial.pe is None else replace(trial, pe=get_pe(trial.pe).spec)
+            for trial in trials
+        ]
+        quantised = cache(self._quantised)  # a calibrator whose rows are all known is never run
+        first = quantised(trials[0].calibrate)
+        trace, timing = self._timing(first, trials)
+        in_float = answers(first, self.loader)  # scales do not change it
+        report = self._report(first, trace, timing, len(in_float.logits))
+        rows: list[AccuracyRow] = []
+        for trial in trials:
+            found = known_row(trial, known)
+            rows.append(
+                found
+                or _row(trial, self._evaluated(trial, quantised(trial.calibrate), in_float), timing)
+            )
+            report = report.model_copy(update={"rows": rows_so_far(rows, known, trials)})
+            each(report)
+        return report
+
+    def _quantised(self, calibrate: str) -> QuantisedNetwork:
+        return QuantisedNetwork(
+            self.model,
+            self.calibration_loader,
+            calibrate=calibrate,
+            keep_8bit=self.keep_8bit,
+            matmuls=self.matmuls,
+        )
+
+    def _evaluated(
+        self, trial: Trial, quantised: QuantisedNetwork, in_float: Answers
+    ) -> Evaluation:
+        return evaluate(
+            self.model if trial.recalibrate_bn else quantised,
+            self.loader,
+            trial.pe,
+            calibrate=trial.calibrate,
+            calibration_loader=self.calibration_loader,
+            keep_8bit=self.keep_8bit,
+            kept=self.kept,
+            recalibrate_bn=trial.recalibrate_bn,
+            matmuls=self.matmuls,
+            error_images=self.error_images,
+            in_float=None if trial.recalibrate_bn else in_float,
+        )
+
+    def _timing(
+        self, quantised: QuantisedNetwork, trials: Sequence[Trial]
+    ) -> tuple[Trace, Comparison]:
+        """Return the trace of the first input, and every trial's design on it."""
+        designs = list(dict.fromkeys(get_pe(trial.pe) for trial in trials if trial.pe is not None))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "picture.safetensors"
+            dump(quantised, self.loader, path, images=1)
+            trace = load_trace(path)
+            return trace, compare(trace, designs, self.array, keep_8bit=self.kept != "design")
+
+    def _report(
+        self, quantised: QuantisedNetwork, trace: Trace, timing: Comparison, pictures: int
+    ) -> AccuracyReport:
+        skipped = tuple(skipped.name for skipped in quantised.network.skipped)
+        return AccuracyReport(
+            version=VERSION,
+            network=self.network,
+            data=self.data,
+            calibration=self.calibration,
+            preprocess="",
+            pictures=pictures,
+            traced_pictures=1,
+            error_pictures=pictures if self.error_images is None else self.error_images,
+            kept_as=self.kept,
+            skipped=skipped,
+            array=timing.reports[timing.baseline].array,
+            baseline=timing.baseline,
+            reference="float network",
+            layers=network_layers(trace, timing),
+            rows=(),
+            coverage=measured_coverage(timing, 1, skipped),
+            macs=timing.macs,
+            timing_notes=timing.timing_notes,
+        )
+
+
+def _row(trial: Trial, found: Evaluation, timing: Comparison) -> AccuracyRow:
+    hits = Hits(top1=found.top1, top5=found.top5, agree=found.agreement)
+    return row_of(trial, hits, "PyTorch", timing, found.sqnr_db)

@@ -1,0 +1,84 @@
+"""What a network answers: logits and labels, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparqsim.base.errors import InputError
+from sparqsim.networks.torch.arithmetic import Arithmetic
+from sparqsim.networks.torch.loaders import Inputs
+from sparqsim.networks.torch.outputs import described, logits_of
+from sparqsim.networks.torch.quantised import QuantisedNetwork
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Logits (rows, classes) of every input, and the labels int64 (rows,) if the loader gives them."""
+
+    logits: Tensor
+    labels: Tensor | None
+
+
+def answers(
+    quantised: QuantisedNetwork,
+    loader: Iterable[Any],
+    images: int | None = None,
+    arithmetic: Arithmetic | None = None,
+) -> Answers:
+    """Return what the network answers in `arithmetic`, in float without one."""
+    logits, labels = [], []
+    for inputs, label in quantised.batches(loader, images):
+        logits.append(_logits(quantised, inputs, arithmetic))
+        labels.append(label)
+        if arithmetic is not None:
+            arithmetic.inputs_done += len(inputs)
+    if not logits:
+        raise InputError("loader holds no batch, expected at least one")
+    return Answers(_joined(logits), _row_labels(labels, sum(map(len, logits))))
+
+
+def _joined(logits: list[Tensor]) -> Tensor:
+    classes = sorted({batch.shape[1] for batch in logits})
+    if len(classes) > 1:
+        raise InputError(
+            f"the network gives {' and '.join(map(str, classes))} logits in different batches, "
+            "expected equally many classes in each"
+        )
+    return torch.cat(logits)
+
+
+def _row_labels(labels: list[Tensor | None], rows: int) -> Tensor | None:
+    """Return the class number of every row of logits, int64 (rows,), or None without labels."""
+    known = [label.reshape(-1) for label in labels if label is not None]
+    if not known:
+        return None
+    found = torch.cat(known)
+    if found.is_floating_point() or found.is_complex() or len(found) != rows:
+        raise InputError(
+            f"labels are {described(found)} for {rows} rows of logits, expected one integer class "
+            "number for each row"
+        )
+    return found.long()
+
+
+def right(logits: Tensor, labels: Tensor, top: int) -> int:
+    """Return for how many rows the label is among the `top` largest logits; NaN is never right."""
+    largest = logits.topk(min(top, logits.shape[1]), dim=1).indices
+    return int(((largest == labels[:, None]).any(dim=1) & ~logits.isnan().any(dim=1)).sum())
+
+
+def _logits(quantised: QuantisedNetwork, inputs: Inputs, visitor: Any) -> Tensor:
+    output = quantised.network.run(inputs, visitor)
+    logits = logits_of(output)
+    if logits is None:
+        raise InputError(
+            f"the network's output is {described(output)}, and none of it is known to be logits; "
+            "expected (batch, classes) or (batch, positions, classes), alone, as the first of a "
+            "tuple, or under the name 'logits'"
+        )
+    return logits

@@ -1,0 +1,170 @@
+"""`evaluate`: the whole network in a design's integer arithmetic.
+
+Activations are quantised at each layer's input; the integer sums are exactly those of `PEDesign.matmul`; they are
+brought back to real units with the scales, and the bias is added in float64. All else runs in float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from sparqsim.base.errors import InputError
+from sparqsim.networks.torch.answers import Answers, answers, right
+from sparqsim.networks.torch.arithmetic import Arithmetic, Kept, LayerResult
+from sparqsim.networks.torch.fold import NORMS
+from sparqsim.networks.torch.loaders import checked
+from sparqsim.networks.torch.network import Skipped
+from sparqsim.networks.torch.quantised import Keep, QuantisedNetwork
+from sparqsim.pe import PEDesign, get_pe
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network makes of inputs when its layers compute as a design does.
+
+    `pe` is None for the float network. `rows`: predictions made. `top1`, `top5`: right ones (None without labels).
+    `agreement`: predictions (top-1) that equal the float network's. `logits` float32 (rows, classes).
+    """
+
+    pe: str | None
+    calibrator: str
+    kept: Kept
+    recalibrated_bn: bool
+    rows: int
+    top1: int | None
+    top5: int | None
+    agreement: int
+    layers: tuple[LayerResult, ...]
+    skipped: tuple[Skipped, ...]
+    logits: Tensor
+
+    @property
+    def sqnr_db(self) -> dict[str, float | None]:
+        """Signal to quantisation noise of each layer that the design computed, dB; None where nothing was lost."""
+        return {
+            layer.name: layer.error.sqnr_db
+            for layer in self.layers
+            if layer.error is not None and layer.pe == self.pe
+        }
+
+
+def evaluate(
+    model: nn.Module | QuantisedNetwork,
+    loader: Iterable[Any],
+    pe: str | PEDesign | None = "sparq-5opt",
+    *,
+    calibrate: str = "mean-max",
+    calibration_loader: Iterable[Any] | None = None,
+    keep_8bit: Keep = "first-last",
+    kept: Kept = "8bit",
+    recalibrate_bn: bool = False,
+    matmuls: Sequence[str] = (),
+    images: int | None = None,
+    error_images: int | None = None,
+    in_float: Answers | None = None,
+) -> Evaluation:
+    """Return the accuracy of a network in which every Conv2d and Linear computes as a design does.
+
+    Parameters
+    ----------
+    model : nn.Module or QuantisedNetwork
+        A QuantisedNetwork brings its own scales and keys; several designs can share it.
+    pe : str or PEDesign, or None
+        None: the float network.
+    loader, calibrate, calibration_loader, keep_8bit, matmuls, images
+        As in `dump`.
+    kept : '8bit', 'float' or 'design'
+        How layers marked keep_8bit compute.
+    recalibrate_bn : bool
+        Whether batch norms are measured anew under the design (`recalibrate`). Needs an nn.Module: none is then folded.
+    error_images : int, optional
+        Inputs on which each layer's error is measured, the loader's first, in whole batches; all by default.
+    in_float : Answers, optional
+        What `answers` gives for the float network, where several designs share it.
+
+    Raises
+    ------
+    InputError
+        NaN or infinite values, or activations the design cannot take, naming the layer.
+    """
+    checked(loader, "loader")
+    calibration = checked(
+        loader if calibration_loader is None else calibration_loader, "calibration_loader"
+    )
+    quantised = _quantised(
+        model,
+        calibration,
+        recalibrate_bn,
+        calibrate=calibrate,
+        keep_8bit=keep_8bit,
+        matmuls=matmuls,
+    )
+    arithmetic = None if pe is None else Arithmetic(quantised, get_pe(pe), kept, error_images)
+    in_float = in_float or answers(quantised, loader, images)
+    if recalibrate_bn:
+        recalibrate(quantised, calibration, arithmetic)
+    same = arithmetic is None and not recalibrate_bn
+    found = in_float if same else answers(quantised, loader, images, arithmetic)
+    return _evaluation(quantised, arithmetic, recalibrate_bn, in_float, found)
+
+
+def _quantised(
+    model: nn.Module | QuantisedNetwork,
+    calibration: Iterable[Any],
+    recalibrate_bn: bool,
+    **keys: Any,
+) -> QuantisedNetwork:
+    if not isinstance(model, QuantisedNetwork):
+        return QuantisedNetwork(model, calibration, fold=not recalibrate_bn, **keys)
+    if recalibrate_bn:
+        raise InputError("recalibrate_bn=True needs the nn.Module, expected no QuantisedNetwork")
+    return model
+
+
+def _evaluation(
+    quantised: QuantisedNetwork,
+    arithmetic: Arithmetic | None,
+    recalibrated: bool,
+    in_float: Answers,
+    found: Answers,
+) -> Evaluation:
+    logits, labels = found.logits, found.labels
+    return Evaluation(
+        pe=None if arithmetic is None else arithmetic.pe.spec,
+        calibrator=quantised.calibrator.spec,
+        kept="8bit" if arithmetic is None else arithmetic.kept,
+        recalibrated_bn=recalibrated,
+        rows=len(logits),
+        top1=None if labels is None else right(logits, labels, 1),
+        top5=None if labels is None else right(logits, labels, 5),
+        agreement=right(logits, in_float.logits.argmax(dim=1), 1),
+        layers=() if arithmetic is None else arithmetic.results(),
+        skipped=quantised.network.skipped,
+        logits=logits.float(),
+    )
+
+
+def recalibrate(
+    quantised: QuantisedNetwork, calibration: Iterable[Any], arithmetic: Arithmetic | None
+) -> None:
+    """Replace running statistics by the mean over calibration batches, each norm seeing the design's own outputs.
+
+    As the authors' code does.
+    """
+    norms = [module for module in quantised.network.model.modules() if isinstance(module, NORMS)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # PyTorch: a cumulative mean over batches
+        norm.train()
+    for inputs, _ in quantised.batches(calibration):
+        quantised.network.run(inputs, arithmetic)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+    if arithmetic is not None:
+        arithmetic.reset()

@@ -1,0 +1,277 @@
+"""Calibrators: how a layer's activation scale is found from the values of calibration pictures.
+
+    observer = calibrator("percentile:99.9").observer()
+    for batch in batches:                 # float (B, ...), as many as there are: nothing is kept but counts
+        observer.update(batch)
+    observer.scale(), observer.signed
+
+The scale is clip / 255 for uint8 activations and clip / 127 for int8 ones (symmetric); calibrators differ in the clip:
+
+| name | clip |
+|---|---|
+| `mean-max` | mean over pictures of the picture's largest magnitude (SPARQ's own) |
+| `max` | largest magnitude of all |
+| `percentile:P` | magnitude that P percent of the non-zero values do not exceed |
+| `mse`, `mse:BITS` | the clip of least squared error when only the top BITS (default 8) bits of the code are used |
+| `lp:P`, `lp:P:BITS` | the same for the mean of error^P (LAPQ's first phase; `mse` is `lp:2`) |
+
+Zeros are exact at every scale, so `percentile`, `mse` and `lp` look at the other values. They see the magnitudes as a
+histogram of `BINS` equal bins from 0 to the smallest power of two above the largest magnitude, each bin standing for
+its middle; the range doubles when a larger value arrives, and bins merge in pairs without rounding. So the result
+does not depend on how the pictures are cut into batches. Memory is the histogram, whatever the number of pictures.
+
+Source: `mean-max` SPARQ (NeurIPS 2021, the authors' code); `lp` LAPQ (Nahshan et al. 2019); the histogram and the grid
+of clips tried are ours.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.base.errors import InputError, nearest
+from sparqsim.base.parse import real_number
+from sparqsim.quantise.codes import float32
+
+Array = NDArray[Any]
+
+#: Bins of a histogram: at least 64 to each step of an 8-bit code that spans the values.
+BINS = 1 << 15
+#: Clips that `mse` and `lp` try, evenly spaced up to the first one that clips nothing.
+CLIPS_TRIED = 128
+NAMES = ("mean-max", "max", "percentile:P", "mse", "mse:BITS", "lp:P", "lp:P:BITS")
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """A named way to find scales.
+
+    `spec`: the name with its parameters. `make`: returns a fresh observer for `signed` True, False or None.
+    """
+
+    spec: str
+    make: Callable[[bool | None], Observer]
+
+    def observer(self, signed: bool | None = None) -> Observer:
+        """Return an observer of one layer's activations.
+
+        Parameters
+        ----------
+        signed : bool or None
+            Whether the layer will be int8; None: decided by the values, int8 if any is negative.
+        """
+        return self.make(signed)
+
+
+def calibrator(spec: str) -> Calibrator:
+    """Return the calibrator that `spec` names: 'mean-max', 'max', 'percentile:99.9', 'mse:4', 'lp:3', ...
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or a parameter out of range.
+    """
+    name, *values = spec.split(":")
+    if (name, len(values)) in (("mean-max", 0), ("max", 0)):
+        made: type[Observer] = MeanOfMaxima if name == "mean-max" else Largest
+        return Calibrator(spec, made)
+    if (name, len(values)) == ("percentile", 1):
+        _number(spec, values[0], "P", lowest=0, highest=100)
+        return Calibrator(spec, lambda signed: Percentile(signed, Fraction(values[0])))
+    if name == "mse" and len(values) <= 1:
+        return _least_error(spec, 2.0, values)
+    if name == "lp" and 1 <= len(values) <= 2:
+        return _least_error(spec, _number(spec, values[0], "P", lowest=0, highest=20), values[1:])
+    raise InputError(
+        f"calibrator {spec!r} is not known{nearest(spec, NAMES)}; expected one of {', '.join(NAMES)}"
+    )
+
+
+def _least_error(spec: str, power: float, bits_text: list[str]) -> Calibrator:
+    text = bits_text[0] if bits_text else "8"
+    if not re.fullmatch("[2-8]", text):
+        raise InputError(f"calibrator {spec!r}: BITS={text!r}, expected 2 to 8")
+    return Calibrator(spec, lambda signed: LeastError(signed, power, int(text)))
+
+
+def _number(spec: str, text: str, name: str, lowest: float, highest: float) -> float:
+    value = real_number(text)
+    if value is None or not lowest < value <= highest:
+        raise InputError(
+            f"calibrator {spec!r}: {name}={text!r}, expected a number above {lowest} and up to {highest}"
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class Magnitudes:
+    """The magnitudes of one batch, float (B, values), and the largest of each picture, float64 (B,)."""
+
+    values: Array
+    maxima: NDArray[np.float64]
+
+
+class Observer(ABC):
+    """What a calibrator keeps of one layer's activations: lowest and largest value, and what a subclass adds."""
+
+    def __init__(self, signed: bool | None = None) -> None:
+        self._signed = signed
+        #: Smallest value seen, at most 0.
+        self.lowest = 0.0
+        #: Largest magnitude seen.
+        self.largest = 0.0
+
+    @property
+    def signed(self) -> bool:
+        """Whether the layer's activations are int8: as given, else whether a value was negative."""
+        return self.lowest < 0 if self._signed is None else self._signed
+
+    @property
+    def top_code(self) -> int:
+        """The largest 8-bit code."""
+        return 127 if self.signed else 255
+
+    def update(self, batch: Array) -> None:
+        """Look at one batch of activations, float (B, ...); the first axis counts pictures.
+
+        Raises
+        ------
+        InputError
+            For values that are NaN or infinite, or too large for float32.
+        """
+        if batch.size == 0:
+            return
+        values = np.abs(batch).reshape(len(batch), -1)
+        maxima = values.max(axis=1).astype(np.float64)
+        if not np.isfinite(float32(maxima)).all():
+            raise InputError("activations hold NaN or infinite values, expected finite ones")
+        self.lowest = min(self.lowest, float(batch.min()))
+        self.largest = max(self.largest, float(maxima.max()))
+        self._look(Magnitudes(values, maxima))
+
+    def scale(self) -> float:
+        """Return the real value of one step of the 8-bit code, a number that float32 holds.
+
+        1.0 where every value was zero (any scale holds it). Codes are computed in float32
+        (`sparqsim.quantise.codes`), so the scale that is written down is the very one they used.
+        """
+        if self.largest == 0:
+            return 1.0
+        scale = np.float32(self._clip() / self.top_code)
+        return float(max(scale, np.finfo(np.float32).tiny))
+
+    @abstractmethod
+    def _look(self, batch: Magnitudes) -> None:
+        """Keep what the clip needs of a batch."""
+
+    @abstractmethod
+    def _clip(self) -> float:
+        """Return the largest magnitude that the code shall hold; `largest` is above 0."""
+
+
+class Largest(Observer):
+    """`max`."""
+
+    def _look(self, batch: Magnitudes) -> None:
+        """Nothing more than every observer keeps."""
+
+    def _clip(self) -> float:
+        return self.largest
+
+
+class MeanOfMaxima(Observer):
+    """`mean-max`."""
+
+    def __init__(self, signed: bool | None = None) -> None:
+        super().__init__(signed)
+        self._sum, self._pictures = 0.0, 0
+
+    def _look(self, batch: Magnitudes) -> None:
+        for largest in batch.maxima.tolist():  # one by one: batches must not matter
+            self._sum += largest
+        self._pictures += len(batch.maxima)
+
+    def _clip(self) -> float:
+        return self._sum / self._pictures
+
+
+class HistogramObserver(Observer):
+    """Keeps a histogram of the non-zero magnitudes; see the module's docstring."""
+
+    def __init__(self, signed: bool | None = None) -> None:
+        super().__init__(signed)
+        self._counts = np.zeros(BINS, np.int64)
+        self._exponent: int | None = None  # the range is 0 .. 2^exponent
+
+    def _look(self, batch: Magnitudes) -> None:
+        if self.largest == 0:
+            return
+        exponent = math.frexp(self.largest)[1]
+        if self._exponent is not None:
+            self._widen(exponent - self._exponent)
+        self._exponent = exponent
+        nonzero = batch.values[batch.values != 0]
+        # Scaling by a power of two is exact, so a value has one bin whatever the range was when it came.
+        bins = np.ldexp(nonzero, BINS.bit_length() - 1 - exponent).astype(np.int64)
+        self._counts += np.bincount(bins, minlength=BINS)
+
+    def _widen(self, doublings: int) -> None:
+        for _ in range(min(doublings, BINS.bit_length())):
+            pairs = self._counts.reshape(-1, 2).sum(axis=1)
+            self._counts = np.concatenate([pairs, np.zeros(BINS // 2, np.int64)])
+
+    def histogram(self) -> tuple[NDArray[np.int64], float]:
+        """Return the count of each bin (BINS,) and the width of a bin, in real units."""
+        return self._counts, math.ldexp(1.0, (self._exponent or 0) - BINS.bit_length() + 1)
+
+
+class Percentile(HistogramObserver):
+    """`percentile:P`: the upper edge of the bin that holds the P-th percentile."""
+
+    def __init__(self, signed: bool | None, percent: Fraction) -> None:
+        super().__init__(signed)
+        self._percent = percent
+
+    def _clip(self) -> float:
+        counts, width = self.histogram()
+        reached = np.cumsum(counts)
+        wanted = math.ceil(self._percent * int(reached[-1]) / 100)
+        return min(self.largest, (int(np.searchsorted(reached, wanted)) + 1) * width)
+
+
+class LeastError(HistogramObserver):
+    """`mse` and `lp`: the clip of least mean error^power for a code of which only the top `bits` bits are used."""
+
+    def __init__(self, signed: bool | None, power: float, bits: int) -> None:
+        super().__init__(signed)
+        self._power, self._bits = power, bits
+
+    def _clip(self) -> float:
+        counts, width = self.histogram()
+        used = np.flatnonzero(counts)
+        values, weights = (used + 0.5) * width, counts[used].astype(np.float64)
+        coarse = 1 << (8 - self._bits)  # one step of the used bits, in steps of the code
+        levels = self.top_code // coarse
+        clips = (
+            self.largest
+            * self.top_code
+            / (levels * coarse)
+            * np.arange(1, CLIPS_TRIED + 1)
+            / CLIPS_TRIED
+        )
+        errors = [
+            self._error(values, weights, coarse * clip / self.top_code, levels) for clip in clips
+        ]
+        return float(clips[int(np.argmin(errors))])
+
+    def _error(self, values: Array, weights: Array, step: float, levels: int) -> float:
+        held = np.minimum(np.rint(values / step), levels) * step
+        return float(weights @ np.abs(held - values) ** self._power)

@@ -1,0 +1,216 @@
+"""Integers of quantised networks, as a trace stores them: activations uint8 (or int8 around 0), weights int8.
+
+| network's own | stored | zero point stored |
+|---|---|---|
+| activations int8, zero point 0 | the same | 0 |
+| activations int8, other zero point z | code + 128, uint8 | z + 128 (0 for z = -128, as after ReLU) |
+| activations uint8, zero point z | the same | z |
+| weights int8, zero point z | the same | z |
+| weights uint8, zero point z | code - 128, int8 | z - 128 |
+
+Every line is exact. Zero points other than 0 are corrected outside of the array
+(`LoweredLayer.corrected`).
+
+Where a network has no codes of its own, they are chosen here, by one rule for every front end,
+activations and weights alike:
+
+    code = round-half-even(float32(value) / float32(scale)), saturated to LIMITS
+
+Signed codes are symmetric, -127..127: the code of -x is the negative of the code of x, and -128 is
+never chosen. The division is IEEE float32, as in ONNX's QuantizeLinear.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.base.errors import InputError
+
+Array = NDArray[Any]
+
+#: Lowest and highest code that is chosen here, by signedness.
+LIMITS = {False: (0, 255), True: (-127, 127)}
+
+
+@dataclass(frozen=True)
+class ActivationCodes:
+    """How a network stores activations: real = (code - zero_point) * scale.
+
+    Codes are int8 (`signed`) or uint8.
+
+    Raises
+    ------
+    InputError
+        For a scale that is not a finite number above 0.
+    """
+
+    scale: float
+    zero_point: int
+    signed: bool
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale < float("inf"):
+            raise InputError(
+                f"activations have the scale {self.scale}, expected a finite number above 0"
+            )
+
+    @property
+    def shifted(self) -> bool:
+        """Whether codes are stored 128 higher, as uint8."""
+        return self.signed and self.zero_point != 0
+
+    @property
+    def stored_zero_point(self) -> int:
+        """The zero point of the stored integers."""
+        return self.zero_point + 128 if self.shifted else self.zero_point
+
+    @property
+    def stored_signed(self) -> bool:
+        """Whether the stored integers are int8."""
+        return self.signed and not self.shifted
+
+    def stored(self, codes: Array) -> Array:
+        """Return codes (uint8 or int8, any shape) as they are stored."""
+        return shifted_to_unsigned(codes) if self.shifted else codes
+
+    @property
+    def reason(self) -> str:
+        """Why the layer is unsigned, signed or corrected, in words."""
+        own = f"the network's own {'int8' if self.signed else 'uint8'} codes, zero point {self.zero_point}"
+        if self.stored_signed:
+            return f"signed: {own}"
+        stored = ", stored 128 higher" if self.shifted else ""
+        if self.stored_zero_point == 0:
+            return f"unsigned: {own}{stored}"
+        return (
+            f"unsigned, corrected: {own}{stored}; the array multiplies the stored integers, the zero point "
+            f"{self.stored_zero_point} is corrected exactly outside of it, and a real zero is not a zero to the array"
+        )
+
+
+@dataclass(frozen=True)
+class WeightCodes:
+    """Weights as a trace stores them: int8 (output channel, kernel position, input channel), scales and zero points.
+
+    `network_scales`: float64 (output channel,), the unit of integer biases; 0 for a channel that the
+    network calls empty. `zero_points`: int64 (output channel,).
+    """
+
+    codes: NDArray[np.int8]
+    network_scales: NDArray[np.float64]
+    zero_points: NDArray[np.int64]
+
+    @property
+    def scales(self) -> NDArray[np.float64]:
+        """Scales as a trace stores them, above 0: 1 for an empty channel, whose weights are zeros."""
+        return np.where(self.network_scales > 0, self.network_scales, 1.0)
+
+    @classmethod
+    def of_network(cls, codes: Array, scales: Array, zero_points: Array) -> WeightCodes:
+        """Return a network's own int8 or uint8 codes; scales and zero points per channel or one.
+
+        A channel of scale 0 holds real zeros whatever its codes are, and is stored as that: codes
+        at the zero point, scale 1. An integer bias of such a channel is zero, too.
+
+        Raises
+        ------
+        InputError
+            For codes of another type (16-bit, 4-bit, float8), and for scales that are negative,
+            infinite or NaN.
+        """
+        channels = len(codes)
+        points = np.broadcast_to(np.asarray(zero_points, np.int64).ravel(), channels)
+        each = np.broadcast_to(np.asarray(scales, np.float64).ravel(), channels)
+        if codes.dtype == np.uint8:
+            codes, points = (codes ^ 128).view(np.int8), points - 128
+        elif codes.dtype != np.int8:
+            raise InputError(f"weights are {codes.dtype}, expected 8-bit codes (int8 or uint8)")
+        if bad := [scale for scale in each.tolist() if not 0 <= scale < float("inf")]:
+            raise InputError(f"weights have the scale {bad[0]}, expected a finite number from 0")
+        empty = each == 0
+        if empty.any():
+            zeros = points.astype(np.int8).reshape(-1, *[1] * (codes.ndim - 1))
+            codes = np.where(empty.reshape(zeros.shape), zeros, codes)
+        return cls(codes, each, points)
+
+    @classmethod
+    def of_real(cls, weights: Array) -> WeightCodes:
+        """Return real weights (output channel, ...) quantised as SPARQ does.
+
+        Symmetric, scale 2 max|w| / 255 per output channel: the largest weight stands 127.5 steps
+        from zero and saturates to 127 or -127. Source: SPARQ (the authors' code); the symmetric
+        limit is ours.
+
+        Raises
+        ------
+        InputError
+            For NaN or infinite weights.
+        """
+        largest = np.abs(weights).reshape(len(weights), -1).max(axis=1).astype(np.float64)
+        if not np.isfinite(float32(largest)).all():
+            raise InputError("weights hold NaN or infinite values, expected finite ones")
+        scales = float32(2 * largest / 255)
+        # A channel of zeros would have scale 0; any positive scale represents it exactly.
+        scales = np.where(scales > 0, scales, np.float32(1))
+        codes = quantise(weights, scales.reshape(-1, *[1] * (weights.ndim - 1)), signed=True).codes
+        return cls(codes, scales.astype(np.float64), np.zeros(len(weights), np.int64))
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of `LayerRecord` that describe these weights."""
+        points = tuple(int(point) for point in self.zero_points) if self.zero_points.any() else ()
+        return {
+            "weight_scales": tuple(float(scale) for scale in self.scales),
+            "weight_zero_points": points,
+        }
+
+
+def shifted_to_unsigned(codes: Array) -> NDArray[np.uint8]:
+    """Return int8 codes + 128 as uint8."""
+    shifted: NDArray[np.uint8] = np.ascontiguousarray(codes).view(np.uint8) ^ np.uint8(128)
+    return shifted
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """Codes, uint8 or int8 in the shape of the values, and how many values saturated.
+
+    A value saturates if rounding alone would give it a code outside the limits. `chosen` is False
+    where the codes are the network's own, and what they saturated is not known.
+    """
+
+    codes: Array
+    clipped: int = 0
+    chosen: bool = True
+
+
+def quantise(values: Array, scale: float | Array, signed: bool) -> Quantised:
+    """Return the codes of finite real values: the rule of this module's docstring.
+
+    Parameters
+    ----------
+    values : real (...)
+    scale : float, or an array that broadcasts against `values`
+        The real value of one step, above 0.
+    signed : bool
+        int8 codes -127..127, else uint8 codes 0..255.
+    """
+    lowest, highest = LIMITS[signed]
+    with np.errstate(over="ignore"):  # an infinite number of steps saturates like any other
+        steps = float32(values) / float32(scale)
+    np.rint(steps, out=steps)
+    clipped = 0
+    if steps.size and (steps.min() < lowest or steps.max() > highest):
+        clipped = int(np.count_nonzero((steps < lowest) | (steps > highest)))
+    np.clip(steps, lowest, highest, out=steps)
+    return Quantised(steps.astype(np.int8 if signed else np.uint8), clipped)
+
+
+def float32(values: float | Array) -> NDArray[np.float32]:
+    """Return values as float32; what is too large for it becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values, np.float32)

@@ -1,0 +1,273 @@
+"""What designs do to a whole network's answers, beside their cycles on the same network. JSON in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Self
+
+from pydantic import Field, computed_field, model_validator
+
+from sparqsim.base.errors import InputError
+from sparqsim.base.record import Name, Record, Text
+from sparqsim.results.report import ArrayInfo, Comparison
+from sparqsim.trace import Trace
+from sparqsim.trace.coverage import NO_REASON, Coverage, LeftOut
+
+ACCURACY_SCHEMA: Final = "sparqsim.accuracy/1"
+#: How layers that are kept out of the designs compute.
+KeptAs = Literal["8bit", "float", "design"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row to measure: a design (None: the network as it is), a calibrator, whether batch norms are recalibrated."""
+
+    pe: str | None
+    calibrate: str = "mean-max"
+    recalibrate_bn: bool = False
+
+
+class Hits(Record):
+    """How many pictures were answered well.
+
+    top1: pictures whose class is the first answer; None without labels. top5: pictures whose class is among the first
+    five answers; None without labels. agree: pictures whose first answer is the reference network's.
+    """
+
+    top1: int | None
+    top5: int | None
+    agree: int
+
+
+class NetworkLayer(Record):
+    """One layer of the network, whatever the design.
+
+    `signed`: int8 activations, else uint8. `zero_point`: the integer that stands for 0; other than 0 it is corrected
+    outside of the array, and a real zero is not a zero to it. `pairs`: pairs (k, k + 1), k even, of X on the traced
+    pictures; `zero_pairs`: those with at least one integer zero.
+    """
+
+    name: Name
+    op: Text
+    kept: bool
+    signed: bool
+    zero_point: int
+    pairs: int
+    zero_pairs: int
+
+
+class RowLayer(Record):
+    """One layer under one design.
+
+    cycles: on the traced pictures. sqnr_db: its sums' SQNR against exact 8-bit arithmetic on the same operands, dB;
+    None where nothing was lost.
+    """
+
+    cycles: int
+    sqnr_db: float | None
+
+
+class AccuracyRow(Record):
+    """What one trial gave.
+
+    pe: the design; None for the network as it is. calibrator: how scales were found; a float network has none.
+    recalibrated_bn: whether batch norms were measured anew under the design. route: what computed the answers.
+    cycles: of the traced pictures, whole network. speedup: the baseline's cycles over these. layers: in the network's
+    order.
+    """
+
+    pe: Name | None
+    calibrator: Text
+    recalibrated_bn: bool
+    route: Text
+    hits: Hits
+    cycles: int | None
+    speedup: float | None
+    layers: tuple[RowLayer, ...]
+
+    @property
+    def trial(self) -> Trial:
+        """What was asked for."""
+        return Trial(self.pe, self.calibrator, self.recalibrated_bn)
+
+
+class AccuracyReport(Record):
+    """Several designs on one network, the same pictures and one array.
+
+    data: which pictures answered, in words. calibration: which pictures set the scales, in words. preprocess: what was
+    done to the pictures. pictures: answered by every design (predictions, where an input asks for several).
+    traced_pictures: the first of them, on which cycles and pairs were measured. error_pictures: the first of them, on
+    which SQNR was. kept_as: how layers marked `kept` compute. skipped: what holds products and is in no design.
+    baseline: the design of speedup 1. reference: what answers are compared with ('float network', or a quantised
+    network as it is); a row without `pe` holds its hits. coverage: for how many inputs cycles are, and which
+    operations with multiply-accumulates are not in them; empty in older files. macs: multiply-accumulates of the
+    layers on the traced pictures; None in older files. macs_left_out_share: of the network's multiply-accumulates, the
+    share that is not in the cycles, 0 to 1; unknown where it was not counted. timing_notes: what must be known to
+    compare the cycles of some designs, by design.
+    dense_output: the shape of the output of one picture where it is no row of classes (boxes, a picture): it is
+    flattened, and an answer is the place of its largest number.
+    """
+
+    schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
+    version: Text
+    network: Text
+    data: Text
+    calibration: Text
+    preprocess: Text
+    pictures: int = Field(ge=1)
+    traced_pictures: int
+    error_pictures: int
+    kept_as: KeptAs
+    skipped: tuple[Text, ...]
+    array: ArrayInfo
+    baseline: str
+    reference: str
+    dense_output: tuple[int, ...] = ()
+    layers: tuple[NetworkLayer, ...]
+    rows: tuple[AccuracyRow, ...]
+    coverage: Coverage = Coverage()
+    macs: int | None = Field(default=None, ge=1)
+    timing_notes: dict[str, str] = Field(default_factory=dict)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def macs_left_out_share(self) -> float | None:
+        """Share of the network's multiply-accumulates that is not in the cycles, 0 to 1; None where not known."""
+        return None if self.macs is None else self.coverage.share_left_out(self.macs)
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        for row in self.rows:
+            if len(row.layers) != (0 if row.pe is None else len(self.layers)):
+                raise ValueError(
+                    f"row of {row.pe}: {len(row.layers)} layers, expected the network's "
+                    f"{len(self.layers)}, or none without a design"
+                )
+            if not all(
+                0 <= (hit or 0) <= self.pictures
+                for hit in (row.hits.top1, row.hits.top5, row.hits.agree)
+            ):
+                raise ValueError(
+                    f"row of {row.pe}: {row.hits}, expected at most pictures={self.pictures}"
+                )
+        return self
+
+    @property
+    def answer_note(self) -> str:
+        """What an answer is where it is no class, in a sentence; '' where it is one."""
+        if not self.dense_output:
+            return ""
+        return (
+            f"The network's output has shape {self.dense_output} per picture, no row of classes: it is "
+            "flattened, an answer is the place of its largest number, and 'agree' says only whether "
+            "that place is the same."
+        )
+
+    def row(self, trial: Trial) -> AccuracyRow:
+        """Return the row of a trial. Raises InputError where there is none."""
+        found = next((row for row in self.rows if row.trial == trial), None)
+        if found is None:
+            raise InputError(
+                f"{self.network}: no row of {trial}, expected one of {[row.trial for row in self.rows]}"
+            )
+        return found
+
+    def sqnr_db(self, row: AccuracyRow) -> dict[str, float]:
+        """Return the SQNR of each layer in which a design lost something, by name, in dB."""
+        return {
+            layer.name: result.sqnr_db
+            for layer, result in zip(self.layers, row.layers, strict=False)
+            if result.sqnr_db is not None
+        }
+
+
+def measured_coverage(timing: Comparison, traced_pictures: int, skipped: Sequence[str]) -> Coverage:
+    """Return what of a network its cycles are of.
+
+    Parameters
+    ----------
+    timing : Comparison
+        The designs on the traced pictures; what its trace says of itself goes first.
+    traced_pictures : int
+    skipped : sequence of str
+        Names of operations that are in no design.
+    """
+    coverage = timing.coverage
+    left_out = coverage.left_out or tuple(
+        LeftOut(name=name, reason=NO_REASON, macs=None) for name in skipped
+    )
+    return Coverage(inputs=coverage.inputs or traced_pictures, left_out=left_out)
+
+
+def network_layers(trace: Trace, timing: Comparison) -> tuple[NetworkLayer, ...]:
+    """Return what the record says of a network's layers, given the designs compared on its trace."""
+    measured = timing.reports[timing.baseline].layers
+    return tuple(
+        NetworkLayer(
+            name=layer.name,
+            op=layer.op,
+            kept=layer.record.keep_8bit,
+            signed=layer.signed,
+            zero_point=layer.record.activation_zero_point,
+            pairs=found.gemm.m * -(-found.gemm.k // 2) * found.gemm.groups,
+            zero_pairs=found.pairs.both_zero + found.pairs.one_zero,
+        )
+        for layer, found in zip(trace.layers, measured, strict=True)
+    )
+
+
+def row_of(
+    trial: Trial,
+    hits: Hits,
+    route: str,
+    timing: Comparison,
+    sqnr_db: Mapping[str, float | None] | None = None,
+) -> AccuracyRow:
+    """Return the row of a trial.
+
+    Parameters
+    ----------
+    trial : Trial
+    hits : Hits
+    route : str
+    timing : Comparison
+        Has the trial's design, if there is one.
+    sqnr_db : mapping, optional
+        Of layers by name, where it was not measured on the traced pictures; layers that are missing lost nothing.
+    """
+    report = None if trial.pe is None else timing.reports[trial.pe]
+    layers = (
+        []
+        if report is None
+        else [
+            RowLayer(
+                cycles=layer.cycles.total,
+                sqnr_db=layer.error.sqnr_db if sqnr_db is None else sqnr_db.get(layer.name),
+            )
+            for layer in report.layers
+        ]
+    )
+    return AccuracyRow(
+        pe=trial.pe,
+        calibrator=trial.calibrate,
+        recalibrated_bn=trial.recalibrate_bn,
+        route=route,
+        hits=hits,
+        cycles=None if report is None else report.cycles.total,
+        speedup=None if trial.pe is None else timing.speedup(trial.pe),
+        layers=tuple(layers),
+    )
+
+
+def known_row(trial: Trial, known: Sequence[AccuracyRow]) -> AccuracyRow | None:
+    """Return the row that an earlier run measured, or None."""
+    return next((row for row in known if row.trial == trial), None)
+
+
+def rows_so_far(
+    done: Sequence[AccuracyRow], known: Sequence[AccuracyRow], trials: Sequence[Trial]
+) -> tuple[AccuracyRow, ...]:
+    """Return the rows of a run that is under way: what is known is never lost, even where its turn comes later."""
+    found = {row.trial for row in done}
+    return (*done, *(row for row in known if row.trial not in found and row.trial in trials))

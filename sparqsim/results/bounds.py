@@ -1,0 +1,92 @@
+"""Ideal cycles beside the real ones, and where the difference went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sparqsim.base.record import Record
+
+if TYPE_CHECKING:  # reading a report must not load the compiler
+    from sparqsim.array.dataflow import Timing
+
+
+class Gap(Record):
+    """What lies between the work of a layer and its total cycles; `Bounds` says what each part is."""
+
+    ragged_tiles: int
+    fill_drain: int
+    waiting: int
+    memory_stall: int = 0
+
+    @property
+    def total(self) -> int:
+        """Cycles of all parts."""
+        return self.ragged_tiles + self.fill_drain + self.waiting + self.memory_stall
+
+    @classmethod
+    def sum_of(cls, parts: Iterable[Gap]) -> Gap:
+        """Add part by part."""
+        parts = list(parts)
+        return cls(
+            **{name: sum(getattr(part, name) for part in parts) for name in cls.model_fields}
+        )
+
+
+class Bounds(Record):
+    """Lower bounds: work_cycles + the parts of `gap` = total cycles, exactly.
+
+    slack_cycles: no array with these tiles is faster, however freely its PEs run ahead of each other: the step cycles
+    of the PE that has most of them, over all tiles, padded steps included. Deeper links come closer to it; links as
+    deep as the stream reach a tile's longest path of steps and links, which is more where that PE waits for operands
+    or, in ws and is, for sums that slower PEs pass on. work_cycles: step cycles of all PEs without padding, spread
+    evenly over the PEs, rounded up: what an array without tiles, skew or waiting would need.
+
+    gap.ragged_tiles: streamed steps at one cycle each (`compute`) less the layer's own steps spread evenly over the
+    PEs, rounded up: PEs that hold padding. gap.fill_drain: the cycles of `fill` and `drain`, less those that slow steps
+    took up (in elastic arrays they can). gap.waiting: the rest of the array's own cycles, PEs waiting for slower
+    ones, padded ones among them, or for free links. gap.memory_stall: cycles in which the array waits for its memory.
+    """
+
+    slack_cycles: int
+    work_cycles: int
+    gap: Gap
+
+    @classmethod
+    def of(cls, timing: Timing, real_steps: int, pes: int, memory_stall: int = 0) -> Bounds:
+        """Derive the bounds of a layer.
+
+        Parameters
+        ----------
+        timing : Timing
+        real_steps : int
+            Steps of all PEs, padding left out.
+        pes : int
+            PEs of the array.
+        memory_stall : int
+            Cycles that the memory system adds to the array's own.
+        """
+        work, ragged = -(-timing.pe_work // pes), timing.compute - -(-real_steps // pes)
+        # Never negative: the total is at least the busiest PE's steps, and those are at least the mean of all PEs.
+        rest = timing.total - work - ragged
+        fill_drain = min(rest, timing.fill + timing.drain)
+        return cls(
+            slack_cycles=timing.busiest_pe,
+            work_cycles=work,
+            gap=Gap(
+                ragged_tiles=ragged,
+                fill_drain=fill_drain,
+                waiting=rest - fill_drain,
+                memory_stall=memory_stall,
+            ),
+        )
+
+    @classmethod
+    def sum_of(cls, parts: Iterable[Bounds]) -> Bounds:
+        """Add up layers that run one after another."""
+        parts = list(parts)
+        return cls(
+            slack_cycles=sum(part.slack_cycles for part in parts),
+            work_cycles=sum(part.work_cycles for part in parts),
+            gap=Gap.sum_of(part.gap for part in parts),
+        )

@@ -1,0 +1,113 @@
+"""What a comparison says of arrays of equal area; `sparqsim.engine.iso_area` makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field, computed_field
+
+from sparqsim.base.record import Record
+
+SOURCE = "our open-tool synthesis"
+
+
+class Range(Record):
+    """A figure over libraries and flows; `middle` is the figure of the median area."""
+
+    low: float = Field(gt=0, allow_inf_nan=False)
+    middle: float = Field(gt=0, allow_inf_nan=False)
+    high: float = Field(gt=0, allow_inf_nan=False)
+
+
+class ScaledArray(Record):
+    """An array of one design on the baseline's area.
+
+    `pes_that_fit`: PEs that would fill the area exactly. `layer_cycles`: total cycles of each layer.
+    """
+
+    rows: int = Field(ge=1)
+    cols: int = Field(ge=1)
+    pes_that_fit: float = Field(gt=0, allow_inf_nan=False)
+    layer_cycles: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def residue_percent(self) -> float:
+        """Area beyond the baseline's (below 0: area left over), percent of it."""
+        return round(100 * (self.rows * self.cols / self.pes_that_fit - 1), 9)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def cycles(self) -> int:
+        """Total cycles of the network."""
+        return sum(self.layer_cycles)
+
+
+class ScaledArrays(Record):
+    """The arrays for a design's least, median and greatest relative PE area: the largest array comes first."""
+
+    low: ScaledArray
+    middle: ScaledArray
+    high: ScaledArray
+
+    @property
+    def all(self) -> tuple[ScaledArray, ScaledArray, ScaledArray]:
+        """The three arrays."""
+        return self.low, self.middle, self.high
+
+
+class IsoDesign(Record):
+    """One design at equal area.
+
+    `area_of`: the design that was synthesised, with its default keys. `relative_pe_area`: over the baseline's PE and
+    the conventional ones'. `baseline_cycles`, `equal_pe_cycles`: total cycles of baseline and design on the asked
+    array. `speedup` (equal area): the least, that of the median area, and the greatest of the three arrays'.
+    """
+
+    area_of: str
+    relative_pe_area: dict[str, Range]
+    baseline: str
+    baseline_cycles: int = Field(ge=1)
+    equal_pe_cycles: int = Field(ge=1)
+    arrays: ScaledArrays
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def speedup(self) -> Range:
+        """Total cycles of the baseline / total cycles of the design on arrays of equal area."""
+        return _speedup(self.baseline_cycles, [array.cycles for array in self.arrays.all])
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def speedup_per_area(self) -> Range:
+        """Speedup at equal PE count / relative PE area: what is gained per area, without rounding to whole rows."""
+        gained, area = (
+            self.baseline_cycles / self.equal_pe_cycles,
+            self.relative_pe_area[self.baseline],
+        )
+        return Range(low=gained / area.high, middle=gained / area.middle, high=gained / area.low)
+
+    def layer_speedup(self, baseline_cycles: int, layer: int) -> Range:
+        """Return the speedup at equal area of one layer, over a baseline of so many cycles."""
+        return _speedup(baseline_cycles, [array.layer_cycles[layer] for array in self.arrays.all])
+
+
+class IsoArea(Record):
+    """A comparison at equal area. `without_area`: designs that have none, and why.
+
+    `source`: where areas come from; never a paper. `combinations`: libraries x flows of the area table.
+    """
+
+    source: str = SOURCE
+    combinations: int
+    designs: dict[str, IsoDesign]
+    without_area: dict[str, str]
+
+
+def _speedup(baseline_cycles: int, cycles: Sequence[int]) -> Range:
+    return Range(
+        low=baseline_cycles / max(cycles),
+        middle=baseline_cycles / cycles[1],
+        high=baseline_cycles / min(cycles),
+    )

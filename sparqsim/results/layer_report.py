@@ -1,0 +1,277 @@
+"""What is reported of a layer, and of the whole network: cycles, utilization, error. JSON in and out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Self
+
+from pydantic import Field, computed_field, model_validator
+
+from sparqsim.base.record import Name, Record, Text
+from sparqsim.memory.traffic import LayerTraffic, Traffic
+from sparqsim.results.bounds import Bounds
+
+
+class Cycles(Record):
+    """Array cycles by what they were spent on; `total` is their sum.
+
+    compute: streamed steps at one cycle each. fill: skew of the wavefront, and loads of stationary operands. drain:
+    sums leaving the array. pe_stall: what steps longer than a cycle add. memory_stall: waiting for operands (0 where
+    memory is not modelled).
+    """
+
+    compute: int
+    fill: int
+    drain: int
+    pe_stall: int
+    memory_stall: int = 0
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's own idiom; mypy knows no stacked property
+    @property
+    def total(self) -> int:
+        """All cycles: the sum of their parts."""
+        return self.compute + self.fill + self.drain + self.pe_stall + self.memory_stall
+
+    @classmethod
+    def sum_of(cls, parts: Iterable[Cycles]) -> Cycles:
+        """Add cycles class by class."""
+        parts = list(parts)
+        names = cls.model_fields
+        return cls(**{name: sum(getattr(part, name) for part in parts) for name in names})
+
+
+def _sums(record: type[Record], parts: Iterable[Record]) -> dict[str, Any]:
+    """Return the sum of every field, None where one part has None."""
+    parts = list(parts)
+    columns = {name: [getattr(part, name) for part in parts] for name in record.model_fields}
+    return {name: None if None in values else sum(values) for name, values in columns.items()}
+
+
+class Gemm(Record):
+    """Per group, Y[m, n] = X[m, k] @ W[k, n].
+
+    m: rows of X, batch x output pixels. k: columns of X, kernel positions x input channels of the group. n: columns of
+    W, output channels of the group. groups: how many such products a layer is.
+    """
+
+    m: int
+    k: int
+    n: int
+    groups: int
+
+
+class Pairs(Record):
+    """Pairs of adjacent activations (k, k + 1), k even, of X, by what the design makes of them (counts).
+
+    both_zero: pairs of two zeros. one_zero: pairs with exactly one zero. both_nonzero_exact: pairs without a zero, both
+    used whole. trimmed: pairs without a zero, at least one changed. one_zero_changed: pairs of one_zero whose value is
+    changed all the same.
+
+    The last three are None where an activation is changed beside one weight and not beside another, so that no count
+    of pairs exists; `activity` then counts the changes.
+    """
+
+    both_zero: int
+    one_zero: int
+    both_nonzero_exact: int | None
+    trimmed: int | None
+    one_zero_changed: int | None
+
+    @classmethod
+    def sum_of(cls, parts: Iterable[Pairs]) -> Pairs:
+        """Add counts; unknown where one is unknown."""
+        return cls(**_sums(cls, parts))
+
+
+class Error(Record):
+    """Error of the outputs (integer sums) against the exact 8-bit result.
+
+    Stored: `outputs` (count), `signal` = sum of y^2, `noise` = sum of (y' - y)^2, `max_abs` = max |y' - y|, in units
+    of one product's least bit.
+    """
+
+    outputs: int = Field(ge=1)
+    signal: int
+    noise: int
+    max_abs: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def mse(self) -> float:
+        """Mean squared error per output, noise / outputs."""
+        return self.noise / self.outputs
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def sqnr_db(self) -> float | None:
+        """Signal to quantisation noise, 10 log10(signal / noise), dB; None where one of them is zero."""
+        if self.noise == 0 or self.signal == 0:
+            return None
+        # Rounded so that equal integers give equal bytes on machines whose log10 differs in the last place.
+        return round(10 * (math.log10(self.signal) - math.log10(self.noise)), 9)
+
+
+class Counts(Record):
+    """The integers behind utilization.
+
+    macs_nonzero: MACs whose activation and weight are both non-zero. pe_cycles: total cycles x PEs. lane_cycles: x
+    lanes. multiplier_cycles: x multipliers. used_pe_cycles: cycles of PEs that hold real work, padded ones left out.
+    busy_pe_cycles: cycles in which a PE forms a non-zero product; busy_multiplier_cycles: the same for its
+    multipliers, summed (None where the design does not count its parts).
+    """
+
+    macs: int
+    macs_nonzero: int
+    pe_cycles: int
+    lane_cycles: int
+    multiplier_cycles: int
+    used_pe_cycles: int
+    busy_pe_cycles: int | None
+    busy_multiplier_cycles: int | None
+
+    @classmethod
+    def sum_of(cls, parts: Iterable[Counts]) -> Counts:
+        """Add counts; unknown where one is unknown."""
+        return cls(**_sums(cls, parts))
+
+
+class Utilization(Record):
+    """Shares of the array's capacity, 0 to 1.
+
+    mapping: used PEs over all PEs, mean over tiles weighted by their cycles. array: MACs / (total cycles x PEs x
+    lanes). effective: MACs whose operands are both non-zero / (total cycles x PEs x lanes). pe: PE cycles with a
+    non-zero product / all PE cycles. multiplier: multiplier cycles with a non-zero product / all multiplier cycles.
+    """
+
+    mapping: float
+    array: float
+    effective: float
+    pe: float | None
+    multiplier: float | None
+
+    @classmethod
+    def of(cls, counts: Counts) -> Utilization:
+        """Derive the shares."""
+
+        def share(part: int | None, whole: int) -> float | None:
+            return None if part is None else part / whole
+
+        return cls(
+            mapping=counts.used_pe_cycles / counts.pe_cycles,
+            array=counts.macs / counts.lane_cycles,
+            effective=counts.macs_nonzero / counts.lane_cycles,
+            pe=share(counts.busy_pe_cycles, counts.pe_cycles),
+            multiplier=share(counts.busy_multiplier_cycles, counts.multiplier_cycles),
+        )
+
+
+class Measured(Record):
+    """What a layer and a whole network have in common."""
+
+    cycles: Cycles
+    bounds: Bounds
+    tiles: int
+    partial_sums: int
+    counts: Counts
+    pairs: Pairs
+    error: Error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_gap_has_its_memory_stall(cls, values: Any) -> Any:
+        """Complete `bounds.gap` of a file from before it had the cycles of waiting for memory."""
+        match values:
+            case {"bounds": {"gap": {**gap}}, "cycles": {"memory_stall": stall}}:
+                if "memory_stall" not in gap:
+                    bounds = values["bounds"] | {"gap": gap | {"memory_stall": stall}}
+                    return values | {"bounds": bounds}
+        return values
+
+    @model_validator(mode="after")
+    def _work_and_gap_are_all_cycles(self) -> Self:
+        explained = self.bounds.work_cycles + self.bounds.gap.total
+        if explained != self.cycles.total:
+            raise ValueError(
+                f"bounds: work_cycles + the parts of gap = {explained}, expected the total of "
+                f"cycles, {self.cycles.total}"
+            )
+        return self
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the exact layer, zeros included."""
+        return self.counts.macs
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def utilization(self) -> Utilization:
+        """Shares of the array's capacity."""
+        return Utilization.of(self.counts)
+
+
+class LayerReport(Measured):
+    """One layer.
+
+    op: its kind, as in the trace. pe: the design that ran it (`mac-8b8b` where `kept_8bit`). tiles: parts of the
+    product that fill the array once. windows: non-zero activations per left shift of the window they went through; lone
+    values that use both multipliers are not among them. activity: for each part of the PE, cycles it worked, summed
+    over PEs. partial_sums: sums that left the array, K folds counted one by one.
+    """
+
+    name: Name
+    op: Text
+    pe: Name
+    kept_8bit: bool
+    gemm: Gemm
+    windows: dict[str, int]
+    activity: dict[str, int]
+    traffic: LayerTraffic | None = None
+
+    def check_possible(self) -> None:
+        """Raise ValueError where counts cannot all be true."""
+        gemm, counts, error = self.gemm, self.counts, self.error
+        macs = gemm.m * gemm.k * gemm.n * gemm.groups
+        rules = {
+            f"counts.macs={counts.macs}: expected {macs}, those of gemm": counts.macs == macs,
+            f"counts.macs_nonzero={counts.macs_nonzero}: expected at most counts.macs={counts.macs}": (
+                counts.macs_nonzero <= counts.macs
+            ),
+            f"counts.used_pe_cycles={counts.used_pe_cycles}: expected at most counts.pe_cycles": (
+                counts.used_pe_cycles <= counts.pe_cycles
+            ),
+            f"error.max_abs={error.max_abs}: expected at most the root of error.noise": (
+                error.max_abs**2 <= error.noise
+            ),
+        }
+        for fault, holds in rules.items():
+            if not holds:
+                raise ValueError(f"layer {self.name!r}: {fault}")
+
+
+class Totals(Measured):
+    """The whole network. Error: sums over layers, so `sqnr_db` weighs layers by their energy in integer units."""
+
+    traffic: Traffic | None = None
+
+    @classmethod
+    def of(cls, layers: Iterable[LayerReport]) -> Totals:
+        """Add up layers."""
+        layers = list(layers)
+        errors = [layer.error for layer in layers]
+        return cls(
+            cycles=Cycles.sum_of(layer.cycles for layer in layers),
+            bounds=Bounds.sum_of(layer.bounds for layer in layers),
+            tiles=sum(layer.tiles for layer in layers),
+            partial_sums=sum(layer.partial_sums for layer in layers),
+            counts=Counts.sum_of(layer.counts for layer in layers),
+            pairs=Pairs.sum_of(layer.pairs for layer in layers),
+            error=Error(
+                outputs=sum(error.outputs for error in errors),
+                signal=sum(error.signal for error in errors),
+                noise=sum(error.noise for error in errors),
+                max_abs=max(error.max_abs for error in errors),
+            ),
+            traffic=Traffic.sum_of(layer.traffic for layer in layers),
+        )

@@ -1,0 +1,296 @@
+"""Results: what was simulated, where every cycle went, what it cost in error. JSON in and out.
+
+Integers are stored; ratios derive from them. Equal runs give equal bytes: no timestamps, paths or host names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+from pydantic import Field, computed_field, model_validator
+
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.registry import NOT_IN_NAMES, get_dataflow
+from sparqsim.base.errors import InputError, nearest, shown
+from sparqsim.base.record import Name, Record, Text, check_counts
+from sparqsim.memory.traffic import MemoryInfo
+from sparqsim.results.iso_area import (
+    IsoArea,
+    Range,
+)
+from sparqsim.results.layer_report import Cycles, LayerReport, Totals, Utilization
+from sparqsim.trace.coverage import Coverage
+
+if TYPE_CHECKING:
+    from sparqsim.pe import PEDesign
+
+REPORT_SCHEMA: Final = "sparqsim.report/1"
+COMPARISON_SCHEMA: Final = "sparqsim.comparison/1"
+#: What must stand wherever cycles of a design stand that times itself.
+TIMED_BY_QUEUES: Final = (
+    "timed by queues of its own, so coupling and overlap do not apply: tiles follow one another "
+    "without refilling the array, and sums leave for free; compare it under --overlap on"
+)
+
+
+class PEInfo(Record):
+    """The PE design of a report.
+
+    lanes: pairs of an activation and a weight that a PE consumes per step. multipliers: those of a PE, narrow or wide.
+    cycles_depend_on_values: False where only shapes decide cycles. times_itself: the design's own queues set the
+    timing, so the array's coupling and overlap do not apply to it. timing_note: what must be known to compare such
+    cycles; '' where the array sets the timing.
+    """
+
+    name: Name
+    spec: Name
+    lanes: int
+    multipliers: int
+    cycles_depend_on_values: bool
+    times_itself: bool = False
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def timing_note(self) -> str:
+        """What must be known to compare the design's cycles; '' where the array sets the timing."""
+        return TIMED_BY_QUEUES if self.times_itself else ""
+
+    @classmethod
+    def of(cls, pe: PEDesign) -> PEInfo:
+        """Return what reports say of a design."""
+        return cls(
+            name=pe.name,
+            spec=pe.spec,
+            lanes=pe.lanes,
+            multipliers=pe.multipliers,
+            cycles_depend_on_values=pe.cycles_depend_on_values,
+            times_itself=pe.times_itself,
+        )
+
+
+def timing_notes(designs: Iterable[PEInfo]) -> dict[str, str]:
+    """Return the `timing_note` of every design that has one, by design."""
+    return {design.spec: design.timing_note for design in designs if design.timing_note}
+
+
+def note_lines(notes: Mapping[str, str]) -> list[str]:
+    """Return notes by design in sentences, designs with the same note named together."""
+    designs: dict[str, list[str]] = {}
+    for name, note in notes.items():
+        designs.setdefault(note, []).append(name)
+    return [f"{', '.join(names)}: {note}." for note, names in designs.items()]
+
+
+class ArrayInfo(Record):
+    """The array of a report."""
+
+    rows: int
+    cols: int
+    dataflow: str
+    coupling: str
+    overlap: bool
+
+    @classmethod
+    def of(cls, array: ArrayConfig) -> Self:
+        """Return the record of an array; a dataflow from a file is told by its name, which is no path."""
+        return cls(
+            rows=array.rows,
+            cols=array.cols,
+            dataflow=get_dataflow(array.dataflow).name,
+            coupling=array.coupling,
+            overlap=array.overlap,
+        )
+
+    @model_validator(mode="after")
+    def _is_an_array(self) -> Self:
+        # A report may be of a dataflow that is not here, and may not make a file run.
+        ArrayConfig(self.rows, self.cols, coupling=self.coupling, overlap=self.overlap)
+        if NOT_IN_NAMES.search(self.dataflow):
+            raise ValueError(f"dataflow={shown(self.dataflow)}: expected the name of a dataflow")
+        return self
+
+
+class Provenance(Record):
+    """What made a report.
+
+    trace_sha256: of the trace file's bytes. synthetic: the trace's own label. coverage: for how many inputs of the
+    network the trace is, and which operations with multiply-accumulates are not in it; empty in older files.
+    calibrator: how activation scales were found, in the trace's words; '' in older files. folded_batch_norms: how many
+    batch norms were folded into a layer; None where the trace does not say.
+    """
+
+    version: str
+    engine: str
+    trace_sha256: str
+    network: Text
+    synthetic: Text
+    coverage: Coverage = Coverage()
+    calibrator: Text = ""
+    folded_batch_norms: int | None = Field(default=None, ge=0)
+
+
+class Report(Record):
+    """What one PE design does on one trace.
+
+    macs_left_out_share: of the network's multiply-accumulates, the share that is not simulated, 0 to 1; unknown where
+    the trace does not say. cycles_per_input: total cycles / inputs of the network in the trace; unknown where the
+    trace does not say how many.
+    """
+
+    schema_: Literal["sparqsim.report/1"] = Field(default=REPORT_SCHEMA, alias="schema")
+    provenance: Provenance
+    pe: PEInfo
+    array: ArrayInfo
+    memory: MemoryInfo | None = None
+    keep_8bit: bool
+    layers: tuple[LayerReport, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        check_counts(self)
+        for layer in self.layers:
+            layer.check_possible()
+        return self
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def totals(self) -> Totals:
+        """Sums over layers."""
+        return Totals.of(self.layers)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def macs_left_out_share(self) -> float | None:
+        """Share of the network's multiply-accumulates that is not simulated, 0 to 1; None where not known."""
+        return self.coverage.share_left_out(sum(layer.macs for layer in self.layers))
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def cycles_per_input(self) -> float | None:
+        """Total cycles per input of the network; None where the number of inputs is not known."""
+        return self.coverage.per_input(self.cycles.total)
+
+    @property
+    def coverage(self) -> Coverage:
+        """What of the network the trace holds."""
+        return self.provenance.coverage
+
+    @property
+    def cycles(self) -> Cycles:
+        """Cycles of the whole network."""
+        return Cycles.sum_of(layer.cycles for layer in self.layers)
+
+    @property
+    def utilization(self) -> Utilization:
+        """Utilization over the whole network."""
+        return self.totals.utilization
+
+
+def stated_coverage(reports: Iterable[Report]) -> Coverage:
+    """Return what of a network the trace of these reports holds, by the first that says it: older ones do not."""
+    coverages = (report.coverage for report in reports)
+    return next((coverage for coverage in coverages if coverage.is_stated), Coverage())
+
+
+class LayerSpeedup(Record):
+    """One layer's speedups over the baseline, by design."""
+
+    name: Name
+    speedup: dict[str, float]
+
+
+class Comparison(Record):
+    """Several designs on one trace and one array.
+
+    Speedup = total cycles of the baseline / total cycles of the design, at equal PE count and equal clock.
+    `iso_area` (absent unless asked for): the same at equal area.
+    """
+
+    schema_: Literal["sparqsim.comparison/1"] = Field(default=COMPARISON_SCHEMA, alias="schema")
+    baseline: Name
+    order: tuple[Name, ...]
+    reports: dict[Name, Report]
+    iso_area: IsoArea | None = Field(default=None, exclude_if=lambda block: block is None)
+
+    @model_validator(mode="after")
+    def _iso_area_belongs_to_the_reports(self) -> Self:
+        for name, design in (self.iso_area.designs if self.iso_area else {}).items():
+            told = (
+                (self.reports[spec].cycles.total for spec in (self.baseline, name))
+                if name in self.reports
+                else ()
+            )
+            lengths = {len(array.layer_cycles) for array in design.arrays.all}
+            if (
+                design.baseline != self.baseline
+                or design.baseline not in design.relative_pe_area
+                or tuple(told) != (design.baseline_cycles, design.equal_pe_cycles)
+                or lengths != {len(self.reports[name].layers)}
+            ):
+                raise ValueError(
+                    f"iso_area.designs.{name} is not of the reports of {name} and {self.baseline}"
+                )
+        return self
+
+    @computed_field(alias="speedup")  # type: ignore[prop-decorator]
+    @property
+    def speedups(self) -> dict[str, float]:
+        """Speedup of every design over the baseline, whole network."""
+        return {name: self.speedup(name) for name in self.order}
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def layers(self) -> tuple[LayerSpeedup, ...]:
+        """Speedup of every design over the baseline, layer by layer."""
+        names = [layer.name for layer in self.reports[self.baseline].layers]
+        return tuple(
+            LayerSpeedup(
+                name=layer, speedup={name: self.layer_speedup(name, at) for name in self.order}
+            )
+            for at, layer in enumerate(names)
+        )
+
+    @property
+    def coverage(self) -> Coverage:
+        """What of the network the trace holds, by the first report that says it: older ones do not."""
+        return stated_coverage(self.reports[name] for name in self.order)
+
+    @property
+    def timing_notes(self) -> dict[str, str]:
+        """What must be known to compare the cycles of some designs, by design; see `note_lines`."""
+        return timing_notes(self.reports[name].pe for name in self.order)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates that are simulated, the same for every design."""
+        return self.reports[self.baseline].totals.macs
+
+    def speedup(self, name: str, over: str | None = None) -> float:
+        """Return total cycles of `over` (default: the baseline) / total cycles of design `name`.
+
+        Raises
+        ------
+        InputError
+            For a design that was not compared.
+        """
+        return self._report(over or self.baseline).cycles.total / self._report(name).cycles.total
+
+    def layer_speedup(self, name: str, layer: int, over: str | None = None) -> float:
+        """Return the same for layer number `layer`, counted from 0."""
+        baseline, design = self._report(over or self.baseline), self._report(name)
+        return baseline.layers[layer].cycles.total / design.layers[layer].cycles.total
+
+    def iso_area_layer_speedup(self, name: str, layer: int) -> Range | None:
+        """Return the speedup at equal area of layer number `layer`; None for a design without an area."""
+        design = self.iso_area.designs.get(name) if self.iso_area else None
+        baseline_cycles = self._report(self.baseline).layers[layer].cycles.total
+        return None if design is None else design.layer_speedup(baseline_cycles, layer)
+
+    def _report(self, name: str) -> Report:
+        if name not in self.reports:
+            raise InputError(
+                f"design {name!r} is not in this comparison{nearest(name, self.reports)}; "
+                f"expected one of {', '.join(self.reports)}"
+            )
+        return self.reports[name]

@@ -1,0 +1,167 @@
+"""One point of a design space: a trace, a PE design and an accelerator. What sweeps and regressions are made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+import sparqsim
+from sparqsim.array.config import ArrayConfig
+from sparqsim.base.errors import InputError
+from sparqsim.base.plugins import named_file, names_a_file, refuse_code
+from sparqsim.base.record import faults_of
+from sparqsim.base.textfile import read_text, toml_of
+from sparqsim.results.report import Report
+from sparqsim.trace import Trace
+
+
+def _path(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("holds a NUL character, expected text that a path can be")
+    return value
+
+
+#: What names a file, or something shipped.
+Named = Annotated[str, AfterValidator(_path)]
+Model = TypeVar("Model", bound=BaseModel)
+
+#: Names of accelerator files, as opposed to presets.
+ACCELERATOR_FILE = re.compile(r".+\.(toml|cfg)")
+
+
+#: Fields of a case that may name Python source, and what of it.
+CODE_FIELDS = {"pe": "PE design", "dataflow": "dataflow"}
+REMEDY = "--trust, for a file that you have read"
+
+
+class Case(BaseModel):
+    """One simulation, as a file or a command line names it.
+
+    trace: path of the trace file. pe: as `--pe`. memory: as `--config`, '' where memory is not modelled. array,
+    dataflow, coupling, overlap: as the options; None: what the accelerator file says, else 16x16, os, lockstep, off.
+    all_layers: whether layers marked keep_8bit run as the design too. engine: 'event' for small layers; same report.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    trace: Named
+    pe: Named = "sparq-5opt"
+    array: str | None = None
+    dataflow: str | None = None
+    coupling: str | None = None
+    overlap: Literal["on", "off"] | None = None
+    memory: Named = ""
+    all_layers: bool = False
+    engine: Literal["fast", "event"] = "fast"
+
+    def accelerator(self) -> tuple[ArrayConfig, Any]:
+        """Return the array and the memory around it, None where memory is not modelled.
+
+        Raises
+        ------
+        InputError
+            Naming the field, or the accelerator file and the field.
+        """
+        base, memory = _accelerator(self.memory) if self.memory else (None, None)
+        base = base or ArrayConfig()
+        shape = ArrayConfig.parse(self.array) if self.array else base
+        overlap = base.overlap if self.overlap is None else self.overlap == "on"
+        return replace(
+            base,
+            rows=shape.rows,
+            cols=shape.cols,
+            dataflow=self.dataflow or base.dataflow,
+            coupling=self.coupling or base.coupling,
+            overlap=overlap,
+        ), memory
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Files that the case reads: its trace, its accelerator's and its design's where they are files."""
+        memory = self.memory if ACCELERATOR_FILE.fullmatch(self.memory) else None
+        return tuple(
+            filter(None, (self.trace, memory, *map(named_file, (self.pe, self.dataflow or ""))))
+        )
+
+    def found_from(self, folder: Path) -> Self:
+        """Return the case with its relative files (trace, FILE.py:CLASS, accelerator file) taken from `folder`."""
+        memory = (
+            str(folder / self.memory) if ACCELERATOR_FILE.fullmatch(self.memory) else self.memory
+        )
+        pe = str(folder / self.pe) if names_a_file(self.pe) else self.pe
+        flow = self.dataflow
+        if flow is not None and names_a_file(flow):
+            flow = str(folder / flow)
+        trace = str(folder / self.trace)
+        return self.model_copy(
+            update={"trace": trace, "pe": pe, "dataflow": flow, "memory": memory}
+        )
+
+
+def _accelerator(source: str) -> tuple[ArrayConfig | None, Any]:
+    from sparqsim.memory import load_accelerator
+
+    accelerator = load_accelerator(source)
+    return accelerator.array, accelerator.memory
+
+
+def run(trace: Trace, case: Case) -> Report:
+    """Simulate one case; `trace` is what its path names. Raises InputError where the case is refused."""
+    return _simulated(trace, [case])[0]
+
+
+def run_together(trace: Trace, cases: Sequence[Case]) -> list[Report | Exception]:
+    """Simulate cases that differ in `pe` alone; they share the exact products, so this is faster than one by one.
+
+    Returns
+    -------
+    list of Report or Exception
+        For each case its report (the same as `run` gives), or what stopped it: InputError where the case is refused.
+    """
+    try:
+        return list(_simulated(trace, cases))
+    except Exception as error:  # noqa: BLE001 - a user's own design may raise anything; the caller tells it
+        # One design cannot take down the others: find out which one it was.
+        return [error] if len(cases) == 1 else [run_together(trace, [case])[0] for case in cases]
+
+
+def _simulated(trace: Trace, cases: Sequence[Case]) -> list[Report]:
+    array, memory = cases[0].accelerator()
+    surroundings = {} if memory is None else {"memory": memory}
+    pes = [sparqsim.get_pe(case.pe) for case in cases]
+    reports = sparqsim.compare(
+        trace,
+        pes,
+        array,
+        baseline=pes[0],
+        keep_8bit=not cases[0].all_layers,
+        engine=cases[0].engine,
+        **surroundings,
+    ).reports
+    return [reports[pe.spec] for pe in pes]
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Return a TOML file's content. Raises InputError naming the file and the place."""
+    return toml_of(read_text(path, "a .toml file"), path)
+
+
+def checked(model: type[Model], data: object, origin: str) -> Model:
+    """Return `data` as a `model`. Raises InputError naming `origin`, the field and the value."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise InputError(f"{origin}: {faults_of(error)[0]}") from None
+
+
+def refuse_files(case: Case, origin: str) -> None:
+    """Raise InputError where a case that a file holds names Python source, which would be run."""
+    for field, what in CODE_FIELDS.items():
+        value = getattr(case, field)
+        if value is not None:
+            refuse_code(value, what, origin, REMEDY)

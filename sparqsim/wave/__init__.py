@@ -1,6 +1,0 @@
-"""Waveforms of the array: value change dumps of the cycles around one tile."""
-
-from sparqsim.wave.window import window_of
-from sparqsim.wave.writing import write_wave
-
-__all__ = ["window_of", "write_wave"]
