@@ -1,5 +1,7 @@
 """The package's structure, drawn from its imports: `python docs/structure.py` (needs the extra `lint`).
 
+With the names of installed packages, as `python docs/structure.py simpy httpx`, their figures stand below.
+
 First the rooms (what stands directly in `sparqsim/`), top floor first, each with its files, lines, and
 the rooms it imports. A room stands one floor above the highest room that it imports; rooms that
 import each other in a circle would share a floor, and are named. Then figures of functions and files,
@@ -16,6 +18,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -152,6 +155,15 @@ def figures(paths: Iterable[Path]) -> Iterator[str]:
     yield f"public functions with a docstring {share(public):.1f} %, typed {share(typed):.1f} %"
 
 
+def sources_of(package: str) -> list[Path]:
+    """Return the source files of a package that can be imported, its tests left out."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"{package}: no such package here; expected one that is installed")
+    folder = Path(spec.origin).parent
+    return [path for path in sorted(folder.rglob("*.py")) if "tests" not in path.parts]
+
+
 def tenth(values: list[int] | list[float]) -> float:
     """Return the value that a tenth of the values exceed."""
     return quantiles(values, n=10)[-1]
@@ -172,8 +184,9 @@ def main() -> int:
     knots += [("modules", circle) for circle in circles(modules)]
     for kind, circle in knots:
         print(f"circle of {kind}: {', '.join(circle)}")
-    print()
-    print(*figures(sorted(ROOT.rglob("*.py"))), sep="\n")
+    for package in (PACKAGE, *sys.argv[1:]):
+        print(f"\n{package}")
+        print(*figures(sources_of(package)), sep="\n")
     return 1 if knots else 0
 
 
