@@ -10,7 +10,8 @@ import sparqsim
 from sparqsim.base import limits
 from sparqsim.base.limits import Limit
 from sparqsim.sweep.grid import cases_of, load_grid
-from sparqsim.trace.synthetic import Distribution, LayerShape, save_synthetic
+from sparqsim.trace.drawn import save_synthetic
+from sparqsim.trace.synthetic import Distribution, LayerShape
 
 SIDES = ", ".join(f'"{side}x{side}"' for side in range(1, 400))
 TOPOLOGY = "Layer,M,N,K,\n"
@@ -97,7 +98,7 @@ def test_tables_within_tables(text, tmp_path, refused, monkeypatch):
 def test_the_size_of_a_drawn_trace_is_told_before_it_is_drawn(row, size, tmp_path, refused):
     topology, target = tmp_path / "net.csv", tmp_path / "t.safetensors"
     topology.write_text(TOPOLOGY + row + "\n")
-    line = refused("trace", "import", topology, "-o", target)
+    line = refused("trace", "import", topology, "-o", target, "--values", "stored")
     assert f"t.safetensors: size of the trace: {size} bytes, expected at most 2,147,483,648" in line
     assert f"SPARQSIM_MAX_SYNTHETIC_BYTES={size.replace(',', '')}" in line
     assert not target.exists()
@@ -107,7 +108,20 @@ def test_a_disk_without_room_is_told_before_anything_is_drawn(tmp_path, monkeypa
     monkeypatch.setenv("SPARQSIM_MAX_SYNTHETIC_BYTES", str(10**17))
     shapes = [LayerShape.gemm("g", 2**24, 2**24, 1)]
     with pytest.raises(sparqsim.InputError, match=r"281,474,993,487,872 bytes, and the disk has"):
-        save_synthetic(tmp_path / "t", shapes, Distribution())
+        save_synthetic(tmp_path / "t", shapes, Distribution(), values="stored")
+
+
+def test_elements_to_draw_are_counted_before_any_is_drawn(tmp_path, refused, monkeypatch):
+    topology, target = tmp_path / "net.csv", tmp_path / "t.safetensors"
+    topology.write_text(TOPOLOGY + "g, 16777216, 1, 16777216,\n")
+    line = refused("trace", "import", topology, "-o", target)
+    assert "t.safetensors: values to draw: 281,474,993,487,872 elements" in line
+    assert "SPARQSIM_MAX_DRAWN_ELEMENTS=281474993487872" in line
+    assert not target.exists()
+    save_synthetic(target, [LayerShape.gemm("g", 3, 4, 5)], Distribution())
+    monkeypatch.setenv("SPARQSIM_MAX_DRAWN_ELEMENTS", "31")
+    for command in (("trace", "check"), ("trace", "info"), ("simulate", "--pe", "mac-8b8b")):
+        assert "t.safetensors: values to draw: 32 elements" in refused(*command, target)
 
 
 @pytest.mark.parametrize("text", ["", "many", "-1", "0", "1e9", "٣", "9" * 5_000])

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from sparqsim import InputError, load_trace, simulate
 from sparqsim.trace import source, synthetic
+from sparqsim.trace.drawn import save_synthetic, synthetic_trace
 from sparqsim.trace.schema import ConvGeometry
-from sparqsim.trace.synthetic import Distribution, LayerShape, save_synthetic, synthetic_trace
+from sparqsim.trace.synthetic import Distribution, LayerShape
 
 SHAPE = (1, 40, 40, 64)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sparqsim import InputError, check_trace, load_trace
-from sparqsim.trace.synthetic import Distribution, save_synthetic
+from sparqsim.trace.drawn import save_synthetic
+from sparqsim.trace.synthetic import Distribution
 from sparqsim.trace.topology import Topology, read_topology
 
 SHARED = Path(os.environ.get("SPARQSIM_SHARED", Path(__file__).parents[2] / "shared"))

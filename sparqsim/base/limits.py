@@ -87,7 +87,22 @@ GRID_CASES = Limit(
 LAYERS = Limit("SPARQSIM_MAX_LAYERS", 50_000, "layers", "layers of a trace or topology")
 NESTING = Limit("SPARQSIM_MAX_NESTING", 64, "levels", "tables within tables of a TOML file")
 SYNTHETIC_BYTES = Limit(
-    "SPARQSIM_MAX_SYNTHETIC_BYTES", 2 << 30, "bytes", "bytes of a trace of drawn values"
+    "SPARQSIM_MAX_SYNTHETIC_BYTES",
+    2 << 30,
+    "bytes",
+    "bytes of a trace of drawn values that stores them (`--values stored`)",
+)
+DRAWN_ELEMENTS = Limit(
+    "SPARQSIM_MAX_DRAWN_ELEMENTS",
+    1 << 36,
+    "elements",
+    "elements of all layers of a trace whose values are drawn when read",
+)
+DRAWN_ELEMENTS_AT_ONCE = Limit(
+    "SPARQSIM_MAX_DRAWN_ELEMENTS_AT_ONCE",
+    1 << 29,
+    "elements",
+    "drawn elements that a simulation holds at once: a layer's weights, or one of its pictures",
 )
 ONNX_ELEMENTS = Limit(
     "SPARQSIM_MAX_ONNX_ELEMENTS",

@@ -15,8 +15,9 @@ from sparqsim.cli.cells import (
 )
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.networks.images import Pictures
+from sparqsim.trace.drawn import Values, save_synthetic
 from sparqsim.trace.dumpreport import DumpedLayer, DumpReport, clipping_warning
-from sparqsim.trace.synthetic import Distribution, save_synthetic
+from sparqsim.trace.synthetic import Distribution
 
 
 def dump_model(
@@ -166,8 +167,12 @@ def import_source(
     calibrate: str,
     skip: Collection[str],
     sizes: str = "",
+    values: Values = "drawn",
 ) -> list[str]:
-    """Write the trace of a topology, a graph or a directory of .npy files; return what to tell the user."""
+    """Write the trace of a topology, a graph or a directory of .npy files; return what to tell the user.
+
+    values: whether the file of a topology or graph says how values are drawn, or stores them.
+    """
     place = Path(source)
     provenance: dict[str, Any] = {}
     if sizes and place.suffix.lower() != ".onnx":
@@ -200,8 +205,11 @@ def import_source(
         target,
         shapes,
         distribution,
+        values=values,
         network=printable(place.name),
         origin=f"sparqsim trace import ({origin})",
         provenance={"notes": list(notes)} | provenance,
     )
-    return [*notes, f"{target}: {counted(len(shapes), 'layer')}; SYNTHETIC values: {distribution}"]
+    kept = "stored" if values == "stored" else "drawn when they are read"
+    told = f"{target}: {counted(len(shapes), 'layer')}; SYNTHETIC values, {kept}: {distribution}"
+    return [*notes, told]

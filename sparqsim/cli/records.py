@@ -15,6 +15,7 @@ from sparqsim.results.report import Comparison, Report
 from sparqsim.rtl import area
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.coverage import Coverage
+from sparqsim.trace.drawn import DrawnTrace
 
 Record = dict[str, Any]
 
@@ -192,20 +193,21 @@ def _hits(hits: Any) -> Record:
 
 
 def of_trace(trace: Trace) -> list[Record]:
-    """Return a row per layer; reads the activations of one layer at a time."""
-    return [_operands(layer) for layer in trace.layers]
+    """Return a row per layer; reads the activations of one layer at a time, and draws none."""
+    counts_zeros = not isinstance(trace, DrawnTrace)
+    return [_operands(layer, counts_zeros) for layer in trace.layers]
 
 
-def _operands(layer: Layer) -> Record:
-    values = layer.activations
+def _operands(layer: Layer, counts_zeros: bool) -> Record:
+    zeros = float((layer.activations == 0).mean()) if counts_zeros else None
     return {
         "layer": layer.name,
         "op": layer.op,
         **{side: getattr(layer.gemm, side) for side in ("m", "k", "n")},
         "groups": layer.gemm.groups,
         "macs": layer.gemm.macs,
-        "activation_dtype": str(values.dtype),
-        "zero_activation_share": float((values == 0).mean()),
+        "activation_dtype": str(layer.activations_source.dtype),
+        "zero_activation_share": zeros,
         "kept_8bit": layer.keep_8bit,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from sparqsim.base.errors import printable
 from sparqsim.base.wording import counted
@@ -15,10 +16,11 @@ from sparqsim.cli.cells import (
 from sparqsim.cli.tables import Shown
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import KEY, Coverage, LeftOut
+from sparqsim.trace.drawn import DrawnTrace
 
 
 def trace_shown(trace: Trace) -> Shown:
-    """Return what a trace holds, reading one layer at a time."""
+    """Return what a trace holds, reading one layer at a time; drawn values are not drawn."""
     document, layers = trace.metadata, records.of_trace(trace)
     about = {
         name.replace("_", " "): getattr(document, name)
@@ -47,22 +49,48 @@ def trace_shown(trace: Trace) -> Shown:
             *(f"{row[side]}" for side in ("m", "k", "n", "groups")),
             f"{row['macs']:,}",
             row["activation_dtype"],
-            percent(row["zero_activation_share"]),
+            _zeros(row["zero_activation_share"]),
             "yes" if row["kept_8bit"] else "",
         )
     macs = sum(row["macs"] for row in layers)
+    drawn = _drawn(trace)
     held = {"holds": Coverage.of(document.provenance).label(macs)}
     return Shown(
         fields_text(
-            {name: text for name, text in about.items() if text} | held | {"sha256": trace.sha256}
+            {name: text for name, text in about.items() if text}
+            | held
+            | drawn
+            | {"sha256": trace.sha256}
         ),
         [table],
         fields_text({**_made(document.provenance), **arrays}),
         lambda: layers,
         lambda: json_text(
-            document.model_dump(mode="json") | {"sha256": trace.sha256, "layers": layers}
+            document.model_dump(mode="json")
+            | _drawn_entry(trace)
+            | {"sha256": trace.sha256, "layers": layers}
         ),
     )
+
+
+def _drawn(trace: Trace) -> dict[str, str]:
+    """Return how many values a trace draws when it is read, if it does."""
+    if not isinstance(trace, DrawnTrace):
+        return {}
+    told = f"{trace.elements:,} elements, when they are read; none was drawn for this table"
+    return {"drawn": f"{told}, so zeros were not counted"}
+
+
+def _drawn_entry(trace: Trace) -> dict[str, Any]:
+    """Return the format of a trace that draws its values, and how; they replace those of one that stores them."""
+    if not isinstance(trace, DrawnTrace):
+        return {}
+    document = trace.document
+    return {"format": document.format, "drawn": document.drawn.model_dump(mode="json")}
+
+
+def _zeros(share: float | None) -> str:
+    return "-" if share is None else percent(share)
 
 
 def _made(provenance: Mapping[str, object]) -> dict[str, object]:

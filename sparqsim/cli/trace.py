@@ -170,6 +170,14 @@ def import_(
         float, typer.Option("--correlation", metavar="R", help="Of neighbouring channels.")
     ] = 0.0,
     seed: Annotated[int, typer.Option("--seed", metavar="N")] = 0,
+    values: Annotated[
+        str,
+        typer.Option(
+            "--values",
+            metavar="drawn|stored",
+            help="Whether the file says how values are drawn (small; whoever reads it draws them), or stores them.",
+        ),
+    ] = "drawn",
     calibrate: Calibrate = "mean-max",
     skip: Skip = "",
     size: Annotated[
@@ -186,11 +194,18 @@ def import_(
     from sparqsim.base.errors import printable
     from sparqsim.base.files import check_outputs
     from sparqsim.cli.dumping import import_source
+    from sparqsim.trace.drawn import checked_values
     from sparqsim.trace.synthetic import Distribution
 
     check_outputs({"-o": output}, [source])
     for note in import_source(
-        source, output, Distribution(zeros, correlation, seed), calibrate, names(skip), size
+        source,
+        output,
+        Distribution(zeros, correlation, seed),
+        calibrate,
+        names(skip),
+        size,
+        checked_values(values),
     ):
         typer.echo(printable(note))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from sparqsim.trace.schema import ConvGeometry, LayerRecord
 from sparqsim.trace.source import TensorSource
 
 Array = NDArray[Any]
+
+#: Elements of pictures that `LoweredLayer.rows` reads at once, or one picture: where a picture has
+#: few output pixels, a block of rows is many pictures.
+PICTURE_ELEMENTS = 1 << 24
 
 
 class LoweredLayer:
@@ -56,6 +61,10 @@ class LoweredLayer:
         if geometry is None:
             return np.ascontiguousarray(self._activations.read((slice(None), slice(start, stop))))
         pixels = self._pixels[0] * self._pixels[1]
+        step = pixels * max(1, PICTURE_ELEMENTS // math.prod(self._activations.shape[1:]))
+        if stop - start > step:
+            parts = [self.rows(at, min(at + step, stop)) for at in range(start, stop, step)]
+            return np.concatenate(parts, axis=1)
         first = start // pixels
         images = self._activations.read((slice(first, -(-stop // pixels)),))
         patches = _patches(

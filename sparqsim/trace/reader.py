@@ -17,14 +17,24 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.limits import LAYERS
 from sparqsim.base.record import faults_of
 from sparqsim.base.textfile import json_of
+from sparqsim.trace.drawn import DrawnTrace, drawn_trace_of, shape_of
 from sparqsim.trace.layer import Layer, LayerFault
-from sparqsim.trace.schema import FORMAT, LayerRecord, TraceDocument
+from sparqsim.trace.schema import (
+    DRAWN_FORMAT,
+    FORMAT,
+    DrawnDocument,
+    LayerRecord,
+    TraceDocument,
+)
+from sparqsim.trace.synthetic import Distribution
 from sparqsim.trace.tensorfile import TensorFile
 from sparqsim.trace.trace import ARRAYS, METADATA_KEY, Trace, name_faults
 
 
 def load_trace(path: str | Path) -> Trace:
     """Open a trace file; operands are read from it layer by layer, when used.
+
+    A file of drawn values (`sparqsim.trace.drawn`) gives a `DrawnTrace`: operands are drawn.
 
     Raises
     ------
@@ -35,6 +45,11 @@ def load_trace(path: str | Path) -> Trace:
     document, faults = _document(file)
     if document is None:
         raise InputError(f"{path}: {_first_of(faults)}")
+    if isinstance(document, DrawnDocument):
+        faults += _drawn_faults(file, document)
+        if faults:
+            raise InputError(f"{path}: {_first_of(faults)}")
+        return drawn_trace_of(document, lambda: file.sha256)
     layers = []
     for record in document.layers:
         layer, found = _layer(file, record)
@@ -42,10 +57,8 @@ def load_trace(path: str | Path) -> Trace:
         layers += [layer] if layer else []
     if faults:
         raise InputError(f"{path}: {_first_of(faults)}")
-    fields = {
-        name: getattr(document, name) for name in TraceDocument.model_fields if name != "layers"
-    }
-    return Trace(layers, arrays=StoredArrays(file), digest=lambda: file.sha256, **fields)
+    arrays = StoredArrays(file)
+    return Trace(layers, arrays=arrays, digest=lambda: file.sha256, **document.about)
 
 
 def as_trace(trace: Trace | str | os.PathLike[str]) -> Trace:
@@ -68,13 +81,16 @@ def as_trace(trace: Trace | str | os.PathLike[str]) -> Trace:
 def check_trace(path: str | Path) -> list[str]:
     """Return every fault of a trace file, one line each; an empty list means it is sound.
 
-    Shapes and dtypes are checked from the header; no tensor is read.
+    Shapes and dtypes are checked from the header, or from the document that says how values are
+    drawn; no tensor is read, and none drawn.
     """
     try:
         file = TensorFile(path)
     except InputError as error:
         return [str(error).removeprefix(f"{path}: ")]
     document, faults = _document(file)
+    if isinstance(document, DrawnDocument):
+        return faults + _drawn_faults(file, document)
     if document is None:
         # What the document says of single layers may be sound all the same: their tensors are looked at, too.
         records: Sequence[LayerRecord]
@@ -92,16 +108,21 @@ def trace_remarks(path: str | Path) -> list[str]:
     """Return what is odd about the values of a sound trace, and no fault, one line each.
 
     That is layers whose weights or activations are all zero: a network may hold such a layer, and
-    inputs may leave one dark. Tensors are read once, layer by layer.
+    inputs may leave one dark. Tensors are read once, layer by layer. Drawn values are not looked at, and
+    the remark says so.
 
     Raises
     ------
     InputError
         For a file with faults.
     """
+    trace = load_trace(path)
+    if isinstance(trace, DrawnTrace):
+        told = "values are drawn when they are read, and none was drawn for this check"
+        return [f"{trace.elements:,} {told}: {trace.distribution}"]
     return [
         f"layer {layer.name!r}: {what} are all zero: all of its products are zero"
-        for layer in load_trace(path).layers
+        for layer in trace.layers
         for what, values in (("weights", layer.weights), ("activations", layer.activations))
         if not np.any(values)
     ]
@@ -133,21 +154,49 @@ def _first_of(faults: list[str]) -> str:
     return faults[0] + more
 
 
-def _document(file: TensorFile) -> tuple[TraceDocument | None, list[str]]:
+def _document(
+    file: TensorFile,
+) -> tuple[TraceDocument | DrawnDocument | None, list[str]]:
     """Return the file's document and its faults; None where the document cannot be read at all."""
     text = file.metadata.get(METADATA_KEY)
     if text is None:
         fault = f"metadata key {METADATA_KEY!r} is missing (a safetensors file, but no trace); expected {FORMAT!r}"
         return None, [fault]
     try:
-        json_of(text, f"metadata key {METADATA_KEY!r}", "a trace document")
-        document = TraceDocument.model_validate_json(text)
+        fields = json_of(text, f"metadata key {METADATA_KEY!r}", "a trace document")
+        document = _kind(fields).model_validate_json(text)
         LAYERS.check(len(document.layers), "layers")
     except ValidationError as error:
         return None, faults_of(error)
     except InputError as error:
         return None, [str(error)]
     return document, name_faults([record.name for record in document.layers])
+
+
+def _kind(fields: Any) -> type[TraceDocument | DrawnDocument]:
+    """Return what a document is, by its format; an unknown format is a fault of stored operands."""
+    is_drawn = isinstance(fields, dict) and fields.get("format") == DRAWN_FORMAT
+    return DrawnDocument if is_drawn else TraceDocument
+
+
+def _drawn_faults(file: TensorFile, document: DrawnDocument) -> list[str]:
+    """Return what is wrong with a file of drawn values whose document can be read."""
+    faults = [
+        f"tensor {name!r} stands in the file, and all values are drawn ({DRAWN_FORMAT}): "
+        "expected no tensors"
+        for name in file.names
+    ]
+    for record in document.layers:
+        try:
+            shape_of(record).drawn(Distribution(), record.number)
+        except LayerFault as error:
+            faults += error.faults
+    if not faults:
+        try:
+            drawn_trace_of(document, lambda: file.sha256)
+        except InputError as error:
+            faults.append(str(error))
+    return faults
 
 
 def _sound_records(text: str) -> tuple[list[LayerRecord], list[str]]:

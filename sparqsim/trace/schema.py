@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, field_validator
 
@@ -10,6 +10,9 @@ from sparqsim.base.record import Name, Record, Text
 from sparqsim.trace.coverage import Coverage
 
 FORMAT: Literal["sparqsim.trace/1"] = "sparqsim.trace/1"
+DRAWN_FORMAT: Literal["sparqsim.trace.drawn/1"] = "sparqsim.trace.drawn/1"
+#: The random stream of `sparqsim.trace.synthetic`, by its own name: another one gets another name.
+STREAM: Literal["numpy-pcg64-ziggurat-float32/1"] = "numpy-pcg64-ziggurat-float32/1"
 
 Positive = Annotated[int, Field(ge=1, le=2**31)]
 NotNegative = Annotated[int, Field(ge=0, le=2**31)]
@@ -59,20 +62,18 @@ class LayerRecord(Record):
     note: Text = ""
 
 
-class TraceDocument(Record):
-    """The whole document.
+class Document(Record):
+    """What every trace says of itself, whatever its format.
 
     `network`: what was run. `calibrator`: how activation scales were found. `origin`: the program that wrote it.
-    `synthetic`: how the values were drawn if they are not a real network's, else ''. `provenance`: anything else;
-    its entry `coverage`, if there is one, is that of `sparqsim.trace.coverage`.
+    `provenance`: anything else; its entry `coverage`, if there is one, is that of `sparqsim.trace.coverage`.
     """
 
-    format: Literal["sparqsim.trace/1"] = FORMAT
+    format: str
     network: Text = ""
     calibrator: Text = ""
     origin: Text = ""
     license_note: Text = ""
-    synthetic: Text = ""
     provenance: dict[str, JsonValue] = Field(default_factory=dict)
     layers: tuple[LayerRecord, ...]
 
@@ -81,3 +82,62 @@ class TraceDocument(Record):
     def _coverage_is_one(cls, provenance: dict[str, JsonValue]) -> dict[str, JsonValue]:
         Coverage.of(provenance)
         return provenance
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the document says beside how its values are kept, by field of `TraceDocument`."""
+        names = type(self).model_fields.keys() - {"format", "layers", "drawn"}
+        return {name: getattr(self, name) for name in names}
+
+
+class TraceDocument(Document):
+    """The whole document of a trace whose values stand in the file.
+
+    `synthetic`: how the values were drawn if they are not a real network's, else ''.
+    """
+
+    format: Literal["sparqsim.trace/1"] = FORMAT
+    synthetic: Text = ""
+
+
+class DrawnLayerRecord(LayerRecord):
+    """One layer of drawn values: what a stored layer says, and what its values are drawn from.
+
+    `number`: of the layer's random streams, no two layers the same. `activations`: the shape of the uint8
+    activations, (batch, height, width, channels) or (groups, M, K). `weights`: the shape of the int8 weights,
+    (output channel, kernel position, input channel of the group).
+    """
+
+    number: NotNegative
+    activations: Annotated[tuple[Positive, ...], Field(min_length=3, max_length=4)]
+    weights: tuple[Positive, Positive, Positive]
+
+    @property
+    def layer(self) -> LayerRecord:
+        """What a stored layer says."""
+        return LayerRecord(**{name: getattr(self, name) for name in LayerRecord.model_fields})
+
+
+class DrawnValues(Record):
+    """How all values of a trace are drawn: the parameters of `sparqsim.trace.synthetic.Distribution`.
+
+    `zeros`: expected share of zero activations. `correlation`: of neighbouring channels, before the cut. `seed`: of
+    all layers; a layer's streams are seeded by (seed, number, 0) for activations and (seed, number, 1) for weights.
+    `stream`: the generator of standard normal numbers.
+    """
+
+    zeros: float
+    correlation: float
+    seed: int
+    stream: Literal["numpy-pcg64-ziggurat-float32/1"] = STREAM
+
+
+class DrawnDocument(Document):
+    """The whole document of a trace whose values are drawn when they are read; the file holds nothing else.
+
+    It has no field `synthetic`: that label follows from `drawn`.
+    """
+
+    format: Literal["sparqsim.trace.drawn/1"] = DRAWN_FORMAT
+    drawn: DrawnValues
+    layers: tuple[DrawnLayerRecord, ...]

@@ -16,11 +16,9 @@ its own, from `seed` and the layer's number. None of this is measured on a netwo
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -28,16 +26,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError, shown
-from sparqsim.base.limits import SYNTHETIC_BYTES
 from sparqsim.trace.layer import Layer
-from sparqsim.trace.schema import ConvGeometry, LayerRecord
-from sparqsim.trace.source import BLOCK_ELEMENTS, TensorSource, runs
-from sparqsim.trace.trace import Trace
+from sparqsim.trace.schema import STREAM, ConvGeometry, LayerRecord
+from sparqsim.trace.source import TensorSource, runs
 
 #: Standard deviations that become 255.
 TOP = 4.0
 WEIGHT_DEVIATION = 32.0
 LARGEST_SEED = 2**63 - 1
+#: Elements of a block: drawn together, between two states that are kept.
+BLOCK_ELEMENTS = 1 << 18
+#: Blocks that are kept, of all tensors together: rows of an image, and parts of many groups, are
+#: read again and again.
+KEPT_BLOCKS = 256
+#: The beginning of the stream of seed 0, by which a generator is known.
+STREAM_BEGINNING = "3d0e8f3f4f8db1bf9867dabee5b74dbf2bf7193f0f9699bdda80743dd11803bd"
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,15 @@ class Distribution:
 
     def activation_source(self, shape: tuple[int, ...], layer: int) -> TensorSource:
         """Return the same, drawn when it is read."""
-        drawn = DrawnTensor(shape, [self.seed, layer, 0], self._to_activations)
-        return TensorSource(shape, np.dtype(np.uint8), drawn.read)
+        dtype = np.dtype(np.uint8)
+        drawn = DrawnTensor(shape, [self.seed, layer, 0], dtype, self._to_activations)
+        return TensorSource(shape, dtype, drawn.read)
 
     def weight_source(self, shape: tuple[int, ...], layer: int) -> TensorSource:
         """Return the same, drawn when it is read."""
-        drawn = DrawnTensor(shape, [self.seed, layer, 1], _to_weights)
-        return TensorSource(shape, np.dtype(np.int8), drawn.read)
+        dtype = np.dtype(np.int8)
+        drawn = DrawnTensor(shape, [self.seed, layer, 1], dtype, _to_weights)
+        return TensorSource(shape, dtype, drawn.read)
 
     def _to_activations(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
         before, fresh = np.float32(self.correlation), np.float32(np.sqrt(1 - self.correlation**2))
@@ -119,30 +124,35 @@ class DrawnTensor:
     ----------
     shape : (..., channels)
     seed : sequence of int
+    dtype : dtype
+        Of the values.
     finish : callable
-        Makes stored values of standard normal ones, float32 (positions, channels).
+        Makes values of standard normal ones, float32 (positions, channels).
     """
 
     def __init__(
         self,
         shape: tuple[int, ...],
         seed: Sequence[int],
+        dtype: np.dtype[Any],
         finish: Callable[[NDArray[np.float32]], NDArray[Any]],
     ) -> None:
-        self._shape, self._finish = shape, finish
+        self._shape, self._dtype, self._finish = shape, dtype, finish
         self._positions, self._channels = math.prod(shape[:-1]), shape[-1]
         self._block = max(1, BLOCK_ELEMENTS // max(1, self._channels))  # positions
         self._random = np.random.default_rng(seed)
         self._states = [self._random.bit_generator.state]
-        self._last: tuple[int, NDArray[Any]] | None = None
 
     def read(self, part: tuple[slice, ...]) -> NDArray[Any]:
         """Return a part of the tensor, as `TensorSource.read`."""
+        _check_stream()
         shape, ranges = runs(self._shape, part)
-        pieces = [piece for elements in ranges for piece in self._pieces(elements)]
-        nothing = self._finish(np.empty((0, 1), np.float32)).reshape(-1)
-        flat = pieces[0] if len(pieces) == 1 else np.concatenate([nothing, *pieces])
-        return flat.reshape(shape)
+        pieces = (piece for elements in ranges for piece in self._pieces(elements))
+        values, filled = np.empty(math.prod(shape), self._dtype), 0
+        for piece in pieces:
+            values[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return values.reshape(shape)
 
     def _pieces(self, elements: range) -> Iterator[NDArray[Any]]:
         block_elements, start = self._block * self._channels, elements.start
@@ -150,16 +160,19 @@ class DrawnTensor:
             number = start // block_elements
             stop = min(elements.stop, (number + 1) * block_elements)
             first = number * block_elements
-            yield self._values(number).reshape(-1)[start - first : stop - first]
+            yield self._values(number)[start - first : stop - first]
             start = stop
 
     def _values(self, number: int) -> NDArray[Any]:
-        """Return block `number`, (positions, channels)."""
-        if self._last is None or self._last[0] != number:
-            while len(self._states) <= number:
-                self._draw(len(self._states) - 1)
-            self._last = number, self._finish(self._draw(number))
-        return self._last[1]
+        """Return the values of block `number`, in the order of memory."""
+        is_small = self._block * self._channels <= BLOCK_ELEMENTS
+        return _kept_values(self, number) if is_small else self.block(number)
+
+    def block(self, number: int) -> NDArray[Any]:
+        """Draw the values of block `number`, in the order of memory."""
+        while len(self._states) <= number:
+            self._draw(len(self._states) - 1)
+        return self._finish(self._draw(number)).reshape(-1)
 
     def _draw(self, number: int) -> NDArray[np.float32]:
         """Draw block `number` from its state, and keep the state behind it."""
@@ -169,6 +182,26 @@ class DrawnTensor:
         if len(self._states) == number + 1:
             self._states.append(self._random.bit_generator.state)
         return values
+
+
+@lru_cache(maxsize=KEPT_BLOCKS)
+def _kept_values(tensor: DrawnTensor, number: int) -> NDArray[Any]:
+    return tensor.block(number)
+
+
+@lru_cache(maxsize=1)
+def _check_stream() -> None:
+    """Raise InputError where this NumPy draws other numbers than traces were made with.
+
+    NumPy promises equal streams for equal versions only.
+    """
+    length = len(bytes.fromhex(STREAM_BEGINNING)) // np.dtype(np.float32).itemsize
+    found = np.random.default_rng(0).standard_normal(length, np.float32).astype("<f4").tobytes()
+    if found.hex() != STREAM_BEGINNING:
+        raise InputError(
+            f"NumPy {np.__version__} draws another random stream than {STREAM!r}, expected one "
+            "that draws this stream: values would not be those of the trace"
+        )
 
 
 @dataclass(frozen=True)
@@ -208,9 +241,19 @@ class LayerShape:
         return cls(record, (groups, m, k), (groups * n, 1, k))
 
     @property
-    def stored_bytes(self) -> int:
-        """Bytes of the layer's tensors in a file, one for each element."""
+    def elements(self) -> int:
+        """Elements of the layer's tensors; in a file each takes a byte."""
         return math.prod(self.activations) + math.prod(self.weights)
+
+    @property
+    def elements_at_once(self) -> int:
+        """Elements that whoever lowers the layer holds: its weights, or one padded picture."""
+        if self.record.geometry is None or len(self.activations) < 4:
+            return math.prod(self.weights)
+        top, bottom, left, right = self.record.geometry.padding
+        _, height, width, channels = self.activations[:4]
+        padded = (height + top + bottom) * (width + left + right) * channels
+        return max(padded, math.prod(self.weights))
 
     def drawn(self, distribution: Distribution, number: int) -> Layer:
         """Return the layer with values of `distribution`, drawn when they are read.
@@ -226,44 +269,3 @@ class LayerShape:
             distribution.activation_source(self.activations, number),
             distribution.weight_source(self.weights, number),
         )
-
-
-def synthetic_trace(
-    shapes: Sequence[LayerShape], distribution: Distribution, **document: Any
-) -> Trace:
-    """Return a trace of drawn values; they are drawn when they are read, a block at a time.
-
-    Parameters
-    ----------
-    shapes : sequence of LayerShape
-    distribution : Distribution
-    **document
-        Fields of the document: network, origin, provenance, ...
-    """
-    layers = [shape.drawn(distribution, number) for number, shape in enumerate(shapes)]
-    return Trace(layers, synthetic=str(distribution), **document)
-
-
-def save_synthetic(
-    path: str | Path, shapes: Sequence[LayerShape], distribution: Distribution, **document: Any
-) -> None:
-    """Write a trace of drawn values, a block in memory at a time.
-
-    Parameters are those of `synthetic_trace`, and where to write.
-
-    Raises
-    ------
-    InputError
-        Before anything is drawn: for a file larger than `SYNTHETIC_BYTES` allows, or than the
-        disk has room for; the line tells the size.
-    """
-    size = sum(shape.stored_bytes for shape in shapes)
-    SYNTHETIC_BYTES.check(size, f"{path}: size of the trace")
-    with suppress(OSError):  # of a folder that is not there the writer tells
-        free = shutil.disk_usage(Path(path).absolute().parent).free
-        if size > free:
-            raise InputError(
-                f"{path}: the trace would take {size:,} bytes, and the disk has {free:,} free; "
-                "expected a disk with room for it"
-            )
-    synthetic_trace(shapes, distribution, **document).save(path)

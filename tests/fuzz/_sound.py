@@ -14,6 +14,9 @@ import sparqsim
 from sparqsim.analysis.bandwidth import bandwidth_curves
 from sparqsim.memory import load_accelerator
 from sparqsim.results.accuracy_report import AccuracyReport
+from sparqsim.trace.drawn import synthetic_trace
+from sparqsim.trace.schema import ConvGeometry
+from sparqsim.trace.synthetic import Distribution, LayerShape
 
 
 @cache
@@ -45,6 +48,20 @@ def trace_bytes() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.safetensors"
         trace().save(path)
+        return path.read_bytes()
+
+
+@cache
+def drawn_trace_bytes() -> bytes:
+    geometry = ConvGeometry(kernel=(2, 3), padding=(0, 1, 1, 0))
+    shapes = [
+        LayerShape.conv2d("conv", (4, 5), 2, 3, geometry, keep_8bit=True),
+        LayerShape.gemm("product", 3, 7, 2, groups=2),
+    ]
+    drawn = synthetic_trace(shapes, Distribution(0.4, 0.25, 5), network="two layers")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.safetensors"
+        drawn.save(path)
         return path.read_bytes()
 
 
