@@ -173,12 +173,13 @@ def stress_kills_of(folder: Path, times: int, chance: random.Random, start: Star
 
 
 def stress_writers(folder: Path, times: int, _: random.Random) -> Iterator[Row]:
-    """Let two commands write one file at once."""
+    """Let two commands write one file at once, over an earlier file."""
     make_inputs(folder)
-    for command in KILLED:
+    for command in (*KILLED, *OTHERS):
         whole, _length = undisturbed(command, folder)
         row = Row(command.name)
         for _ in range(times):
+            put_earlier(command, folder)
             pair = [started(command.words, folder) for _ in range(2)]
             for code, err in map(ended, pair):
                 row.ends(code, err, right=code == 0 and not err)

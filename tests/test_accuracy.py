@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ class Fixed:
 
     name, calibrator, reference_name = "fixed", "none", "float network"
     pictures_per_run = 1
+    outputs = ("scores",)
     answers = {"mac-8b8b": [1, 2, 3, 4], "mac-4b8b": [1, 2, 0, 0]}  # noqa: RUF012 - a test's constant
 
     def scores(self, classes: list[int]) -> list[np.ndarray]:
@@ -287,3 +289,36 @@ def test_an_output_that_is_no_row_of_classes_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="where pictures have labels"):
         accuracy(Dense(), four(tmp_path), np.zeros(4, np.int64), ["mac-8b8b"])
     assert accuracy(Fixed(), four(tmp_path), None, ["mac-8b8b"]).answer_note == ""
+
+
+def test_a_network_of_several_outputs_says_which_one_answers(tmp_path: Path) -> None:
+    class Several(Fixed):
+        outputs = ("scores", "boxes", "mask")
+
+    report = accuracy(Several(), four(tmp_path), None, ["mac-8b8b"])
+    assert report.outputs == ("scores", "boxes", "mask")
+    assert "3 outputs: answers are those of 'scores'" in report.answer_note
+    assert "'boxes', 'mask'" in report.answer_note
+    assert AccuracyReport.from_json(report.to_json()) == report
+    assert accuracy(Fixed(), four(tmp_path), None, ["mac-8b8b"]).outputs == ()
+
+
+def test_outputs_of_an_onnx_network_are_named(network: Path) -> None:
+    """The first one of the file answers, and onnxruntime leaves no file in the temporary folder."""
+    onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
+    model = onnx.load(network)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("p", 1, None))
+    onnx.save(model, network)
+    out, temporary = network.parent / "a.json", network.parent / "temporary"
+    temporary.mkdir()
+    words = ["accuracy", network, "--images", network.parent / "p.npz", "--pe", "mac-8b8b"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sparqsim", *map(str, words), "--limit", "2", "-o", str(out)],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "The network has 2 outputs: answers are those of 'y'" in " ".join(done.stdout.split())
+    assert AccuracyReport.load(out).outputs == ("y", "p")
+    assert list(temporary.iterdir()) == []

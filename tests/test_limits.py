@@ -88,6 +88,20 @@ def test_tables_within_tables(text, tmp_path, refused, monkeypatch):
     assert "SPARQSIM_MAX_NESTING" not in refused("sweep", path, "-o", tmp_path / "s")
 
 
+@pytest.mark.parametrize("form", ['{{"a": {}}}', "[{}]"])
+def test_objects_and_lists_within_each_other(form, tmp_path, refused, monkeypatch):
+    text = "1"
+    for _ in range(70):
+        text = form.format(text)
+    path = tmp_path / "deep.json"
+    path.write_text(text)
+    line = refused("report", path, "-o", tmp_path / "page.html")
+    assert "deep.json: nested: 70 levels, expected at most 64" in line
+    assert "SPARQSIM_MAX_JSON_NESTING=70" in line
+    monkeypatch.setenv("SPARQSIM_MAX_JSON_NESTING", "70")
+    assert "no result of sparqsim" in refused("report", path, "-o", tmp_path / "page.html")
+
+
 @pytest.mark.parametrize(
     ("row", "size"),
     [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +313,67 @@ def test_an_interpreter_that_dies_is_one_line(tmp_path: Path) -> None:
     os.kill(interpreter._process.pid, signal.SIGSEGV)
     with pytest.raises(InputError, match=r"n\.tflite: the TFLite interpreter crashed on it"):
         interpreter.run(np.zeros(12, np.int8), [model.outputs[0]])
+
+
+def endless(path: Path) -> Path:
+    """Write a layer with a loop behind it that never ends."""
+    build = Builder(signed=True)
+    x, y = build.tensor("x", (1, 4), [0.1], [0]), build.tensor("y", (1, 4), [0.5], [0])
+    w = build.tensor("w", (4, 4), [0.1], [0], np.ones((4, 4), np.int8))
+    looped = build.tensor("looped", (1, 4), [0.5], [0])
+    build.operator("FULLY_CONNECTED", [x, w], y)
+    build.endless_loop(y, looped)
+    return build.save(path, [x], [looped])
+
+
+def test_a_loop_without_end_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARQSIM_MAX_TFLITE_SECONDS", "30")
+    model = Model(endless(tmp_path / "n.tflite"))
+    interpreter = model.interpreter()
+    monkeypatch.setenv("SPARQSIM_MAX_TFLITE_SECONDS", "1")
+    told = (
+        r"n\.tflite: the TFLite interpreter took more than 1 seconds for one answer.*"
+        "SPARQSIM_MAX_TFLITE_SECONDS allows more"
+    )
+    with pytest.raises(InputError, match=told):
+        interpreter.run(np.zeros(4, np.int8), [model.outputs[0]])
+    assert interpreter._process.wait(timeout=60) == -signal.SIGKILL
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_ctrl_c_ends_a_loop_without_end(tmp_path: Path) -> None:
+    """Pressed on a terminal it reaches the whole group: one line, code 130, no process is left."""
+    endless(tmp_path / "n.tflite")
+    np.save(tmp_path / "x.npy", np.zeros((1, 4), np.int8))
+    words = ["trace", "dump", "n.tflite", "--images", "x.npy", "--skip", "WHILE", "-o", "t"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sparqsim", *words],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    until = time.monotonic() + 60
+    while not _is_looping(process.pid) and time.monotonic() < until:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.count("\n")) == (130, 1)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def _is_looping(pid: int) -> bool:
+    """Return whether the interpreter of this process has worked for three seconds: it has loaded."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    if not children.exists():
+        return False
+    ticks = (
+        sum(map(int, Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11:13]))
+        for child in children.read_text().split()
+    )
+    return sum(ticks) > 3 * os.sysconf("SC_CLK_TCK")
 
 
 def test_an_interpreter_that_refuses_names_the_operator(tmp_path: Path) -> None:

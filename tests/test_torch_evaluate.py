@@ -375,6 +375,23 @@ def test_a_report_holds_accuracy_and_cycles_of_the_same_network():
     assert report.rows[2].cycles < report.rows[1].cycles
 
 
+def test_a_report_names_the_outputs_of_a_network_that_has_several():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(6, 4)
+
+        def forward(self, x):
+            return {"features": x, "logits": self.linear(x)}
+
+    loader = [(torch.rand(3, 6), torch.zeros(3, dtype=torch.long))]
+    study = Study(Two(), loader, loader, keep_8bit=())
+    report = study.report([Trial("mac-8b8b")])
+    assert report.outputs == ("output['logits']", "output['features']")
+    study = Study(nn.Sequential(nn.Linear(6, 4)), loader, loader, keep_8bit=())
+    assert study.report([Trial("mac-8b8b")]).outputs == ()
+
+
 def test_a_report_says_what_evaluate_says():
     report = Study(small(), batches(), batches(), keep_8bit=SIGNED).report(
         [Trial("sparq-5opt"), Trial("mac-4b8b")]

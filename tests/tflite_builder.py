@@ -24,6 +24,8 @@ class Builder:
         self.buffers: list[Any] = [schema.BufferT()]
         self.operators: list[Any] = []
         self.codes: list[int] = []
+        #: Further graphs, of loops: number 1 and on.
+        self.graphs: list[Any] = []
         #: FULLY_CONNECTED with a scale per channel is of a later version.
         self.per_channel_products = False
 
@@ -88,12 +90,28 @@ class Builder:
             "QUANTIZE": "QuantizeOptions",
             "DEQUANTIZE": "DequantizeOptions",
             "SOFTMAX": "SoftmaxOptions",
+            "WHILE": "WhileOptions",
         }[name]
         made.builtinOptionsType = getattr(schema.BuiltinOptions, table)
         made.builtinOptions = getattr(schema, table + "T")()
         for option, value in options.items():
             setattr(made.builtinOptions, option, value)
         self.operators.append(made)
+
+    def endless_loop(self, source: int, target: int) -> None:
+        """Add a WHILE whose condition is a constant truth and whose body changes nothing."""
+        truth = schema.BufferT()
+        truth.data = np.ones(1, np.uint8)
+        self.buffers.append(truth)
+        holds = schema.TensorT()
+        holds.name, holds.shape, holds.type = b"holds", [1], schema.TensorType.BOOL
+        holds.buffer = len(self.buffers) - 1
+        for outputs in ([1], [0]):
+            graph = schema.SubGraphT()
+            graph.tensors, graph.operators = [self.tensors[source], holds], []
+            graph.inputs, graph.outputs = [0], outputs
+            self.graphs.append(graph)
+        self.operator("WHILE", [source], target, condSubgraphIndex=1, bodySubgraphIndex=2)
 
     def save(self, path: Path, inputs: list[int], outputs: list[int]) -> Path:
         graph = schema.SubGraphT()
@@ -104,7 +122,7 @@ class Builder:
             outputs,
         )
         model = schema.ModelT()
-        model.version, model.subgraphs, model.buffers = 3, [graph], self.buffers
+        model.version, model.subgraphs, model.buffers = 3, [graph, *self.graphs], self.buffers
         model.operatorCodes = []
         for code in self.codes:
             entry = schema.OperatorCodeT()
@@ -113,7 +131,11 @@ class Builder:
                 schema.BuiltinOperator.CONV_2D,
                 schema.BuiltinOperator.DEPTHWISE_CONV_2D,
             )
-            first = (schema.BuiltinOperator.RESHAPE, schema.BuiltinOperator.QUANTIZE)
+            first = (
+                schema.BuiltinOperator.RESHAPE,
+                schema.BuiltinOperator.QUANTIZE,
+                schema.BuiltinOperator.WHILE,
+            )
             others = 1 if code in first else 4 if self.per_channel_products else 2
             entry.version = 1 if self.dtype is np.uint8 else 3 if newer else others
             model.operatorCodes.append(entry)

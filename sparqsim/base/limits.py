@@ -86,6 +86,12 @@ GRID_CASES = Limit(
 )
 LAYERS = Limit("SPARQSIM_MAX_LAYERS", 50_000, "layers", "layers of a trace or topology")
 NESTING = Limit("SPARQSIM_MAX_NESTING", 64, "levels", "tables within tables of a TOML file")
+JSON_NESTING = Limit(
+    "SPARQSIM_MAX_JSON_NESTING",
+    64,
+    "levels",
+    "objects and lists within each other in a JSON file, or in the header of a trace",
+)
 SYNTHETIC_BYTES = Limit(
     "SPARQSIM_MAX_SYNTHETIC_BYTES",
     2 << 30,
@@ -127,4 +133,10 @@ ONNX_SECONDS = Limit(
     600,
     "seconds",
     "seconds of one run of onnxruntime: a batch, or constants computed when a file is read",
+)
+TFLITE_SECONDS = Limit(
+    "SPARQSIM_MAX_TFLITE_SECONDS",
+    600,
+    "seconds",
+    "seconds of one answer of the TFLite interpreter: to a model, or to one input of the network",
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sparqsim.base.errors import InputError, shown, unreadable
-from sparqsim.base.limits import NESTING, TEXT_BYTES, Limit
+from sparqsim.base.limits import JSON_NESTING, NESTING, TEXT_BYTES, Limit
 from sparqsim.base.parse import name_fault
 
 #: Characters of a text in a TOML file: a path, at most.
@@ -87,23 +87,39 @@ def json_of(text: str | bytes, origin: object, expected: str = "JSON") -> Any:
     ------
     InputError
         Naming `origin`, for what is not JSON; for a key that stands twice in an object, for NaN
-        and infinite numbers, and for what is nested too deeply to be read.
+        and infinite numbers, and for objects and lists nested deeper than `JSON_NESTING` allows.
     """
     try:
-        return json.loads(
+        document = json.loads(
             text,
             object_pairs_hook=_object,
             parse_constant=_no_number,
             parse_float=_finite,
         )
     except (ValueError, RecursionError, MemoryError) as error:
-        raise InputError(f"{origin}: not JSON ({_said(error)}); expected {expected}") from None
+        said = _said(error, JSON_NESTING)
+        raise InputError(f"{origin}: not JSON ({said}); expected {expected}") from None
+    JSON_NESTING.check(_depth(document), f"{origin}: nested")
+    return document
 
 
-def _said(error: Exception) -> str:
+def _depth(document: Any) -> int:
+    """Return how many objects and lists stand within each other, 0 where there is none."""
+    depth, level = 0, [document]
+    while level := [part for part in level if isinstance(part, dict | list)]:
+        depth += 1
+        level = [
+            inner for part in level for inner in (part.values() if isinstance(part, dict) else part)
+        ]
+    return depth
+
+
+def _said(error: Exception, nesting: Limit) -> str:
     """Return why a text cannot be read; what Python says of its own limits is put in other words."""
     if isinstance(error, RecursionError):
-        return "nested too deeply"
+        return (
+            f"nested too deeply: beyond what {nesting.variable}={nesting.most} allows, and Python"
+        )
     if isinstance(error, MemoryError):
         return "more than the memory holds"
     return "an integer of thousands of digits" if "digits" in str(error) else str(error)
@@ -140,7 +156,7 @@ def toml_of(text: str, origin: object) -> dict[str, Any]:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError, MemoryError) as error:
-        raise InputError(f"{origin}: not TOML ({_said(error)}); expected TOML") from None
+        raise InputError(f"{origin}: not TOML ({_said(error, NESTING)}); expected TOML") from None
     _check_values(document, origin)
     return document
 

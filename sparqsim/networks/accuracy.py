@@ -26,6 +26,7 @@ from sparqsim.results.accuracy_report import (
     network_layers,
     row_of,
     rows_so_far,
+    several,
 )
 from sparqsim.results.report import Comparison
 from sparqsim.trace import Trace
@@ -62,6 +63,10 @@ class Answering(Protocol):
     @property
     def pictures_per_run(self) -> int:
         """How many pictures it takes, no fewer: 1 where it takes any number."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of its outputs; the first one answers."""
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -135,6 +140,7 @@ def accuracy(
         array=timing.reports[timing.baseline].array,
         baseline=timing.baseline,
         reference=network.reference_name,
+        outputs=several(network.outputs),
         layers=network_layers(trace, timing),
         rows=(),
         coverage=measured_coverage(timing, len(traced), network.skipped),

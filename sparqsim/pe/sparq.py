@@ -177,17 +177,14 @@ class Sparq(PEDesign):
 
     def windows(self, x: Array) -> dict[int, int]:
         """Count the left shift of every non-zero activation that goes through an n-bit window."""
-        counts = np.bincount(pair_codes(magnitudes(x)).ravel(), minlength=65_536)
-        first, second = np.divmod(np.arange(65_536), 256)[::-1]
-        windowed = (first > 0) & (second > 0) if self.pairing == "on" else np.ones(65_536, bool)
+        pairs = np.bincount(pair_codes(magnitudes(x)).ravel(), minlength=65_536)
+        by_value = pairs.reshape(256, 256)  # [x2, x1]
+        if self.pairing == "on":
+            by_value[0] = by_value[:, 0] = 0  # a lone value goes through no window of a pair
+        counts = by_value.sum(axis=0) + by_value.sum(axis=1)
+        counts[0] = 0
         shift = window_tables(self.windows_of_pair, self.rounding)[1]
-        found = dict.fromkeys(self.windows_of_pair.shifts, 0)
-        for values in (first, second):
-            used = windowed & (values > 0)
-            totals = np.bincount(shift[values[used]], weights=counts[used], minlength=8)
-            for left_shift in found:
-                found[left_shift] += int(totals[left_shift])
-        return found
+        return {each: int(counts[shift == each].sum()) for each in self.windows_of_pair.shifts}
 
     @staticmethod
     def _looked_up(table: NDArray[np.uint16], x: Array) -> NDArray[np.uint8]:

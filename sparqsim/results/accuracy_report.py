@@ -107,6 +107,8 @@ class AccuracyReport(Record):
     compare the cycles of some designs, by design.
     dense_output: the shape of the output of one picture where it is no row of classes (boxes, a picture): it is
     flattened, and an answer is the place of its largest number.
+    outputs: names of the network's outputs where it has several: the first one named is what answers; the others are
+    not looked at.
     """
 
     schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
@@ -124,6 +126,7 @@ class AccuracyReport(Record):
     baseline: str
     reference: str
     dense_output: tuple[int, ...] = ()
+    outputs: tuple[Text, ...] = ()
     layers: tuple[NetworkLayer, ...]
     rows: tuple[AccuracyRow, ...]
     coverage: Coverage = Coverage()
@@ -155,7 +158,19 @@ class AccuracyReport(Record):
 
     @property
     def answer_note(self) -> str:
-        """What an answer is where it is no class, in a sentence; '' where it is one."""
+        """What an answer is where it is no class, or of one output of several; '' where neither is so."""
+        return " ".join(filter(None, (self._output_note(), self._dense_note())))
+
+    def _output_note(self) -> str:
+        if len(self.outputs) < 2:
+            return ""
+        used, *others = self.outputs
+        return (
+            f"The network has {len(self.outputs)} outputs: answers are those of {used!r}, and nothing "
+            f"here is said of {', '.join(map(repr, others))}."
+        )
+
+    def _dense_note(self) -> str:
         if not self.dense_output:
             return ""
         return (
@@ -258,6 +273,11 @@ def row_of(
         speedup=None if trial.pe is None else timing.speedup(trial.pe),
         layers=tuple(layers),
     )
+
+
+def several(outputs: Sequence[str]) -> tuple[str, ...]:
+    """Return names of outputs, nothing where there is one alone: nobody asks which it was."""
+    return tuple(outputs) if len(outputs) > 1 else ()
 
 
 def known_row(trial: Trial, known: Sequence[AccuracyRow]) -> AccuracyRow | None:

@@ -102,7 +102,7 @@ class Pictures:
         """Return the pictures at some places, in that order."""
         rows = list(places)
         contiguous = rows == list(range(rows[0], rows[0] + len(rows))) if rows else True
-        # A slice of a mapped file stays on the disk; a list of rows is read.
+        # A slice shares the memory of all pictures; a list of rows is copied.
         taken = slice(rows[0], rows[-1] + 1) if rows and contiguous else rows
         return replace(
             self,

@@ -58,6 +58,11 @@ class OnnxNetwork:
         return Session(self._network.graph).fixed_batch or 1
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """Outputs of the graph."""
+        return tuple(self._network.graph.outputs)
+
+    @property
     def skipped(self) -> tuple[str, ...]:
         """Nodes left out."""
         return self._network.skipped

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +20,33 @@ from sparqsim.networks.images import needed
 Array = NDArray[Any]
 #: Characters of a library's message that are shown.
 MESSAGE_LENGTH = 400
+
+
+def onnxruntime() -> Any:
+    """Return onnxruntime, which reports nothing of its use and leaves no file behind.
+
+    When it is loaded it begins a session of telemetry, whose number it keeps in `TMPDIR`; no option
+    turns that file off, so it goes to a folder that is removed at once.
+
+    Raises
+    ------
+    InputError
+        Where it is not installed.
+    """
+    if "onnxruntime" in sys.modules:
+        return needed("onnxruntime", "onnx")
+    with tempfile.TemporaryDirectory(prefix="sparqsim-") as folder:
+        settings = {"TMPDIR": folder, "ORT_DISABLE_TELEMETRY": "1"}
+        before = {name: os.environ.get(name) for name in settings}
+        os.environ.update(settings)
+        try:
+            return needed("onnxruntime", "onnx")
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 @contextmanager
@@ -45,7 +75,7 @@ def quiet_session(model: Any, *, optimised: bool = True, threads: int = 0) -> An
     threads : int
         0: as many as the processor has cores.
     """
-    runtime = needed("onnxruntime", "onnx")
+    runtime = onnxruntime()
     options = runtime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
@@ -65,7 +95,7 @@ def run(session: Any, outputs: Sequence[str], feeds: dict[str, Array], what: str
         Beginning with `what`: with onnxruntime's message, which names the node, or the bound.
     """
     seconds = ONNX_SECONDS.most
-    options = needed("onnxruntime", "onnx").RunOptions()
+    options = onnxruntime().RunOptions()
     options.log_severity_level = 4
     alarm = threading.Timer(
         min(seconds, threading.TIMEOUT_MAX), setattr, (options, "terminate", True)

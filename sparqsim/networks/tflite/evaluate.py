@@ -54,6 +54,11 @@ class TfliteNetwork:
         """The model's file name."""
         return self._model.path.name
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Outputs of the model."""
+        return tuple(self._model.tensors[at].name for at in self._model.outputs)
+
     def reference(self, pictures: Pictures) -> Iterable[Array]:
         """Yield the interpreter's scores."""
         interpreter, scores = self._model.interpreter(), self._executor.scores

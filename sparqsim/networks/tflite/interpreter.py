@@ -11,12 +11,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import weakref
 from collections.abc import Sequence
 
 import numpy as np
 
 from sparqsim.base.errors import InputError
+from sparqsim.base.limits import TFLITE_SECONDS
 from sparqsim.networks.images import needed
 from sparqsim.networks.tflite import messages
 from sparqsim.networks.tflite.model import Array, Model, Tensor
@@ -37,7 +39,8 @@ class Interpreter:
     Raises
     ------
     InputError
-        When the interpreter refuses the model, naming the operator, or dies of it.
+        When the interpreter refuses the model, naming the operator, dies of it, or takes longer
+        than `TFLITE_SECONDS`.
     """
 
     def __init__(self, model: Model) -> None:
@@ -63,7 +66,8 @@ class Interpreter:
         Raises
         ------
         InputError
-            When the input does not fit, or the interpreter fails, naming the operator.
+            When the input does not fit, the interpreter fails, naming the operator, or it takes
+            longer than `TFLITE_SECONDS`.
         """
         tensor = self._model.tensors[self._model.inputs[0]]
         if fed[None].shape != tensor.shape or fed.dtype != tensor.dtype:
@@ -80,20 +84,40 @@ class Interpreter:
         return dict(zip(indices, values, strict=True))
 
     def _asked(self, request: dict[str, object], content: bytes | Array) -> list[Array]:
-        """Send a request and return the arrays that answer it."""
+        """Send a request and return the arrays that answer it, within `TFLITE_SECONDS`."""
+        seconds, late = TFLITE_SECONDS.most, threading.Event()
+
+        def end() -> None:
+            late.set()
+            self._process.kill()
+
+        # A loop of a model may have no end, and native code is stopped by nothing but a signal.
+        alarm = threading.Timer(min(seconds, threading.TIMEOUT_MAX), end)
+        alarm.daemon = True
+        alarm.start()
         try:
-            messages.send(self._requests, request)
-            if isinstance(content, bytes):
-                self._requests.write(content)
-                self._requests.flush()
-            else:
-                messages.send_array(self._requests, content)
-            answer = messages.receive(self._answers)
-            if "error" in answer:
-                raise InputError(f"{self._model.path}: {self._explained(str(answer['error']))}")
-            return [messages.receive_array(self._answers) for _ in range(answer["arrays"])]
+            return self._answered(request, content)
         except (EOFError, BrokenPipeError):
-            raise InputError(f"{self._model.path}: {_death(self._process.wait())}") from None
+            raise InputError(
+                f"{self._model.path}: the TFLite interpreter took more than {seconds} seconds for "
+                f"one answer, expected less; {TFLITE_SECONDS.variable} allows more"
+                if late.is_set()
+                else f"{self._model.path}: {_death(self._process.wait())}"
+            ) from None
+        finally:
+            alarm.cancel()
+
+    def _answered(self, request: dict[str, object], content: bytes | Array) -> list[Array]:
+        messages.send(self._requests, request)
+        if isinstance(content, bytes):
+            self._requests.write(content)
+            self._requests.flush()
+        else:
+            messages.send_array(self._requests, content)
+        answer = messages.receive(self._answers)
+        if "error" in answer:
+            raise InputError(f"{self._model.path}: {self._explained(str(answer['error']))}")
+        return [messages.receive_array(self._answers) for _ in range(answer["arrays"])]
 
     def _explained(self, error: str) -> str:
         """Return what the interpreter says, with the operator's name in front of its number."""

@@ -30,6 +30,7 @@ from sparqsim.results.accuracy_report import (
     network_layers,
     row_of,
     rows_so_far,
+    several,
 )
 from sparqsim.results.report import Comparison
 from sparqsim.trace import Trace, load_trace
@@ -80,7 +81,7 @@ class Study:
         first = quantised(trials[0].calibrate)
         trace, timing = self._timing(first, trials)
         in_float = answers(first, self.loader)  # scales do not change it
-        report = self._report(first, trace, timing, len(in_float.logits))
+        report = self._report(first, trace, timing, in_float)
         rows: list[AccuracyRow] = []
         for trial in trials:
             found = known_row(trial, known)
@@ -130,8 +131,9 @@ class Study:
             return trace, compare(trace, designs, self.array, keep_8bit=self.kept != "design")
 
     def _report(
-        self, quantised: QuantisedNetwork, trace: Trace, timing: Comparison, pictures: int
+        self, quantised: QuantisedNetwork, trace: Trace, timing: Comparison, in_float: Answers
     ) -> AccuracyReport:
+        pictures = len(in_float.logits)
         skipped = tuple(skipped.name for skipped in quantised.network.skipped)
         return AccuracyReport(
             version=VERSION,
@@ -147,6 +149,7 @@ class Study:
             array=timing.reports[timing.baseline].array,
             baseline=timing.baseline,
             reference="float network",
+            outputs=several(in_float.outputs),
             layers=network_layers(trace, timing),
             rows=(),
             coverage=measured_coverage(timing, 1, skipped),

@@ -11,17 +11,20 @@ from torch import Tensor
 
 from sparqsim.base.errors import InputError
 from sparqsim.networks.torch.arithmetic import Arithmetic
-from sparqsim.networks.torch.loaders import Inputs
-from sparqsim.networks.torch.outputs import described, logits_of
+from sparqsim.networks.torch.outputs import described, logits_of, names_of
 from sparqsim.networks.torch.quantised import QuantisedNetwork
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Logits (rows, classes) of every input, and the labels int64 (rows,) if the loader gives them."""
+    """Logits (rows, classes) of every input, and the labels int64 (rows,) if the loader gives them.
+
+    outputs: where the tensors of the network's output stand, that of the logits first.
+    """
 
     logits: Tensor
     labels: Tensor | None
+    outputs: tuple[str, ...] = ()
 
 
 def answers(
@@ -32,14 +35,17 @@ def answers(
 ) -> Answers:
     """Return what the network answers in `arithmetic`, in float without one."""
     logits, labels = [], []
+    outputs: tuple[str, ...] = ()
     for inputs, label in quantised.batches(loader, images):
-        logits.append(_logits(quantised, inputs, arithmetic))
+        output = quantised.network.run(inputs, arithmetic)
+        outputs = names_of(output)
+        logits.append(_logits(output))
         labels.append(label)
         if arithmetic is not None:
             arithmetic.inputs_done += len(inputs)
     if not logits:
         raise InputError("loader holds no batch, expected at least one")
-    return Answers(_joined(logits), _row_labels(labels, sum(map(len, logits))))
+    return Answers(_joined(logits), _row_labels(labels, sum(map(len, logits))), outputs)
 
 
 def _joined(logits: list[Tensor]) -> Tensor:
@@ -72,8 +78,7 @@ def right(logits: Tensor, labels: Tensor, top: int) -> int:
     return int(((largest == labels[:, None]).any(dim=1) & ~logits.isnan().any(dim=1)).sum())
 
 
-def _logits(quantised: QuantisedNetwork, inputs: Inputs, visitor: Any) -> Tensor:
-    output = quantised.network.run(inputs, visitor)
+def _logits(output: Any) -> Tensor:
     logits = logits_of(output)
     if logits is None:
         raise InputError(

@@ -67,6 +67,13 @@ def _logits(output: Any) -> Any:
     return tensors[0] if len(tensors) == 1 else None
 
 
+def names_of(output: Any) -> tuple[str, ...]:
+    """Return where the tensors of a network's output stand, that of its logits first."""
+    logits = _logits(output)
+    found = list(tensors_of(output))
+    return tuple(name for name, tensor in sorted(found, key=lambda each: each[1] is not logits))
+
+
 def described(value: Any) -> str:
     """Return types and shapes of the tensors in a value, as 'float32 (4, 3, 8, 8), int64 (4,)'."""
     shown = [
