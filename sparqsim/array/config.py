@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sparqsim.array.registry import get_dataflow
 from sparqsim.base.errors import InputError, shown
 from sparqsim.base.parse import whole_number
 
@@ -96,6 +95,8 @@ def plain(value: Any) -> Any:
 
 
 def _check_dataflow(spec: object) -> None:
+    from sparqsim.array.registry import get_dataflow  # with numpy, which `--help` does without
+
     if not isinstance(spec, str):
         raise InputError(
             f"dataflow={shown(spec)}: expected the name of a dataflow, or 'FILE.py:CLASS'"
