@@ -37,9 +37,6 @@ class BitSerial(PEDesign):
         )
         return Step(sum(x * w for x, w in zip(xs, ws, strict=True)), cycles)
 
-    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
-        return x, w
-
     def pair_step_cycles(self, x: Array, w: Array) -> NDArray[np.uint8]:
         pairs = set_bits(x)[:, :, :, None] * set_bits(w)
         return np.maximum(pairs.max(axis=2), 1)

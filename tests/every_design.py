@@ -29,11 +29,7 @@ SPECS = every_spec()
 SIGNED = [spec for spec in SPECS if sparqsim.get_pe(spec).signed_activations]
 UNSIGNED = [spec for spec in SPECS if spec not in SIGNED]
 #: Designs that transform operands, and then multiply all of them.
-TRANSFORMATIONS = [
-    spec
-    for spec in SPECS
-    if type(sparqsim.get_pe(spec)).used_operands is not sparqsim.PEDesign.used_operands
-]
+TRANSFORMATIONS = [spec for spec in SPECS if not sparqsim.get_pe(spec).values_by_pair]
 #: Designs that the array times, by their step cycles.
 ARRAY_TIMED = [spec for spec in SPECS if not sparqsim.get_pe(spec).times_itself]
 #: Designs that count their parts, with the types of activations that they take.

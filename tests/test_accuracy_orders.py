@@ -10,13 +10,12 @@ import pytest
 from sparqsim import get_pe
 
 PAIRS = np.stack(np.divmod(np.arange(65_536), 256), axis=1).astype(np.uint8)
-NO_WEIGHTS = np.zeros((2, 0), np.int8)
 SPARQ = ["sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-6opt", "sparq-7opt"]
 
 
 def error(spec):
     """The size of each value's error, (65536, 2)."""
-    used, _ = get_pe(spec).used_operands(PAIRS, NO_WEIGHTS)
+    used = get_pe(spec).used_activations(PAIRS)
     return np.abs(used.astype(int) - PAIRS)
 
 

@@ -386,8 +386,7 @@ def test_alpha_of_integer_weights(route: str, tmp_path: Path) -> None:
 class OwnProduct(type(get_pe(EXACT))):  # type: ignore[misc]
     """Multiplies exactly, by a product of its own: the corrections for zero points are then separate."""
 
-    def used_operands(self, x: np.ndarray, w: np.ndarray) -> None:
-        return None
+    values_by_pair = True
 
     def matmul(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         return np.asarray(x, np.int64) @ np.asarray(w, np.int64)

@@ -28,8 +28,8 @@ class Halver(PEDesign):
     def step(self, xs, ws, signed=False):
         return Step((xs[0] & 254) * ws[0])
 
-    def used_operands(self, x, w):
-        return x & 254, w
+    def used_activations(self, x):
+        return x & 254
 '''
 
 

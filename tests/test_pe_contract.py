@@ -49,9 +49,8 @@ class WrongWhenSigned(Mac4b8b):
 
 
 class WrongForOddK(Mac2x8b8b):
-    def used_operands(self, x, w):
-        kept = np.arange(x.shape[-1]) < x.shape[-1] // 2 * 2
-        return x * kept, w
+    def used_activations(self, x):
+        return x * (np.arange(x.shape[-1]) < x.shape[-1] // 2 * 2)
 
 
 class SlowWithoutSaying(Mac8b8b):
@@ -97,14 +96,14 @@ class TakesSigned(Sparq5opt):
     def check_signedness(self, signed):
         pass
 
-    def used_operands(self, x, w):
-        return x, w
+    def used_activations(self, x):
+        return x
 
 
 class SpoilsItsOperands(Mac8b8b):
-    def used_operands(self, x, w):
+    def used_activations(self, x):
         x[...] = x[..., ::-1].copy()
-        return x[..., ::-1].copy(), w
+        return x[..., ::-1].copy()
 
 
 class TilesEndTogether(SmtSa2t):
@@ -216,9 +215,13 @@ def test_integer_keys_vary_from_their_least_value():
     assert [pe.depth for pe in variants(NeedsDepth)] == [4, 2, 3]
 
 
-def test_neither_used_operands_nor_matmul_is_told():
-    assert "gives neither `used_operands` nor a `matmul`" in failure_of(
-        check_called("ragged"), NeedsDepth()
+class MissesItsMatmul(Mac8b8b):
+    values_by_pair = True
+
+
+def test_values_by_pair_without_a_matmul_are_told():
+    assert "declares values_by_pair, but has no `matmul` of its own" in failure_of(
+        check_called("ragged"), MissesItsMatmul()
     )
 
 

@@ -111,7 +111,7 @@ def test_all_activation_pairs_equal_step(pe):
 def test_matmul_is_the_product_of_used_operands(spec):
     pe = sparqsim.get_pe(spec)
     w = np.array([[1, 0, -128, 127], [0, 1, 113, -57]], np.int8)
-    used, used_w = pe.used_operands(ALL_PAIRS, w)
+    used, used_w = pe.used_activations(ALL_PAIRS), pe.used_weights(w)
     assert (
         pe.matmul(ALL_PAIRS, w).tolist()
         == (used.astype(np.int64) @ used_w.astype(np.int64)).tolist()
@@ -163,7 +163,7 @@ def test_sparq_uses_what_the_published_rule_says(design):
         lone = design.pairing == "on" and (x1 == 0) != (x2 == 0)
         rule = (lone_bits, lone_shifts) if lone else (bits, shifts)
         expected.append([windowed(*rule, x, design.rounding) for x in (x1, x2)])
-    assert design.used_operands(ALL_PAIRS, np.zeros((2, 1), np.int8))[0].tolist() == expected
+    assert design.used_activations(ALL_PAIRS).tolist() == expected
 
 
 @pytest.mark.parametrize("design", sparq_designs(), ids=lambda design: design.spec)
@@ -171,7 +171,7 @@ def test_pair_identity(design):
     """Every pair is two n-bit products at the mode's own shifts: y = (q1 * wA << s1) + (q2 * wB << s2)."""
     bits, shifts, *_ = RULES[design.name]
     w1, w2 = 127, -128
-    used, _ = design.used_operands(ALL_PAIRS, np.zeros((2, 1), np.int8))
+    used = design.used_activations(ALL_PAIRS)
     for (x1, x2), (u1, u2) in zip(ALL_PAIRS.tolist(), used.tolist(), strict=True):
         control = design.trim_unit(x1, x2)
         assert max(control.q1, control.q2) < 1 << bits

@@ -24,7 +24,7 @@ def signed(name, keys=""):
 @pytest.mark.parametrize("name", NAMES)
 def test_fast_form_equals_step_on_all_signed_pairs(name, keys):
     pe = signed(name, keys)
-    used = pe.used_operands(PAIRS, WEIGHTS.T)[0].astype(np.int64)
+    used = pe.used_activations(PAIRS).astype(np.int64)
     # A second weight far above the first keeps the two products apart in one sum.
     expected = (used[:, 0] + used[:, 1] * 1_000_000).tolist()
     assert [pe.step(pair, (1, 1_000_000), signed=True).value for pair in PAIRS.tolist()] == expected
@@ -52,10 +52,9 @@ def test_fast_form_of_the_exact_design_equals_step_on_all_signed_pairs():
 def test_values_are_those_of_the_magnitudes_with_the_sign(name, keys):
     # Written from the rule in words, not from the design: trim |x| as the unsigned design does, put the sign back.
     magnitude = np.abs(PAIRS.astype(np.int16)).astype(np.uint8)
-    plain, _ = get_pe(name + (":" + keys.lstrip(",") if keys else "")).used_operands(
-        magnitude, WEIGHTS.T
-    )
-    used, _ = signed(name, keys).used_operands(PAIRS, WEIGHTS.T)
+    unsigned = get_pe(name + (":" + keys.lstrip(",") if keys else ""))
+    plain = unsigned.used_activations(magnitude)
+    used = signed(name, keys).used_activations(PAIRS)
     assert np.array_equal(used, np.sign(PAIRS).astype(np.int64) * plain)
 
 
@@ -74,9 +73,7 @@ def test_values_are_those_of_the_magnitudes_with_the_sign(name, keys):
     ],
 )
 def test_examples(name, pair, used):
-    assert signed(name).used_operands(np.array([pair], np.int8), WEIGHTS.T)[0].tolist() == [
-        list(used)
-    ]
+    assert signed(name).used_activations(np.array([pair], np.int8)).tolist() == [list(used)]
 
 
 @pytest.mark.parametrize("name", NAMES)

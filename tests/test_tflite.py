@@ -161,10 +161,8 @@ def test_designs_use_corrected_operands(network_file: Path, tmp_path: Path) -> N
         mac.source.index
     ]
     pe, stored = get_pe("mac-4b4b"), mac.stored(value)[0]
-    x, _ = pe.used_operands(stored.reshape(-1, 8), np.zeros((8, 1), np.int8))
-    _, w = pe.used_operands(
-        np.zeros((1, 8), np.uint8), np.ascontiguousarray(mac.weights.codes[:, 0, :].T)
-    )
+    x = pe.used_activations(stored.reshape(-1, 8))
+    w = pe.used_weights(np.ascontiguousarray(mac.weights.codes[:, 0, :].T))
     sums = (x.astype(np.int64) - mac.codes.stored_zero_point) @ (
         w.astype(np.int64) - mac.weights.zero_points
     ) + mac.bias_codes

@@ -40,7 +40,7 @@ def test_sums_are_those_of_the_shifted_operands(
         weight_zero_points=tuple(zw.tolist()),
     )
     pe, lowered = get_pe(design), layer.lower()
-    used_x, used_w = pe.used_operands(lowered.rows(), lowered.weights)
+    used_x, used_w = pe.used_activations(lowered.rows()), pe.used_weights(lowered.weights)
     points = np.broadcast_to(zw, 4).reshape(groups, 1, -1)
     wanted = np.einsum(
         "gmk,gkn->gmn", used_x.astype(np.int64) - zx, used_w.astype(np.int64) - points
@@ -60,7 +60,7 @@ def test_reports_measure_error_of_corrected_sums() -> None:
     )
     error = simulate(Trace([layer]), "mac-4b8b").layers[0].error
     exact = (x.astype(np.int64) - 120) @ (w.astype(np.int64) - 7)
-    used, _ = get_pe("mac-4b8b").used_operands(x, w)
+    used = get_pe("mac-4b8b").used_activations(x)
     assert error.signal == int((exact**2).sum())
     assert error.noise == int(
         (((used.astype(np.int64) - 120) @ (w.astype(np.int64) - 7) - exact) ** 2).sum()
@@ -145,7 +145,7 @@ def test_both_zero_points_meet_a_design_with_its_own_product(seed: int, zx: int,
     points = {"activation_zero_point": zx, "weight_zero_points": (zw,)}
     layer = Layer.from_gemm("g", x, w, zero_point_corrected=True, **points)
     pe = get_pe("sysmt-2t")
-    assert pe.used_operands(x, w) is None
+    assert pe.values_by_pair
     own = pe.matmul(x, w).tolist()
     rows, columns = x.tolist(), w.T.tolist()
     expected = [

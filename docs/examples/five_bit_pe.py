@@ -47,8 +47,8 @@ class FiveBit(PEDesign):
         value = (q0 * ws[0] << shift0) + (q1 * ws[1] << shift1)
         return Step(value, controls={"lone": 0, "shift0": shift0, "shift1": shift1})
 
-    def used_operands(self, x: NDArray[Any], w: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Give the fast form of `step`: the operands as the multipliers see them, whole matrices at once."""
+    def used_activations(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Give the fast form of `step`: activations as the multipliers see them, a whole matrix at once."""
         windowed = x.copy()
         for lane, bits in enumerate(BITS):
             used = [q << shift for q, shift in (self.window(value, bits) for value in range(256))]
@@ -58,4 +58,4 @@ class FiveBit(PEDesign):
         )  # what each activation is paired with; the last of an odd K with zero
         pairs = x.shape[-1] // 2 * 2
         partner[..., 0:pairs:2], partner[..., 1:pairs:2] = x[..., 1:pairs:2], x[..., 0:pairs:2]
-        return np.where((x == 0) | (partner == 0), x, windowed), w
+        return np.where((x == 0) | (partner == 0), x, windowed)

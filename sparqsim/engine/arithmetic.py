@@ -25,23 +25,61 @@ def layer_sums(layer: Layer, pe: PEDesign) -> NDArray[np.int64]:
         M as in the trace: batch, output row, output column; or rows of a product.
     """
     lowered = layer.lower()
-    blocks = [design_sums(lowered, pe, x) for x in row_blocks(lowered)]
+    factors = Factors(lowered, pe)
+    blocks = [factors.sums(x, factors.used_activations(x)) for x in row_blocks(lowered)]
     return np.concatenate(blocks, axis=1).transpose(1, 0, 2).reshape(lowered.m, -1)
 
 
-def design_sums(lowered: LoweredLayer, pe: PEDesign, x: Array) -> NDArray[np.int64]:
-    """Return the corrected sums of some rows: X (groups, rows, K) -> (groups, rows, N)."""
-    return sums_of(lowered, pe, x, pe.used_operands(x, lowered.weights))
+class Factors:
+    """The operands of a layer as a design's multipliers see them; W is transformed once.
 
+    A design whose values depend on the pair has none of its own: its sums are those of its
+    `matmul`, corrected by the stored integers.
 
-def sums_of(
-    lowered: LoweredLayer, pe: PEDesign, x: Array, used: tuple[Array, Array] | None
-) -> NDArray[np.int64]:
-    """Return the same where `used`, what `pe.used_operands` gives, is known."""
-    if used is not None:
-        return lowered.sums(*used)
-    # A design that is no transformation of its operands: its sums are corrected by the stored integers.
-    return lowered.corrected(pe.matmul(x, lowered.weights), x, lowered.weights)
+    Attributes
+    ----------
+    weights : integers (groups, K, N)
+        As used; as stored where values depend on the pair.
+    """
+
+    def __init__(self, layer: LoweredLayer, pe: PEDesign) -> None:
+        self._layer, self._pe = layer, pe
+        stored = layer.weights
+        self.weights: Array = stored if pe.values_by_pair else pe.used_weights(stored)
+
+    def used_activations(self, x: Array) -> Array | None:
+        """Return X (groups, rows, K) as it is used; None where that depends on the weights."""
+        return None if self._pe.values_by_pair else self._pe.used_activations(x)
+
+    def exact_on(self, x: Array, used: Array | None) -> bool:
+        """Return whether the design left every operand of a product as it is stored."""
+        return used is x and self.weights is self._layer.weights
+
+    def sums(self, x: Array, used: Array | None) -> NDArray[np.int64]:
+        """Return the corrected sums of some rows, int64 (groups, rows, N).
+
+        Parameters
+        ----------
+        x : uint8 or int8 (groups, rows, K)
+        used : integers (groups, rows, K), optional
+            What `used_activations` gives for `x`.
+        """
+        if used is None:
+            product = self._pe.matmul(x, self._layer.weights)
+            return self._layer.corrected(product, x, self._layer.weights)
+        return self._layer.sums(used, self.weights)
+
+    def corrected(self, product: NDArray[np.int64], x: Array) -> NDArray[np.int64]:
+        """Return the design's own sums of X (groups, rows, K), zero points corrected.
+
+        Parameters
+        ----------
+        product : int64 (groups, rows, N)
+            What the design's steps add up to.
+        x : uint8 or int8 (groups, rows, K)
+        """
+        used = self.used_activations(x)
+        return self._layer.corrected(product, x if used is None else used, self.weights)
 
 
 def row_blocks(layer: LoweredLayer) -> Iterator[Array]:

@@ -16,6 +16,7 @@ from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.exact import (
     exact_matmul,
 )
+from sparqsim.engine.arithmetic import Factors
 from sparqsim.engine.measure import Measurement, measure, sum_of_squares
 from sparqsim.memory import recurrence
 from sparqsim.memory.system import Runner
@@ -151,7 +152,7 @@ class EventEngine:
         done = run_layer(layer, pe, array, get_dataflow(array.dataflow), signed=signed)
         stored = layer.rows(), layer.weights
         exact = layer.corrected(exact_matmul(*stored), *stored)
-        difference = layer.corrected(done.outputs, *(pe.used_operands(*stored) or stored)) - exact
+        difference = Factors(layer, pe).corrected(done.outputs, stored[0]) - exact
         error = Error(
             outputs=exact.size,
             signal=sum_of_squares(exact),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.engine.arithmetic import row_blocks, sums_of
+from sparqsim.engine.arithmetic import Factors, row_blocks
 from sparqsim.pe.activity import PartCounter
 from sparqsim.pe.base import Array, PEDesign, padded_to
 from sparqsim.results.layer_report import Error, Pairs
@@ -53,6 +53,7 @@ class Meter:
 
     def __init__(self, pe: PEDesign, layer: LoweredLayer) -> None:
         self._pe, self._layer = pe, layer
+        self._factors = Factors(layer, pe)
         self._outputs = self._signal = self._noise = self._max_abs = 0
         self._pairs: list[Pairs] = []
         self._windows: Counter[int] = Counter()
@@ -73,14 +74,13 @@ class Meter:
             self._cycles.append(cycles)
 
     def _add_error(self, exact: NDArray[np.int64], signal: int, x: Array) -> None:
-        weights = self._layer.weights
-        used = self._pe.used_operands(x, weights)
-        self._pairs.append(pair_classes(x, None if used is None else used[0]))
+        used = self._factors.used_activations(x)
+        self._pairs.append(pair_classes(x, used))
         self._outputs += exact.size
         self._signal += signal
-        if used is not None and used[0] is x and used[1] is weights:
+        if self._factors.exact_on(x, used):
             return
-        difference = sums_of(self._layer, self._pe, x, used) - exact
+        difference = self._factors.sums(x, used) - exact
         self._noise += sum_of_squares(difference)
         self._max_abs = max(self._max_abs, int(np.abs(difference).max()))
 

@@ -6,9 +6,8 @@ are the keys a user may set. It gives
 * `name`, `lanes` (pairs of operands consumed per step), `signed_activations`;
 * `step(xs, ws)`: the definition, in plain Python: what the circuit does in one step, in cycles and value, and which of
   its parts were active;
-* a fast form of the same: `used_operands` for designs that only transform operands before multiplying them, else
-  `matmul`; and where a step may take more than `1` cycle, `step_cycles` (activations decide) or
-  `pair_step_cycles` (weights do, too).
+* a fast form of the same: `used_activations` and `used_weights`, what the multipliers see of each
+  operand; or, where that depends on the other operand (`values_by_pair`), a `matmul` of its own.
 
 The fast form must equal `step` for every operand: `contract.py` checks that, and `sparqsim pe check` runs it. A design
 never knows the dataflow that times it, unless its PEs run through queues of their own: then it times whole arrays
@@ -103,6 +102,9 @@ class PEDesign(ABC):
     dataflows: ClassVar[tuple[str, ...] | None] = None
     #: Whether the result is X @ W, whatever the operands.
     exact: ClassVar[bool] = False
+    #: Whether what becomes of an operand depends on the one it meets; the design then has a
+    #: `matmul` of its own, and `used_activations` and `used_weights` are never asked.
+    values_by_pair: ClassVar[bool] = False
     #: Whether the design times whole arrays itself, through `array_timing`; coupling and overlap then do not apply.
     times_itself: ClassVar[bool] = False
 
@@ -140,22 +142,35 @@ class PEDesign(ABC):
         order = np.arange(self.steps(k) * self.lanes).reshape(-1, self.lanes)
         return np.where(order < k, order, -1)
 
-    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array] | None:
-        """Return the operands as the multipliers see them: the product of the two is the design's exact result.
+    def used_activations(self, x: Array) -> Array:
+        """Return the activations as the multipliers see them, integers of at most 16 bits.
 
-        None where what becomes of an operand depends on the other matrix, so that no such pair of matrices exists; the
-        design then has a `matmul` of its own.
+        The product with `used_weights` is the design's exact result. Unchanged by default.
 
         Parameters
         ----------
-        x : uint8 or int8 (..., M, K)
+        x : uint8 or int8 (..., K)
+
+        Returns
+        -------
+        Integers of the same shape; `x` itself where nothing changes.
+        """
+        return x
+
+    def used_weights(self, w: Array) -> Array:
+        """Return the weights as the multipliers see them, integers of at most 8 bits.
+
+        Asked once for a layer. Unchanged by default.
+
+        Parameters
+        ----------
         w : int8 (..., K, N)
 
         Returns
         -------
-        Integer arrays of the same shapes (K may be padded with zeros in neither).
+        Integers of the same shape; `w` itself where nothing changes.
         """
-        return None
+        return w
 
     def matmul(self, x: Array, w: Array) -> NDArray[np.int64]:
         """Return the design's exact arithmetic for X @ W.
@@ -175,12 +190,11 @@ class PEDesign(ABC):
             For other dtypes, shapes that disagree, or activations the design cannot take.
         """
         self.check_operands(x, w)
-        used = self.used_operands(x, w)
-        if used is None:
+        if self.values_by_pair:
             raise NotImplementedError(
-                f"{self.name} gives neither `used_operands` nor a `matmul` of its own"
+                f"{self.name} declares values_by_pair, but has no `matmul` of its own"
             )
-        return exact_matmul(*used)
+        return exact_matmul(self.used_activations(x), self.used_weights(w))
 
     def activation_pair_bits(self, storage: str) -> int:
         """Return the bits that two adjacent activations take in memory; `storage` as in `MemoryConfig`."""

@@ -69,17 +69,13 @@ class Mac(PEDesign):
             {f"x{lane}": x for lane, (x, _) in enumerate(pairs)},
         )
 
-    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
-        """Return the operands unchanged."""
-        return x, w
-
     def activation_states(self, x: Array) -> NDArray[np.uint8]:
         """Return which lanes have a used activation other than zero."""
-        return nonzero_masks(self.used_operands(x, np.zeros((0, 0), np.int8))[0], self.lanes)
+        return nonzero_masks(self.used_activations(x), self.lanes)
 
     def weight_states(self, w: Array) -> NDArray[np.uint8]:
         """Return which lanes have a used weight other than zero."""
-        return super().weight_states(self.used_operands(np.zeros((0, 0), np.uint8), w)[1])
+        return super().weight_states(self.used_weights(w))
 
     def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
         """Return masks of operands that survive trimming."""
@@ -128,9 +124,9 @@ class Mac4b8b(Mac):
         lowest, highest = (-8, 7) if signed else (0, 15)
         return top_nibble(x, lowest, highest, self.rounding), w
 
-    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
+    def used_activations(self, x: Array) -> Array:
         """Trim every activation."""
-        return top_nibbles(x, self.rounding), w
+        return top_nibbles(x, self.rounding)
 
     def windows(self, x: Array) -> dict[int, int]:
         """Every non-zero activation is used through bits 7..4."""
@@ -150,6 +146,6 @@ class Mac4b4b(Mac4b8b):
         """Return the top nibbles of both."""
         return super().used_pair(x, w, signed)[0], top_nibble(w, -8, 7, self.rounding)
 
-    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
-        """Trim every activation and every weight."""
-        return top_nibbles(x, self.rounding), top_nibbles(w, self.rounding)
+    def used_weights(self, w: Array) -> Array:
+        """Trim every weight."""
+        return top_nibbles(w, self.rounding)

@@ -58,6 +58,7 @@ def resolve(
         As `get_pe`; and for a file that is not trusted.
     """
     if isinstance(spec, PEDesign):
+        refuse_former_hooks(type(spec), f"PE design {spec.name!r}")
         return spec
     for design in known:
         if design.spec == spec:
@@ -107,7 +108,21 @@ def _checked_class(value: Any, origin: str) -> type[PEDesign]:
         or not hasattr(value, "lanes")
     ):
         raise InputError(f"{origin} is unfinished: expected `name`, `lanes` and `step`")
+    refuse_former_hooks(value, origin)
     return value
+
+
+def refuse_former_hooks(design: type[PEDesign], origin: str) -> None:
+    """Raise InputError for a design written for hooks that are asked no more, with those to write.
+
+    It would otherwise run with the defaults of today's hooks: other values, silently.
+    """
+    if hasattr(design, "used_operands"):
+        raise InputError(
+            f"{origin} has `used_operands(x, w)`, which is asked no more; expected "
+            "`used_activations(x)` and `used_weights(w)`, each where it changes something, or "
+            "`values_by_pair = True` and `matmul(x, w)` where `used_operands` gives None"
+        )
 
 
 def with_keys(design: type[PEDesign], text: str, spec: str) -> PEDesign:

@@ -121,10 +121,6 @@ class SmtSa(PEDesign):
             {"products": busy},
         )
 
-    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
-        """Return the operands unchanged: the design is exact."""
-        return x, w
-
     def activation_states(self, x: Array) -> NDArray[np.uint8]:
         """Return which threads have an activation other than zero."""
         in_steps = arranged(x, self.k_order(x.shape[-1]))

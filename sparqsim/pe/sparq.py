@@ -160,11 +160,11 @@ class Sparq(PEDesign):
         self.check_signedness(signed)
         return multiply_shift_add((self.signed_trim_unit if signed else self.trim_unit)(*xs), *ws)
 
-    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
+    def used_activations(self, x: Array) -> Array:
         """Trim every pair of activations; a last element without partner pairs with zero."""
         used = self._looked_up(pair_tables(self).used, magnitudes(x))[..., : x.shape[-1]]
         # A magnitude of 127 may be used as 128, so signed values need more than int8.
-        return (np.where(x < 0, -used.astype(np.int16), used) if x.dtype == np.int8 else used), w
+        return np.where(x < 0, -used.astype(np.int16), used) if x.dtype == np.int8 else used
 
     def activation_states(self, x: Array) -> NDArray[np.uint8]:
         """Return the circuit state of every pair."""

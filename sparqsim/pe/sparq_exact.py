@@ -74,10 +74,6 @@ class SparqExact(PEDesign):
         control = split(abs(x), 0, position, self.windows_of_pair.bits)
         return replace(control, negative=(x < 0, x < 0))
 
-    def used_operands(self, x: Array, w: Array) -> tuple[Array, Array]:
-        """Return the operands unchanged: the design is exact."""
-        return x, w
-
     def step_cycles(self, x: Array) -> NDArray[np.uint8]:
         """Return 2 for each pair that SPARQ would trim, else 1."""
         return np.take(_exact_tables()[0], pair_codes(magnitudes(x)))

@@ -73,6 +73,7 @@ class SySmt(PEDesign):
     """`lanes` threads on one multiplier that splits; a named design fixes their number."""
 
     signed_activations: ClassVar[bool] = False
+    values_by_pair: ClassVar[bool] = True
     variant: Variant = "wA"
     rounding: Rounding = "nearest-even"
 

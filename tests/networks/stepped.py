@@ -30,9 +30,8 @@ def stepped_sums(layer, pe):
 
 
 def _used(pe, x, w, signed):
-    return pe.used_operands(
-        np.array([x], np.int8 if signed else np.uint8), np.array(w, np.int8)[:, None]
-    )
+    activations = np.array([x], np.int8 if signed else np.uint8)
+    return pe.used_activations(activations), pe.used_weights(np.array(w, np.int8)[:, None])
 
 
 def _steps(pe, x, w):

@@ -31,9 +31,8 @@ class PairTable:
     @classmethod
     def of(cls, pe: PEDesign, signed: bool) -> PairTable | None:
         """Return the table of `pe`, checked on rows of other lengths; None where it is none."""
-        if type(pe).matmul is not PEDesign.matmul or not np.array_equal(
-            pe.k_order(9), PEDesign.k_order(pe, 9)
-        ):
+        adjacent = np.array_equal(pe.k_order(9), PEDesign.k_order(pe, 9))
+        if pe.values_by_pair or not adjacent:
             return None
         x2, x1 = np.divmod(np.arange(65_536), 256)
         used = _used(pe, np.stack([x1, x2], axis=1).astype(np.uint8), signed)
@@ -77,9 +76,7 @@ def _used(pe: PEDesign, codes: Array, signed: bool) -> Array:
     """Return the codes of the activations that `pe` uses for rows of codes, int64."""
     offset = 128 if signed else 0
     x = (codes.astype(np.int16) - offset).astype(np.int8 if signed else np.uint8)
-    used = pe.used_operands(x, np.zeros((x.shape[1], 1), np.int8))
-    assert used is not None  # noqa: S101 - native_fault was None
-    return used[0].astype(np.int64) + offset
+    return pe.used_activations(x).astype(np.int64) + offset
 
 
 def native_fault(network: Network, mac: MacNode, pe: PEDesign) -> str | None:
@@ -235,9 +232,8 @@ def _weights(mac: MacNode, pe: PEDesign) -> NDArray[np.uint8]:
     assert mac.weights is not None  # noqa: S101 - native_fault was None
     codes = mac.weights.codes
     rows = codes.reshape(len(codes), -1).T
-    used = pe.used_operands(np.zeros((1, len(rows)), np.uint8), np.ascontiguousarray(rows))
-    assert used is not None  # noqa: S101 - native_fault was None
-    shifted = (used[1].astype(np.int16) + 128).astype(np.uint8)
+    used = pe.used_weights(np.ascontiguousarray(rows))
+    shifted = (used.astype(np.int16) + 128).astype(np.uint8)
     if not mac.convolution:
         return shifted.reshape(*mac.product.front, *shifted.shape)
     arranged = shifted.T.reshape(codes.shape).transpose(0, 2, 1)

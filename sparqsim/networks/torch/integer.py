@@ -112,13 +112,8 @@ class Integers:
 
 def _used(pe: PEDesign, x: Tensor) -> Tensor:
     """Return activations (..., channels) as the multipliers see them."""
-    flat = x.reshape(-1, x.shape[-1]).numpy()
-    used = pe.used_operands(flat, np.zeros((flat.shape[1], 0), np.int8))
-    if used is None:
-        raise TypeError(
-            f"{pe.spec} has no operands of its own: what becomes of one depends on the other matrix"
-        )
-    return torch.from_numpy(np.ascontiguousarray(used[0])).reshape(x.shape)
+    used = pe.used_activations(x.reshape(-1, x.shape[-1]).numpy())
+    return torch.from_numpy(np.ascontiguousarray(used)).reshape(x.shape)
 
 
 def _blocks(x: Tensor, layer: Integers) -> Iterator[Tensor]:

@@ -81,12 +81,10 @@ class Weights:
 
     def _made(self, pe: PEDesign) -> Factor | None:
         w = self.stored.integers.numpy()
-        used = pe.used_operands(np.zeros((0, w.shape[1]), np.uint8), w)
-        if used is None:
+        if pe.values_by_pair:
             return None
-        return (
-            self.stored if used[1] is w else Factor(torch.from_numpy(np.ascontiguousarray(used[1])))
-        )
+        used = pe.used_weights(w)
+        return self.stored if used is w else Factor(torch.from_numpy(np.ascontiguousarray(used)))
 
 
 def exact_product(x: Tensor, w: Factor) -> Tensor:
