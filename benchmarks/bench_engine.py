@@ -93,7 +93,7 @@ def kernels() -> None:
     actions = {
         "elastic:2": lambda: separate_stalls(costs, links),
         "elastic:2, overlap (one core)": lambda: chained_stalls([costs], links, len(costs)),
-        "lockstep": lambda: tile_waves(costs, 288, 32),
+        "lockstep": lambda: tile_waves(costs, 288, 32, 32),
     }
     print(
         f"\nkernels alone, (S,R,C) costs of 32x32 tiles in memory, M PE-steps/s: {os.cpu_count()} cores, one"

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.pe.base import Array, PEDesign, Step
+from sparqsim.pe.base import Array, Cost, PEDesign, Step
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class BitSerial(PEDesign):
     name: ClassVar[str] = "bit-serial"
     lanes: ClassVar[int] = 2
     multipliers: ClassVar[int] = 2
+    cost: ClassVar[Cost] = "pair"
     most_step_cycles: ClassVar[int] = 64
 
     def k_order(self, k: int) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqsim.array.config import ArrayConfig
+from sparqsim.array.costs import SideCosts
 from sparqsim.array.dataflow import Work
 from sparqsim.array.registry import get_dataflow
 from sparqsim.results.bounds import Bounds
@@ -114,7 +115,7 @@ def test_lockstep_is_a_sum_of_longest_steps(rows, cols, dataflow, pairs, seed):
     if not pairs:
         costs[:] = costs[..., :1]
     of_tile = costs.transpose({"os": (1, 0, 2), "ws": (0, 1, 2), "is": (2, 1, 0)}[dataflow])
-    given_costs = (lambda *_: costs) if pairs else costs[None, ..., 0]
+    given_costs = (lambda *_: costs) if pairs else SideCosts(costs[None, ..., 0], "ms")
     timing = get_dataflow(dataflow).timing(
         Work(m, s, n), ArrayConfig(rows, cols, dataflow), given_costs
     )
@@ -148,7 +149,7 @@ def test_bounds_and_their_gap(rows, cols, dataflow, overlap, coupling, pairs, se
     given_costs = (
         (lambda group, m, s, n: full[group, m, s, n])
         if pairs
-        else full[:, : work.m, : work.steps, 0]
+        else SideCosts(full[:, : work.m, : work.steps, 0], "ms")
     )
     timing = get_dataflow(dataflow).timing(work, array, given_costs)
     bounds = Bounds.of(timing, work.groups * work.m * work.steps * work.n, array.pes)
@@ -163,7 +164,7 @@ def test_bounds_and_their_gap(rows, cols, dataflow, overlap, coupling, pairs, se
 def test_a_lone_row_of_x_does_not_slow_the_padded_columns_of_is():
     """In `is` padded columns hold zeros, one cycle each, also where M = 1; in os and ws they get the activations of
     their row."""
-    slow, work = np.full((1, 1, 2), 2, np.uint8), Work(1, 2, 3)
+    slow, work = SideCosts(np.full((1, 1, 2), 2, np.uint8), "ms"), Work(1, 2, 3)
     total = {
         flow: get_dataflow(flow).timing(work, ArrayConfig(2, 4, flow), slow).pe_stall
         for flow in FLOWS
@@ -187,6 +188,6 @@ def test_padded_columns_are_charged_at_every_rank():
         FLOWS, (False, True), ("lockstep", "elastic:1", "elastic:2")
     ):
         flow, array = get_dataflow(dataflow), ArrayConfig(4, 3, dataflow, coupling, overlap)
-        assert flow.timing(Work(9, 7, 5, 2), array, costs) == flow.timing(
+        assert flow.timing(Work(9, 7, 5, 2), array, SideCosts(costs, "ms")) == flow.timing(
             Work(9, 7, 5, 2), array, by_pair
         )

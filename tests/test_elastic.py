@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sparqsim.array.config import ArrayConfig
+from sparqsim.array.costs import SideCosts
 from sparqsim.array.dataflow import Work
 from sparqsim.array.elastic import Links, chained_stalls, separate_stalls, starts
 from sparqsim.array.registry import get_dataflow
@@ -86,7 +87,7 @@ def random_case(seed: int, most: int = 6):
         costs[rng.random(shape) < 0.8] = 1
     settings_of_array = {"rows": rows, "cols": cols, "dataflow": dataflow, "overlap": overlap}
     given_costs = [
-        costs[:, : work.m, : work.steps, 0],
+        SideCosts(costs[:, : work.m, : work.steps, 0], "ms"),
         lambda group, m, s, n: costs[group, m, s, n],
     ][rng.integers(2)]
     return settings_of_array, work, given_costs
@@ -161,8 +162,8 @@ def test_deeper_links_are_never_slower(seed, depth):
 def test_depth_1_can_lose_to_lockstep():
     array = {"rows": 4, "cols": 4, "dataflow": "os", "overlap": False}
     assert (
-        timed(array, "elastic:1", Work(4, 50, 4), None).total
-        > timed(array, "lockstep", Work(4, 50, 4), None).total
+        timed(array, "elastic:1", Work(4, 50, 4), 1).total
+        > timed(array, "lockstep", Work(4, 50, 4), 1).total
     )
 
 
@@ -179,7 +180,7 @@ def test_depth_1_halves_the_throughput_of_one_cycle_steps(dataflow, overlap, sid
         "ws": Work(items, rows, cols),
         "is": Work(cols, rows, items),
     }[dataflow]
-    lockstep, single = timed(array, "lockstep", work, None), timed(array, "elastic:1", work, None)
+    lockstep, single = timed(array, "lockstep", work, 1), timed(array, "elastic:1", work, 1)
     assert single.pe_stall == (0 if sides == (1, 1) else items - 1)
     assert single.total == lockstep.total + single.pe_stall
     tiles = (
@@ -187,9 +188,7 @@ def test_depth_1_halves_the_throughput_of_one_cycle_steps(dataflow, overlap, sid
         if dataflow != "ws"
         else Work(work.m, work.steps * 3, work.n)
     )
-    added = (
-        timed(array, "elastic:1", tiles, None).total - timed(array, "lockstep", tiles, None).total
-    )
+    added = timed(array, "elastic:1", tiles, 1).total - timed(array, "lockstep", tiles, 1).total
     assert added == (0 if sides == (1, 1) else 3 * items - 1 if overlap else 3 * (items - 1))
 
 
@@ -202,8 +201,9 @@ def test_steps_of_one_cycle_given_one_by_one_equal_the_closed_form(
 ):
     array = {"rows": 3, "cols": 4, "dataflow": dataflow, "overlap": overlap}
     work = Work(7, 5, 6, groups, edge_cycles=1)
-    closed = timed(array, coupling, work, None)
-    assert timed(array, coupling, work, np.ones((groups, 7, 5), np.uint8)) == closed
+    closed = timed(array, coupling, work, 1)
+    ones = SideCosts(np.ones((groups, 7, 5), np.uint8), "ms")
+    assert timed(array, coupling, work, ones) == closed
 
     def of_pairs(_, *parts):
         return np.ones([part.stop - part.start for part in parts], np.uint8)

@@ -4,6 +4,7 @@ recurrence, step by step."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +13,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sparqsim.array.config import ArrayConfig
+from sparqsim.array.costs import SideCosts
 from sparqsim.array.dataflow import Timing, Work
 from sparqsim.array.registry import get_dataflow
 from sparqsim.event import Run, Tile, run_tiles
 from sparqsim.event.layer import stalls_of
 from sparqsim.pe.base import Step
 
+#: Those of the package, and one from outside that exchanges the sides of `os`: every roles there can be.
+DATAFLOWS = ("os", "ws", "is", f"{Path(__file__).parent / 'own_dataflows.py'}:TransposedOutputs")
 COUPLINGS = ("lockstep", "elastic:1", "elastic:2", "elastic:3", "elastic:4")
 LARGEST_CASE = 900  # PE-steps: the processes take some 50 microseconds for each
 
@@ -36,9 +40,12 @@ class Case:
         return get_dataflow(self.array.dataflow)
 
     def fast(self) -> Timing:
+        whole = self.costs[:, : self.work.m, : self.work.steps, : self.work.n]
         given = {
-            "unit": None,
-            "activation": self.costs[:, : self.work.m, : self.work.steps, 0],
+            "unit": 1,
+            "fixed": int(self.costs[0, 0, 0, 0]),
+            "activation": SideCosts(whole[..., 0], "ms"),
+            "weight": SideCosts(whole[:, 0], "sn"),
             "pair": lambda group, m, s, n: self.costs[group, m, s, n],
         }
         return self.flow.timing(self.work, self.array, given[self.rank])
@@ -88,7 +95,7 @@ def cases(draw) -> Case:
     array = ArrayConfig(
         rows,
         cols,
-        draw(st.sampled_from(["os", "ws", "is"])),
+        draw(st.sampled_from(DATAFLOWS)),
         draw(st.sampled_from(COUPLINGS)),
         draw(st.booleans()),
     )
@@ -104,15 +111,20 @@ def cases(draw) -> Case:
     sizes = dict(zip(roles, (stream, along_rows, along_cols), strict=True))
     padded = dict(zip(roles, (stream, rows * row_tiles, cols * col_tiles), strict=True))
     work = Work(sizes["m"], sizes["s"], sizes["n"], groups, draw(st.integers(0, 1)))
-    rank = draw(st.sampled_from(["unit", "activation", "pair"]))
+    rank = draw(st.sampled_from(["unit", "fixed", "activation", "weight", "pair"]))
     shape = (groups, padded["m"], padded["s"], padded["n"])
     return Case(array, work, rank, drawn_costs(draw, rank, work, shape))
 
 
 def drawn_costs(draw, rank: str, work: Work, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return costs (groups, M, S, N): all one; shared along N, one where operands are padding; or any."""
+    """Return costs (groups, M, S, N): all one, all the same, or any; with those of one side shared along the other.
+
+    Where one side decides they are one where its operands are padding.
+    """
     if rank == "unit":
         return np.ones(shape, np.uint8)
+    if rank == "fixed":
+        return np.full(shape, draw(st.sampled_from([2, 3, 4, 7, 64, 255])), np.uint8)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     most = draw(st.sampled_from([2, 2, 3, 9, 255]))
     costs = rng.integers(1, most, shape, np.uint8, endpoint=True)
@@ -121,6 +133,9 @@ def drawn_costs(draw, rank: str, work: Work, shape: tuple[int, ...]) -> NDArray[
     if rank == "activation":
         costs[:] = costs[..., :1]
         costs[:, work.m :], costs[:, :, work.steps :] = 1, 1
+    if rank == "weight":
+        costs[:] = costs[:, :1]
+        costs[:, :, work.steps :], costs[..., work.n :] = 1, 1
     return costs
 
 

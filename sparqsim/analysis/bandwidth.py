@@ -13,6 +13,7 @@ from sparqsim.analysis.network import layer_timing
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.timing import check_activations, check_dataflow
 from sparqsim.base.record import Name, Record, Text, check_counts
+from sparqsim.binding import bound_to
 from sparqsim.memory import recurrence
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.system import prepare
@@ -124,7 +125,7 @@ def bandwidth_curves(
     for pe in designs:
         totals = [0] * (len(memories) + 1)
         for layer in trace.layers:
-            running = _running(layer, pe, kept)
+            running = bound_to(layer, _running(layer, pe, kept))
             timing = layer_timing(layer, running, array)
             totals[-1] += timing.total
             programs = prepare(layer, running, array, memory, timing.tile_stalls)

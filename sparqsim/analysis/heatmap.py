@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.array.registry import reported_dataflow
+from sparqsim.array.timing import fixed_cycles
 from sparqsim.base.errors import InputError, nearest
+from sparqsim.binding import bound_to
 from sparqsim.engine.arithmetic import row_blocks
 from sparqsim.pe import PEDesign
 from sparqsim.pe.base import Array
@@ -100,8 +102,8 @@ def heatmap(
     Raises
     ------
     InputError
-        For a trace that is not the report's, an unknown layer, or a design whose step cycles do not follow from
-        activations.
+        For a trace that is not the report's, an unknown layer, or a design whose step cycles follow from both
+        operands, or from queues of its own.
     """
     _check_same_trace(report, trace)
     chosen = [
@@ -146,7 +148,7 @@ def _layer_counts(
     part: LayerReport, layer: Layer, array: ArrayInfo, known: Collection[PEDesign]
 ) -> tuple[Counts, Counts]:
     """Return step cycles and non-zero MACs of every PE for one layer, checked against the layer's report."""
-    pe = resolve(part.pe, known=known)
+    pe = bound_to(layer, resolve(part.pe, known=known))
     lowered = layer.lower()
     places = Placement.of(array)
     steps, macs = _step_cycles(pe, lowered, places), _nonzero_macs(pe, lowered, places)
@@ -187,23 +189,43 @@ class Placement:
 
 def _step_cycles(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Counts:
     """Return for each PE the cycles of its steps, summed."""
-    steps = pe.steps(layer.k)
-    cycles = np.zeros((places.m, steps), np.int64)
+    if pe.times_itself or pe.cost == "pair":
+        raise InputError(
+            f"{pe.spec}: no heat map, its steps do not follow from one operand alone; "
+            "expected a design with constant steps, or steps set by activations or by weights"
+        )
+    m, n = _items(layer.m, places.m), _items(layer.n, places.n)
+    if pe.cost == "activations":
+        of_rows = _activation_cycles(pe, layer, places)
+        return places.on_array(np.einsum("ms,n->msn", of_rows, n))
+    if pe.cost == "weights":
+        of_columns = _weight_cycles(pe, layer, places)
+        return places.on_array(np.einsum("sn,m->msn", of_columns, m))
+    s = _items(pe.steps(layer.k), places.s)
+    each = layer.groups * (fixed_cycles(pe) or 1)
+    return places.on_array(each * np.einsum("m,s,n->msn", m, s, n))
+
+
+def _items(size: int, classes: int) -> Counts:
+    """Return how many of `size` items are in each residue class, int64 (classes,)."""
+    return np.bincount(np.arange(size) % classes, minlength=classes)
+
+
+def _activation_cycles(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Counts:
+    """Return step cycles that activations decide, summed by class, int64 (m, s)."""
+    cycles = np.zeros((places.m, pe.steps(layer.k)), np.int64)
     start = 0
     for x in row_blocks(layer):
-        of_block = pe.step_cycles(x)
-        if of_block is None:
-            if pe.cycles_depend_on_values:
-                raise InputError(
-                    f"{pe.spec}: no heat map, its steps do not follow from activations alone; "
-                    "expected a design with constant steps or steps set by activations"
-                )
-            of_block = np.ones((*x.shape[:2], steps), np.uint8)
-        cycles += by_residue(of_block, places.m, start).sum(axis=0)
+        cycles += by_residue(pe.step_cycles(x), places.m, start).sum(axis=0)
         start += x.shape[1]
-    by_step = by_residue(cycles.T[None], places.s)[0]
-    outputs = by_residue(np.ones((1, layer.n, 1), np.uint8), places.n)[0, :, 0]
-    return places.on_array(np.einsum("sm,n->msn", by_step, outputs))
+    return by_residue(cycles.T[None], places.s)[0].T
+
+
+def _weight_cycles(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Counts:
+    """Return step cycles that weights decide, summed by class, int64 (s, n)."""
+    of_groups = by_residue(pe.weight_step_cycles(layer.weights), places.s)
+    by_step = of_groups.sum(axis=0)
+    return by_residue(by_step.T[None], places.n)[0].T
 
 
 def _nonzero_macs(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Counts:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +23,49 @@ PairCosts = Callable[[int, slice, slice, slice], Costs]
 BATCH_BYTES = 1 << 24
 
 
+@dataclass(frozen=True)
+class SideCosts:
+    """Cycles of each step where the operands of one side decide them.
+
+    Parameters
+    ----------
+    cycles : uint8 (groups, M, S) of activations, or (groups, S, N) of weights
+    axes : str
+        'ms' for activations, 'sn' for weights.
+    """
+
+    cycles: Costs
+    axes: Literal["ms", "sn"]
+
+    def by_role(self, roles: str) -> Costs:
+        """Return the cycles as (groups, *roles), the axis of the side that does not decide 1 long."""
+        missing = next(axis for axis, role in enumerate("msn") if role not in self.axes)
+        whole = np.expand_dims(self.cycles, 1 + missing)
+        return whole.transpose(0, *(1 + "msn".index(role) for role in roles))
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Along which sides of the array the cost of a step is the same, and so in all tiles there."""
+
+    rows: bool = False
+    columns: bool = False
+
+
+#: Every PE has costs of its own.
+UNSHARED = Sharing()
+
+
 class WorkTally:
     """Adds up step cycles, batch by batch: of each PE, and of all steps that are not padding."""
 
-    def __init__(self, grid: TileGrid, *, columns_share: bool) -> None:
-        self._grid, self._columns_share = grid, columns_share
+    def __init__(self, grid: TileGrid, sharing: Sharing) -> None:
+        self._grid, self._sharing = grid, sharing
         self._busy: NDArray[np.int64] = np.zeros((), np.int64)
         self._real = self._tiles = 0
 
     def add(self, costs: Costs) -> None:
-        """Count the next tiles, uint8 (tiles, stream or 1, rows, columns or 1)."""
+        """Count the next tiles, uint8 (tiles, stream or 1, rows or 1, columns or 1)."""
         sums = np.zeros((len(costs), *costs.shape[2:]), np.int64)
         _add_steps(costs, sums)
         sums *= self._grid.stream // costs.shape[1]
@@ -39,60 +74,79 @@ class WorkTally:
         self._tiles += len(costs)
 
     def _of_layer(self, sums: NDArray[np.int64], tiles: NDArray[np.int64]) -> int:
-        """Return the sum of `sums` (tiles, rows, columns or 1) over PEs that hold real work."""
+        """Return the sum of `sums` (tiles, rows or 1, columns or 1) over PEs that hold real work."""
         grid = self._grid
-        if self._columns_share:
+        if self._sharing.columns:
             used = np.arange(grid.rows) < grid.used_rows[tiles % grid.row_tiles, None]
             return int(sums[used].sum()) * grid.along_cols
+        if self._sharing.rows:
+            used = np.arange(grid.cols) < grid.used_cols[tiles % grid.col_tiles, None]
+            return int(sums[:, 0][used].sum()) * grid.along_rows
         _, col_tile, row_tile = np.unravel_index(tiles, grid.shape)
         return int(_sum_of_corners(sums, grid.used_rows[row_tile], grid.used_cols[col_tile]))
 
     def busiest_and_all(self) -> tuple[int, int]:
         """Return the step cycles of the busiest PE, padded steps included, and those of all PEs, padding left out."""
-        times = self._grid.col_tiles if self._columns_share else 1
-        return int(self._busy.max()) * times, self._real
+        alike = self._grid.col_tiles if self._sharing.columns else 1
+        alike *= self._grid.row_tiles if self._sharing.rows else 1
+        return int(self._busy.max()) * alike, self._real
 
 
 class TileCosts(ABC):
     """The step cycles of every tile, padded to the whole array.
 
-    A batch is uint8 (tiles, stream or 1, rows, columns or 1): an axis of length 1 means that the cost does not
+    A batch is uint8 (tiles, stream or 1, rows or 1, columns or 1): an axis of length 1 means that the cost does not
     change along it.
     """
 
-    def __init__(self, grid: TileGrid, *, columns_share: bool) -> None:
-        self.grid = grid
-        #: Whether the cost of a step is the same in all columns, and so in all column tiles.
-        self.columns_share = columns_share
+    def __init__(self, grid: TileGrid, sharing: Sharing) -> None:
+        self.grid, self.sharing = grid, sharing
         #: Filled once all batches have been given out.
-        self.tally = WorkTally(grid, columns_share=columns_share)
+        self.tally = WorkTally(grid, sharing)
 
     @abstractmethod
     def batches(self, *, repeat: bool) -> Iterator[Costs]:
         """Yield all tiles in order, some at a time, once.
 
-        Column tiles that share their costs are left out, except the first one, unless `repeat` is set.
+        Column tiles, or row tiles, that share their costs are left out, except the first one, unless `repeat` is set.
         """
 
-    def for_tiles(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return what is known of each tile of `batches(repeat=False)`, int64, as (groups, column tiles, row tiles)."""
-        shape = self.grid.shape
-        return np.broadcast_to(values.reshape(shape[0], -1, shape[2]), shape)
+    def for_tiles(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return what is known of each tile of `batches(repeat=False)` for all of them.
+
+        Parameters
+        ----------
+        values : (tiles, ...)
+
+        Returns
+        -------
+        (groups, column tiles, row tiles, ...)
+        """
+        groups, col_tiles, row_tiles = self.grid.shape
+        distinct = (
+            groups,
+            1 if self.sharing.columns else col_tiles,
+            1 if self.sharing.rows else row_tiles,
+        )
+        rest = values.shape[1:]
+        return np.broadcast_to(values.reshape(*distinct, *rest), (*self.grid.shape, *rest))
 
 
-class ActivationCosts(TileCosts):
-    """Costs that activations alone decide.
+class SideTileCosts(TileCosts):
+    """Costs that the operands of one side decide.
 
     Parameters
     ----------
-    costs : uint8 (groups, stream or 1, size along rows, size along columns or 1)
+    costs : SideCosts
     grid : TileGrid
-    columns_share : bool
+    roles : str
+        Which of 'm', 's' (steps) and 'n' is streamed, along the rows, and along the columns.
     """
 
-    def __init__(self, costs: Costs, grid: TileGrid, *, columns_share: bool) -> None:
-        super().__init__(grid, columns_share=columns_share)
-        self._tiles = self._cut(costs)
+    def __init__(self, costs: SideCosts, grid: TileGrid, roles: str) -> None:
+        sharing = Sharing(rows=roles[1] not in costs.axes, columns=roles[2] not in costs.axes)
+        super().__init__(grid, sharing)
+        self._tiles = self._cut(costs.by_role(roles))
 
     def batches(self, *, repeat: bool) -> Iterator[Costs]:
         """Yield what is in memory anyway."""
@@ -104,15 +158,22 @@ class ActivationCosts(TileCosts):
             return
         for of_group in tiles:
             for number in range(self.grid.col_tiles):
-                yield of_group[0 if self.columns_share else number]
+                yield self._row_tiles(of_group[0 if self.sharing.columns else number])
+
+    def _row_tiles(self, tiles: Costs) -> Costs:
+        """Return the row tiles of one column tile, the first one repeated where all share its costs."""
+        if not self.sharing.rows:
+            return tiles
+        return np.broadcast_to(tiles, (self.grid.row_tiles, *tiles.shape[1:]))
 
     def _cut(self, costs: Costs) -> Costs:
         """Return costs as (groups, column tiles, row tiles, stream, rows, columns), padded with one cycle."""
         groups, stream, along_rows, along_cols = costs.shape
-        rows, width = self.grid.rows, 1 if self.columns_share else self.grid.cols
-        short = (-along_rows % rows, -along_cols % width)
+        height = 1 if self.sharing.rows else self.grid.rows
+        width = 1 if self.sharing.columns else self.grid.cols
+        short = (-along_rows % height, -along_cols % width)
         padded = np.pad(costs, ((0, 0), (0, 0), (0, short[0]), (0, short[1])), constant_values=1)
-        by_tile = padded.reshape(groups, stream, -1, rows, padded.shape[3] // width, width)
+        by_tile = padded.reshape(groups, stream, -1, height, padded.shape[3] // width, width)
         return np.ascontiguousarray(by_tile.transpose(0, 4, 2, 1, 3, 5))
 
 
@@ -128,7 +189,7 @@ class PairTileCosts(TileCosts):
     """
 
     def __init__(self, pair_costs: PairCosts, grid: TileGrid, roles: str) -> None:
-        super().__init__(grid, columns_share=False)
+        super().__init__(grid, UNSHARED)
         self._pair_costs, self._roles = pair_costs, roles
 
     def batches(self, *, repeat: bool) -> Iterator[Costs]:

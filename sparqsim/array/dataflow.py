@@ -17,8 +17,9 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.array.costs import ActivationCosts, PairCosts, PairTileCosts, TileCosts
-from sparqsim.array.elastic import Links, chained_stalls, separate_stalls, unit_stalls
+from sparqsim.array.costs import PairCosts, PairTileCosts, SideCosts, SideTileCosts, TileCosts
+from sparqsim.array.elastic import Links, chained_stalls, separate_stalls
+from sparqsim.array.fixed import elastic_fixed_stalls, lockstep_fixed_stalls
 from sparqsim.array.grid import TileGrid
 from sparqsim.array.shape import ArrayShape
 from sparqsim.array.waves import merged_waves, tile_waves
@@ -34,6 +35,10 @@ class Work:
     n: int
     groups: int = 1
     edge_cycles: int = 0
+
+
+#: Cycles of the steps of a layer: of all, by the operands of one side, or by both sides.
+StepCycles = int | SideCosts | PairCosts
 
 
 @dataclass(frozen=True)
@@ -114,26 +119,21 @@ class Dataflow:
         stream, rows, cols = (sizes[role] for role in self.roles)
         return TileGrid(work.groups, rows, cols, stream, array.rows, array.cols)
 
-    def timing(
-        self, work: Work, array: ArrayShape, cycles: NDArray[np.uint8] | PairCosts | None = None
-    ) -> Timing:
+    def timing(self, work: Work, array: ArrayShape, cycles: StepCycles = 1) -> Timing:
         """Return the cycles of a layer.
 
         Parameters
         ----------
         work : Work
         array : ArrayShape
-        cycles : uint8 (groups, M, S) or PairCosts, optional
-            Cycles of each step where activations decide them, or a function that gives them where weights do too;
-            one cycle each if absent.
+        cycles : int, SideCosts or PairCosts
+            Cycles of each step: the same for all; by the operands of one side; or a function that gives them where
+            both sides decide.
         """
         grid = self.grid(work, array)
         links = self._links(work, array, grid)
-        if cycles is None:
-            stalls = None if links is None else unit_stalls(links, grid, overlap=array.overlap)
-            return self.timing_of(
-                work, array, stalls, grid.tiles * grid.stream, grid.used_pes * grid.stream
-            )
+        if isinstance(cycles, int):
+            return self._fixed_timing(work, array, cycles, links)
         costs = self.tile_costs(cycles, grid)
         if links is None:
             stalls = wave_stalls(costs, overlap=array.overlap)
@@ -141,16 +141,25 @@ class Dataflow:
             stalls = elastic_stalls(costs, links, overlap=array.overlap)
         return self.timing_of(work, array, stalls, *costs.tally.busiest_and_all())
 
-    def tile_costs(self, cycles: NDArray[np.uint8] | PairCosts, grid: TileGrid) -> TileCosts:
+    def _fixed_timing(
+        self, work: Work, array: ArrayShape, cycles: int, links: Links | None
+    ) -> Timing:
+        """Return the timing where every step takes `cycles`, padded ones too."""
+        grid = self.grid(work, array)
+        if links is not None:
+            stalls = elastic_fixed_stalls(cycles, links, grid, overlap=array.overlap)
+        elif cycles > 1:
+            stalls = lockstep_fixed_stalls(cycles, grid, overlap=array.overlap)
+        else:
+            stalls = None
+        streamed = cycles * grid.stream
+        return self.timing_of(work, array, stalls, grid.tiles * streamed, grid.used_pes * streamed)
+
+    def tile_costs(self, cycles: SideCosts | PairCosts, grid: TileGrid) -> TileCosts:
         """Return step cycles as tiles."""
-        if not isinstance(cycles, np.ndarray):
-            return PairTileCosts(cycles, grid, self.roles)
-        if self.roles[1] == "n":
-            return PairTileCosts(same_in_all_columns_of_w(cycles), grid, self.roles)
-        of_stream_rows_cols = cycles[..., None].transpose(
-            0, *(1 + "msn".index(role) for role in self.roles)
-        )
-        return ActivationCosts(of_stream_rows_cols, grid, columns_share=self.roles[2] == "n")
+        if isinstance(cycles, SideCosts):
+            return SideTileCosts(cycles, grid, self.roles)
+        return PairTileCosts(cycles, grid, self.roles)
 
     def timing_of(
         self,
@@ -232,32 +241,19 @@ def check_roles(flow: type[Dataflow]) -> None:
         )
 
 
-def same_in_all_columns_of_w(cycles: NDArray[np.uint8]) -> PairCosts:
-    """Return step cycles (groups, M, S) that activations decide as costs of pairs; padding takes one cycle."""
-
-    def costs(group: int, m: slice, steps: slice, n: slice) -> NDArray[np.uint8]:
-        part = cycles[group, m, steps]
-        padded = np.ones((m.stop - m.start, steps.stop - steps.start), np.uint8)
-        padded[: part.shape[0], : part.shape[1]] = part
-        return np.broadcast_to(padded[..., None], (*padded.shape, n.stop - n.start))
-
-    return costs
-
-
 def wave_stalls(costs: TileCosts, *, overlap: bool) -> NDArray[np.int64]:
     """Return the cycles that slow steps add to each tile in lockstep, int64 (groups, column tiles, row tiles)."""
     grid = costs.grid
-    batches = (tile_waves(batch, grid.stream, grid.cols) for batch in costs.batches(repeat=False))
-    if not overlap:
-        return costs.for_tiles(
-            np.concatenate([waves.sum(-1, dtype=np.int64) - waves.shape[-1] for waves in batches])
-        )
-    waves = np.concatenate(list(batches))
-    length = waves.shape[-1]
-    of_tiles = np.broadcast_to(
-        waves.reshape(grid.groups, -1, grid.row_tiles, length), (*grid.shape, length)
+    batches = (
+        tile_waves(batch, grid.stream, grid.rows, grid.cols)
+        for batch in costs.batches(repeat=False)
     )
-    merged = merged_waves(of_tiles.reshape(grid.tiles, length), max(grid.stream, grid.rows))
+    if not overlap:
+        stalls_of_batches = [waves.sum(-1, dtype=np.int64) - waves.shape[-1] for waves in batches]
+        return costs.for_tiles(np.concatenate(stalls_of_batches))
+    waves = costs.for_tiles(np.concatenate(list(batches)))
+    in_order = waves.reshape(grid.tiles, waves.shape[-1])
+    merged = merged_waves(in_order, max(grid.stream, grid.rows))
     stalls: NDArray[np.int64] = (merged.sum(-1, dtype=np.int64) - merged.shape[-1]).reshape(
         grid.shape
     )
@@ -266,10 +262,14 @@ def wave_stalls(costs: TileCosts, *, overlap: bool) -> NDArray[np.int64]:
 
 def elastic_stalls(costs: TileCosts, links: Links, *, overlap: bool) -> NDArray[np.int64]:
     """Return the cycles that slow steps add to each tile of an elastic array, as `wave_stalls` does."""
-    links = replace(links, mirrored=costs.columns_share and costs.grid.cols > 1)
+    grid, sharing = costs.grid, costs.sharing
+    links = replace(
+        links,
+        mirrored=(sharing.columns and grid.cols > 1) or (sharing.rows and grid.rows > 1),
+        further_rows=grid.rows - 1 if sharing.rows else 0,
+    )
     if overlap:
-        return chained_stalls(costs.batches(repeat=True), links, costs.grid.tiles).reshape(
-            costs.grid.shape
-        )
+        stalls_in_order = chained_stalls(costs.batches(repeat=True), links, grid.tiles)
+        return stalls_in_order.reshape(grid.shape)
     stalls = [separate_stalls(batch, links) for batch in costs.batches(repeat=False)]
     return costs.for_tiles(np.concatenate(stalls))

@@ -33,6 +33,10 @@ neighbour. Column 0 has all of them; each further column has column 0's value th
 nothing later. So one column with itself as right neighbour (`mirrored`) stands for all C > 1. Handing over and
 loading shift by one cycle per column like everything else.
 
+**Costs that all rows share** (weights alone decide, os). With down = 1 the recurrence is the same with rows and
+columns exchanged, so one row with itself as lower neighbour stands for all R > 1. Handing over is not the same: a
+column drains once its last row has handed over, R - 1 cycles after its first (`further_rows`).
+
 **Costs that stay the same along the stream** (is). From D = 2 on the slowest PE sets the pace: a tile without
 overlap takes at least its work, items * cost, and at most (R - 1) * cost + C - 1 + e more, whatever D. For f is the
 longest path of the recurrence's moves: an item more in the same PE gives at most cost, a move right 1, a move
@@ -50,7 +54,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.array.grid import TileGrid
 from sparqsim.array.lateness import Way, chain, fresh_state, note_lateness, separate
 
 Array = NDArray[np.int64]
@@ -66,7 +69,8 @@ class Links:
 
     `depth`: of every link. `edge`: registers at the row edge. `period`: cycles from one tile's first offer to the
     next one's. `items`: streamed per tile. `loads`: operands stay (ws, is), else sums do (os). `mirrored`: all
-    columns share their costs, and there are several.
+    columns, or all rows, share their costs, and there are several. `further_rows`: rows that the one row of costs
+    stands for beside itself (0 unless all rows share their costs).
     """
 
     depth: int
@@ -75,19 +79,7 @@ class Links:
     items: int
     loads: bool
     mirrored: bool = False
-
-
-def unit_stalls(links: Links, grid: TileGrid, *, overlap: bool) -> Array:
-    """Return the cycles that depth 1 adds to each tile of one-cycle steps, int64 (groups, column tiles, row tiles).
-
-    With D = 1 and a neighbour, an item enters every two cycles: a tile's last step starts items - 1 cycles later,
-    and with overlap tiles follow each other max(2 * items, R) cycles apart instead of period = max(items, R).
-    """
-    stalls = np.zeros(grid.tiles, np.int64)
-    if links.depth == 1 and grid.rows * grid.cols > 1:
-        stalls[:] = max(2 * links.items - links.period, 0) if overlap else links.items - 1
-        stalls[-1] = links.items - 1
-    return stalls.reshape(grid.shape)
+    further_rows: int = 0
 
 
 def separate_stalls(costs: Costs, links: Links, most_cycles: int = 255) -> Array:
@@ -95,9 +87,9 @@ def separate_stalls(costs: Costs, links: Links, most_cycles: int = 255) -> Array
 
     Parameters
     ----------
-    costs : uint8 (tiles, items or 1, rows, columns or 1)
-        Cycles of each step; one item if they are the same for all items, one column if they are the same for all
-        columns.
+    costs : uint8 (tiles, items or 1, rows or 1, columns or 1)
+        Cycles of each step; one item if they are the same for all items, one row or column if they are the same for
+        all of them.
     links : Links
     most_cycles : int
         No step takes more.
@@ -122,7 +114,7 @@ def chained_stalls(
 
     Parameters
     ----------
-    batches : iterable of uint8 (some tiles, items or 1, rows, columns or 1)
+    batches : iterable of uint8 (some tiles, items or 1, rows or 1, columns or 1)
         Consecutive tiles, as in `separate_stalls`.
     links : Links
     tiles : int
@@ -161,14 +153,16 @@ def starts(costs: Costs, links: Links, most_cycles: int = 255) -> Array:
     """
     limits, planes = _limits(links, costs[None], links.items, most_cycles)
     late = np.zeros(costs.shape, np.int64)
-    note_lateness(np.ascontiguousarray(costs), (int(links.loads), 0, 0), planes, limits, late)
+    way = int(links.loads), 0, 0, 0
+    note_lateness(np.ascontiguousarray(costs), way, planes, limits, late)
     items, rows, cols = (np.arange(size) for size in costs.shape)
     return late + items[:, None, None] + rows[:, None] + cols
 
 
 def _way(costs: Costs, links: Links) -> Way:
-    """Return the flags that the kernels take: loads, transposed, mirrored."""
-    return int(links.loads), int(costs.shape[3] == 1), int(links.mirrored)
+    """Return what the kernels take: loads, transposed, mirrored, further rows."""
+    transposed = costs.shape[3] == 1
+    return int(links.loads), int(transposed), int(links.mirrored), links.further_rows
 
 
 def _laid_out(costs: Costs) -> Costs:

@@ -10,9 +10,9 @@ What a chain of tiles knows of the past, all of it lateness g = f - i - j - (t *
 * `room` (cols,) and `before` (rows, cols): scratch.
 
 `limits` is (lateness at the edge, 2 - D, never), in the type of all these arrays. Costs are uint8 (tiles, items or 1,
-rows, cols). `way` is three flags. Loads: operands stay, and sums move down when a step has ended (ws, is); else
+rows, cols). `way` is four integers. Loads: operands stay, and sums move down when a step has ended (ws, is); else
 operands move down when it has started. Transposed: the rows of a single column lie along the last axis. Mirrored: that
-column stands for several.
+column, or the single row there is, stands for several. Further rows: how many that single row stands for beside itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sparqsim.base.jit import jit, parallel_jit, prange
 Array = NDArray[Any]
 Costs = NDArray[np.uint8]
 State = tuple[Array, Array, Array, Array, Array, Array, Array]
-Way = tuple[int, int, int]
+Way = tuple[int, int, int, int]
 
 
 @jit
@@ -62,7 +62,7 @@ def _stream(
     Three loops over a row, because only the middle one must go step by step. Indices are unsigned: numba gives
     negative ones a meaning, which keeps the compiler from using vectors.
     """
-    loads, transposed, mirrored = way
+    loads, transposed, mirrored, _further_rows = way
     one, edge, slack = np.uint64(1), limits[0], limits[1]
     rows, cols = np.uint64(free.shape[0]), np.uint64(free.shape[1])
     planes, below = np.uint64(len(back)), np.uint64(1 - mirrored)
@@ -203,16 +203,16 @@ def _common_change(before: Array, back: Array, p: int) -> int:
 
 
 @jit
-def _hand_over(free: Array, drained: int, period: int) -> int:
+def _hand_over(free: Array, drained: int, period: int, further_rows: int) -> int:
     """Hand a column's finished sums to shadow registers, once the sums before have moved on.
 
-    Return when the column starts to drain.
+    Return when the column starts to drain: with its last row, `further_rows` below the last of `free`.
     """
     start = drained
     for i in range(len(free)):
         free[i] = max(free[i], drained + 1 - period)
         start = free[i] + i if i == 0 else max(start, free[i] + i)
-    return start
+    return start + further_rows
 
 
 @jit
@@ -242,7 +242,14 @@ def _latest(free: Array) -> int:
 
 @jit
 def _change_tile(
-    free: Array, first: Array, passed: Array, items: int, period: int, loads: int, transposed: int
+    free: Array,
+    first: Array,
+    passed: Array,
+    items: int,
+    period: int,
+    loads: int,
+    transposed: int,
+    further_rows: int,
 ) -> None:
     """Let every column hand over (os) or take up (ws, is)."""
     columns = 1 if transposed else free.shape[1]
@@ -252,9 +259,9 @@ def _change_tile(
         elif loads:
             passed[j] = _take_up(free[:, j], first[:, j], passed[j], period, items)
         elif transposed:
-            passed[j] = _hand_over(free[0], passed[j], period)
+            passed[j] = _hand_over(free[0], passed[j], period, further_rows)
         else:
-            passed[j] = _hand_over(free[:, j], passed[j], period)
+            passed[j] = _hand_over(free[:, j], passed[j], period, further_rows)
 
 
 @jit
@@ -272,7 +279,7 @@ def chain(
 
     Return when the last one has ended.
     """
-    loads, transposed, _ = way
+    loads, transposed, _mirrored, further_rows = way
     back, front, free, room, first, before, passed = state
     end = limits[0]
     for tile in range(len(costs)):
@@ -283,7 +290,7 @@ def chain(
         _stream_tile(costs[tile], 1, items, done, way, limits, back, front, free, room, before)
         if loads:
             end = _latest(free)
-        _change_tile(free, first, passed, items, period, loads, transposed)
+        _change_tile(free, first, passed, items, period, loads, transposed, further_rows)
         if not loads:
             end = _latest(free)
         if period > items:

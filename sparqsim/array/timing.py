@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.array.config import ArrayConfig
-from sparqsim.array.dataflow import Dataflow, Timing, Work
+from sparqsim.array.costs import SideCosts
+from sparqsim.array.dataflow import Dataflow, StepCycles, Timing, Work
 from sparqsim.array.registry import dataflow_names, get_dataflow
 from sparqsim.array.self_timed import self_timed
 from sparqsim.base.errors import InputError
+from sparqsim.engine.arithmetic import row_blocks
 from sparqsim.pe import PEDesign
-from sparqsim.pe.operands import StepOperands, costs_of_pairs
+from sparqsim.pe.operands import StepOperands
 from sparqsim.trace import Layer
 from sparqsim.trace.lowering import LoweredLayer
 
@@ -47,11 +49,47 @@ def check_activations(layer: Layer, pe: PEDesign) -> None:
 
 
 def array_timing(
-    layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, step_cycles: NDArray[np.uint8] | None
+    layer: LoweredLayer,
+    pe: PEDesign,
+    array: ArrayConfig,
+    step_cycles: NDArray[np.uint8] | None = None,
 ) -> Timing:
-    """Return the array's own timing; `step_cycles` (groups, M, steps) as `PEDesign.step_cycles` gives them, or None."""
+    """Return the array's own timing.
+
+    Parameters
+    ----------
+    layer : LoweredLayer
+    pe : PEDesign
+        Bound to the layer (`bound_to`).
+    array : ArrayConfig
+    step_cycles : uint8 (groups, M, steps), optional
+        What `PEDesign.step_cycles` gives for all rows, where that is known already.
+    """
     if pe.times_itself:
         return self_timed(layer, pe, array)
-    cycles = StepOperands(layer, pe).pair_costs if costs_of_pairs(pe) else step_cycles
     work = Work(layer.m, pe.steps(layer.k), layer.n, layer.groups, pe.edge_cycles)
+    cycles = _cycles_of(layer, pe, step_cycles)
     return get_dataflow(array.dataflow).timing(work, array, cycles)
+
+
+def fixed_cycles(pe: PEDesign) -> int | None:
+    """Return the cycles of every step of a design that the array times, None where values decide them."""
+    if pe.cost == "unit":
+        return 1
+    return pe.fixed_step_cycles() if pe.cost == "shape" else None
+
+
+def _cycles_of(
+    layer: LoweredLayer, pe: PEDesign, step_cycles: NDArray[np.uint8] | None
+) -> StepCycles:
+    fixed = fixed_cycles(pe)
+    if fixed is not None:
+        return fixed
+    if pe.cost == "pair":
+        return StepOperands(layer, pe).pair_costs
+    if pe.cost == "weights":
+        return SideCosts(pe.weight_step_cycles(layer.weights), "sn")
+    if step_cycles is None:
+        blocks = [pe.step_cycles(rows) for rows in row_blocks(layer)]
+        step_cycles = np.concatenate(blocks, axis=1)
+    return SideCosts(step_cycles, "ms")

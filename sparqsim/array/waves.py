@@ -10,29 +10,29 @@ from sparqsim.base.jit import parallel_jit, prange
 Costs = NDArray[np.uint8]
 
 
-def tile_waves(costs: Costs, stream: int, cols: int) -> Costs:
+def tile_waves(costs: Costs, stream: int, rows: int, cols: int) -> Costs:
     """Return the longest step of every wave of every tile.
 
     Parameters
     ----------
-    costs : uint8 (tiles, stream or 1, rows, columns or 1)
+    costs : uint8 (tiles, stream or 1, rows or 1, columns or 1)
         Cycles of each step; an axis of length 1 means that the cost does not change along it.
     stream : int
         Items streamed through a tile.
-    cols : int
-        The array's columns.
+    rows, cols : int
+        The array's sides.
 
     Returns
     -------
     uint8 (tiles, stream + rows + cols - 2)
         Wave w is the maximum over all (s, i, j) with s + i + j = w.
     """
-    _, items, _, width = costs.shape
+    _, items, height, width = costs.shape
     # Row and column enter alike; one column is faster to run through as a row.
     by_row = np.ascontiguousarray(costs.swapaxes(2, 3) if width == 1 else costs)
     waves = np.ones((len(costs), sum(by_row.shape[1:]) - 2), np.uint8)
     _diagonal_maxima(by_row, waves)
-    for size, full in ((items, stream), (width, cols)):
+    for size, full in ((items, stream), (height, rows), (width, cols)):
         if size == 1:
             waves = sliding_maxima(waves, full)
     return waves

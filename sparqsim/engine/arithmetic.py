@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.binding import bound_to
 from sparqsim.pe import PEDesign
 from sparqsim.pe.base import Array
 from sparqsim.trace.layer import Layer
@@ -25,7 +26,7 @@ def layer_sums(layer: Layer, pe: PEDesign) -> NDArray[np.int64]:
         M as in the trace: batch, output row, output column; or rows of a product.
     """
     lowered = layer.lower()
-    factors = Factors(lowered, pe)
+    factors = Factors(lowered, bound_to(layer, pe))
     blocks = [factors.sums(x, factors.used_activations(x)) for x in row_blocks(lowered)]
     return np.concatenate(blocks, axis=1).transpose(1, 0, 2).reshape(lowered.m, -1)
 

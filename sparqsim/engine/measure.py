@@ -23,7 +23,7 @@ class Measurement:
     """What one design makes of one layer's values.
 
     `macs_nonzero`: MACs with both operands non-zero. `activity`: part -> cycles, or {} where the design does not
-    count its parts. `step_cycles`: uint8 (groups, M, steps), or None where every step takes one cycle.
+    count its parts. `step_cycles`: uint8 (groups, M, steps), or None where activations do not decide them.
     """
 
     error: Error
@@ -35,7 +35,7 @@ class Measurement:
 
 
 def measure(layer: LoweredLayer, designs: list[PEDesign]) -> list[Measurement]:
-    """Measure every design on one layer; operands are lowered and multiplied exactly once for all of them."""
+    """Measure every design, bound to the layer, on it; operands are lowered and multiplied exactly once for all."""
     meters = [Meter(pe, layer) for pe in designs]
     nonzero = np.zeros((layer.groups, layer.k), np.int64)
     for x in row_blocks(layer):
@@ -69,9 +69,8 @@ class Meter:
         if states is not None:
             self._parts = self._parts or PartCounter(pe, self._layer.weights)
             self._parts.add(states)
-        cycles = pe.step_cycles(x)
-        if cycles is not None:
-            self._cycles.append(cycles)
+        if pe.cost == "activations":
+            self._cycles.append(pe.step_cycles(x))
 
     def _add_error(self, exact: NDArray[np.int64], signal: int, x: Array) -> None:
         used = self._factors.used_activations(x)

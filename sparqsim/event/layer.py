@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,7 @@ def run_layer(
     ----------
     layer : LoweredLayer
     pe : PEDesign
+        Bound to the layer.
     array : ArrayConfig
     flow : Dataflow
     signed : bool
@@ -60,15 +61,15 @@ def run_layer(
     """
     work = Work(layer.m, pe.steps(layer.k), layer.n, layer.groups, pe.edge_cycles)
     cut = LayerTiles(layer, pe, flow, flow.grid(work, array))
+    design_step = step_of(pe, flow, signed=signed)
     activity: Counter[str] = Counter()
     pe_work = 0
 
     def step(left: Operand, other: Operand) -> Step:
         """Do the design's step, and count the work of PEs that are used."""
         nonlocal pe_work
-        x, w = (left, other) if flow.activations_from_left else (other, left)
-        done = pe.step(x.values, w.values, signed)
-        if x.real and w.real:
+        done = design_step(left, other)
+        if left.real and other.real:
             activity.update(done.active_cycles)
             pe_work += done.cycles
         return done
@@ -85,6 +86,24 @@ def run_layer(
         cut.outputs(run.sums),
         {part: count for part, count in sorted(activity.items()) if count},
     )
+
+
+def step_of(pe: PEDesign, flow: Dataflow, *, signed: bool) -> Callable[[Operand, Operand], Step]:
+    """Return the design's `step`, given operands as they meet in the array.
+
+    Where the values of one side decide how long a step takes, a step whose operands there only pad
+    the tile takes one cycle: there is nothing to wait for, whatever the circuit would do with zeros.
+    """
+
+    def step(left: Operand, other: Operand) -> Step:
+        x, w = (left, other) if flow.activations_from_left else (other, left)
+        done = pe.step(x.values, w.values, signed)
+        deciding = {"activations": x, "weights": w}.get(pe.cost)
+        if deciding is None or deciding.real:
+            return done
+        return replace(done, cycles=1)
+
+    return step
 
 
 def stalls_of(run: Run, work: Work, array: ArrayConfig, flow: Dataflow) -> NDArray[np.int64]:

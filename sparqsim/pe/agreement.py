@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.pe.base import Array, PEDesign, arranged
+from sparqsim.pe.base import COST_HOOKS, Array, PEDesign, arranged
+from sparqsim.pe.declared import declared_cycles
 from sparqsim.pe.trials import plain_steps
 
 
@@ -23,27 +24,21 @@ def compare(pe: PEDesign, x: Array, w: Array) -> None:
     """Expect `matmul` and the step cycles of X (..., M, K) @ W (..., K, N) to be those of `step`."""
     fast = pe.matmul(x, w)
     for at in np.ndindex(*x.shape[:-2]):
-        shape = (x.shape[-2], w.shape[-1], pe.steps(x.shape[-1]))
-        steps = [(step.value, step.cycles) for step in plain_steps(pe, x[at], w[at])]
-        values, cycles = np.moveaxis(np.array(steps, np.int64).reshape(*shape, 2), -1, 0)
+        values, cycles = stepped(pe, x[at], w[at])
         difference_of(pe, x[at], w[at], fast[at], values.sum(-1), "step", "matmul")
-        compare_cycles(pe, x[at], w[at], cycles, declared_cycles(pe, x[at], w[at]))
+        compare_cycles(pe, x[at], w[at], cycles)
 
 
-def declared_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:
-    """Return the cycles of each step by the design's fast form, for X (M, K) and W (K, N): axes (M, N or 1, steps)."""
-    order, told = pe.k_order(x.shape[1]), pe.step_cycles(x)
-    of_pairs = pe.pair_step_cycles(arranged(x, order), np.moveaxis(arranged(w.T, order), 0, -1))
-    if of_pairs is not None:
-        return of_pairs.transpose(0, 2, 1)
-    return (
-        np.ones((len(x), w.shape[1], pe.steps(len(w))), np.uint8) if told is None else told[:, None]
-    )
+def stepped(pe: PEDesign, x: Array, w: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the values and the cycles of every `step` of X (M, K) @ W (K, N), int64 (M, N, steps) each."""
+    steps = list(plain_steps(pe, x, w))
+    shape = (x.shape[0], w.shape[1], pe.steps(x.shape[1]))
+    values = np.array([step.value for step in steps], np.int64)
+    cycles = np.array([step.cycles for step in steps], np.int64)
+    return values.reshape(shape), cycles.reshape(shape)
 
 
-def compare_cycles(
-    pe: PEDesign, x: Array, w: Array, cycles: NDArray[np.int64], told: NDArray[np.uint8]
-) -> None:
+def compare_cycles(pe: PEDesign, x: Array, w: Array, cycles: NDArray[np.int64]) -> None:
     """Expect each step's cycles (M, N, steps) to be within bounds, and to be what `declared_cycles` says."""
     for m, n, s in np.argwhere((cycles < 1) | (cycles > pe.most_step_cycles))[:1]:
         raise Violation(
@@ -52,17 +47,26 @@ def compare_cycles(
         )
     if pe.times_itself:
         return
-    if told.shape not in (cycles.shape, (len(x), 1, cycles.shape[2])):
+    declared = declared_cycles(pe, x, w)
+    expected = _declared_shape(pe, *cycles.shape)
+    if declared.shape != expected:
         raise Violation(
-            f"step_cycles of {len(x)} rows and {w.shape[1]} columns has shape {told.shape}, expected "
-            f"(rows, columns or 1, steps) = ({len(x)}, {w.shape[1]} or 1, {cycles.shape[2]})"
+            f"{COST_HOOKS.get(pe.cost, 'cost')} of {len(x)} rows and {w.shape[1]} columns makes cycles of shape "
+            f"{declared.shape}, expected (rows or 1, steps, columns or 1) = {expected}"
         )
-    told = np.broadcast_to(told, cycles.shape)
-    for m, n, s in np.argwhere(cycles != told)[:1]:
+    by_output = np.broadcast_to(declared.transpose(0, 2, 1), cycles.shape)
+    for m, n, s in np.argwhere(cycles != by_output)[:1]:
         raise Violation(
-            f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, but the fast form says "
-            f"{told[m, n, s]}"
+            f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, but the fast form "
+            f"says {by_output[m, n, s]} (cost={pe.cost!r})"
         )
+
+
+def _declared_shape(pe: PEDesign, m: int, n: int, steps: int) -> tuple[int, int, int]:
+    """Return the shape that `declared_cycles` must have."""
+    rows = m if pe.cost in ("activations", "pair") else 1
+    columns = n if pe.cost in ("weights", "pair") else 1
+    return rows, steps, columns
 
 
 def difference_of(

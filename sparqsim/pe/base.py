@@ -7,7 +7,11 @@ are the keys a user may set. It gives
 * `step(xs, ws)`: the definition, in plain Python: what the circuit does in one step, in cycles and value, and which of
   its parts were active;
 * a fast form of the same: `used_activations` and `used_weights`, what the multipliers see of each
-  operand; or, where that depends on the other operand (`values_by_pair`), a `matmul` of its own.
+  operand; or, where that depends on the other operand (`values_by_pair`), a `matmul` of its own;
+* `cost`: what decides how long a step takes, and the hook that tells it (`COST_HOOKS`).
+
+A design may make itself ready for a layer (`for_layer`): lanes, cycles and mode by the bits of its
+operands. Everything that runs a layer then uses what `for_layer` returned.
 
 The fast form must equal `step` for every operand: `contract.py` checks that, and `sparqsim pe check` runs it. A design
 never knows the dataflow that times it, unless its PEs run through queues of their own: then it times whole arrays
@@ -18,8 +22,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +32,44 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.exact import exact_matmul
 
 Array = NDArray[Any]
+
+
+#: What decides the cycles of a step. 'unit': nothing, each takes one. 'shape': nothing, each takes
+#: the same number, padded ones too, since one control runs the whole array. 'activations',
+#: 'weights', 'pair': the values of the operands; a step that only pads a tile on the deciding side
+#: takes one cycle.
+Cost = Literal["unit", "shape", "activations", "weights", "pair"]
+COSTS: tuple[Cost, ...] = get_args(Cost)
+#: The method of a design that tells cycles of each cost.
+COST_HOOKS: dict[Cost, str] = {
+    "shape": "fixed_step_cycles",
+    "activations": "step_cycles",
+    "weights": "weight_step_cycles",
+    "pair": "pair_step_cycles",
+}
+#: Most cycles that a step can take anywhere: step cycles are kept as uint8.
+MOST_CYCLES = 255
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """What a design may know of a layer when it makes itself ready for it.
+
+    Parameters
+    ----------
+    k : int
+        Length of the sums: elements of K.
+    signed : bool
+        Whether activations are int8, else uint8.
+    activation_bits, weight_bits : int
+        Bits of the codes, 1 to 8. Signed codes lie in -2^(bits - 1) to 2^(bits - 1) - 1, unsigned
+        ones in 0 to 2^bits - 1.
+    """
+
+    k: int
+    signed: bool = False
+    activation_bits: int = 8
+    weight_bits: int = 8
 
 
 @dataclass(frozen=True)
@@ -90,7 +132,9 @@ class PEDesign(ABC):
     multipliers: ClassVar[int] = 1
     #: Whether int8 activations are accepted.
     signed_activations: ClassVar[bool] = True
-    #: Most cycles a step can take; 1 means that values cannot change cycles.
+    #: What decides how long a step takes; a design gives the method that `COST_HOOKS` names for it.
+    cost: ClassVar[Cost] = "unit"
+    #: Most cycles a step can take, at most `MOST_CYCLES`.
     most_step_cycles: ClassVar[int] = 1
     #: Registers an operand passes between the array's edge and the first PE, in cycles.
     edge_cycles: ClassVar[int] = 0
@@ -120,7 +164,7 @@ class PEDesign(ABC):
         """The design's name with every key that is not at its default, e.g. 'sparq-5opt:rounding=trim'."""
         keys = [
             f"{key.name}={getattr(self, key.name)}"
-            for key in fields(self)
+            for key in keys_of(self)
             if getattr(self, key.name) != key.default
         ]
         return self.name + (":" + ",".join(keys) if keys else "")
@@ -128,7 +172,16 @@ class PEDesign(ABC):
     @property
     def cycles_depend_on_values(self) -> bool:
         """Whether two operand sets of the same shape can take different numbers of cycles."""
-        return self.most_step_cycles > 1
+        return self.times_itself or self.cost in ("activations", "weights", "pair")
+
+    def for_layer(self, facts: LayerFacts) -> PEDesign:
+        """Return the design as it runs a layer: itself, unless lanes, cycles or mode follow the layer.
+
+        A design that does keeps what it needs in fields that are no keys of the user's,
+        `field(default=8, metadata={"key": False})`, and returns `replace(self, ...)`. Bound again
+        to the same layer it stays as it is, and `spec` stays that of the design the user named.
+        """
+        return self
 
     def steps(self, k: int) -> int:
         """Return the steps that K elements take: ceil(K / lanes)."""
@@ -200,15 +253,38 @@ class PEDesign(ABC):
         """Return the bits that two adjacent activations take in memory; `storage` as in `MemoryConfig`."""
         return 16
 
-    def step_cycles(self, x: Array) -> NDArray[np.uint8] | None:
-        """Return the cycles of each step where only activations decide them, uint8 (..., M, steps).
+    def fixed_step_cycles(self) -> int:
+        """Return the cycles of every step, where `cost` is 'shape'."""
+        raise _hook_missing(self, "shape")
 
-        None where every step takes one cycle.
+    def step_cycles(self, x: Array) -> NDArray[np.uint8]:
+        """Return the cycles of each step, where `cost` is 'activations'.
+
+        Parameters
+        ----------
+        x : uint8 or int8 (..., M, K)
+
+        Returns
+        -------
+        uint8 (..., M, steps)
         """
-        return None
+        raise _hook_missing(self, "activations")
 
-    def pair_step_cycles(self, x: Array, w: Array) -> NDArray[np.uint8] | None:
-        """Return the cycles of each step where activations and weights decide them together.
+    def weight_step_cycles(self, w: Array) -> NDArray[np.uint8]:
+        """Return the cycles of each step, where `cost` is 'weights'.
+
+        Parameters
+        ----------
+        w : int8 (..., K, N)
+
+        Returns
+        -------
+        uint8 (..., steps, N)
+        """
+        raise _hook_missing(self, "weights")
+
+    def pair_step_cycles(self, x: Array, w: Array) -> NDArray[np.uint8]:
+        """Return the cycles of each step, where `cost` is 'pair'.
 
         Parameters
         ----------
@@ -218,9 +294,9 @@ class PEDesign(ABC):
 
         Returns
         -------
-        uint8 (rows, steps, cols); None where activations alone decide them, or nothing does.
+        uint8 (rows, steps, cols)
         """
-        return None
+        raise _hook_missing(self, "pair")
 
     def array_timing(
         self, x: Array, w: Array, rows: int, cols: int, *, by_definition: bool = False
@@ -283,6 +359,17 @@ class PEDesign(ABC):
                 f"{self.name} takes unsigned activations (uint8 after ReLU), got int8; "
                 "designs that take signed activations: see `sparqsim pe list`"
             )
+
+
+def keys_of(design: PEDesign | type[PEDesign]) -> list[Field[Any]]:
+    """Return the fields that users may set; those with `metadata={"key": False}` are the design's."""
+    return [each for each in fields(design) if each.metadata.get("key", True)]
+
+
+def _hook_missing(pe: PEDesign, cost: Cost) -> NotImplementedError:
+    return NotImplementedError(
+        f"{pe.name} has cost={pe.cost!r} and no `{COST_HOOKS[cost]}` of its own"
+    )
 
 
 def padded_to(x: Array, lanes: int) -> Array:

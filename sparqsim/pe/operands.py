@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.base.errors import InputError
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.trace.lowering import LoweredLayer
 
@@ -40,14 +39,8 @@ class StepOperands:
 
     def pair_costs(self, group: int, m: slice, steps: slice, n: slice) -> NDArray[np.uint8]:
         """Return `PEDesign.pair_step_cycles` of these operands, uint8 (m, steps, n)."""
-        costs = self._pe.pair_step_cycles(
-            self.activations(group, m, steps), self.weights(group, steps, n)
-        )
-        if costs is None:
-            raise InputError(
-                f"{self._pe.spec}: pair_step_cycles gave None once, expected cycles always or never"
-            )
-        return costs
+        x, w = self.activations(group, m, steps), self.weights(group, steps, n)
+        return self._pe.pair_step_cycles(x, w)
 
     def _elements(self, steps: slice) -> NDArray[np.int64]:
         """Return which element of K each lane takes, int64 (steps, lanes)."""
@@ -62,9 +55,3 @@ class StepOperands:
             rows = self._layer.rows(m.start, m.stop)[group]
             self._rows_in_hand = wanted, np.pad(rows, ((0, m.stop - m.start - len(rows)), (0, 1)))
         return self._rows_in_hand[1]
-
-
-def costs_of_pairs(pe: PEDesign) -> bool:
-    """Return whether activations and weights decide together how long a step of `pe` takes."""
-    zeros = np.zeros((1, 1, pe.lanes), np.uint8), np.zeros((1, pe.lanes, 1), np.int8)
-    return pe.pair_step_cycles(*zeros) is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field
 from functools import cache
 from importlib.metadata import EntryPoint
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -18,7 +18,7 @@ from sparqsim.base.plugins import (
     refuse_code,
     shipped_classes,
 )
-from sparqsim.pe.base import PEDesign
+from sparqsim.pe.base import COST_HOOKS, PEDesign, keys_of
 
 ENTRY_POINTS = "sparqsim.pe"
 WHAT = "PE design"
@@ -123,11 +123,18 @@ def refuse_former_hooks(design: type[PEDesign], origin: str) -> None:
             "`used_activations(x)` and `used_weights(w)`, each where it changes something, or "
             "`values_by_pair = True` and `matmul(x, w)` where `used_operands` gives None"
         )
+    declared = any("cost" in vars(each) for each in design.__mro__ if each is not PEDesign)
+    for cost, hook in COST_HOOKS.items():
+        if not declared and getattr(design, hook) is not getattr(PEDesign, hook):
+            raise InputError(
+                f"{origin} has `{hook}` but declares no `cost`, so it would never be asked; "
+                f"expected `cost = {cost!r}`"
+            )
 
 
 def with_keys(design: type[PEDesign], text: str, spec: str) -> PEDesign:
     """Return the design with the keys of 'key=value,key=value'; `spec` is what messages show. Raises InputError."""
-    known = {key.name: key for key in fields(design)}
+    known = {key.name: key for key in keys_of(design)}
     hints = get_type_hints(design)
     values: dict[str, Any] = {}
     for part in filter(None, text.split(",")):
@@ -176,5 +183,5 @@ def key_choices(design: type[PEDesign]) -> dict[str, tuple[str, str]]:
             "" if key.default is MISSING else str(key.default),
             " | ".join(get_args(hints[key.name])) or f"integer >= {key.metadata.get('least', 0)}",
         )
-        for key in fields(design)
+        for key in keys_of(design)
     }

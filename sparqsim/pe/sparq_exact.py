@@ -20,7 +20,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.pe.base import Array, PEDesign, Step
+from sparqsim.pe.base import Array, Cost, PEDesign, Step
 from sparqsim.pe.sparq import (
     PairControl,
     Sparq5opt,
@@ -45,6 +45,7 @@ class SparqExact(PEDesign):
     lanes: ClassVar[int] = 2
     multipliers: ClassVar[int] = 2
     signed_activations: ClassVar[bool] = False
+    cost: ClassVar[Cost] = "activations"
     most_step_cycles: ClassVar[int] = 2
     edge_cycles: ClassVar[int] = 1
     windows_of_pair: ClassVar[WindowSet] = Sparq5opt.windows_of_pair

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.array.config import ArrayConfig
-from sparqsim.array.dataflow import Work
 from sparqsim.array.registry import get_dataflow
+from sparqsim.array.timing import array_timing
 from sparqsim.base.errors import InputError
+from sparqsim.binding import bound_to
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.expected import Activity, expected
@@ -26,6 +27,7 @@ from sparqsim.rtl.tiles import (
     step_values,
 )
 from sparqsim.rtl.timeline import Schedule, Timeline, elastic, lockstep
+from sparqsim.trace import Layer
 
 #: Cycles that are run after the last expected result, to see that nothing more comes.
 EXTRA_CYCLES = 3
@@ -84,13 +86,8 @@ def check_gemm(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Chec
 
 def simulated_cycles(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> int:
     """Return the cycles that the simulator gives to X @ W."""
-    work = Work(len(x), design.steps(x.shape[1]), w.shape[1], edge_cycles=design.edge_cycles)
-    costs = design.step_cycles(np.ascontiguousarray(x))
-    return (
-        get_dataflow(array.dataflow)
-        .timing(work, array, None if costs is None else costs[None])
-        .total
-    )
+    layer = Layer.from_gemm("operands", np.ascontiguousarray(x), np.ascontiguousarray(w))
+    return array_timing(layer.lower(), bound_to(layer, design), array).total
 
 
 def check_tiles(design: PEDesign, array: ArrayConfig, tiles: Tiles) -> Activity:

@@ -16,6 +16,7 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.array.registry import get_dataflow
 from sparqsim.base.errors import InputError
 from sparqsim.pe.base import Array, PEDesign
+from sparqsim.pe.declared import declared_cycles
 
 #: Parameter FLOW of the circuit that does what is streamed, lies along the rows, along the columns.
 FLOWS = {"smn": 0, "msn": 1, "nsm": 2}
@@ -91,13 +92,7 @@ def _block(operand: Array, at: list[int], side: list[int]) -> Array:
 
 def step_values(design: PEDesign, tiles: Tiles) -> NDArray[np.int64]:
     """Return what each step adds, (tiles, m, s, n), by the design's fast arithmetic."""
-    x = np.moveaxis(
-        tiles.x, 2, 1
-    )  # a step is a product of its own: (tiles, s, m, lanes) @ (tiles, s, lanes, n)
-    products = design.matmul(
-        np.ascontiguousarray(x), np.ascontiguousarray(np.moveaxis(tiles.w, 3, 2))
-    )
-    return np.moveaxis(products, 1, 2)
+    return np.moveaxis(design.matmul(*_step_products(tiles)), 1, 2)
 
 
 def first_cycle_values(design: PEDesign, tiles: Tiles) -> NDArray[np.int64]:
@@ -112,10 +107,15 @@ def first_cycle_values(design: PEDesign, tiles: Tiles) -> NDArray[np.int64]:
 
 
 def step_cycles(design: PEDesign, tiles: Tiles) -> NDArray[np.uint8]:
-    """Return each step's cycles, uint8 (tiles, m, s, 1)."""
-    count, m, s, lanes = tiles.x.shape
-    cycles = design.step_cycles(np.ascontiguousarray(tiles.x.reshape(count, m, s * lanes)))
-    return np.ones((count, m, s, 1), np.uint8) if cycles is None else cycles[..., None]
+    """Return each step's cycles, uint8 (tiles, m or 1, s, n or 1)."""
+    cycles = declared_cycles(design, *_step_products(tiles))
+    return np.moveaxis(cycles[..., 0, :], 1, 2)
+
+
+def _step_products(tiles: Tiles) -> tuple[Array, Array]:
+    """Return every step as a product of its own: (tiles, s, m, lanes) and (tiles, s, lanes, n)."""
+    x, w = np.moveaxis(tiles.x, 2, 1), np.moveaxis(tiles.w, 3, 2)
+    return np.ascontiguousarray(x), np.ascontiguousarray(w)
 
 
 def by_place(values: NDArray[Any], dataflow: str) -> NDArray[Any]:

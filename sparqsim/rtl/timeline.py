@@ -86,7 +86,7 @@ def _advance_lengths(
 ) -> Cycles:
     """Return the cycles of each advance: the simulator's waves, at their places."""
     _, stream, rows, cols = costs.shape
-    waves = tile_waves(costs, stream, cols)
+    waves = tile_waves(costs, stream, rows, cols)
     lengths = np.ones(plan.advances, np.int64)
     if array.overlap:
         period = max(stream, rows)

@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from functools import cache
 
 from sparqsim.array.config import ArrayConfig
-from sparqsim.array.dataflow import Dataflow, Work
+from sparqsim.array.dataflow import Work
 from sparqsim.array.grid import TileGrid
 from sparqsim.array.registry import get_dataflow
 from sparqsim.array.timing import check_dataflow
 from sparqsim.base.errors import InputError
 from sparqsim.base.wording import counted
+from sparqsim.binding import bound_to
 from sparqsim.event.array import (
     Run,
     StepFunction,
     StepRecord,
+    run_tiles,
 )
 from sparqsim.event.array import Tile as Operands
-from sparqsim.event.layer import LayerTiles, Operand
+from sparqsim.event.layer import LayerTiles, Operand, step_of
 from sparqsim.event.run import (
     run_tiles,
 )
@@ -77,11 +79,13 @@ class Window:
 
 def window_of(layer: Layer, pe: PEDesign, array: ArrayConfig, tile: int = 0) -> Window:
     """Run tile number `tile` of a layer, with overlap between the tiles that share the array with it."""
+    pe = bound_to(layer, pe)
     _check(layer, pe, array)
     lowered, flow = layer.lower(), get_dataflow(array.dataflow)
     grid = flow.grid(Work(lowered.m, pe.steps(lowered.k), lowered.n, lowered.groups), array)
     shown = _shown(grid, array, tile, layer.name)
-    cut, step = LayerTiles(lowered, pe, flow, grid), _step(pe, flow, signed=layer.signed)
+    cut = LayerTiles(lowered, pe, flow, grid)
+    step = cache(step_of(pe, flow, signed=layer.signed))
     tiles = [cut.tile(number) for number in shown]
     return Window(array, shown.start, tiles, run_tiles(tiles, step, array, pe.edge_cycles), step)
 
@@ -102,14 +106,6 @@ def _check(layer: Layer, pe: PEDesign, array: ArrayConfig) -> None:
         pe.check_signedness(layer.signed)
     except InputError as error:
         raise InputError(f"layer {layer.name!r}: {error}") from None
-
-
-def _step(pe: PEDesign, flow: Dataflow, *, signed: bool) -> StepFunction:
-    """Return the design's `step`, given operands as they meet in the array; each pair is worked out once."""
-    step = cache(lambda x, w: pe.step(x, w, signed))
-    if flow.activations_from_left:
-        return lambda left, other: step(left.values, other.values)
-    return lambda left, other: step(other.values, left.values)
 
 
 def _shown(grid: TileGrid, array: ArrayConfig, tile: int, layer: str) -> range:
