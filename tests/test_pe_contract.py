@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from own_designs import FixedSerial, Fused, WeightSerial, WindowedSerial
 
 from sparqsim.base.errors import InputError
 from sparqsim.pe.base import PEDesign, Step
@@ -123,6 +124,110 @@ class NoLanes(Mac8b8b):
     lanes = 0
 
 
+class UnknownCost(Mac8b8b):
+    cost = "operands"
+
+
+class CostWithoutItsHook(Mac8b8b):
+    cost = "weights"
+    most_step_cycles = 8
+
+
+class UnitThatMayTakeLonger(Mac8b8b):
+    most_step_cycles = 2
+
+
+class TakesTooLong(Mac8b8b):
+    cost = "shape"
+    most_step_cycles = 256
+
+    def fixed_step_cycles(self):
+        return 256
+
+
+class WeightsOnlyItSays(WeightSerial):
+    """Large activations take a cycle more."""
+
+    most_step_cycles = 8
+
+    def step(self, xs, ws, signed=False):
+        done = super().step(xs, ws, signed)
+        return replace(done, cycles=done.cycles + (max(xs) > 100))
+
+
+class ActivationsOnlyItSays(WindowedSerial):
+    """Negative weights take a cycle more."""
+
+    most_step_cycles = 10
+
+    def step(self, xs, ws, signed=False):
+        done = super().step(xs, ws, signed)
+        return replace(done, cycles=done.cycles + (min(ws) < 0))
+
+
+class ShapeOnlyItSays(FixedSerial):
+    """Zeros are quick."""
+
+    def step(self, xs, ws, signed=False):
+        done = super().step(xs, ws, signed)
+        return done if any(xs) else replace(done, cycles=1)
+
+
+class SlowerPerWeightThanItSays(WeightSerial):
+    def weight_step_cycles(self, w):
+        return np.maximum(super().weight_step_cycles(w), 2)
+
+
+class WeightCyclesTurned(WeightSerial):
+    def weight_step_cycles(self, w):
+        return super().weight_step_cycles(w).swapaxes(-1, -2)
+
+
+class OtherFixedCycles(FixedSerial):
+    def fixed_step_cycles(self):
+        return self.bits + 1
+
+
+class RoundsInMatmulOnly(Mac8b8b):
+    def matmul(self, x, w):
+        return super().matmul(x & 254 if x.dtype == np.uint8 else x, w)
+
+    def step(self, xs, ws, signed=False):
+        return Step((xs[0] if signed else xs[0] & 254) * ws[0])
+
+
+class BecomesAnother(Fused):
+    def for_layer(self, facts):
+        return Mac8b8b()
+
+
+class BecomesNothing(Fused):
+    def for_layer(self, facts):
+        return None
+
+
+class NeverSettles(FixedSerial):
+    def for_layer(self, facts):
+        return replace(self, bits=self.bits % 7 + 1)
+
+
+class RefusesEightBits(Fused):
+    def for_layer(self, facts):
+        raise InputError("no")
+
+
+class LosesWhereItIsNarrow(Fused):
+    """Of weights of 4 bits it drops the lowest one, but not in its step."""
+
+    def used_weights(self, w):
+        return w & -2 if self.lanes == 2 else w
+
+
+class NoLanesWhereItIsNarrow(Fused):
+    def for_layer(self, facts):
+        return replace(self, lanes=facts.weight_bits // 4)
+
+
 @dataclass(frozen=True)
 class ForgetsItsKey(Mac8b8b):
     depth: int = 1
@@ -168,10 +273,57 @@ def check_called(part):
         ),
         (QuickerThanItSays, "ragged products", "takes 1 cycles, but the fast form says 2"),
         (QuickerPairsThanItSays, "ragged products", "takes 1 cycles, but the fast form says 2"),
+        (UnknownCost, "declares", "cost='operands', expected one of unit, shape, activations"),
+        (
+            CostWithoutItsHook,
+            "declares",
+            "cost='weights' without a `weight_step_cycles` of its own",
+        ),
+        (UnitThatMayTakeLonger, "declares", "cost='unit' with most_step_cycles=2, expected 1"),
+        (TakesTooLong, "declares", "most_step_cycles=256, expected at most 255"),
+        (
+            WeightsOnlyItSays,
+            "decides cycles",
+            (
+                r"cost='weights' \(the same weights\), but the step of x=\(\d.* w=(.*) takes \d cycles "
+                r"and that of x=\(.* w=\1 takes \d"
+            ),
+        ),
+        (
+            ActivationsOnlyItSays,
+            "decides cycles",
+            (
+                r"cost='activations' \(the same activations\), but the step of x=(.*) w=.* takes \d+ "
+                r"cycles and that of x=\1 w=.* takes \d"
+            ),
+        ),
+        (ShapeOnlyItSays, "decides cycles", r"cost='shape' \(every step alike\), but the step of"),
+        (SlowWithoutSaying, "ragged products", r"expected 1\.\.1"),
+        (
+            SlowerPerWeightThanItSays,
+            "ragged products",
+            r"takes 1 cycles.* says 2 \(cost='weights'\)",
+        ),
+        (
+            WeightCyclesTurned,
+            "ragged products",
+            (
+                r"weight_step_cycles of 3 rows and 2 columns makes cycles of shape \(1, 2, 1\), "
+                r"expected \(rows or 1, steps, columns or 1\) = \(1, 1, 2\)"
+            ),
+        ),
+        (OtherFixedCycles, "ragged products", r"takes 8 cycles, but the fast form says 9"),
+        (RoundsInMatmulOnly, "used operands", r"used_activations\(x\) @ used_weights\(w\) gives"),
+        (BecomesAnother, "ready for a layer", "design of spec 'mac-8b8b', expected 'fused'"),
+        (BecomesNothing, "ready for a layer", "gives None, expected a PEDesign"),
+        (NeverSettles, "ready for a layer", "when asked again, expected NeverSettles"),
+        (RefusesEightBits, "ready for a layer", "is refused, expected a design"),
+        (LosesWhereItIsNarrow, "ready for a layer", "step gives .*, matmul gives"),
+        (NoLanesWhereItIsNarrow, "ready for a layer", "lanes=0, expected an integer"),
         (
             CyclesOfTheWrongShape,
             "ragged products",
-            r"has shape \(\d, 1, 1\), expected \(rows, columns or 1, steps\)",
+            r"of shape \(4, 1, 1\), expected \(rows or 1, steps, columns or 1\) = \(4, 2, 1\)",
         ),
         (NotExact, "exact", "x @ w gives .*, matmul gives"),
         (LosesAnElement, "element of K", r"k_order\(1\) takes \[0\]|k_order\(\d+\) takes"),

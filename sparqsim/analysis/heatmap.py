@@ -218,14 +218,16 @@ def _activation_cycles(pe: PEDesign, layer: LoweredLayer, places: Placement) -> 
     for x in row_blocks(layer):
         cycles += by_residue(pe.step_cycles(x), places.m, start).sum(axis=0)
         start += x.shape[1]
-    return by_residue(cycles.T[None], places.s)[0].T
+    by_class: Counts = by_residue(cycles.T[None], places.s)[0].T
+    return by_class
 
 
 def _weight_cycles(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Counts:
     """Return step cycles that weights decide, summed by class, int64 (s, n)."""
     of_groups = by_residue(pe.weight_step_cycles(layer.weights), places.s)
     by_step = of_groups.sum(axis=0)
-    return by_residue(by_step.T[None], places.n)[0].T
+    by_class: Counts = by_residue(by_step.T[None], places.n)[0].T
+    return by_class
 
 
 def _nonzero_macs(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Counts:

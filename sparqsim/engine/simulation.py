@@ -15,6 +15,7 @@ from sparqsim.array.dataflow import Timing
 from sparqsim.array.timing import check_activations, check_dataflow
 from sparqsim.base.errors import InputError
 from sparqsim.base.version import VERSION
+from sparqsim.binding import bound_to
 from sparqsim.engine.engines import ENGINES, Outcome, checked_engine
 from sparqsim.engine.iso_area import (
     Scaling,
@@ -212,7 +213,7 @@ def _check(pe: PEDesign, trace: Trace, setting: _Setting) -> None:
 
 
 def _design_for(layer: Layer, pe: PEDesign, setting: _Setting) -> PEDesign:
-    return get_pe(KEPT) if setting.keep_8bit and layer.keep_8bit else pe
+    return bound_to(layer, get_pe(KEPT) if setting.keep_8bit and layer.keep_8bit else pe)
 
 
 def _layer_reports(

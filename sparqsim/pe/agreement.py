@@ -69,6 +69,23 @@ def _declared_shape(pe: PEDesign, m: int, n: int, steps: int) -> tuple[int, int,
     return rows, steps, columns
 
 
+def compare_cost(pe: PEDesign, x: Array, w: Array) -> None:
+    """Expect the cycles of the steps of X (M, K) @ W (K, N) to depend on nothing but what `cost` declares."""
+    if pe.times_itself or pe.cost == "pair":
+        return
+    _, cycles = stepped(pe, x, w)
+    shared = {"activations": "the same activations", "weights": "the same weights"}
+    alike = shared.get(pe.cost, "every step alike")
+    for m, n, s in np.ndindex(cycles.shape):
+        other = {"activations": (m, 0, s), "weights": (0, n, s)}.get(pe.cost, (0, 0, 0))
+        if cycles[m, n, s] != cycles[other]:
+            here, there = (shown(pe, x[i], w[:, j], k) for i, j, k in ((m, n, s), other))
+            raise Violation(
+                f"cost={pe.cost!r} ({alike}), but the step of {here} takes {cycles[m, n, s]} cycles "
+                f"and that of {there} takes {cycles[other]}"
+            )
+
+
 def difference_of(
     pe: PEDesign, x: Array, w: Array, found: Array, expected: Array, truth: str, other: str
 ) -> None:

@@ -10,19 +10,27 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import FrozenInstanceError, dataclass, fields, replace
+from dataclasses import FrozenInstanceError, dataclass, replace
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from sparqsim.base.errors import InputError
-from sparqsim.pe.agreement import Violation, compare, difference_of, expect
-from sparqsim.pe.base import PEDesign
-from sparqsim.pe.trials import KINDS, dtype_of, modes, operands, plain_steps, weights
+from sparqsim.pe.agreement import (
+    Violation,
+    compare,
+    compare_cost,
+    difference_of,
+    expect,
+)
+from sparqsim.pe.base import COST_HOOKS, COSTS, MOST_CYCLES, Array, LayerFacts, PEDesign, keys_of
+from sparqsim.pe.trials import KINDS, dtype_of, modes, narrowed, operands, plain_steps, weights
 
 #: (M, K, N) of random products: K odd, K = 1, K below and above the lanes, a single row or column, a long sum.
 SHAPES = ((3, 1, 2), (1, 2, 1), (4, 3, 3), (5, 7, 4), (2, 8, 3), (3, 33, 2), (1, 130, 1))
 STATIONARY = ("outputs", "weights", "activations")
+#: (activation bits, weight bits) of layers that a design is made ready for.
+BITS = ((8, 8), (8, 4), (4, 8), (3, 2), (1, 1))
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ def variants(design: type[PEDesign]) -> list[PEDesign]:
     """Return the design with default keys, and with each key changed alone: every choice, or the two least integers."""
     default, hints = design(), get_type_hints(design)
     found = [default]
-    for key in fields(design):
+    for key in keys_of(design):
         least = key.metadata.get("least", 0)
         choices = (
             get_args(hints[key.name])
@@ -63,6 +71,17 @@ def variants(design: type[PEDesign]) -> list[PEDesign]:
         )
         found += [replace(default, **{key.name: choice}) for choice in choices]
     return list(dict.fromkeys(found))
+
+
+def ready(pe: PEDesign, x: Array) -> PEDesign:
+    """Return the design as it runs a layer of 8-bit operands X (..., K)."""
+    return pe.for_layer(LayerFacts(k=x.shape[-1], signed=x.dtype == np.int8))
+
+
+def ready_for_one_step(pe: PEDesign, signed: bool) -> PEDesign:
+    """Return the design as it runs a layer whose sums are a step long."""
+    lanes = pe.for_layer(LayerFacts(k=64, signed=signed)).lanes
+    return pe.for_layer(LayerFacts(k=lanes, signed=signed))
 
 
 def check_declaration(pe: PEDesign) -> None:
@@ -82,6 +101,7 @@ def check_declaration(pe: PEDesign) -> None:
             type(value) is int and value >= least,
             f"{what}={value!r}, expected an integer of at least {least}",
         )
+    _check_cost_declared(pe)
     expect(
         bool(pe.stationary) and set(pe.stationary) <= set(STATIONARY),
         f"stationary={pe.stationary!r}, expected some of {', '.join(STATIONARY)}",
@@ -90,6 +110,27 @@ def check_declaration(pe: PEDesign) -> None:
     expect(
         names is None or (isinstance(names, tuple) and bool(names) and all(map(_is_name, names))),
         f"dataflows={names!r}, expected None, or a tuple of names, e.g. ('os', 'ws')",
+    )
+
+
+def _check_cost_declared(pe: PEDesign) -> None:
+    """Expect a known cost, whose hook is there, and bounds on cycles that fit it."""
+    expect(pe.cost in COSTS, f"cost={pe.cost!r}, expected one of {', '.join(COSTS)}")
+    expect(
+        pe.most_step_cycles <= MOST_CYCLES,
+        f"most_step_cycles={pe.most_step_cycles}, expected at most {MOST_CYCLES}",
+    )
+    if pe.times_itself:
+        return
+    hook = COST_HOOKS.get(pe.cost, "step")
+    expect(
+        getattr(type(pe), hook) is not getattr(PEDesign, hook),
+        f"cost={pe.cost!r} without a `{hook}` of its own",
+    )
+    expect(
+        pe.cost != "unit" or pe.most_step_cycles == 1,
+        f"cost='unit' with most_step_cycles={pe.most_step_cycles}, expected 1, or another cost: "
+        f"{', '.join(COST_HOOKS)}",
     )
 
 
@@ -136,36 +177,96 @@ def check_k_order(pe: PEDesign) -> None:
 
 def check_first_pairs(pe: PEDesign) -> None:
     """Expect `matmul` to equal `step` for all 65,536 values of a step's first two activations, 256 sets of weights."""
-    if pe.lanes == 1:
-        return
     for signed in modes(pe):
-        x = np.zeros((256, 256, pe.lanes), np.uint8)
+        bound = ready_for_one_step(pe, signed)
+        lanes = bound.lanes
+        if lanes == 1:
+            continue
+        x = np.zeros((256, 256, lanes), np.uint8)
         x[..., 0], x[..., 1] = np.arange(256)[:, None], np.arange(256)
-        x[..., 2:] = operands(pe, (256, 256, pe.lanes - 2), "sparse", seed=3).view(np.uint8)
+        x[..., 2:] = operands(bound, (256, 256, lanes - 2), "sparse", seed=3).view(np.uint8)
         in_order = np.empty_like(x)
-        in_order[..., pe.k_order(pe.lanes)[0]] = x
-        w = weights((256, pe.lanes, 1), "sparse", seed=4)
-        compare(pe, in_order.view(dtype_of(signed)), w)
+        in_order[..., bound.k_order(lanes)[0]] = x
+        w = weights((256, lanes, 1), "sparse", seed=4)
+        compare(bound, in_order.view(dtype_of(signed)), w)
 
 
 def check_first_products(pe: PEDesign) -> None:
     """Expect `matmul` to equal `step` for all 65,536 values of a step's first activation and weight, others at work."""
     for signed in modes(pe):
-        rest = operands(pe, (256, pe.lanes), "random", seed=5, signed=signed)
-        x, w = rest, weights((pe.lanes, 256), "random", seed=6)
-        x[:, pe.k_order(pe.lanes)[0, 0]] = np.arange(256).astype(np.uint8).view(x.dtype)
-        w[pe.k_order(pe.lanes)[0, 0]] = np.arange(-128, 128)
-        compare(pe, x, w)
+        bound = ready_for_one_step(pe, signed)
+        first = bound.k_order(bound.lanes)[0, 0]
+        x = operands(bound, (256, bound.lanes), "random", seed=5, signed=signed)
+        w = weights((bound.lanes, 256), "random", seed=6)
+        x[:, first] = np.arange(256).astype(np.uint8).view(x.dtype)
+        w[first] = np.arange(-128, 128)
+        compare(bound, x, w)
 
 
 def check_products(pe: PEDesign) -> None:
     """Expect `matmul` and the declared cycles to equal `step` for ragged products of every kind of operands."""
     for signed, kind, (m, k, n) in itertools.product(modes(pe), KINDS, SHAPES):
-        compare(
-            pe,
-            operands(pe, (m, k), kind, seed=m + k, signed=signed),
-            weights((k, n), kind, seed=n + k),
-        )
+        x = operands(pe, (m, k), kind, seed=m + k, signed=signed)
+        compare(ready(pe, x), x, weights((k, n), kind, seed=n + k))
+
+
+def check_cost(pe: PEDesign) -> None:
+    """Expect that nothing decides the cycles of a step but what `cost` declares."""
+    for signed, kind in itertools.product(modes(pe), KINDS):
+        x = operands(pe, (6, 9), kind, seed=12, signed=signed)
+        compare_cost(ready(pe, x), x, weights((9, 6), kind, seed=13))
+
+
+def check_one_sided(pe: PEDesign) -> None:
+    """Expect `matmul` to be the product of used operands, unless values depend on the pair."""
+    for signed, (m, k, n) in itertools.product(modes(pe), SHAPES):
+        x = operands(pe, (m, k), "random", seed=14, signed=signed)
+        w, bound = weights((k, n), "random", seed=15), ready(pe, x)
+        if not bound.values_by_pair:
+            used_x, used_w = bound.used_activations(x), bound.used_weights(w)
+            product = used_x.astype(np.int64) @ used_w.astype(np.int64)
+            truth = "used_activations(x) @ used_weights(w)"
+            difference_of(bound, x, w, bound.matmul(x, w), product, truth, "matmul")
+
+
+def check_for_layer(pe: PEDesign) -> None:
+    """Expect a design of the same spec for every layer, as true to its `step`, and stable.
+
+    Bits that `for_layer` refuses by InputError are left out.
+    """
+    for signed, bits, k in itertools.product(modes(pe), BITS, (1, 9, 34)):
+        facts = LayerFacts(k, signed, *bits)
+        try:
+            bound = pe.for_layer(facts)
+        except InputError:
+            expect(bits != (8, 8), f"for_layer({facts}) is refused, expected a design")
+            continue
+        _check_bound(pe, bound, facts)
+
+
+def _check_bound(pe: PEDesign, bound: PEDesign, facts: LayerFacts) -> None:
+    """Expect what `for_layer` gives for a layer to be the design, and to run operands of its bits."""
+    expect(isinstance(bound, PEDesign), f"for_layer({facts}) gives {bound!r}, expected a PEDesign")
+    expect(
+        bound.spec == pe.spec,
+        f"for_layer({facts}) gives a design of spec {bound.spec!r}, expected {pe.spec!r}: what "
+        'follows a layer is a field with metadata={"key": False}',
+    )
+    again = bound.for_layer(facts)
+    expect(
+        again == bound == pe.for_layer(facts) and hash(again) == hash(bound),
+        f"for_layer({facts}) gives {again!r} when asked again, expected {bound!r}",
+    )
+    if bound == pe:
+        return
+    check_declaration(bound)
+    check_k_order(bound)
+    for kind in KINDS:
+        x = operands(bound, (3, facts.k), kind, seed=16, signed=facts.signed)
+        x = narrowed(x, facts.activation_bits)
+        w = narrowed(weights((facts.k, 4), kind, seed=17), facts.weight_bits)
+        compare(bound, x, w)
+        compare_cost(bound, x, w)
 
 
 def check_batches(pe: PEDesign) -> None:
@@ -191,9 +292,8 @@ def check_exact(pe: PEDesign) -> None:
         return
     for signed, kind, (m, k, n) in itertools.product(modes(pe), KINDS, SHAPES):
         x, w = operands(pe, (m, k), kind, seed=m, signed=signed), weights((k, n), kind, seed=n)
-        difference_of(
-            pe, x, w, pe.matmul(x, w), x.astype(np.int64) @ w.astype(np.int64), "x @ w", "matmul"
-        )
+        bound, product = ready(pe, x), x.astype(np.int64) @ w.astype(np.int64)
+        difference_of(bound, x, w, bound.matmul(x, w), product, "x @ w", "matmul")
 
 
 def check_signed(pe: PEDesign) -> None:
@@ -214,17 +314,15 @@ def check_activity(pe: PEDesign) -> None:
     from sparqsim.pe.activity import PartCounter
 
     for kind, signed in itertools.product(KINDS, modes(pe)):
-        x, w = (
-            operands(pe, (1, 6, 21), kind, seed=9, signed=signed),
-            weights((1, 21, 5), kind, seed=10),
-        )
-        states = pe.activation_states(x)
+        x = operands(pe, (1, 6, 21), kind, seed=9, signed=signed)
+        w, bound = weights((1, 21, 5), kind, seed=10), ready(pe, x)
+        states = bound.activation_states(x)
         if states is None:
             return
-        counter = PartCounter(pe, w)
+        counter = PartCounter(bound, w)
         counter.add(states)
         active: Counter[str] = Counter()
-        for step in plain_steps(pe, x[0], w[0]):
+        for step in plain_steps(bound, x[0], w[0]):
             active.update(step.active_cycles)
         expect(
             +Counter(counter.cycles()) == +active,
@@ -290,6 +388,9 @@ CHECKS: dict[str, Callable[[PEDesign], None]] = {
     "matmul = step, all pairs of activations": check_first_pairs,
     "matmul = step, all activations x weights": check_first_products,
     "matmul, cycles = step, ragged products": check_products,
+    "matmul = product of used operands": check_one_sided,
+    "nothing decides cycles but its cost": check_cost,
+    "ready for a layer: same spec, as true": check_for_layer,
     "stacks of products, operands untouched": check_batches,
     "exact, if declared so": check_exact,
     "refuses int8 activations it cannot take": check_signed,

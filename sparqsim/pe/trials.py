@@ -51,6 +51,11 @@ def drawn(
     return values.astype(dtype)
 
 
+def narrowed(values: Array, bits: int) -> Array:
+    """Return operands whose values fit `bits` bits: the top bits of each, as its type has a sign."""
+    return values >> (8 - bits)
+
+
 def plain_steps(pe: PEDesign, x: Array, w: Array) -> Iterator[Step]:
     """Yield every step of X (M, K) @ W (K, N), by `step` alone; the order of axes is (M, N, steps)."""
     order, signed = pe.k_order(x.shape[1]), x.dtype == np.int8

@@ -16,6 +16,7 @@ from sparqsim.networks.onnx.macs import MacNode
 from sparqsim.networks.onnx.network import Network
 from sparqsim.networks.onnx.quantised import DOMAIN, Array, GraphBuilder
 from sparqsim.pe import PEDesign
+from sparqsim.pe.base import LayerFacts
 
 
 class PairTable:
@@ -79,6 +80,14 @@ def _used(pe: PEDesign, codes: Array, signed: bool) -> Array:
     return pe.used_activations(x).astype(np.int64) + offset
 
 
+def _ready(pe: PEDesign, network: Network, mac: MacNode) -> PEDesign:
+    """Return the design as it runs a layer."""
+    assert mac.weights is not None  # noqa: S101 - a product of two activations is never native
+    _, positions, depth = mac.weights.codes.shape
+    signed = network.codes[mac.source].stored_signed
+    return pe.for_layer(LayerFacts(k=positions * depth, signed=signed))
+
+
 def native_fault(network: Network, mac: MacNode, pe: PEDesign) -> str | None:
     """Return why a layer cannot be standard operators under `pe`, or None."""
     if mac.weights is None:
@@ -87,7 +96,7 @@ def native_fault(network: Network, mac: MacNode, pe: PEDesign) -> str | None:
         return "a product with a transposed operand or a vector"
     if len(set(mac.weights.zero_points.tolist())) > 1:
         return "weight zero points differ by channel"
-    table = PairTable.of(pe, network.codes[mac.source].stored_signed)
+    table = PairTable.of(_ready(pe, network, mac), network.codes[mac.source].stored_signed)
     if table is None:
         return "not a look-up of pairs"
     depth = mac.weights.codes.shape[2]
@@ -127,6 +136,7 @@ def _sums(
     builder: GraphBuilder, network: Network, mac: MacNode, pe: PEDesign, *, codes: str, output: str
 ) -> None:
     assert mac.weights is not None  # noqa: S101 - native_fault was None
+    pe = _ready(pe, network, mac)
     shape, stored = network.shapes[mac.source], network.codes[mac.source]
     zero = 128 if stored.stored_signed else stored.stored_zero_point
     table = PairTable.of(pe, stored.stored_signed)

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from sparqsim.networks.torch.weights import Weights, exact_product
 from sparqsim.pe import PEDesign, get_pe
+from sparqsim.pe.base import LayerFacts
 from sparqsim.trace.schema import ConvGeometry
 
 #: The design whose sums are exact.
@@ -78,6 +79,8 @@ class Integers:
 
     def results(self, pe: PEDesign) -> Iterator[Tensor]:
         """Yield what `pe` computes, float64 integers (groups, M, N), block of rows by block."""
+        depth = self.w.shape[1] * self.w.shape[2]
+        pe = pe.for_layer(LayerFacts(k=depth, signed=self.x.dtype == torch.int8))
         used_w = self.weights.used(pe)
         if used_w is None:
             for rows in _blocks(self.x, self):
