@@ -23,6 +23,7 @@ import numpy as np
 from peak import peak_mib
 
 from sparqsim import ArrayConfig, Layer, Trace, simulate
+from sparqsim.array.costs import SideCosts
 from sparqsim.dataflow import Work, get_dataflow
 
 FLOWS, COUPLINGS = ("os", "ws", "is"), ("lockstep", "elastic:2")
@@ -60,26 +61,33 @@ def throughput() -> None:
     Full-rank costs come from memory, so that the engine is timed and not the design that gives them.
     """
     rng = np.random.default_rng(0)
-    of_activations = rng.integers(1, 3, (1, LAYER.m, LAYER.steps), np.uint8)
+    of_activations = SideCosts(rng.integers(1, 3, (1, LAYER.m, LAYER.steps), np.uint8), "ms")
+    of_weights = SideCosts(rng.integers(1, 3, (1, LAYER.steps, LAYER.n), np.uint8), "sn")
     drawn = rng.integers(1, 3, (LAYER.m, LAYER.steps, LAYER.n), np.uint8)
     print(
         f"layer M={LAYER.m} steps={LAYER.steps} N={LAYER.n}, array 32x32; load {os.getloadavg()[0]:.1f}"
     )
-    print(f"{'':30}{'(S,R,C): M PE-steps/s':>22}{'(S,R) ms':>17}{'ratio':>12}{'constant ms':>13}")
     print(
-        f"{'':30}{f'{os.cpu_count()} cores':>11}{'one':>11}{f'{os.cpu_count()} cores':>9}{'one':>8}{'one':>12}"
+        f"{'':30}{'(S,R,C): M PE-steps/s':>22}{'(S,R) ms':>17}{'ratio':>12}{'(S,C) ms':>10}"
+        f"{'constant ms':>13}"
+    )
+    print(
+        f"{'':30}{f'{os.cpu_count()} cores':>11}{'one':>11}{f'{os.cpu_count()} cores':>9}{'one':>8}"
+        f"{'one':>12}{'one':>10}"
     )
     for dataflow, coupling, overlap in itertools.product(FLOWS, COUPLINGS, (False, True)):
         flow, array = get_dataflow(dataflow), ArrayConfig(32, 32, dataflow, coupling, overlap)
         timing = partial(flow.timing, LAYER, array)
         full, full_one = both_ways(partial(timing, lambda _, m, s, n: drawn[m, s, n]))
         reduced, reduced_one = both_ways(partial(timing, of_activations))
+        weights_one = both_ways(partial(timing, of_weights))[1]
         constant = best_of(timing)
         rate = flow.grid(LAYER, array).steps / 1e6
         name = f"{dataflow} {coupling} overlap={'on' if overlap else 'off'}"
         print(
             f"{name:30}{rate / full:11.0f}{rate / full_one:11.0f}{1e3 * reduced:9.2f}{1e3 * reduced_one:8.2f}"
-            f"{full_one / reduced_one:12.0f}{1e3 * constant:13.3f}"
+            f"{full_one / reduced_one:12.0f}"
+            f"{1e3 * weights_one:10.2f}{1e3 * constant:13.3f}"
         )
 
 

@@ -1,8 +1,8 @@
 """PE designs from outside the package, one class each, as a user writes them.
 
-All are exact. `WeightSerial`: weights alone decide how long a step takes. `Fused`: lanes by the bits of
-the layer's weights. `FixedSerial`: every step takes the bits of the layer's activations. `WindowedSerial`:
-activations decide, but a step of zeros takes two cycles.
+All are exact. `WeightSerial`: weights alone decide how long a step takes. `Fused`: lanes by the
+bits of the layer's weights. `FixedSerial`: every step takes as many cycles as the layer's
+activations have bits. `WindowedSerial`: activations decide, but a step of zeros takes two cycles.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def product(xs: Sequence[int], ws: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class WeightSerial(PEDesign):
-    """Two lanes; a step takes as many cycles as one of its weights has set bits at most, at least one."""
+    """Two lanes; as many cycles as a weight of the step has set bits at most, at least one."""
 
     name: ClassVar[str] = "weight-serial"
     lanes: ClassVar[int] = 2
@@ -85,7 +85,7 @@ class FixedSerial(PEDesign):
 
 @dataclass(frozen=True)
 class WindowedSerial(PEDesign):
-    """Activations bit by bit, as many as the largest has, and one cycle for the sign: zeros take two."""
+    """Activations bit by bit, as many as the largest has, and a cycle for the sign: zeros take two."""
 
     name: ClassVar[str] = "windowed-serial"
     lanes: ClassVar[int] = 2

@@ -20,7 +20,7 @@ from sparqsim.event import Run, Tile, run_tiles
 from sparqsim.event.layer import stalls_of
 from sparqsim.pe.base import Step
 
-#: Those of the package, and one from outside that exchanges the sides of `os`: every roles there can be.
+#: Those of the package, and one that exchanges the sides of `os`: every roles there can be.
 DATAFLOWS = ("os", "ws", "is", f"{Path(__file__).parent / 'own_dataflows.py'}:TransposedOutputs")
 COUPLINGS = ("lockstep", "elastic:1", "elastic:2", "elastic:3", "elastic:4")
 LARGEST_CASE = 900  # PE-steps: the processes take some 50 microseconds for each
@@ -117,9 +117,9 @@ def cases(draw) -> Case:
 
 
 def drawn_costs(draw, rank: str, work: Work, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return costs (groups, M, S, N): all one, all the same, or any; with those of one side shared along the other.
+    """Return costs (groups, M, S, N): all one, all the same, or any.
 
-    Where one side decides they are one where its operands are padding.
+    Where one side decides they are shared along the other, and one where its operands are padding.
     """
     if rank == "unit":
         return np.ones(shape, np.uint8)

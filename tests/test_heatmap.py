@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from bit_serial import BitSerial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -164,10 +165,8 @@ def test_a_report_of_other_values_is_refused(trace):
         heatmap(wrong, trace)
 
 
-def test_a_design_whose_steps_are_not_set_by_activations_is_refused(trace, monkeypatch):
-    from sparqsim.pe.sparq_exact import SparqExact
-
-    report = sparqsim.simulate(trace, "sparq-exact")
-    monkeypatch.setattr(SparqExact, "step_cycles", lambda self, x: None)
-    with pytest.raises(InputError, match="sparq-exact: no heat map"):
-        heatmap(report, trace)
+@pytest.mark.parametrize("design", [BitSerial(), sparqsim.get_pe("smt-sa-2t")], ids=["pair", "own"])
+def test_a_design_whose_steps_both_operands_or_queues_set_is_refused(trace, design):
+    report = sparqsim.simulate(trace, design)
+    with pytest.raises(InputError, match=f"{design.name}: no heat map"):
+        heatmap(report, trace, known=[design])

@@ -1,4 +1,4 @@
-"""Designs from outside that declare every cost, or follow the layer: through both engines, memory and heat maps.
+"""Designs from outside of every cost, or that follow the layer: both engines, memory, heat maps.
 
 What they should take is said here again, in plain integers, beside what the simulator says.
 """
@@ -159,7 +159,7 @@ def test_weights_alone_decide_what_weights_decide():
 @pytest.mark.parametrize("bits", [1, 2, 4, 7, 8])
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.rpartition(":")[2])
 def test_one_tile_of_fixed_steps_takes_what_the_formulas_say(bits, flow):
-    """c(X + R + C - 2) + e in lockstep; cX + R + C - 2 + e and cX + c(R - 1) + C - 1 + e in elastic arrays."""
+    """c(X + R + C - 2) + e in lockstep; elastic os cX + R + C - 2 + e, others cX + c(R - 1) + C - 1 + e."""
     rows, cols, stream = 3, 4, 7
     roles = get_dataflow(flow).roles
     size = dict(zip(roles, (stream, rows, cols), strict=True))
@@ -177,7 +177,7 @@ def test_one_tile_of_fixed_steps_takes_what_the_formulas_say(bits, flow):
 
 
 def test_padding_takes_one_cycle_where_values_decide():
-    """A step of zeros takes two cycles, but a lone row of X on two rows of PEs waits for no padded row."""
+    """A step of zeros takes two cycles, but a lone row of X waits for no padded row below it."""
     x, w = np.zeros((1, 4), np.uint8), np.ones((4, 1), np.int8)
     layer = Layer.from_gemm("zeros", x, w)
     for engine in ("fast", "event"):

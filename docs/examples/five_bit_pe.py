@@ -48,7 +48,7 @@ class FiveBit(PEDesign):
         return Step(value, controls={"lone": 0, "shift0": shift0, "shift1": shift1})
 
     def used_activations(self, x: NDArray[Any]) -> NDArray[Any]:
-        """Give the fast form of `step`: activations as the multipliers see them, a whole matrix at once."""
+        """Give the fast form of `step`: activations as the multipliers see them, all at once."""
         windowed = x.copy()
         for lane, bits in enumerate(BITS):
             used = [q << shift for q, shift in (self.window(value, bits) for value in range(256))]

@@ -102,8 +102,8 @@ def heatmap(
     Raises
     ------
     InputError
-        For a trace that is not the report's, an unknown layer, or a design whose step cycles follow from both
-        operands, or from queues of its own.
+        For a trace that is not the report's, an unknown layer, or a design whose step cycles follow
+        from both operands, or from queues of its own.
     """
     _check_same_trace(report, trace)
     chosen = [

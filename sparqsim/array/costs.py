@@ -95,8 +95,8 @@ class WorkTally:
 class TileCosts(ABC):
     """The step cycles of every tile, padded to the whole array.
 
-    A batch is uint8 (tiles, stream or 1, rows or 1, columns or 1): an axis of length 1 means that the cost does not
-    change along it.
+    A batch is uint8 (tiles, stream or 1, rows or 1, columns or 1): an axis of length 1 means that
+    the cost does not change along it.
     """
 
     def __init__(self, grid: TileGrid, sharing: Sharing) -> None:
@@ -108,7 +108,8 @@ class TileCosts(ABC):
     def batches(self, *, repeat: bool) -> Iterator[Costs]:
         """Yield all tiles in order, some at a time, once.
 
-        Column tiles, or row tiles, that share their costs are left out, except the first one, unless `repeat` is set.
+        Column tiles, or row tiles, that share their costs are left out, except the first one,
+        unless `repeat` is set.
         """
 
     def for_tiles(self, values: NDArray[Any]) -> NDArray[Any]:

@@ -127,8 +127,8 @@ class Dataflow:
         work : Work
         array : ArrayShape
         cycles : int, SideCosts or PairCosts
-            Cycles of each step: the same for all; by the operands of one side; or a function that gives them where
-            both sides decide.
+            Cycles of each step: the same for all; by the operands of one side; or a function that
+            gives them where both sides decide.
         """
         grid = self.grid(work, array)
         links = self._links(work, array, grid)

@@ -33,9 +33,10 @@ neighbour. Column 0 has all of them; each further column has column 0's value th
 nothing later. So one column with itself as right neighbour (`mirrored`) stands for all C > 1. Handing over and
 loading shift by one cycle per column like everything else.
 
-**Costs that all rows share** (weights alone decide, os). With down = 1 the recurrence is the same with rows and
-columns exchanged, so one row with itself as lower neighbour stands for all R > 1. Handing over is not the same: a
-column drains once its last row has handed over, R - 1 cycles after its first (`further_rows`).
+**Costs that all rows share** (weights alone decide, os). With down = 1 the recurrence is the same
+with rows and columns exchanged, so one row with itself as lower neighbour stands for all R > 1.
+Handing over is not the same: a column drains once its last row has handed over, R - 1 cycles after
+its first (`further_rows`).
 
 **Costs that stay the same along the stream** (is). From D = 2 on the slowest PE sets the pace: a tile without
 overlap takes at least its work, items * cost, and at most (R - 1) * cost + C - 1 + e more, whatever D. For f is the
@@ -68,9 +69,9 @@ class Links:
     """What the recurrence needs to know of array and tiles.
 
     `depth`: of every link. `edge`: registers at the row edge. `period`: cycles from one tile's first offer to the
-    next one's. `items`: streamed per tile. `loads`: operands stay (ws, is), else sums do (os). `mirrored`: all
-    columns, or all rows, share their costs, and there are several. `further_rows`: rows that the one row of costs
-    stands for beside itself (0 unless all rows share their costs).
+    next one's. `items`: streamed per tile. `loads`: operands stay (ws, is), else sums do (os).
+    `mirrored`: all columns, or all rows, share their costs, and there are several. `further_rows`:
+    rows that the one row of costs stands for beside itself (0 unless all rows share their costs).
     """
 
     depth: int
@@ -88,8 +89,8 @@ def separate_stalls(costs: Costs, links: Links, most_cycles: int = 255) -> Array
     Parameters
     ----------
     costs : uint8 (tiles, items or 1, rows or 1, columns or 1)
-        Cycles of each step; one item if they are the same for all items, one row or column if they are the same for
-        all of them.
+        Cycles of each step; one item if they are the same for all items, one row or column if they
+        are the same for all of them.
     links : Links
     most_cycles : int
         No step takes more.

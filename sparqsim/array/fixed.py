@@ -1,7 +1,7 @@
 """Steps that all take the same number of cycles, c, padded ones too: closed forms.
 
-With X items streamed through a tile, e registers at the row edge, tiles that do not overlap take, loads
-and drains (R cycles each, one of them) left out,
+With X items streamed through a tile and e registers at the row edge, tiles that do not overlap
+take, without their load or drain of R cycles,
 
     lockstep                  c (X + R + C - 2) + e
     elastic, sums stay        c X + R + C - 2 + e
@@ -12,17 +12,17 @@ drains take one. In an elastic array an operand moves on a cycle after its step 
 column, and where sums stay a row too, costs a cycle of skew; sums that move down do so when their
 step has ended, and a row costs c.
 
-**Depth 1.** PE (i, j) starts an item only when the next PE has started the one before: 2 cycles after
+**Depth 1.** PE (i, j) starts an item once the next PE has started the one before: 2 cycles after
 its own start where an operand moves (harmless from c = 2 on), c + 1 cycles where a sum does. So a
-PE starts an item every p = max(c, 2) cycles where sums stay, every p = c + 1 where operands stay and
-there are several rows; without a neighbour every p = c. The last PE of a moving sum has nobody below,
-so a tile takes (X - 1)(p - c) cycles more than above.
+PE starts an item every p = max(c, 2) cycles where sums stay, every p = c + 1 where operands stay
+and there are several rows; without a neighbour every p = c. A tile takes (X - 1)(p - c) cycles
+more than above.
 
-**Overlap.** In lockstep tiles start max(X, R) waves apart, and a PE works in every wave between. In an
-elastic array they start max(p X, R) cycles apart where sums stay. Where operands stay the same holds
-from X >= R on. For shorter streams the loader of a column can hold the next tile back: row i takes up
-its operand c i cycles after row 0, and the loader waits for that; tiles then start at no fixed
-distance, and are stepped by the recurrence (`lateness.py`), one column for all.
+**Overlap.** In lockstep tiles start max(X, R) waves apart, and a PE works in every wave between. In
+an elastic array they start max(p X, R) cycles apart where sums stay. Where operands stay the same
+holds from X >= R on. For shorter streams the loader of a column can hold the next tile back: row i
+takes up its operand c i cycles after row 0, and the loader waits for that; tiles then start at no
+fixed distance, and are stepped by the recurrence (`lateness.py`), one column for all.
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@ What a chain of tiles knows of the past, all of it lateness g = f - i - j - (t *
 * `room` (cols,) and `before` (rows, cols): scratch.
 
 `limits` is (lateness at the edge, 2 - D, never), in the type of all these arrays. Costs are uint8 (tiles, items or 1,
-rows, cols). `way` is four integers. Loads: operands stay, and sums move down when a step has ended (ws, is); else
-operands move down when it has started. Transposed: the rows of a single column lie along the last axis. Mirrored: that
-column, or the single row there is, stands for several. Further rows: how many that single row stands for beside itself.
+rows, cols). `way` is four integers. Loads: operands stay, and sums move down when a step has ended
+(ws, is); else operands move down when it has started. Transposed: the rows of a single column lie
+along the last axis. Mirrored: that column, or the single row there is, stands for several. Further
+rows: how many that single row stands for beside itself.
 """
 
 from __future__ import annotations
@@ -206,7 +207,7 @@ def _common_change(before: Array, back: Array, p: int) -> int:
 def _hand_over(free: Array, drained: int, period: int, further_rows: int) -> int:
     """Hand a column's finished sums to shadow registers, once the sums before have moved on.
 
-    Return when the column starts to drain: with its last row, `further_rows` below the last of `free`.
+    Return when the column starts to drain: with its last row, `further_rows` below those of `free`.
     """
     start = drained
     for i in range(len(free)):

@@ -23,7 +23,8 @@ class Measurement:
     """What one design makes of one layer's values.
 
     `macs_nonzero`: MACs with both operands non-zero. `activity`: part -> cycles, or {} where the design does not
-    count its parts. `step_cycles`: uint8 (groups, M, steps), or None where activations do not decide them.
+    count its parts. `step_cycles`: uint8 (groups, M, steps), or None where activations do not
+    decide them.
     """
 
     error: Error
@@ -35,7 +36,7 @@ class Measurement:
 
 
 def measure(layer: LoweredLayer, designs: list[PEDesign]) -> list[Measurement]:
-    """Measure every design, bound to the layer, on it; operands are lowered and multiplied exactly once for all."""
+    """Measure designs, bound to the layer, on it; operands are lowered and multiplied once for all."""
     meters = [Meter(pe, layer) for pe in designs]
     nonzero = np.zeros((layer.groups, layer.k), np.int64)
     for x in row_blocks(layer):

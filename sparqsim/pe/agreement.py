@@ -30,7 +30,7 @@ def compare(pe: PEDesign, x: Array, w: Array) -> None:
 
 
 def stepped(pe: PEDesign, x: Array, w: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the values and the cycles of every `step` of X (M, K) @ W (K, N), int64 (M, N, steps) each."""
+    """Return values and cycles of every `step` of X (M, K) @ W (K, N), int64 (M, N, steps) each."""
     steps = list(plain_steps(pe, x, w))
     shape = (x.shape[0], w.shape[1], pe.steps(x.shape[1]))
     values = np.array([step.value for step in steps], np.int64)
@@ -51,8 +51,8 @@ def compare_cycles(pe: PEDesign, x: Array, w: Array, cycles: NDArray[np.int64]) 
     expected = _declared_shape(pe, *cycles.shape)
     if declared.shape != expected:
         raise Violation(
-            f"{COST_HOOKS.get(pe.cost, 'cost')} of {len(x)} rows and {w.shape[1]} columns makes cycles of shape "
-            f"{declared.shape}, expected (rows or 1, steps, columns or 1) = {expected}"
+            f"{COST_HOOKS.get(pe.cost, 'cost')} of {len(x)} rows and {w.shape[1]} columns makes "
+            f"cycles of shape {declared.shape}, expected (rows or 1, steps, columns or 1) = {expected}"
         )
     by_output = np.broadcast_to(declared.transpose(0, 2, 1), cycles.shape)
     for m, n, s in np.argwhere(cycles != by_output)[:1]:
@@ -70,7 +70,7 @@ def _declared_shape(pe: PEDesign, m: int, n: int, steps: int) -> tuple[int, int,
 
 
 def compare_cost(pe: PEDesign, x: Array, w: Array) -> None:
-    """Expect the cycles of the steps of X (M, K) @ W (K, N) to depend on nothing but what `cost` declares."""
+    """Expect the cycles of steps of X (M, K) @ W (K, N) to depend on what `cost` declares alone."""
     if pe.times_itself or pe.cost == "pair":
         return
     _, cycles = stepped(pe, x, w)

@@ -175,7 +175,7 @@ class PEDesign(ABC):
         return self.times_itself or self.cost in ("activations", "weights", "pair")
 
     def for_layer(self, facts: LayerFacts) -> PEDesign:
-        """Return the design as it runs a layer: itself, unless lanes, cycles or mode follow the layer.
+        """Return the design as it runs a layer: itself, unless lanes, cycles or mode follow it.
 
         A design that does keeps what it needs in fields that are no keys of the user's,
         `field(default=8, metadata={"key": False})`, and returns `replace(self, ...)`. Bound again
