@@ -182,7 +182,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch, small_trace):
     """The block size is a matter of memory, never of results."""
     designs = [sparqsim.get_pe(name) for name in ("mac-4b4b", "sparq-5opt", "sparq-exact")]
     whole = [measure(layer.lower(), designs) for layer in small_trace.layers]
-    monkeypatch.setattr("sparqsim.engine.arithmetic.BLOCK_ELEMENTS", 40)
+    monkeypatch.setattr("sparqsim.pe.arithmetic.BLOCK_ELEMENTS", 40)
     split = [measure(layer.lower(), designs) for layer in small_trace.layers]
     for one, other in zip(chain(*whole), chain(*split), strict=True):
         assert (one.error, one.pairs, one.windows, one.activity, one.macs_nonzero) == (

@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 
 import sparqsim
-from sparqsim.cli.options import (
-    split_designs,
-)
+from sparqsim.cli.options import split_designs
 from sparqsim.pe.registry import designs
 from sparqsim.results.report import Comparison, Report
 

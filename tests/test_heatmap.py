@@ -130,7 +130,7 @@ def test_busy_of_a_one_lane_design_is_the_reports_utilization(trace):
 def test_rows_come_in_blocks_and_the_sums_do_not_change(trace, monkeypatch):
     report = sparqsim.simulate(trace, "sparq-exact", sparqsim.ArrayConfig(rows=4, cols=3))
     expected = heatmap(report, trace)
-    monkeypatch.setattr("sparqsim.engine.arithmetic.BLOCK_ELEMENTS", 70)
+    monkeypatch.setattr("sparqsim.pe.arithmetic.BLOCK_ELEMENTS", 70)
     found = heatmap(report, trace)
     np.testing.assert_array_equal(found.step_cycles, expected.step_cycles)
     np.testing.assert_array_equal(found.nonzero_macs, expected.nonzero_macs)

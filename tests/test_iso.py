@@ -17,12 +17,8 @@ from test_plot import check_readable, words
 import sparqsim
 from sparqsim import plot
 from sparqsim.cli.show_iso import iso_area_table
-from sparqsim.engine.iso_area import (
-    scaled_array,
-)
-from sparqsim.results.iso_area import (
-    Range,
-)
+from sparqsim.engine.iso_area import scaled_array
+from sparqsim.results.iso_area import Range
 from sparqsim.results.loading import as_comparison, load_result
 from sparqsim.results.report import Comparison
 from sparqsim.results.schemas import schema_text

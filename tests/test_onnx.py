@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sparqsim import ArrayConfig, InputError, get_pe, load_trace, simulate
-from sparqsim.engine.arithmetic import layer_sums
 from sparqsim.networks.images import Pictures
+from sparqsim.pe.arithmetic import layer_sums
 from sparqsim.quantise.codes import ActivationCodes, WeightCodes
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")

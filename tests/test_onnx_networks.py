@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sparqsim import get_pe, load_trace
-from sparqsim.engine.arithmetic import layer_sums
 from sparqsim.networks.images import Pictures
+from sparqsim.pe.arithmetic import layer_sums
 
 pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 ort = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqsim import InputError, get_pe, load_trace
-from sparqsim.engine.arithmetic import layer_sums
 from sparqsim.networks.accuracy import accuracy
 from sparqsim.networks.images import Pictures
+from sparqsim.pe.arithmetic import layer_sums
 from sparqsim.trace.coverage import Coverage
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")

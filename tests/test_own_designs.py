@@ -23,10 +23,10 @@ from sparqsim.analysis.heatmap import heatmap
 from sparqsim.analysis.wave import window_of
 from sparqsim.array.registry import get_dataflow
 from sparqsim.array.timing import array_timing
-from sparqsim.binding import bound_to
 from sparqsim.cli import main
-from sparqsim.engine.arithmetic import layer_sums
+from sparqsim.pe.arithmetic import layer_sums
 from sparqsim.pe.base import LayerFacts
+from sparqsim.pe.binding import bound_to
 from sparqsim.pe.contract import check_design
 from sparqsim.pe.mac import Mac8b8b
 

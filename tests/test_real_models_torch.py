@@ -20,8 +20,8 @@ from networks import real
 from torch.nn import functional
 
 from sparqsim import check_trace, get_pe, load_trace
-from sparqsim.engine.arithmetic import layer_sums
 from sparqsim.networks.torch import dump
+from sparqsim.pe.arithmetic import layer_sums
 
 pytestmark = pytest.mark.slow
 

@@ -21,13 +21,9 @@ from sparqsim.array.grid import TileGrid
 from sparqsim.array.registry import get_dataflow
 from sparqsim.engine.engines import FastEngine
 from sparqsim.engine.measure import measure
-from sparqsim.event.array import (
-    Run,
-)
+from sparqsim.event.array import Run
 from sparqsim.event.layer import LayerTiles
-from sparqsim.event.run import (
-    run_tiles,
-)
+from sparqsim.event.run import run_tiles
 
 #: Dataflow -> what is streamed, along rows, along columns; whether operands load. Written down again.
 FLOWS = {

@@ -64,9 +64,9 @@ def test_whole_network_is_the_interpreters(network_file: Path, tmp_path: Path) -
 
 def test_trace_gives_the_interpreters_outputs(network_file: Path, tmp_path: Path) -> None:
     """From the trace file alone (and bias, output scale): the output of every layer."""
-    from sparqsim.engine.arithmetic import layer_sums
     from sparqsim.networks.tflite.execute import output_factors
     from sparqsim.networks.tflite.fixedpoint import multiplied, multiplied_once, requantised
+    from sparqsim.pe.arithmetic import layer_sums
 
     pictures, target = shown(tmp_path / "p.npz"), tmp_path / "t.safetensors"
     dump(network_file, pictures, target)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sparqsim import get_pe
-from sparqsim.engine.arithmetic import layer_sums
 from sparqsim.networks.images import Pictures
+from sparqsim.pe.arithmetic import layer_sums
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra 'tflite'")
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sparqsim import InputError, get_pe
-from sparqsim.engine.arithmetic import layer_sums
+from sparqsim.pe.arithmetic import layer_sums
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra 'tflite'")
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqsim import InputError, Layer, Trace, get_pe, load_trace, simulate
-from sparqsim.engine.arithmetic import layer_sums
+from sparqsim.pe.arithmetic import layer_sums
 from sparqsim.quantise.codes import ActivationCodes, WeightCodes, quantise
 
 

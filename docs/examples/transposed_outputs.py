@@ -10,12 +10,8 @@ from typing import ClassVar
 import sparqsim
 from sparqsim.array.dataflows.output_stationary import OutputStationary
 from sparqsim.dataflow import Timing, Work, get_dataflow
-from sparqsim.event.array import (
-    Tile,
-)
-from sparqsim.event.run import (
-    run_tiles,
-)
+from sparqsim.event.array import Tile
+from sparqsim.event.run import run_tiles
 from sparqsim.pe import Step
 
 

@@ -8,13 +8,9 @@ import numpy as np
 
 import sparqsim
 from sparqsim.dataflow import Work, get_dataflow
-from sparqsim.event.array import (
-    Run,
-)
+from sparqsim.event.array import Run
 from sparqsim.event.layer import LayerTiles, Operand
-from sparqsim.event.run import (
-    run_tiles,
-)
+from sparqsim.event.run import run_tiles
 from sparqsim.pe import Step
 from sparqsim.results.layer_report import Cycles
 

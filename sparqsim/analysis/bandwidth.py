@@ -13,12 +13,12 @@ from sparqsim.analysis.network import layer_timing
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.timing import check_activations, check_dataflow
 from sparqsim.base.record import Name, Record, Text, check_counts
-from sparqsim.binding import bound_to
 from sparqsim.memory import recurrence
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.system import prepare
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign
+from sparqsim.pe.binding import bound_to
 from sparqsim.results.report import ArrayInfo, PEInfo, timing_notes
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.coverage import Coverage

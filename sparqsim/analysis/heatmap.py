@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from sparqsim.array.registry import reported_dataflow
 from sparqsim.array.timing import fixed_cycles
 from sparqsim.base.errors import InputError, nearest
-from sparqsim.binding import bound_to
-from sparqsim.engine.arithmetic import row_blocks
 from sparqsim.pe import PEDesign
+from sparqsim.pe.arithmetic import row_blocks
 from sparqsim.pe.base import Array
+from sparqsim.pe.binding import bound_to
 from sparqsim.pe.registry import resolve
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import ArrayInfo, PEInfo, Provenance, Report

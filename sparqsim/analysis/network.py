@@ -8,10 +8,10 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.array.dataflow import Timing, Work
 from sparqsim.array.registry import get_dataflow
 from sparqsim.array.timing import array_timing, fixed_cycles
-from sparqsim.binding import bound_to
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.system import Outcome, through_memory
 from sparqsim.pe import PEDesign
+from sparqsim.pe.binding import bound_to
 from sparqsim.trace import Layer, Trace
 
 

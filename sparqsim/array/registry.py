@@ -14,13 +14,7 @@ from typing import Any
 
 from sparqsim.array.dataflow import STATIONARY, Dataflow
 from sparqsim.base.errors import InputError, nearest
-from sparqsim.base.plugins import (
-    SourceClass,
-    described,
-    installed,
-    load_installed,
-    shipped_classes,
-)
+from sparqsim.base.plugins import SourceClass, described, installed, load_installed, shipped_classes
 
 ENTRY_POINTS = "sparqsim.dataflow"
 WHAT = "dataflow"

@@ -11,8 +11,8 @@ from sparqsim.array.dataflow import Dataflow, StepCycles, Timing, Work
 from sparqsim.array.registry import dataflow_names, get_dataflow
 from sparqsim.array.self_timed import self_timed
 from sparqsim.base.errors import InputError
-from sparqsim.engine.arithmetic import row_blocks
 from sparqsim.pe import PEDesign
+from sparqsim.pe.arithmetic import row_blocks
 from sparqsim.pe.operands import StepOperands
 from sparqsim.trace import Layer
 from sparqsim.trace.lowering import LoweredLayer

@@ -91,9 +91,7 @@ def accuracy(
     """Answer pictures with every layer in a design's arithmetic: accuracy, agreement, SQNR, cycles, speedup."""
     from sparqsim.base.files import check_outputs
     from sparqsim.base.plugins import named_file
-    from sparqsim.cli.options import (
-        split_designs,
-    )
+    from sparqsim.cli.options import split_designs
     from sparqsim.cli.show_accuracy import accuracy_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
     from sparqsim.engine.simulation import DEFAULT_PES

@@ -9,10 +9,7 @@ from typing import Any
 
 from sparqsim.base.errors import InputError, printable
 from sparqsim.base.wording import counted
-from sparqsim.cli.cells import (
-    json_text,
-    percent,
-)
+from sparqsim.cli.cells import json_text, percent
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.networks.images import Pictures
 from sparqsim.trace.drawn import Values, save_synthetic

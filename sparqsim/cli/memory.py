@@ -96,9 +96,7 @@ def bandwidth(
     import sparqsim
     from sparqsim.analysis.bandwidth import BANDWIDTHS, bandwidth_curves
     from sparqsim.base.files import check_outputs
-    from sparqsim.cli.options import (
-        split_designs,
-    )
+    from sparqsim.cli.options import split_designs
     from sparqsim.cli.show_memory import curves_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
     from sparqsim.engine.simulation import DEFAULT_PES, KEPT

@@ -15,9 +15,7 @@ from sparqsim.array.registry import dataflow_names, get_dataflow
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.wording import counted
 from sparqsim.cli import records
-from sparqsim.cli.cells import (
-    new_table,
-)
+from sparqsim.cli.cells import new_table
 from sparqsim.cli.options import array_config
 from sparqsim.cli.tables import Shown
 from sparqsim.pe import PEDesign, get_pe

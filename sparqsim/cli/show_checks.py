@@ -12,10 +12,7 @@ from sparqsim.base.errors import printable
 from sparqsim.base.version import VERSION
 from sparqsim.base.wording import counted
 from sparqsim.cli import records
-from sparqsim.cli.cells import (
-    json_text,
-    new_table,
-)
+from sparqsim.cli.cells import json_text, new_table
 from sparqsim.cli.show_designs import design_table
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.pe import PEDesign

@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparqsim.cli import records
-from sparqsim.cli.cells import (
-    json_text,
-)
+from sparqsim.cli.cells import json_text
 from sparqsim.cli.markdown import SOFT_HYPHEN
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.pe import PEDesign

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from sparqsim.array.registry import reported_dataflow
 from sparqsim.base.errors import printable
-from sparqsim.cli.cells import (
-    mark,
-    new_table,
-    short,
-)
+from sparqsim.cli.cells import mark, new_table, short
 from sparqsim.cli.tables import Table
-from sparqsim.results.iso_area import (
-    IsoArea,
-    IsoDesign,
-    Range,
-)
+from sparqsim.results.iso_area import IsoArea, IsoDesign, Range
 from sparqsim.results.report import Comparison
 from sparqsim.rtl.area import BASELINES
 

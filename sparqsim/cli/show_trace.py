@@ -8,11 +8,7 @@ from typing import Any
 from sparqsim.base.errors import printable
 from sparqsim.base.wording import counted
 from sparqsim.cli import records
-from sparqsim.cli.cells import (
-    json_text,
-    new_table,
-    percent,
-)
+from sparqsim.cli.cells import json_text, new_table, percent
 from sparqsim.cli.tables import Shown
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import KEY, Coverage, LeftOut

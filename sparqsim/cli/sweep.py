@@ -91,9 +91,7 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Compute every point of a grid that STORE does not hold yet. Options replace what a grid file says."""
-    from sparqsim.cli.options import (
-        split_designs,
-    )
+    from sparqsim.cli.options import split_designs
     from sparqsim.sweep.processes import quickest_start, start_server
 
     start = quickest_start()

@@ -13,16 +13,12 @@ from sparqsim.array.registry import get_dataflow
 from sparqsim.array.self_timed import self_timed
 from sparqsim.array.timing import array_timing
 from sparqsim.base.errors import InputError, nearest
-from sparqsim.base.exact import (
-    exact_matmul,
-)
-from sparqsim.engine.arithmetic import Factors
+from sparqsim.base.exact import exact_matmul
 from sparqsim.engine.measure import Measurement, measure, sum_of_squares
 from sparqsim.memory import recurrence
 from sparqsim.memory.system import Runner
-from sparqsim.pe.base import (
-    PEDesign,
-)
+from sparqsim.pe.arithmetic import Factors
+from sparqsim.pe.base import PEDesign
 from sparqsim.results.layer_report import Error
 from sparqsim.trace import GemmShape
 from sparqsim.trace.lowering import LoweredLayer

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.engine.arithmetic import Factors, row_blocks
 from sparqsim.pe.activity import PartCounter
+from sparqsim.pe.arithmetic import Factors, row_blocks
 from sparqsim.pe.base import Array, PEDesign, padded_to
 from sparqsim.results.layer_report import Error, Pairs
 from sparqsim.trace.lowering import LoweredLayer

@@ -15,21 +15,17 @@ from sparqsim.array.dataflow import Timing
 from sparqsim.array.timing import check_activations, check_dataflow
 from sparqsim.base.errors import InputError
 from sparqsim.base.version import VERSION
-from sparqsim.binding import bound_to
 from sparqsim.engine.engines import ENGINES, Outcome, checked_engine
-from sparqsim.engine.iso_area import (
-    Scaling,
-)
+from sparqsim.engine.iso_area import Scaling
 from sparqsim.engine.measure import Measurement
 from sparqsim.memory import MemoryConfig
 from sparqsim.memory.system import Outcome as Waits
 from sparqsim.memory.system import through_memory
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign, get_pe
+from sparqsim.pe.binding import bound_to
 from sparqsim.results.bounds import Bounds
-from sparqsim.results.iso_area import (
-    IsoArea,
-)
+from sparqsim.results.iso_area import IsoArea
 from sparqsim.results.layer_report import Counts, Cycles, Gemm, LayerReport
 from sparqsim.results.report import ArrayInfo, Comparison, PEInfo, Provenance, Report
 from sparqsim.trace import Layer, Trace

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from sparqsim.event.array import (
-    Run,
-    StepRecord,
-    Tile,
-)
-from sparqsim.event.run import (
-    run_tiles,
-)
+from sparqsim.event.array import Run, StepRecord, Tile
+from sparqsim.event.run import run_tiles
 
 __all__ = ["Run", "StepRecord", "Tile", "run_tiles"]

@@ -12,13 +12,8 @@ from numpy.typing import NDArray
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.dataflow import Dataflow, Timing, Work
 from sparqsim.array.grid import TileGrid
-from sparqsim.event.array import (
-    Run,
-    Tile,
-)
-from sparqsim.event.run import (
-    run_tiles,
-)
+from sparqsim.event.array import Run, Tile
+from sparqsim.event.run import run_tiles
 from sparqsim.pe.base import Array, PEDesign, Step
 from sparqsim.pe.operands import StepOperands
 from sparqsim.trace.lowering import LoweredLayer

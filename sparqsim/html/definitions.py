@@ -14,10 +14,7 @@ from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
 from sparqsim.memory.traffic import LayerTraffic, Traffic
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow, Hits, RowLayer
 from sparqsim.results.bounds import Bounds
-from sparqsim.results.iso_area import (
-    IsoDesign,
-    ScaledArray,
-)
+from sparqsim.results.iso_area import IsoDesign, ScaledArray
 from sparqsim.results.layer_report import (
     Cycles,
     Error,

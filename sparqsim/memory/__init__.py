@@ -7,16 +7,8 @@ The definition of the timing is the SimPy model in `sparqsim.event.memory`; `rec
 
 from __future__ import annotations
 
-from sparqsim.memory.accelerator import (
-    load_accelerator,
-    preset_names,
-)
-from sparqsim.memory.config import (
-    Accelerator,
-    DramConfig,
-    MemoryConfig,
-    ScratchpadConfig,
-)
+from sparqsim.memory.accelerator import load_accelerator, preset_names
+from sparqsim.memory.config import Accelerator, DramConfig, MemoryConfig, ScratchpadConfig
 
 __all__ = [
     "Accelerator",

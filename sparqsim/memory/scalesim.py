@@ -14,13 +14,7 @@ from sparqsim.array.config import LARGEST_SIDE, ArrayConfig
 from sparqsim.base.errors import InputError, nearest, shown
 from sparqsim.base.parse import whole_number
 from sparqsim.base.textfile import read_text
-from sparqsim.memory.config import (
-    LARGEST,
-    Accelerator,
-    DramConfig,
-    MemoryConfig,
-    ScratchpadConfig,
-)
+from sparqsim.memory.config import LARGEST, Accelerator, DramConfig, MemoryConfig, ScratchpadConfig
 
 #: The words of the format; they mean what they mean here.
 SCALESIM_DATAFLOWS = ("os", "ws", "is")

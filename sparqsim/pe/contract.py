@@ -16,13 +16,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import numpy as np
 
 from sparqsim.base.errors import InputError
-from sparqsim.pe.agreement import (
-    Violation,
-    compare,
-    compare_cost,
-    difference_of,
-    expect,
-)
+from sparqsim.pe.agreement import Violation, compare, compare_cost, difference_of, expect
 from sparqsim.pe.base import COST_HOOKS, COSTS, MOST_CYCLES, Array, LayerFacts, PEDesign, keys_of
 from sparqsim.pe.trials import KINDS, dtype_of, modes, narrowed, operands, plain_steps, weights
 

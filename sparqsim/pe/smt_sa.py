@@ -43,9 +43,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.base.exact import (
-    exact_matmul,
-)
+from sparqsim.base.exact import exact_matmul
 from sparqsim.base.jit import jit
 from sparqsim.pe.base import (
     Array,

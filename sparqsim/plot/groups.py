@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from sparqsim.results.iso_area import (
-    IsoArea,
-    ScaledArray,
-    ScaledArrays,
-)
+from sparqsim.results.iso_area import IsoArea, ScaledArray, ScaledArrays
 from sparqsim.results.layer_report import LayerReport, Totals
 from sparqsim.results.report import Comparison, Report
 

@@ -13,16 +13,9 @@ In a test suite of your own:
 from __future__ import annotations
 
 from sparqsim.regress.differences import Finding, differences
-from sparqsim.regress.golden import (
-    Outcome,
-    check,
-    load_cases,
-    update,
-)
+from sparqsim.regress.golden import Outcome, check, load_cases, update
 from sparqsim.regress.summary import as_junit, as_markdown, as_text
-from sparqsim.regress.unchanged import (
-    assert_unchanged,
-)
+from sparqsim.regress.unchanged import assert_unchanged
 
 __all__ = [
     "Finding",

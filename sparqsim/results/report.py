@@ -15,10 +15,7 @@ from sparqsim.array.registry import NOT_IN_NAMES, get_dataflow
 from sparqsim.base.errors import InputError, nearest, shown
 from sparqsim.base.record import Name, Record, Text, check_counts
 from sparqsim.memory.traffic import MemoryInfo
-from sparqsim.results.iso_area import (
-    IsoArea,
-    Range,
-)
+from sparqsim.results.iso_area import IsoArea, Range
 from sparqsim.results.layer_report import Cycles, LayerReport, Totals, Utilization
 from sparqsim.trace.coverage import Coverage
 

@@ -11,8 +11,8 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.array.registry import get_dataflow
 from sparqsim.array.timing import array_timing
 from sparqsim.base.errors import InputError
-from sparqsim.binding import bound_to
 from sparqsim.pe.base import Array, PEDesign
+from sparqsim.pe.binding import bound_to
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.expected import Activity, expected
 from sparqsim.rtl.runner import simulate

@@ -26,14 +26,7 @@ from types import TracebackType
 from typing import Self
 
 from sparqsim.base.errors import InputError
-from sparqsim.sweep.check import (
-    TABLE,
-    Recorded,
-    check_rows,
-    check_schema,
-    distrust,
-    point_of,
-)
+from sparqsim.sweep.check import TABLE, Recorded, check_rows, check_schema, distrust, point_of
 from sparqsim.sweep.point import DEFAULT_ENGINE, Point
 from sparqsim.sweep.sqlite import PATIENCE_SECONDS, advice_on, pragma, set_wal, transaction
 from sparqsim.sweep.worker import Result

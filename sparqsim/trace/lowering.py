@@ -9,9 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from sparqsim.base.exact import (
-    exact_matmul,
-)
+from sparqsim.base.exact import exact_matmul
 from sparqsim.trace.schema import ConvGeometry, LayerRecord
 from sparqsim.trace.source import TensorSource
 

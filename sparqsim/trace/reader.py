@@ -19,13 +19,7 @@ from sparqsim.base.record import faults_of
 from sparqsim.base.textfile import json_of
 from sparqsim.trace.drawn import DrawnTrace, drawn_trace_of, shape_of
 from sparqsim.trace.layer import Layer, LayerFault
-from sparqsim.trace.schema import (
-    DRAWN_FORMAT,
-    FORMAT,
-    DrawnDocument,
-    LayerRecord,
-    TraceDocument,
-)
+from sparqsim.trace.schema import DRAWN_FORMAT, FORMAT, DrawnDocument, LayerRecord, TraceDocument
 from sparqsim.trace.synthetic import Distribution
 from sparqsim.trace.tensorfile import TensorFile
 from sparqsim.trace.trace import ARRAYS, METADATA_KEY, Trace, name_faults

@@ -27,12 +27,7 @@ from pathlib import Path
 
 from sparqsim.base.errors import InputError, printable, shown
 from sparqsim.base.limits import LAYERS
-from sparqsim.base.parse import (
-    LONGEST_NAME,
-    looks_like_a_number,
-    name_fault,
-    require_whole_number,
-)
+from sparqsim.base.parse import LONGEST_NAME, looks_like_a_number, name_fault, require_whole_number
 from sparqsim.base.textfile import CsvLine, csv_lines, read_text
 from sparqsim.trace.schema import ConvGeometry
 from sparqsim.trace.synthetic import LayerShape

@@ -10,7 +10,7 @@ import numpy as np
 def stepped_sums(layer, pe):
     """Return the layer's sums, zero points corrected, int64 (M, output channels).
 
-    What `sparqsim.engine.arithmetic` gives.
+    What `sparqsim.pe.arithmetic` gives.
     """
     zero, points = layer.record.activation_zero_point, layer.record.weight_zero_points or (0,)
     groups, channels = layer.record.groups, layer.weights.shape[0]

@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 
 from sparqsim.array.config import ArrayConfig
-from sparqsim.event.array import (
-    Tile,
-)
-from sparqsim.event.run import (
-    run_tiles,
-)
+from sparqsim.event.array import Tile
+from sparqsim.event.run import run_tiles
 from sparqsim.pe import get_pe
 from sparqsim.pe.base import Step
 from sparqsim.rtl.check import check_gemm, check_tiles, simulated_cycles

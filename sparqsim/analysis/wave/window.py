@@ -12,19 +12,12 @@ from sparqsim.array.registry import get_dataflow
 from sparqsim.array.timing import check_dataflow
 from sparqsim.base.errors import InputError
 from sparqsim.base.wording import counted
-from sparqsim.binding import bound_to
-from sparqsim.event.array import (
-    Run,
-    StepFunction,
-    StepRecord,
-    run_tiles,
-)
+from sparqsim.event.array import Run, StepFunction, StepRecord
 from sparqsim.event.array import Tile as Operands
 from sparqsim.event.layer import LayerTiles, Operand, step_of
-from sparqsim.event.run import (
-    run_tiles,
-)
+from sparqsim.event.run import run_tiles
 from sparqsim.pe import PEDesign
+from sparqsim.pe.binding import bound_to
 from sparqsim.trace import Layer
 
 #: Rows and columns of the largest array that is drawn.

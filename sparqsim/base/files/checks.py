@@ -7,12 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sparqsim.base.errors import InputError
-from sparqsim.base.files.place import (
-    check_permission,
-    destination,
-    is_replaceable,
-    unwritable,
-)
+from sparqsim.base.files.place import check_permission, destination, is_replaceable, unwritable
 from sparqsim.base.files.temporary import new_temporary
 
 #: Suffixes of the files that are read where a folder is given: arrays, their description, pictures.

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from sparqsim.engine.arithmetic import layer_sums
 from sparqsim.networks.images import needed
 from sparqsim.networks.onnx.dump import layer_of
 from sparqsim.networks.onnx.guard import run
@@ -18,6 +17,7 @@ from sparqsim.networks.onnx.opening import uses
 from sparqsim.networks.onnx.quantised import DOMAIN, Array
 from sparqsim.networks.onnx.session import session_of
 from sparqsim.pe import PEDesign
+from sparqsim.pe.arithmetic import layer_sums
 
 
 @dataclass(frozen=True)

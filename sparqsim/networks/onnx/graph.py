@@ -14,12 +14,7 @@ from sparqsim.base.limits import ONNX_ELEMENTS
 from sparqsim.networks.images import needed
 from sparqsim.networks.onnx.guard import elements, evaluated, is_array, library_errors
 from sparqsim.networks.onnx.opening import load_model, uses
-from sparqsim.networks.onnx.operators import (
-    MAC_OPS,
-    STANDARD_DOMAINS,
-    has_graphs,
-    unsupported,
-)
+from sparqsim.networks.onnx.operators import MAC_OPS, STANDARD_DOMAINS, has_graphs, unsupported
 
 if TYPE_CHECKING:
     from sparqsim.networks.onnx.sizes import TensorSizes

@@ -11,13 +11,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.networks.onnx.graph import Graph
 from sparqsim.networks.onnx.macs import MacNode, Product
 from sparqsim.networks.onnx.nodefacts import NodeFacts, Operand
-from sparqsim.networks.onnx.operators import (
-    CONVOLUTIONS,
-    INTEGER_OPS,
-    MAC_OPS,
-    PICKS,
-    QLINEAR_OPS,
-)
+from sparqsim.networks.onnx.operators import CONVOLUTIONS, INTEGER_OPS, MAC_OPS, PICKS, QLINEAR_OPS
 from sparqsim.networks.onnx.quantisation import dequantised
 from sparqsim.networks.onnx.spatial import checked_spatial
 from sparqsim.networks.onnx.weights import WeightReader

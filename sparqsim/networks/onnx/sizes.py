@@ -16,12 +16,7 @@ from sparqsim.base.limits import ONNX_ELEMENTS, ONNX_TRIPS
 from sparqsim.networks.images import needed
 from sparqsim.networks.onnx.graph import Array, Graph
 from sparqsim.networks.onnx.guard import elements, evaluated, is_array
-from sparqsim.networks.onnx.operators import (
-    STANDARD_DOMAINS,
-    attributes,
-    has_graphs,
-    hidden_nodes,
-)
+from sparqsim.networks.onnx.operators import STANDARD_DOMAINS, attributes, has_graphs, hidden_nodes
 
 #: Elements and axes of a tensor whose values are followed: shapes, pads, limits of slices.
 MOST_FOLLOWED, MOST_AXES = 1 << 10, 2

@@ -12,12 +12,7 @@ from sparqsim.base.wording import counted
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.tflite.fixedpoint import codes_of
 from sparqsim.networks.tflite.leftout import left_out
-from sparqsim.networks.tflite.macs import (
-    MacOperator,
-    described,
-    read_operators,
-    skipped_operators,
-)
+from sparqsim.networks.tflite.macs import MacOperator, described, read_operators, skipped_operators
 from sparqsim.networks.tflite.model import Array, Model, Tensor
 from sparqsim.networks.tflite.quantised import check_activation, is_quantised
 from sparqsim.trace.coverage import Coverage

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.engine.arithmetic import layer_sums
 from sparqsim.networks.tflite.fixedpoint import (
     codes_of,
     multiplied,
@@ -28,6 +27,7 @@ from sparqsim.networks.tflite.macs import MacOperator
 from sparqsim.networks.tflite.model import Array, Model, Operator, Tensor
 from sparqsim.networks.tflite.quantised import check_activation
 from sparqsim.pe import PEDesign
+from sparqsim.pe.arithmetic import layer_sums
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.source import TensorSource
 

@@ -12,18 +12,9 @@ from pydantic import ValidationError
 
 from sparqsim.base.errors import InputError, printable
 from sparqsim.base.record import faults_of
-from sparqsim.networks.tflite.geometry import (
-    check_options,
-    check_product,
-    convolution,
-    groups_of,
-)
+from sparqsim.networks.tflite.geometry import check_options, check_product, convolution, groups_of
 from sparqsim.networks.tflite.model import Array, Model, Operator, Tensor
-from sparqsim.networks.tflite.quantised import (
-    activation_codes,
-    check_activation,
-    weight_codes,
-)
+from sparqsim.networks.tflite.quantised import activation_codes, check_activation, weight_codes
 from sparqsim.quantise.codes import ActivationCodes, WeightCodes
 from sparqsim.trace.schema import ConvGeometry, LayerRecord
 

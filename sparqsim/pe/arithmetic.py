@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.binding import bound_to
 from sparqsim.pe import PEDesign
 from sparqsim.pe.base import Array
+from sparqsim.pe.binding import bound_to
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.lowering import LoweredLayer
 
