@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
@@ -13,6 +13,7 @@ from sparqsim.analysis.network import layer_timing
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.timing import check_activations, check_dataflow
 from sparqsim.base.record import Name, Record, Text, check_counts
+from sparqsim.base.wording import counted
 from sparqsim.memory import recurrence
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.system import prepare
@@ -20,6 +21,7 @@ from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign
 from sparqsim.pe.binding import bound_to
 from sparqsim.results.report import ArrayInfo, PEInfo, timing_notes
+from sparqsim.tabular import Row, Tabular, short_name
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.coverage import Coverage
 
@@ -27,7 +29,7 @@ from sparqsim.trace.coverage import Coverage
 BANDWIDTHS = tuple(float(1 << power) for power in range(10))
 
 
-class BandwidthCurves(Record):
+class BandwidthCurves(Tabular, Record):
     """Total cycles of several designs on one trace, array and memory at several DRAM bandwidths.
 
     bandwidths: bytes per cycle, None: no limit. cycles: for each design, total cycles at each bandwidth. array_cycles:
@@ -100,6 +102,54 @@ class BandwidthCurves(Record):
         return {
             name: self.array_cycles[self.baseline] / self.array_cycles[name] for name in self.order
         }
+
+    HTML_COLUMNS: ClassVar = {
+        "design": "design",
+        "memory_modelled": "memory modelled",
+        "dram_bandwidth_bytes_per_cycle": "DRAM bandwidth (bytes per cycle)",
+        "total_cycles": "cycles",
+        "speedup": "speedup (x)",
+    }
+
+    def flat_rows(self) -> list[Row]:
+        """Return a row per design and bandwidth, 'inf' without a limit.
+
+        The last row of a design is without memory, and has no bandwidth.
+        """
+        coverage = self.coverage.flat_fields(self.macs)
+        bandwidths = ["inf" if limit is None else limit for limit in self.bandwidths]
+        rows = []
+        for name in self.order:
+            figures = [
+                *zip(bandwidths, self.cycles[name], self.speedup[name], strict=True),
+                (None, self.array_cycles[name], self.array_speedup[name]),
+            ]
+            for at, (bandwidth, cycles, speedup) in enumerate(figures):
+                rows.append(
+                    {
+                        "design": name,
+                        "baseline": self.baseline,
+                        "memory_modelled": at < len(self.bandwidths),
+                        "dram_bandwidth_bytes_per_cycle": bandwidth,
+                        "total_cycles": cycles,
+                        "cycles_per_input": self.coverage.per_input(cycles),
+                        "speedup": speedup,
+                        **coverage,
+                        "timing_note": self.timing_notes.get(name, ""),
+                    }
+                )
+        return rows
+
+    def summary(self) -> str:
+        """Return designs, bandwidths, network, array and memory."""
+        source = short_name(self.network) or f"trace {self.trace_sha256[:12]}"
+        drawn = " [SYNTHETIC values]" if self.synthetic else ""
+        array = self.array
+        return (
+            f"{counted(len(self.order), 'design')} over {self.baseline} at "
+            f"{counted(len(self.bandwidths), 'bandwidth')} on {source}{drawn}, "
+            f"array {array.rows}x{array.cols} {array.dataflow}, memory {self.memory.name}"
+        )
 
 
 def bandwidth_curves(

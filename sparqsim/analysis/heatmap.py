@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,14 @@ from sparqsim.pe.binding import bound_to
 from sparqsim.pe.registry import resolve
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import ArrayInfo, PEInfo, Provenance, Report
+from sparqsim.tabular import Row, Tabular, short_name
 from sparqsim.trace import Layer, LoweredLayer, Trace
 
 Counts = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Heatmap:
+@dataclass(frozen=True, repr=False)
+class Heatmap(Tabular):
     """What every PE of an array did, over one layer or a whole network.
 
     Parameters
@@ -71,6 +73,39 @@ class Heatmap:
                 f"heat map: total_cycles={self.total_cycles}, lane_cycles={self.lane_cycles}, "
                 "expected at least 1"
             )
+
+    HTML_COLUMNS: ClassVar = {
+        "row": "PE row",
+        "column": "PE column",
+        "busy_share": "step in flight (0 to 1)",
+        "effective_share": "both operands non-zero (0 to 1)",
+    }
+
+    def flat_rows(self) -> list[Row]:
+        """Return a row per PE: its place, the integers counted there, and the shares they make."""
+        busy, effective = self.busy, self.effective
+        return [
+            {
+                "design": self.pe.spec,
+                "layer": self.layer or None,
+                "row": row,
+                "column": column,
+                "step_cycles": int(self.step_cycles[row, column]),
+                "nonzero_macs": int(self.nonzero_macs[row, column]),
+                "busy_share": float(busy[row, column]),
+                "effective_share": float(effective[row, column]),
+            }
+            for row, column in np.ndindex(busy.shape)
+        ]
+
+    def summary(self) -> str:
+        """Return design, network or layer, array, and the mean share of cycles with a step in flight."""
+        array = self.array
+        what = f"layer {short_name(self.layer)} of " if self.layer else ""
+        return (
+            f"{self.pe.spec} on {what}{self.provenance.short_source()}, array {array.rows}x"
+            f"{array.cols} {array.dataflow}, mean busy {self.busy.mean():.3f}"
+        )
 
     @property
     def busy(self) -> NDArray[np.float64]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from sparqsim.base.errors import InputError, printable, shown
+from sparqsim.base.errors import LONGEST_SHOWN, InputError, printable, shown
+from sparqsim.base.files import write_text
 from sparqsim.base.limits import RESULT_BYTES
 from sparqsim.base.parse import name_fault
 from sparqsim.base.textfile import json_of, read_text
@@ -30,6 +32,10 @@ def _text(value: object) -> object:
 Name = Annotated[str, AfterValidator(_name)]
 #: What describes something: made printable, line breaks kept.
 Text = Annotated[str, BeforeValidator(_text)]
+
+
+#: Characters of a record's `repr`, and entries of a value in it that are written out.
+LONGEST_REPR, MOST_SHOWN_ENTRIES = 200, 8
 
 
 class Record(BaseModel):
@@ -81,6 +87,53 @@ class Record(BaseModel):
     def load(cls, path: str | Path) -> Self:
         """Read the record saved at `path`."""
         return cls.from_json(read_text(path, limit=RESULT_BYTES), str(path))
+
+    def save(self, path: str | Path) -> None:
+        """Write what `load` reads: the JSON of `to_json`, whole or not at all.
+
+        Raises
+        ------
+        InputError
+            When the path cannot be written, naming it.
+        """
+        write_text(path, self.to_json())
+
+    def __repr__(self) -> str:
+        text = super().__repr__()
+        return text if len(text) <= LONGEST_REPR else text[: LONGEST_REPR - 4] + "...)"
+
+    def __repr_args__(self) -> Iterator[tuple[str, object]]:
+        """Yield what `repr` shows: what is stored, long values by their kind and size alone."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            text = _brief(value)
+            yield name, value if text is None else _Written(text)
+
+
+class _Written:
+    """A value that is shown as a text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _brief(value: object) -> str | None:
+    """Return what stands for a value that is too long for a line; None for a short one."""
+    if isinstance(value, tuple | dict) and len(value) > MOST_SHOWN_ENTRIES:
+        return f"<{len(value)} entries>"
+    text = repr(value)
+    if len(text) <= LONGEST_SHOWN:
+        return None
+    if isinstance(value, str):
+        return shown(value)
+    return (
+        f"<{len(value)} entries>"
+        if isinstance(value, tuple | dict)
+        else f"<{type(value).__name__}>"
+    )
 
 
 def check_counts(record: BaseModel, path: str = "") -> None:

@@ -8,32 +8,6 @@ from sparqsim.base.errors import printable
 from sparqsim.results.report import Report, note_lines, stated_coverage, timing_notes
 
 
-def heading(report: Report, *, design: bool = True) -> str:
-    """Return what was simulated, on one line."""
-    array = report.array
-    overlap = "on" if array.overlap else "off"
-    source = report.provenance.network or f"trace {report.provenance.trace_sha256[:12]}"
-    label = (
-        f" [SYNTHETIC values: {report.provenance.synthetic}]" if report.provenance.synthetic else ""
-    )
-    source = printable(source + label)
-    return (
-        f"{source}: {f'{report.pe.spec}, ' if design else ''}array {array.rows}x{array.cols}, dataflow "
-        f"{array.dataflow}, {array.coupling}, overlap {overlap}, {memory_label(report)}, "
-        f"{report.coverage.label(report.totals.macs)}"
-    )
-
-
-def memory_label(report: Report) -> str:
-    """Return what surrounds the array, in a few words."""
-    memory = report.memory
-    if memory is None:
-        return "memory not modelled"
-    bandwidth = memory.dram.bandwidth_bytes_per_cycle
-    rate = "unlimited DRAM" if bandwidth is None else f"DRAM {bandwidth:g} B/cycle"
-    return f"memory {memory.name} ({rate}, storage {memory.storage})"
-
-
 def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
     """Return what a reader must know to read the table; with `utilizations`, one that has 'PEs used' and 'eff.'."""
     fixed = [report.pe.spec for report in reports if not report.pe.cycles_depend_on_values]

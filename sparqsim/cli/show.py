@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 
-from sparqsim.cli import records
 from sparqsim.cli.cells import (
     decibels,
     heading_of,
@@ -23,7 +22,7 @@ from sparqsim.cli.cells import (
     short,
 )
 from sparqsim.cli.joined import Joined
-from sparqsim.cli.notes import heading, notes
+from sparqsim.cli.notes import notes
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.results.layer_report import Measured
 from sparqsim.results.report import Comparison, Report
@@ -71,10 +70,10 @@ def report_shown(report: Report) -> Shown:
 
         tables.append(traffic_table(report))
     return Shown(
-        heading(report),
+        report.heading(),
         tables,
         notes([report], utilizations=True),
-        lambda: records.of_report(report),
+        report.flat_rows,
         report.to_json,
     )
 
@@ -101,10 +100,10 @@ def comparison_shown(comparison: Comparison) -> Shown:
         equal_area = [show_iso.iso_area_table(comparison, comparison.iso_area)]
         remarks = [show_iso.notes(comparison, comparison.iso_area)]
     return Shown(
-        heading(comparison.reports[comparison.baseline], design=False),
+        comparison.reports[comparison.baseline].heading(design=False),
         [totals_table(comparison), *equal_area, Joined([speedups, errors], units=("x", "dB"))],
         "\n".join([*remarks, notes(reports)]),
-        lambda: records.of_comparison(comparison),
+        comparison.flat_rows,
         comparison.to_json,
     )
 

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from sparqsim.base.errors import printable
 from sparqsim.base.wording import counted
-from sparqsim.cli import records
 from sparqsim.cli.cells import heading_of, new_table
+from sparqsim.cli.show import heading_of, new_table
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow
 from sparqsim.results.report import note_lines
@@ -58,7 +58,7 @@ def accuracy_shown(report: AccuracyReport) -> Shown:
         printable(heading),
         [_design_table(report), _layer_table(report)],
         "\n".join(map(printable, lines)),
-        lambda: records.of_accuracy(report),
+        report.flat_rows,
         report.to_json,
     )
 

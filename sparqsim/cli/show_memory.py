@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sparqsim.analysis.bandwidth import BandwidthCurves
 from sparqsim.base.errors import printable
-from sparqsim.cli import records
 from sparqsim.cli.cells import heading_of, layer_label, new_table, percent
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.memory.traffic import Traffic
@@ -75,6 +74,4 @@ def curves_shown(result: BandwidthCurves) -> Shown:
         f"{result.coverage.label(result.macs or 0)}"
     )
     notes = [*result.coverage.notes(result.macs or 0), *note_lines(result.timing_notes)]
-    return Shown(
-        heading, [table], "\n".join(notes), lambda: records.of_curves(result), result.to_json
-    )
+    return Shown(heading, [table], "\n".join(notes), result.flat_rows, result.to_json)

@@ -7,7 +7,6 @@ from typing import Any
 
 from sparqsim.base.errors import printable
 from sparqsim.base.wording import counted
-from sparqsim.cli import records
 from sparqsim.cli.cells import json_text, new_table, percent
 from sparqsim.cli.tables import Shown
 from sparqsim.trace import Trace
@@ -17,7 +16,7 @@ from sparqsim.trace.drawn import DrawnTrace
 
 def trace_shown(trace: Trace) -> Shown:
     """Return what a trace holds, reading one layer at a time; drawn values are not drawn."""
-    document, layers = trace.metadata, records.of_trace(trace)
+    document, layers = trace.metadata, trace.flat_rows()
     about = {
         name.replace("_", " "): getattr(document, name)
         for name in ("network", "synthetic", "calibrator", "origin", "license_note")

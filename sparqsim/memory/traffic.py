@@ -58,6 +58,17 @@ class Traffic(Record):
             for operand in (self.activations, self.weights, self.outputs)
         )
 
+    def flat_fields(self) -> dict[str, int]:
+        """Return what moved and who waited, for a flat row."""
+        return {
+            "activation_dram_read_bytes": self.activations.dram_read_bytes,
+            "weight_dram_read_bytes": self.weights.dram_read_bytes,
+            "output_dram_write_bytes": self.outputs.dram_write_bytes - self.psum_spill_bytes,
+            "psum_spill_bytes": self.psum_spill_bytes,
+            "psum_reload_bytes": self.psum_reload_bytes,
+            "port_stall_cycles": self.port_stall,
+        }
+
     @classmethod
     def sum_of(cls, parts: Iterable[Traffic | None]) -> Self | None:
         """Add traffic; None where one part is unknown."""

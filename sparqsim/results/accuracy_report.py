@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.record import Name, Record, Text
+from sparqsim.base.wording import counted
 from sparqsim.results.report import ArrayInfo, Comparison
+from sparqsim.tabular import Row, Tabular, short_name
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import NO_REASON, Coverage, LeftOut
 
@@ -92,7 +94,7 @@ class AccuracyRow(Record):
         return Trial(self.pe, self.calibrator, self.recalibrated_bn)
 
 
-class AccuracyReport(Record):
+class AccuracyReport(Tabular, Record):
     """Several designs on one network, the same pictures and one array.
 
     data: which pictures answered, in words. calibration: which pictures set the scales, in words. preprocess: what was
@@ -178,6 +180,73 @@ class AccuracyReport(Record):
             "flattened, an answer is the place of its largest number, and 'agree' says only whether "
             "that place is the same."
         )
+
+    HTML_COLUMNS: ClassVar = {
+        "design": "design",
+        "calibrator": "scales",
+        "top1_pictures": "top-1 (pictures)",
+        "top5_pictures": "top-5 (pictures)",
+        "agree_pictures": "agree (pictures)",
+        "design_cycles": "cycles",
+        "design_speedup": "speedup (x)",
+    }
+
+    def flat_rows(self) -> list[Row]:
+        """Return a row per trial and layer, with the trial's hits; those of the reference have no layer."""
+        counts = {
+            "pictures": self.pictures,
+            "traced_pictures": self.traced_pictures,
+            "baseline": self.baseline,
+            **self.coverage.flat_fields(self.macs),
+        }
+        return [row for trial in self.rows for row in self._flat(trial, counts)]
+
+    def _flat(self, row: AccuracyRow, counts: Row) -> list[Row]:
+        told = {
+            "design": row.pe or self.reference,
+            "calibrator": row.calibrator,
+            **{f"{name}_pictures": count for name, count in row.hits},
+            **counts,
+            "timing_note": self.timing_notes.get(row.pe or "", ""),
+        }
+        if row.pe is None:
+            return [{**told, "layer": None}]
+        return [
+            {
+                **told,
+                "layer": layer.name,
+                "design_cycles": row.cycles,
+                "design_cycles_per_input": self.coverage.per_input(row.cycles or 0),
+                "design_speedup": row.speedup,
+                "kept": layer.kept,
+                "cycles": result.cycles,
+                "sqnr_db": result.sqnr_db,
+            }
+            for layer, result in zip(self.layers, row.layers, strict=False)
+        ]
+
+    def summary(self) -> str:
+        """Return the network, how many designs and pictures, and the array."""
+        designs = len({row.pe for row in self.rows} - {None})
+        array = self.array
+        return (
+            f"{counted(designs, 'design')} on {short_name(self.network)}, "
+            f"{counted(self.pictures, 'picture')}, array {array.rows}x{array.cols} {array.dataflow}"
+        )
+
+    def html_caption(self) -> str:
+        """Return what was answered, and of how many pictures cycles are."""
+        return (
+            f"{self.summary()}; answers against: {self.reference}; cycles of "
+            f"{counted(self.traced_pictures, 'picture')}; speedup over {self.baseline}, equal PEs"
+        )
+
+    def html_rows(self) -> list[Row]:
+        """Return one row per trial."""
+        rows = []
+        for trial in self.rows:
+            rows += self._flat(trial, {})[:1]
+        return rows
 
     def row(self, trial: Trial) -> AccuracyRow:
         """Return the row of a trial. Raises InputError where there is none."""

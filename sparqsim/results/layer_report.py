@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, computed_field, model_validator
 
 from sparqsim.base.record import Name, Record, Text
+from sparqsim.base.wording import counted
 from sparqsim.memory.traffic import LayerTraffic, Traffic
 from sparqsim.results.bounds import Bounds
+from sparqsim.tabular import Row, Tabular, short_name
+
+#: What stands in the column `row` of flat rows: rows of layers add up to the one of the total.
+LAYER_ROW, TOTAL_ROW = "layer", "total"
 
 
 class Cycles(Record):
@@ -166,6 +171,21 @@ class Utilization(Record):
         )
 
 
+#: Columns of a notebook's table of layers.
+MEASURED_COLUMNS = {
+    "layer": "layer",
+    "run_as": "run as",
+    "total_cycles": "cycles",
+    "compute_cycles": "compute",
+    "fill_cycles": "fill",
+    "drain_cycles": "drain",
+    "pe_stall_cycles": "PE stall",
+    "memory_stall_cycles": "memory stall",
+    "array_utilization": "array utilization (0 to 1)",
+    "sqnr_db": "SQNR (dB; -: exact)",
+}
+
+
 class Measured(Record):
     """What a layer and a whole network have in common."""
 
@@ -198,6 +218,23 @@ class Measured(Record):
             )
         return self
 
+    def flat_fields(self) -> Row:
+        """Return what a layer and the total have in common, for a flat row."""
+        parts = ("total", "compute", "fill", "drain", "pe_stall", "memory_stall")
+        return {
+            "macs": self.macs,
+            "tiles": self.tiles,
+            "partial_sums": self.partial_sums,
+            **{f"{part}_cycles": getattr(self.cycles, part) for part in parts},
+            "busiest_pe_cycles": self.bounds.slack_cycles,
+            "work_cycles": self.bounds.work_cycles,
+            **{f"{name}_cycles": value for name, value in self.bounds.gap.model_dump().items()},
+            **{f"{name}_utilization": value for name, value in self.utilization},
+            "mse": self.error.mse,
+            "max_abs_error": self.error.max_abs,
+            "sqnr_db": self.error.sqnr_db,
+        }
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def macs(self) -> int:
@@ -211,7 +248,7 @@ class Measured(Record):
         return Utilization.of(self.counts)
 
 
-class LayerReport(Measured):
+class LayerReport(Tabular, Measured):
     """One layer.
 
     op: its kind, as in the trace. pe: the design that ran it (`mac-8b8b` where `kept_8bit`). tiles: parts of the
@@ -228,6 +265,27 @@ class LayerReport(Measured):
     windows: dict[str, int]
     activity: dict[str, int]
     traffic: LayerTraffic | None = None
+
+    HTML_COLUMNS: ClassVar = MEASURED_COLUMNS
+
+    def flat_rows(self) -> list[Row]:
+        """Return the layer as one row: names bear units, nothing is rounded, None is absent."""
+        row = {
+            "row": LAYER_ROW,
+            "layer": self.name,
+            "op": self.op,
+            "run_as": self.pe,
+            "kept_8bit": self.kept_8bit,
+            **self.gemm.model_dump(),
+            **self.flat_fields(),
+            **({} if self.traffic is None else self.traffic.flat_fields()),
+            **({} if self.traffic is None else {"loop_order": self.traffic.loop_order}),
+        }
+        return [row]
+
+    def summary(self) -> str:
+        """Return the layer, what ran it, its cycles."""
+        return f"{short_name(self.name)}, {self.pe}, {counted(self.cycles.total, 'cycle')}"
 
     def check_possible(self) -> None:
         """Raise ValueError where counts cannot all be true."""

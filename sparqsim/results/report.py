@@ -6,17 +6,27 @@ Integers are stored; ratios derive from them. Equal runs give equal bytes: no ti
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.registry import NOT_IN_NAMES, get_dataflow
-from sparqsim.base.errors import InputError, nearest, shown
+from sparqsim.base.errors import InputError, nearest, printable, shown
 from sparqsim.base.record import Name, Record, Text, check_counts
+from sparqsim.base.wording import counted
+from sparqsim.engine.iso_area import IsoArea, Range
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.results.iso_area import IsoArea, Range
-from sparqsim.results.layer_report import Cycles, LayerReport, Totals, Utilization
+from sparqsim.results.layer_report import (
+    MEASURED_COLUMNS,
+    TOTAL_ROW,
+    Cycles,
+    LayerReport,
+    Totals,
+    Utilization,
+)
+from sparqsim.tabular import Row, Tabular, short_name
 from sparqsim.trace.coverage import Coverage
 
 if TYPE_CHECKING:
@@ -107,6 +117,16 @@ class ArrayInfo(Record):
             raise ValueError(f"dataflow={shown(self.dataflow)}: expected the name of a dataflow")
         return self
 
+    def flat_fields(self) -> Row:
+        """Return the array for a flat row."""
+        return {
+            "array_rows": self.rows,
+            "array_cols": self.cols,
+            "dataflow": self.dataflow,
+            "coupling": self.coupling,
+            "overlap": self.overlap,
+        }
+
 
 class Provenance(Record):
     """What made a report.
@@ -126,8 +146,20 @@ class Provenance(Record):
     calibrator: Text = ""
     folded_batch_norms: int | None = Field(default=None, ge=0)
 
+    def source(self) -> str:
+        """Return the network's name, or what identifies its trace; drawn values are named as such."""
+        name = self.network or f"trace {self.trace_sha256[:12]}"
+        return printable(
+            name + (f" [SYNTHETIC values: {self.synthetic}]" if self.synthetic else "")
+        )
 
-class Report(Record):
+    def short_source(self) -> str:
+        """Return the same in a few words."""
+        name = short_name(self.network) or f"trace {self.trace_sha256[:12]}"
+        return name + (" [SYNTHETIC values]" if self.synthetic else "")
+
+
+class Report(Tabular, Record):
     """What one PE design does on one trace.
 
     macs_left_out_share: of the network's multiply-accumulates, the share that is not simulated, 0 to 1; unknown where
@@ -183,6 +215,71 @@ class Report(Record):
         """Utilization over the whole network."""
         return self.totals.utilization
 
+    HTML_COLUMNS: ClassVar = MEASURED_COLUMNS
+
+    def flat_rows(self) -> list[Row]:
+        """Return a row per layer, and one of the total, as `--format csv` prints them.
+
+        Names bear units, nothing is rounded, None is absent.
+        """
+        totals = self.totals
+        layers = [row for layer in self.layers for row in layer.flat_rows()]
+        traffic = {} if totals.traffic is None else totals.traffic.flat_fields()
+        total = {"row": TOTAL_ROW, **totals.flat_fields(), **traffic}
+        design, about, absent = {"design": self.pe.spec}, self._about(totals.macs), layers[0]
+        rows = [{**design, **dict.fromkeys(absent), **row, **about} for row in (*layers, total)]
+        for row in rows:
+            row["cycles_per_input"] = self.coverage.per_input(row["total_cycles"])
+        return rows
+
+    def _about(self, macs: int) -> Row:
+        """Return what is the same for every row."""
+        return {
+            **self.array.flat_fields(),
+            **({} if self.memory is None else {"memory": self.memory.name}),
+            "network": self.provenance.network,
+            "synthetic": self.provenance.synthetic,
+            **self.coverage.flat_fields(macs),
+            "timing_note": self.pe.timing_note,
+        }
+
+    def summary(self) -> str:
+        """Return design, network, array, layers and cycles."""
+        array = self.array
+        return (
+            f"{self.pe.spec} on {self.provenance.short_source()}, "
+            f"array {array.rows}x{array.cols} {array.dataflow}, "
+            f"{counted(len(self.layers), 'layer')}, {counted(self.cycles.total, 'cycle')}"
+        )
+
+    def heading(self, *, design: bool = True) -> str:
+        """Return what was simulated, on one line: for how many inputs, what share, on which array."""
+        array = self.array
+        overlap = "on" if array.overlap else "off"
+        return (
+            f"{self.provenance.source()}: {f'{self.pe.spec}, ' if design else ''}"
+            f"array {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, "
+            f"overlap {overlap}, {self._memory_label()}, {self.coverage.label(self.totals.macs)}"
+        )
+
+    def _memory_label(self) -> str:
+        """Return what surrounds the array, in a few words."""
+        memory = self.memory
+        if memory is None:
+            return "memory not modelled"
+        bandwidth = memory.dram.bandwidth_bytes_per_cycle
+        rate = "unlimited DRAM" if bandwidth is None else f"DRAM {bandwidth:g} B/cycle"
+        return f"memory {memory.name} ({rate}, storage {memory.storage})"
+
+    def html_caption(self) -> str:
+        """Return `heading`."""
+        return self.heading()
+
+    def html_rows(self) -> list[Row]:
+        """Return the rows of the layers, and that of the total, named so."""
+        *layers, total = self.flat_rows()
+        return [*layers, total | {"layer": TOTAL_ROW}]
+
 
 def stated_coverage(reports: Iterable[Report]) -> Coverage:
     """Return what of a network the trace of these reports holds, by the first that says it: older ones do not."""
@@ -197,7 +294,7 @@ class LayerSpeedup(Record):
     speedup: dict[str, float]
 
 
-class Comparison(Record):
+class Comparison(Tabular, Record):
     """Several designs on one trace and one array.
 
     Speedup = total cycles of the baseline / total cycles of the design, at equal PE count and equal clock.
@@ -283,6 +380,45 @@ class Comparison(Record):
         design = self.iso_area.designs.get(name) if self.iso_area else None
         baseline_cycles = self._report(self.baseline).layers[layer].cycles.total
         return None if design is None else design.layer_speedup(baseline_cycles, layer)
+
+    HTML_COLUMNS: ClassVar = {"design": "design", "speedup": "speedup (x)"} | {
+        name: heading
+        for name, heading in MEASURED_COLUMNS.items()
+        if name not in {"layer", "run_as"}
+    }
+
+    def flat_rows(self) -> list[Row]:
+        """Return a row per design and layer, and one of every design's total, with its speedup.
+
+        The speedup is over the baseline, at equal PE count and equal clock; other columns as in
+        `Report.flat_rows`.
+        """
+        rows = []
+        for name in self.order:
+            *layers, total = self._report(name).flat_rows()
+            speedups = [self.layer_speedup(name, at) for at in range(len(layers))]
+            for row, speedup in zip((*layers, total), (*speedups, self.speedup(name)), strict=True):
+                rows.append(row | {"baseline": self.baseline, "speedup": speedup})
+        return rows
+
+    def summary(self) -> str:
+        """Return the designs, the baseline, the network and the array."""
+        report = self._report(self.baseline)
+        array = report.array
+        return (
+            f"{counted(len(self.order), 'design')} over {self.baseline} on "
+            f"{report.provenance.short_source()}, array {array.rows}x{array.cols} "
+            f"{array.dataflow}, {counted(len(report.layers), 'layer')}"
+        )
+
+    def html_caption(self) -> str:
+        """Return what was simulated, and what speedups are over."""
+        heading = self._report(self.baseline).heading(design=False)
+        return f"{heading}. Speedup over {self.baseline}, equal PEs."
+
+    def html_rows(self) -> list[Row]:
+        """Return the totals, a row per design."""
+        return [row for row in self.flat_rows() if row["row"] == TOTAL_ROW]
 
     def _report(self, name: str) -> Report:
         if name not in self.reports:

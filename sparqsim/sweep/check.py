@@ -11,7 +11,7 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class Recorded:
     key: str
     state: str
     facts: dict[str, Any]
-    text: str
+    text: str = field(repr=False)
 
 
 def distrust(connection: sqlite3.Connection) -> None:

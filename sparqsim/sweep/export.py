@@ -1,4 +1,4 @@
-"""Results leave the store: rows, CSV, Parquet, DataFrame."""
+"""Results leave the store: rows, CSV, Parquet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sparqsim.base.errors import InputError, csv_cell, nearest, printable
 from sparqsim.base.files import replaced
@@ -17,9 +17,6 @@ from sparqsim.base.wording import install_hint
 from sparqsim.sweep.check import Recorded
 from sparqsim.sweep.database import Database
 from sparqsim.sweep.speedup import UNREADABLE, Speedups, unreadable_report
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: What a point is, in front; `key` tells apart what these do not.
 CASE = (
@@ -231,15 +228,3 @@ def _parquet_value(value: object, kind: Any) -> object:
 
 
 WRITERS: Mapping[str, Writer] = {".csv": _write_csv, ".parquet": _write_parquet}
-
-
-def frame_of(store: Database) -> pd.DataFrame:
-    """Return the rows as a pandas DataFrame. Raises InputError where pandas is not installed."""
-    try:
-        import pandas as pd
-    except ModuleNotFoundError:
-        raise InputError(
-            "a DataFrame needs pandas, which is not installed; expected `pip install pandas`, or "
-            "`.rows()`, a list of dicts"
-        ) from None
-    return pd.DataFrame(rows_of(store))

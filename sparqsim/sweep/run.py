@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from sparqsim.base.errors import InputError
+from sparqsim.base.wording import counted
 from sparqsim.sweep.case import Case
 from sparqsim.sweep.local import LocalWorkers
 from sparqsim.sweep.point import Planner, Point
@@ -56,6 +57,13 @@ class Summary:
     done: int = 0
     refused: list[tuple[Case, str]] = field(default_factory=list)
     failed: list[tuple[Case, str]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        computed = self.done + len(self.refused)
+        return (
+            f"<Summary: {counted(self.points, 'point')}: {self.known} known, {computed} computed, "
+            f"{len(self.refused)} of them refused, {len(self.failed)} failed>"
+        )
 
     def add(self, point: Point, result: Result) -> None:
         """Count a point."""

@@ -156,6 +156,20 @@ class Coverage(Record):
         more = len(names) - MOST_NAMES
         return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
+    def flat_fields(self, macs: int | None) -> dict[str, Any]:
+        """Return for how many inputs cycles are, and what of the network is not in them, for a flat row.
+
+        Parameters
+        ----------
+        macs : int or None
+            Multiply-accumulates that are in the cycles, where they are known.
+        """
+        return {
+            "inputs": self.inputs,
+            "macs_left_out_share": None if macs is None else self.share_left_out(macs),
+            "left_out_operations": "; ".join(operation.name for operation in self.left_out),
+        }
+
     def entry(self) -> dict[str, Any]:
         """Return what a trace's provenance gets."""
         return {KEY: self.model_dump(mode="json")}

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from sparqsim.base.errors import InputError, shown
 from sparqsim.base.limits import DRAWN_ELEMENTS, DRAWN_ELEMENTS_AT_ONCE, SYNTHETIC_BYTES
+from sparqsim.tabular import Row
 from sparqsim.trace.header import written_header
 from sparqsim.trace.schema import DrawnDocument, DrawnLayerRecord, DrawnValues, LayerRecord
 from sparqsim.trace.synthetic import Distribution, LayerShape
@@ -72,6 +73,10 @@ class DrawnTrace(Trace):
             synthetic=str(distribution),
             **document,
         )
+
+    def flat_rows(self) -> list[Row]:
+        """Return a row per layer; zeros are not counted, as nothing is drawn for a table."""
+        return [layer.row(zeros=None) for layer in self.layers]
 
     @property
     def elements(self) -> int:

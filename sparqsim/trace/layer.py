@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.record import faults_of
+from sparqsim.tabular import Row, Tabular, short_name
 from sparqsim.trace.layerfaults import layer_faults
 from sparqsim.trace.lowering import LoweredLayer
 from sparqsim.trace.schema import ConvGeometry, LayerRecord
@@ -35,6 +36,20 @@ class GemmShape:
         return self.m * self.k * self.n * self.groups
 
 
+#: Columns of a notebook's table of layers.
+SHAPE_COLUMNS = {
+    "layer": "layer",
+    "op": "op",
+    "m": "M",
+    "k": "K",
+    "n": "N",
+    "groups": "groups",
+    "macs": "MACs",
+    "activation_dtype": "activations",
+    "kept_8bit": "8 bits kept",
+}
+
+
 class LayerFault(InputError):
     """A layer whose parts disagree; `faults` holds every disagreement, the message the first."""
 
@@ -43,8 +58,8 @@ class LayerFault(InputError):
         self.faults = faults
 
 
-@dataclass(frozen=True)
-class Layer:
+@dataclass(frozen=True, repr=False)
+class Layer(Tabular):
     """One layer: a record, and its activation, weight and bias tensors.
 
     Activations are uint8 or int8: (batch, height, width, channels) for 'conv2d', (groups, M, K) for 'linear' and
@@ -61,6 +76,8 @@ class Layer:
     activations_source: TensorSource
     weights_source: TensorSource
     bias_source: TensorSource | None = None
+
+    HTML_COLUMNS: ClassVar = SHAPE_COLUMNS
 
     def __post_init__(self) -> None:
         faults = layer_faults(self)
@@ -204,6 +221,40 @@ class Layer:
         channels, positions, depth = self.weights_source.shape
         m = int(np.prod(self.output_shape[:-1]))
         return GemmShape(m, positions * depth, channels // self.record.groups, self.record.groups)
+
+    def flat_rows(self) -> list[Row]:
+        """Return the layer as one row: sizes, dtype, share of zeros; activations are read for it."""
+        return [self.row(zeros=float((self.activations == 0).mean()))]
+
+    def row(self, zeros: float | None) -> Row:
+        """Return the layer as one row; `zeros`: share of activations that are 0, None: not counted."""
+        return self._shape_fields() | {"zero_activation_share": zeros, "kept_8bit": self.keep_8bit}
+
+    def html_rows(self) -> list[Row]:
+        """Return the same without the share of zeros: nothing is read."""
+        return [self._shape_fields() | {"kept_8bit": self.keep_8bit}]
+
+    def _shape_fields(self) -> Row:
+        gemm = self.gemm
+        return {
+            "layer": self.name,
+            "op": self.op,
+            "m": gemm.m,
+            "k": gemm.k,
+            "n": gemm.n,
+            "groups": gemm.groups,
+            "macs": gemm.macs,
+            "activation_dtype": str(self.activations_source.dtype),
+        }
+
+    def summary(self) -> str:
+        """Return name, operation, matrix product and dtype."""
+        gemm = self.gemm
+        groups = f" x {gemm.groups} groups" if gemm.groups > 1 else ""
+        return (
+            f"{short_name(self.name)}, {self.op}, M={gemm.m} K={gemm.k} N={gemm.n}{groups}, "
+            f"{self.activations_source.dtype}"
+        )
 
     def lower(self) -> LoweredLayer:
         """Return the matrix products of the array; activations are read block by block."""

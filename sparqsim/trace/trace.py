@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,11 @@ from pydantic import ValidationError
 from sparqsim.base.errors import InputError
 from sparqsim.base.files import replaced
 from sparqsim.base.record import faults_of
+from sparqsim.base.wording import counted
+from sparqsim.tabular import Row, Tabular, short_name
+from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.header import written_header
-from sparqsim.trace.layer import Layer
+from sparqsim.trace.layer import SHAPE_COLUMNS, Layer
 from sparqsim.trace.schema import TraceDocument
 from sparqsim.trace.source import TensorSource
 
@@ -27,7 +30,7 @@ METADATA_KEY = "sparqsim"
 ARRAYS = "arrays/"
 
 
-class Trace:
+class Trace(Tabular):
     """The 8-bit operands of a network's layers, in the order they ran.
 
     Parameters
@@ -65,6 +68,35 @@ class Trace:
         faults = name_faults([layer.name for layer in self.layers])
         if faults:
             raise InputError(f"trace: {faults[0]}")
+
+    HTML_COLUMNS: ClassVar = SHAPE_COLUMNS
+
+    def flat_rows(self) -> list[Row]:
+        """Return a row per layer, as `Layer.flat_rows`; one layer's activations at a time are read."""
+        return [row for layer in self.layers for row in layer.flat_rows()]
+
+    def html_rows(self) -> list[Row]:
+        """Return a row per layer, without what operands would have to be read for."""
+        return [row for layer in self.layers for row in layer.html_rows()]
+
+    def summary(self) -> str:
+        """Return the network, its layers and multiply-accumulates, and whether values are drawn."""
+        document = self.metadata
+        drawn = " [SYNTHETIC values]" if document.synthetic else ""
+        macs = sum(layer.gemm.macs for layer in self.layers)
+        return (
+            f"{short_name(document.network) or 'a network without a name'}{drawn}, "
+            f"{counted(len(self.layers), 'layer')}, {counted(macs, 'MAC')}, "
+            f"{Coverage.of(document.provenance).inputs_text()}"
+        )
+
+    def html_caption(self) -> str:
+        """Return `summary`, how values were drawn, and what of the network is left out."""
+        document = self.metadata
+        macs = sum(layer.gemm.macs for layer in self.layers)
+        left_out = Coverage.of(document.provenance).left_out_text(macs)
+        drawn = f"SYNTHETIC values: {document.synthetic}" if document.synthetic else ""
+        return "; ".join(filter(None, [self.summary(), drawn, left_out]))
 
     @property
     def sha256(self) -> str:
