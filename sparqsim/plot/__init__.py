@@ -1,12 +1,18 @@
 """Figures from results, drawn with matplotlib (imported nowhere else).
 
-Every `plot_*` writes one file, .svg, .pdf or .png by its suffix; every `*_figure` returns the matplotlib Figure.
-Equal input gives equal bytes.
+Every `plot_*` returns the matplotlib Figure, and writes a file, .svg, .pdf or .png by its suffix, where
+a path is given; those with one pair of axes draw on yours, `ax=`. Every `*_figure` only returns the
+Figure. Equal input gives equal bytes.
 """
 
+from sparqsim.plot.accuracy import accuracy_figure, plot_accuracy
+from sparqsim.plot.bandwidth import bandwidth_figure, plot_bandwidth
+from sparqsim.plot.curves import curves_figure, plot_curves
 from sparqsim.plot.layers import layers_figure, plot_layers
 from sparqsim.plot.pareto import pareto_figure, plot_pareto
 from sparqsim.plot.pareto_points import ParetoPoint, pareto_points
+from sparqsim.plot.points import speedup_curves
+from sparqsim.plot.roofline import plot_roofline, roofline_figure
 from sparqsim.plot.speedup import plot_speedup, speedup_figure
 from sparqsim.plot.style import WIDTHS_INCHES, figure_format, save_figure
 from sparqsim.plot.utilization import plot_utilization, utilization_figure
@@ -14,15 +20,24 @@ from sparqsim.plot.utilization import plot_utilization, utilization_figure
 __all__ = [
     "WIDTHS_INCHES",
     "ParetoPoint",
+    "accuracy_figure",
+    "bandwidth_figure",
+    "curves_figure",
     "figure_format",
     "layers_figure",
     "pareto_figure",
     "pareto_points",
+    "plot_accuracy",
+    "plot_bandwidth",
+    "plot_curves",
     "plot_layers",
     "plot_pareto",
+    "plot_roofline",
     "plot_speedup",
     "plot_utilization",
+    "roofline_figure",
     "save_figure",
+    "speedup_curves",
     "speedup_figure",
     "utilization_figure",
 ]

@@ -7,14 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Unpack
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.wording import counted
 from sparqsim.plot.labels import coverage_note
+from sparqsim.plot.panel import check_target, delivered
 from sparqsim.plot.pareto import ParetoWords, points_figure
 from sparqsim.plot.pareto_points import ParetoPoint
-from sparqsim.plot.style import Saving, figure_format, save_figure
+from sparqsim.plot.style import Saving
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow
 from sparqsim.results.report import note_lines
 
@@ -112,11 +114,12 @@ def accuracy_figure(
     *,
     loss: str | None = None,
     baseline: str | None = None,
+    ax: Axes | None = None,
     width: str = "column",
 ) -> Figure:
     """Return one mark for each design: percentage points lost, least at the top, against speedup.
 
-    `loss`, `baseline` and errors as in `loss_points`; `width`: 'column' or 'page'.
+    `loss`, `baseline` and errors as in `loss_points`; `ax`, `width` as in `plot_accuracy`.
     """
     points = loss_points(report, loss, baseline)
     array, picture = report.array, PERCENT / report.pictures
@@ -138,7 +141,8 @@ def accuracy_figure(
             *([report.answer_note] if report.answer_note else []),
         ),
     )
-    return points_figure(points, words, width, partial(loss_ticks, pictures=report.pictures))
+    ticks = partial(loss_ticks, pictures=report.pictures)
+    return points_figure(points, words, width, ticks, ax)
 
 
 def loss_ticks(low: float, high: float, pictures: int) -> tuple[list[float], list[str]]:
@@ -165,14 +169,19 @@ def _round_steps(pictures: int) -> list[int]:
 
 def plot_accuracy(
     report: AccuracyReport,
-    path: str | Path,
+    path: str | Path | None = None,
     *,
     loss: str | None = None,
     baseline: str | None = None,
+    ax: Axes | None = None,
     width: str = "column",
     **saving: Unpack[Saving],
-) -> None:
-    """Draw `accuracy_figure` into a file. `path`, `width`, `saving` and errors as in `plot_speedup`."""
-    figure_format(path)
-    figure = accuracy_figure(report, loss=loss, baseline=baseline, width=width)
-    save_figure(figure, path, title="Loss against speedup", **saving)
+) -> Figure:
+    """Draw `accuracy_figure`, into a file or on `ax` where one is given, and return the figure.
+
+    `ax`: axes of a figure of your own; title, legend and notes are then theirs, and `width` has no
+    meaning. `path`, `width`, `saving` and errors as in `plot_speedup`.
+    """
+    check_target(path, ax)
+    figure = accuracy_figure(report, loss=loss, baseline=baseline, ax=ax, width=width)
+    return delivered(figure, path, ax, title="Loss against speedup", **saving)

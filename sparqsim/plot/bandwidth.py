@@ -13,8 +13,6 @@ from matplotlib.lines import Line2D
 from sparqsim.analysis.bandwidth import BandwidthCurves
 from sparqsim.base.errors import InputError
 from sparqsim.plot.labels import (
-    add_legend,
-    add_notes,
     coverage_note,
     equal_groups,
     group_label,
@@ -23,15 +21,13 @@ from sparqsim.plot.labels import (
     subject,
     varying_note,
 )
+from sparqsim.plot.panel import Panel, check_target, delivered
 from sparqsim.plot.style import (
     INK,
     Saving,
-    figure_format,
     house_style,
     line_color,
     looks_of,
-    new_figure,
-    save_figure,
 )
 from sparqsim.results.report import Provenance, note_lines
 
@@ -41,15 +37,26 @@ WITHOUT_MEMORY = 2.5
 
 
 def plot_bandwidth(
-    curves: BandwidthCurves, path: str | Path, *, width: str = "column", **saving: Unpack[Saving]
-) -> None:
-    """Draw `bandwidth_figure` into a file. `path`, `width`, `saving` and errors as in `plot_speedup`."""
-    figure_format(path)
-    figure = bandwidth_figure(curves, width=width)
-    save_figure(figure, path, title="Speedup against DRAM bandwidth", **saving)
+    curves: BandwidthCurves,
+    path: str | Path | None = None,
+    *,
+    ax: Axes | None = None,
+    width: str = "column",
+    **saving: Unpack[Saving],
+) -> Figure:
+    """Draw `bandwidth_figure`, into a file or on `ax` where one is given, and return the figure.
+
+    `ax`: axes of a figure of your own; title, legend and notes are then theirs, and `width` has no
+    meaning. `path`, `width`, `saving` and errors as in `plot_speedup`.
+    """
+    check_target(path, ax)
+    figure = bandwidth_figure(curves, ax=ax, width=width)
+    return delivered(figure, path, ax, title="Speedup against DRAM bandwidth", **saving)
 
 
-def bandwidth_figure(curves: BandwidthCurves, *, width: str = "column") -> Figure:
+def bandwidth_figure(
+    curves: BandwidthCurves, *, ax: Axes | None = None, width: str = "column"
+) -> Figure:
     """Return lines of speedup (x) over DRAM bandwidth (bytes per cycle, logarithmic); the last mark: without memory.
 
     Raises
@@ -71,16 +78,16 @@ def bandwidth_figure(curves: BandwidthCurves, *, width: str = "column") -> Figur
         [marked(name, varying=varying.get(name, False)) for name in group] for group in groups
     ]
     with house_style():
-        figure = new_figure(width, PANEL_INCHES + 0.12 * len(groups))
-        axes = figure.subplots()
+        panel = Panel.of(ax, width, PANEL_INCHES + 0.12 * len(groups))
+        axes = panel.axes
         handles = _draw_lines(axes, curves, [group[0] for group in groups], finite)
         axes.set_ylabel(f"speedup (x) over {curves.baseline}")
         axes.set_xlabel("DRAM bandwidth (bytes per cycle)")
         axes.set_ylim(bottom=0)
         axes.grid(visible=True)
-        add_legend(figure, _title(curves), handles, [group_label(group) for group in labels])
-        add_notes(figure, [*_notes(curves), *group_notes(labels)])
-    return figure
+        panel.add_legend(_title(curves), handles, [group_label(group) for group in labels])
+        panel.add_notes([*_notes(curves), *group_notes(labels)])
+    return panel.figure
 
 
 def _notes(curves: BandwidthCurves) -> list[str]:

@@ -13,8 +13,6 @@ from matplotlib.lines import Line2D
 
 from sparqsim.plot.iso_area import BEHIND_TEXT
 from sparqsim.plot.labels import (
-    add_legend,
-    add_notes,
     coverage_notes,
     group_label,
     group_notes,
@@ -24,6 +22,7 @@ from sparqsim.plot.labels import (
     timing_lines,
     value_note,
 )
+from sparqsim.plot.panel import Panel, check_target, delivered
 from sparqsim.plot.points import Curve, Curves, Point
 from sparqsim.plot.style import (
     INK,
@@ -31,12 +30,9 @@ from sparqsim.plot.style import (
     SMALL_POINTS,
     Look,
     Saving,
-    figure_format,
     house_style,
     line_color,
     looks_of,
-    new_figure,
-    save_figure,
     width_inches,
 )
 from sparqsim.results.report import Report
@@ -60,15 +56,24 @@ FIXED_LINE, VARYING_LINE = (0, (4, 1.5)), "-"
 
 
 def plot_curves(
-    curves: Curves, path: str | Path, *, width: str = "column", **saving: Unpack[Saving]
-) -> None:
-    """Draw `curves_figure` into a file. `path`, `width`, `saving` and errors as in `plot_speedup`."""
-    figure_format(path)
+    curves: Curves,
+    path: str | Path | None = None,
+    *,
+    ax: Axes | None = None,
+    width: str = "column",
+    **saving: Unpack[Saving],
+) -> Figure:
+    """Draw `curves_figure`, into a file or on `ax` where one is given, and return the figure.
+
+    `ax`: axes of a figure of your own; title, legend and notes are then theirs, and `width` has no
+    meaning. `path`, `width`, `saving` and errors as in `plot_speedup`.
+    """
+    check_target(path, ax)
     title = f"Speedup against {curves.kind.replace('-', ' ')}"
-    save_figure(curves_figure(curves, width=width), path, title=title, **saving)
+    return delivered(curves_figure(curves, ax=ax, width=width), path, ax, title=title, **saving)
 
 
-def curves_figure(curves: Curves, *, width: str = "column") -> Figure:
+def curves_figure(curves: Curves, *, ax: Axes | None = None, width: str = "column") -> Figure:
     """Return speedups (x) over the baseline; dashed: cycles that do not depend on values, solid: cycles that do.
 
     Lines join points of equal shapes alone, so over the share of zeros the dashed ones are flat.
@@ -77,8 +82,8 @@ def curves_figure(curves: Curves, *, width: str = "column") -> Figure:
     """
     looks = looks_of([curve.specs[0] for curve in curves.curves])
     with house_style():
-        figure = new_figure(width, PANEL_INCHES + 0.12 * (len(curves.curves) + 1))
-        axes = figure.subplots()
+        panel = Panel.of(ax, width, PANEL_INCHES + 0.12 * (len(curves.curves) + 1))
+        axes = panel.axes
         places = _scale(axes, curves, width)
         line = axes.axhline(1, **BASELINE_LINE)
         handles = [_draw(axes, curve, places, looks[curve.specs[0]]) for curve in curves.curves]
@@ -90,9 +95,9 @@ def curves_figure(curves: Curves, *, width: str = "column") -> Figure:
         if curves.kind == "zero-fraction" and curves.joined:
             _label_flat(axes, curves.curves, places)
         labels = [group_label(_labels(curve)) for curve in curves.curves]
-        add_legend(figure, _title(curves), [line, *handles], [f"{curves.baseline} = 1", *labels])
-        add_notes(figure, _notes(curves))
-    return figure
+        panel.add_legend(_title(curves), [line, *handles], [f"{curves.baseline} = 1", *labels])
+        panel.add_notes(_notes(curves))
+    return panel.figure
 
 
 def _scale(axes: Axes, curves: Curves, width: str) -> dict[tuple[float, ...], float]:

@@ -99,7 +99,11 @@ def add_legend(figure: Figure, title: str, handles: Sequence[Any], labels: Seque
 
 def wrapped(figure: Figure, text: str, points: float, share: float = 0.97) -> str:
     """Return `text` with every line broken to fit a share of the figure's width."""
-    most_points = share * _width_points(figure)
+    return filled(text, points, share * _width_points(figure))
+
+
+def filled(text: str, points: float, most_points: float) -> str:
+    """Return `text` with every line broken to fit a width, points."""
     return "\n".join(_filled(line, points, most_points) for line in drawable(text).splitlines())
 
 

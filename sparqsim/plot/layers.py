@@ -24,6 +24,7 @@ from sparqsim.plot.labels import (
     subject_of,
     wrapped,
 )
+from sparqsim.plot.panel import check_target, delivered
 from sparqsim.plot.slots import (
     WORDS_INCHES,
     Slot,
@@ -40,9 +41,7 @@ from sparqsim.plot.style import (
     MOST_HEIGHT_INCHES,
     SMALL_POINTS,
     Saving,
-    figure_format,
     house_style,
-    save_figure,
 )
 from sparqsim.results.layer_report import Cycles
 from sparqsim.results.report import Comparison, Report
@@ -53,15 +52,15 @@ PANEL_INCHES = 1.05
 
 def plot_layers(
     result: Comparison | Report,
-    path: str | Path,
+    path: str | Path | None = None,
     *,
     width: str = "page",
     **saving: Unpack[Saving],
-) -> None:
-    """Draw `layers_figure` into a file. Parameters and errors as in `plot_speedup`."""
-    figure_format(path)
+) -> Figure:
+    """Draw `layers_figure`, into a file where a path is given, and return it; as `plot_speedup`."""
+    check_target(path)
     figure = layers_figure(result, width=width)
-    save_figure(figure, path, title="Where the cycles went", **saving)
+    return delivered(figure, path, title="Where the cycles went", **saving)
 
 
 def layers_figure(result: Comparison | Report, *, width: str = "page") -> Figure:

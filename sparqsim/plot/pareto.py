@@ -13,13 +13,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from sparqsim.base.errors import InputError
 from sparqsim.plot.iso_area import ERROR_BAR, iso_area_notes
 from sparqsim.plot.labels import (
-    add_legend,
-    add_notes,
     equal_groups,
     group_label,
     group_notes,
@@ -27,18 +26,15 @@ from sparqsim.plot.labels import (
     subject_of,
     value_note,
 )
+from sparqsim.plot.panel import Panel, check_target, delivered
 from sparqsim.plot.pareto_points import ParetoPoint, front_of, pareto_points
 from sparqsim.plot.placing import Named, name_marks
 from sparqsim.plot.style import (
     INK,
     SMALL_POINTS,
     Saving,
-    figure_format,
-    grow,
     house_style,
     looks_of,
-    new_figure,
-    save_figure,
 )
 from sparqsim.results.report import Comparison
 
@@ -65,17 +61,22 @@ FRONT: dict[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 
 
 def plot_pareto(
     points: Comparison | Sequence[ParetoPoint],
-    path: str | Path,
+    path: str | Path | None = None,
     *,
     quality: str = SQNR,
     baseline: str = "the baseline",
+    ax: Axes | None = None,
     width: str = "column",
     **saving: Unpack[Saving],
-) -> None:
-    """Draw `pareto_figure` into a file. `path`, `width`, `saving` and errors as in `plot_speedup`."""
-    figure_format(path)
-    figure = pareto_figure(points, quality=quality, baseline=baseline, width=width)
-    save_figure(figure, path, title="Quality against speedup", **saving)
+) -> Figure:
+    """Draw `pareto_figure`, into a file or on `ax` where one is given, and return the figure.
+
+    `ax`: axes of a figure of your own; title, legend and notes are then theirs, and `width` has no
+    meaning. `path`, `width`, `saving` and errors as in `plot_speedup`.
+    """
+    check_target(path, ax)
+    figure = pareto_figure(points, quality=quality, baseline=baseline, ax=ax, width=width)
+    return delivered(figure, path, ax, title="Quality against speedup", **saving)
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def pareto_figure(
     *,
     quality: str = SQNR,
     baseline: str = "the baseline",
+    ax: Axes | None = None,
     width: str = "column",
 ) -> Figure:
     """Return one mark for each design, named beside it, and the front: a line through designs that no other beats.
@@ -105,12 +107,14 @@ def pareto_figure(
         Label of the quality axis with its unit; more is better.
     baseline : str
         What the speedups are over, where `points` are given.
+    ax : Axes, optional
+        As in `plot_pareto`.
     width : str
         'column' or 'page'.
     """
     if isinstance(points, Comparison):
-        return points_figure(pareto_points(points), _words(points, quality), width)
-    return points_figure(points, ParetoWords(quality, f"{baseline}, equal PEs"), width)
+        return points_figure(pareto_points(points), _words(points, quality), width, ax=ax)
+    return points_figure(points, ParetoWords(quality, f"{baseline}, equal PEs"), width, ax=ax)
 
 
 def _words(comparison: Comparison, quality: str) -> ParetoWords:
@@ -125,7 +129,11 @@ def _words(comparison: Comparison, quality: str) -> ParetoWords:
 
 
 def points_figure(
-    points: Sequence[ParetoPoint], words: ParetoWords, width: str, ticks: Ticks | None = None
+    points: Sequence[ParetoPoint],
+    words: ParetoWords,
+    width: str,
+    ticks: Ticks | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Return the figure of points.
 
@@ -137,6 +145,8 @@ def points_figure(
     width : str
     ticks : callable, optional
         Gives places and labels of the quality axis between two limits.
+    ax : Axes, optional
+        As in `plot_pareto`.
 
     Raises
     ------
@@ -149,30 +159,30 @@ def points_figure(
     names = [group_label([point.label or point.spec for point in group]) for group in groups]
     shown = [group[0] for group in groups]
     with house_style():
-        figure = new_figure(width, PANEL_INCHES + ROOM_INCHES * len(shown))
-        axes = figure.subplots()
+        panel = Panel.of(ax, width, PANEL_INCHES + ROOM_INCHES * len(shown))
+        axes = panel.axes
         exact = _scale(axes, shown, ticks)
         handles = _draw_points(axes, shown, exact)
         axes.set_xlabel(f"speedup (x) over {words.over}")
         axes.set_ylabel(words.quality)
         labels = [[point.label or point.spec for point in group] for group in groups]
-        add_notes(figure, [*words.notes, *group_notes(labels)])
+        panel.add_notes([*words.notes, *group_notes(labels)])
         front = _front_legend(shown, names, handles)
-        add_legend(figure, words.title, *front)
+        panel.add_legend(words.title, *front)
         marks = [
             Named(point.speedup, min(point.quality, exact), name)
             for point, name in zip(shown, names, strict=True)
         ]
         lines = list(_line_points(axes, shown, exact))
         in_legend: list[Named] = []
-        while homeless := _name_in_room(axes, marks, in_legend, lines):
+        before = list(axes.texts)
+        while homeless := _name_in_room(axes, marks, in_legend, lines, before):
             in_legend += homeless
             entries = {mark.name: handles[marks.index(mark)] for mark in in_legend}
             entries.update(zip(front[1], front[0], strict=True))
-            figure.legends[-1].remove()
-            add_legend(figure, words.title, list(entries.values()), list(entries))
-            grow(figure, len(homeless), SMALL_POINTS)
-    return figure
+            panel.replace_legend(words.title, list(entries.values()), list(entries))
+            panel.grow(len(homeless))
+    return panel.figure
 
 
 def _name_in_room(
@@ -180,12 +190,14 @@ def _name_in_room(
     marks: Sequence[Named],
     in_legend: Sequence[Named],
     lines: Sequence[tuple[float, float]],
+    before: Sequence[Text],
 ) -> list[Named]:
     """Name marks that the legend does not name; return those that find no room.
 
-    Names of an earlier call go: a legend that has grown moves what they stand beside.
+    Names of an earlier call go (texts `before` it stay): a legend that has grown moves what they
+    stand beside.
     """
-    for text in list(axes.texts):
+    for text in [each for each in axes.texts if each not in before]:
         text.remove()
     named = [mark for mark in marks if mark not in in_legend]
     others = [(mark.x, mark.y) for mark in in_legend]

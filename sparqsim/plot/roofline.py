@@ -15,8 +15,6 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from sparqsim.analysis.roofline import Roofline, roofline
 from sparqsim.base.wording import counted
 from sparqsim.plot.labels import (
-    add_legend,
-    add_notes,
     design_label,
     equal_groups,
     group_label,
@@ -27,17 +25,15 @@ from sparqsim.plot.labels import (
     value_note,
 )
 from sparqsim.plot.layer_names import shortened
+from sparqsim.plot.panel import Panel, check_target, delivered
 from sparqsim.plot.placing import Named, name_marks
 from sparqsim.plot.style import (
     INK,
     SMALL_POINTS,
     Look,
     Saving,
-    figure_format,
     house_style,
     looks_of,
-    new_figure,
-    save_figure,
 )
 from sparqsim.results.report import Comparison, Report
 
@@ -55,17 +51,25 @@ MOST_NAMED_LAYERS = 10
 
 def plot_roofline(
     result: Comparison | Report,
-    path: str | Path,
+    path: str | Path | None = None,
     *,
+    ax: Axes | None = None,
     width: str = "column",
     **saving: Unpack[Saving],
-) -> None:
-    """Draw `roofline_figure` into a file. `path`, `width`, `saving` and errors as in `plot_speedup`."""
-    figure_format(path)
-    save_figure(roofline_figure(result, width=width), path, title="Roofline", **saving)
+) -> Figure:
+    """Draw `roofline_figure`, into a file or on `ax` where one is given, and return the figure.
+
+    `ax`: axes of a figure of your own; title, legend and notes are then theirs, and `width` has no
+    meaning. `path`, `width`, `saving` and errors as in `plot_speedup`.
+    """
+    check_target(path, ax)
+    figure = roofline_figure(result, ax=ax, width=width)
+    return delivered(figure, path, ax, title="Roofline", **saving)
 
 
-def roofline_figure(result: Comparison | Report, *, width: str = "column") -> Figure:
+def roofline_figure(
+    result: Comparison | Report, *, ax: Axes | None = None, width: str = "column"
+) -> Figure:
     """Return a mark for each layer and design: MACs per DRAM byte against MACs per cycle, both logarithmic.
 
     Raises
@@ -89,13 +93,13 @@ def roofline_figure(result: Comparison | Report, *, width: str = "column") -> Fi
     by_name = {report.pe.spec: report for report in reports}
     labels = [[design_label(by_name[name]) for name in group] for group in groups]
     with house_style():
-        figure = new_figure(width, PANEL_INCHES + 0.12 * len(groups))
-        axes = figure.subplots()
+        panel = Panel.of(ax, width, PANEL_INCHES + 0.12 * len(groups))
+        axes = panel.axes
         handles = _draw(axes, drawn)
         axes.set_xlabel("operational intensity (MACs per DRAM byte)")
         axes.set_ylabel("attained (MACs per cycle)")
         axes.grid(visible=True)
-        add_legend(figure, subject_of(reports[0]), handles, list(map(group_label, labels)))
+        panel.add_legend(subject_of(reports[0]), handles, list(map(group_label, labels)))
         short = layer_names(reports[0].layers)
         notes = [*_notes(roofs, reports, short.prefix), *group_notes(labels)]
         count = len(short.labels)
@@ -103,9 +107,9 @@ def roofline_figure(result: Comparison | Report, *, width: str = "column") -> Fi
             notes.append(
                 f"named: the {MOST_NAMED_LAYERS} of {counted(count, 'layer')} that take most cycles"
             )
-        add_notes(figure, notes)
+        panel.add_notes(notes)
         _name_layers(axes, drawn, short.labels, reports[0])
-    return figure
+    return panel.figure
 
 
 def _notes(roofs: Sequence[Roofline], reports: Sequence[Report], prefix: str) -> list[str]:

@@ -24,6 +24,7 @@ from sparqsim.plot.labels import (
     reading_notes,
     subject_of,
 )
+from sparqsim.plot.panel import check_target, delivered
 from sparqsim.plot.slots import (
     SlotRow,
     frame,
@@ -37,10 +38,8 @@ from sparqsim.plot.style import (
     SMALL_POINTS,
     Look,
     Saving,
-    figure_format,
     house_style,
     looks_of,
-    save_figure,
 )
 from sparqsim.results.layer_report import Error
 from sparqsim.results.report import Comparison, Report
@@ -54,14 +53,18 @@ EXACT_STEP = 0.22
 
 
 def plot_speedup(
-    comparison: Comparison, path: str | Path, *, width: str = "page", **saving: Unpack[Saving]
-) -> None:
-    """Draw `speedup_figure` into a file.
+    comparison: Comparison,
+    path: str | Path | None = None,
+    *,
+    width: str = "page",
+    **saving: Unpack[Saving],
+) -> Figure:
+    """Draw `speedup_figure`, into a file where a path is given, and return it.
 
     Parameters
     ----------
     comparison : Comparison
-    path : str or Path
+    path : str or Path, optional
         .svg, .pdf or .png.
     width : str
         'page' or 'column'; layers that do not fit side by side continue on a further row, and where
@@ -69,14 +72,19 @@ def plot_speedup(
     **saving
         command, with_title, with_notes: as in `sparqsim.plot.style.Saving`.
 
+    Returns
+    -------
+    Figure
+        Of matplotlib, with panels of its own.
+
     Raises
     ------
     InputError
         For an unknown suffix or width, or a path that cannot be written.
     """
-    figure_format(path)
+    check_target(path)
     figure = speedup_figure(comparison, width=width)
-    save_figure(figure, path, title=f"Speedup over {comparison.baseline}", **saving)
+    return delivered(figure, path, title=f"Speedup over {comparison.baseline}", **saving)
 
 
 def speedup_figure(comparison: Comparison, *, width: str = "page") -> Figure:

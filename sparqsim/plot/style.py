@@ -6,6 +6,7 @@ arrays; hatches and marks tell designs apart where colour is lost in print. A de
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,6 +161,13 @@ class HouseFigure(Figure):
         with house_style():
             make_drawable(self)
             super().draw(renderer)
+
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows, also where `matplotlib.pyplot` was never imported."""
+        picture = io.BytesIO()
+        with house_style():
+            self.savefig(picture, format="png")
+        return picture.getvalue()
 
 
 def new_figure(width: str, height_inches: float) -> Figure:

@@ -16,13 +16,12 @@ from sparqsim.array.registry import reported_dataflow
 from sparqsim.base.wording import counted
 from sparqsim.plot.labels import add_notes, subject, wrapped
 from sparqsim.plot.layer_names import shortened
+from sparqsim.plot.panel import check_target, delivered
 from sparqsim.plot.style import (
     FONT_POINTS,
     Saving,
-    figure_format,
     house_style,
     new_figure,
-    save_figure,
 )
 from sparqsim.results.report import note_lines, timing_notes
 
@@ -34,15 +33,19 @@ ROLES = {"m": "outputs M", "s": "steps of K", "n": "outputs N"}
 
 
 def plot_utilization(
-    heatmap: Heatmap, path: str | Path, *, width: str = "page", **saving: Unpack[Saving]
-) -> None:
-    """Draw `utilization_figure` into a file; the rest as in `plot_speedup`.
+    heatmap: Heatmap,
+    path: str | Path | None = None,
+    *,
+    width: str = "page",
+    **saving: Unpack[Saving],
+) -> Figure:
+    """Draw `utilization_figure`, into a file where a path is given, and return it.
 
-    `heatmap` is that of `sparqsim.analysis.heatmap`.
+    `heatmap` is that of `sparqsim.analysis.heatmap`; the rest as in `plot_speedup`.
     """
-    figure_format(path)
+    check_target(path)
     figure = utilization_figure(heatmap, width=width)
-    save_figure(figure, path, title="Busy share of each PE", **saving)
+    return delivered(figure, path, title="Busy share of each PE", **saving)
 
 
 def utilization_figure(heatmap: Heatmap, *, width: str = "page") -> Figure:
