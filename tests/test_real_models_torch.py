@@ -1,4 +1,4 @@
-"""Networks with the structure of real ones, through `sparqsim.networks.torch.dump`, against PyTorch itself.
+"""Networks with the structure of real ones, through `sparqsim.torch.dump`, against PyTorch itself.
 
 The sums of every layer are computed again by PyTorch, in float64 on the trace's integers, where
 every integer up to 2^53 is exact. What the layers make of these sums in real units is set against

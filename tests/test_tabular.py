@@ -14,8 +14,8 @@ import sparqsim
 from sparqsim.analysis.bandwidth import BandwidthCurves, bandwidth_curves
 from sparqsim.analysis.heatmap import heatmap
 from sparqsim.base.record import Record
+from sparqsim.base.tabular import MOST_HTML_ROWS, Tabular, html_table
 from sparqsim.results.accuracy_report import AccuracyReport
-from sparqsim.tabular import MOST_HTML_ROWS, Tabular, html_table
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What an attacker would like to see as markup.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
@@ -13,17 +14,18 @@ from sparqsim.analysis.network import layer_timing
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.timing import check_activations, check_dataflow
 from sparqsim.base.record import Name, Record, Text, check_counts
+from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
 from sparqsim.memory import recurrence
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.system import prepare
 from sparqsim.memory.traffic import MemoryInfo
-from sparqsim.pe import PEDesign
+from sparqsim.pe import PEDesign, get_pe
 from sparqsim.pe.binding import bound_to
 from sparqsim.results.report import ArrayInfo, PEInfo, timing_notes
-from sparqsim.tabular import Row, Tabular, short_name
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.coverage import Coverage
+from sparqsim.trace.reader import as_trace
 
 #: Bytes per cycle: from starved to plenty.
 BANDWIDTHS = tuple(float(1 << power) for power in range(10))
@@ -153,8 +155,8 @@ class BandwidthCurves(Tabular, Record):
 
 
 def bandwidth_curves(
-    trace: Trace,
-    designs: Sequence[PEDesign],
+    trace: Trace | str | PathLike[str],
+    designs: Sequence[str | PEDesign],
     array: ArrayConfig,
     memory: MemoryConfig,
     *,
@@ -162,8 +164,30 @@ def bandwidth_curves(
     kept: PEDesign | None,
     bandwidths: Sequence[float] = BANDWIDTHS,
 ) -> BandwidthCurves:
-    """Return total cycles of `designs` at every bandwidth; layers marked keep_8bit run as `kept` if it is given."""
-    for pe in designs:
+    """Return total cycles of several designs at every DRAM bandwidth.
+
+    Parameters
+    ----------
+    trace : Trace, or the path of a trace file
+    designs : sequence of str or PEDesign
+        The baseline among them.
+    array : ArrayConfig
+    memory : MemoryConfig
+        Its DRAM bandwidth is replaced.
+    baseline : str
+        The design of speedup 1.
+    kept : PEDesign or None
+        What layers marked keep_8bit run as; None: as each design.
+    bandwidths : sequence of float
+        Bytes per cycle; `math.inf`: no limit.
+
+    Raises
+    ------
+    InputError
+        For a design that cannot take a layer's activations or does not support the dataflow.
+    """
+    trace, pes = as_trace(trace), [get_pe(pe) for pe in designs]
+    for pe in pes:
         check_dataflow(pe, array)
         for layer in trace.layers:
             check_activations(layer, _running(layer, pe, kept))
@@ -172,7 +196,7 @@ def bandwidth_curves(
         for value in bandwidths
     ]
     cycles, alone = {}, {}
-    for pe in designs:
+    for pe in pes:
         totals = [0] * (len(memories) + 1)
         for layer in trace.layers:
             running = bound_to(layer, _running(layer, pe, kept))
@@ -190,12 +214,12 @@ def bandwidth_curves(
         array=info,
         memory=MemoryInfo.of(memory),
         baseline=baseline,
-        order=tuple(pe.spec for pe in designs),
+        order=tuple(pe.spec for pe in pes),
         bandwidths=tuple(None if value == math.inf else float(value) for value in bandwidths),
         cycles={name: tuple(values) for name, values in cycles.items()},
         array_cycles=alone,
-        cycles_depend_on_values={pe.spec: pe.cycles_depend_on_values for pe in designs},
-        timing_notes=timing_notes(map(PEInfo.of, designs)),
+        cycles_depend_on_values={pe.spec: pe.cycles_depend_on_values for pe in pes},
+        timing_notes=timing_notes(map(PEInfo.of, pes)),
         coverage=Coverage.of(trace.metadata.provenance),
         macs=sum(layer.gemm.macs for layer in trace.layers),
     )

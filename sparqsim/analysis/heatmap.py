@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from sparqsim.array.registry import reported_dataflow
 from sparqsim.array.timing import fixed_cycles
 from sparqsim.base.errors import InputError, nearest
+from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.pe import PEDesign
 from sparqsim.pe.arithmetic import row_blocks
 from sparqsim.pe.base import Array
@@ -24,8 +26,8 @@ from sparqsim.pe.binding import bound_to
 from sparqsim.pe.registry import resolve
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import ArrayInfo, PEInfo, Provenance, Report
-from sparqsim.tabular import Row, Tabular, short_name
 from sparqsim.trace import Layer, LoweredLayer, Trace
+from sparqsim.trace.reader import as_trace
 
 Counts = NDArray[np.int64]
 
@@ -119,14 +121,17 @@ class Heatmap(Tabular):
 
 
 def heatmap(
-    report: Report, trace: Trace, layer: str | None = None, known: Collection[PEDesign] = ()
+    report: Report,
+    trace: Trace | str | PathLike[str],
+    layer: str | None = None,
+    known: Collection[PEDesign] = (),
 ) -> Heatmap:
     """Return what every PE did in a simulated run.
 
     Parameters
     ----------
     report : Report
-    trace : Trace
+    trace : Trace, or the path of a trace file
         The trace the report was made from: a report holds no operands.
     layer : str, optional
         Name of one layer; the whole network if absent.
@@ -140,6 +145,7 @@ def heatmap(
         For a trace that is not the report's, an unknown layer, or a design whose step cycles follow
         from both operands, or from queues of its own.
     """
+    trace = as_trace(trace)
     _check_same_trace(report, trace)
     chosen = [
         pair

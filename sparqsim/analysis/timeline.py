@@ -7,17 +7,23 @@ the beginning is written, and the file says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.analysis.network import outcomes
+from sparqsim.array.config import ArrayConfig
 from sparqsim.base.files import replaced
+from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.schedule import ENGINES, Schedule, Times
 from sparqsim.memory.system import Outcome
-from sparqsim.trace import Layer
+from sparqsim.pe import PEDesign
+from sparqsim.pe.registry import resolve
+from sparqsim.results.report import Report
+from sparqsim.trace import Layer, Trace
 
 Spans = NDArray[np.int64]
 
@@ -34,6 +40,39 @@ TRACKS = (
     *(f"{pad} half {half}" for pad in ENGINES for half in (0, 1)),
 )
 FIRST_HALF = 7
+
+
+def save_timeline(
+    path: str | Path,
+    trace: Trace,
+    report: Report,
+    array: ArrayConfig,
+    memory: MemoryConfig,
+    *,
+    known: Collection[PEDesign] = (),
+) -> int:
+    """Write the timeline of a simulated run; return how many events were left out.
+
+    Parameters
+    ----------
+    path : str or Path
+    trace : Trace
+        That of the report.
+    report : Report
+        Of `simulate(trace, ..., array, memory=memory)`: it says which design ran which layer.
+    array, memory
+        Those of the run.
+    known : collection of PEDesign
+        Designs from files; the report's own names lead to shipped and installed ones only.
+
+    Raises
+    ------
+    InputError
+        When the path cannot be written.
+    """
+    designs = [resolve(layer.pe, known=known) for layer in report.layers]
+    runs = ((layer, outcome) for layer, _, outcome in outcomes(trace, designs, array, memory))
+    return write_timeline(path, runs, layers=len(designs))
 
 
 def write_timeline(

@@ -96,6 +96,7 @@ def accuracy(
     from sparqsim.cli.tables import checked_format, deliver, saving
     from sparqsim.engine.simulation import DEFAULT_PES
     from sparqsim.networks.images import Pictures
+    from sparqsim.networks.modelfiles import open_network
 
     checked_format(format_)
     config = array_config(array, dataflow, coupling, overlap)
@@ -105,13 +106,13 @@ def accuracy(
     pictures, classes = _answered(
         Pictures.open(images, preprocess, max_pixels).first(limit), labels, label_offset
     )
-    network = _network(
+    network = open_network(
         model,
         pictures.first(calibrate_on),
-        calibrate,
-        names(skip),
-        None if keep_8bit is None else names(keep_8bit),
-        batch,
+        calibrate=calibrate,
+        skip=names(skip),
+        keep_8bit=None if keep_8bit is None else names(keep_8bit),
+        batch=batch,
     )
     report = _measured(
         network,
@@ -147,35 +148,3 @@ def _measured(network: Answering, *arguments: Any, **settings: Any) -> AccuracyR
 
     with batch_progress() as progress:
         return measured(network, *arguments, **settings, progress=progress)
-
-
-def _network(
-    model: str,
-    pictures: Pictures,
-    calibrate: str,
-    skip: tuple[str, ...],
-    keep_8bit: tuple[str, ...] | None,
-    batch: int | None,
-) -> Answering:
-    """Return the network of a file, by its kind."""
-    from pathlib import Path
-
-    from sparqsim.base.errors import InputError
-    from sparqsim.cli.dumping import check_batch_option
-
-    suffix = Path(model).suffix.lower()
-    if suffix == ".onnx":
-        from sparqsim.networks.onnx.evaluate import OnnxNetwork
-        from sparqsim.networks.onnx.network import calibrated
-
-        return OnnxNetwork(
-            calibrated(model, pictures, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch)
-        )
-    check_batch_option(model, batch)
-    if suffix == ".tflite":
-        from sparqsim.networks.tflite.evaluate import TfliteNetwork
-
-        return TfliteNetwork(model, skip=skip, keep_8bit=keep_8bit)
-    raise InputError(
-        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.networks.torch.evaluate)"
-    )

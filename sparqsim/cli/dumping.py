@@ -1,63 +1,15 @@
-"""What `sparqsim trace dump` and `sparqsim trace import` do once the command line is read."""
+"""What `sparqsim trace dump` shows."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
-from sparqsim.base.errors import InputError, printable
+from sparqsim.base.errors import printable
 from sparqsim.base.wording import counted
 from sparqsim.cli.cells import json_text, percent
 from sparqsim.cli.tables import Shown, Table
-from sparqsim.networks.images import Pictures
-from sparqsim.trace.drawn import Values, save_synthetic
 from sparqsim.trace.dumpreport import DumpedLayer, DumpReport, clipping_warning
-from sparqsim.trace.synthetic import Distribution
-
-
-def dump_model(
-    model: str,
-    pictures: Pictures,
-    calibration: Pictures,
-    target: str,
-    *,
-    calibrate: str,
-    skip: Collection[str],
-    keep_8bit: Collection[str] | None,
-    license_note: str,
-    batch: int | None = None,
-) -> DumpReport:
-    """Dump a model by its kind of file. Raises InputError for other kinds."""
-    suffix = Path(model).suffix.lower()
-    if suffix == ".onnx":
-        from sparqsim.networks.onnx.dump import dump as dump_onnx
-        from sparqsim.networks.onnx.network import calibrated
-
-        network = calibrated(
-            model, calibration, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch
-        )
-        return dump_onnx(network, pictures, target, license_note=license_note)
-    check_batch_option(model, batch)
-    if suffix == ".tflite":
-        from sparqsim.networks.tflite.dump import dump as dump_tflite
-
-        return dump_tflite(
-            model, pictures, target, skip=skip, keep_8bit=keep_8bit, license_note=license_note
-        )
-    raise InputError(
-        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.networks.torch.dump)"
-    )
-
-
-def check_batch_option(model: str, batch: int | None) -> None:
-    """Refuse --batch for a model that fixes its batch itself."""
-    if batch is not None:
-        raise InputError(
-            f"--batch {batch}: {model} says itself how many pictures it takes at a time, expected "
-            "--batch for .onnx only"
-        )
 
 
 def dump_shown(report: DumpReport, target: str) -> Shown:
@@ -155,58 +107,3 @@ def _clipped_note(report: DumpReport) -> str:
         "Clipped: of the real values that were given codes, those outside the code's range; "
         "- where the codes are the network's own."
     )
-
-
-def import_source(
-    source: str,
-    target: str,
-    distribution: Distribution,
-    calibrate: str,
-    skip: Collection[str],
-    sizes: str = "",
-    values: Values = "drawn",
-) -> list[str]:
-    """Write the trace of a topology, a graph or a directory of .npy files; return what to tell the user.
-
-    values: whether the file of a topology or graph says how values are drawn, or stores them.
-    """
-    place = Path(source)
-    provenance: dict[str, Any] = {}
-    if sizes and place.suffix.lower() != ".onnx":
-        raise InputError(f"--size {sizes}: {source} has no free sizes, expected an ONNX graph")
-    if place.is_dir():
-        from sparqsim.trace.npy import read_directory
-
-        trace = read_directory(place, calibrate)
-        trace.save(target)
-        return [
-            f"{target}: {counted(len(trace.layers), 'layer')} from .npy files; scales: {trace.metadata.calibrator}"
-        ]
-    if place.suffix.lower() == ".csv":
-        from sparqsim.trace.topology import read_topology
-
-        topology = read_topology(place)
-        shapes, notes, origin = list(topology.layers), list(topology.notes), "SCALE-Sim topology"
-    elif place.suffix.lower() == ".onnx":
-        from sparqsim.networks.onnx.shapes import parsed_sizes, read_shapes
-
-        graph = read_shapes(place, frozenset(skip), parsed_sizes(sizes))
-        shapes, notes = list(graph.layers), list(graph.notes)
-        provenance = graph.coverage.entry()
-        origin = "ONNX graph, shapes only"
-    else:
-        raise InputError(
-            f"{source}: expected a topology (.csv), a graph (.onnx), or a directory of act-*.npy and wgt-*.npy"
-        )
-    save_synthetic(
-        target,
-        shapes,
-        distribution,
-        values=values,
-        network=printable(place.name),
-        origin=f"sparqsim trace import ({origin})",
-        provenance={"notes": list(notes)} | provenance,
-    )
-    kept = "stored" if values == "stored" else "drawn when they are read"
-    told = f"{target}: {counted(len(shapes), 'layer')}; SYNTHETIC values, {kept}: {distribution}"
-    return [*notes, told]

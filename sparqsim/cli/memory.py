@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -26,30 +26,11 @@ from sparqsim.cli.options import (
     accelerator_config,
 )
 
-if TYPE_CHECKING:
-    from sparqsim.array.config import ArrayConfig
-    from sparqsim.memory import MemoryConfig
-    from sparqsim.pe import PEDesign
-    from sparqsim.results.report import Report
-    from sparqsim.trace import Trace as LoadedTrace
 
+def tell_left_out(path: str, left_out: int) -> None:
+    """Say how many events a timeline lacks, where it lacks some."""
+    from sparqsim.analysis.timeline import MOST_EVENTS
 
-def save_timeline(
-    path: str,
-    trace: LoadedTrace,
-    report: Report,
-    array: ArrayConfig,
-    memory: MemoryConfig,
-    pe: PEDesign,
-) -> None:
-    """Write the timeline of a report's run, of which `pe` is the design; say what was left out."""
-    from sparqsim.analysis.network import outcomes
-    from sparqsim.analysis.timeline import MOST_EVENTS, write_timeline
-    from sparqsim.pe.registry import resolve
-
-    designs = [resolve(layer.pe, known=[pe]) for layer in report.layers]
-    runs = ((layer, outcome) for layer, _, outcome in outcomes(trace, designs, array, memory))
-    left_out = write_timeline(path, runs, layers=len(designs))
     if left_out:
         typer.echo(
             f"{printable(path)}: {counted(left_out, 'event')} left out to keep to {MOST_EVENTS:,}: only the "

@@ -75,12 +75,9 @@ def check(
 
 def _outcomes(name: str) -> Iterator[tuple[str, Outcome]]:
     from sparqsim.pe import get_pe
-    from sparqsim.pe.contract import check_design, variants
+    from sparqsim.pe.contract import check_variants
 
-    asked = get_pe(name)
-    known = variants(type(asked))
-    for pe in known if asked == known[0] else [asked]:
-        yield from ((pe.spec, outcome) for outcome in check_design(pe))
+    yield from check_variants(get_pe(name))
 
 
 def _told(outcomes: Iterable[tuple[str, Outcome]]) -> int:

@@ -122,9 +122,11 @@ def simulate(
 
     def write_timeline() -> None:
         if timeline and memory is not None:
-            from sparqsim.cli.memory import save_timeline
+            from sparqsim.analysis.timeline import save_timeline
+            from sparqsim.cli.memory import tell_left_out
 
-            save_timeline(timeline, loaded, report, shape, memory, design)
+            left_out = save_timeline(timeline, loaded, report, shape, memory, known=[design])
+            tell_left_out(timeline, left_out)
 
     deliver(report_shown(report), format_, saving(output, report.to_json), write_timeline)
 

@@ -12,7 +12,6 @@ from rich.console import Console
 from sparqsim.base.errors import printable
 from sparqsim.base.wording import counted
 from sparqsim.cli.cells import heading_of, new_table
-from sparqsim.cli.show import heading_of, new_table
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow
 from sparqsim.results.report import note_lines

@@ -12,6 +12,7 @@ from sparqsim.cli.tables import Shown
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import KEY, Coverage, LeftOut
 from sparqsim.trace.drawn import DrawnTrace
+from sparqsim.trace.transforms.applying import KEY as TRANSFORMS
 
 
 def trace_shown(trace: Trace) -> Shown:
@@ -91,7 +92,14 @@ def _zeros(share: float | None) -> str:
 def _made(provenance: Mapping[str, object]) -> dict[str, object]:
     """Return what a trace says of how it was made, every operation that it leaves out in words."""
     left_out = Coverage.of(provenance).left_out
-    told = {name: value for name, value in provenance.items() if name != KEY}
+    told = {name: value for name, value in provenance.items() if name not in {KEY, TRANSFORMS}}
+    transforms = provenance.get(TRANSFORMS)
+    if isinstance(transforms, list):
+        told["transforms"] = {
+            f"{at}. {each['transform']}": f"of the trace with sha256 {each['source_sha256']}"
+            for at, each in enumerate(transforms, 1)
+            if isinstance(each, dict) and {"transform", "source_sha256"} <= each.keys()
+        }
     return told | ({"left out": {each.name: _why(each) for each in left_out}} if left_out else {})
 
 

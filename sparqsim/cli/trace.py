@@ -127,9 +127,10 @@ def dump(
 ) -> None:
     """Run a network on pictures and store the 8-bit operands of its convolutions and products."""
     from sparqsim.base.files import check_outputs
-    from sparqsim.cli.dumping import dump_model, dump_shown
+    from sparqsim.cli.dumping import dump_shown
     from sparqsim.cli.tables import checked_format, show
     from sparqsim.networks.images import Pictures
+    from sparqsim.networks.modelfiles import dump as dump_model
 
     checked_format(format_)
     check_outputs({"-o": output}, [model, images])
@@ -137,8 +138,8 @@ def dump(
     report = dump_model(
         model,
         pictures.first(limit),
-        pictures.first(calibrate_on or limit),
         output,
+        calibration=pictures.first(calibrate_on or limit),
         calibrate=calibrate,
         skip=names(skip),
         keep_8bit=None if keep_8bit is None else names(keep_8bit),
@@ -193,21 +194,53 @@ def import_(
     """Make a trace of layer shapes, with drawn values that are labelled synthetic; or of .npy files."""
     from sparqsim.base.errors import printable
     from sparqsim.base.files import check_outputs
-    from sparqsim.cli.dumping import import_source
+    from sparqsim.networks.modelfiles import import_trace
     from sparqsim.trace.drawn import checked_values
     from sparqsim.trace.synthetic import Distribution
 
     check_outputs({"-o": output}, [source])
-    for note in import_source(
+    for note in import_trace(
         source,
         output,
         Distribution(zeros, correlation, seed),
-        calibrate,
-        names(skip),
-        size,
-        checked_values(values),
+        calibrate=calibrate,
+        skip=names(skip),
+        sizes=size,
+        values=checked_values(values),
     ):
         typer.echo(printable(note))
+
+
+@app.command("transform")
+def transform_(
+    trace: Trace,
+    chosen: Annotated[
+        list[str],
+        typer.Option(
+            "--with",
+            metavar="NAME:key=value",
+            help="What is done to every layer; several are applied in the order given: "
+            "requantise:weights=4,activations=8, prune-2of4, or FILE.py:CLASS.",
+        ),
+    ],
+    output: Target,
+    format_: Format = "table",
+) -> None:
+    """Write a trace whose layers are changed: fewer bits, pruned weights; it says what was done.
+
+    SQNR: outputs of a layer against those of the trace read; '-': nothing is lost.
+    """
+    from sparqsim.base.files import check_outputs
+    from sparqsim.base.plugins import named_file
+    from sparqsim.cli.show_transforms import transforms_shown
+    from sparqsim.cli.tables import checked_format, show
+    from sparqsim.trace.transforms import transform
+
+    checked_format(format_)
+    check_outputs({"-o": output}, [trace, *map(named_file, chosen)])
+    new = transform(trace, chosen)
+    new.save(output)
+    show(transforms_shown(new, len(chosen), output), format_)
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -41,7 +41,7 @@ from sparqsim.html.tables import (
     values_table,
 )
 from sparqsim.results.accuracy_report import AccuracyReport
-from sparqsim.results.report import Comparison
+from sparqsim.results.report import Comparison, Report
 
 if TYPE_CHECKING:
     import jinja2
@@ -116,6 +116,26 @@ def write_page(
     """
     check_page_path(path)
     write_text(path, page_text(gathered, progress=progress))
+
+
+def save_page(results: Sequence[Comparison | Report | AccuracyReport], path: str | Path) -> None:
+    """Write the page of results in hand; of files, `write_page(gather(paths), path)` does.
+
+    Parameters
+    ----------
+    results : sequence of Comparison, Report or AccuracyReport
+        What ran on the same trace and array is put side by side.
+    path : str or Path
+        .html or .htm.
+
+    Raises
+    ------
+    InputError
+        As `write_page`; and for two different reports of one design in one run.
+    """
+    records = [result for result in results if isinstance(result, AccuracyReport)]
+    simulated = [result for result in results if not isinstance(result, AccuracyReport)]
+    write_page(Gathered.of(simulated, records), path)
 
 
 def check_page_path(path: str | Path) -> None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.exact import exact_matmul
+from sparqsim.base.keys import spec_of
 
 Array = NDArray[Any]
 
@@ -162,12 +163,7 @@ class PEDesign(ABC):
     @property
     def spec(self) -> str:
         """The design's name with every key that is not at its default, e.g. 'sparq-5opt:rounding=trim'."""
-        keys = [
-            f"{key.name}={getattr(self, key.name)}"
-            for key in keys_of(self)
-            if getattr(self, key.name) != key.default
-        ]
-        return self.name + (":" + ",".join(keys) if keys else "")
+        return spec_of(self)
 
     @property
     def cycles_depend_on_values(self) -> bool:
@@ -359,11 +355,6 @@ class PEDesign(ABC):
                 f"{self.name} takes unsigned activations (uint8 after ReLU), got int8; "
                 "designs that take signed activations: see `sparqsim pe list`"
             )
-
-
-def keys_of(design: PEDesign | type[PEDesign]) -> list[Field[Any]]:
-    """Return the fields that users may set; those with `metadata={"key": False}` are the design's."""
-    return [each for each in fields(design) if each.metadata.get("key", True)]
 
 
 def _hook_missing(pe: PEDesign, cost: Cost) -> NotImplementedError:

@@ -16,8 +16,9 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import numpy as np
 
 from sparqsim.base.errors import InputError
+from sparqsim.base.keys import keys_of
 from sparqsim.pe.agreement import Violation, compare, compare_cost, difference_of, expect
-from sparqsim.pe.base import COST_HOOKS, COSTS, MOST_CYCLES, Array, LayerFacts, PEDesign, keys_of
+from sparqsim.pe.base import COST_HOOKS, COSTS, MOST_CYCLES, Array, LayerFacts, PEDesign
 from sparqsim.pe.trials import KINDS, dtype_of, modes, narrowed, operands, plain_steps, weights
 
 #: (M, K, N) of random products: K odd, K = 1, K below and above the lanes, a single row or column, a long sum.
@@ -39,6 +40,16 @@ def check_design(pe: PEDesign) -> Iterator[Outcome]:
     """Run every check on a design."""
     for name, check in CHECKS.items():
         yield Outcome(name, failure_of(check, pe))
+
+
+def check_variants(asked: PEDesign) -> Iterator[tuple[str, Outcome]]:
+    """Check a design as `sparqsim pe check` does; yield the design's name and what each check found.
+
+    A design with default keys is checked with every choice of every key, any other one as it is.
+    """
+    known = variants(type(asked))
+    for pe in known if asked == known[0] else [asked]:
+        yield from ((pe.spec, outcome) for outcome in check_design(pe))
 
 
 def failure_of(check: Callable[[PEDesign], None], pe: PEDesign) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import MISSING, Field
 from functools import cache
 from importlib.metadata import EntryPoint
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 from sparqsim.base.errors import InputError, nearest
-from sparqsim.base.parse import whole_number
+from sparqsim.base.keys import key_choices as choices_of_keys
+from sparqsim.base.keys import with_keys as object_with_keys
 from sparqsim.base.plugins import (
     SourceClass,
     described,
@@ -18,12 +18,10 @@ from sparqsim.base.plugins import (
     refuse_code,
     shipped_classes,
 )
-from sparqsim.pe.base import COST_HOOKS, PEDesign, keys_of
+from sparqsim.pe.base import COST_HOOKS, PEDesign
 
 ENTRY_POINTS = "sparqsim.pe"
 WHAT = "PE design"
-#: Of an integer key.
-LARGEST_KEY = 999_999_999
 
 
 def get_pe(spec: str | PEDesign) -> PEDesign:
@@ -69,8 +67,8 @@ def resolve(
     if source is not None:
         in_file = _checked_class(source.load(PEDesign), f"{source.path}:{source.class_name}")
         return with_keys(in_file, source.keys, spec)
-    name, _, keys = str(spec).partition(":")
-    return with_keys(_class_named(name), keys, spec)
+    name, _, text = str(spec).partition(":")
+    return with_keys(_class_named(name), text, spec)
 
 
 @cache
@@ -134,54 +132,9 @@ def refuse_former_hooks(design: type[PEDesign], origin: str) -> None:
 
 def with_keys(design: type[PEDesign], text: str, spec: str) -> PEDesign:
     """Return the design with the keys of 'key=value,key=value'; `spec` is what messages show. Raises InputError."""
-    known = {key.name: key for key in keys_of(design)}
-    hints = get_type_hints(design)
-    values: dict[str, Any] = {}
-    for part in filter(None, text.split(",")):
-        name, equals, value = part.partition("=")
-        if name in known and not equals:
-            raise InputError(
-                f"PE design {spec!r}: key {name!r} has no value, expected {name}="
-                f"{key_choices(design)[name][1]} (keys: {', '.join(known)})"
-            )
-        if name not in known:
-            accepted = ", ".join(known) or "no keys"
-            raise InputError(
-                f"PE design {spec!r}: key {part!r} is not known{nearest(name, known)}; "
-                f"{design.name} accepts {accepted}"
-            )
-        values[name] = _key_value(spec, known[name], hints[name], value)
-    try:
-        return design(**values)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"PE design {spec!r}: {error}") from None
-
-
-def _key_value(spec: str, key: Field[Any], hint: Any, text: str) -> Any:
-    if get_origin(hint) is Literal:
-        if text not in get_args(hint):
-            choices = get_args(hint)
-            raise InputError(
-                f"PE design {spec!r}: {key.name}={text!r}{nearest(text, choices)}; "
-                f"expected one of {', '.join(choices)}"
-            )
-        return text
-    value = whole_number(text, key.metadata.get("least", 0), LARGEST_KEY) if hint is int else None
-    if value is not None:
-        return value
-    raise InputError(
-        f"PE design {spec!r}: {key.name}={text!r}, expected an integer of at least "
-        f"{key.metadata.get('least', 0)}"
-    )
+    return object_with_keys(design, text, spec, WHAT)
 
 
 def key_choices(design: type[PEDesign]) -> dict[str, tuple[str, str]]:
     """Return for each key of a design its default and what it accepts, as text."""
-    hints = get_type_hints(design)
-    return {
-        key.name: (
-            "" if key.default is MISSING else str(key.default),
-            " | ".join(get_args(hints[key.name])) or f"integer >= {key.metadata.get('least', 0)}",
-        )
-        for key in keys_of(design)
-    }
+    return choices_of_keys(design)

@@ -22,13 +22,7 @@ from sparqsim.plot.labels import (
     varying_note,
 )
 from sparqsim.plot.panel import Panel, check_target, delivered
-from sparqsim.plot.style import (
-    INK,
-    Saving,
-    house_style,
-    line_color,
-    looks_of,
-)
+from sparqsim.plot.style import INK, Saving, house_style, line_color, looks_of
 from sparqsim.results.report import Provenance, note_lines
 
 PANEL_INCHES = 2.4

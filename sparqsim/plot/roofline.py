@@ -27,14 +27,7 @@ from sparqsim.plot.labels import (
 from sparqsim.plot.layer_names import shortened
 from sparqsim.plot.panel import Panel, check_target, delivered
 from sparqsim.plot.placing import Named, name_marks
-from sparqsim.plot.style import (
-    INK,
-    SMALL_POINTS,
-    Look,
-    Saving,
-    house_style,
-    looks_of,
-)
+from sparqsim.plot.style import INK, SMALL_POINTS, Look, Saving, house_style, looks_of
 from sparqsim.results.report import Comparison, Report
 
 PANEL_INCHES = 3.0

@@ -33,14 +33,7 @@ from sparqsim.plot.slots import (
     panel_rows,
     set_layer_label,
 )
-from sparqsim.plot.style import (
-    INK,
-    SMALL_POINTS,
-    Look,
-    Saving,
-    house_style,
-    looks_of,
-)
+from sparqsim.plot.style import INK, SMALL_POINTS, Look, Saving, house_style, looks_of
 from sparqsim.results.layer_report import Error
 from sparqsim.results.report import Comparison, Report
 

@@ -10,9 +10,9 @@ from pydantic import Field, computed_field, model_validator
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.record import Name, Record, Text
+from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
 from sparqsim.results.report import ArrayInfo, Comparison
-from sparqsim.tabular import Row, Tabular, short_name
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import NO_REASON, Coverage, LeftOut
 

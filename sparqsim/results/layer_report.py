@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, computed_field, model_validator
 
 from sparqsim.base.record import Name, Record, Text
+from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
 from sparqsim.memory.traffic import LayerTraffic, Traffic
 from sparqsim.results.bounds import Bounds
-from sparqsim.tabular import Row, Tabular, short_name
 
 #: What stands in the column `row` of flat rows: rows of layers add up to the one of the total.
 LAYER_ROW, TOTAL_ROW = "layer", "total"

@@ -14,8 +14,8 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.array.registry import NOT_IN_NAMES, get_dataflow
 from sparqsim.base.errors import InputError, nearest, printable, shown
 from sparqsim.base.record import Name, Record, Text, check_counts
+from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
-from sparqsim.engine.iso_area import IsoArea, Range
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.results.iso_area import IsoArea, Range
 from sparqsim.results.layer_report import (
@@ -26,7 +26,6 @@ from sparqsim.results.layer_report import (
     Totals,
     Utilization,
 )
-from sparqsim.tabular import Row, Tabular, short_name
 from sparqsim.trace.coverage import Coverage
 
 if TYPE_CHECKING:

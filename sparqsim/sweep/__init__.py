@@ -3,7 +3,7 @@
     grid -> cases -> points (each with a key) -> tasks for workers -> results -> store -> CSV, Parquet, DataFrame
 
 From Python: `sweep([Case(trace="net.safetensors", pe=pe) for pe in ("mac-8b8b", "sparq-5opt")], "store.sqlite")`, then
-`Store("store.sqlite").frame()`.
+`Store("store.sqlite").to_frame()`.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from sparqsim.base.errors import InputError
+from sparqsim.base.tabular import Row, Tabular
 from sparqsim.base.wording import counted
 from sparqsim.sweep.database import Database
 from sparqsim.sweep.export import rows_of
-from sparqsim.tabular import Row, Tabular
 
 if TYPE_CHECKING:
     import pandas as pd

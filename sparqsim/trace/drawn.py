@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from sparqsim.base.errors import InputError, shown
 from sparqsim.base.limits import DRAWN_ELEMENTS, DRAWN_ELEMENTS_AT_ONCE, SYNTHETIC_BYTES
-from sparqsim.tabular import Row
+from sparqsim.base.tabular import Row
 from sparqsim.trace.header import written_header
 from sparqsim.trace.schema import DrawnDocument, DrawnLayerRecord, DrawnValues, LayerRecord
 from sparqsim.trace.synthetic import Distribution, LayerShape

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.record import faults_of
-from sparqsim.tabular import Row, Tabular, short_name
+from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.trace.layerfaults import layer_faults
 from sparqsim.trace.lowering import LoweredLayer
 from sparqsim.trace.schema import ConvGeometry, LayerRecord

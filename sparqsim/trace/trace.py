@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from sparqsim.base.errors import InputError
 from sparqsim.base.files import replaced
 from sparqsim.base.record import faults_of
+from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
-from sparqsim.tabular import Row, Tabular, short_name
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.header import written_header
 from sparqsim.trace.layer import SHAPE_COLUMNS, Layer

@@ -1,0 +1,101 @@
+"""Keys of what a user names: 'key=value,key=value' behind a name, as fields of a dataclass.
+
+A field is a `Literal[...]` of texts or an `int`; `field(metadata={"least": 1})` bounds an integer,
+`metadata={"key": False}` makes a field that no user sets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, fields
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from sparqsim.base.errors import InputError, nearest
+from sparqsim.base.parse import whole_number
+
+#: Of an integer key.
+LARGEST_KEY = 999_999_999
+
+Keyed = TypeVar("Keyed")
+
+
+def keys_of(keyed: Any) -> list[Field[Any]]:
+    """Return the fields that users may set; those with `metadata={"key": False}` are not theirs."""
+    return [each for each in fields(keyed) if each.metadata.get("key", True)]
+
+
+def with_keys(kind: type[Keyed], text: str, spec: str, what: str) -> Keyed:
+    """Return an object of `kind` with the keys of 'key=value,key=value'.
+
+    Parameters
+    ----------
+    kind : dataclass with a `name`
+    text : str
+    spec : str
+        The whole text that the user gave, for messages.
+    what : str
+        What it names: 'PE design', 'transform'.
+
+    Raises
+    ------
+    InputError
+        For an unknown key (with the nearest known one), or a value that is not accepted.
+    """
+    known = {key.name: key for key in keys_of(kind)}
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if name in known and not equals:
+            raise InputError(
+                f"{what} {spec!r}: key {name!r} has no value, expected {name}="
+                f"{key_choices(kind)[name][1]} (keys: {', '.join(known)})"
+            )
+        if name not in known:
+            accepted = ", ".join(known) or "no keys"
+            raise InputError(
+                f"{what} {spec!r}: key {part!r} is not known{nearest(name, known)}; "
+                f"{getattr(kind, 'name', kind.__name__)} accepts {accepted}"
+            )
+        values[name] = _key_value(f"{what} {spec!r}", known[name], hints[name], value)
+    try:
+        return kind(**values)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{what} {spec!r}: {error}") from None
+
+
+def _key_value(named: str, key: Field[Any], hint: Any, text: str) -> Any:
+    if get_origin(hint) is Literal:
+        if text not in get_args(hint):
+            choices = get_args(hint)
+            raise InputError(
+                f"{named}: {key.name}={text!r}{nearest(text, choices)}; "
+                f"expected one of {', '.join(choices)}"
+            )
+        return text
+    least = key.metadata.get("least", 0)
+    value = whole_number(text, least, LARGEST_KEY) if hint is int else None
+    if value is not None:
+        return value
+    raise InputError(f"{named}: {key.name}={text!r}, expected an integer of at least {least}")
+
+
+def key_choices(kind: type[Any]) -> dict[str, tuple[str, str]]:
+    """Return for each key its default and what it accepts, as text."""
+    hints = get_type_hints(kind)
+    return {
+        key.name: (
+            "" if key.default is MISSING else str(key.default),
+            " | ".join(get_args(hints[key.name])) or f"integer >= {key.metadata.get('least', 0)}",
+        )
+        for key in keys_of(kind)
+    }
+
+
+def spec_of(keyed: Any) -> str:
+    """Return the name of an object with every key that is not at its default: 'NAME:key=value'."""
+    keys = [
+        f"{key.name}={getattr(keyed, key.name)}"
+        for key in keys_of(keyed)
+        if getattr(keyed, key.name) != key.default
+    ]
+    return str(keyed.name) + (":" + ",".join(keys) if keys else "")

@@ -1,0 +1,211 @@
+"""Networks, shapes and arrays from files, by the kind of file: into traces, or to answer pictures.
+
+PyTorch networks are objects, not files: `sparqsim.torch.dump` and `sparqsim.torch.evaluate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparqsim.base.errors import InputError, printable
+from sparqsim.base.wording import counted
+from sparqsim.networks.images import Pictures
+from sparqsim.trace.drawn import Values, save_synthetic
+from sparqsim.trace.dumpreport import DumpReport
+from sparqsim.trace.synthetic import Distribution, LayerShape
+
+if TYPE_CHECKING:
+    from sparqsim.networks.accuracy import Answering
+
+
+def dump(
+    model: str,
+    pictures: Pictures,
+    target: str,
+    *,
+    calibration: Pictures | None = None,
+    calibrate: str = "mean-max",
+    skip: Collection[str] = (),
+    keep_8bit: Collection[str] | None = None,
+    license_note: str = "",
+    batch: int | None = None,
+) -> DumpReport:
+    """Run a network of a file on pictures and store the 8-bit operands of its layers as a trace.
+
+    Parameters
+    ----------
+    model : str
+        .onnx or .tflite.
+    pictures : Pictures
+        `sparqsim.networks.images.Pictures.open(folder_or_file, preprocess)`.
+    target : str
+        The trace file.
+    calibration : Pictures, optional
+        Those that scales are found on; default: `pictures`. A TFLite network has its own scales.
+    calibrate : str
+        'mean-max', 'max', 'percentile:P', 'mse' or 'lp:P'.
+    skip : collection of str
+        Nodes or operators to leave out.
+    keep_8bit : collection of str, optional
+        Layers that stay at 8 bits; default: first convolution and last layer.
+    license_note : str
+        Kept in the trace.
+    batch : int, optional
+        Pictures that an ONNX network runs at a time; other kinds say it themselves.
+
+    Raises
+    ------
+    InputError
+        For another kind of file, and for a network or pictures that cannot be used.
+    """
+    suffix = Path(model).suffix.lower()
+    if suffix == ".onnx":
+        from sparqsim.networks.onnx.dump import dump as dump_onnx
+        from sparqsim.networks.onnx.network import calibrated
+
+        measured_on = pictures if calibration is None else calibration
+        network = calibrated(
+            model, measured_on, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch
+        )
+        return dump_onnx(network, pictures, target, license_note=license_note)
+    _check_batch(model, batch)
+    if suffix == ".tflite":
+        from sparqsim.networks.tflite.dump import dump as dump_tflite
+
+        return dump_tflite(
+            model, pictures, target, skip=skip, keep_8bit=keep_8bit, license_note=license_note
+        )
+    raise InputError(
+        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.torch.dump)"
+    )
+
+
+def open_network(
+    model: str,
+    pictures: Pictures,
+    *,
+    calibrate: str = "mean-max",
+    skip: Collection[str] = (),
+    keep_8bit: Collection[str] | None = None,
+    batch: int | None = None,
+) -> Answering:
+    """Return the network of a file, ready for `sparqsim.networks.accuracy.accuracy`.
+
+    Parameters are those of `dump`; `pictures` are those that scales are found on.
+
+    Raises
+    ------
+    InputError
+        For another kind of file than .onnx and .tflite, and for one that cannot be used.
+    """
+    suffix = Path(model).suffix.lower()
+    if suffix == ".onnx":
+        from sparqsim.networks.onnx.evaluate import OnnxNetwork
+        from sparqsim.networks.onnx.network import calibrated
+
+        return OnnxNetwork(
+            calibrated(model, pictures, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch)
+        )
+    _check_batch(model, batch)
+    if suffix == ".tflite":
+        from sparqsim.networks.tflite.evaluate import TfliteNetwork
+
+        return TfliteNetwork(model, skip=skip, keep_8bit=keep_8bit)
+    raise InputError(
+        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.torch.evaluate)"
+    )
+
+
+def _check_batch(model: str, batch: int | None) -> None:
+    if batch is not None:
+        raise InputError(
+            f"--batch {batch}: {model} says itself how many pictures it takes at a time, expected "
+            "--batch for .onnx only"
+        )
+
+
+def import_trace(
+    source: str,
+    target: str,
+    distribution: Distribution | None = None,
+    *,
+    calibrate: str = "mean-max",
+    skip: Collection[str] = (),
+    sizes: str = "",
+    values: Values = "drawn",
+) -> list[str]:
+    """Write the trace of a topology, a graph or a directory of .npy files; return what to know of it.
+
+    Parameters
+    ----------
+    source : str
+        SCALE-Sim topology (.csv) or ONNX graph (.onnx), of which only shapes are taken; or a
+        directory of act-*.npy and wgt-*.npy.
+    target : str
+        The trace file.
+    distribution : Distribution, optional
+        How the values of shapes are drawn; the trace says so in `synthetic`.
+    calibrate : str
+        How scales of .npy arrays are found.
+    skip : collection of str
+        Nodes or operators of a graph to leave out.
+    sizes : str
+        Free sizes of a graph, 'NAME=N,...'.
+    values : {'drawn', 'stored'}
+        Whether the file of a topology or graph says how values are drawn, or stores them.
+
+    Raises
+    ------
+    InputError
+        For another kind of source, or one that cannot be used.
+    """
+    place = Path(source)
+    if sizes and place.suffix.lower() != ".onnx":
+        raise InputError(f"--size {sizes}: {source} has no free sizes, expected an ONNX graph")
+    if place.is_dir():
+        return [_import_arrays(place, target, calibrate)]
+    drawn = distribution or Distribution()
+    shapes, notes, document = _shapes(place, skip, sizes)
+    save_synthetic(target, shapes, drawn, values=values, network=printable(place.name), **document)
+    kept = "stored" if values == "stored" else "drawn when they are read"
+    layers = counted(len(shapes), "layer")
+    return [*notes, f"{target}: {layers}; SYNTHETIC values, {kept}: {drawn}"]
+
+
+def _import_arrays(folder: Path, target: str, calibrate: str) -> str:
+    from sparqsim.trace.npy import read_directory
+
+    trace = read_directory(folder, calibrate)
+    trace.save(target)
+    layers = counted(len(trace.layers), "layer")
+    return f"{target}: {layers} from .npy files; scales: {trace.metadata.calibrator}"
+
+
+def _shapes(
+    place: Path, skip: Collection[str], sizes: str
+) -> tuple[list[LayerShape], list[str], dict[str, Any]]:
+    """Return the layers of a topology or a graph, notes on them, and fields of the trace's document."""
+    provenance: dict[str, Any] = {}
+    if place.suffix.lower() == ".csv":
+        from sparqsim.trace.topology import read_topology
+
+        topology = read_topology(place)
+        shapes, notes, origin = list(topology.layers), list(topology.notes), "SCALE-Sim topology"
+    elif place.suffix.lower() == ".onnx":
+        from sparqsim.networks.onnx.shapes import parsed_sizes, read_shapes
+
+        graph = read_shapes(place, frozenset(skip), parsed_sizes(sizes))
+        shapes, notes = list(graph.layers), list(graph.notes)
+        provenance = graph.coverage.entry()
+        origin = "ONNX graph, shapes only"
+    else:
+        raise InputError(
+            f"{place}: expected a topology (.csv), a graph (.onnx), or a directory of act-*.npy and wgt-*.npy"
+        )
+    document = {
+        "origin": f"sparqsim trace import ({origin})",
+        "provenance": {"notes": list(notes)} | provenance,
+    }
+    return shapes, notes, document

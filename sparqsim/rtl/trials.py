@@ -1,0 +1,152 @@
+"""RTL against the simulator, as `sparqsim rtl` runs it: random tiles of a design, one tile of a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.registry import dataflow_names, get_dataflow
+from sparqsim.base.errors import InputError
+from sparqsim.base.files import replaced
+from sparqsim.base.wording import counted
+from sparqsim.pe import PEDesign
+from sparqsim.rtl.check import Checked, check_gemm, compare, rtl_activity, simulated_activity
+from sparqsim.rtl.designs import circuit_of
+from sparqsim.rtl.tiles import FLOWS, circuit_flow, cut
+from sparqsim.trace import Layer
+
+#: A sum that takes more than 24 bits.
+LARGE_SUM = 1 << 24
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One product that RTL and simulator agreed on.
+
+    size: (M, K, N). largest_sum: the largest magnitude among the results. checked: what was compared.
+    """
+
+    array: ArrayConfig
+    size: tuple[int, int, int]
+    largest_sum: int
+    checked: Checked
+
+
+def random_trials(
+    design: PEDesign, rows: int = 4, cols: int = 5, *, steps: int = 40, seed: int = 0
+) -> Iterator[Trial]:
+    """Run a design's RTL on random operands in every dataflow, lockstep and elastic, overlapped and not.
+
+    Parameters
+    ----------
+    design : PEDesign
+    rows, cols : int
+        Of the array.
+    steps : int
+        Of a tile's stream.
+    seed : int
+        Of the operands.
+
+    Yields
+    ------
+    Trial
+        Sums of every PE and cycle, results and cycles were equal.
+
+    Raises
+    ------
+    InputError
+        For a design without a circuit, or without Icarus Verilog.
+    MismatchError
+        At the first difference: where it is.
+    """
+    circuit_of(design)
+    rng = np.random.default_rng(seed)
+    circuits = [name for name in dataflow_names() if get_dataflow(name).roles in FLOWS]
+    for coupling, dataflow, overlap in product(("lockstep", "elastic:2"), circuits, (False, True)):
+        array = ArrayConfig(rows, cols, dataflow, coupling=coupling, overlap=overlap)
+        m, k, n = _random_sizes(rng, design, array, steps)
+        x = (rng.integers(0, 256, (m, k)) * (rng.random((m, k)) < 0.6)).astype(np.uint8)
+        yield _trial(design, array, x, rng.integers(-128, 128, (k, n)).astype(np.int8))
+
+
+def largest_sums(design: PEDesign) -> Trial:
+    """Check sums that random operands do not reach, beyond 24 bits either way.
+
+    Errors as in `random_trials`.
+    """
+    steps = -(-LARGE_SUM // (128 * 127 * design.multipliers))
+    x = np.full((1, steps * design.lanes), 255, np.uint8)
+    w = np.stack([np.full(x.size, 127), np.full(x.size, -128)], axis=1).astype(np.int8)
+    return _trial(design, ArrayConfig(rows=1, cols=2), x, w)
+
+
+def _trial(design: PEDesign, array: ArrayConfig, x: np.ndarray, w: np.ndarray) -> Trial:
+    checked = check_gemm(design, array, x, w)
+    largest = int(np.abs(design.matmul(x, w)).max())
+    return Trial(array, (*x.shape, w.shape[1]), largest, checked)
+
+
+def _random_sizes(
+    rng: np.random.Generator, design: PEDesign, array: ArrayConfig, steps: int
+) -> tuple[int, int, int]:
+    """Return (M, K, N) of up to four tiles, ragged, with `steps` streamed; K odd where lanes allow."""
+    along_rows, along_cols = (
+        side + int(rng.integers(0, side + 1)) for side in (array.rows, array.cols)
+    )
+    roles = get_dataflow(array.dataflow).roles
+    size = dict(zip(roles, (steps, along_rows, along_cols), strict=True))
+    return size["m"], max(size["s"] * design.lanes - 1, 1), size["n"]
+
+
+@dataclass(frozen=True)
+class TileRun:
+    """One tile of a layer in RTL. tiles: how many the layer has. compared: sums of PEs that were equal."""
+
+    tiles: int
+    cycles: int
+    compared: int
+
+
+def run_tile(
+    layer: Layer, design: PEDesign, array: ArrayConfig, path: str | Path, tile: int = 0
+) -> TileRun:
+    """Run one tile of a layer's first group in RTL and in the simulator, and keep the waveform (VCD).
+
+    Parameters
+    ----------
+    layer : Layer
+    design : PEDesign
+    array : ArrayConfig
+    path : str or Path
+        Of the waveform; it is written even where the two differ.
+    tile : int
+        From 0.
+
+    Raises
+    ------
+    InputError
+        For a design or dataflow without a circuit, a tile that is not there, or without Icarus Verilog.
+    MismatchError
+        At the first difference: where it is.
+    """
+    circuit_of(design, signed=layer.signed)
+    circuit_flow(array.dataflow)
+    lowered = layer.lower()
+    tiles = cut(design, array, lowered.rows()[0], lowered.weights[0])
+    if tile >= len(tiles):
+        raise InputError(
+            f"--tile {tile}: layer {layer.name!r} has {counted(len(tiles), 'tile')} on {array}; "
+            f"expected 0 to {len(tiles) - 1}"
+        )
+    alone = tiles.only(tile)
+    simulated, plan = simulated_activity(design, array, alone)
+    cycles = len(simulated.advance) + 1
+    with replaced(path) as temporary:
+        shown = rtl_activity(design, array, alone, plan, cycles=cycles, wave=str(temporary))
+    compare(simulated, shown, f"{design.spec} on {array}")
+    return TileRun(len(tiles), shown.cycles, simulated.psums.size)
