@@ -1,7 +1,7 @@
 """`prune-2of4`: of every four weights that are adjacent along K, the two largest stay.
 
 K runs over kernel positions, row-major, with the input channel of the group innermost, as a layer is
-lowered to a matrix product. The two smaller |w| of a group of four become 0; of equal ones the lower
+lowered to a matrix product. The two smaller `|w|` of a group of four become 0; of equal ones the lower
 index stays. A last group of three keeps two, one of two or one keeps all. Each filter by itself.
 
 *Source*: the pattern is that of NVIDIA's sparse tensor cores (Mishra et al., arXiv:2104.08378), which

@@ -1,6 +1,6 @@
 """`requantise`: fewer bits for codes that are there, as a network of fewer bits would hold them.
 
-For each operand (activations, weights) whose key is below 8, with c its codes:
+For each operand (activations, weights) whose key is below 8, with c its codes::
 
     z = planes that are zero in every |c|, from the lowest up        (stripped below)
     B = bits that are left: of the largest |c| / 2^z, and one for the sign of signed codes; at most 8
