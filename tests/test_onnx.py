@@ -240,11 +240,9 @@ def test_every_integer_equals_a_plain_recomputation(
     """The whole network, layer by layer: loops of `PEDesign.step` over what each layer met; native scores are these."""
     from networks.stepped import recorder, stepped_sums
 
-    from sparqsim.networks.onnx import direct
-
     one = pictures(tmp_path / "one.npz", 1)
     network, pe = calibrated(network_file, one), get_pe(design)
-    seen = recorder(monkeypatch, direct)
+    seen = recorder(monkeypatch)
     outputs = scores(OnnxNetwork(network, native=False).under(pe, one))
     assert [layer.name for layer, _, _ in seen] == [mac.name for mac in network.nodes]
     for layer, used, sums in seen:

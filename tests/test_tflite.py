@@ -100,10 +100,8 @@ def test_every_integer_equals_a_plain_recomputation(
     """The whole network, layer by layer: loops of `PEDesign.step` over what each layer met, zero points corrected."""
     from networks.stepped import recorder, stepped_sums
 
-    from sparqsim.networks.tflite import execute
-
     pictures = shown(tmp_path / "p.npz", 1)
-    network, seen = TfliteNetwork(network_file), recorder(monkeypatch, execute)
+    network, seen = TfliteNetwork(network_file), recorder(monkeypatch)
     list(network.under(get_pe(design), pictures, keep_8bit=False))
     assert len(seen) == len(read_operators(Model(network_file)))
     for layer, pe, sums in seen:
@@ -160,7 +158,7 @@ def test_designs_use_corrected_operands(network_file: Path, tmp_path: Path) -> N
     value = model.interpreter().run(next(prepared(model, pictures)), [mac.source.index])[
         mac.source.index
     ]
-    pe, stored = get_pe("mac-4b4b"), mac.stored(value)[0]
+    pe, stored = get_pe("mac-4b4b"), mac.operands(value).activations[0]
     x = pe.used_activations(stored.reshape(-1, 8))
     w = pe.used_weights(np.ascontiguousarray(mac.weights.codes[:, 0, :].T))
     sums = (x.astype(np.int64) - mac.codes.stored_zero_point) @ (

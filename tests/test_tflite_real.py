@@ -14,7 +14,7 @@ from sparqsim.pe.arithmetic import layer_sums
 pytest.importorskip("ai_edge_litert", reason="needs the extra 'tflite'")
 
 from sparqsim.networks.tflite.dump import prepared
-from sparqsim.networks.tflite.execute import Executor, layer_of
+from sparqsim.networks.tflite.execute import Executor
 from sparqsim.networks.tflite.macs import read_operators
 from sparqsim.networks.tflite.model import Model
 
@@ -73,6 +73,8 @@ def test_sums_are_plain_sums(shared: Path, tmp_path: Path, name: str) -> None:
         value = interpreter.run(one, [mac.source.index])[mac.source.index]
         x = value.reshape(-1, filters.shape[-1]).astype(np.int64) - mac.source.zero_point
         w = filters.value.reshape(len(filters.value), -1).astype(np.int64)
-        assert np.array_equal(layer_sums(layer_of(mac, value), EXACT), x @ w.T), mac.name
+        assert np.array_equal(
+            layer_sums(mac.site().layer([mac.operands(value)]), EXACT), x @ w.T
+        ), mac.name
         plain += 1
     assert plain >= 5

@@ -17,7 +17,7 @@ pytest.importorskip("ai_edge_litert", reason="needs the extra 'tflite'")
 
 from tflite_builder import Builder
 
-from sparqsim.networks.tflite.execute import Executor, layer_of
+from sparqsim.networks.tflite.execute import Executor
 from sparqsim.networks.tflite.macs import read_operators
 from sparqsim.networks.tflite.model import Model
 
@@ -122,7 +122,7 @@ def test_axes_are_not_mixed_up(
     dtype = np.int8 if signed else np.uint8
     value = np.random.default_rng(5).integers(0, 256, (1, *size, 2)).astype(np.uint8).view(dtype)
     (mac,) = read_operators(model)
-    sums = layer_sums(layer_of(mac, value), EXACT) + mac.bias_codes
+    sums = layer_sums(mac.site().layer([mac.operands(value)]), EXACT) + mac.bias_codes
     plain = plain_sums(model, value, stride, dilation, padding)
     assert np.array_equal(sums.reshape(plain.shape), plain)
     output = model.outputs[0]
@@ -190,7 +190,7 @@ def test_scales_lie_along_output_channels(tmp_path: Path, kind: str, axis: int) 
     own = model.interpreter().run(value[0], [y.index])[y.index]
     assert np.array_equal(own.ravel(), codes)
     assert np.array_equal(Executor(model, [mac]).run(value, {"y": EXACT})[y.index], own)
-    assert mac.record(keep_8bit=False).weight_scales == tuple(w.scales)
+    assert mac.site().record.weight_scales == tuple(w.scales)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ from sparqsim.base.errors import InputError
 
 Array = NDArray[Any]
 
+#: What a network with codes of its own has in the place of a calibrator.
+OWN_SCALES = "the network's own scales"
 #: Lowest and highest code that is chosen here, by signedness.
 LIMITS = {False: (0, 255), True: (-127, 127)}
 

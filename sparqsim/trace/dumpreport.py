@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sparqsim.base.wording import counted
-from sparqsim.quantise.codes import Quantised
 from sparqsim.trace.coverage import Coverage
-from sparqsim.trace.trace import Array
+from sparqsim.trace.layer import Layer
+from sparqsim.trace.pairs import PairCounts, pair_counts
 
 #: Share of a layer's activations that may clip before a dump warns. Clipping 0.2 % of the values of
 #: a Gaussian (vectors of 256 values, calibrator `mean-max`) costs 6 dB, one of the eight bits;
@@ -25,7 +25,8 @@ class DumpedLayer:
     Counts grow batch by batch. `values`, `zeros`: activations stored, and those that are zero.
     `pairs`, `pairs_with_zero`: pairs of adjacent channels (2i, 2i+1) at one position, and those of
     which at least one is zero. `quantised`, `clipped`: real values that were given a code (both
-    operands of a product of activations), and those outside the code's range.
+    operands of a product of activations), and those outside the code's range. `macs`:
+    multiply-accumulates. `array_pairs`: pairs of X as the array sees them, padding included.
     """
 
     name: str
@@ -38,26 +39,52 @@ class DumpedLayer:
     pairs_with_zero: int = 0
     quantised: int = 0
     clipped: int = 0
+    signed: bool = False
+    activation_scale: float = 1.0
+    macs: int = 0
+    array_pairs: PairCounts = field(default_factory=PairCounts)
 
-    def count(self, stored: Array) -> None:
-        """Count a batch of stored activations (..., channels); a last odd channel is in no pair."""
+    def count(self, batch: Layer, quantised: int = 0, clipped: int = 0) -> None:
+        """Count a batch of the layer.
+
+        Parameters
+        ----------
+        batch : Layer
+        quantised, clipped : int
+            As the fields; the network's own codes do not say.
+        """
+        stored = batch.activations
         self.values += stored.size
         self.zeros += stored.size - int(np.count_nonzero(stored))
-        even = stored.shape[-1] // 2 * 2
+        even = stored.shape[-1] // 2 * 2  # a last odd channel is in no pair
         both = (stored[..., 0:even:2] != 0) & (stored[..., 1:even:2] != 0)
         self.pairs += both.size
         self.pairs_with_zero += both.size - int(np.count_nonzero(both))
+        self.quantised += quantised
+        self.clipped += clipped
+        self.macs += batch.gemm.macs
+        added = zip(self.array_pairs, pair_counts(batch), strict=True)
+        self.array_pairs = PairCounts(*map(sum, added))
 
-    def count_clipped(self, operand: Quantised) -> None:
-        """Count what a batch of one operand clipped; the network's own codes do not say."""
-        if operand.chosen:
-            self.quantised += operand.codes.size
-            self.clipped += operand.clipped
+    @property
+    def why(self) -> str:
+        """The same as `reason`."""
+        return self.reason
 
     @property
     def clipped_share(self) -> float | None:
         """Share of the quantised values that clipped; None where the network brought its codes."""
         return self.clipped / self.quantised if self.quantised else None
+
+    @property
+    def zero_pair_share(self) -> float:
+        """Share of the array's pairs with at least one zero."""
+        return self.array_pairs.with_zero / max(1, self.array_pairs.pairs)
+
+    @property
+    def lone_share(self) -> float:
+        """Share of the array's pairs with exactly one zero."""
+        return self.array_pairs.lone / max(1, self.array_pairs.pairs)
 
 
 @dataclass(frozen=True)

@@ -65,14 +65,14 @@ class LoweredLayer:
             return np.concatenate(parts, axis=1)
         first = start // pixels
         images = self._activations.read((slice(first, -(-stop // pixels)),))
-        patches = _patches(
+        view = patches(
             images, geometry, self.groups, self._pixels, self._record.activation_zero_point
         )
         picture, row, column = np.unravel_index(
-            np.arange(start, stop) - first * pixels, patches.shape[1:4]
+            np.arange(start, stop) - first * pixels, view.shape[1:4]
         )
         return np.ascontiguousarray(
-            patches[:, picture, row, column].reshape(self.groups, stop - start, self.k)
+            view[:, picture, row, column].reshape(self.groups, stop - start, self.k)
         )
 
     def sums(self, x: Array, w: Array) -> NDArray[np.int64]:
@@ -120,7 +120,7 @@ class LoweredLayer:
         return product
 
 
-def _patches(
+def patches(
     images: Array, geometry: ConvGeometry, groups: int, pixels: tuple[int, ...], zero_point: int
 ) -> Array:
     """Return a view (groups, batch, out row, out column, kernel row, kernel column, channel) of the padded input."""

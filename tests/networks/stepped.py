@@ -77,14 +77,17 @@ def _pixel(layer, image, row, column, down, across, size):
     return [layer.record.activation_zero_point] * image.shape[2]
 
 
-def recorder(monkeypatch, module):
-    """Return a list that fills with (layer, design, sums) whenever `module` computes a layer's sums."""
-    seen, fast = [], module.layer_sums
+def recorder(monkeypatch):
+    """Return a list that fills with (layer, design, sums (M, channels)) whenever a site computes its sums."""
+    from sparqsim.networks import site
 
-    def recorded(layer, pe):
-        sums = fast(layer, pe)
-        seen.append((layer, pe, sums))
+    seen, fast = [], site.layer_sums
+
+    def recorded(layer, pe, weights):
+        sums = fast(layer, pe, weights)
+        rows = sums if layer.record.geometry is not None else sums.transpose(1, 0, 2)
+        seen.append((layer, pe, rows.reshape(layer.gemm.m, -1)))
         return sums
 
-    monkeypatch.setattr(module, "layer_sums", recorded)
+    monkeypatch.setattr(site, "layer_sums", recorded)
     return seen

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from sparqsim.networks.arithmetic import Designs
 from sparqsim.networks.images import needed
-from sparqsim.networks.onnx.dump import layer_of
 from sparqsim.networks.onnx.guard import run
 from sparqsim.networks.onnx.macs import MacNode
 from sparqsim.networks.onnx.network import Network
@@ -17,7 +17,7 @@ from sparqsim.networks.onnx.opening import uses
 from sparqsim.networks.onnx.quantised import DOMAIN, Array
 from sparqsim.networks.onnx.session import session_of
 from sparqsim.pe import PEDesign
-from sparqsim.pe.arithmetic import layer_sums
+from sparqsim.quantise.codes import Quantised
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,11 @@ class DirectRun:
     def __init__(self, model: Any, network: Network) -> None:
         self._network = network
         self._macs = {node.name: node for node in network.nodes}
+        self._sites = {site.name: site for site in network.sites}
         self._outputs = [value.name for value in model.graph.output]
         self._steps = list(_steps(model, network.graph.path))
 
-    def run(self, feeds: dict[str, Array], designs: dict[str, PEDesign]) -> list[Array]:
+    def run(self, feeds: dict[str, Array], designs: Designs) -> list[Array]:
         """Return the graph's outputs for one batch; `designs`: layer name -> its design."""
         values = dict(feeds)
         for step in self._steps:
@@ -53,35 +54,20 @@ class DirectRun:
                 feeds = {name: values[name] for name in step.inputs}
                 computed = run(step.session, step.outputs, feeds, str(self._network.graph.path))
                 values.update(zip(step.outputs, computed, strict=True))
-            else:
-                mac = self._macs[step.attribute[0].s.decode()]
-                values[step.output[0]] = self._sums(
-                    mac, [values[name] for name in step.input], designs[mac.name]
-                )
+                continue
+            mac = self._macs[step.attribute[0].s.decode()]
+            codes = [values[name] for name in step.input]
+            values[step.output[0]] = self._sums(mac, codes, designs[mac.name])
         return [values[name] for name in self._outputs]
 
     def _sums(self, mac: MacNode, codes: list[Array], pe: PEDesign) -> Array:
         """Return one layer's sums, int32, in the axes of the node's output."""
-        stored = [
-            _stored(self._network, name, value)
+        parts = [
+            Quantised(_stored(self._network, name, value), chosen=False)
             for name, value in zip(mac.tensors, codes, strict=True)
         ]
-        layer = layer_of(self._network, mac, [stored])
-        sums = layer_sums(layer, pe).astype(np.int32)
-        if mac.convolution:
-            image = sums.reshape(layer.output_shape).transpose(0, 3, 1, 2)
-            return np.ascontiguousarray(image if codes[0].ndim == 4 else image[:, :, 0])
-        product, rows = mac.product, mac.product.rows(codes[0])
-        if mac.weights is not None:
-            front = np.broadcast_shapes(rows.shape[:-2], product.front)
-            products = sums.reshape(*front, rows.shape[-2], -1)
-            return product.output(products, codes[0].ndim)
-        shape, columns = layer.gemm, product.columns(codes[1])
-        products = sums.reshape(shape.m, shape.groups, shape.n).transpose(1, 0, 2)
-        front = np.broadcast_shapes(rows.shape[:-2], columns.shape[:-2])
-        return product.output(
-            products.reshape(*front, shape.m, shape.n), codes[0].ndim, codes[1].ndim
-        )
+        sums = self._sites[mac.name].sums(mac.operands(parts), pe)
+        return mac.in_graph(sums.astype(np.int32), *codes)
 
 
 def _stored(network: Network, tensor: str, codes: Array) -> Array:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from sparqsim.base.wording import counted
-from sparqsim.engine.simulation import KEPT
+from sparqsim.networks.arithmetic import Designs, designs_of
+from sparqsim.networks.evaluate import AnsweringNetwork
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.onnx.direct import DirectRun
-from sparqsim.networks.onnx.dump import trace_of
 from sparqsim.networks.onnx.feeds import feeds_of
 from sparqsim.networks.onnx.graph import Array, Graph
 from sparqsim.networks.onnx.native import native_fault, native_model
 from sparqsim.networks.onnx.network import Network
 from sparqsim.networks.onnx.quantised import DOMAIN, quantised_model
 from sparqsim.networks.onnx.session import Session
-from sparqsim.pe import PEDesign, get_pe
-from sparqsim.trace.trace import Trace
+from sparqsim.pe import PEDesign
 
 
-class OnnxNetwork:
+class OnnxNetwork(AnsweringNetwork):
     """See `sparqsim.networks.accuracy.Answering`.
 
     Parameters
@@ -34,90 +32,62 @@ class OnnxNetwork:
     """
 
     def __init__(self, network: Network, *, native: bool = True) -> None:
-        self._network, self._native = network, native
-
-    @property
-    def name(self) -> str:
-        """The model's file name."""
-        return Path(self._network.graph.path).name
-
-    @property
-    def calibrator(self) -> str:
-        """How scales were found."""
-        return self._network.calibrator
+        super().__init__(network)
+        self._onnx, self._native = network, native
 
     @property
     def reference_name(self) -> str:
         """What the network's own arithmetic is."""
-        own = any(node.codes is not None for node in self._network.nodes)
+        own = any(node.codes is not None for node in self._onnx.nodes)
         return "ONNX, own 8 bits" if own else "float network"
 
     @cached_property
     def pictures_per_run(self) -> int:
         """The batch that the graph fixes, else 1."""
-        return Session(self._network.graph).fixed_batch or 1
+        return Session(self._onnx.graph).fixed_batch or 1
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Outputs of the graph."""
-        return tuple(self._network.graph.outputs)
-
-    @property
-    def skipped(self) -> tuple[str, ...]:
-        """Nodes left out."""
-        return self._network.skipped
+        return tuple(self._onnx.graph.outputs)
 
     @cached_property
     def _quantised(self) -> Any:
-        return quantised_model(self._network)
+        return quantised_model(self._onnx)
 
     def reference(self, pictures: Pictures) -> Iterable[Array]:
         """Yield outputs of the network as it is."""
-        session = Session(Graph.load(self._network.graph.path))
-        return map(self._scores, session.batches(pictures, self._network.batch))
+        session = Session(Graph.load(self._onnx.graph.path))
+        return map(self._scores, session.batches(pictures, self._onnx.batch))
 
-    def under(self, pe: PEDesign, pictures: Pictures, *, keep_8bit: bool = True) -> Iterable[Array]:
-        """Yield outputs under `pe`."""
-        designs = self._designs(pe, keep_8bit)
-        model = (
-            native_model(self._quantised, self._network, designs)
-            if self._native
-            else self._quantised
-        )
+    def computed(self, pictures: Pictures, designs: Designs) -> Iterable[Array]:
+        """Yield outputs with every layer under its design."""
+        model = self._quantised
+        if self._native:
+            model = native_model(model, self._onnx, designs)
         if all(node.domain != DOMAIN for node in model.graph.node):
-            session = Session(Graph(model, self._network.graph.path))
-            return map(self._scores, session.batches(pictures, self._network.batch))
-        return self._directly(DirectRun(model, self._network), pictures, designs)
+            session = Session(Graph(model, self._onnx.graph.path))
+            return map(self._scores, session.batches(pictures, self._onnx.batch))
+        return self._directly(DirectRun(model, self._onnx), pictures, designs)
 
-    def _directly(
-        self, direct: DirectRun, pictures: Pictures, designs: dict[str, PEDesign]
-    ) -> Iterable[Array]:
-        graph = self._network.graph
+    def _directly(self, direct: DirectRun, pictures: Pictures, designs: Designs) -> Iterable[Array]:
+        graph = self._onnx.graph
         ports = Session(graph).ports
-        for feeds in feeds_of(ports, pictures, self._network.batch, graph.path):
+        for feeds in feeds_of(ports, pictures, self._onnx.batch, graph.path):
             outputs = direct.run(feeds, designs)
             yield self._scores(dict(zip(graph.outputs, outputs, strict=True)))
 
     def route(self, pe: PEDesign, *, keep_8bit: bool = True) -> str:
         """Return 'onnxruntime', or which layers numpy computes and why."""
         if not self._native:
-            return "numpy"
-        designs = self._designs(pe, keep_8bit)
-        faults = [
-            native_fault(self._network, mac, designs[mac.name]) for mac in self._network.nodes
-        ]
+            return super().route(pe, keep_8bit=keep_8bit)
+        designs = designs_of(self._onnx.sites, pe, keep_8bit=keep_8bit)
+        faults = [native_fault(self._onnx, mac, designs[mac.name]) for mac in self._onnx.nodes]
         reasons = sorted({fault for fault in faults if fault})
         if not reasons:
             return "onnxruntime"
-        return f"onnxruntime; numpy for {counted(sum(map(bool, faults)), 'layer')} ({'; '.join(reasons)})"
-
-    def trace(self, pictures: Pictures) -> Trace:
-        """Return the trace of a few pictures."""
-        return trace_of(self._network, pictures)
-
-    def _designs(self, pe: PEDesign, keep_8bit: bool) -> dict[str, PEDesign]:
-        kept = self._network.kept if keep_8bit else frozenset()
-        return {mac.name: get_pe(KEPT) if mac.name in kept else pe for mac in self._network.nodes}
+        layers = counted(sum(map(bool, faults)), "layer")
+        return f"onnxruntime; numpy for {layers} ({'; '.join(reasons)})"
 
     def _scores(self, values: dict[str, Array]) -> Array:
-        return values[self._network.graph.outputs[0]]
+        return values[self._onnx.graph.outputs[0]]

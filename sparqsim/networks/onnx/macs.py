@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.quantise.codes import ActivationCodes, WeightCodes
+from sparqsim.networks.site import Op, Operands, stacked
+from sparqsim.quantise.codes import ActivationCodes, Quantised, WeightCodes
 from sparqsim.trace.schema import ConvGeometry
 
 Array = NDArray[Any]
@@ -152,7 +154,7 @@ class MacNode:
         return (self.source, self.other) if self.other else (self.source,)
 
     @property
-    def op(self) -> str:
+    def op(self) -> Op:
         """The op of the trace's layer."""
         if self.convolution:
             return "conv2d"
@@ -189,13 +191,29 @@ class MacNode:
             ),
         )
 
-    def channels_last(self, values: Array) -> Array:
-        """Return what the array takes, as a layer stores it: (batch, height, width, channels) or (1, M, K)."""
-        if not self.convolution:
-            rows = self.product.rows(values)
-            return np.ascontiguousarray(rows.reshape(1, -1, rows.shape[-1]))
-        lifted = values[:, :, None, :] if values.ndim == 3 else values
-        return np.ascontiguousarray(lifted.transpose(0, 2, 3, 1))
+    def operands(self, parts: Sequence[Quantised]) -> Operands:
+        """Return what the array takes, as a trace stores it, given stored codes in the graph's axes."""
+        first = parts[0].codes
+        if self.convolution:
+            lifted = first[:, :, None, :] if first.ndim == 3 else first
+            return Operands.of(parts, lifted.transpose(0, 2, 3, 1))
+        rows = self.product.rows(first)
+        if self.weights is None:
+            return Operands.of(parts, *stacked(rows, self.product.columns(parts[1].codes)))
+        return Operands.of(parts, rows.reshape(1, -1, rows.shape[-1]))
+
+    def in_graph(self, sums: Array, *codes: Array) -> Array:
+        """Return a site's sums in the axes of the node's output, given the codes in the graph's axes."""
+        axes = codes[0].ndim
+        if self.convolution:
+            image = sums.transpose(0, 3, 1, 2)
+            return np.ascontiguousarray(image if axes == 4 else image[:, :, 0])
+        product, rows = self.product, self.product.rows(codes[0])
+        if self.weights is not None:
+            front = np.broadcast_shapes(rows.shape[:-2], product.front)
+            return product.output(sums.reshape(*front, rows.shape[-2], -1), axes)
+        front = np.broadcast_shapes(rows.shape[:-2], product.columns(codes[1]).shape[:-2])
+        return product.output(sums.reshape(*front, *sums.shape[1:]), axes, codes[1].ndim)
 
 
 def _pair(values: list[int], axes: int) -> tuple[int, int]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import ValidationError
 
-from sparqsim.base.errors import InputError, nearest
-from sparqsim.base.record import faults_of
+from sparqsim.base.errors import InputError
 from sparqsim.networks.images import Pictures
+from sparqsim.networks.observe import Observations, check_finite, coded, naming
 from sparqsim.networks.onnx.batching import batching
 from sparqsim.networks.onnx.fold import folded
 from sparqsim.networks.onnx.graph import Array, Graph
@@ -21,9 +20,9 @@ from sparqsim.networks.onnx.macs import MacNode
 from sparqsim.networks.onnx.reader import read_nodes
 from sparqsim.networks.onnx.session import Session
 from sparqsim.networks.onnx.skipped import SkippedNode, skipped_nodes
-from sparqsim.quantise.calibrate import Observer, calibrator
-from sparqsim.quantise.codes import ActivationCodes, Quantised, quantise
-from sparqsim.trace.schema import LayerRecord
+from sparqsim.networks.site import Operands, Site, kept_layers
+from sparqsim.quantise.codes import OWN_SCALES, ActivationCodes, Quantised
+from sparqsim.trace.coverage import Tally
 
 
 @dataclass(frozen=True)
@@ -48,45 +47,46 @@ class Network:
     batch: int
     notes: tuple[str, ...] = ()
 
+    origin: ClassVar[str] = "sparqsim trace dump (onnxruntime)"
+
+    @property
+    def name(self) -> str:
+        """The model's file name."""
+        return Path(self.graph.path).name
+
     @property
     def skipped(self) -> tuple[str, ...]:
         """The nodes left out, as reports name them."""
         return tuple(node.label for node in self.left_out)
 
     @property
-    def sources(self) -> list[str]:
-        """Every tensor that a node takes."""
-        return sources_of(self.nodes)
+    def provenance(self) -> dict[str, Any]:
+        """What a trace's provenance gets: notes, and the batch norm that is part of each layer."""
+        return {"notes": list(self.notes), "folded_batch_norms": dict(self.folded)}
 
-    def folded_entry(self) -> dict[str, Any]:
-        """Return what a trace's provenance gets: the batch norm that is part of each layer."""
-        return {"folded_batch_norms": dict(self.folded)}
+    @cached_property
+    def sites(self) -> tuple[Site, ...]:
+        """The layers that the array runs."""
+        return tuple(map(self.site, self.nodes))
 
-    def record(self, node: MacNode) -> LayerRecord:
-        """Return the trace's record of a layer."""
-        codes = self.codes[node.source]
-        corrected = bool(codes.stored_zero_point) or (
-            node.weights is not None and bool(node.weights.zero_points.any())
-        )
-        return record_of(
+    def site(self, node: MacNode) -> Site:
+        """Return a node as a layer of the array."""
+        codes, reason = self.codes[node.source], self._reason(node)
+        return Site(
             name=node.name,
             op=node.op,
-            groups=node.groups,
+            activation=codes,
+            weights=node.weights,
+            second=None if node.weights is not None else self.codes[node.other],
             geometry=node.geometry(self.shapes[node.source]),
-            activation_scale=codes.scale,
-            activation_zero_point=codes.stored_zero_point,
-            zero_point_corrected=corrected,
+            groups=node.groups,
+            bias=node.bias,
+            reason=reason,
             keep_8bit=node.name in self.kept,
-            note=self.reason(node),
-            **self._weight_fields(node),
+            note=reason,
         )
 
-    def _weight_fields(self, node: MacNode) -> dict[str, Any]:
-        if node.weights is None:
-            return {"weight_scales": (self.codes[node.other].scale,)}
-        return node.weights.fields
-
-    def reason(self, node: MacNode) -> str:
+    def _reason(self, node: MacNode) -> str:
         """Return why a layer's activations are signed or unsigned."""
         codes = self.codes[node.source]
         if node.codes is not None:
@@ -108,19 +108,23 @@ class Network:
         if values.dtype.kind != "f":
             return Quantised(codes.stored(values), chosen=False)
         if tensor in self.own:
+            check_finite(values)
             return Quantised(codes.stored(_own_code(values, codes)), chosen=False)
-        return quantise(values, codes.scale, codes.signed)
+        return coded(values, codes)
 
+    def operands(self, pictures: Pictures, left_out: Tally) -> Iterator[dict[str, Operands]]:
+        """Yield every layer's operands in the network as it is, batch after batch."""
+        measured = [name for node in self.left_out for name in node.tensors]
+        session = Session(self.graph, sources_of(self.nodes), measured)
+        for values in session.batches(pictures, self.batch):
+            for node in self.left_out:
+                left_out.add(node.name, node.reason, node.macs_of_batch(values))
+            yield {node.name: self._operands(node, values) for node in self.nodes}
 
-def record_of(name: str, **fields: Any) -> LayerRecord:
-    """Return a layer's record.
-
-    Raises InputError for what a trace cannot hold, as a name or a size.
-    """
-    try:
-        return LayerRecord(name=name, **fields)
-    except ValidationError as error:
-        raise InputError(f"layer {name!r}: {faults_of(error)[0]}") from None
+    def _operands(self, node: MacNode, values: dict[str, Array]) -> Operands:
+        with naming(node.name):
+            parts = [self.stored(name, values[name]) for name in node.tensors]
+        return node.operands(parts)
 
 
 def _own_code(values: Array, codes: ActivationCodes) -> Array:
@@ -182,26 +186,21 @@ def calibrated(
         Naming the node or layer at fault: unsupported, NaN or infinite activations, unknown names.
     """
     without_norms = folded(Graph.load(path).modern())
-    graph = without_norms.graph
-    left_out = frozenset(skip)
+    graph, left_out = without_norms.graph, frozenset(skip)
     nodes = tuple(read_nodes(graph, left_out))
     chosen = batching(graph, pictures, [*sources_of(nodes), *graph.outputs], batch)
+    own = own_codes(nodes)
     seen = _observed(graph, nodes, pictures, calibrate, chosen.size)
-    codes = own_codes(nodes) | {
-        tensor: ActivationCodes(observer.scale(), 0, observer.signed)
-        for tensor, observer in seen.observers.items()
-    }
-    own = "the network's own scales"
     return Network(
-        graph,
-        without_norms.pairs,
-        nodes,
-        codes,
-        seen.shapes,
-        seen.dtypes,
-        _kept(nodes, keep_8bit),
-        skipped_nodes(graph, left_out),
-        calibrator=calibrate if seen.observers else own,
+        graph=graph,
+        folded=without_norms.pairs,
+        nodes=nodes,
+        codes=own | seen.observations.codes(),
+        shapes=seen.shapes,
+        dtypes=seen.dtypes,
+        kept=kept_layers([(node.name, node.op) for node in nodes], keep_8bit),
+        left_out=skipped_nodes(graph, left_out),
+        calibrator=calibrate if seen.observations else OWN_SCALES,
         batch=chosen.size,
         notes=(chosen.note,) if chosen.note else (),
     )
@@ -209,9 +208,9 @@ def calibrated(
 
 @dataclass(frozen=True)
 class Seen:
-    """Observers of real tensors; shape, in its first batch, and type of every tensor."""
+    """What layers take: real values observed; shape, in its first batch, and type of every tensor."""
 
-    observers: dict[str, Observer]
+    observations: Observations
     shapes: dict[str, tuple[int, ...]]
     dtypes: dict[str, np.dtype[Any]]
 
@@ -221,44 +220,25 @@ def _observed(
 ) -> Seen:
     own = own_codes(nodes)
     layer_with = {name: node.name for node in reversed(nodes) for name in node.tensors}
-    make = calibrator(calibrate)
-    # The second of two tensors is stored int8: weights are int8.
-    weights = {node.other for node in nodes if node.other}
-    observers = {
-        name: make.observer(True if name in weights else None)
-        for name in layer_with
-        if name not in own
-    }
-    seen = Seen(observers, {}, {})
-    session = Session(graph, list(layer_with))
-    for values in session.batches(pictures, batch):
+    # The second of two tensors takes the place of weights, which are int8.
+    second = {node.other for node in nodes if node.other}
+    seen = Seen(Observations(calibrate), {}, {})
+    for values in Session(graph, list(layer_with)).batches(pictures, batch):
         for name, value in values.items():
             seen.shapes.setdefault(name, value.shape)
             seen.dtypes.setdefault(name, value.dtype)
-            if name in observers:
-                _observe(observers[name], value, layer_with[name])
-        if not observers:
+            if name not in own:
+                real = _real(value, layer_with[name])
+                seen.observations.see(name, layer_with[name], real, second=name in second)
+        if not seen.observations:
             break
     return seen
 
 
-def _observe(observer: Observer, value: Array, layer: str) -> None:
+def _real(value: Array, layer: str) -> Array:
+    """Return real values as float32."""
     if not value.size or value.dtype.kind != "f":
         raise InputError(
             f"layer {layer!r}: activations are {value.dtype} {value.shape}, expected real values"
         )
-    try:
-        observer.update(np.asarray(value, np.float32))
-    except InputError as error:
-        raise InputError(f"layer {layer!r}: {error}") from None
-
-
-def _kept(nodes: Sequence[MacNode], wanted: Collection[str] | None) -> frozenset[str]:
-    names = [node.name for node in nodes]
-    if wanted is None:
-        first = next((node.name for node in nodes if node.convolution), None)
-        return frozenset(name for name in (first, names[-1]) if name is not None)
-    for name in wanted:
-        if name not in names:
-            raise InputError(f"--keep-8bit {name!r}: no such layer{nearest(name, names)}")
-    return frozenset(wanted)
+    return np.asarray(value, np.float32)

@@ -202,7 +202,7 @@ def _added(builder: GraphBuilder, mac: MacNode, value: str) -> str:
 
 def output_scale(network: Network, mac: MacNode) -> NDArray[np.float32]:
     """Return the real value of one unit of a layer's sums: float32 (output channel,), or () for two activations."""
-    scale = network.codes[mac.source].scale
+    unit = network.site(mac).unit
     if mac.weights is None:
-        return np.asarray(scale * network.codes[mac.other].scale * mac.product.alpha, np.float32)
-    return (scale * mac.weights.scales).astype(np.float32)
+        return np.asarray(unit[0] * mac.product.alpha, np.float32)
+    return unit.astype(np.float32)

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-from sparqsim.base.errors import InputError, nearest
+from sparqsim.base.errors import InputError
 from sparqsim.base.wording import counted
+from sparqsim.networks.dump import dump as written
 from sparqsim.networks.images import Pictures
+from sparqsim.networks.site import Operands, kept_layers
 from sparqsim.networks.tflite.fixedpoint import codes_of
-from sparqsim.networks.tflite.leftout import left_out
-from sparqsim.networks.tflite.macs import MacOperator, described, read_operators, skipped_operators
+from sparqsim.networks.tflite.leftout import macs_of
+from sparqsim.networks.tflite.macs import described, read_operators, skipped_operators
 from sparqsim.networks.tflite.model import Array, Model, Tensor
 from sparqsim.networks.tflite.quantised import check_activation, is_quantised
-from sparqsim.trace.coverage import Coverage
-from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
-from sparqsim.trace.writer import TraceWriter
+from sparqsim.quantise.codes import OWN_SCALES
+from sparqsim.trace.coverage import Tally
+from sparqsim.trace.dumpreport import DumpReport
 
-ORIGIN = "sparqsim trace dump (TFLite interpreter)"
 #: What an input may be.
 INPUT_DTYPES = (np.float32, np.float16, np.uint8, np.int8)
-
-
-def kept_layers(macs: list[MacOperator], chosen: Collection[str] | None) -> frozenset[str]:
-    """Return the layers that stay at 8 bits: those chosen, or first convolution and last layer."""
-    names = [mac.name for mac in macs]
-    if chosen is None:
-        return frozenset(
-            {next((mac.name for mac in macs if mac.geometry is not None), names[-1]), names[-1]}
-        )
-    for name in chosen:
-        if name not in names:
-            raise InputError(f"--keep-8bit {name!r}: no such layer{nearest(name, names)}")
-    return frozenset(chosen)
 
 
 def only_input(model: Model) -> Tensor:
@@ -67,6 +57,61 @@ def prepared(model: Model, pictures: Pictures) -> Iterator[Array]:
         yield codes_of(batch[0], tensor) if real_to_codes else batch[0]
 
 
+class TfliteSites:
+    """See `sparqsim.networks.dump.SiteNetwork`.
+
+    Parameters
+    ----------
+    path : str or Path
+        The .tflite file.
+    skip : operators (kind or name) to leave out
+    keep_8bit : layers that stay at 8 bits
+        Default: the first convolution and the last layer.
+
+    Raises
+    ------
+    InputError
+        For a model that is not 8-bit, or has unsupported operators.
+    """
+
+    origin = "sparqsim trace dump (TFLite interpreter)"
+    calibrator = OWN_SCALES
+    notes: tuple[str, ...] = ()
+    # Batch norms that the converter folded leave no mark in the file: nothing is said of them.
+    provenance: Mapping[str, Any] = MappingProxyType({})
+
+    def __init__(
+        self,
+        path: str | Path,
+        skip: Collection[str] = (),
+        keep_8bit: Collection[str] | None = None,
+    ) -> None:
+        self.model = Model(path)
+        self.macs = read_operators(self.model, skip)
+        kept = kept_layers([(mac.name, mac.op) for mac in self.macs], keep_8bit)
+        self.sites = tuple(mac.site(mac.name in kept) for mac in self.macs)
+        self._left_out = skipped_operators(self.model, skip)
+        #: Operators left out, 'name (kind)'.
+        self.skipped = tuple(map(described, self._left_out))
+        only_input(self.model)
+
+    @property
+    def name(self) -> str:
+        """The model's file name."""
+        return self.model.path.name
+
+    def operands(self, pictures: Pictures, left_out: Tally) -> Iterator[dict[str, Operands]]:
+        """Yield every layer's operands, picture after picture."""
+        interpreter = self.model.interpreter()
+        sources = list(dict.fromkeys(mac.source.index for mac in self.macs))
+        for picture in prepared(self.model, pictures):
+            values = interpreter.run(picture, sources)
+            for operator in self._left_out:
+                macs = macs_of(self.model, operator)
+                left_out.add(operator.name, f"{operator.kind}, left out by --skip", macs)
+            yield {mac.name: mac.operands(values[mac.source.index]) for mac in self.macs}
+
+
 def dump(
     path: str | Path,
     pictures: Pictures,
@@ -80,14 +125,11 @@ def dump(
 
     Parameters
     ----------
-    path : str or Path
-        The .tflite file.
+    path, skip, keep_8bit
+        As in `TfliteSites`.
     pictures : Pictures
     target : str or Path
         The trace file.
-    skip : operators (kind or name) to leave out
-    keep_8bit : layers that stay at 8 bits
-        Default: the first convolution and the last layer.
     **document
         More fields of the document: license_note, ...
 
@@ -96,39 +138,4 @@ def dump(
     InputError
         For a model that is not 8-bit, unsupported operators, pictures that do not fit.
     """
-    model = Model(path)
-    macs = read_operators(model, skip)
-    kept, skipped = kept_layers(macs, keep_8bit), skipped_operators(model, skip)
-    only_input(model)
-    coverage = Coverage(
-        inputs=len(pictures),
-        left_out=tuple(left_out(model, operator, len(pictures)) for operator in skipped),
-    )
-    names = tuple(map(described, skipped))
-    layers = {
-        mac.name: DumpedLayer(mac.name, mac.op, mac.codes.reason, mac.name in kept) for mac in macs
-    }
-    about = {
-        "pictures": len(pictures),
-        "preprocess": pictures.preprocess.spec,
-        "skipped": list(names),
-        # Batch norms that the converter folded leave no mark in the file: nothing is said of them.
-        **coverage.entry(),
-    }
-    document = {
-        "network": Path(path).name,
-        "origin": ORIGIN,
-        "calibrator": "the network's own scales",
-    } | document
-    interpreter = model.interpreter()
-    sources = list(dict.fromkeys(mac.source.index for mac in macs))
-    with TraceWriter(target, provenance=about, **document) as writer:
-        for mac in macs:
-            writer.add_layer(mac.record(mac.name in kept), mac.weights.codes, mac.bias)
-        for picture in prepared(model, pictures):
-            values = interpreter.run(picture, sources)
-            for mac in macs:
-                stored = mac.stored(values[mac.source.index])
-                writer.append(mac.name, stored)
-                layers[mac.name].count(np.asarray(stored))
-    return DumpReport(tuple(layers.values()), names, len(pictures), coverage)
+    return written(TfliteSites(path, skip, keep_8bit), pictures, target, **document)

@@ -8,19 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from sparqsim.engine.simulation import KEPT
+from sparqsim.networks.arithmetic import Designs
+from sparqsim.networks.evaluate import AnsweringNetwork
 from sparqsim.networks.images import Pictures
-from sparqsim.networks.tflite.dump import ORIGIN, kept_layers, only_input, prepared
-from sparqsim.networks.tflite.execute import Executor, layer_of
-from sparqsim.networks.tflite.macs import described, read_operators, skipped_operators
-from sparqsim.networks.tflite.model import Array, Model
-from sparqsim.pe import PEDesign, get_pe
-from sparqsim.trace.trace import Trace
+from sparqsim.networks.tflite.dump import TfliteSites, prepared
+from sparqsim.networks.tflite.execute import Executor
+from sparqsim.networks.tflite.model import Array
 
+#: Pictures at a time under a design.
 BATCH = 4
 
 
-class TfliteNetwork:
+class TfliteNetwork(AnsweringNetwork):
     """See `sparqsim.networks.accuracy.Answering`.
 
     Parameters
@@ -30,8 +29,6 @@ class TfliteNetwork:
     keep_8bit : names of layers that stay at 8 bits
     """
 
-    pictures_per_run = 1
-    calibrator = "the network's own scales"
     reference_name = "TFLite, own 8 bits"
 
     def __init__(
@@ -41,18 +38,10 @@ class TfliteNetwork:
         skip: Collection[str] = (),
         keep_8bit: Collection[str] | None = None,
     ) -> None:
-        self._model = Model(path)
-        only_input(self._model)
-        self._macs = read_operators(self._model, skip)
-        self._kept = kept_layers(self._macs, keep_8bit)
-        self._executor = Executor(self._model, self._macs)
-        #: Operators left out, 'name (kind)'.
-        self.skipped = tuple(map(described, skipped_operators(self._model, skip)))
-
-    @property
-    def name(self) -> str:
-        """The model's file name."""
-        return self._model.path.name
+        network = TfliteSites(path, skip, keep_8bit)
+        super().__init__(network)
+        self._model = network.model
+        self._executor = Executor(network.model, network.macs)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -65,27 +54,9 @@ class TfliteNetwork:
         for picture in prepared(self._model, pictures):
             yield interpreter.run(picture, [scores])[scores]
 
-    def under(self, pe: PEDesign, pictures: Pictures, *, keep_8bit: bool = True) -> Iterable[Array]:
-        """Yield scores under `pe`."""
-        designs = {
-            mac.name: get_pe(KEPT) if keep_8bit and mac.name in self._kept else pe
-            for mac in self._macs
-        }
+    def computed(self, pictures: Pictures, designs: Designs) -> Iterable[Array]:
+        """Yield scores with every layer under its design, operator by operator, on integers."""
         waiting = prepared(self._model, pictures)
         while batch := list(islice(waiting, BATCH)):
             values = self._executor.run(np.stack(batch), designs)
             yield values[self._executor.scores]
-
-    def route(self, pe: PEDesign, *, keep_8bit: bool = True) -> str:
-        """Return 'numpy': operator by operator, on integers."""
-        return "numpy"
-
-    def trace(self, pictures: Pictures) -> Trace:
-        """Return the trace of a few pictures."""
-        interpreter, sources = self._model.interpreter(), [mac.source.index for mac in self._macs]
-        runs = [interpreter.run(picture, sources) for picture in prepared(self._model, pictures)]
-        values = {at: np.concatenate([each[at] for each in runs]) for at in sources}
-        layers = [
-            layer_of(mac, values[mac.source.index], mac.name in self._kept) for mac in self._macs
-        ]
-        return Trace(layers, network=self.name, origin=ORIGIN, calibrator=self.calibrator)

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
+from sparqsim.networks.arithmetic import Designs
+from sparqsim.networks.site import Site
 from sparqsim.networks.tflite.fixedpoint import (
     codes_of,
     multiplied,
@@ -27,9 +29,6 @@ from sparqsim.networks.tflite.macs import MacOperator
 from sparqsim.networks.tflite.model import Array, Model, Operator, Tensor
 from sparqsim.networks.tflite.quantised import check_activation
 from sparqsim.pe import PEDesign
-from sparqsim.pe.arithmetic import layer_sums
-from sparqsim.trace.layer import Layer
-from sparqsim.trace.source import TensorSource
 
 #: Bits that ADD keeps below the common scale of its inputs.
 ADD_BITS = 20
@@ -68,6 +67,7 @@ class Executor:
     def __init__(self, model: Model, macs: list[MacOperator]) -> None:
         self._model = model
         self._macs = {mac.target.index: mac for mac in macs}
+        self._sites = {mac.name: mac.site() for mac in macs}
         self._kinds: dict[str, Callable[[Operator, list[Array]], Array]] = {
             "ADD": self._add,
             "AVERAGE_POOL_2D": self._average_pool,
@@ -81,7 +81,7 @@ class Executor:
             with _named(model, operator):
                 self._check(operator)
 
-    def run(self, pictures: Array, designs: dict[str, PEDesign]) -> dict[int, Array]:
+    def run(self, pictures: Array, designs: Designs) -> dict[int, Array]:
         """Return every activation tensor for a batch, by index; `designs`: layer name -> its design.
 
         Parameters
@@ -96,12 +96,11 @@ class Executor:
                 values[output] = self._computed(operator, values, designs)
         return values
 
-    def _computed(
-        self, operator: Operator, values: dict[int, Array], designs: dict[str, PEDesign]
-    ) -> Array:
+    def _computed(self, operator: Operator, values: dict[int, Array], designs: Designs) -> Array:
         mac = self._macs.get(operator.outputs[0])
         if mac is not None:
-            return outputs_of(mac, values[mac.source.index], designs[mac.name])
+            value, site = values[mac.source.index], self._sites[mac.name]
+            return outputs_of(mac, value, designs[mac.name], site)
         inputs = [values.get(at, self._model.tensors[at].value) for at in operator.inputs]
         computed = self._kinds[operator.kind](operator, inputs)  # type: ignore[arg-type]  # _check: all there
         shape = self._model.tensors[operator.outputs[0]].shape
@@ -218,34 +217,22 @@ def _named(model: Model, operator: Operator) -> Iterator[None]:
         ) from None
 
 
-def layer_of(mac: MacOperator, value: Array, keep_8bit: bool = False) -> Layer:
-    """Return the layer in memory, given its input tensor's value."""
-    bias = mac.bias
-    return Layer(
-        mac.record(keep_8bit),
-        TensorSource.of(mac.stored(value)),
-        TensorSource.of(mac.weights.codes),
-        None if bias is None else TensorSource.of(bias),
-    )
+def outputs_of(mac: MacOperator, value: Array, pe: PEDesign, site: Site | None = None) -> Array:
+    """Return the output codes of one operator in a design's arithmetic, in the axes of its output tensor.
 
-
-def outputs_of(mac: MacOperator, value: Array, pe: PEDesign) -> Array:
-    """Return the output codes of one operator in a design's arithmetic, in the axes of its output tensor."""
-    layer = layer_of(mac, value)
-    sums = layer_sums(layer, pe)
+    `site`: the operator's, where it serves many batches.
+    """
+    sums = (site or mac.site()).sums(mac.operands(value), pe)
     if mac.bias_codes is not None:
         sums = sums + mac.bias_codes
-    fused = mac.operator.options.get("fusedActivationFunction", 0)
     codes = requantised(
         sums,
         output_factors(mac),
         mac.target,
-        fused,
+        mac.operator.options.get("fusedActivationFunction", 0),
         rounding=multiplied_once if mac.geometry is None else multiplied,
     )
-    return codes.reshape(
-        layer.output_shape if mac.geometry is not None else (len(value), *mac.target.shape[1:])
-    )
+    return codes.reshape(len(value), *mac.target.shape[1:])
 
 
 def output_factors(mac: MacOperator) -> NDArray[np.float64]:

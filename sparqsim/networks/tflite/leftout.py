@@ -6,20 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 
 from sparqsim.networks.tflite.model import Model, Operator, Tensor
-from sparqsim.trace.coverage import LeftOut
 
 #: Inputs (or None) and outputs of an operator.
 Counted = Callable[[Operator, list[Tensor | None], list[Tensor]], int]
-
-
-def left_out(model: Model, operator: Operator, inputs: int) -> LeftOut:
-    """Return an operator that is not in the trace, its multiply-accumulates for so many inputs."""
-    macs = macs_of(model, operator)
-    return LeftOut(
-        name=operator.name,
-        reason=f"{operator.kind}, left out by --skip",
-        macs=None if macs is None else macs * inputs,
-    )
 
 
 def macs_of(model: Model, operator: Operator) -> int | None:

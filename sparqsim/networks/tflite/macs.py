@@ -8,15 +8,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from sparqsim.base.errors import InputError, printable
-from sparqsim.base.record import faults_of
-from sparqsim.networks.tflite.geometry import check_options, check_product, convolution, groups_of
+from sparqsim.networks.site import Op, Operands, Site
+from sparqsim.networks.tflite.geometry import (
+    check_options,
+    check_product,
+    convolution,
+    groups_of,
+)
 from sparqsim.networks.tflite.model import Array, Model, Operator, Tensor
-from sparqsim.networks.tflite.quantised import activation_codes, check_activation, weight_codes
-from sparqsim.quantise.codes import ActivationCodes, WeightCodes
-from sparqsim.trace.schema import ConvGeometry, LayerRecord
+from sparqsim.networks.tflite.quantised import (
+    activation_codes,
+    check_activation,
+    weight_codes,
+)
+from sparqsim.quantise.codes import ActivationCodes, Quantised, WeightCodes
+from sparqsim.trace.schema import ConvGeometry
 
 #: Longest name of a layer: fused operators carry the names of all their parts.
 MOST_NAME_CHARACTERS = 200
@@ -73,7 +81,7 @@ class MacOperator:
     per_channel: bool
 
     @property
-    def op(self) -> str:
+    def op(self) -> Op:
         """The op of the trace's layer."""
         return "linear" if self.geometry is None else "conv2d"
 
@@ -86,30 +94,27 @@ class MacOperator:
             real = self.bias_codes * self.codes.scale * self.weights.network_scales
             return real.astype(np.float32)
 
-    def record(self, keep_8bit: bool) -> LayerRecord:
-        """Return the trace's record."""
-        corrected = bool(self.codes.stored_zero_point) or bool(self.weights.zero_points.any())
-        return LayerRecord(
+    def site(self, keep_8bit: bool = False) -> Site:
+        """Return it as a layer of the array."""
+        return Site(
             name=self.name,
-            op=self.op,  # type: ignore[arg-type]
+            op=self.op,
+            activation=self.codes,
+            weights=self.weights,
             geometry=self.geometry,
             groups=self.groups,
-            activation_scale=self.codes.scale,
-            activation_zero_point=self.codes.stored_zero_point,
-            zero_point_corrected=corrected,
+            bias=self.bias,
+            reason=self.codes.reason,
             keep_8bit=keep_8bit,
             note=self.codes.reason,
-            **self.weights.fields,
         )
 
-    def stored(self, value: Array) -> Array:
-        """Return the input tensor's value as a layer stores it: (1, height, width, channels) or (1, M, K)."""
-        arranged = (
-            value
-            if self.geometry is not None
-            else value.reshape(1, -1, self.weights.codes.shape[2])
-        )
-        return np.ascontiguousarray(self.codes.stored(arranged))
+    def operands(self, value: Array) -> Operands:
+        """Return the input tensor's value as a trace stores it."""
+        stored = Quantised(self.codes.stored(value), chosen=False)
+        if self.geometry is not None:
+            return Operands.of([stored], stored.codes)
+        return Operands.of([stored], stored.codes.reshape(1, -1, self.weights.codes.shape[2]))
 
 
 def read_operators(model: Model, skip: Collection[str] = ()) -> list[MacOperator]:
@@ -174,14 +179,12 @@ def _read(model: Model, operator: Operator) -> MacOperator:
     """Return one operator. Raises InputError naming it, for whatever is wrong with it."""
     try:
         mac = _checked(model, operator)
-        mac.record(keep_8bit=False)
+        _ = mac.site().record
     except InputError as error:
-        reason = str(error)
-    except ValidationError as error:
-        reason = faults_of(error)[0]
-    else:
-        return mac
-    raise InputError(f"{model.path}: operator {operator.name!r} ({operator.kind}): {reason}")
+        raise InputError(
+            f"{model.path}: operator {operator.name!r} ({operator.kind}): {error}"
+        ) from None
+    return mac
 
 
 def _checked(model: Model, operator: Operator) -> MacOperator:

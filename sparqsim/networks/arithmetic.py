@@ -1,0 +1,143 @@
+"""Which design computes which layer of a network, and the error of the layers' sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.base.errors import InputError
+from sparqsim.engine.measure import sum_of_squares
+from sparqsim.engine.simulation import KEPT
+from sparqsim.networks.observe import naming
+from sparqsim.networks.site import Operands, Site
+from sparqsim.pe import PEDesign, get_pe
+from sparqsim.results.accuracy_report import KeptAs
+from sparqsim.results.layer_report import Error
+
+#: A layer's name -> the design that computes it.
+Designs = dict[str, PEDesign]
+
+
+def designs_of(sites: Iterable[Site], pe: PEDesign, *, keep_8bit: bool = True) -> Designs:
+    """Return every layer's design: `pe`, or for layers that stay at 8 bits the exact one.
+
+    Raises
+    ------
+    InputError
+        For a layer whose activations its design cannot take, naming it.
+    """
+    exact = get_pe(KEPT)
+    designs = {}
+    for site in sites:
+        design = exact if keep_8bit and site.keep_8bit else pe
+        with naming(site.name):
+            design.check_signedness(site.activation.stored_signed)
+        designs[site.name] = design
+    return designs
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One layer: the design that computed it ('float' for none), and the error of its outputs.
+
+    `error` compares integer sums with the exact 8-bit sums of the same operands.
+    """
+
+    name: str
+    pe: str
+    signed: bool
+    error: Error | None
+
+
+class Arithmetic:
+    """Computes every site as a design does, and measures its error on the first inputs.
+
+    Parameters
+    ----------
+    sites : iterable of Site
+    pe : PEDesign
+    kept : '8bit', 'float' or 'design'
+        What becomes of layers marked keep_8bit: exact 8-bit sums, float (as the authors' code), or
+        the design itself.
+    error_inputs : int, optional
+        Errors are measured as long as `inputs_done`, which the user counts, is below it.
+
+    Raises
+    ------
+    InputError
+        For a layer whose activations the design cannot take, naming it.
+    """
+
+    def __init__(
+        self,
+        sites: Iterable[Site],
+        pe: PEDesign,
+        kept: KeptAs = "8bit",
+        error_inputs: int | None = None,
+    ) -> None:
+        if kept not in ("8bit", "float", "design"):
+            raise InputError(f"kept={kept!r}, expected '8bit', 'float' or 'design'")
+        self.pe, self.kept = pe, kept
+        self.inputs_done = 0
+        self._sites = tuple(sites)
+        self._error_inputs = error_inputs
+        self._errors: dict[str, ErrorMeter] = {}
+        integer = [site for site in self._sites if not (kept == "float" and site.keep_8bit)]
+        self._designs = designs_of(integer, pe, keep_8bit=kept != "design")
+
+    def design(self, site: Site) -> PEDesign | None:
+        """Return what computes a layer, None for float."""
+        return self._designs.get(site.name)
+
+    def sums(self, site: Site, operands: Operands) -> NDArray[np.int64]:
+        """Return the sums of a layer that a design computes, its error noted."""
+        design, exact = self._designs[site.name], get_pe(KEPT)
+        sums = site.sums(operands, design)
+        if self._error_inputs is None or self.inputs_done < self._error_inputs:
+            true = sums if design == exact else site.sums(operands, exact)
+            self._errors.setdefault(site.name, ErrorMeter()).add(sums, true)
+        return sums
+
+    def reset(self) -> None:
+        """Forget the errors and inputs seen so far."""
+        self._errors.clear()
+        self.inputs_done = 0
+
+    def results(self) -> tuple[LayerResult, ...]:
+        """Return every layer's result."""
+        return tuple(self._result(site) for site in self._sites)
+
+    def _result(self, site: Site) -> LayerResult:
+        design, meter = self.design(site), self._errors.get(site.name)
+        return LayerResult(
+            name=site.name,
+            pe="float" if design is None else design.spec,
+            signed=site.activation.stored_signed,
+            error=None if meter is None else meter.error(),
+        )
+
+
+class ErrorMeter:
+    """Adds up the error of integer sums over batches, exactly."""
+
+    def __init__(self) -> None:
+        self._outputs = self._signal = self._noise = self._max_abs = 0
+
+    def add(self, result: NDArray[Any], exact: NDArray[Any]) -> None:
+        """Add a batch: a design's int64 sums and the exact ones."""
+        self._outputs += exact.size
+        self._signal += sum_of_squares(exact)
+        if result is not exact:
+            difference = result - exact
+            self._noise += sum_of_squares(difference)
+            self._max_abs = max(self._max_abs, int(np.abs(difference).max(initial=0)))
+
+    def error(self) -> Error:
+        """Return the error so far."""
+        return Error(
+            outputs=self._outputs, signal=self._signal, noise=self._noise, max_abs=self._max_abs
+        )

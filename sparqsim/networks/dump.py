@@ -1,0 +1,162 @@
+"""Traces of networks: every site's operands, batch by batch, into a file or in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from sparqsim.networks.images import Pictures
+from sparqsim.networks.site import Operands, Site
+from sparqsim.trace.coverage import Tally
+from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
+from sparqsim.trace.trace import Trace
+from sparqsim.trace.writer import TraceWriter
+
+
+class SiteNetwork(Protocol):
+    """A network of pictures, calibrated: what a front end gives for a trace."""
+
+    @property
+    def name(self) -> str:
+        """What traces and reports call it."""
+
+    @property
+    def origin(self) -> str:
+        """The program that runs it, in words."""
+
+    @property
+    def calibrator(self) -> str:
+        """How its scales were found."""
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The layers that the array runs, in order."""
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What multiplies and accumulates and is no site, by name."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else a user must know of how it is run."""
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """More entries for a trace's provenance."""
+
+    def operands(self, pictures: Pictures, left_out: Tally) -> Iterator[Mapping[str, Operands]]:
+        """Yield every site's operands, by name, batch after batch.
+
+        Parameters
+        ----------
+        pictures : Pictures
+        left_out : Tally
+            Gets the multiply-accumulates of what is no site, before its batch is yielded.
+        """
+
+
+class Dumper:
+    """Writes sites' operands into a trace, and counts them.
+
+    Parameters
+    ----------
+    sites : iterable of Site
+    writer : TraceWriter
+    """
+
+    def __init__(self, sites: Iterable[Site], writer: TraceWriter) -> None:
+        self._writer = writer
+        self._layers: dict[str, DumpedLayer] = {}
+        for site in sites:
+            weights = None if site.weights is None else site.weights.codes
+            writer.add_layer(site.record, weights, site.bias)
+            self._layers[site.name] = DumpedLayer(
+                name=site.name,
+                op=site.op,
+                reason=site.reason,
+                keep_8bit=site.keep_8bit,
+                signed=site.activation.stored_signed,
+                activation_scale=site.activation.scale,
+            )
+
+    def add(self, site: Site, operands: Operands) -> None:
+        """Write and count one batch of a site."""
+        self._writer.append(site.name, operands.activations, operands.weights)
+        self._layers[site.name].count(site.layer([operands]), operands.quantised, operands.clipped)
+
+    @property
+    def layers(self) -> tuple[DumpedLayer, ...]:
+        """What was written of every site."""
+        return tuple(self._layers.values())
+
+
+def dump(network: SiteNetwork, pictures: Pictures, path: str | Path, **document: str) -> DumpReport:
+    """Write the trace of `pictures`, one batch in memory at a time.
+
+    Parameters
+    ----------
+    network : SiteNetwork
+    pictures : Pictures
+    path : str or Path
+        The trace file.
+    **document
+        More fields of the document: license_note, ...
+
+    Raises
+    ------
+    InputError
+        When the place cannot be written, or activations are NaN or infinite.
+    """
+    about: dict[str, Any] = {
+        "pictures": len(pictures),
+        "preprocess": pictures.preprocess.spec,
+        "skipped": list(network.skipped),
+        **network.provenance,
+    }
+    told = {
+        "network": network.name,
+        "origin": network.origin,
+        "calibrator": network.calibrator,
+    }
+    left_out = Tally()
+    with TraceWriter(path, provenance=about, **(told | document)) as writer:
+        dumper = Dumper(network.sites, writer)
+        for batch in network.operands(pictures, left_out):
+            for site in network.sites:
+                dumper.add(site, batch[site.name])
+        # Only now is it known how much was left out.
+        coverage = left_out.coverage(len(pictures))
+        writer.add_provenance(**coverage.entry())
+    return DumpReport(dumper.layers, network.skipped, len(pictures), coverage, network.notes)
+
+
+class Collector:
+    """Keeps sites' operands in memory, for a trace of a few inputs."""
+
+    def __init__(self, sites: Iterable[Site]) -> None:
+        self._sites = tuple(sites)
+        self._batches: dict[str, list[Operands]] = {site.name: [] for site in self._sites}
+
+    def add(self, site: Site, operands: Operands) -> None:
+        """Keep one batch of a site."""
+        self._batches[site.name].append(operands)
+
+    def trace(self, **document: Any) -> Trace:
+        """Return the trace; `document`: its fields."""
+        layers = [site.layer(self._batches[site.name]) for site in self._sites]
+        return Trace(layers, **document)
+
+
+def trace_of(network: SiteNetwork, pictures: Pictures) -> Trace:
+    """Return the trace of a few pictures, in memory."""
+    collector, left_out = Collector(network.sites), Tally()
+    for batch in network.operands(pictures, left_out):
+        for site in network.sites:
+            collector.add(site, batch[site.name])
+    return collector.trace(
+        network=network.name,
+        origin=network.origin,
+        calibrator=network.calibrator,
+        provenance=dict(network.provenance) | left_out.coverage(len(pictures)).entry(),
+    )

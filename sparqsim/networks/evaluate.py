@@ -1,0 +1,111 @@
+"""A network of pictures that answers under any design: what a front end adds is how it runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.networks.arithmetic import Designs, designs_of
+from sparqsim.networks.dump import SiteNetwork, trace_of
+from sparqsim.networks.images import Pictures
+from sparqsim.pe import PEDesign
+from sparqsim.trace.trace import Trace
+
+Array = NDArray[Any]
+
+
+class AnsweringNetwork(ABC):
+    """See `sparqsim.networks.accuracy.Answering`.
+
+    A front end computes the sums of its sites with `Site.sums`, under the designs it is given.
+
+    Parameters
+    ----------
+    network : SiteNetwork
+        Calibrated.
+    """
+
+    def __init__(self, network: SiteNetwork) -> None:
+        self._network = network
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return self._network.name
+
+    @property
+    def calibrator(self) -> str:
+        """How its scales were found."""
+        return self._network.calibrator
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What multiplies and accumulates and is in no design."""
+        return self._network.skipped
+
+    @property
+    def pictures_per_run(self) -> int:
+        """How many pictures it takes, no fewer: 1 where it takes any number."""
+        return 1
+
+    @property
+    @abstractmethod
+    def reference_name(self) -> str:
+        """What its own arithmetic is."""
+
+    @abstractmethod
+    def reference(self, pictures: Pictures) -> Iterable[Array]:
+        """Yield the outputs (pictures, ...) of the network as it is, batch by batch."""
+
+    @abstractmethod
+    def computed(self, pictures: Pictures, designs: Designs) -> Iterable[Array]:
+        """Yield its outputs, batch by batch, with every site's sums under its design."""
+
+    def under(self, pe: PEDesign, pictures: Pictures, *, keep_8bit: bool = True) -> Iterable[Array]:
+        """Yield outputs under `pe`; sites that stay at 8 bits compute exactly."""
+        return self.computed(pictures, designs_of(self._network.sites, pe, keep_8bit=keep_8bit))
+
+    def route(self, pe: PEDesign, *, keep_8bit: bool = True) -> str:
+        """Return how `under` computes: 'numpy', layer by layer on integers."""
+        return "numpy"
+
+    def trace(self, pictures: Pictures) -> Trace:
+        """Return the trace of a few pictures."""
+        return trace_of(self._network, pictures)
+
+
+def best(scores: Array, count: int = 5) -> NDArray[np.int64]:
+    """Return the classes of the largest scores, best first; the lower class wins ties.
+
+    Parameters
+    ----------
+    scores : (rows, classes)
+    count : int
+        At most; no more than there are classes.
+
+    Returns
+    -------
+    int64 (rows, count)
+        -1 in rows that hold NaN: no class is right there.
+    """
+    rows, classes = scores.shape
+    count = min(count, classes)
+    found = np.full((rows, count), -1, np.int64)
+    least = np.partition(scores, classes - count, axis=1)[:, classes - count]
+    for at, row in enumerate(scores):
+        if np.isnan(row).any():
+            continue
+        candidates = np.flatnonzero(row >= least[at])
+        order = np.argsort(-row[candidates].astype(np.float64), kind="stable")
+        found[at] = candidates[order[:count]]
+    return found
+
+
+def right(scores: Array, labels: Array, top: int) -> int:
+    """Return for how many rows (rows, classes) the label is among the `top` best classes."""
+    answers = best(np.asarray(scores), top)
+    return int((answers == np.asarray(labels)[:, None]).any(axis=1).sum())

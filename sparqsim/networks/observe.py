@@ -1,0 +1,94 @@
+"""Codes where a network has none: scales found on what layers take, and values brought to them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.base.errors import InputError
+from sparqsim.quantise.calibrate import Observer, calibrator
+from sparqsim.quantise.codes import ActivationCodes, Quantised, quantise
+
+Array = NDArray[Any]
+
+
+class Observations:
+    """What a calibrator sees of every operand that has no codes yet, batch by batch.
+
+    Parameters
+    ----------
+    calibrate : str
+        See `sparqsim.quantise.calibrate`.
+    """
+
+    def __init__(self, calibrate: str) -> None:
+        self.calibrator = calibrator(calibrate)
+        self._observers: dict[Hashable, Observer] = {}
+
+    def __len__(self) -> int:
+        return len(self._observers)
+
+    def see(self, key: Hashable, layer: str, values: Array, *, second: bool = False) -> None:
+        """Look at one batch of an operand, float32.
+
+        Parameters
+        ----------
+        key : hashable
+            Names the operand.
+        layer : str
+            Named in errors.
+        values : float32 (batch, ...)
+        second : bool
+            Whether it takes the weights' place, which is int8.
+
+        Raises
+        ------
+        InputError
+            For NaN or infinite values, naming the layer.
+        """
+        if key not in self._observers:
+            self._observers[key] = self.calibrator.observer(True if second else None)
+        with naming(layer):
+            self._observers[key].update(values)
+
+    def codes(self) -> dict[Any, ActivationCodes]:
+        """Return how each operand is stored."""
+        return {
+            key: ActivationCodes(observer.scale(), 0, observer.signed)
+            for key, observer in self._observers.items()
+        }
+
+    def lowest(self, key: Hashable) -> float:
+        """Return the smallest value seen of an operand, at most 0."""
+        return self._observers[key].lowest
+
+
+def coded(values: Array, codes: ActivationCodes) -> Quantised:
+    """Return real values as codes, by the one rule of `sparqsim.quantise.codes`.
+
+    Raises
+    ------
+    InputError
+        For NaN or infinite values.
+    """
+    check_finite(values)
+    return quantise(values, codes.scale, codes.signed)
+
+
+def check_finite(values: Array) -> None:
+    """Raise InputError for activations that are NaN or infinite."""
+    if not np.isfinite(values).all():
+        raise InputError("activations hold NaN or infinite values, expected finite ones")
+
+
+@contextmanager
+def naming(layer: str) -> Iterator[None]:
+    """Put the layer's name before the message of any InputError."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"layer {layer!r}: {error}") from None

@@ -1,0 +1,212 @@
+"""One quantised layer of a network, whatever framework runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from sparqsim.base.errors import InputError, nearest
+from sparqsim.base.record import faults_of
+from sparqsim.networks.sums import Weights, layer_sums
+from sparqsim.pe import PEDesign
+from sparqsim.quantise.codes import ActivationCodes, Quantised, WeightCodes
+from sparqsim.trace.layer import Layer
+from sparqsim.trace.schema import ConvGeometry, LayerRecord
+from sparqsim.trace.source import TensorSource
+
+Array = NDArray[Any]
+Op = Literal["conv2d", "linear", "gemm"]
+
+
+class Operands(NamedTuple):
+    """One batch of a site's operands, as a trace stores them.
+
+    activations: uint8 or int8 (batch, height, width, channels), or (groups, M, K). weights: int8
+    (groups * N, 1, K) where the second operand is activations too, else None. quantised, clipped:
+    real values that were given codes, and those outside the code's range.
+    """
+
+    activations: Array
+    weights: Array | None = None
+    quantised: int = 0
+    clipped: int = 0
+
+    @classmethod
+    def of(
+        cls, parts: Sequence[Quantised], activations: Array, weights: Array | None = None
+    ) -> Operands:
+        """Return operands that were laid out from `parts`; a network's own codes do not say what clipped."""
+        chosen = [part for part in parts if part.chosen]
+        quantised = sum(part.codes.size for part in chosen)
+        clipped = sum(part.clipped for part in chosen)
+        return cls(np.ascontiguousarray(activations), weights, quantised, clipped)
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A layer that the array runs.
+
+    Parameters
+    ----------
+    name : str
+    op : 'conv2d', 'linear' or 'gemm'
+    activation : ActivationCodes
+    weights : WeightCodes or None
+        None for a product of two activations.
+    second : ActivationCodes or None
+        How its second operand is stored then: int8 around 0.
+    geometry : ConvGeometry or None
+        Of a convolution.
+    groups : int
+    bias : float32 (output channel,) or None
+        In real units; it never reaches the array.
+    reason : str
+        Why its activations are signed or unsigned.
+    keep_8bit : bool
+        Whether it stays at 8 bits under every design.
+    note : str
+        For the trace's record.
+    """
+
+    name: str
+    op: Op
+    activation: ActivationCodes
+    weights: WeightCodes | None
+    second: ActivationCodes | None = None
+    geometry: ConvGeometry | None = None
+    groups: int = 1
+    bias: NDArray[np.float32] | None = None
+    reason: str = ""
+    keep_8bit: bool = False
+    note: str = ""
+
+    @cached_property
+    def record(self) -> LayerRecord:
+        """The trace's record.
+
+        Raises
+        ------
+        InputError
+            For what a trace cannot hold, as a name or a size.
+        """
+        zero_point = self.activation.stored_zero_point
+        corrected = bool(zero_point)
+        if self.weights is not None:
+            corrected = corrected or bool(self.weights.zero_points.any())
+        try:
+            return LayerRecord(
+                name=self.name,
+                op=self.op,
+                geometry=self.geometry,
+                groups=self.groups,
+                activation_scale=self.activation.scale,
+                activation_zero_point=zero_point,
+                zero_point_corrected=corrected,
+                keep_8bit=self.keep_8bit,
+                note=self.note,
+                **self._weight_fields,
+            )
+        except ValidationError as error:
+            raise InputError(f"layer {self.name!r}: {faults_of(error)[0]}") from None
+
+    @property
+    def _weight_fields(self) -> dict[str, Any]:
+        if self.weights is not None:
+            return self.weights.fields
+        return {"weight_scales": tuple(self._second_scale.tolist())}
+
+    @property
+    def _second_scale(self) -> NDArray[np.float64]:
+        return np.array([1.0 if self.second is None else self.second.scale])
+
+    @property
+    def unit(self) -> NDArray[np.float64]:
+        """The real value of 1 in its sums, float64 (output channel,), or (1,) for two activations."""
+        scales = self._second_scale if self.weights is None else self.weights.scales
+        return self.activation.scale * scales
+
+    @cached_property
+    def _matrices(self) -> Weights | None:
+        """The weights' matrices, shared by all batches."""
+        return None if self.weights is None else Weights(self.weights.codes, self.groups)
+
+    def layer(self, batches: Sequence[Operands]) -> Layer:
+        """Return the layer in memory.
+
+        Rows of a product with weights grow along M, pictures and stacked products along the first
+        axis.
+        """
+        by_row = self.op != "conv2d" and self.weights is not None
+        parts = [batch.activations for batch in batches]
+        activations = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=int(by_row))
+        record = self.record
+        if self.weights is not None:
+            weights: Array = self.weights.codes
+        else:
+            weights = np.concatenate([part.weights for part in batches if part.weights is not None])
+            scales = record.weight_scales * len(weights)
+            record = record.model_copy(update={"groups": len(activations), "weight_scales": scales})
+        bias = None if self.bias is None else TensorSource.of(self.bias)
+        return Layer(record, TensorSource.of(activations), TensorSource.of(weights), bias)
+
+    def sums(self, operands: Operands, pe: PEDesign) -> NDArray[np.int64]:
+        """Return one batch's sums in a design's arithmetic, zero points corrected.
+
+        Returns
+        -------
+        int64 (batch, height, width, channels) of a convolution, else (groups, M, N)
+        """
+        return layer_sums(self.layer([operands]), pe, self._matrices)
+
+    def real(self, sums: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return sums in real units: sum * (activation scale * weight scale) + bias, in float64."""
+        output = sums * self.unit
+        if self.bias is not None:
+            output += self.bias.astype(np.float64)
+        return output
+
+
+def stacked(left: Array, right: Array) -> tuple[Array, Array]:
+    """Return a product of activations as groups.
+
+    left (..., M, K), right (..., K, N) -> (G, M, K), (G * N, 1, K)
+    """
+    front = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    xs = np.broadcast_to(left, (*front, *left.shape[-2:])).reshape(-1, *left.shape[-2:])
+    ws = np.broadcast_to(right, (*front, *right.shape[-2:])).reshape(-1, *right.shape[-2:])
+    columns = np.ascontiguousarray(ws.swapaxes(1, 2))
+    return np.ascontiguousarray(xs), columns.reshape(-1, 1, right.shape[-2])
+
+
+def check_layer_names(chosen: Collection[str], names: Sequence[str], option: str) -> frozenset[str]:
+    """Return the layers that a user names, by `option`. Raises InputError for one that is not there."""
+    for name in chosen:
+        if name not in names:
+            raise InputError(
+                f"{option}: layer {name!r} is not in the network{nearest(name, names)}; expected "
+                f"some of {', '.join(names)}"
+            )
+    return frozenset(chosen)
+
+
+def kept_layers(ops: Sequence[tuple[str, str]], chosen: Collection[str] | None) -> frozenset[str]:
+    """Return the layers of a file's network that stay at 8 bits.
+
+    Parameters
+    ----------
+    ops : sequence of (name, op)
+        Every layer, in order.
+    chosen : names
+        By default the first convolution and the last layer.
+    """
+    names = [name for name, _ in ops]
+    if chosen is not None:
+        return check_layer_names(chosen, names, "--keep-8bit")
+    first = [name for name, op in ops if op == "conv2d"][:1]
+    return frozenset([*first, names[-1]])

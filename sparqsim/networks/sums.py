@@ -1,0 +1,216 @@
+"""A layer's sums in a design's arithmetic, for many batches: the fast form of `arithmetic.layer_sums`.
+
+* Designs transform activations before they meet weights, so each activation is transformed once,
+  not once per kernel position that it appears in.
+* Integer products are computed in float32, in pieces of K short enough that every sum stays within
+  2^24, where float32 holds integers exactly whatever the order of additions; where no such piece
+  is long enough, in float64.
+* Weights are made ready once per layer and design.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.pe import PEDesign
+from sparqsim.pe.base import FLOAT32_EXACT
+from sparqsim.trace.layer import Layer
+from sparqsim.trace.lowering import patches
+from sparqsim.trace.schema import ConvGeometry
+
+Array = NDArray[Any]
+
+#: Pieces of K that are no longer than this are not worth float32.
+SHORTEST_PIECE = 16
+#: Elements of X in work at once; as float32 64 MiB.
+BLOCK_ELEMENTS = 1 << 24
+
+
+class Factor:
+    """The second operand of products: integers (groups, K, N)."""
+
+    def __init__(self, integers: Array) -> None:
+        self.integers = integers
+        self._pieces: dict[int, int | None] = {}
+
+    @cached_property
+    def single(self) -> NDArray[np.float32]:
+        """The integers as float32."""
+        return self.integers.astype(np.float32)
+
+    @cached_property
+    def column_sums(self) -> NDArray[np.int64]:
+        """Sums over K, int64 (groups, 1, N)."""
+        sums: NDArray[np.int64] = self.integers.sum(axis=1, keepdims=True, dtype=np.int64)
+        return sums
+
+    def pieces(self, largest: int) -> int | None:
+        """Return how much of K float32 may sum up exactly for |x| <= `largest`.
+
+        None where float64 has to. A sum over part of K is at most `largest` * (sum of |w| over the
+        part) in size, whatever the order of additions.
+        """
+        if largest not in self._pieces:
+            self._pieces[largest] = self._longest_piece(largest)
+        return self._pieces[largest]
+
+    def _longest_piece(self, largest: int) -> int | None:
+        k = self.integers.shape[1]
+        sums = np.cumsum(np.abs(self.integers.astype(np.int64)), axis=1)
+        piece = k
+        while piece > SHORTEST_PIECE:
+            ends = [*range(piece, k, piece), k]
+            reached = sums[:, [end - 1 for end in ends]]
+            parts = np.diff(reached, axis=1, prepend=0)
+            if largest * int(parts.max()) <= FLOAT32_EXACT:
+                return piece
+            piece = -(-piece // 2)
+        return None
+
+
+class Weights:
+    """W of one layer under every design.
+
+    Parameters
+    ----------
+    codes : int8 (output channel, kernel position, input channel of the group)
+    groups : int
+    """
+
+    def __init__(self, codes: Array, groups: int) -> None:
+        rows = codes.reshape(groups, -1, codes.shape[1] * codes.shape[2])
+        #: W as it is stored, int8 (groups, K, N).
+        self.stored = Factor(np.ascontiguousarray(rows.transpose(0, 2, 1)))
+        self._used: dict[PEDesign, Factor | None] = {}
+
+    def used(self, pe: PEDesign) -> Factor | None:
+        """Return the weights that the multipliers of `pe` see.
+
+        None where they depend on the activations they meet.
+        """
+        if pe not in self._used:
+            self._used[pe] = self._made(pe)
+        return self._used[pe]
+
+    def _made(self, pe: PEDesign) -> Factor | None:
+        stored = self.stored.integers
+        used = pe.used_operands(np.zeros((0, stored.shape[1]), np.uint8), stored)
+        if used is None:
+            return None
+        return self.stored if used[1] is stored else Factor(np.ascontiguousarray(used[1]))
+
+
+def layer_sums(layer: Layer, pe: PEDesign, weights: Weights | None = None) -> NDArray[np.int64]:
+    """Return what `pe` makes of a layer, in units of activation scale * weight scale.
+
+    Zero points are corrected.
+
+    Parameters
+    ----------
+    layer : Layer
+    pe : PEDesign
+    weights : Weights, optional
+        The layer's, where they serve many batches.
+
+    Returns
+    -------
+    int64 (batch, height, width, channels) of a convolution, else (groups, M, N)
+    """
+    prepared = weights or Weights(layer.weights, layer.record.groups)
+    used = prepared.used(pe)
+    blocks = [
+        _corrected(layer, prepared.stored, pe.matmul(rows, prepared.stored.integers), rows)
+        if used is None
+        else _corrected(layer, used, exact_product(rows, used), rows)
+        for rows in _rows(layer, pe, transformed=used is not None)
+    ]
+    sums = np.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0]
+    if layer.record.geometry is None:
+        return sums
+    return np.ascontiguousarray(sums.transpose(1, 0, 2)).reshape(layer.output_shape)
+
+
+def exact_product(x: Array, w: Factor) -> NDArray[np.int64]:
+    """Return x @ w, integers (groups, M, K) and (groups, K, N), exactly."""
+    largest = max(abs(int(x.min(initial=0))), abs(int(x.max(initial=0))))
+    # One bound for all batches of 8-bit values: pieces are found once.
+    piece = w.pieces(max(255, largest))
+    if piece is None:
+        return (x.astype(np.float64) @ w.integers.astype(np.float64)).astype(np.int64)
+    k = x.shape[2]
+    single = x.astype(np.float32)
+    total = (single[:, :, :piece] @ w.single[:, :piece]).astype(np.int64)
+    for start in range(piece, k, piece):
+        stop = start + piece
+        total += (single[:, :, start:stop] @ w.single[:, start:stop]).astype(np.int64)
+    return total
+
+
+def _corrected(layer: Layer, w: Factor, product: NDArray[np.int64], x: Array) -> NDArray[np.int64]:
+    """Return sums of (x - zx) * (w - zw), given those of x * w: see `LoweredLayer.corrected`."""
+    zx = layer.record.activation_zero_point
+    zw = np.asarray(layer.record.weight_zero_points or (0,), np.int64)
+    if zx:
+        product = product - zx * w.column_sums
+    if zw.any():
+        groups, k, n = w.integers.shape
+        per_channel = np.broadcast_to(zw, groups * n).reshape(groups, 1, n)
+        row_sums = x.sum(axis=2, keepdims=True, dtype=np.int64)
+        product = product - per_channel * (row_sums - k * zx)
+    return product
+
+
+def _rows(layer: Layer, pe: PEDesign, *, transformed: bool) -> Iterator[Array]:
+    """Yield the rows of X, (groups, rows, K), block by block; as `pe` sees them, or as stored."""
+    x, geometry = layer.activations, layer.record.geometry
+    if geometry is None:
+        yield used_activations(pe, x) if transformed else x
+        return
+    padded, inner = _padded(x, geometry, layer.record.activation_zero_point)
+    by_pixel = transformed and _pairs_stay_together(layer, pe)
+    if by_pixel:
+        padded = used_activations(pe, padded)
+    pixels = layer.output_shape[1:3]
+    groups = layer.record.groups
+    elements = groups * pixels[0] * pixels[1] * layer.gemm.k
+    pictures = max(1, BLOCK_ELEMENTS // elements)
+    for start in range(0, len(x), pictures):
+        view = patches(padded[start : start + pictures], inner, groups, pixels, 0)
+        rows = view.reshape(groups, -1, layer.gemm.k)
+        yield rows if by_pixel or not transformed else used_activations(pe, rows)
+
+
+def _padded(x: Array, geometry: ConvGeometry, zero_point: int) -> tuple[Array, ConvGeometry]:
+    """Return the input with its padding, and the geometry that walks it without one."""
+    if not any(geometry.padding):
+        return x, geometry
+    top, bottom, left, right = geometry.padding
+    margins = ((0, 0), (top, bottom), (left, right), (0, 0))
+    padded = np.pad(x, margins, constant_values=zero_point)
+    return padded, geometry.model_copy(update={"padding": (0, 0, 0, 0)})
+
+
+def used_activations(pe: PEDesign, x: Array) -> Array:
+    """Return activations (..., channels) as the multipliers of a design see them."""
+    flat = np.ascontiguousarray(x.reshape(-1, x.shape[-1]))
+    used = pe.used_operands(flat, np.zeros((flat.shape[1], 0), np.int8))
+    if used is None:
+        raise TypeError(
+            f"{pe.spec} has no operands of its own: what becomes of one depends on the other matrix"
+        )
+    return np.ascontiguousarray(used[0]).reshape(x.shape)
+
+
+def _pairs_stay_together(layer: Layer, pe: PEDesign) -> bool:
+    """Whether each step of a design takes adjacent channels of one pixel.
+
+    Then pixels can be transformed. A step sees `lanes` adjacent elements of K (unless the design
+    orders K by itself), and channels are innermost.
+    """
+    depth = layer.weights_source.shape[2]
+    return type(pe).k_order is PEDesign.k_order and depth % pe.lanes == 0
