@@ -104,16 +104,18 @@ def network_of_one(codes):
 def test_pytorch_onnx_and_npy_choose_the_same_codes(values, scale, signed):
     torch = pytest.importorskip("torch", reason="extra 'torch' is not installed")
     pytest.importorskip("onnx", reason="extra 'onnx' is not installed")
-    from sparqsim.networks.torch.quantise import Quantiser, quantise_weights
+    from sparqsim.networks.observe import coded
+    from sparqsim.networks.torch.sites import arranged, as_float32
 
     codes = quantise(values, scale, signed).codes
-    by_torch, _ = Quantiser(scale, signed).integers(torch.from_numpy(values))
-    assert np.array_equal(by_torch.numpy(), codes)
+    tensor = torch.from_numpy(values)
+    by_torch = coded(as_float32(tensor), ActivationCodes(scale, 0, signed)).codes
+    assert np.array_equal(by_torch, codes)
     network = network_of_one(ActivationCodes(scale, 0, signed))
     assert np.array_equal(network.stored("x", values).codes, codes)
-    weights, scales = quantise_weights(torch.from_numpy(values))
-    assert np.array_equal(weights.numpy(), WeightCodes.of_real(values).codes)
-    assert np.array_equal(scales.numpy(), WeightCodes.of_real(values).scales)
+    weights = WeightCodes.of_real(arranged(tensor))
+    assert np.array_equal(weights.codes[:, 0], WeightCodes.of_real(values).codes)
+    assert np.array_equal(weights.scales, WeightCodes.of_real(values).scales)
 
 
 def test_onnxruntime_chooses_the_codes_of_the_trace():

@@ -20,12 +20,9 @@ from networks.small import batches, small
 from torch import nn
 from torch.nn import functional
 
-from sparqsim import InputError, check_trace, compare, load_trace, simulate
+from sparqsim import InputError, Layer, check_trace, compare, load_trace, simulate
 from sparqsim.networks.torch import dump
-from sparqsim.networks.torch.integer import Integers
-from sparqsim.networks.torch.pairs import pair_counts
-from sparqsim.networks.torch.weights import Factor, exact_product
-from sparqsim.trace.schema import ConvGeometry
+from sparqsim.trace.pairs import pair_counts
 
 needs_shared = pytest.mark.skipif(not ROOT.exists(), reason=NO_SHARED)
 
@@ -138,14 +135,12 @@ def test_zero_pair_shares_are_those_of_the_lowered_layer(path):
 
 
 def test_pair_counts_of_even_channels_count_padding():
-    x = torch.tensor(
-        [[[[0, 1], [2, 3]]]], dtype=torch.uint8
-    )  # one line of two pixels: a lone pair, a pair
-    layer = Integers(
-        x,
-        torch.ones((1, 9, 2), dtype=torch.int8),
-        ConvGeometry(kernel=(3, 3), padding=(1, 1, 1, 1)),
-        groups=1,
+    layer = Layer.conv2d(
+        "one line of two pixels: a lone pair, a pair",
+        np.array([[[[0, 1], [2, 3]]]], np.uint8),
+        np.ones((1, 9, 2), np.int8),
+        kernel=(3, 3),
+        padding=(1, 1, 1, 1),
     )
     # Two output pixels of nine positions; each sees both pixels, and seven positions of padding.
     assert pair_counts(layer) == (18, 14 + 2, 2)
@@ -287,28 +282,6 @@ def test_names_choose_the_kept_layers(path):
     assert not any(
         layer.keep_8bit for layer in dump(small(), batches(), path, keep_8bit="none").layers
     )
-
-
-# Exact sums -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("k", [1, 3, 520, 4608])
-def test_integer_products_are_exact_where_float32_would_not_be(k):
-    x, w = np.full((1, 3, k), 255, np.uint8), np.full((1, k, 2), -128, np.int8)
-    x[0, 0, ::2] = 1
-    w[0, ::3, 1] = 127
-    product = exact_product(torch.from_numpy(x), Factor(torch.from_numpy(w)))
-    assert np.array_equal(product.numpy(), x.astype(np.int64) @ w.astype(np.int64))
-
-
-def test_float32_takes_no_more_of_k_than_it_can_sum_exactly():
-    assert Factor(torch.ones((1, 4096, 1), dtype=torch.int8)).pieces(1) == 4096
-    assert Factor(torch.full((1, 4096, 1), -128, dtype=torch.int8)).pieces(255) == 512
-    torch.set_float32_matmul_precision("high")
-    try:
-        assert Factor(torch.ones((1, 4096, 1), dtype=torch.int8)).pieces(1) is None
-    finally:
-        torch.set_float32_matmul_precision("highest")
 
 
 def test_without_pytorch_the_extra_is_named():

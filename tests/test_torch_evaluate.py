@@ -17,11 +17,12 @@ from torch import nn
 from torch.nn import functional
 
 from sparqsim import InputError, PEDesign, get_pe, load_trace
+from sparqsim.networks.arithmetic import Arithmetic
+from sparqsim.networks.evaluate import best, right
 from sparqsim.networks.torch import QuantisedNetwork, dump, evaluate
 from sparqsim.networks.torch.accuracy import Study
-from sparqsim.networks.torch.answers import right
-from sparqsim.networks.torch.arithmetic import Arithmetic
 from sparqsim.networks.torch.evaluate import recalibrate
+from sparqsim.networks.torch.loaders import Inputs
 from sparqsim.pe.base import Step
 from sparqsim.results.accuracy_report import AccuracyReport, Trial
 
@@ -44,18 +45,15 @@ DESIGNS = [
 class Recorded(Arithmetic):
     """Keeps every layer's operands and integer sums, as `networks.plain` lays them out."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, quantised, pe):
+        super().__init__(quantised.layers.values(), pe)
         self.seen = {}
 
-    def _sums(self, name, integers, design):
-        sums = super()._sums(name, integers, design)
-        codes = integers.x.numpy()
-        codes = codes.transpose(0, 3, 1, 2) if integers.geometry else codes[0]
-        self.seen[name] = (
-            codes.astype(int),
-            sums.numpy().reshape(-1, sums.shape[-1]).astype(np.int64),
-        )
+    def sums(self, site, operands):
+        sums = super().sums(site, operands)
+        codes = operands.activations
+        codes = codes.transpose(0, 3, 1, 2) if site.geometry else codes[0]
+        self.seen[site.name] = (codes.astype(int), sums.reshape(-1, sums.shape[-1]))
         return sums
 
 
@@ -64,7 +62,7 @@ def assert_equals_plain(model, calibration, inputs, pe, path, **fields):
     dump(model, calibration, path, images=1, **fields)
     quantised = QuantisedNetwork(model, calibration, **fields)
     fast = Recorded(quantised, get_pe(pe))
-    outputs = quantised.network.run(inputs, fast)
+    outputs = quantised.run(Inputs.of(inputs), fast.sums)
     plain, seen = plain_network(
         model, load_trace(path), lambda layer: get_pe("mac-8b8b" if layer.keep_8bit else pe)
     )
@@ -128,16 +126,17 @@ def test_every_padding_equals_a_plain_recomputation(tmp_path, mode, padding):
         model(inputs)
     quantised = QuantisedNetwork(model, [inputs], keep_8bit=["2"])
     fast = Recorded(quantised, get_pe("sparq-5opt"))
-    quantised.network.run(inputs, fast)
+    quantised.run(Inputs.of(inputs), fast.sums)
     layer = quantised.layers["0"]
     codes = torch.from_numpy(fast.seen["0"][0]).double()  # padded already, unless with zeros
-    weights = layer.weights.reshape(4, 5, 3, 2).permute(0, 3, 1, 2).double()
+    weights = torch.from_numpy(layer.weights.codes.reshape(4, 5, 3, 2))
+    weights = weights.permute(0, 3, 1, 2).double()
     top, bottom, left, right = layer.geometry.padding
     exact = functional.conv2d(functional.pad(codes, (left, right, top, bottom)), weights).permute(
         0, 2, 3, 1
     )
     eight = Recorded(quantised, get_pe("mac-8b8b"))
-    outputs = quantised.network.run(inputs, eight)
+    outputs = quantised.run(Inputs.of(inputs), eight.sums)
     assert np.array_equal(eight.seen["0"][1], exact.reshape(-1, 4).long().numpy())
     assert outputs.shape == model(inputs).shape
     assert not np.array_equal(fast.seen["0"][1], eight.seen["0"][1])
@@ -172,7 +171,8 @@ def test_the_float_network_agrees_with_itself():
     assert (result.pe, result.rows, result.agreement, result.layers) == (None, 12, 12, ())
     logits = torch.cat([small()(images) for images, _ in data])
     assert torch.allclose(result.logits, logits, atol=1e-5)
-    assert result.top1 == right(logits, torch.cat([labels for _, labels in data]), 1)
+    answers = best(logits.detach().numpy(), 1)
+    assert result.top1 == right(answers, torch.cat([labels for _, labels in data]))
 
 
 def test_results_say_what_ran_where():
@@ -273,10 +273,10 @@ def test_a_layer_that_calibration_did_not_meet_is_named():
 
 
 def test_right_counts_the_top_k_and_never_nan():
-    logits = torch.tensor([[3.0, 2, 1, 0], [0, 1, 2, 3], [float("nan")] * 4])
-    assert right(logits, torch.tensor([1, 3, 0]), 1) == 1
-    assert right(logits, torch.tensor([1, 3, 0]), 2) == 2
-    assert right(logits, torch.tensor([3, 0, 0]), 5) == 2
+    logits = np.array([[3.0, 2, 1, 0], [0, 1, 2, 3], [float("nan")] * 4])
+    assert right(best(logits, 1), np.array([1, 3, 0])) == 1
+    assert right(best(logits, 2), np.array([1, 3, 0])) == 2
+    assert right(best(logits, 5), np.array([3, 0, 0])) == 2
 
 
 # Recalibrating batch norms ---------------------------------------------------------------------------------------
@@ -290,10 +290,11 @@ def test_recalibration_finds_the_statistics_of_what_the_design_computes():
     ).eval()
     data = [torch.rand(8, 2, 4, 4) for _ in range(3)]
     quantised = QuantisedNetwork(model, data, fold=False)
-    layer = quantised.layers["0"]
-    outputs = [
-        layer.real(layer.integers((batch,)).result(get_pe("mac-8b8b")), (batch,)) for batch in data
-    ]
+    outputs = []
+    quantised.network.model[1].register_forward_pre_hook(lambda _, given: outputs.append(given[0]))
+    eight = Arithmetic(quantised.layers.values(), get_pe("mac-8b8b"))
+    for batch in data:
+        quantised.run(Inputs.of(batch), eight.sums)
     model[1].train()
     model[1].momentum = None
     for batch in outputs:
@@ -302,7 +303,8 @@ def test_recalibration_finds_the_statistics_of_what_the_design_computes():
     expected = copy.deepcopy(model[1])
     model[1].reset_running_stats()
     quantised = QuantisedNetwork(model, data, fold=False)
-    recalibrate(quantised, data, Arithmetic(quantised, get_pe("mac-8b8b")))
+    eight = Arithmetic(quantised.layers.values(), get_pe("mac-8b8b"))
+    recalibrate(quantised, data, eight)
     found = quantised.network.model[1]
     assert torch.equal(found.running_mean, expected.running_mean)
     assert torch.equal(found.running_var, expected.running_var)

@@ -158,7 +158,7 @@ def test_products_hold_the_quantised_activations(path):
 
 def test_every_site_is_visited_in_the_order_it_runs():
     network = Network(small(), batches()[0][0])
-    assert [site.name for site in network.sites] == [
+    assert [call.name for call in network.calls] == [
         "stem",
         "odd",
         "grouped",

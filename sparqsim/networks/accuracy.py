@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -12,23 +12,19 @@ from numpy.typing import NDArray
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError
-from sparqsim.base.version import VERSION
 from sparqsim.engine.simulation import BASELINE, compare
+from sparqsim.networks.evaluate import best, hits
 from sparqsim.networks.images import Pictures
+from sparqsim.networks.trials import begun, rows_of
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.results.accuracy_report import (
     AccuracyReport,
     AccuracyRow,
     Hits,
     Trial,
-    known_row,
-    measured_coverage,
-    network_layers,
     row_of,
-    rows_so_far,
     several,
 )
-from sparqsim.results.report import Comparison
 from sparqsim.trace import Trace
 
 Array = NDArray[Any]
@@ -126,29 +122,30 @@ def accuracy(
     trace = network.trace(traced)
     # First what can be refused (signed layers, dataflows), then what takes long.
     timing = compare(trace, designs, array, baseline=baseline, keep_8bit=keep_8bit)
-    report = AccuracyReport(
-        version=VERSION,
+    report = begun(
+        trace,
+        timing,
+        len(traced),
+        network.skipped,
         network=network.name,
         data=data,
         calibration=calibration,
         preprocess=pictures.preprocess.spec,
         pictures=len(pictures),
-        traced_pictures=len(traced),
         error_pictures=len(traced),
         kept_as="8bit" if keep_8bit else "design",
-        skipped=network.skipped,
-        array=timing.reports[timing.baseline].array,
-        baseline=timing.baseline,
         reference=network.reference_name,
         outputs=several(network.outputs),
-        layers=network_layers(trace, timing),
-        rows=(),
-        coverage=measured_coverage(timing, len(traced), network.skipped),
-        macs=timing.macs,
-        timing_notes=timing.timing_notes,
     )
+    by_spec = {pe.spec: pe for pe in designs}
+    trials = [Trial(spec, network.calibrator) for spec in (None, *(pe.spec for pe in designs))]
     asked = _Asked(network, pictures, labels, keep_8bit, progress)
-    for rows in asked.rows([None, *designs], timing, known):
+
+    def measured(trial: Trial) -> AccuracyRow:
+        right, route = asked.answered(None if trial.pe is None else by_spec[trial.pe])
+        return row_of(trial, right, route, timing)
+
+    for rows in rows_of(trials, known, measured):
         dense = asked.output_shape if is_dense(asked.output_shape) else report.dense_output
         report = report.model_copy(update={"rows": rows, "dense_output": dense})
         each(report)
@@ -169,26 +166,15 @@ class _Asked:
     progress: Progress
     output_shape: tuple[int, ...] = ()
 
-    def rows(
-        self, designs: Sequence[PEDesign | None], timing: Comparison, known: Sequence[AccuracyRow]
-    ) -> Iterator[tuple[AccuracyRow, ...]]:
-        """Yield the rows so far after every design; None stands for the network as it is."""
-        trials = [Trial(None if pe is None else pe.spec, self.network.calibrator) for pe in designs]
-        done: list[AccuracyRow] = []
-        for pe, trial in zip(designs, trials, strict=True):
-            done.append(known_row(trial, known) or self._row(pe, trial, timing))
-            yield rows_so_far(done, known, trials)
-
-    def _row(self, pe: PEDesign | None, trial: Trial, timing: Comparison) -> AccuracyRow:
+    def answered(self, pe: PEDesign | None) -> tuple[Hits, str]:
+        """Return what a design answers, None for the network as it is, and what computed it."""
         network = self.network
         if pe is None:
-            return row_of(
-                trial, hits(self._own, self._own, self.labels), network.reference_name, timing
-            )
+            return hits(self._own, self._own, self.labels), network.reference_name
         scores = network.under(pe, self.pictures, keep_8bit=self.keep_8bit)
         answers = self._answers(scores, pe.spec)
-        right = hits(answers, self._own, self.labels)
-        return row_of(trial, right, network.route(pe, keep_8bit=self.keep_8bit), timing)
+        route = network.route(pe, keep_8bit=self.keep_8bit)
+        return hits(answers, self._own, self.labels), route
 
     @cached_property
     def _own(self) -> NDArray[np.int64]:
@@ -229,7 +215,7 @@ def best_five(scores: Iterable[Array], labels: NDArray[np.int64] | None) -> NDAr
     InputError
         For scores that are not one row per picture, NaN scores, or a label beyond them.
     """
-    best = []
+    answers = []
     for batch in scores:
         if batch.ndim != 2 or batch.shape[1] < 2:
             raise InputError(
@@ -241,16 +227,5 @@ def best_five(scores: Iterable[Array], labels: NDArray[np.int64] | None) -> NDAr
             raise InputError(
                 f"label {labels.max()}: the network has {batch.shape[1]} classes, expected labels below it"
             )
-        best.append(np.argsort(-batch.astype(np.float64), axis=1, kind="stable")[:, :5])
-    return np.concatenate(best)
-
-
-def hits(
-    answers: NDArray[np.int64], reference: NDArray[np.int64], labels: NDArray[np.int64] | None
-) -> Hits:
-    """Count right answers, and those that are the reference's."""
-    agree = int((answers[:, 0] == reference[:, 0]).sum())
-    if labels is None:
-        return Hits(top1=None, top5=None, agree=agree)
-    right = answers == labels[:, None]
-    return Hits(top1=int(right[:, 0].sum()), top5=int(right.any(axis=1).sum()), agree=agree)
+        answers.append(best(batch))
+    return np.concatenate(answers)

@@ -13,6 +13,7 @@ from sparqsim.networks.arithmetic import Designs, designs_of
 from sparqsim.networks.dump import SiteNetwork, trace_of
 from sparqsim.networks.images import Pictures
 from sparqsim.pe import PEDesign
+from sparqsim.results.accuracy_report import Hits
 from sparqsim.trace.trace import Trace
 
 Array = NDArray[Any]
@@ -105,7 +106,15 @@ def best(scores: Array, count: int = 5) -> NDArray[np.int64]:
     return found
 
 
-def right(scores: Array, labels: Array, top: int) -> int:
-    """Return for how many rows (rows, classes) the label is among the `top` best classes."""
-    answers = best(np.asarray(scores), top)
+def right(answers: NDArray[np.int64], labels: Array) -> int:
+    """Return for how many rows of `best` the label is among the answers."""
     return int((answers == np.asarray(labels)[:, None]).any(axis=1).sum())
+
+
+def hits(answers: NDArray[np.int64], reference: NDArray[np.int64], labels: Array | None) -> Hits:
+    """Count right answers (rows, up to 5), and those whose first is the reference's."""
+    first = answers[:, 0]
+    agree = int(((first == reference[:, 0]) & (first >= 0)).sum())
+    if labels is None:
+        return Hits(top1=None, top5=None, agree=agree)
+    return Hits(top1=right(answers[:, :1], labels), top5=right(answers, labels), agree=agree)

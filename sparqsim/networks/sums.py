@@ -68,7 +68,7 @@ class Factor:
             reached = sums[:, [end - 1 for end in ends]]
             parts = np.diff(reached, axis=1, prepend=0)
             if largest * int(parts.max()) <= FLOAT32_EXACT:
-                return piece
+                return int(piece)
             piece = -(-piece // 2)
         return None
 

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from sparqsim.array.config import ArrayConfig
-from sparqsim.base.version import VERSION
 from sparqsim.engine.simulation import compare
 from sparqsim.networks.torch.answers import Answers, answers
-from sparqsim.networks.torch.arithmetic import Kept
-from sparqsim.networks.torch.dump import dump
+from sparqsim.networks.torch.dump import trace_of
 from sparqsim.networks.torch.evaluate import Evaluation, evaluate
 from sparqsim.networks.torch.quantised import Keep, QuantisedNetwork
+from sparqsim.networks.trials import begun, rows_of
 from sparqsim.pe import get_pe
 from sparqsim.results.accuracy_report import (
     AccuracyReport,
     AccuracyRow,
     Hits,
+    KeptAs,
     Trial,
-    known_row,
-    measured_coverage,
-    network_layers,
     row_of,
-    rows_so_far,
     several,
 )
 from sparqsim.results.report import Comparison
-from sparqsim.trace import Trace, load_trace
+from sparqsim.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,7 @@ class Study:
     data: str = ""
     calibration: str = ""
     keep_8bit: Keep = "first-last"
-    kept: Kept = "8bit"
+    kept: KeptAs = "8bit"
     matmuls: Sequence[str] = ()
     error_images: int | None = None
     array: ArrayConfig = field(default_factory=ArrayConfig)
@@ -81,15 +75,15 @@ class Study:
         first = quantised(trials[0].calibrate)
         trace, timing = self._timing(first, trials)
         in_float = answers(first, self.loader)  # scales do not change it
-        report = self._report(first, trace, timing, in_float)
-        rows: list[AccuracyRow] = []
-        for trial in trials:
-            found = known_row(trial, known)
-            rows.append(
-                found
-                or _row(trial, self._evaluated(trial, quantised(trial.calibrate), in_float), timing)
-            )
-            report = report.model_copy(update={"rows": rows_so_far(rows, known, trials)})
+        report = self._begun(first, trace, timing, in_float)
+
+        def measured(trial: Trial) -> AccuracyRow:
+            found = self._evaluated(trial, quantised(trial.calibrate), in_float)
+            right = Hits(top1=found.top1, top5=found.top5, agree=found.agreement)
+            return row_of(trial, right, "PyTorch", timing, found.sqnr_db)
+
+        for rows in rows_of(trials, known, measured):
+            report = report.model_copy(update={"rows": rows})
             each(report)
         return report
 
@@ -124,40 +118,25 @@ class Study:
     ) -> tuple[Trace, Comparison]:
         """Return the trace of the first input, and every trial's design on it."""
         designs = list(dict.fromkeys(get_pe(trial.pe) for trial in trials if trial.pe is not None))
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "picture.safetensors"
-            dump(quantised, self.loader, path, images=1)
-            trace = load_trace(path)
-            return trace, compare(trace, designs, self.array, keep_8bit=self.kept != "design")
+        trace = trace_of(quantised, self.loader, images=1)
+        return trace, compare(trace, designs, self.array, keep_8bit=self.kept != "design")
 
-    def _report(
+    def _begun(
         self, quantised: QuantisedNetwork, trace: Trace, timing: Comparison, in_float: Answers
     ) -> AccuracyReport:
         pictures = len(in_float.logits)
-        skipped = tuple(skipped.name for skipped in quantised.network.skipped)
-        return AccuracyReport(
-            version=VERSION,
+        return begun(
+            trace,
+            timing,
+            1,
+            [skipped.name for skipped in quantised.network.skipped],
             network=self.network,
             data=self.data,
             calibration=self.calibration,
             preprocess="",
             pictures=pictures,
-            traced_pictures=1,
             error_pictures=pictures if self.error_images is None else self.error_images,
             kept_as=self.kept,
-            skipped=skipped,
-            array=timing.reports[timing.baseline].array,
-            baseline=timing.baseline,
             reference="float network",
             outputs=several(in_float.outputs),
-            layers=network_layers(trace, timing),
-            rows=(),
-            coverage=measured_coverage(timing, 1, skipped),
-            macs=timing.macs,
-            timing_notes=timing.timing_notes,
         )
-
-
-def _row(trial: Trial, found: Evaluation, timing: Comparison) -> AccuracyRow:
-    hits = Hits(top1=found.top1, top5=found.top5, agree=found.agreement)
-    return row_of(trial, hits, "PyTorch", timing, found.sqnr_db)

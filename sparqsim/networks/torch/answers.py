@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from sparqsim.base.errors import InputError
-from sparqsim.networks.torch.arithmetic import Arithmetic
+from sparqsim.networks.arithmetic import Arithmetic
+from sparqsim.networks.torch.loaders import Inputs
 from sparqsim.networks.torch.outputs import described, logits_of, names_of
 from sparqsim.networks.torch.quantised import QuantisedNetwork
 
@@ -37,7 +38,7 @@ def answers(
     logits, labels = [], []
     outputs: tuple[str, ...] = ()
     for inputs, label in quantised.batches(loader, images):
-        output = quantised.network.run(inputs, arithmetic)
+        output = answered(quantised, inputs, arithmetic)
         outputs = names_of(output)
         logits.append(_logits(output))
         labels.append(label)
@@ -72,10 +73,13 @@ def _row_labels(labels: list[Tensor | None], rows: int) -> Tensor | None:
     return found.long()
 
 
-def right(logits: Tensor, labels: Tensor, top: int) -> int:
-    """Return for how many rows the label is among the `top` largest logits; NaN is never right."""
-    largest = logits.topk(min(top, logits.shape[1]), dim=1).indices
-    return int(((largest == labels[:, None]).any(dim=1) & ~logits.isnan().any(dim=1)).sum())
+def answered(quantised: QuantisedNetwork, inputs: Inputs, arithmetic: Arithmetic | None) -> Any:
+    """Return the network's output for one batch in `arithmetic`, in float without one."""
+    if arithmetic is None:
+        return quantised.run(inputs)
+    return quantised.run(
+        inputs, arithmetic.sums, in_float=lambda site: arithmetic.design(site) is None
+    )
 
 
 def _logits(output: Any) -> Tensor:

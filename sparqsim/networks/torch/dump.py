@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import platform
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.version import VERSION
-from sparqsim.networks.torch.dumpreport import DumpReport, LayerDump
+from sparqsim.engine.simulation import KEPT
+from sparqsim.networks.dump import Collector, Dumper
+from sparqsim.networks.site import Operands, Site
+from sparqsim.networks.torch.dumpreport import DumpReport
 from sparqsim.networks.torch.integer import as_array
 from sparqsim.networks.torch.loaders import Inputs, checked
-from sparqsim.networks.torch.network import Operands, Site, naming
 from sparqsim.networks.torch.outputs import logits_of
-from sparqsim.networks.torch.pairs import pair_counts
 from sparqsim.networks.torch.products import StrayProducts
-from sparqsim.networks.torch.quantised import IntegerLayer, Keep, QuantisedNetwork
+from sparqsim.networks.torch.quantised import Keep, QuantisedNetwork
+from sparqsim.networks.torch.sites import as_array
 from sparqsim.pe import get_pe
 from sparqsim.trace.coverage import Coverage
-from sparqsim.trace.schema import LayerRecord
+from sparqsim.trace.trace import Trace
 from sparqsim.trace.writer import TraceWriter
 
 
@@ -83,7 +86,7 @@ def dump(
         )
     )
     with TraceWriter(path, **_document(quantised, network, license_note)) as writer:
-        dumper = Dumper(quantised, writer)
+        dumper = TorchDumper(quantised, writer)
         for inputs, labels in quantised.batches(checked(loader, "loader"), images):
             dumper.run(inputs, labels)
         if not dumper.inputs_done:
@@ -100,54 +103,33 @@ def _document(quantised: QuantisedNetwork, network: str, license_note: str) -> d
         "license_note": license_note,
         "provenance": {
             "versions": {"torch": torch.__version__, "python": platform.python_version()},
-            "signedness": {name: layer.why for name, layer in quantised.layers.items()},
+            "signedness": {name: site.reason for name, site in quantised.layers.items()},
             "skipped": {skipped.name: skipped.reason for skipped in quantised.network.skipped},
             "folded_batch_norms": dict(quantised.network.folded.pairs),
         },
     }
 
 
-class Dumper:
-    """The visitor that writes every site's operands and computes on them."""
+class TorchDumper:
+    """Runs batches in float and at 8 bits, and writes what every layer takes of the latter."""
 
     def __init__(self, quantised: QuantisedNetwork, writer: TraceWriter) -> None:
         self._quantised, self._writer = quantised, writer
-        self._pe = get_pe("mac-8b8b")
-        self._pairs: dict[str, list[int]] = {}
-        self._macs: Counter[str] = Counter()
+        self._dumper = Dumper(quantised.layers.values(), writer)
         self._stray = StrayProducts(quantised.network)
         self.inputs_done = 0
-        quantised.reset_counts()
-        for layer in quantised.layers.values():
-            self._announce(layer)
 
     def run(self, inputs: Inputs, labels: Tensor | None) -> None:
-        """Run one batch in float and at 8 bits, the latter dumping; write logits and labels."""
-        network, writer = self._quantised.network, self._writer
-        runs = {"logits_float": logits_of(network.run(inputs))}
-        with self._stray:
-            runs["logits_8bit"] = logits_of(network.run(inputs, self))
+        """Run one batch, write its operands, logits and labels."""
+        runs = {"logits_float": logits_of(self._quantised.run(inputs))}
+        output = run_exactly(self._quantised, inputs, self._dumper.add, self._stray)
+        runs["logits_8bit"] = logits_of(output)
         self.inputs_done += len(inputs)
         for name, logits in runs.items():
             if logits is not None:
-                writer.append_array(name, as_array(logits.float()))
+                self._writer.append_array(name, as_array(logits.float()))
         if labels is not None:
-            writer.append_array("labels", as_array(labels))
-
-    def __call__(self, site: Site, operands: Operands) -> Tensor:
-        """Write one site's operands and return what they give."""
-        layer = self._quantised.layer(site)
-        with naming(site.name):
-            integers = layer.integers(operands)
-            stacked = layer.second is not None
-            self._writer.append(
-                site.name, as_array(integers.x), as_array(integers.w) if stacked else None
-            )
-            counts = self._pairs.setdefault(site.name, [0, 0, 0])
-            for index, count in enumerate(pair_counts(integers)):
-                counts[index] += count
-            self._macs[site.name] += integers.macs
-            return layer.real(integers.result(self._pe), operands)
+            self._writer.append_array("labels", as_array(labels))
 
     @property
     def coverage(self) -> Coverage:
@@ -156,47 +138,43 @@ class Dumper:
 
     def report(self, path: str) -> DumpReport:
         """Return the report of what was written."""
-        network, layers = self._quantised.network, self._quantised.layers.values()
+        network = self._quantised.network
         return DumpReport(
-            path,
-            self.inputs_done,
-            self._quantised.calibrator.spec,
-            tuple(self._layer_report(layer) for layer in layers),
-            network.skipped,
-            network.folded.pairs,
-            network.folded.left,
-            self.coverage,
-            network.folded.unchecked,
+            path=path,
+            pictures=self.inputs_done,
+            calibrator=self._quantised.calibrator.spec,
+            layers=self._dumper.layers,
+            skipped=network.skipped,
+            folded=network.folded.pairs,
+            unfolded=network.folded.left,
+            coverage=self.coverage,
+            fold_unchecked=network.folded.unchecked,
         )
 
-    def _announce(self, layer: IntegerLayer) -> None:
-        module, stacked = layer.site.module, layer.second is not None
-        record = LayerRecord(
-            name=layer.site.name,
-            op=layer.site.op,
-            geometry=layer.geometry,
-            groups=module.groups if layer.site.op == "conv2d" else 1,
-            activation_scale=layer.activation.scale,
-            weight_scales=tuple(layer.weight_scales.tolist()),
-            keep_8bit=layer.keep_8bit,
-            note="product of two activations; the second takes the weights' place"
-            if stacked
-            else "",
-        )
-        bias = None if layer.bias is None else as_array(layer.bias)
-        self._writer.add_layer(record, None if stacked else as_array(layer.weights), bias)
 
-    def _layer_report(self, layer: IntegerLayer) -> LayerDump:
-        pairs, with_zero, lone = self._pairs.get(layer.site.name, [0, 0, 0])
-        return LayerDump(
-            name=layer.site.name,
-            op=layer.site.op,
-            signed=layer.activation.signed,
-            why=layer.why,
-            activation_scale=layer.activation.scale,
-            clipped_share=layer.clipped / max(1, layer.values),
-            zero_pair_share=with_zero / max(1, pairs),
-            lone_share=lone / max(1, pairs),
-            keep_8bit=layer.keep_8bit,
-            macs=self._macs[layer.site.name],
-        )
+def run_exactly(
+    quantised: QuantisedNetwork,
+    inputs: Inputs,
+    add: Callable[[Site, Operands], None],
+    stray: StrayProducts,
+) -> Any:
+    """Return a batch's output at 8 bits; `add` is given every layer's operands, `stray` sees the rest."""
+    exact = get_pe(KEPT)
+
+    def sums(site: Site, operands: Operands) -> NDArray[np.int64]:
+        add(site, operands)
+        return site.sums(operands, exact)
+
+    with stray:
+        return quantised.run(inputs, sums)
+
+
+def trace_of(quantised: QuantisedNetwork, loader: Iterable[Any], images: int) -> Trace:
+    """Return the trace of the loader's first inputs, in memory."""
+    collector = Collector(quantised.layers.values())
+    stray = StrayProducts(quantised.network)
+    for inputs, _ in quantised.batches(loader, images):
+        run_exactly(quantised, inputs, collector.add, stray)
+    document = _document(quantised, network="", license_note="")
+    document["provenance"] |= stray.tally.coverage(images).entry()
+    return collector.trace(**document)

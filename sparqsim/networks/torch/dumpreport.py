@@ -7,43 +7,15 @@ from dataclasses import dataclass
 from sparqsim.base.wording import counted
 from sparqsim.networks.torch.network import Skipped
 from sparqsim.trace.coverage import Coverage
-from sparqsim.trace.dumpreport import clipping_warning
-
-
-@dataclass(frozen=True)
-class LayerDump:
-    """What the dump made of one layer.
-
-    `signed`, `why`: int8 or uint8 activations, and the reason. `clipped_share`: of the dumped
-    activations, those outside the code's range. `zero_pair_share`: of the pairs of X (as the array
-    sees them, padding included), those with at least one zero; `lone_share`: those with exactly
-    one. `macs`: multiply-accumulates of all dumped inputs.
-    """
-
-    name: str
-    op: str
-    signed: bool
-    why: str
-    activation_scale: float
-    clipped_share: float
-    zero_pair_share: float
-    lone_share: float
-    keep_8bit: bool
-    macs: int
-
-    def __str__(self) -> str:
-        return (
-            f"{'int8 ' if self.signed else 'uint8'}  scale {self.activation_scale:<9.4g} "
-            f"zero pairs {self.zero_pair_share:6.1%}  clipped {self.clipped_share:7.3%}  "
-            f"{'kept at 8 bits; ' if self.keep_8bit else ''}{self.why}"
-        )
+from sparqsim.trace.dumpreport import DumpedLayer, clipping_warning
 
 
 @dataclass(frozen=True)
 class DumpReport:
     """What `dump` did.
 
-    `pictures`: inputs written. `skipped`: what is not in the trace, modules that never ran
+    `layers`: of each, why it is signed or not, and counts. `pictures`: inputs written.
+    `skipped`: what is not in the trace, modules that never ran
     included. `coverage`: operations that ran and are not in the trace, with their
     multiply-accumulates. `folded`: (layer, norm); `unfolded`: norms computed in float.
     `fold_unchecked`: why the output could not show that folding changed nothing, or ''.
@@ -52,7 +24,7 @@ class DumpReport:
     path: str
     pictures: int
     calibrator: str
-    layers: tuple[LayerDump, ...]
+    layers: tuple[DumpedLayer, ...]
     skipped: tuple[Skipped, ...]
     folded: tuple[tuple[str, str], ...]
     unfolded: tuple[str, ...]
@@ -73,7 +45,7 @@ class DumpReport:
         width = max(len(layer.name) for layer in self.layers)
         pictures, layers = counted(self.pictures, "picture"), counted(len(self.layers), "layer")
         lines = [f"{self.path}: {pictures}, {layers}, calibrator {self.calibrator}"]
-        lines += [f"{layer.name:{width}}  {layer}" for layer in self.layers]
+        lines += [f"{layer.name:{width}}  {_line(layer)}" for layer in self.layers]
         return "\n".join([*lines, *self._left_out(), *self.notes])
 
     def _left_out(self) -> list[str]:
@@ -101,6 +73,16 @@ class DumpReport:
             )
         warning = clipping_warning((layer.name, layer.clipped_share) for layer in self.layers)
         return [*lines, warning] if warning else lines
+
+
+def _line(layer: DumpedLayer) -> str:
+    """Return what a dump made of one layer."""
+    kept = "kept at 8 bits; " if layer.keep_8bit else ""
+    return (
+        f"{'int8 ' if layer.signed else 'uint8'}  scale {layer.activation_scale:<9.4g} "
+        f"zero pairs {layer.zero_pair_share:6.1%}  clipped {layer.clipped_share or 0:7.3%}  "
+        f"{kept}{layer.reason}"
+    )
 
 
 def _macs(counts: dict[tuple[str, str], int | None], skipped: Skipped) -> str:

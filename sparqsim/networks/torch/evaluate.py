@@ -13,13 +13,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from sparqsim.base.errors import InputError
-from sparqsim.networks.torch.answers import Answers, answers, right
-from sparqsim.networks.torch.arithmetic import Arithmetic, Kept, LayerResult
+from sparqsim.networks.arithmetic import Arithmetic, LayerResult
+from sparqsim.networks.evaluate import best, hits
+from sparqsim.networks.torch.answers import Answers, answered, answers
 from sparqsim.networks.torch.fold import NORMS
 from sparqsim.networks.torch.loaders import checked
 from sparqsim.networks.torch.network import Skipped
 from sparqsim.networks.torch.quantised import Keep, QuantisedNetwork
 from sparqsim.pe import PEDesign, get_pe
+from sparqsim.results.accuracy_report import KeptAs
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Evaluation:
 
     pe: str | None
     calibrator: str
-    kept: Kept
+    kept: KeptAs
     recalibrated_bn: bool
     rows: int
     top1: int | None
@@ -60,7 +62,7 @@ def evaluate(
     calibrate: str = "mean-max",
     calibration_loader: Iterable[Any] | None = None,
     keep_8bit: Keep = "first-last",
-    kept: Kept = "8bit",
+    kept: KeptAs = "8bit",
     recalibrate_bn: bool = False,
     matmuls: Sequence[str] = (),
     images: int | None = None,
@@ -103,7 +105,9 @@ def evaluate(
         keep_8bit=keep_8bit,
         matmuls=matmuls,
     )
-    arithmetic = None if pe is None else Arithmetic(quantised, get_pe(pe), kept, error_images)
+    arithmetic = None
+    if pe is not None:
+        arithmetic = Arithmetic(quantised.layers.values(), get_pe(pe), kept, error_images)
     in_float = in_float or answers(quantised, loader, images)
     if recalibrate_bn:
         recalibrate(quantised, calibration, arithmetic)
@@ -132,19 +136,21 @@ def _evaluation(
     in_float: Answers,
     found: Answers,
 ) -> Evaluation:
-    logits, labels = found.logits, found.labels
+    labels = None if found.labels is None else found.labels.numpy()
+    answers_found, reference = (best(each.logits.double().numpy()) for each in (found, in_float))
+    counted = hits(answers_found, reference, labels)
     return Evaluation(
         pe=None if arithmetic is None else arithmetic.pe.spec,
         calibrator=quantised.calibrator.spec,
         kept="8bit" if arithmetic is None else arithmetic.kept,
         recalibrated_bn=recalibrated,
-        rows=len(logits),
-        top1=None if labels is None else right(logits, labels, 1),
-        top5=None if labels is None else right(logits, labels, 5),
-        agreement=right(logits, in_float.logits.argmax(dim=1), 1),
+        rows=len(found.logits),
+        top1=counted.top1,
+        top5=counted.top5,
+        agreement=counted.agree,
         layers=() if arithmetic is None else arithmetic.results(),
         skipped=quantised.network.skipped,
-        logits=logits.float(),
+        logits=found.logits.float(),
     )
 
 
@@ -162,7 +168,7 @@ def recalibrate(
         norm.momentum = None  # PyTorch: a cumulative mean over batches
         norm.train()
     for inputs, _ in quantised.batches(calibration):
-        quantised.network.run(inputs, arithmetic)
+        answered(quantised, inputs, arithmetic)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()

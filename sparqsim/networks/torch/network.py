@@ -1,8 +1,8 @@
 """A network whose matrix products are handed, one by one, to whoever wants to see or replace them.
 
-A *site* is one place of the network where a product is computed: a call of a Conv2d or Linear module, or a matrix
-product of two activations inside a module that the user names. `Network.run` gives each site's operands to a *visitor*,
-which returns the site's output.
+A *call* is one place of the network where a product is computed: of a Conv2d or Linear module, or of
+two activations inside a module that the user names. `Network.run` gives each call's operands to a
+*visitor*, which returns the call's output.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sparqsim.base.errors import InputError, nearest
+from sparqsim.networks.site import Op
 from sparqsim.networks.torch.fold import Folded, computes_as, fold_batch_norms
 from sparqsim.networks.torch.loaders import HALF, Inputs
 from sparqsim.networks.torch.position import Position, one_line
 from sparqsim.networks.torch.products import ProductMode, StrayProducts
 
-Operands = tuple[Tensor, ...]
+#: The real operands of a call.
+Values = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
-class Site:
+class Call:
     """One matrix product of the network.
 
     `name`: the module's, with '#2' for its second call in one run; for products inside a named module, the module's
@@ -36,22 +38,22 @@ class Site:
     """
 
     name: str
-    op: Literal["conv2d", "linear", "gemm"]
+    op: Op
     module: Any = None
 
-    def in_float(self, operands: Operands) -> Tensor:
-        """Return what the site computes in the float network."""
+    def in_float(self, values: Values) -> Tensor:
+        """Return what it computes in the float network."""
         if self.module is None:
-            return torch.matmul(*operands)
+            return torch.matmul(*values)
         if self.op == "linear":
-            return functional.linear(operands[0], self.module.weight, self.module.bias)
+            return functional.linear(values[0], self.module.weight, self.module.bias)
         output: Tensor = self.module._conv_forward(  # noqa: SLF001
-            operands[0], self.module.weight, self.module.bias
+            values[0], self.module.weight, self.module.bias
         )
         return output
 
 
-Visitor = Callable[[Site, Operands], Tensor]
+Visitor = Callable[[Call, Values], Tensor]
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,9 @@ class Network:
         fold: bool = True,
     ) -> None:
         self.model = _own_copy(model)
-        self._visitor: Visitor = lambda site, operands: site.in_float(operands)
+        self._visitor: Visitor = lambda call, values: call.in_float(values)
         self._position = Position(self.model)
-        self._calls: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
         self._inside = 0
         self._modules: dict[str, nn.Module] = {}
         self._matmuls = _checked_names(self.model, matmuls)
@@ -112,8 +114,8 @@ class Network:
         InputError
             For whatever goes wrong, naming the module and the shapes that it was given.
         """
-        self._visitor = visitor or (lambda site, operands: site.in_float(operands))
-        self._calls.clear()
+        self._visitor = visitor or (lambda call, values: call.in_float(values))
+        self._counts.clear()
         self._inside = 0
         with (
             torch.no_grad(),
@@ -143,12 +145,12 @@ class Network:
 
     def product(self, module: str, first: Tensor, second: Tensor) -> Tensor:
         """Compute the product of two activations inside the named module."""
-        self._calls[module] += 1
-        return self._visit(Site(f"{module}.product{self._calls[module]}", "gemm"), (first, second))
+        self._counts[module] += 1
+        return self._visit(Call(f"{module}.product{self._counts[module]}", "gemm"), (first, second))
 
-    def _visit(self, site: Site, operands: Operands) -> Tensor:
+    def _visit(self, call: Call, values: Values) -> Tensor:
         self._inside += 1
-        output = self._visitor(site, operands)
+        output = self._visitor(call, values)
         self._inside -= 1
         return output
 
@@ -165,24 +167,26 @@ class Network:
     ) -> Callable[[Tensor], Tensor]:
         def forward(input: Tensor) -> Tensor:  # noqa: A002 - the name that callers may use
             """Let the visitor compute the module; every further call of a module is a layer of its own."""
-            self._calls[name] += 1
-            call = self._calls[name]
+            self._counts[name] += 1
+            number = self._counts[name]
             if op == "conv2d" and input.ndim != 4:
                 raise InputError(
                     f"layer {name!r}: input has shape {tuple(input.shape)}, expected (batch, channels, "
                     "height, width)"
                 )
-            return self._visit(Site(name if call == 1 else f"{name}#{call}", op, module), (input,))
+            return self._visit(
+                Call(name if number == 1 else f"{name}#{number}", op, module), (input,)
+            )
 
         return forward
 
     def _explore(self, example: Inputs) -> tuple[Skipped, ...]:
         """Run once; return what computes products outside the sites, and layers that never ran."""
-        visited: list[Site] = []
+        visited: list[Call] = []
 
-        def visitor(site: Site, operands: Operands) -> Tensor:
-            visited.append(site)
-            return site.in_float(operands)
+        def visitor(call: Call, values: Values) -> Tensor:
+            visited.append(call)
+            return call.in_float(values)
 
         with StrayProducts(self) as stray:
             self.run(example, visitor)
@@ -192,8 +196,9 @@ class Network:
                 or "no matrix product at all"
             )
             raise InputError(f"model: no Conv2d or Linear ran, expected at least one ({found})")
-        self.sites = tuple(visited)
-        modules = {id(site.module) for site in visited}
+        #: In the order they ran.
+        self.calls = tuple(visited)
+        modules = {id(call.module) for call in visited}
         idle = [
             Skipped(name, f"{type(module).__name__} was not called in a forward pass")
             for name, module in self._modules.items()
@@ -253,12 +258,3 @@ def _checked_names(model: nn.Module, names: Sequence[str]) -> frozenset[str]:
                 "model.named_modules()"
             )
     return frozenset(names)
-
-
-@contextmanager
-def naming(name: str) -> Iterator[None]:
-    """Put the layer's name before the message of any InputError."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"layer {name!r}: {error}") from None

@@ -1,0 +1,137 @@
+"""Calls of a PyTorch network as sites: their operands as integers, and their sums as the network's values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from sparqsim.networks.observe import Observations, coded, naming
+from sparqsim.networks.site import Operands, Site, stacked
+from sparqsim.networks.torch.network import Call, Values
+from sparqsim.quantise.codes import WeightCodes
+from sparqsim.trace.schema import ConvGeometry
+
+STACKED_NOTE = "product of two activations; the second takes the weights' place"
+
+
+def sites_of(calls: Iterable[Call], seen: Observations, kept: Collection[str]) -> dict[str, Site]:
+    """Return calls at 8 bits, by name, their scales as the calibrator found them.
+
+    Parameters
+    ----------
+    calls : iterable of Call
+    seen : Observations
+        Of operands (call's name, 0 or 1).
+    kept : names of layers that stay at 8 bits
+
+    Raises
+    ------
+    InputError
+        For NaN or infinite weights, naming the layer.
+    """
+    codes = seen.codes()
+    sites = {}
+    for call in calls:
+        first, second = codes[call.name, 0], codes.get((call.name, 1))
+        reason = "no negative value in the calibration data"
+        if first.signed:
+            reason = f"lowest calibration value {seen.lowest((call.name, 0)):.4g}"
+        site = Site(call.name, call.op, first, None, second, reason=reason, note=STACKED_NOTE)
+        if call.module is not None:
+            with naming(call.name):
+                site = replace(site, note="", **_module_fields(call.op, call.module))
+        sites[call.name] = replace(site, keep_8bit=call.name in kept)
+    return sites
+
+
+def _module_fields(op: str, module: Any) -> dict[str, Any]:
+    """Return the fields of a site that a layer's module decides."""
+    weights = WeightCodes.of_real(arranged(module.weight))
+    bias = None if module.bias is None else as_float32(module.bias)
+    if op != "conv2d":
+        return {"weights": weights, "bias": bias}
+    geometry = geometry_of(module)
+    return {"weights": weights, "bias": bias, "geometry": geometry, "groups": module.groups}
+
+
+def arranged(weight: Tensor) -> NDArray[np.float32]:
+    """Return real weights as (output channel, kernel position, input channel of the group)."""
+    values = as_float32(weight)
+    if values.ndim == 2:
+        return values[:, None, :]
+    channels, depth = values.shape[:2]
+    return np.ascontiguousarray(values.transpose(0, 2, 3, 1)).reshape(channels, -1, depth)
+
+
+def operands_of(call: Call, site: Site, values: Values) -> Operands:
+    """Return a batch's operands as integers. Raises InputError for NaN or infinity."""
+    x = padded(call.module, values[0]) if call.op == "conv2d" else values[0]
+    first = coded(as_float32(x), site.activation)
+    if call.op == "conv2d":
+        return Operands.of([first], first.codes.transpose(0, 2, 3, 1))
+    if site.second is None:
+        return Operands.of([first], first.codes.reshape(1, -1, x.shape[-1]))
+    second = coded(as_float32(values[1]), site.second)
+    return Operands.of([first, second], *stacked(first.codes, second.codes))
+
+
+def real_output(site: Site, sums: NDArray[np.int64], values: Values) -> Tensor:
+    """Return a site's sums as the network's own values, shaped as the call's output.
+
+    `Site.real`, rounded once to the type of the input.
+    """
+    x = values[0]
+    output = torch.from_numpy(site.real(sums)).to(x.dtype)
+    if site.op == "conv2d":
+        return output.permute(0, 3, 1, 2).contiguous()
+    if site.second is None:
+        return output.reshape(*x.shape[:-1], -1)
+    front = np.broadcast_shapes(x.shape[:-2], values[1].shape[:-2])
+    return output.reshape(*front, *output.shape[1:])
+
+
+def geometry_of(module: Any) -> ConvGeometry:
+    """Return how a convolution walks its input.
+
+    Padding that is not zeros is part of the input (`padded`) and not told here.
+    """
+    zeros = module.padding_mode == "zeros"
+    return ConvGeometry(
+        kernel=tuple(module.kernel_size),
+        stride=tuple(module.stride),
+        padding=_padding(module) if zeros else (0, 0, 0, 0),
+        dilation=tuple(module.dilation),
+    )
+
+
+def padded(module: Any, x: Tensor) -> Tensor:
+    """Return a convolution's input with its padding, where that is not zeros."""
+    if module.padding_mode == "zeros":
+        return x
+    top, bottom, left, right = _padding(module)
+    return functional.pad(x, (left, right, top, bottom), mode=module.padding_mode)
+
+
+def _padding(module: Any) -> tuple[int, int, int, int]:
+    """Return (top, bottom, left, right), pixels; 'same' and 'valid' resolved."""
+    # PyTorch's own resolution, which every Conv2d carries: (left, right, top, bottom).
+    left, right, top, bottom = module._reversed_padding_repeated_twice  # noqa: SLF001
+    return top, bottom, left, right
+
+
+def as_float32(values: Tensor) -> NDArray[np.float32]:
+    """Return real values of any PyTorch type, bfloat16 included, as a float32 array."""
+    array: NDArray[np.float32] = values.detach().float().numpy()
+    return array
+
+
+def as_array(values: Tensor) -> NDArray[Any]:
+    """Return a tensor as a C-contiguous array."""
+    return np.ascontiguousarray(values.numpy())
