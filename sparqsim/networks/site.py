@@ -177,11 +177,22 @@ def stacked(left: Array, right: Array) -> tuple[Array, Array]:
 
     left (..., M, K), right (..., K, N) -> (G, M, K), (G * N, 1, K)
     """
-    front = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-    xs = np.broadcast_to(left, (*front, *left.shape[-2:])).reshape(-1, *left.shape[-2:])
-    ws = np.broadcast_to(right, (*front, *right.shape[-2:])).reshape(-1, *right.shape[-2:])
-    columns = np.ascontiguousarray(ws.swapaxes(1, 2))
-    return np.ascontiguousarray(xs), columns.reshape(-1, 1, right.shape[-2])
+    front = stack_shape(left, right)
+    xs = _one_stack(left, front)
+    columns = np.ascontiguousarray(_one_stack(right, front).swapaxes(1, 2))
+    depth = right.shape[-2]
+    return np.ascontiguousarray(xs), columns.reshape(-1, 1, depth)
+
+
+def stack_shape(left: Array, right: Array) -> tuple[int, ...]:
+    """Return the shape of a stack of matrix products, without the matrices' own axes."""
+    return np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+
+
+def _one_stack(matrices: Array, front: tuple[int, ...]) -> Array:
+    """Return matrices (..., rows, columns), repeated over `front`, as (G, rows, columns)."""
+    size = matrices.shape[-2:]
+    return np.broadcast_to(matrices, (*front, *size)).reshape(-1, *size)
 
 
 def check_layer_names(chosen: Collection[str], names: Sequence[str], option: str) -> frozenset[str]:

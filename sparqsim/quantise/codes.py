@@ -152,13 +152,15 @@ class WeightCodes:
         InputError
             For NaN or infinite weights.
         """
-        largest = np.abs(weights).reshape(len(weights), -1).max(axis=1).astype(np.float64)
+        per_channel = np.abs(weights).reshape(len(weights), -1)
+        largest = per_channel.max(axis=1).astype(np.float64)
         if not np.isfinite(float32(largest)).all():
             raise InputError("weights hold NaN or infinite values, expected finite ones")
         scales = float32(2 * largest / 255)
         # A channel of zeros would have scale 0; any positive scale represents it exactly.
         scales = np.where(scales > 0, scales, np.float32(1))
-        codes = quantise(weights, scales.reshape(-1, *[1] * (weights.ndim - 1)), signed=True).codes
+        along_channels = scales.reshape(-1, *[1] * (weights.ndim - 1))
+        codes = quantise(weights, along_channels, signed=True).codes
         return cls(codes, scales.astype(np.float64), np.zeros(len(weights), np.int64))
 
     @property

@@ -50,9 +50,11 @@ def _counted(zeros: Array) -> PairCounts:
 
 def _zeros_per_pair(x: Array) -> NDArray[np.uint8]:
     """Return how many of each two adjacent elements are zero, uint8 (..., ceil(K / 2))."""
-    zero = np.pad(x == 0, [(0, 0)] * (x.ndim - 1) + [(0, x.shape[-1] % 2)], constant_values=True)
-    flags = zero.view(np.uint8)
-    return flags[..., ::2] + flags[..., 1::2]
+    lacking = x.shape[-1] % 2
+    margins = [(0, 0)] * (x.ndim - 1) + [(0, lacking)]
+    zero = np.pad(x == 0, margins, constant_values=True).view(np.uint8)
+    first, second = zero[..., ::2], zero[..., 1::2]
+    return first + second
 
 
 def _visited(counts: Array, geometry: ConvGeometry, pixels: tuple[int, ...], outside: int) -> int:

@@ -81,11 +81,11 @@ def _folded_parts(graph: Graph, maker: int, norm: Any) -> tuple[Array, Array] | 
     values = [graph.constant(name) for name in (inputs[1], *norm.input[1:5])]
     if any(value is None for value in values):
         return None
-    weights, gain, shift, mean, variance = (np.asarray(value, np.float64) for value in values)
-    if weights.ndim < 3 or {value.shape for value in (gain, shift, mean, variance)} != {
-        weights.shape[:1]
-    }:
+    weights, *statistics = (np.asarray(value, np.float64) for value in values)
+    channels = weights.shape[:1]
+    if weights.ndim < 3 or any(value.shape != channels for value in statistics):
         return None
+    gain, shift, mean, variance = statistics
     bias = graph.constant(inputs[2]) if inputs[2] else np.zeros(len(weights))
     if bias is None or dequantised(graph, inputs[1], MOVES) is not None:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.networks.site import Op, Operands, stacked
+from sparqsim.networks.site import Op, Operands, stack_shape, stacked
 from sparqsim.quantise.codes import ActivationCodes, Quantised, WeightCodes
 from sparqsim.trace.schema import ConvGeometry
 
@@ -208,12 +208,14 @@ class MacNode:
         if self.convolution:
             image = sums.transpose(0, 3, 1, 2)
             return np.ascontiguousarray(image if axes == 4 else image[:, :, 0])
-        product, rows = self.product, self.product.rows(codes[0])
+        rows = self.product.rows(codes[0])
         if self.weights is not None:
-            front = np.broadcast_shapes(rows.shape[:-2], product.front)
-            return product.output(sums.reshape(*front, rows.shape[-2], -1), axes)
-        front = np.broadcast_shapes(rows.shape[:-2], product.columns(codes[1]).shape[:-2])
-        return product.output(sums.reshape(*front, *sums.shape[1:]), axes, codes[1].ndim)
+            front = np.broadcast_shapes(rows.shape[:-2], self.product.front)
+            products = sums.reshape(*front, rows.shape[-2], -1)
+            return self.product.output(products, axes)
+        front = stack_shape(rows, self.product.columns(codes[1]))
+        products = sums.reshape(*front, *sums.shape[1:])
+        return self.product.output(products, axes, codes[1].ndim)
 
 
 def _pair(values: list[int], axes: int) -> tuple[int, int]:

@@ -48,10 +48,11 @@ class PairTable:
 
     def applied(self, codes: Array, signed: bool) -> Array:
         """Return the table's codes for rows (..., K) of codes; an odd last one pairs with zero."""
-        zero = 128 if signed else 0
-        padded = np.pad(codes, ((0, 0), (0, codes.shape[1] % 2)), constant_values=zero)
-        index = padded[:, ::2].astype(np.int64) + 256 * padded[:, 1::2].astype(np.int64)
-        used: Array = self.used[index].reshape(padded.shape)[:, : codes.shape[1]]
+        k, zero = codes.shape[1], 128 if signed else 0
+        padded = np.pad(codes, ((0, 0), (0, k % 2)), constant_values=zero).astype(np.int64)
+        first, second = padded[:, ::2], padded[:, 1::2]
+        pairs = self.used[first + 256 * second]
+        used: Array = pairs.reshape(padded.shape)[:, :k]
         return used
 
     @property
@@ -179,10 +180,11 @@ def _onnx_pads(padding: tuple[int, int, int, int], axes: int) -> list[int]:
 
 def _padded(builder: GraphBuilder, codes: str, pads: list[int], zero: int) -> str:
     half = len(pads) // 2
-    amounts = np.array([0, 0, *pads[:half], 0, 0, *pads[half:]], np.int64)
+    begins, ends = [0, 0, *pads[:half]], [0, 0, *pads[half:]]
+    amounts = builder.constant(np.array([*begins, *ends], np.int64))
     filler = builder.constant(np.int32(zero))
-    wide = builder.node("Pad", builder.cast(codes, np.int32), builder.constant(amounts), filler)
-    return builder.cast(wide, np.uint8)
+    wide = builder.cast(codes, np.int32)
+    return builder.cast(builder.node("Pad", wide, amounts, filler), np.uint8)
 
 
 def _looked_up(

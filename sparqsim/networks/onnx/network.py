@@ -130,8 +130,9 @@ class Network:
 def _own_code(values: Array, codes: ActivationCodes) -> Array:
     """Return the network's own codes of real values that stand for them, as its QuantizeLinear does."""
     limits = np.iinfo(np.int8 if codes.signed else np.uint8)
-    steps = np.rint(np.asarray(values, np.float32) / np.float32(codes.scale)) + codes.zero_point
-    own: Array = np.clip(steps, limits.min, limits.max).astype(limits.dtype)
+    steps = np.asarray(values, np.float32) / np.float32(codes.scale)
+    shifted = np.rint(steps) + codes.zero_point
+    own: Array = np.clip(shifted, limits.min, limits.max).astype(limits.dtype)
     return own
 
 

@@ -160,9 +160,10 @@ class TensorSizes:
 
     def _check_trips(self, node: Any, what: str) -> None:
         """Refuse loops that a file makes long; one whose trips an input decides ends in time or is stopped."""
-        inner = [each for each in hidden_nodes(node) if each.op_type == "Loop"]
-        for loop in [node, *inner] if node.op_type == "Loop" else inner:
-            trips = self.value(loop.input[0]) if loop.input and loop.input[0] else None
+        for loop in (node, *hidden_nodes(node)):
+            if loop.op_type != "Loop" or not loop.input or not loop.input[0]:
+                continue
+            trips = self.value(loop.input[0])
             if trips is not None and trips.size == 1:
                 ONNX_TRIPS.check(int(trips.item()), f"{what}: a loop with a fixed number of trips")
 

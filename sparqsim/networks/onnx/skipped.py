@@ -130,8 +130,14 @@ def _einsum(node: Shapes) -> int | None:
 def _attention(node: Shapes) -> int:
     """Count queries times keys and weights times values: each query meets every key, earlier ones too."""
     query, key = node.inputs[:2]
-    past = node.inputs[4][-2] if len(node.inputs) > 4 and node.inputs[4] is not None else 0
-    return int(key[-2] + past) * (elements(query) + elements(node.outputs[0]))
+    keys = int(key[-2]) + _earlier(node, 4)
+    return keys * (elements(query) + elements(node.outputs[0]))
+
+
+def _earlier(node: Shapes, at: int) -> int:
+    """Return how many keys of earlier runs an optional input (..., keys, size) holds."""
+    past = node.inputs[at] if len(node.inputs) > at else None
+    return 0 if past is None else int(past[-2])
 
 
 def _attention_with_projection(node: Shapes) -> int | None:
@@ -146,10 +152,10 @@ def _attention_with_projection(node: Shapes) -> int | None:
 def _multi_head(node: Shapes) -> int | None:
     """Count attention of separate operands; packed ones are not known here."""
     query, key = node.inputs[:2]
-    past = node.inputs[6][-2] if len(node.inputs) > 6 and node.inputs[6] is not None else 0
     if len(query) != 3 or len(key) != 3:
         return None
-    return int(key[1] + past) * (elements(query) + elements(node.outputs[0]))
+    keys = int(key[1]) + _earlier(node, 6)
+    return keys * (elements(query) + elements(node.outputs[0]))
 
 
 def _recurrent(node: Shapes) -> int:

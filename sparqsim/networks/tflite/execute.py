@@ -163,8 +163,9 @@ class Executor:
         target = self._tensors(operator)[1]
         windows, counts = _windows(operator, inputs[0].astype(np.int64), 0)
         total = windows.sum(axis=(3, 4))
-        half = np.where(total > 0, counts // 2, -(counts // 2))
-        mean: Array = np.where(total > 0, (total + half) // counts, -(-(total + half) // counts))
+        # Halves away from zero: half a window is added to the magnitude, the quotient is cut.
+        magnitude = (np.abs(total) + counts // 2) // counts
+        mean: Array = np.sign(total) * magnitude
         return _limited(mean, target, operator)
 
     def _max_pool(self, operator: Operator, inputs: list[Array]) -> Array:

@@ -97,10 +97,12 @@ def requantised(
         Number of the fused activation in the file format.
     rounding : `multiplied` or `multiplied_once`
     """
-    pairs = [quantised_multiplier(float(real)) for real in np.atleast_1d(reals)]
-    multiplier, exponent = (np.array(column, np.int64) for column in zip(*pairs, strict=True))
+    factors = [quantised_multiplier(float(real)) for real in np.atleast_1d(reals)]
+    multiplier = np.array([factor for factor, _ in factors], np.int64)
+    exponent = np.array([power for _, power in factors], np.int64)
     codes = rounding(values, multiplier, exponent) + target.zero_point
-    return np.clip(codes, *output_range(target, fused)).astype(target.dtype)
+    lowest, highest = output_range(target, fused)
+    return np.clip(codes, lowest, highest).astype(target.dtype)
 
 
 def codes_of(values: Array, target: Tensor) -> Array:

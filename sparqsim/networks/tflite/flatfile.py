@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from sparqsim.base.errors import InputError, unreadable
 from sparqsim.networks.images import needed
 
+Array = NDArray[Any]
+
 #: By the name of a type in the file format. Types that are not here (INT4, RESOURCE, ...) have
 #: no dtype.
 DTYPES: Mapping[str, type[np.generic]] = {
@@ -48,8 +50,13 @@ NO_OFFSET = 1
 
 
 @dataclass(frozen=True)
-class RawTensor:
-    """An entry of the file. `data`: the bytes of a constant, None where it is computed."""
+class Tensor:
+    """One tensor.
+
+    kind: its type in the file format, such as 'INT8'. scales, zero_points: one for all or one per
+    slice of axis `axis`; empty where not quantised. constant: whether the file holds it; value: of
+    a constant that is stored dense, else None. variable: whether it keeps its value between runs.
+    """
 
     index: int
     name: str
@@ -58,14 +65,34 @@ class RawTensor:
     scales: NDArray[np.float64]
     zero_points: NDArray[np.int64]
     axis: int
-    data: memoryview | None
-    is_variable: bool
+    value: Array | None
+    constant: bool
+    variable: bool
     sparse: bool
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """The numpy type of its elements."""
+        return np.dtype(DTYPES[self.kind]) if self.kind in DTYPES else None
+
+    @property
+    def scale(self) -> float:
+        """The one scale of an activation tensor."""
+        return float(self.scales[0])
+
+    @property
+    def zero_point(self) -> int:
+        """The one zero point of an activation tensor."""
+        return int(self.zero_points[0])
 
 
 @dataclass(frozen=True)
-class RawOperator:
-    """An entry of the file. `options`: {} where it has none."""
+class Operator:
+    """One operator.
+
+    kind: such as 'CONV_2D'. options: by the file format's names, {} where it has none. inputs,
+    outputs: tensors by index (-1: an optional input that is not there).
+    """
 
     kind: str
     name: str
@@ -75,17 +102,17 @@ class RawOperator:
 
 
 @dataclass(frozen=True)
-class RawGraph:
+class FileGraph:
     """The main graph. Tensors are computed before they are read, and only once."""
 
     content: bytes
-    tensors: Sequence[RawTensor]
-    operators: Sequence[RawOperator]
+    tensors: Sequence[Tensor]
+    operators: Sequence[Operator]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
 
-def read_graph(path: Path) -> RawGraph:
+def read_graph(path: Path) -> FileGraph:
     """Return the main graph of a .tflite file.
 
     Raises
@@ -122,7 +149,7 @@ class _Reader:
         self._option_tables = _names_by_number(schema.BuiltinOptions)
         self._copied_bytes = 0
 
-    def graph(self) -> RawGraph:
+    def graph(self) -> FileGraph:
         if self._model.SubgraphsLength() < 1:
             raise ValueError("it holds no graph")
         graph = self._model.Subgraphs(0)
@@ -134,7 +161,7 @@ class _Reader:
         ]
         inputs = self._indices("the graph's input", graph.InputsAsNumpy(), len(tensors))
         outputs = self._indices("the graph's output", graph.OutputsAsNumpy(), len(tensors))
-        return RawGraph(self._content, tensors, operators, inputs, outputs)
+        return FileGraph(self._content, tensors, operators, inputs, outputs)
 
     def _count(self, copied_bytes: int) -> None:
         """Count bytes copied out of the file."""
@@ -168,7 +195,7 @@ class _Reader:
         self._count(len(raw or b""))
         return text or otherwise
 
-    def _tensor(self, at: int, tensor: Any) -> RawTensor:
+    def _tensor(self, at: int, tensor: Any) -> Tensor:
         name = self._name(tensor.Name(), f"tensor {at}")
         shape = tuple(int(size) for size in self._list(tensor.ShapeAsNumpy()))
         if len(shape) > MOST_AXES or any(size < 0 for size in shape):
@@ -179,11 +206,19 @@ class _Reader:
         kind = self._types.get(tensor.Type(), f"type {tensor.Type()}")
         data = self._data(name, tensor.Buffer())
         sparse = tensor.Sparsity() is not None
-        raw = RawTensor(
-            at, name, kind, shape, scales, points, axis, data, tensor.IsVariable(), sparse
+        return Tensor(
+            index=at,
+            name=name,
+            kind=kind,
+            shape=shape,
+            scales=scales,
+            zero_points=points,
+            axis=axis,
+            value=None if data is None or sparse else _value(name, kind, shape, data),
+            constant=data is not None,
+            variable=tensor.IsVariable(),
+            sparse=sparse,
         )
-        _check_bytes(raw)
-        return raw
 
     def _quantisation(
         self, name: str, table: Any
@@ -222,14 +257,14 @@ class _Reader:
         # Tensors that are computed may have a buffer of their own, which is empty.
         return None if isinstance(data, int) or not len(data) else memoryview(data)
 
-    def _operator(self, at: int, operator: Any, tensors: Sequence[RawTensor]) -> RawOperator:
+    def _operator(self, at: int, operator: Any, tensors: Sequence[Tensor]) -> Operator:
         kind = self._kind(operator.OpcodeIndex())
         what, count = f"operator {at} ({kind}): ", len(tensors)
         inputs = self._indices(what + "an input", operator.InputsAsNumpy(), count, optional=True)
         outputs = self._indices(what + "an output", operator.OutputsAsNumpy(), count)
         # A fused operator's tensor may be named 'a;b': the first is the operator's own.
         name = tensors[outputs[0]].name.partition(";")[0] if outputs else f"operator {at}"
-        return RawOperator(kind, name, inputs, outputs, self._options(operator))
+        return Operator(kind, name, inputs, outputs, self._options(operator))
 
     def _kind(self, at: int) -> str:
         if not 0 <= at < self._model.OperatorCodesLength():
@@ -258,23 +293,28 @@ def _names_by_number(table: Any) -> dict[int, str]:
     }
 
 
-def _check_bytes(raw: RawTensor) -> None:
-    """Raise ValueError where a constant's bytes are not those of its shape."""
-    if raw.data is None or raw.sparse or raw.kind not in DTYPES:
-        return
-    expected = math.prod(raw.shape) * np.dtype(DTYPES[raw.kind]).itemsize
-    if raw.data.nbytes != expected:
+def _value(name: str, kind: str, shape: tuple[int, ...], data: memoryview) -> Array | None:
+    """Return a constant, without a copy; None for a type that numpy does not have.
+
+    Raises ValueError where its bytes are not those of its shape.
+    """
+    if kind not in DTYPES:
+        return None
+    expected = math.prod(shape) * np.dtype(DTYPES[kind]).itemsize
+    if data.nbytes != expected:
         raise ValueError(
-            f"tensor {raw.name!r}, {raw.kind} {raw.shape}, has {raw.data.nbytes} bytes, "
-            f"expected {expected}"
+            f"tensor {name!r}, {kind} {shape}, has {data.nbytes} bytes, expected {expected}"
         )
+    return np.frombuffer(data, DTYPES[kind]).reshape(shape)
 
 
-def _check_order(graph: RawGraph) -> None:
+def _check_order(graph: FileGraph) -> None:
     """Raise ValueError where a tensor is read before it is computed, or computed twice."""
-    given = {*graph.inputs, *(raw.index for raw in graph.tensors if raw.data is not None)}
+    given = {*graph.inputs, *(tensor.index for tensor in graph.tensors if tensor.constant)}
     # Variables and tensors without elements may be read at any time.
-    ready = given | {raw.index for raw in graph.tensors if raw.is_variable or 0 in raw.shape}
+    ready = given | {
+        tensor.index for tensor in graph.tensors if tensor.variable or 0 in tensor.shape
+    }
     computed: set[int] = set()
     for operator in graph.operators:
         what = f"operator {operator.name!r} ({operator.kind})"

@@ -43,7 +43,8 @@ class DumpReport:
 
     def __str__(self) -> str:
         width = max(len(layer.name) for layer in self.layers)
-        pictures, layers = counted(self.pictures, "picture"), counted(len(self.layers), "layer")
+        pictures = counted(self.pictures, "picture")
+        layers = counted(len(self.layers), "layer")
         lines = [f"{self.path}: {pictures}, {layers}, calibrator {self.calibrator}"]
         lines += [f"{layer.name:{width}}  {_line(layer)}" for layer in self.layers]
         return "\n".join([*lines, *self._left_out(), *self.notes])

@@ -74,12 +74,14 @@ def operands_of(call: Call, site: Site, values: Values) -> Operands:
     """Return a batch's operands as integers. Raises InputError for NaN or infinity."""
     x = padded(call.module, values[0]) if call.op == "conv2d" else values[0]
     first = coded(as_float32(x), site.activation)
+    codes = first.codes
     if call.op == "conv2d":
-        return Operands.of([first], first.codes.transpose(0, 2, 3, 1))
+        return Operands.of([first], codes.transpose(0, 2, 3, 1))
     if site.second is None:
-        return Operands.of([first], first.codes.reshape(1, -1, x.shape[-1]))
+        return Operands.of([first], codes.reshape(1, -1, codes.shape[-1]))
     second = coded(as_float32(values[1]), site.second)
-    return Operands.of([first, second], *stacked(first.codes, second.codes))
+    activations, weights = stacked(codes, second.codes)
+    return Operands.of([first, second], activations, weights)
 
 
 def real_output(site: Site, sums: NDArray[np.int64], values: Values) -> Tensor:
@@ -93,8 +95,9 @@ def real_output(site: Site, sums: NDArray[np.int64], values: Values) -> Tensor:
         return output.permute(0, 3, 1, 2).contiguous()
     if site.second is None:
         return output.reshape(*x.shape[:-1], -1)
+    matrices = output.shape[1:]
     front = np.broadcast_shapes(x.shape[:-2], values[1].shape[:-2])
-    return output.reshape(*front, *output.shape[1:])
+    return output.reshape(*front, *matrices)
 
 
 def geometry_of(module: Any) -> ConvGeometry:
