@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sparqsim.engine.arithmetic import layer_sums as plain_sums
 
 from sparqsim import Layer, get_pe
 from sparqsim.networks import sums
 from sparqsim.networks.sums import Factor, Weights, exact_product, layer_sums
+from sparqsim.pe.arithmetic import layer_sums as plain_sums
 
 DESIGNS = ["mac-8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt:signed=magnitude", "smt-sa-2t"]
 

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.base.exact import FLOAT32_EXACT
 from sparqsim.pe import PEDesign
-from sparqsim.pe.base import FLOAT32_EXACT
+from sparqsim.pe.binding import bound_to
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.lowering import patches
 from sparqsim.trace.schema import ConvGeometry
@@ -98,11 +99,11 @@ class Weights:
         return self._used[pe]
 
     def _made(self, pe: PEDesign) -> Factor | None:
-        stored = self.stored.integers
-        used = pe.used_operands(np.zeros((0, stored.shape[1]), np.uint8), stored)
-        if used is None:
+        if pe.values_by_pair:
             return None
-        return self.stored if used[1] is stored else Factor(np.ascontiguousarray(used[1]))
+        stored = self.stored.integers
+        used = pe.used_weights(stored)
+        return self.stored if used is stored else Factor(np.ascontiguousarray(used))
 
 
 def layer_sums(layer: Layer, pe: PEDesign, weights: Weights | None = None) -> NDArray[np.int64]:
@@ -121,6 +122,7 @@ def layer_sums(layer: Layer, pe: PEDesign, weights: Weights | None = None) -> ND
     -------
     int64 (batch, height, width, channels) of a convolution, else (groups, M, N)
     """
+    pe = bound_to(layer, pe)
     prepared = weights or Weights(layer.weights, layer.record.groups)
     used = prepared.used(pe)
     blocks = [
@@ -198,12 +200,7 @@ def _padded(x: Array, geometry: ConvGeometry, zero_point: int) -> tuple[Array, C
 def used_activations(pe: PEDesign, x: Array) -> Array:
     """Return activations (..., channels) as the multipliers of a design see them."""
     flat = np.ascontiguousarray(x.reshape(-1, x.shape[-1]))
-    used = pe.used_operands(flat, np.zeros((flat.shape[1], 0), np.int8))
-    if used is None:
-        raise TypeError(
-            f"{pe.spec} has no operands of its own: what becomes of one depends on the other matrix"
-        )
-    return np.ascontiguousarray(used[0]).reshape(x.shape)
+    return np.ascontiguousarray(pe.used_activations(flat)).reshape(x.shape)
 
 
 def _pairs_stay_together(layer: Layer, pe: PEDesign) -> bool:

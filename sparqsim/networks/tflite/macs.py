@@ -11,18 +11,9 @@ from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError, printable
 from sparqsim.networks.site import Op, Operands, Site
-from sparqsim.networks.tflite.geometry import (
-    check_options,
-    check_product,
-    convolution,
-    groups_of,
-)
+from sparqsim.networks.tflite.geometry import check_options, check_product, convolution, groups_of
 from sparqsim.networks.tflite.model import Array, Model, Operator, Tensor
-from sparqsim.networks.tflite.quantised import (
-    activation_codes,
-    check_activation,
-    weight_codes,
-)
+from sparqsim.networks.tflite.quantised import activation_codes, check_activation, weight_codes
 from sparqsim.quantise.codes import ActivationCodes, Quantised, WeightCodes
 from sparqsim.trace.schema import ConvGeometry
 

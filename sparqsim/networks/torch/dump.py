@@ -18,7 +18,6 @@ from sparqsim.engine.simulation import KEPT
 from sparqsim.networks.dump import Collector, Dumper
 from sparqsim.networks.site import Operands, Site
 from sparqsim.networks.torch.dumpreport import DumpReport
-from sparqsim.networks.torch.integer import as_array
 from sparqsim.networks.torch.loaders import Inputs, checked
 from sparqsim.networks.torch.outputs import logits_of
 from sparqsim.networks.torch.products import StrayProducts
