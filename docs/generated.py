@@ -57,12 +57,8 @@ def _family(module: str, family: list[type[PEDesign]]) -> Iterator[str]:
 
 
 def _facts(design: type[PEDesign]) -> Iterator[tuple[str, object]]:
-    most = design.most_step_cycles
     yield "pairs per step", design.lanes
-    yield (
-        "cycles per step",
-        "by its queues" if design.times_itself else 1 if most == 1 else f"1 to {most}",
-    )
+    yield "cycles per step", _step_cycles(design)
     yield (
         "signed activations",
         "yes" if design.signed_activations else "refused, unless a key says otherwise",
@@ -73,6 +69,15 @@ def _facts(design: type[PEDesign]) -> Iterator[tuple[str, object]]:
     yield "dataflows", ", ".join(supported_dataflows(design))
     for key, (default, accepted) in key_choices(design).items():
         yield f"key `{key}`", f"{accepted.replace('|', 'or')} (default `{default}`)"
+
+
+def _step_cycles(design: type[PEDesign]) -> str:
+    most = design.most_step_cycles
+    if design.times_itself:
+        return "by its queues"
+    if design.cost == "shape":
+        return f"{most}, the same for all steps of a layer"
+    return "1" if most == 1 else f"1 to {most}"
 
 
 def calibrators() -> str:

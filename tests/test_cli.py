@@ -6,13 +6,13 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import fields
 
 import numpy as np
 import pytest
 
 import sparqsim
 from sparqsim.cli.options import split_designs
+from sparqsim.pe.base import keys_of
 from sparqsim.pe.registry import designs
 from sparqsim.results.report import Comparison, Report
 
@@ -193,7 +193,7 @@ def test_pe_show(name, run):
     assert ended.code == 0
     assert ended.out.startswith(f"{name}: ")
     assert "Source:" in ended.out
-    assert all(f"{key.name}=" in ended.out for key in fields(designs()[name]))
+    assert all(f"{key.name}=" in ended.out for key in keys_of(designs()[name]))
 
 
 def test_version(run):

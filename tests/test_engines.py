@@ -26,7 +26,7 @@ SHIPPED = Path(__file__).resolve().parents[1] / "workloads" / "digits_resnet.saf
 BIT_SERIAL = f"{Path(__file__).parent / 'bit_serial.py'}:BitSerial"
 DESIGNS = (*designs(), BIT_SERIAL)
 LARGEST_CASE = 600  # PE-steps: the processes and plain steps take some 100 microseconds for each
-COUPLINGS = ("lockstep", "elastic:1", "elastic:2", "elastic:3", "elastic:4")
+COUPLINGS = ("lockstep", "broadcast", "elastic:1", "elastic:2", "elastic:3", "elastic:4")
 
 
 def without_engine(report, engine: str) -> str:

@@ -22,7 +22,7 @@ from sparqsim.pe.base import Step
 
 #: Those of the package, and one that exchanges the sides of `os`: every roles there can be.
 DATAFLOWS = ("os", "ws", "is", f"{Path(__file__).parent / 'own_dataflows.py'}:TransposedOutputs")
-COUPLINGS = ("lockstep", "elastic:1", "elastic:2", "elastic:3", "elastic:4")
+COUPLINGS = ("lockstep", "broadcast", "elastic:1", "elastic:2", "elastic:3", "elastic:4")
 LARGEST_CASE = 900  # PE-steps: the processes take some 50 microseconds for each
 
 

@@ -35,7 +35,7 @@ FILE = HERE / "own_designs.py"
 SPECS = [f"{FILE}:{name}" for name in ("WeightSerial", "Fused", "FixedSerial", "WindowedSerial")]
 #: Every roles that a dataflow can have.
 FLOWS = ("os", "ws", "is", f"{HERE / 'own_dataflows.py'}:TransposedOutputs")
-COUPLINGS = ("lockstep", "elastic:1", "elastic:2", "elastic:3")
+COUPLINGS = ("lockstep", "elastic:1", "broadcast", "elastic:2", "elastic:3")
 
 
 def layer_of(seed: int, most: int = 9, groups: int = 1, *, signed: bool = False) -> Layer:
@@ -159,7 +159,10 @@ def test_weights_alone_decide_what_weights_decide():
 @pytest.mark.parametrize("bits", [1, 2, 4, 7, 8])
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.rpartition(":")[2])
 def test_one_tile_of_fixed_steps_takes_what_the_formulas_say(bits, flow):
-    """c(X + R + C - 2) + e in lockstep; elastic os cX + R + C - 2 + e, others cX + c(R - 1) + C - 1 + e."""
+    """c(X + R + C - 2) + e in lockstep; elastic os cX + R + C - 2 + e, others cX + c(R - 1) + C - 1 + e.
+
+    Broadcast: cX + e.
+    """
     rows, cols, stream = 3, 4, 7
     roles = get_dataflow(flow).roles
     size = dict(zip(roles, (stream, rows, cols), strict=True))
@@ -169,9 +172,10 @@ def test_one_tile_of_fixed_steps_takes_what_the_formulas_say(bits, flow):
     pe = replace(FixedSerial(), bits=bits)
     total = {
         coupling: array_timing(layer.lower(), pe, ArrayConfig(rows, cols, flow, coupling)).total
-        for coupling in ("lockstep", "elastic:2")
+        for coupling in ("lockstep", "elastic:2", "broadcast")
     }
     assert total["lockstep"] == bits * (stream + rows + cols - 2) + rows
+    assert total["broadcast"] == bits * stream + rows
     down = 1 if roles[0] == "s" else bits
     assert total["elastic:2"] == bits * stream + down * (rows - 1) + cols - 1 + rows
 

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import sparqsim
+from sparqsim.pe.declared import declared_cycles
 from sparqsim.pe.mac import Mac
 from sparqsim.pe.registry import designs
 from sparqsim.pe.sparq import Sparq
+from sparqsim.pe.trials import plain_steps
 
 ALL_PAIRS = np.stack(np.divmod(np.arange(65_536), 256)[::-1], axis=1).astype(np.uint8)
 EXACT = ("mac-8b8b", "mac-2x8b8b", "sparq-exact")
@@ -222,9 +224,11 @@ def test_no_step_takes_more_than_declared(pe, xw):
 @pytest.mark.parametrize("spec", ARRAY_TIMED)
 @given(xw=operands(np.uint8))
 def test_step_cycles_equal_step(spec, xw):
-    pe, (x, _) = sparqsim.get_pe(spec), xw
-    cycles, plain = pe.step_cycles(x), plain_cycles(pe, x)
-    assert plain == (np.ones((len(x), pe.steps(x.shape[1]))) if cycles is None else cycles).tolist()
+    pe, (x, w) = sparqsim.get_pe(spec), xw
+    shape = len(x), w.shape[1], pe.steps(len(w))
+    plain = np.reshape([step.cycles for step in plain_steps(pe, x, w)], shape)
+    declared = declared_cycles(pe, x, w).transpose(0, 2, 1)
+    assert np.array_equal(np.broadcast_to(declared, shape), plain)
 
 
 def test_weights_never_change_cycles():

@@ -78,7 +78,7 @@ def counted(run: Run, array: ArrayConfig, sizes: tuple[int, int, int], edge: int
         used_of[tile] = len(used)
     compute = sum(map(len, items.values()))
     # From the first offer to the far corner's first step, if nothing is slow: PEs and registers.
-    skew = (array.rows - 1) + (array.cols - 1) + edge
+    skew = (0 if array.coupling == "broadcast" else array.rows - 1 + array.cols - 1) + edge
     times = 1 if array.overlap else len(tiles)
     waits = (len(tiles) - 1) * max(0, array.rows - sizes[0]) if array.overlap else 0
     around = times * array.rows + waits
@@ -112,9 +112,9 @@ def layer_of(seed: int, sizes: dict[str, int], lanes: int) -> Layer:
     rows=st.integers(1, 5),
     cols=st.integers(1, 5),
     flow=st.sampled_from(list(FLOWS)),
-    coupling=st.sampled_from(["lockstep", "elastic:1", "elastic:2", "elastic:4"]),
+    coupling=st.sampled_from(["lockstep", "broadcast", "elastic:1", "elastic:2", "elastic:4"]),
     overlap=st.booleans(),
-    spec=st.sampled_from(["mac-8b8b", "sparq-5opt", "sparq-exact"]),
+    spec=st.sampled_from(["mac-8b8b", "sparq-5opt", "sparq-exact", "pragmatic:lanes=2"]),
     data=st.data(),
 )
 def test_fast_timing_is_what_the_steps_say(rows, cols, flow, coupling, overlap, spec, data):

@@ -28,8 +28,9 @@ class ArrayConfig:
         What stays in the PE: partial sums ('os'), weights ('ws') or activations ('is'); or another dataflow, by
         its name or as 'FILE.py:CLASS'.
     coupling : str
-        'lockstep' (the array advances as one), or 'elastic:D' (links are FIFOs of D entries, 1 to
-        999,999; 'elastic' alone is 'elastic:2').
+        'lockstep' (the array advances as one), 'elastic:D' (links are FIFOs of D entries, 1 to
+        999,999; 'elastic' alone is 'elastic:2'), or 'broadcast' (operands reach all PEs of a row or
+        column at once; a step takes as long as its slowest PE).
     overlap : bool
         Whether a tile streams while the one before it drains (os), or while the next
         stationary operands load (ws, is).
@@ -76,8 +77,19 @@ class ArrayConfig:
 
     @property
     def link_depth(self) -> int | None:
-        """FIFO depth of every link in entries; None in lockstep."""
-        return None if self.coupling == "lockstep" else int(self.coupling.partition(":")[2])
+        """FIFO depth of every link in entries; None in lockstep and broadcast."""
+        depth = self.coupling.partition(":")[2]
+        return int(depth) if depth else None
+
+    @property
+    def broadcast(self) -> bool:
+        """Whether all PEs of a tile do the same step at the same time."""
+        return self.coupling == "broadcast"
+
+    @property
+    def skew_cycles(self) -> int:
+        """Steps of one cycle by which the last PE is behind the first one."""
+        return 0 if self.broadcast else self.rows + self.cols - 2
 
     @property
     def pes(self) -> int:
@@ -105,13 +117,13 @@ def _check_dataflow(spec: object) -> None:
 
 
 def _checked_coupling(text: str) -> str:
-    if text == "lockstep":
-        return text
+    if text in ("lockstep", "broadcast"):
+        return str(text)
     name, colon, depth = str(text).partition(":") if isinstance(text, str) else ("", "", "")
     entries = whole_number(depth, 1, DEEPEST_LINK) if colon else DEFAULT_LINK
     if name != "elastic" or entries is None:
         raise InputError(
-            f"coupling={shown(text)}: expected 'lockstep' or 'elastic:D' with a FIFO depth D "
-            f"from 1 to {DEEPEST_LINK}"
+            f"coupling={shown(text)}: expected 'lockstep', 'broadcast' or 'elastic:D' with a FIFO "
+            f"depth D from 1 to {DEEPEST_LINK}"
         )
     return f"elastic:{entries}"

@@ -6,7 +6,7 @@ stays in a PE, where operands enter, whether stationary operands load before a t
 dataflow is one short file, and nothing else asks for its name.
 
 In lockstep, PE (i, j) does the streamed item s of a tile in wave s + i + j, and a wave takes as long as its slowest
-active PE.
+active PE. In broadcast it does item s in wave s, wherever it is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.array.broadcast import broadcast_fixed_stalls, broadcast_stalls
 from sparqsim.array.costs import PairCosts, PairTileCosts, SideCosts, SideTileCosts, TileCosts
 from sparqsim.array.elastic import Links, chained_stalls, separate_stalls
 from sparqsim.array.fixed import elastic_fixed_stalls, lockstep_fixed_stalls
@@ -135,7 +136,9 @@ class Dataflow:
         if isinstance(cycles, int):
             return self._fixed_timing(work, array, cycles, links)
         costs = self.tile_costs(cycles, grid)
-        if links is None:
+        if array.broadcast:
+            stalls = broadcast_stalls(costs)
+        elif links is None:
             stalls = wave_stalls(costs, overlap=array.overlap)
         else:
             stalls = elastic_stalls(costs, links, overlap=array.overlap)
@@ -148,6 +151,8 @@ class Dataflow:
         grid = self.grid(work, array)
         if links is not None:
             stalls = elastic_fixed_stalls(cycles, links, grid, overlap=array.overlap)
+        elif array.broadcast and cycles > 1:
+            stalls = broadcast_fixed_stalls(cycles, grid)
         elif cycles > 1:
             stalls = lockstep_fixed_stalls(cycles, grid, overlap=array.overlap)
         else:
@@ -180,7 +185,7 @@ class Dataflow:
             As in `Timing`.
         """
         grid = self.grid(work, array)
-        skew = array.rows + array.cols - 2 + work.edge_cycles
+        skew = array.skew_cycles + work.edge_cycles
         period = max(grid.stream, array.rows)
         if array.overlap:
             fill, edge, exposed = skew, array.rows, (grid.tiles - 1) * (period - grid.stream)
@@ -208,7 +213,7 @@ class Dataflow:
         )
 
     def _links(self, work: Work, array: ArrayShape, grid: TileGrid) -> Links | None:
-        """Return the elastic links of the array, None in lockstep."""
+        """Return the elastic links of the array, None where it has none."""
         if array.link_depth is None:
             return None
         return Links(

@@ -22,4 +22,12 @@ class ArrayShape(Protocol):
 
     @property
     def link_depth(self) -> int | None:
-        """Entries of every link's FIFO; None in lockstep."""
+        """Entries of every link's FIFO; None in lockstep and broadcast."""
+
+    @property
+    def broadcast(self) -> bool:
+        """Whether all PEs of a tile do the same step at the same time."""
+
+    @property
+    def skew_cycles(self) -> int:
+        """Steps of one cycle by which the last PE is behind the first one."""

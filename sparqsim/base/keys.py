@@ -1,7 +1,7 @@
 """Keys of what a user names: 'key=value,key=value' behind a name, as fields of a dataclass.
 
-A field is a `Literal[...]` of texts or an `int`; `field(metadata={"least": 1})` bounds an integer,
-`metadata={"key": False}` makes a field that no user sets.
+A field is a `Literal[...]` of texts or an `int`; `field(metadata={"least": 1, "most": 64})` bounds
+an integer, `metadata={"key": False}` makes a field that no user sets.
 """
 
 from __future__ import annotations
@@ -72,11 +72,12 @@ def _key_value(named: str, key: Field[Any], hint: Any, text: str) -> Any:
                 f"expected one of {', '.join(choices)}"
             )
         return text
-    least = key.metadata.get("least", 0)
-    value = whole_number(text, least, LARGEST_KEY) if hint is int else None
+    least, most = key.metadata.get("least", 0), key.metadata.get("most", LARGEST_KEY)
+    value = whole_number(text, least, most) if hint is int else None
     if value is not None:
         return value
-    raise InputError(f"{named}: {key.name}={text!r}, expected an integer of at least {least}")
+    accepted = f"from {least} to {most}" if "most" in key.metadata else f"of at least {least}"
+    raise InputError(f"{named}: {key.name}={text!r}, expected an integer {accepted}")
 
 
 def key_choices(kind: type[Any]) -> dict[str, tuple[str, str]]:
@@ -85,10 +86,18 @@ def key_choices(kind: type[Any]) -> dict[str, tuple[str, str]]:
     return {
         key.name: (
             "" if key.default is MISSING else str(key.default),
-            " | ".join(get_args(hints[key.name])) or f"integer >= {key.metadata.get('least', 0)}",
+            " | ".join(get_args(hints[key.name])) or _integers(key),
         )
         for key in keys_of(kind)
     }
+
+
+def _integers(key: Field[Any]) -> str:
+    """Return which integers a key accepts, as a table of designs shows it."""
+    least = key.metadata.get("least", 0)
+    if "most" in key.metadata:
+        return f"integer {least}..{key.metadata['most']}"
+    return f"integer >= {least}"
 
 
 def spec_of(keyed: Any) -> str:

@@ -84,9 +84,10 @@ Coupling = Annotated[
     typer.Option(
         "--coupling",
         show_default="lockstep",
-        metavar="lockstep|elastic:D",
-        autocompletion=completion.one_of("lockstep", "elastic:2"),
-        help="How PEs wait for each other when steps take longer than a cycle.",
+        metavar="lockstep|elastic:D|broadcast",
+        autocompletion=completion.one_of("lockstep", "elastic:2", "broadcast"),
+        help="How PEs wait for each other when steps take longer than a cycle; broadcast: operands "
+        "reach all PEs at once, without skew.",
     ),
 ]
 Overlap = Annotated[

@@ -19,6 +19,7 @@ def of_designs(designs: Mapping[str, type[PEDesign]]) -> list[Record]:
             "design": name,
             "lanes": design.lanes,
             "multipliers": design.multipliers,
+            "cost": design.cost,
             "most_step_cycles": design.most_step_cycles,
             "signed_activations": design.signed_activations,
             "keys": "; ".join(

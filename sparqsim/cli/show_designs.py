@@ -34,13 +34,19 @@ def design_table(found: Sequence[Mapping[str, Any]]) -> Table:
         text=True,
     )
     for row in found:
-        most = row["most_step_cycles"]
         table.add_row(
             row["design"],
             str(row["lanes"]),
             str(row["multipliers"]),
-            "1" if most == 1 else f"1..{most} (values)",
+            _step_cycles(row),
             "uint8, int8" if row["signed_activations"] else "uint8",
             row["keys"],
         )
     return table
+
+
+def _step_cycles(row: Mapping[str, Any]) -> str:
+    most = row["most_step_cycles"]
+    if most == 1:
+        return "1"
+    return f"{most} (fixed)" if row["cost"] == "shape" else f"1..{most} (values)"

@@ -46,8 +46,13 @@ class Scaling:
         Raises
         ------
         InputError
-            When the baseline has none.
+            When the baseline has none, or the asked array broadcasts operands.
         """
+        if asked.broadcast:
+            raise InputError(
+                "coupling='broadcast': no equal area, since areas are those of synthesised systolic "
+                "arrays and there is no RTL that broadcasts; expected lockstep or elastic:D"
+            )
         missing = {pe: reason for pe in designs if (reason := why_no_area(pe)) is not None}
         if baseline in missing:
             raise InputError(

@@ -5,6 +5,7 @@ move right. From above come either operands that move down while sums stay (`os`
 operands stay (`ws`, `is`). PEs neither know nor need the dataflow's name: they hold an operand, or they do not.
 
 * `lockstep.py`: one clock; a wave takes as long as its slowest step, then every register of the array moves at once.
+* `broadcast.py`: one clock as well, but operands reach all PEs of a row or column at once.
 * `elastic.py`: no clock; every link is a FIFO, and each PE starts a step when its operands and two free slots are
   there.
 

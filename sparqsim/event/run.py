@@ -1,11 +1,12 @@
-"""A sequence of tiles through the array of processes, lockstep or elastic."""
+"""A sequence of tiles through the array of processes, as its coupling asks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.event.array import Run, StepFunction, StepRecord, Tile
+from sparqsim.event.broadcast import BroadcastArray
 from sparqsim.event.elastic import ElasticArray
 from sparqsim.event.lockstep import LockstepArray
 
@@ -26,10 +27,16 @@ def run_tiles(
     edge_cycles : int
         Registers between the left edge and the first PE of each row.
     """
-    model = LockstepArray if array.link_depth is None else ElasticArray
+    model = _model(array)
     if array.overlap:
         return model(tiles, step, array, edge_cycles).run()
     return joined([model([tile], step, array, edge_cycles).run() for tile in tiles])
+
+
+def _model(array: ArrayConfig) -> Callable[..., LockstepArray | ElasticArray | BroadcastArray]:
+    if array.broadcast:
+        return BroadcastArray
+    return LockstepArray if array.link_depth is None else ElasticArray
 
 
 def joined(runs: Sequence[Run]) -> Run:

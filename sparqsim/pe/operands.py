@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.trace.lowering import LoweredLayer
+
+#: Rows of X that are kept in hand, bytes.
+BLOCK_BYTES = 1 << 22
+
+
+class _Block(NamedTuple):
+    """Some rows of X of one group, (rows, K + 1): an element K of zero appended to each."""
+
+    group: int
+    m: slice
+    rows: Array
 
 
 class StepOperands:
@@ -25,7 +38,7 @@ class StepOperands:
         self._order = np.where(
             order < 0, layer.k, order
         )  # element K of every row is a zero, appended below
-        self._rows_in_hand: tuple[tuple[int, int, int], Array] = ((0, 0, 0), np.zeros(0, np.uint8))
+        self._block = _Block(-1, slice(0, 0), np.zeros((0, 0), np.uint8))
 
     def activations(self, group: int, m: slice, steps: slice) -> Array:
         """Return activations of rows `m`, (rows, steps, lanes) in the layer's dtype."""
@@ -34,7 +47,8 @@ class StepOperands:
     def weights(self, group: int, steps: slice, n: slice) -> NDArray[np.int8]:
         """Return weights of columns `n`, int8 (steps, lanes, cols)."""
         columns = self._layer.weights[group, :, n]
-        padded = np.pad(columns, ((0, 1), (0, n.stop - n.start - columns.shape[1])))
+        padded = np.zeros((self._layer.k + 1, n.stop - n.start), np.int8)
+        padded[:-1, : columns.shape[1]] = columns
         return padded[self._elements(steps)]
 
     def pair_costs(self, group: int, m: slice, steps: slice, n: slice) -> NDArray[np.uint8]:
@@ -46,12 +60,27 @@ class StepOperands:
         """Return which element of K each lane takes, int64 (steps, lanes)."""
         order = self._order[steps]
         beyond = steps.stop - steps.start - len(order)
+        if not beyond:
+            return order
         return np.pad(order, ((0, beyond), (0, 0)), constant_values=self._layer.k)
 
     def _rows(self, group: int, m: slice) -> Array:
-        """Return rows of X with a zero appended, (rows, K + 1), lowered anew only when others are wanted."""
-        wanted = (group, m.start, m.stop)
-        if self._rows_in_hand[0] != wanted:
-            rows = self._layer.rows(m.start, m.stop)[group]
-            self._rows_in_hand = wanted, np.pad(rows, ((0, m.stop - m.start - len(rows)), (0, 1)))
-        return self._rows_in_hand[1]
+        """Return rows of X with a zero appended, (rows, K + 1)."""
+        block = self._block
+        if block.group != group or not block.m.start <= m.start <= m.stop <= block.m.stop:
+            block = self._block = self._lowered(group, m)
+        return block.rows[m.start - block.m.start : m.stop - block.m.start]
+
+    def _lowered(self, group: int, m: slice) -> _Block:
+        """Lower rows `m`, and as many that follow in slices of the same length as a block holds.
+
+        Tiles come by columns, rows innermost: where all rows fit, they are lowered once.
+        """
+        length = m.stop - m.start
+        to_the_end = -(-(self._layer.m - m.start) // length)
+        in_block = BLOCK_BYTES // ((self._layer.k + 1) * length)
+        stop = m.start + length * max(1, min(to_the_end, in_block))
+        rows = self._layer.rows(m.start, stop)[group]
+        padded = np.zeros((stop - m.start, self._layer.k + 1), rows.dtype)
+        padded[: len(rows), :-1] = rows
+        return _Block(group, slice(m.start, stop), padded)

@@ -59,7 +59,7 @@ def check_gemm(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Chec
     design.check_operands(x, w)
     # A design or a dataflow without RTL is refused before any work.
     circuit_of(design, signed=x.dtype == np.int8)
-    circuit_flow(array.dataflow)
+    circuit_flow(array)
     tiles, where = cut(design, array, x, w), f"{design.spec} on {array}"
     runs = (
         [tiles]
@@ -162,7 +162,7 @@ def rtl_activity(
     rows, cols = array.rows, array.cols
     parameters = {
         **circuit.parameters,
-        "FLOW": circuit_flow(array.dataflow),
+        "FLOW": circuit_flow(array),
         "ROWS": rows,
         "COLS": cols,
         "OVERLAP": int(array.overlap),

@@ -37,12 +37,23 @@ class Tiles:
         return len(self.x)
 
 
-def circuit_flow(dataflow: str) -> int:
-    """Return the parameter FLOW of the array's circuit. Raises InputError for roles that no circuit has."""
-    roles = get_dataflow(dataflow).roles
+def circuit_flow(array: ArrayConfig) -> int:
+    """Return the parameter FLOW of the array's circuit.
+
+    Raises
+    ------
+    InputError
+        For roles or a coupling that no circuit has.
+    """
+    if array.broadcast:
+        raise InputError(
+            "coupling='broadcast': there is no RTL of an array that broadcasts operands, only of "
+            "systolic ones; expected lockstep or elastic:D"
+        )
+    roles = get_dataflow(array.dataflow).roles
     if roles not in FLOWS:
         raise InputError(
-            f"dataflow={dataflow!r}: there is no RTL of an array with roles={roles!r} (streamed, along rows, "
+            f"dataflow={array.dataflow!r}: there is no RTL of an array with roles={roles!r} (streamed, along rows, "
             f"along columns); expected one of {', '.join(FLOWS)}"
         )
     return FLOWS[roles]

@@ -135,7 +135,7 @@ def run_tile(
         At the first difference: where it is.
     """
     circuit_of(design, signed=layer.signed)
-    circuit_flow(array.dataflow)
+    circuit_flow(array)
     lowered = layer.lower()
     tiles = cut(design, array, lowered.rows()[0], lowered.weights[0])
     if tile >= len(tiles):

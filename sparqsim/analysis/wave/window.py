@@ -107,12 +107,9 @@ def _shown(grid: TileGrid, array: ArrayConfig, tile: int, layer: str) -> range:
         raise InputError(
             f"wave tile={tile}: layer {layer!r} has {counted(grid.tiles, 'tile')}, expected 0 to {grid.tiles - 1}"
         )
-    # A wavefront is in the array for stream + R + C - 1 waves; the next one starts max(stream, R) waves after it.
-    reach = (
-        (grid.stream + grid.rows + grid.cols - 2) // max(grid.stream, grid.rows)
-        if array.overlap
-        else 0
-    )
+    # A tile is in the array for stream + skew + 1 waves; the next starts max(stream, R) after it.
+    in_array = grid.stream + array.skew_cycles
+    reach = in_array // max(grid.stream, grid.rows) if array.overlap else 0
     shown = range(max(0, tile - reach), min(grid.tiles, tile + reach + 1))
     steps = len(shown) * grid.stream * array.pes
     if steps > LARGEST_WAVE:
