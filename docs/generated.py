@@ -16,7 +16,7 @@ from sparqsim.array.timing import supported_dataflows
 from sparqsim.cli.app import app
 from sparqsim.cli.help import in_users_words
 from sparqsim.pe import PEDesign
-from sparqsim.pe.registry import designs, key_choices
+from sparqsim.pe.registry import at_defaults, designs, key_choices
 from sparqsim.quantise import calibrate
 from sparqsim.results.schemas import schema_files
 
@@ -56,7 +56,8 @@ def _family(module: str, family: list[type[PEDesign]]) -> Iterator[str]:
         yield ""
 
 
-def _facts(design: type[PEDesign]) -> Iterator[tuple[str, object]]:
+def _facts(kind: type[PEDesign]) -> Iterator[tuple[str, object]]:
+    design = at_defaults(kind)
     yield "pairs per step", design.lanes
     yield "cycles per step", _step_cycles(design)
     yield (
@@ -67,11 +68,11 @@ def _facts(design: type[PEDesign]) -> Iterator[tuple[str, object]]:
         yield "exact", "yes"
     yield "registers at the edge, cycles", design.edge_cycles
     yield "dataflows", ", ".join(supported_dataflows(design))
-    for key, (default, accepted) in key_choices(design).items():
+    for key, (default, accepted) in key_choices(kind).items():
         yield f"key `{key}`", f"{accepted.replace('|', 'or')} (default `{default}`)"
 
 
-def _step_cycles(design: type[PEDesign]) -> str:
+def _step_cycles(design: PEDesign | type[PEDesign]) -> str:
     most = design.most_step_cycles
     if design.times_itself:
         return "by its queues"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from itertools import product
-from typing import get_args, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def every_spec() -> list[str]:
     specs = []
     for name, design in designs().items():
         hints = get_type_hints(design)
-        keys = [key.name for key in fields(design) if get_args(hints[key.name])]
+        keys = [key.name for key in fields(design) if get_origin(hints[key.name]) is Literal]
         for values in product(*(get_args(hints[key]) for key in keys)):
             chosen = ",".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
             specs.append(f"{name}:{chosen}" if chosen else name)

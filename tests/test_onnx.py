@@ -231,6 +231,17 @@ def test_native_equals_direct(network_file: Path, shown: Pictures, design: str, 
         assert not np.array_equal(native, exact)
 
 
+@pytest.mark.parametrize("design", ["swis", "swis:shifts=1", "swis:shifts=target:2.5"])
+def test_native_equals_direct_where_weights_change(
+    network_file: Path, shown: Pictures, design: str
+) -> None:
+    """One shift makes 127 a 128, which no uint8 weight can be: such a layer is none of operators."""
+    pe, network = get_pe(design), calibrated(network_file, shown)
+    native = scores(OnnxNetwork(network).under(pe, shown, keep_8bit=False))
+    direct = scores(OnnxNetwork(network, native=False).under(pe, shown, keep_8bit=False))
+    assert np.array_equal(native, direct)
+
+
 @pytest.mark.parametrize(
     "design", ["mac-8b8b", "mac-4b4b", "sparq-5opt", "sparq-2opt:rounding=trim"]
 )

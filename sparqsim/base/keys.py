@@ -1,7 +1,8 @@
 """Keys of what a user names: 'key=value,key=value' behind a name, as fields of a dataclass.
 
-A field is a `Literal[...]` of texts or an `int`; `field(metadata={"least": 1, "most": 64})` bounds
-an integer, `metadata={"key": False}` makes a field that no user sets.
+A field is a `Literal[...]` of texts, an `int` or a `float`; `field(metadata={"least": 1, "most": 64})`
+bounds a number, `metadata={"key": False}` makes a field that no user sets. A key of another kind
+reads its own text: `metadata={"read": text_to_value_or_None, "accepts": "what, in words"}`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from sparqsim.base.errors import InputError, nearest
-from sparqsim.base.parse import whole_number
+from sparqsim.base.parse import real_number, whole_number
 
 #: Of an integer key.
 LARGEST_KEY = 999_999_999
@@ -72,12 +73,31 @@ def _key_value(named: str, key: Field[Any], hint: Any, text: str) -> Any:
                 f"expected one of {', '.join(choices)}"
             )
         return text
-    least, most = key.metadata.get("least", 0), key.metadata.get("most", LARGEST_KEY)
-    value = whole_number(text, least, most) if hint is int else None
+    value = _value_read(key, hint, text)
     if value is not None:
         return value
-    accepted = f"from {least} to {most}" if "most" in key.metadata else f"of at least {least}"
-    raise InputError(f"{named}: {key.name}={text!r}, expected an integer {accepted}")
+    raise InputError(f"{named}: {key.name}={text!r}, expected {_accepted_in_words(key, hint)}")
+
+
+def _value_read(key: Field[Any], hint: Any, text: str) -> Any:
+    """Return the value that a text is for a key without choices, None where it is none."""
+    if "read" in key.metadata:
+        return key.metadata["read"](text)
+    least, most = key.metadata.get("least", 0), key.metadata.get("most", LARGEST_KEY)
+    if hint is float:
+        value = real_number(text)
+        return value if value is not None and least <= value <= most else None
+    return whole_number(text, least, most) if hint is int else None
+
+
+def _accepted_in_words(key: Field[Any], hint: Any) -> str:
+    if "accepts" in key.metadata:
+        return str(key.metadata["accepts"])
+    kind = "a number" if hint is float else "an integer"
+    least = key.metadata.get("least", 0)
+    if "most" in key.metadata:
+        return f"{kind} from {least} to {key.metadata['most']}"
+    return f"{kind} of at least {least}"
 
 
 def key_choices(kind: type[Any]) -> dict[str, tuple[str, str]]:
@@ -86,18 +106,23 @@ def key_choices(kind: type[Any]) -> dict[str, tuple[str, str]]:
     return {
         key.name: (
             "" if key.default is MISSING else str(key.default),
-            " | ".join(get_args(hints[key.name])) or _integers(key),
+            _accepted(key, hints[key.name]),
         )
         for key in keys_of(kind)
     }
 
 
-def _integers(key: Field[Any]) -> str:
-    """Return which integers a key accepts, as a table of designs shows it."""
+def _accepted(key: Field[Any], hint: Any) -> str:
+    """Return what a key accepts, as a table of designs shows it."""
+    if get_origin(hint) is Literal:
+        return " | ".join(get_args(hint))
+    if "accepts" in key.metadata:
+        return str(key.metadata["accepts"])
+    kind = "number" if hint is float else "integer"
     least = key.metadata.get("least", 0)
     if "most" in key.metadata:
-        return f"integer {least}..{key.metadata['most']}"
-    return f"integer >= {least}"
+        return f"{kind} {least}..{key.metadata['most']}"
+    return f"{kind} >= {least}"
 
 
 def spec_of(keyed: Any) -> str:

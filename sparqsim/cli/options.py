@@ -203,7 +203,8 @@ def split_designs(text: str) -> list[str]:
     """
     designs: list[str] = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
-        continues = bool(designs) and ":" in designs[-1] and "=" in part and ":" not in part
+        key, equals, _ = part.partition("=")
+        continues = bool(designs) and ":" in designs[-1] and bool(equals) and ":" not in key
         if continues:
             designs[-1] += "," + part
         else:

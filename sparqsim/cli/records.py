@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from sparqsim.pe import PEDesign
-from sparqsim.pe.registry import key_choices
+from sparqsim.pe.registry import at_defaults, key_choices
 from sparqsim.rtl import area
 
 Record = dict[str, Any]
 
 
 def of_designs(designs: Mapping[str, type[PEDesign]]) -> list[Record]:
-    """Return a row per PE design."""
+    """Return a row per PE design, with its keys at their defaults."""
     return [
         {
             "design": name,
             "lanes": design.lanes,
             "multipliers": design.multipliers,
-            "cost": design.cost,
+            "cost": default.cost,
             "most_step_cycles": design.most_step_cycles,
             "signed_activations": design.signed_activations,
             "keys": "; ".join(
@@ -27,6 +27,7 @@ def of_designs(designs: Mapping[str, type[PEDesign]]) -> list[Record]:
             ),
         }
         for name, design in designs.items()
+        for default in [at_defaults(design)]
     ]
 
 

@@ -207,7 +207,7 @@ class PEDesign(ABC):
         return x
 
     def used_weights(self, w: Array) -> Array:
-        """Return the weights as the multipliers see them, integers of at most 8 bits.
+        """Return the weights as the multipliers see them, integers from -255 to 255.
 
         Asked once for a layer. Unchanged by default.
 

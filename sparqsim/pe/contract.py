@@ -64,7 +64,10 @@ def failure_of(check: Callable[[PEDesign], None], pe: PEDesign) -> str:
 
 
 def variants(design: type[PEDesign]) -> list[PEDesign]:
-    """Return the design with default keys, and with each key changed alone: every choice, or the two least integers."""
+    """Return the design with default keys, and with each key changed alone.
+
+    A key takes each of its choices, its `examples`, or its two least integers.
+    """
     default, hints = design(), get_type_hints(design)
     found = [default]
     for key in keys_of(design):
@@ -72,7 +75,7 @@ def variants(design: type[PEDesign]) -> list[PEDesign]:
         choices = (
             get_args(hints[key.name])
             if get_origin(hints[key.name]) is Literal
-            else (least, least + 1)
+            else key.metadata.get("examples", (least, least + 1))
         )
         found += [replace(default, **{key.name: choice}) for choice in choices]
     return list(dict.fromkeys(found))

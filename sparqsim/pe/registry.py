@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import MISSING, fields
 from functools import cache
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -133,6 +134,17 @@ def refuse_former_hooks(design: type[PEDesign], origin: str) -> None:
 def with_keys(design: type[PEDesign], text: str, spec: str) -> PEDesign:
     """Return the design with the keys of 'key=value,key=value'; `spec` is what messages show. Raises InputError."""
     return object_with_keys(design, text, spec, WHAT)
+
+
+def at_defaults(design: type[PEDesign]) -> PEDesign | type[PEDesign]:
+    """Return the design with its keys at their defaults; the class itself where a key has none.
+
+    What a class declares may depend on its keys, as lanes do where a key sets them.
+    """
+    has_defaults = all(
+        key.default is not MISSING or key.default_factory is not MISSING for key in fields(design)
+    )
+    return design() if has_defaults else design
 
 
 def key_choices(design: type[PEDesign]) -> dict[str, tuple[str, str]]:

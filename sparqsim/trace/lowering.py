@@ -81,7 +81,7 @@ class LoweredLayer:
         Parameters
         ----------
         x : integers of at most 16 bits (groups, M, K)
-        w : integers of at most 8 bits (groups, K, N)
+        w : integers from -255 to 255 (groups, K, N)
 
         Returns
         -------

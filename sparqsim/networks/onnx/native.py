@@ -97,13 +97,15 @@ def native_fault(network: Network, mac: MacNode, pe: PEDesign) -> str | None:
         return "a product with a transposed operand or a vector"
     if len(set(mac.weights.zero_points.tolist())) > 1:
         return "weight zero points differ by channel"
-    table = PairTable.of(_ready(pe, network, mac), network.codes[mac.source].stored_signed)
+    ready = _ready(pe, network, mac)
+    table = PairTable.of(ready, network.codes[mac.source].stored_signed)
     if table is None:
         return "not a look-up of pairs"
     depth = mac.weights.codes.shape[2]
     if table.elementwise is None and depth % 2 and mac.weights.codes.shape[1] > 1:
         return f"pairs of {depth} channels cross kernel positions"
-    return None
+    beyond = int(_used_weights(mac, ready).max(initial=0)) > 127
+    return "weights are used beyond 8 bits" if beyond else None
 
 
 def native_model(model: Any, network: Network, designs: dict[str, PEDesign]) -> Any:
@@ -239,13 +241,20 @@ def _reshaped(builder: GraphBuilder, joined: str, like: str, axis: int, channels
     return builder.node("Slice", whole, *limits)
 
 
+def _used_weights(mac: MacNode, pe: PEDesign) -> NDArray[np.int16]:
+    """Return the weights that `pe` uses, int16 (K, channels); each group of channels by itself."""
+    assert mac.weights is not None  # noqa: S101 - asked of products with weights only
+    codes = mac.weights.codes
+    matrices = codes.reshape(mac.groups, len(codes) // mac.groups, -1).swapaxes(1, 2)
+    used = pe.used_weights(np.ascontiguousarray(matrices)).astype(np.int16)
+    return used.swapaxes(1, 2).reshape(len(codes), -1).T
+
+
 def _weights(mac: MacNode, pe: PEDesign) -> NDArray[np.uint8]:
     """Return the weights that `pe` uses, uint8 128 higher, in the axes of the operator."""
     assert mac.weights is not None  # noqa: S101 - native_fault was None
     codes = mac.weights.codes
-    rows = codes.reshape(len(codes), -1).T
-    used = pe.used_weights(np.ascontiguousarray(rows))
-    shifted = (used.astype(np.int16) + 128).astype(np.uint8)
+    shifted = (_used_weights(mac, pe) + 128).astype(np.uint8)
     if not mac.convolution:
         return shifted.reshape(*mac.product.front, *shifted.shape)
     arranged = shifted.T.reshape(codes.shape).transpose(0, 2, 1)
