@@ -54,6 +54,11 @@ class AnsweringNetwork(ABC):
         return 1
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the network's outputs, of which the first answers; () where they have none."""
+        return ()
+
+    @property
     @abstractmethod
     def reference_name(self) -> str:
         """What its own arithmetic is."""

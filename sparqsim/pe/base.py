@@ -153,6 +153,12 @@ class PEDesign(ABC):
     #: Whether the design times whole arrays itself, through `array_timing`; coupling and overlap then do not apply.
     times_itself: ClassVar[bool] = False
 
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Find that a design with a `matmul` of its own decides values by pairs, unless it says so."""
+        super().__init_subclass__(**settings)
+        if "matmul" in vars(cls) and "values_by_pair" not in vars(cls):
+            cls.values_by_pair = True
+
     @abstractmethod
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
         """Return what one step does with `lanes` activations and `lanes` weights: the definition of the design.
