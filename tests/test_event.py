@@ -3,6 +3,7 @@ recurrence, step by step."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,3 +161,17 @@ def test_fast_timing_equals_the_processes(case):
 @given(cases())
 def test_fast_timing_equals_the_processes_long_run(case):
     check_event_equals_fast(case)
+
+
+@pytest.mark.parametrize("sides", [(1, 3), (3, 1), (3, 2)])
+@pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
+@pytest.mark.parametrize("coupling", ["lockstep", "elastic:1", "elastic:2"])
+def test_fixed_lengths_for_short_and_long_streams(sides, dataflow, coupling):
+    """A loader holds the next tile back where a stream is shorter than the rows, a sum at depth 1."""
+    for stream, cycles, overlap in itertools.product((1, 2, 5), (2, 3), (False, True)):
+        along = (stream, 2 * sides[0], 2 * sides[1] - 1)
+        size = dict(zip(get_dataflow(dataflow).roles, along, strict=True))
+        work = Work(size["m"], size["s"], size["n"], edge_cycles=1)
+        costs = np.full((1, *(side + 3 for side in (work.m, work.steps, work.n))), cycles, np.uint8)
+        array = ArrayConfig(*sides, dataflow, coupling, overlap)
+        check_event_equals_fast(Case(array, work, "fixed", costs))

@@ -183,6 +183,11 @@ class WeightCyclesTurned(WeightSerial):
         return super().weight_step_cycles(w).swapaxes(-1, -2)
 
 
+class WideWeightCycles(WeightSerial):
+    def weight_step_cycles(self, w):
+        return super().weight_step_cycles(w).astype(np.int64)
+
+
 class OtherFixedCycles(FixedSerial):
     def fixed_step_cycles(self):
         return self.bits + 1
@@ -312,6 +317,7 @@ def check_called(part):
                 r"expected \(rows or 1, steps, columns or 1\) = \(1, 1, 2\)"
             ),
         ),
+        (WideWeightCycles, "ragged products", "weight_step_cycles gives int64, expected uint8"),
         (OtherFixedCycles, "ragged products", r"takes 8 cycles, but the fast form says 9"),
         (RoundsInMatmulOnly, "used operands", r"used_activations\(x\) @ used_weights\(w\) gives"),
         (BecomesAnother, "ready for a layer", "design of spec 'mac-8b8b', expected 'fused'"),

@@ -76,7 +76,7 @@ def fixed_cycles(pe: PEDesign) -> int | None:
     """Return the cycles of every step of a design that the array times, None where values decide them."""
     if pe.cost == "unit":
         return 1
-    return pe.fixed_step_cycles() if pe.cost == "shape" else None
+    return int(pe.fixed_step_cycles()) if pe.cost == "shape" else None
 
 
 def _cycles_of(

@@ -54,6 +54,8 @@ def compare_cycles(pe: PEDesign, x: Array, w: Array, cycles: NDArray[np.int64]) 
             f"{COST_HOOKS.get(pe.cost, 'cost')} of {len(x)} rows and {w.shape[1]} columns makes "
             f"cycles of shape {declared.shape}, expected (rows or 1, steps, columns or 1) = {expected}"
         )
+    if declared.dtype != np.uint8:
+        raise Violation(f"{COST_HOOKS.get(pe.cost, 'cost')} gives {declared.dtype}, expected uint8")
     by_output = np.broadcast_to(declared.transpose(0, 2, 1), cycles.shape)
     for m, n, s in np.argwhere(cycles != by_output)[:1]:
         raise Violation(

@@ -39,4 +39,4 @@ def _pair_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:
     by_row = arranged(x, order)
     by_column = np.moveaxis(arranged(w.swapaxes(-1, -2), order), -3, -1)
     cycles = [pe.pair_step_cycles(by_row[at], by_column[at]) for at in np.ndindex(*x.shape[:-2])]
-    return np.array(cycles, np.uint8).reshape(*x.shape[:-2], *cycles[0].shape)
+    return np.stack(cycles).reshape(*x.shape[:-2], *cycles[0].shape)

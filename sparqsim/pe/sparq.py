@@ -217,37 +217,49 @@ class PairTables:
 def pair_tables(design: Sparq) -> PairTables:
     """Return the fast form of `Sparq.trim_unit`."""
     x2, x1 = np.divmod(np.arange(65_536), 256)
-    q, shift = (
-        table.astype(np.int64) for table in window_tables(design.windows_of_pair, design.rounding)
-    )
-    lone_q, lone_shift = (
-        table.astype(np.int64) for table in window_tables(design.windows_of_lone, design.rounding)
-    )
     lone = ((x1 == 0) != (x2 == 0)) & (design.pairing == "on")
-    used1, used2 = (np.where(lone, lone_q[x] << lone_shift[x], q[x] << shift[x]) for x in (x1, x2))
-    bits = design.windows_of_pair.bits
-    both = x1 | x2  # the lone value, where there is one
-    high, low, at = lone_q[both] >> bits, lone_q[both] & ((1 << bits) - 1), lone_shift[both]
-    first = x2 == 0
-    q1, q2 = (
-        np.where(lone, np.where(mine, high, low), q[x]) for x, mine in ((x1, first), (x2, ~first))
-    )
-    shift1, shift2 = (
-        np.where(lone, np.where(mine, at + bits, at), shift[x])
-        for x, mine in ((x1, first), (x2, ~first))
-    )
+    q1, shift1 = _multiplier_inputs(design, lone, x1, x2)
+    q2, shift2 = _multiplier_inputs(design, lone, x2, x1)
     features = [
         lone,
-        lone & first,
+        lone & (x2 == 0),
         q1 > 0,
         q2 > 0,
         (q1 > 0) & (shift1 > 0),
         (q2 > 0) & (shift2 > 0),
     ]
-    state, examples = numbered_states(
-        sum(feature.astype(np.int64) << bit for bit, feature in enumerate(features))
-    )
-    return PairTables((used1 + 256 * used2).astype(np.uint16), state, examples)
+    signature = sum(feature.astype(np.int64) << bit for bit, feature in enumerate(features))
+    state, examples = numbered_states(signature)
+    used = _used_values(design, lone, x1) + 256 * _used_values(design, lone, x2)
+    return PairTables(used.astype(np.uint16), state, examples)
+
+
+def _windows(
+    windows: WindowSet, rounding: Rounding, x: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return q and the left shift of every activation."""
+    q, shift = window_tables(windows, rounding)
+    return q[x].astype(np.int64), shift[x].astype(np.int64)
+
+
+def _used_values(design: Sparq, lone: NDArray[np.bool_], x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the value used for every activation, `lone` ones through the wide window."""
+    q, shift = _windows(design.windows_of_pair, design.rounding, x)
+    lone_q, lone_shift = _windows(design.windows_of_lone, design.rounding, x)
+    return np.where(lone, lone_q << lone_shift, q << shift)
+
+
+def _multiplier_inputs(
+    design: Sparq, lone: NDArray[np.bool_], x: NDArray[np.int64], partner: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return q and shift at the multiplier of `x`: of a lone pair a half of its lone value, else of `x`."""
+    q, shift = _windows(design.windows_of_pair, design.rounding, x)
+    wide, at = _windows(design.windows_of_lone, design.rounding, x | partner)
+    bits = design.windows_of_pair.bits
+    own = partner == 0  # the lone value's own multiplier gets the high half
+    half = np.where(own, wide >> bits, wide & ((1 << bits) - 1))
+    half_shift = np.where(own, at + bits, at)
+    return np.where(lone, half, q), np.where(lone, half_shift, shift)
 
 
 def numbered_states(

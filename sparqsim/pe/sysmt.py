@@ -119,55 +119,44 @@ class SySmt(PEDesign):
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
         """Detect the collision, trim, multiply and add."""
         trims = self.trims(xs, ws)
-        used = [
-            (trimmed(a, self.rounding) if trim_a else a, trimmed(w, self.rounding) if trim_w else w)
+        count = sum(a * w != 0 for a, w in zip(xs, ws, strict=True))
+        products = [
+            self._port(a, trim_a) * self._port(w, trim_w)
             for a, w, (trim_a, trim_w) in zip(xs, ws, trims, strict=True)
         ]
-        products = [a * w for a, w in used]
-        count = sum(a * w != 0 for a, w in zip(xs, ws, strict=True))
         working = {
             "collision": count > 1,
             "pe": any(products),
             "adder": sum(product != 0 for product in products) > 1,
         }
-        for thread, (product, (trim_a, trim_w)) in enumerate(zip(products, trims, strict=True)):
-            working |= {
-                f"multiplier_{thread}": product != 0,
-                f"activation_rounder_{thread}": trim_a,
-                f"weight_rounder_{thread}": trim_w,
-            }
-        codes = {
-            f"trim{thread}": trim_a + 2 * trim_w for thread, (trim_a, trim_w) in enumerate(trims)
-        }
-        return Step(
-            sum(products),
-            1,
-            {part: 1 for part, works in working.items() if works},
-            {"count": count, **codes},
-        )
+        controls = {"count": count}
+        for thread, (trim_a, trim_w) in enumerate(trims):
+            working[f"multiplier_{thread}"] = products[thread] != 0
+            working[f"activation_rounder_{thread}"] = trim_a
+            working[f"weight_rounder_{thread}"] = trim_w
+            controls[f"trim{thread}"] = trim_a + 2 * trim_w
+        active = {part: 1 for part, works in working.items() if works}
+        return Step(sum(products), 1, active, controls)
+
+    def _port(self, value: int, trim: bool) -> int:
+        """Return an operand as its multiplier port takes it."""
+        return trimmed(value, self.rounding) if trim else value
 
     def matmul(self, x: Array, w: Array) -> NDArray[np.int64]:
         """Return the design's exact arithmetic for X @ W; see `PEDesign.matmul`."""
         self.check_operands(x, w)
         lead = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
-        order, (m, n) = self.k_order(x.shape[-1]), (x.shape[-2], w.shape[-1])
-        by_row = arranged(np.broadcast_to(x, (*lead, *x.shape[-2:])), order).reshape(
-            -1, m, *order.shape
-        )
-        by_col = arranged(np.broadcast_to(w, (*lead, *w.shape[-2:])).swapaxes(-1, -2), order)
-        codes = (
-            np.ascontiguousarray(np.moveaxis(by_col, -3, -1))
-            .reshape(-1, *order.shape, n)
-            .view(np.uint8)
-        )
-        tables, out = collision_tables(self), np.zeros((len(by_row), m, n), np.int64)
-        _products(
-            by_row,
-            tables.activations,
-            np.take(tables.weights, codes, axis=1),
-            out,
-            STEPS_IN_32_BITS,
-        )
+        m, n, order = x.shape[-2], w.shape[-1], self.k_order(x.shape[-1])
+        every_x = np.broadcast_to(x, (*lead, *x.shape[-2:]))
+        every_w = np.broadcast_to(w, (*lead, *w.shape[-2:]))
+        by_row = arranged(every_x, order).reshape(-1, m, *order.shape)
+        by_column = arranged(every_w.swapaxes(-1, -2), order)
+        columns_last = np.ascontiguousarray(np.moveaxis(by_column, -3, -1))
+        codes = columns_last.reshape(-1, *order.shape, n).view(np.uint8)
+        tables = collision_tables(self)
+        by_count = np.take(tables.weights, codes, axis=1)
+        out = np.zeros((len(by_row), m, n), np.int64)
+        _products(by_row, tables.activations, by_count, out, STEPS_IN_32_BITS)
         return out.reshape(*lead, m, n)
 
     def activation_states(self, x: Array) -> NDArray[np.uint8]:

@@ -11,8 +11,7 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.array.registry import get_dataflow
 from sparqsim.array.timing import array_timing
 from sparqsim.base.errors import InputError
-from sparqsim.pe.base import Array, PEDesign
-from sparqsim.pe.binding import bound_to
+from sparqsim.pe.base import Array, LayerFacts, PEDesign
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.expected import Activity, expected
 from sparqsim.rtl.runner import simulate
@@ -56,6 +55,7 @@ def check_gemm(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Chec
     InputError
         For a design without RTL, or operands it cannot take.
     """
+    design = design.for_layer(LayerFacts(k=x.shape[1], signed=x.dtype == np.int8))
     design.check_operands(x, w)
     # A design or a dataflow without RTL is refused before any work.
     circuit_of(design, signed=x.dtype == np.int8)
@@ -87,7 +87,7 @@ def check_gemm(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Chec
 def simulated_cycles(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> int:
     """Return the cycles that the simulator gives to X @ W."""
     layer = Layer.from_gemm("operands", np.ascontiguousarray(x), np.ascontiguousarray(w))
-    return array_timing(layer.lower(), bound_to(layer, design), array).total
+    return array_timing(layer.lower(), design, array).total
 
 
 def check_tiles(design: PEDesign, array: ArrayConfig, tiles: Tiles) -> Activity:
