@@ -63,8 +63,7 @@ class DumpedLayer:
         self.quantised += quantised
         self.clipped += clipped
         self.macs += batch.gemm.macs
-        added = zip(self.array_pairs, pair_counts(batch), strict=True)
-        self.array_pairs = PairCounts(*map(sum, added))
+        self.array_pairs = self.array_pairs.plus(pair_counts(batch))
 
     @property
     def why(self) -> str:

@@ -21,6 +21,10 @@ class PairCounts(NamedTuple):
     with_zero: int = 0
     lone: int = 0
 
+    def plus(self, other: PairCounts) -> PairCounts:
+        """Return the counts of both."""
+        return PairCounts(*(one + more for one, more in zip(self, other, strict=True)))
+
 
 def pair_counts(layer: Layer) -> PairCounts:
     """Return the pairs of a layer, padding included; the last of an odd K pairs with a zero."""
@@ -31,8 +35,12 @@ def pair_counts(layer: Layer) -> PairCounts:
     pixels = layer.output_shape[1:3]
     _, positions, depth = layer.weights_source.shape
     if depth % 2:
-        view = patches(x, geometry, groups, pixels, zero_point)
-        return _counted(_zeros_per_pair(view.reshape(groups, -1, positions * depth)))
+        counts = PairCounts()
+        for at in range(len(x)):  # picture by picture: rows are many times their pixels
+            view = patches(x[at : at + 1], geometry, groups, pixels, zero_point)
+            rows = view.reshape(groups, -1, positions * depth)
+            counts = counts.plus(_counted(_zeros_per_pair(rows)))
+        return counts
     # Pairs of channels of one pixel: counted once per pixel, then as often as kernel positions
     # visit the pixel.
     zeros = _zeros_per_pair(x)
