@@ -316,7 +316,7 @@ def test_every_known_design_has_a_look_of_its_own_in_colour_and_in_grey():
     from sparqsim.pe.registry import designs
 
     looks = style.looks_of([*designs(), "sparq-5opt:rounding=trim", "mine", "yours"])
-    assert len({look.marker + look.color for look in looks.values()}) == len(looks)
+    assert len({(look.marker, look.color) for look in looks.values()}) == len(looks)
     greys = {
         name: np.dot(to_rgb(look.color), (0.299, 0.587, 0.114)) for name, look in looks.items()
     }

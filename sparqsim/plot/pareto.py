@@ -259,8 +259,9 @@ def _draw_points(axes: Axes, points: Sequence[ParetoPoint], exact: float) -> lis
         if point.equal_pes is not None:
             open_mark = {**MARK, "color": "none", "markersize": 4, "markeredgewidth": 0.7}
             open_mark["markeredgecolor"] = look.color
-            axes.plot(point.equal_pes, height, look.marker, **open_mark)
-        handles += axes.plot(point.speedup, height, look.marker, color=look.color, zorder=3, **MARK)
+            axes.plot(point.equal_pes, height, marker=look.marker, **open_mark)
+        mark = {**MARK, "marker": look.marker, "color": look.color}
+        handles += axes.plot(point.speedup, height, zorder=3, **mark)
     return handles
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -80,13 +80,17 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+#: A letter of matplotlib's, or (points, 1, degrees): a star.
+Marker = str | tuple[int, Literal[1], int]
+
+
 @dataclass(frozen=True)
 class Look:
     """How a design, or a class of cycles, is drawn: fill colour, hatch over it, mark in scatter plots."""
 
     color: str
     hatch: str = ""
-    marker: str = "o"
+    marker: Marker = "o"
 
 
 LOOKS = {
@@ -104,6 +108,12 @@ LOOKS = {
     "sysmt-4t": Look("#ecc7dc", "++++", "h"),
     "smt-sa-2t": Look("#d55e00", "||||", "H"),
     "smt-sa-4t": Look("#f2b48a", "////", "8"),
+    "stripes": Look("#332288", "", (3, 1, 0)),
+    "serial-w": Look("#8f86c4", "||||", (3, 1, 180)),
+    "loom": Look("#c9c5e6", "xxxx", (4, 1, 0)),
+    "pragmatic": Look("#882255", "....", (4, 1, 45)),
+    "laconic": Look("#c98fae", "----", (6, 1, 0)),
+    "bitfusion": Look("#999933", "++++", (8, 1, 0)),
 }
 SPARE_LOOKS = tuple(
     Look(color, hatch, marker)
