@@ -10,6 +10,7 @@ import pytest
 
 from sparqsim import InputError, check_trace, get_pe, load_trace
 from sparqsim.networks.images import Pictures
+from sparqsim.networks.tflite.interpreter import Interpreter
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra 'tflite'")
 pytest.importorskip("PIL", reason="needs the extra 'tflite' (pillow)")
@@ -46,7 +47,7 @@ def differing(path: Path, pictures: Pictures) -> dict[str, int]:
     values = Executor(model, macs).run(
         np.stack(list(prepared(model, pictures))), {mac.name: EXACT for mac in macs}
     )
-    interpreter, found = model.interpreter(), {}
+    interpreter, found = Interpreter(model), {}
     for at, picture in enumerate(prepared(model, pictures)):
         own = interpreter.run(picture, list(values))
         for index, value in values.items():
@@ -72,7 +73,7 @@ def test_trace_gives_the_interpreters_outputs(network_file: Path, tmp_path: Path
     dump(network_file, pictures, target)
     assert check_trace(target) == []
     model = Model(network_file)
-    interpreter = model.interpreter()
+    interpreter = Interpreter(model)
     macs = read_operators(model)
     own = [
         interpreter.run(picture, [mac.target.index for mac in macs])
@@ -155,7 +156,7 @@ def test_designs_use_corrected_operands(network_file: Path, tmp_path: Path) -> N
     """A trimmed activation counts as its code minus the zero point, and a trimmed weight likewise."""
     pictures, model = shown(tmp_path / "p.npz", 1), Model(network_file)
     mac = read_operators(model)[2]
-    value = model.interpreter().run(next(prepared(model, pictures)), [mac.source.index])[
+    value = Interpreter(model).run(next(prepared(model, pictures)), [mac.source.index])[
         mac.source.index
     ]
     pe, stored = get_pe("mac-4b4b"), mac.operands(value).activations[0]

@@ -15,6 +15,7 @@ import pytest
 
 from sparqsim import InputError, get_pe, load_trace
 from sparqsim.networks.images import Pictures
+from sparqsim.networks.tflite.interpreter import Interpreter
 from sparqsim.trace.coverage import Coverage
 
 schema = pytest.importorskip(
@@ -309,7 +310,7 @@ def test_overlapping_pieces_cannot_grow(tmp_path: Path) -> None:
 def test_an_interpreter_that_dies_is_one_line(tmp_path: Path) -> None:
     """The process of the interpreter is killed, as a crash would: this one goes on, and says so."""
     model = Model(classifier(tmp_path / "n.tflite", real=False))
-    interpreter = model.interpreter()
+    interpreter = Interpreter(model)
     os.kill(interpreter._process.pid, signal.SIGSEGV)
     with pytest.raises(InputError, match=r"n\.tflite: the TFLite interpreter crashed on it"):
         interpreter.run(np.zeros(12, np.int8), [model.outputs[0]])
@@ -329,7 +330,7 @@ def endless(path: Path) -> Path:
 def test_a_loop_without_end_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARQSIM_MAX_TFLITE_SECONDS", "30")
     model = Model(endless(tmp_path / "n.tflite"))
-    interpreter = model.interpreter()
+    interpreter = Interpreter(model)
     monkeypatch.setenv("SPARQSIM_MAX_TFLITE_SECONDS", "1")
     told = (
         r"n\.tflite: the TFLite interpreter took more than 1 seconds for one answer.*"
@@ -384,4 +385,4 @@ def test_an_interpreter_that_refuses_names_the_operator(tmp_path: Path) -> None:
     build.operator("CONV_2D", [x, w], y, padding=1, strideH=1, strideW=1)
     model = Model(build.save(tmp_path / "n.tflite", [x], [y]))
     with pytest.raises(InputError, match=r"operator 'y' \(CONV_2D\): the TFLite interpreter says"):
-        model.interpreter()
+        Interpreter(model)

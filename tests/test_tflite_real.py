@@ -9,6 +9,7 @@ import pytest
 
 from sparqsim import get_pe
 from sparqsim.networks.images import Pictures
+from sparqsim.networks.tflite.interpreter import Interpreter
 from sparqsim.pe.arithmetic import layer_sums
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra 'tflite'")
@@ -48,7 +49,7 @@ def test_every_tensor_is_the_interpreters(
     fed = list(prepared(model, inputs_of(model, tmp_path / "x.npy", 2)))
     values = Executor(model, macs).run(np.stack(fed), {mac.name: EXACT for mac in macs})
     assert (len(macs), len(values)) == (layers, tensors)
-    interpreter = model.interpreter()
+    interpreter = Interpreter(model)
     for at, one in enumerate(fed):
         own = interpreter.run(one, list(values))
         for index, value in values.items():
@@ -64,7 +65,7 @@ def test_sums_are_plain_sums(shared: Path, tmp_path: Path, name: str) -> None:
         pytest.skip(f"shared data not found at {file} (set SPARQSIM_SHARED)")
     model = Model(file)
     plain = 0
-    interpreter = model.interpreter()
+    interpreter = Interpreter(model)
     (one,) = prepared(model, inputs_of(model, tmp_path / "x.npy", 1))
     for mac in read_operators(model):
         filters = model.tensors[mac.operator.inputs[1]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -15,9 +15,7 @@ from sparqsim.networks.images import needed
 from sparqsim.networks.onnx.guard import elements, evaluated, is_array, library_errors
 from sparqsim.networks.onnx.opening import load_model, uses
 from sparqsim.networks.onnx.operators import MAC_OPS, STANDARD_DOMAINS, has_graphs, unsupported
-
-if TYPE_CHECKING:
-    from sparqsim.networks.onnx.sizes import TensorSizes
+from sparqsim.networks.onnx.sizes import TensorSizes
 
 Array = NDArray[Any]
 
@@ -121,8 +119,6 @@ class Graph:
     @cached_property
     def sizes(self) -> TensorSizes:
         """Shapes and types of tensors, as far as the graph alone gives them."""
-        from sparqsim.networks.onnx.sizes import TensorSizes
-
         return TensorSizes(self) if self._sizes is None else self._sizes
 
     @cached_property

@@ -7,14 +7,15 @@ Nothing is computed before its size is known to be within bounds.
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.limits import ONNX_ELEMENTS, ONNX_TRIPS
 from sparqsim.networks.images import needed
-from sparqsim.networks.onnx.graph import Array, Graph
 from sparqsim.networks.onnx.guard import elements, evaluated, is_array
 from sparqsim.networks.onnx.operators import STANDARD_DOMAINS, attributes, has_graphs, hidden_nodes
 
@@ -23,12 +24,32 @@ MOST_FOLLOWED, MOST_AXES = 1 << 10, 2
 RANDOM = "Random"
 
 
+Array = NDArray[Any]
+
+
+class Walked(Protocol):
+    """What is asked of a graph: `sparqsim.networks.onnx.graph.Graph` has it."""
+
+    model: Any
+    proto: Any
+    path: str | Path
+    nodes: list[Any]
+    initializers: dict[str, Any]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the nodes."""
+
+    def initializer(self, name: str) -> Array:
+        """Return the values of an initializer."""
+
+
 class TensorSizes:
     """Shapes and types of a graph's tensors.
 
     Parameters
     ----------
-    graph : Graph
+    graph : Walked
         Inputs may have free sizes; what depends on them is then not known.
 
     Raises
@@ -37,7 +58,7 @@ class TensorSizes:
         Naming a node whose output, or a loop whose trips, are beyond the bounds of `guard`.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Walked) -> None:
         self._graph = graph
         self._infos: dict[str, Any] = {}
         self._values: dict[str, Array] = {}

@@ -15,6 +15,7 @@ from sparqsim.networks.dump import dump as written
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.site import Operands, kept_layers
 from sparqsim.networks.tflite.fixedpoint import codes_of
+from sparqsim.networks.tflite.interpreter import Interpreter
 from sparqsim.networks.tflite.leftout import macs_of
 from sparqsim.networks.tflite.macs import described, read_operators, skipped_operators
 from sparqsim.networks.tflite.model import Array, Model, Tensor
@@ -102,7 +103,7 @@ class TfliteSites:
 
     def operands(self, pictures: Pictures, left_out: Tally) -> Iterator[dict[str, Operands]]:
         """Yield every layer's operands, picture after picture."""
-        interpreter = self.model.interpreter()
+        interpreter = Interpreter(self.model)
         sources = list(dict.fromkeys(mac.source.index for mac in self.macs))
         for picture in prepared(self.model, pictures):
             values = interpreter.run(picture, sources)

@@ -13,6 +13,7 @@ from sparqsim.networks.evaluate import AnsweringNetwork
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.tflite.dump import TfliteSites, prepared
 from sparqsim.networks.tflite.execute import Executor
+from sparqsim.networks.tflite.interpreter import Interpreter
 from sparqsim.networks.tflite.model import Array
 
 #: Pictures at a time under a design.
@@ -50,7 +51,7 @@ class TfliteNetwork(AnsweringNetwork):
 
     def reference(self, pictures: Pictures) -> Iterable[Array]:
         """Yield the interpreter's scores."""
-        interpreter, scores = self._model.interpreter(), self._executor.scores
+        interpreter, scores = Interpreter(self._model), self._executor.scores
         for picture in prepared(self._model, pictures):
             yield interpreter.run(picture, [scores])[scores]
 

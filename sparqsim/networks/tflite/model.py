@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sparqsim.networks.tflite.flatfile import Array, Operator, Tensor, read_graph
-
-if TYPE_CHECKING:
-    from sparqsim.networks.tflite.interpreter import Interpreter
 
 __all__ = ["Array", "Model", "Operator", "Tensor"]
 
@@ -28,9 +24,3 @@ class Model:
         self.content = graph.content
         self.tensors, self.operators = graph.tensors, graph.operators
         self.inputs, self.outputs = graph.inputs, graph.outputs
-
-    def interpreter(self) -> Interpreter:
-        """Return an interpreter whose intermediate tensors can be read."""
-        from sparqsim.networks.tflite.interpreter import Interpreter
-
-        return Interpreter(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sparqsim.base.errors import InputError
 from sparqsim.networks.torch.macs import product_macs
 from sparqsim.trace.coverage import Tally
-
-if TYPE_CHECKING:
-    from sparqsim.networks.torch.network import Network
 
 MATMULS = {torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm, Tensor.__matmul__}
 #: Functions that hold products which this module does not take apart.
@@ -49,10 +46,33 @@ FAMILIES = {
 ACTIVATIONS = ("matrix product", "scaled_dot_product_attention")
 
 
+class Watched(Protocol):
+    """What is asked of the network whose products are watched."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The network's module."""
+
+    @property
+    def at(self) -> str:
+        """Name of the module that runs now."""
+
+    @property
+    def inside_site(self) -> bool:
+        """Whether a site runs now."""
+
+    @property
+    def matmul_module(self) -> str | None:
+        """The module that runs now, of those whose products are sites."""
+
+    def product(self, module: str, a: Tensor, b: Tensor) -> Tensor:
+        """Return the product of a site inside `module`."""
+
+
 class ProductMode(TorchFunctionMode):
     """While active, products of two activations inside the modules that the user named go to the network."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Watched) -> None:
         super().__init__()
         self._network = network
 
@@ -113,7 +133,7 @@ class StrayProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTo
     It sees PyTorch's basic operations, so it sees what fused functions do as well.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Watched) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's own is untyped
         self._network = network
         self._modules = dict(network.model.named_modules())
