@@ -80,7 +80,7 @@ def test_tables_of_digits(values, form):
     assert digit_counts(values, form).tolist() == [ones(v, form) for v in values.tolist()]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=80)
 @given(steps(), st.sampled_from(FORMS), st.sampled_from(get_args(Stage)))
 def test_a_step_of_pragmatic(operands, form, stage):
     xs, ws, signed = operands
@@ -91,7 +91,7 @@ def test_a_step_of_pragmatic(operands, form, stage):
     assert pe.step_cycles(as_matrices(xs, ws, signed=signed)[0]).tolist() == [[step.cycles]]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(steps(), st.sampled_from(FORMS))
 def test_what_the_first_stage_decides(operands, form):
     """No stage: every position that a lane has takes a cycle. All positions: nobody waits."""
