@@ -74,7 +74,7 @@ def _facts(kind: type[PEDesign]) -> Iterator[tuple[str, object]]:
 
 def _step_cycles(design: PEDesign | type[PEDesign]) -> str:
     most = design.most_step_cycles
-    if design.times_itself:
+    if design.runs_on == "queue-array":
         return "by its queues"
     if design.cost == "shape":
         return f"{most}, the same for all steps of a layer"

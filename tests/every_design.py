@@ -31,7 +31,7 @@ UNSIGNED = [spec for spec in SPECS if spec not in SIGNED]
 #: Designs that transform operands, and then multiply all of them.
 TRANSFORMATIONS = [spec for spec in SPECS if not sparqsim.get_pe(spec).values_by_pair]
 #: Designs that the array times, by their step cycles.
-ARRAY_TIMED = [spec for spec in SPECS if not sparqsim.get_pe(spec).times_itself]
+ARRAY_TIMED = [spec for spec in SPECS if sparqsim.get_pe(spec).runs_on == "systolic-array"]
 #: Designs that count their parts, with the types of activations that they take.
 COUNTED = [
     (spec, dtype)

@@ -12,6 +12,7 @@ import sparqsim
 from sparqsim import ArrayConfig, InputError, Layer
 from sparqsim.analysis.bandwidth import bandwidth_curves
 from sparqsim.analysis.network import outcomes
+from sparqsim.engine.models.queue_array import QueueArray
 from sparqsim.memory import DramConfig, MemoryConfig, ScratchpadConfig, load_accelerator
 from sparqsim.pe import get_pe
 
@@ -110,9 +111,8 @@ def test_self_timed_tiles_wait_and_still_add_up(m, k, n, seed, threads, depth, b
         alone.pe_stall,
     )
     ((_, _, outcome),) = outcomes(trace, [pe], array, memory)
-    ends = pe.array_timing(
-        trace.layers[0].lower().rows()[0], trace.layers[0].lower().weights[0], 4, 3
-    ).tile_ends
+    lowered = trace.layers[0].lower()
+    ends = QueueArray(pe).group_timing(lowered.rows()[0], lowered.weights[0], array).tile_ends
     own = np.diff(ends.ravel(), prepend=0).reshape(ends.shape)
     index, lengths = outcome.plan.nest.index, np.zeros_like(ends)
     np.add.at(lengths, (index["m"], index["n"]), outcome.program.lengths)

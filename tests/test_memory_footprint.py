@@ -8,10 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sparqsim import ArrayConfig, InputError, Layer, MemoryConfig
-from sparqsim.analysis.network import layer_timing
+from sparqsim.analysis.network import layer_outcome
 from sparqsim.memory import ScratchpadConfig
 from sparqsim.memory.footprint import InputMap, elements_fetched
-from sparqsim.memory.system import through_memory
 from sparqsim.pe import get_pe
 
 
@@ -111,9 +110,8 @@ def test_a_layer_uses_and_fetches_the_addresses_it_touches(drawn, flow, size_kib
         for element in range(layer.gemm.k)
         if (address := addresses(shape, row, element)) is not None
     }
-    timing = layer_timing(layer, pe, array)
     try:
-        traffic = through_memory(layer, pe, array, memory, timing.tile_stalls).traffic
+        traffic = layer_outcome(layer, pe, array, memory)[1].traffic
     except InputError:
         assume(False)
         raise
@@ -137,5 +135,5 @@ def test_a_layer_uses_and_fetches_the_addresses_it_touches(drawn, flow, size_kib
 def test_pairs_are_stored_trimmed_where_none_straddles_two_positions(kernel, channels, storage):
     layer = conv_of((4, 5), channels, 2, kernel, (1, 1), (1, 1), (0, 0, 0, 0))
     pe, array = get_pe("sparq-2opt"), ArrayConfig(4, 4)
-    traffic = through_memory(layer, pe, array, MemoryConfig(storage="windowed"), None).traffic
+    traffic = layer_outcome(layer, pe, array, MemoryConfig(storage="windowed"))[1].traffic
     assert traffic.storage == storage

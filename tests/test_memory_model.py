@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 import sparqsim
 from sparqsim import ArrayConfig, InputError, Layer
 from sparqsim.analysis.bandwidth import bandwidth_curves
-from sparqsim.analysis.network import layer_timing
+from sparqsim.analysis.network import layer_outcome, layer_timing
 from sparqsim.array.registry import get_dataflow
 from sparqsim.array.timing import supports
+from sparqsim.engine.models import Task, get_model
 from sparqsim.event import memory as event
 from sparqsim.memory import DramConfig, MemoryConfig, ScratchpadConfig, recurrence
 from sparqsim.memory.config import ARBITRATIONS
@@ -65,8 +66,7 @@ def conv(
 def outcome(
     layer: Layer, array: ArrayConfig, memory: MemoryConfig, design: str = "mac-8b8b"
 ) -> Outcome:
-    pe = get_pe(design)
-    return through_memory(layer, pe, array, memory, layer_timing(layer, pe, array).tile_stalls)
+    return layer_outcome(layer, get_pe(design), array, memory)[1]
 
 
 @st.composite
@@ -750,6 +750,8 @@ def test_the_channel_sees_every_request_of_a_cycle_before_it_is_given_away():
 def test_recurrence_is_the_default():
     memory = MemoryConfig(dram=DramConfig(bandwidth_bytes_per_cycle=3))
     layer, array = gemm(20, 30, 10), ArrayConfig(rows=4, cols=4)
-    fast = through_memory(layer, get_pe("mac-8b8b"), array, memory, runner=recurrence.run)
-    slow = through_memory(layer, get_pe("mac-8b8b"), array, memory, runner=event.run)
+    model, task = get_model("mac-8b8b"), Task(layer, array)
+    loops = model.loops(task, model.time(task))
+    fast = through_memory(layer, loops, memory, runner=recurrence.run)
+    slow = through_memory(layer, loops, memory, runner=event.run)
     assert fast.memory_stall == slow.memory_stall == outcome(layer, array, memory).memory_stall > 0

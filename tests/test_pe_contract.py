@@ -14,7 +14,6 @@ from sparqsim.pe.base import PEDesign, Step
 from sparqsim.pe.contract import CHECKS, check_design, failure_of, variants
 from sparqsim.pe.mac import Mac2x8b8b, Mac4b8b, Mac8b8b
 from sparqsim.pe.registry import designs, get_pe
-from sparqsim.pe.smt_sa import SmtSa2t
 from sparqsim.pe.sparq import Sparq5opt
 from sparqsim.pe.sparq_exact import SparqExact
 from sparqsim.pe.sysmt import SySmt2t
@@ -105,19 +104,6 @@ class SpoilsItsOperands(Mac8b8b):
     def used_activations(self, x):
         x[...] = x[..., ::-1].copy()
         return x[..., ::-1].copy()
-
-
-class TilesEndTogether(SmtSa2t):
-    def array_timing(self, x, w, rows, cols, *, by_definition=False):
-        timing = super().array_timing(x, w, rows, cols, by_definition=by_definition)
-        timing.tile_ends[...] = timing.total
-        return timing
-
-
-class TilesEndLate(SmtSa2t):
-    def array_timing(self, x, w, rows, cols, *, by_definition=False):
-        timing = super().array_timing(x, w, rows, cols, by_definition=by_definition)
-        return timing if by_definition else replace(timing, tile_ends=timing.tile_ends + 1)
 
 
 class NoLanes(Mac8b8b):
@@ -337,8 +323,6 @@ def check_called(part):
         (CountsZerosAsWindows, "windows", "expected at most"),
         (TakesSigned, "int8", "expected InputError since signed_activations is False"),
         (SpoilsItsOperands, "stacks", "matmul changes its operands|differs from product"),
-        (TilesEndTogether, "array timing", "expected a rising cycle for each"),
-        (TilesEndLate, "array timing", r"end at .*, expected, by definition, \[\["),
         (NoLanes, "declares", "lanes=0, expected an integer of at least 1"),
         (NeverEqual, "twin", "are not equal, or hash differently"),
         (Crashes, "ragged products", r"raised ZeroDivisionError\(\)"),

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparqsim
-from sparqsim.pe.smt_sa import part_lengths, tile_ends
-from sparqsim.pe.smt_sa_definition import QueueArray
+from sparqsim.engine.models.queue_array import QueueArray, tile_ends
+from sparqsim.engine.models.queue_array_definition import Queues
+from sparqsim.pe.smt_sa import part_lengths
 
 ROOT = Path(__file__).parent.parent
 DEPTHS = (1, 2, 3, 4, 8, 4096)
@@ -42,7 +43,7 @@ def joined(sums, shape, rows, cols):
 @given(runs())
 def test_kernel_is_the_queue_model(run):
     x, w, rows, cols, threads, depth = run
-    sums, ends = QueueArray(x, w, rows, cols, threads, depth).run()
+    sums, ends = Queues(x, w, rows, cols, threads, depth).run()
     assert tile_ends(*run).ravel().tolist() == ends
     assert (joined(sums, (len(x), w.shape[1]), rows, cols) == x.astype(int) @ w.astype(int)).all()
 
@@ -68,7 +69,7 @@ def test_closed_forms_of_deep_queues(run, dense):
 def test_kernel_is_the_queue_model_on_a_real_layer(depth):
     layer = sparqsim.load_trace(ROOT / "workloads/digits_resnet.safetensors").layers[5].lower()
     x, w = layer.rows(100, 110)[0], layer.weights[0][:, :7]
-    sums, ends = QueueArray(x, w, 4, 3, 4, depth).run()
+    sums, ends = Queues(x, w, 4, 3, 4, depth).run()
     assert tile_ends(x, w, 4, 3, 4, depth).ravel().tolist() == ends
     assert (joined(sums, (10, 7), 4, 3) == x.astype(int) @ w.astype(int)).all()
 
@@ -77,14 +78,14 @@ def test_depth_of_one_halves_the_rate():
     x, w = np.ones((8, 128), np.uint8), np.ones((128, 8), np.int8)
     assert tile_ends(x, w, 8, 8, 1, 4096).tolist() == [[145]]
     assert tile_ends(x, w, 8, 8, 1, 1).tolist() == [[272]]
-    assert QueueArray(x, w, 8, 8, 1, 1).run()[1] == [272]
+    assert Queues(x, w, 8, 8, 1, 1).run()[1] == [272]
 
 
 def test_a_deeper_queue_can_end_later():
     """Fixed priority is no optimum: a full queue may hold thread 0 back in favour of a thread that has more to do."""
     x = np.array([[1, 1, 1, 1, 1, 0]], np.uint8)
     w = np.array([[1, 1, 0, 1, 1, 1], [1, 0, 1, 1, 1, 0]], np.int8).T
-    assert [QueueArray(x, w, 1, 3, 3, depth).run()[1] for depth in (1, 2, 4096)] == [
+    assert [Queues(x, w, 1, 3, 3, depth).run()[1] for depth in (1, 2, 4096)] == [
         [10],
         [11],
         [11],
@@ -101,7 +102,7 @@ def test_a_deeper_queue_can_end_later():
 def test_parts_sum_to_the_total_and_none_is_negative(run):
     x, w, rows, cols, threads, depth = run
     pe = sparqsim.get_pe(f"smt-sa-{2 if threads < 3 else 4}t:queue_depth={depth}")
-    timing = pe.array_timing(x, w, rows, cols)
+    timing = QueueArray(pe).group_timing(x, w, sparqsim.ArrayConfig(rows, cols))
     assert timing.compute + timing.fill + timing.drain + timing.pe_stall == timing.total
     assert timing.pe_stall >= 0
     # A PE that never waits needs this much for its tiles, and one emitting cycle for each.
@@ -121,7 +122,8 @@ def test_groups_run_one_after_another():
     array = sparqsim.ArrayConfig(rows=4, cols=3)
     report = sparqsim.simulate(sparqsim.Trace([layer]), pe, array).layers[0]
     alone = [
-        pe.array_timing(a, b, 4, 3) for a, b in zip(lowered.rows(), lowered.weights, strict=True)
+        QueueArray(pe).group_timing(a, b, array)
+        for a, b in zip(lowered.rows(), lowered.weights, strict=True)
     ]
     assert report.cycles.total == sum(timing.total for timing in alone)
     assert report.tiles == 3 * 3 * 1

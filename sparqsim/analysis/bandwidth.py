@@ -10,19 +10,17 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
-from sparqsim.analysis.network import layer_timing
 from sparqsim.array.config import ArrayConfig
-from sparqsim.array.timing import check_activations, check_dataflow
 from sparqsim.base.record import Name, Record, Text, check_counts
 from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
+from sparqsim.engine.models import EngineModel, Task, get_model
 from sparqsim.memory import recurrence
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.system import prepare
 from sparqsim.memory.traffic import MemoryInfo
-from sparqsim.pe import PEDesign, get_pe
-from sparqsim.pe.binding import bound_to
-from sparqsim.results.report import ArrayInfo, PEInfo, timing_notes
+from sparqsim.pe import PEDesign
+from sparqsim.results.report import ArrayInfo, timing_notes
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.reader import as_trace
@@ -156,12 +154,12 @@ class BandwidthCurves(Tabular, Record):
 
 def bandwidth_curves(
     trace: Trace | str | PathLike[str],
-    designs: Sequence[str | PEDesign],
+    designs: Sequence[str | PEDesign | EngineModel],
     array: ArrayConfig,
     memory: MemoryConfig,
     *,
     baseline: str,
-    kept: PEDesign | None,
+    kept: PEDesign | EngineModel | None,
     bandwidths: Sequence[float] = BANDWIDTHS,
 ) -> BandwidthCurves:
     """Return total cycles of several designs at every DRAM bandwidth.
@@ -169,15 +167,16 @@ def bandwidth_curves(
     Parameters
     ----------
     trace : Trace, or the path of a trace file
-    designs : sequence of str or PEDesign
+    designs : sequence of str, PEDesign or EngineModel
         The baseline among them.
     array : ArrayConfig
     memory : MemoryConfig
         Its DRAM bandwidth is replaced.
     baseline : str
         The design of speedup 1.
-    kept : PEDesign or None
-        What layers marked keep_8bit run as; None: as each design.
+    kept : PEDesign, EngineModel or None
+        What layers marked keep_8bit run as; None: as each design. An engine that is no array of PEs runs
+        them itself.
     bandwidths : sequence of float
         Bytes per cycle; `math.inf`: no limit.
 
@@ -186,26 +185,26 @@ def bandwidth_curves(
     InputError
         For a design that cannot take a layer's activations or does not support the dataflow.
     """
-    trace, pes = as_trace(trace), [get_pe(pe) for pe in designs]
-    for pe in pes:
-        check_dataflow(pe, array)
+    trace, models = as_trace(trace), [get_model(pe) for pe in designs]
+    for model in models:
+        model.refuse_array(array)
         for layer in trace.layers:
-            check_activations(layer, _running(layer, pe, kept))
+            _running(layer, model, kept).refuse_layer(layer, array)
     memories = [
         replace(memory, dram=replace(memory.dram, bandwidth_bytes_per_cycle=value))
         for value in bandwidths
     ]
     cycles, alone = {}, {}
-    for pe in pes:
+    for model in models:
         totals = [0] * (len(memories) + 1)
         for layer in trace.layers:
-            running = bound_to(layer, _running(layer, pe, kept))
-            timing = layer_timing(layer, running, array)
+            running, task = _running(layer, model, kept), Task(layer, array)
+            timing = running.time(task)
             totals[-1] += timing.total
-            programs = prepare(layer, running, array, memory, timing.tile_stalls)
+            programs = prepare(layer, running.loops(task, timing), memory)
             for at, each in enumerate(memories):
                 totals[at] += min(recurrence.run(one.program, each).total for one in programs)
-        *cycles[pe.spec], alone[pe.spec] = totals
+        *cycles[model.spec], alone[model.spec] = totals
     info = ArrayInfo.of(array)
     return BandwidthCurves(
         network=trace.metadata.network,
@@ -214,16 +213,19 @@ def bandwidth_curves(
         array=info,
         memory=MemoryInfo.of(memory),
         baseline=baseline,
-        order=tuple(pe.spec for pe in pes),
+        order=tuple(model.spec for model in models),
         bandwidths=tuple(None if value == math.inf else float(value) for value in bandwidths),
         cycles={name: tuple(values) for name, values in cycles.items()},
         array_cycles=alone,
-        cycles_depend_on_values={pe.spec: pe.cycles_depend_on_values for pe in pes},
-        timing_notes=timing_notes(map(PEInfo.of, pes)),
+        cycles_depend_on_values={model.spec: model.cycles_depend_on_values for model in models},
+        timing_notes=timing_notes(model.info(array) for model in models),
         coverage=Coverage.of(trace.metadata.provenance),
         macs=sum(layer.gemm.macs for layer in trace.layers),
     )
 
 
-def _running(layer: Layer, pe: PEDesign, kept: PEDesign | None) -> PEDesign:
-    return kept if kept is not None and layer.keep_8bit else pe
+def _running(layer: Layer, model: EngineModel, kept: PEDesign | EngineModel | None) -> EngineModel:
+    """Return what runs a layer; an engine that is no array of PEs runs layers marked keep_8bit itself."""
+    if kept is None or not layer.keep_8bit or model.pe is None:
+        return model.bound_to(layer)
+    return get_model(kept).bound_to(layer)

@@ -19,11 +19,11 @@ from sparqsim.array.registry import reported_dataflow
 from sparqsim.array.timing import fixed_cycles
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.tabular import Row, Tabular, short_name
+from sparqsim.engine.models import EngineModel
+from sparqsim.engine.models.registry import resolve
 from sparqsim.pe import PEDesign
 from sparqsim.pe.arithmetic import row_blocks
 from sparqsim.pe.base import Array
-from sparqsim.pe.binding import bound_to
-from sparqsim.pe.registry import resolve
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import ArrayInfo, PEInfo, Provenance, Report
 from sparqsim.trace import Layer, LoweredLayer, Trace
@@ -124,7 +124,7 @@ def heatmap(
     report: Report,
     trace: Trace | str | PathLike[str],
     layer: str | None = None,
-    known: Collection[PEDesign] = (),
+    known: Collection[EngineModel | PEDesign] = (),
 ) -> Heatmap:
     """Return what every PE did in a simulated run.
 
@@ -135,7 +135,7 @@ def heatmap(
         The trace the report was made from: a report holds no operands.
     layer : str, optional
         Name of one layer; the whole network if absent.
-    known : collection of PEDesign
+    known : collection of PEDesign or EngineModel
         Designs from files, by their `spec`: a report's own names lead to shipped and installed designs only, since
         no file is run because a report names it.
 
@@ -146,6 +146,7 @@ def heatmap(
         from both operands, or from queues of its own.
     """
     trace = as_trace(trace)
+    _check_is_array(report)
     _check_same_trace(report, trace)
     chosen = [
         pair
@@ -172,6 +173,17 @@ def heatmap(
     )
 
 
+def _check_is_array(report: Report) -> None:
+    """Raise InputError for a report of an engine that is no array of PEs."""
+    engine = report.pe.engine
+    if engine is not None:
+        raise InputError(_no_heat_map(report.pe.spec, engine.kind))
+
+
+def _no_heat_map(spec: str, why: str) -> str:
+    return f"{spec}: no heat map, it {why}; expected an array of PEs"
+
+
 def _check_same_trace(report: Report, trace: Trace) -> None:
     if trace.sha256 != report.provenance.trace_sha256:
         raise InputError(
@@ -186,10 +198,13 @@ def _check_same_trace(report: Report, trace: Trace) -> None:
 
 
 def _layer_counts(
-    part: LayerReport, layer: Layer, array: ArrayInfo, known: Collection[PEDesign]
+    part: LayerReport, layer: Layer, array: ArrayInfo, known: Collection[EngineModel | PEDesign]
 ) -> tuple[Counts, Counts]:
     """Return step cycles and non-zero MACs of every PE for one layer, checked against the layer's report."""
-    pe = bound_to(layer, resolve(part.pe, known=known))
+    model = resolve(part.pe, known=known).bound_to(layer)
+    if model.pe is None:
+        raise InputError(f"layer {part.name!r}: {_no_heat_map(model.spec, model.kind)}")
+    pe = model.pe
     lowered = layer.lower()
     places = Placement.of(array)
     steps, macs = _step_cycles(pe, lowered, places), _nonzero_macs(pe, lowered, places)
@@ -230,7 +245,7 @@ class Placement:
 
 def _step_cycles(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Counts:
     """Return for each PE the cycles of its steps, summed."""
-    if pe.times_itself or pe.cost == "pair":
+    if pe.cost == "pair":
         raise InputError(
             f"{pe.spec}: no heat map, its steps do not follow from one operand alone; "
             "expected a design with constant steps, or steps set by activations or by weights"

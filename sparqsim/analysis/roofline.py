@@ -22,8 +22,8 @@ class RooflinePoint:
 class Roofline:
     """A design's roofs and layers.
 
-    `pes`, `lanes`: of the array and of each PE. `bandwidth`: slope of the other roof, DRAM bytes per cycle; None: no
-    limit.
+    `pes`, `lanes`: of the array and of each PE, or the units of an engine that is no array.
+    `bandwidth`: slope of the other roof, DRAM bytes per cycle; None: no limit.
     """
 
     spec: str
@@ -70,7 +70,7 @@ def roofline(report: Report) -> Roofline:
     )
     return Roofline(
         report.pe.spec,
-        report.array.rows * report.array.cols,
+        report.units,
         report.pe.lanes,
         report.memory.dram.bandwidth_bytes_per_cycle,
         points,

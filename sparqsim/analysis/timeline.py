@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from sparqsim.analysis.network import outcomes
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.files import replaced
+from sparqsim.engine.models import EngineModel
+from sparqsim.engine.models.registry import resolve
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.schedule import ENGINES, Schedule, Times
 from sparqsim.memory.system import Outcome
 from sparqsim.pe import PEDesign
-from sparqsim.pe.registry import resolve
 from sparqsim.results.report import Report
 from sparqsim.trace import Layer, Trace
 
@@ -49,7 +50,7 @@ def save_timeline(
     array: ArrayConfig,
     memory: MemoryConfig,
     *,
-    known: Collection[PEDesign] = (),
+    known: Collection[EngineModel | PEDesign] = (),
 ) -> int:
     """Write the timeline of a simulated run; return how many events were left out.
 
@@ -62,7 +63,7 @@ def save_timeline(
         Of `simulate(trace, ..., array, memory=memory)`: it says which design ran which layer.
     array, memory
         Those of the run.
-    known : collection of PEDesign
+    known : collection of EngineModel or PEDesign
         Designs from files; the report's own names lead to shipped and installed ones only.
 
     Raises

@@ -1,4 +1,4 @@
-"""How long an array takes for a layer, by whatever decides it: shapes, activations, both operands, or the design."""
+"""How long an array takes for a layer, by whatever decides it: shapes, activations, or both operands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.array.costs import SideCosts
 from sparqsim.array.dataflow import Dataflow, StepCycles, Timing, Work
 from sparqsim.array.registry import dataflow_names, get_dataflow
-from sparqsim.array.self_timed import self_timed
 from sparqsim.base.errors import InputError
 from sparqsim.pe import PEDesign
 from sparqsim.pe.arithmetic import row_blocks
@@ -19,8 +18,7 @@ from sparqsim.trace.lowering import LoweredLayer
 
 
 def check_dataflow(pe: PEDesign, array: ArrayConfig) -> None:
-    """Raise InputError for a dataflow that the design does not support, or an array that it cannot time."""
-    pe.check_array(array.rows, array.cols)
+    """Raise InputError for a dataflow that the design does not support."""
     flow = get_dataflow(array.dataflow)
     if not supports(pe, flow):
         also = "" if pe.dataflows else f", and others whose {' or '.join(pe.stationary)} stay"
@@ -65,8 +63,6 @@ def array_timing(
     step_cycles : uint8 (groups, M, steps), optional
         What `PEDesign.step_cycles` gives for all rows, where that is known already.
     """
-    if pe.times_itself:
-        return self_timed(layer, pe, array)
     work = Work(layer.m, pe.steps(layer.k), layer.n, layer.groups, pe.edge_cycles)
     cycles = _cycles_of(layer, pe, step_cycles)
     return get_dataflow(array.dataflow).timing(work, array, cycles)

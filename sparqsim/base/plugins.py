@@ -67,7 +67,7 @@ class SourceClass:
             )
         return file
 
-    def load(self, base: type[Any]) -> Any:
+    def load(self, base: type[Any] | tuple[type[Any], ...]) -> Any:
         """Run the file and return what it has under the class's name.
 
         Raises
@@ -134,7 +134,9 @@ def refuse_code(spec: str, what: str, origin: str, remedy: str) -> None:
         )
 
 
-def classes_of(module: ModuleType, base: type[Base]) -> Iterator[type[Base]]:
+def classes_of(
+    module: ModuleType, base: type[Base] | tuple[type[Base], ...]
+) -> Iterator[type[Base]]:
     """Yield the subclasses of `base` that a module itself defines, and that have a name."""
     for value in vars(module).values():
         if (

@@ -21,11 +21,12 @@ def one_of(*words: str) -> Completer:
 
 def design(incomplete: str) -> list[str]:
     """Complete the name of a PE design, also the last one of a list 'A,B,C'."""
-    from sparqsim.pe.registry import designs, outside_designs
+    from sparqsim.engine.models.registry import model_names
+    from sparqsim.pe.registry import known_names
 
     before, comma, last = incomplete.rpartition(",")
     return [
-        before + comma + name for name in (*designs(), *outside_designs()) if name.startswith(last)
+        before + comma + name for name in (*known_names(), *model_names()) if name.startswith(last)
     ]
 
 

@@ -80,7 +80,9 @@ def bandwidth(
     from sparqsim.cli.options import split_designs
     from sparqsim.cli.show_memory import curves_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
-    from sparqsim.engine.simulation import DEFAULT_PES, KEPT
+    from sparqsim.engine.models import get_model
+    from sparqsim.engine.models.base import KEPT
+    from sparqsim.engine.simulation import DEFAULT_PES
 
     checked_format(format_)
     if plot:
@@ -90,7 +92,7 @@ def bandwidth(
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     names = list(dict.fromkeys([baseline, *(split_designs(pe) if pe else DEFAULT_PES)]))
     check_outputs({"-o": output, "--plot": plot}, [trace, config, *map(named_file, names)])
-    designs = [sparqsim.get_pe(name) for name in names]
+    designs = [get_model(name) for name in names]
     if memory is None:
         raise InputError("--config: expected an accelerator with a memory")
     result = bandwidth_curves(
@@ -98,8 +100,8 @@ def bandwidth(
         designs,
         shape,
         memory,
-        baseline=sparqsim.get_pe(baseline).spec,
-        kept=None if all_layers else sparqsim.get_pe(KEPT),
+        baseline=get_model(baseline).spec,
+        kept=None if all_layers else get_model(KEPT),
         bandwidths=parse_bandwidths(bandwidths) if bandwidths else BANDWIDTHS,
     )
 

@@ -23,11 +23,13 @@ def list_designs(format_: Format = "table") -> None:
     """List every PE design: lanes, cycles per step, keys."""
     from sparqsim.cli.show_designs import designs_shown
     from sparqsim.cli.tables import checked_format, show
+    from sparqsim.engine.models.registry import models, outside_models
     from sparqsim.pe.registry import designs, outside_designs
 
     checked_format(format_)
-    outside = {name: entry.value for name, entry in outside_designs().items()}
-    show(designs_shown(designs(), outside), format_)
+    others = outside_designs() | outside_models()
+    outside = {name: entry.value for name, entry in others.items()}
+    show(designs_shown(designs(), outside, models()), format_)
 
 
 @app.command("show")
@@ -39,12 +41,14 @@ def show_design(
     format_: Format = "table",
 ) -> None:
     """Show what a design's circuit does, its source and its keys."""
-    from sparqsim.cli.show_checks import design_shown
+    from sparqsim.cli.show_checks import design_shown, engine_shown
     from sparqsim.cli.tables import checked_format, show
-    from sparqsim.pe import get_pe
+    from sparqsim.engine.models import get_model
 
     checked_format(format_)
-    show(design_shown(type(get_pe(name))), format_)
+    model = get_model(name)
+    shown = engine_shown(type(model)) if model.pe is None else design_shown(type(model.pe))
+    show(shown, format_)
 
 
 @app.command()
@@ -57,6 +61,7 @@ def check(
 ) -> None:
     """Check that a design keeps its contract: its fast form equals its `step`, and its `step` what it declares.
 
+    And that the engine it runs on, or that the name stands for, keeps its own: its fast form equals its definition.
     Without keys, every choice of every key is checked. Exit code 0 if all checks pass, 1 if one fails.
     """
     from sparqsim.cli.show_checks import contract_shown
@@ -74,10 +79,10 @@ def check(
 
 
 def _outcomes(name: str) -> Iterator[tuple[str, Outcome]]:
-    from sparqsim.pe import get_pe
-    from sparqsim.pe.contract import check_variants
+    from sparqsim.engine.models import get_model
+    from sparqsim.engine.models.contract import check_variants
 
-    yield from check_variants(get_pe(name))
+    yield from check_variants(get_model(name))
 
 
 def _told(outcomes: Iterable[tuple[str, Outcome]]) -> int:

@@ -28,7 +28,7 @@ from sparqsim.cli.plot_options import (
 if TYPE_CHECKING:
     from sparqsim.analysis.bandwidth import BandwidthCurves
     from sparqsim.analysis.heatmap import Heatmap
-    from sparqsim.pe import PEDesign
+    from sparqsim.engine.models import EngineModel
     from sparqsim.results.report import Comparison, Report
 
 
@@ -101,10 +101,10 @@ def _plot_busy_pes(
     how: Mapping[str, Any],
 ) -> None:
     from sparqsim.base.plugins import named_file
-    from sparqsim.pe import get_pe
+    from sparqsim.engine.models import get_model
     from sparqsim.plot import plot_utilization
 
-    named = [] if pe is None or named_file(pe) is None else [get_pe(pe)]
+    named = [] if pe is None or named_file(pe) is None else [get_model(pe)]
     name = named[0].spec if named else pe
     plot_utilization(_heatmap(_one_report(results, name), trace, layer, named), output, **how)
 
@@ -220,7 +220,7 @@ def _one_report(results: list[Comparison | Report], pe: str | None) -> Report:
 
 
 def _heatmap(
-    report: Report, trace: str | None, layer: str | None, named: Sequence[PEDesign]
+    report: Report, trace: str | None, layer: str | None, named: Sequence[EngineModel]
 ) -> Heatmap:
     """Return the heat map; `named`: designs that the user gave a file of."""
     import sparqsim

@@ -84,6 +84,7 @@ def simulate(
     from sparqsim.base.files import check_outputs
     from sparqsim.cli.show import layer_progress, report_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
+    from sparqsim.engine.models import get_model
 
     checked_format(format_)
     check_outputs(
@@ -98,12 +99,12 @@ def simulate(
         raise sparqsim.InputError(
             f"--pe {pe!r}: names several designs, expected one; `sparqsim compare` takes several"
         )
-    loaded, design = sparqsim.load_trace(trace), sparqsim.get_pe(pe)
+    loaded, design = sparqsim.load_trace(trace), get_model(pe)
     if wave:
         from sparqsim.analysis.wave import write_wave
-        from sparqsim.engine.simulation import KEPT
+        from sparqsim.engine.models.base import KEPT
 
-        kept = None if all_layers else sparqsim.get_pe(KEPT)
+        kept = None if all_layers else get_model(KEPT)
         write_wave(wave, loaded, design, shape, wave_layer, wave_tile or 0, kept=kept)
     elif wave_layer is not None or wave_tile is not None:
         raise sparqsim.InputError(

@@ -15,6 +15,7 @@ from sparqsim.cli import records
 from sparqsim.cli.cells import json_text, new_table
 from sparqsim.cli.show_designs import design_table
 from sparqsim.cli.tables import Shown, Table
+from sparqsim.engine.models import EngineModel
 from sparqsim.pe import PEDesign
 from sparqsim.pe.contract import Outcome as Checked
 from sparqsim.pe.registry import key_choices
@@ -79,6 +80,33 @@ def design_shown(design: type[PEDesign]) -> Shown:
         markdown="\n\n".join(
             [f"**{design.name}**: {circuit}", family, *(table.to_markdown() for table in tables)]
         )
+        + "\n",
+    )
+
+
+def engine_shown(engine: type[EngineModel]) -> Shown:
+    """Return one engine that is no array of PEs: what it does, and its keys."""
+    choices = key_choices(engine)
+    about = inspect.getdoc(engine) or ""
+    table = Table("Engine", ["engine", "key", "accepts", "default"], text=True)
+    rows = [(key, accepted, default) for key, (default, accepted) in choices.items()]
+    found = [
+        {"engine": engine.name, "key": key, "accepts": accepted, "default": default}
+        for key, accepted, default in rows or [("", "", "")]
+    ]
+    for row in found:
+        table.add_row(*row.values())
+    document = {"engine": engine.name, "kind": engine.kind, "about": about, "keys": found}
+    lines = [f"{engine.name} {engine.kind}.", about]
+    lines += [f"{key}={accepted} (default {default})" for key, accepted, default in rows]
+    return Shown(
+        "",
+        [table],
+        "",
+        lambda: found,
+        lambda: json_text(document),
+        lines="\n\n".join(lines),
+        markdown="\n\n".join([f"**{engine.name}** {engine.kind}.", about, table.to_markdown()])
         + "\n",
     )
 

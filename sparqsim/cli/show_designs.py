@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,14 +10,26 @@ from sparqsim.cli import records
 from sparqsim.cli.cells import json_text
 from sparqsim.cli.markdown import SOFT_HYPHEN
 from sparqsim.cli.tables import Shown, Table
+from sparqsim.engine.models import EngineModel
 from sparqsim.pe import PEDesign
 
 
-def designs_shown(designs: Mapping[str, type[PEDesign]], outside: Mapping[str, str]) -> Shown:
-    """Return the PE designs there are; of those of other packages the place of each."""
+def designs_shown(
+    designs: Mapping[str, type[PEDesign]],
+    outside: Mapping[str, str],
+    engines: Mapping[str, type[EngineModel]],
+) -> Shown:
+    """Return the PE designs there are, and engines of their own; of those of other packages the place of each."""
     found = records.of_designs(designs)
-    others = "\n".join(f"{name}: from another package ({place})" for name, place in outside.items())
-    return Shown("", [design_table(found)], others, lambda: found, lambda: json_text(found))
+    others = [f"{name}: {first_line(engine)}" for name, engine in engines.items()]
+    others += [f"{name}: from another package ({place})" for name, place in outside.items()]
+    notes = "\n".join(others)
+    return Shown("", [design_table(found)], notes, lambda: found, lambda: json_text(found))
+
+
+def first_line(engine: type[EngineModel]) -> str:
+    """Return what an engine is, in its own words."""
+    return f"{engine.kind}. {(inspect.getdoc(engine) or '').partition(chr(10))[0]}"
 
 
 def design_table(found: Sequence[Mapping[str, Any]]) -> Table:

@@ -1,131 +1,73 @@
-"""Two ways to the same report: the fast engine, and the array of processes that defines it."""
+"""Two ways to ask an engine model: by its fast form, and by the definition. Both end in the same report."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
-
 from sparqsim.array.config import ArrayConfig
-from sparqsim.array.dataflow import Timing, Work
-from sparqsim.array.registry import get_dataflow
-from sparqsim.array.self_timed import self_timed
-from sparqsim.array.timing import array_timing
+from sparqsim.array.dataflow import Timing
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.exact import exact_matmul
-from sparqsim.engine.measure import Measurement, measure, sum_of_squares
+from sparqsim.engine.measure import Measurement, metered, sum_of_squares
+from sparqsim.engine.models.base import Defined, EngineModel, Task
+from sparqsim.engine.models.values import error_of
 from sparqsim.memory import recurrence
 from sparqsim.memory.system import Runner
-from sparqsim.pe.arithmetic import Factors
-from sparqsim.pe.base import PEDesign
-from sparqsim.results.layer_report import Error
-from sparqsim.trace import GemmShape
-from sparqsim.trace.lowering import LoweredLayer
-
-#: PE-steps, padded ones included, that the event engine takes: some seconds.
-LARGEST_EVENT_RUN = 200_000
+from sparqsim.trace import Layer
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a design makes of a layer: its cycles, and what its values decide."""
+    """What a model makes of a layer: its cycles, and what its values decide."""
 
     timing: Timing
     measured: Measurement
 
 
 class Engine(Protocol):
-    """A way to find the outcomes of designs on a layer."""
+    """A way to ask a model."""
 
-    def check(self, shape: GemmShape, pe: PEDesign, array: ArrayConfig) -> None:
-        """Raise InputError for a layer that the engine cannot take."""
+    def check(self, model: EngineModel, layer: Layer, array: ArrayConfig) -> None:
+        """Raise InputError for a layer that cannot be asked for in this way."""
 
-    def run(
-        self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool
-    ) -> list[Outcome]:
-        """Return the outcome of each design."""
-
-    def timing(
-        self,
-        layer: LoweredLayer,
-        pe: PEDesign,
-        array: ArrayConfig,
-        signed: bool,
-        measured: Measurement,
-    ) -> Timing:
-        """Return the cycles of a measured layer on another array."""
+    def outcome(self, model: EngineModel, task: Task, measured: Measurement) -> Outcome:
+        """Return what the model makes of a layer, of which `measured` was collected."""
 
     def memory_runner(self) -> Runner:
         """Return what runs the memory system's schedule."""
 
 
-class FastEngine:
-    """Closed forms and recurrences for time, matrix products and tables for values."""
+class FastForm:
+    """The model's fast form: closed forms, recurrences, matrix products, tables."""
 
-    def check(self, shape: GemmShape, pe: PEDesign, array: ArrayConfig) -> None:
+    def check(self, model: EngineModel, layer: Layer, array: ArrayConfig) -> None:
         """Take every layer."""
 
-    def run(
-        self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool
-    ) -> list[Outcome]:
-        """Measure all designs in one pass over the layer, then time each."""
-        return [
-            Outcome(self.timing(layer, pe, array, signed, measured), measured)
-            for pe, measured in zip(designs, measure(layer, designs), strict=True)
-        ]
+    def outcome(self, model: EngineModel, task: Task, measured: Measurement) -> Outcome:
+        """Time the layer; its values are what was collected."""
+        return Outcome(model.time(task, measured), measured)
 
     def memory_runner(self) -> Runner:
         """Return the recurrence."""
         return recurrence.run
 
-    def timing(
-        self,
-        layer: LoweredLayer,
-        pe: PEDesign,
-        array: ArrayConfig,
-        signed: bool,
-        measured: Measurement,
-    ) -> Timing:
-        """Time by the dataflow's closed form or recurrence."""
-        return array_timing(layer, pe, array, measured.step_cycles)
 
+class Definition:
+    """The model's definition: plain Python, or processes, that do every step.
 
-class EventEngine:
-    """Every step of every PE by the design's plain-Python `step`, in processes: the definition of time and value.
-
-    Only what describes the operands and not the PEs (pair classes, windows, zeros) is counted as in the fast engine.
+    Only what describes the operands and not the engine (pair classes, windows, zeros) is counted as in the fast form.
     """
 
-    def check(self, shape: GemmShape, pe: PEDesign, array: ArrayConfig) -> None:
+    def check(self, model: EngineModel, layer: Layer, array: ArrayConfig) -> None:
         """Refuse layers that would take more than some seconds."""
-        work = Work(shape.m, pe.steps(shape.k), shape.n, shape.groups)
-        steps = get_dataflow(array.dataflow).grid(work, array).steps
-        if steps > LARGEST_EVENT_RUN:
-            raise InputError(
-                f"{steps:,} PE-steps of {pe.spec} on a {array.rows}x{array.cols} array, padding included; "
-                f"engine 'event' takes at most {LARGEST_EVENT_RUN:,} (engine 'fast' takes any number)"
-            )
+        model.refuse_definition(layer, array)
 
-    def run(
-        self, layer: LoweredLayer, designs: list[PEDesign], array: ArrayConfig, signed: bool
-    ) -> list[Outcome]:
-        """Run the layer once for each design."""
-        return [
-            self._outcome(layer, pe, array, measured, signed)
-            for pe, measured in zip(designs, measure(layer, designs), strict=True)
-        ]
-
-    def timing(
-        self,
-        layer: LoweredLayer,
-        pe: PEDesign,
-        array: ArrayConfig,
-        signed: bool,
-        measured: Measurement,
-    ) -> Timing:
-        """Run the layer again."""
-        return self._outcome(layer, pe, array, measured, signed).timing
+    def outcome(self, model: EngineModel, task: Task, measured: Measurement) -> Outcome:
+        """Run the layer; its error and its parts' activity are those of the run, where it has them."""
+        done = model.define(task)
+        return Outcome(done.timing, _replaced(task, done, measured))
 
     def memory_runner(self) -> Runner:
         """Return the processes that define the memory system's timing."""
@@ -133,34 +75,32 @@ class EventEngine:
 
         return memory.run
 
-    def _outcome(
-        self,
-        layer: LoweredLayer,
-        pe: PEDesign,
-        array: ArrayConfig,
-        measured: Measurement,
-        signed: bool,
-    ) -> Outcome:
-        if pe.times_itself:
-            return Outcome(self_timed(layer, pe, array, by_definition=True), measured)
-        from sparqsim.event.layer import run_layer  # simpy is loaded only when used
 
-        done = run_layer(layer, pe, array, get_dataflow(array.dataflow), signed=signed)
-        stored = layer.rows(), layer.weights
+def _replaced(task: Task, done: Defined, measured: Measurement) -> Measurement:
+    """Return what was measured, with all that the run by definition has found out itself."""
+    if done.outputs is not None:
+        layer, stored = task.lowered, (task.lowered.rows(), task.lowered.weights)
         exact = layer.corrected(exact_matmul(*stored), *stored)
-        difference = Factors(layer, pe).corrected(done.outputs, stored[0]) - exact
-        error = Error(
-            outputs=exact.size,
-            signal=sum_of_squares(exact),
-            noise=sum_of_squares(difference),
-            max_abs=int(np.abs(difference).max()),
-        )
-        # A design that does not count its parts gives no states to count; `step` may name parts all the same.
-        activity = dict.fromkeys(measured.activity, 0) | done.activity if measured.activity else {}
-        return Outcome(done.timing, replace(measured, error=error, activity=activity))
+        error = error_of(done.outputs, exact, sum_of_squares(exact))
+        measured = replace(measured, error=error)
+    if done.activity is not None and measured.activity:
+        # A design that does not count its parts gives no states to count; its steps may name parts all the same.
+        activity = dict.fromkeys(measured.activity, 0) | done.activity
+        measured = replace(measured, activity=activity)
+    return measured
 
 
-ENGINES: dict[str, Engine] = {"fast": FastEngine(), "event": EventEngine()}
+ENGINES: dict[str, Engine] = {"fast": FastForm(), "event": Definition()}
+
+
+def outcomes(engine: str, task: Task, models: Sequence[EngineModel]) -> list[Outcome]:
+    """Return what each model makes of a layer; its rows are lowered and multiplied exactly once for all of them."""
+    lowered = task.lowered
+    collected = metered(lowered, [model.meter(lowered) for model in models])
+    return [
+        ENGINES[engine].outcome(model, task, measured)
+        for model, measured in zip(models, collected, strict=True)
+    ]
 
 
 def checked_engine(name: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +39,17 @@ class Measurement:
 
 def measure(layer: LoweredLayer, designs: list[PEDesign]) -> list[Measurement]:
     """Measure designs, bound to the layer, on it; operands are lowered and multiplied once for all."""
-    meters = [Meter(pe, layer) for pe in designs]
+    return metered(layer, [Meter(pe, layer) for pe in designs])
+
+
+def metered(layer: LoweredLayer, meters: Sequence[Any]) -> list[Measurement]:
+    """Show the layer's rows and exact sums to every meter, and return what each has collected.
+
+    Parameters
+    ----------
+    layer : LoweredLayer
+    meters : sequence of `Meter`, or of what has the same methods `add` and `measurement`
+    """
     nonzero = np.zeros((layer.groups, layer.k), np.int64)
     for x in row_blocks(layer):
         exact = layer.sums(x, layer.weights)

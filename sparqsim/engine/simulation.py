@@ -1,36 +1,33 @@
 """simulate() and compare(): the whole story on one screen.
 
-trace file -> Layer -> GEMM -> tiles -> PE gives values and step cycles -> dataflow times them -> Report
+trace file -> Layer -> GEMM -> engine model gives values and cycles (an array of PEs: the PE gives values and step
+cycles, the dataflow times them) -> Report
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from os import PathLike
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.dataflow import Timing
-from sparqsim.array.timing import check_activations, check_dataflow
 from sparqsim.base.errors import InputError
 from sparqsim.base.version import VERSION
-from sparqsim.engine.engines import ENGINES, Outcome, checked_engine
+from sparqsim.engine.engines import ENGINES, Outcome, checked_engine, outcomes
 from sparqsim.engine.iso_area import Scaling
-from sparqsim.engine.measure import Measurement
+from sparqsim.engine.models import EngineModel, Task, get_model
 from sparqsim.memory import MemoryConfig
 from sparqsim.memory.system import Outcome as Waits
 from sparqsim.memory.system import through_memory
 from sparqsim.memory.traffic import MemoryInfo
-from sparqsim.pe import PEDesign, get_pe
-from sparqsim.pe.binding import bound_to
+from sparqsim.pe import PEDesign
 from sparqsim.results.bounds import Bounds
 from sparqsim.results.iso_area import IsoArea
 from sparqsim.results.layer_report import Counts, Cycles, Gemm, LayerReport
-from sparqsim.results.report import ArrayInfo, Comparison, PEInfo, Provenance, Report
+from sparqsim.results.report import ArrayInfo, Comparison, Provenance, Report
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.coverage import Coverage
-from sparqsim.trace.lowering import LoweredLayer
 from sparqsim.trace.reader import as_trace
 
 DEFAULT_PES = (
@@ -43,15 +40,13 @@ DEFAULT_PES = (
     "sparq-exact",
 )
 BASELINE = "mac-8b8b"
-#: The design that runs layers marked keep_8bit.
-KEPT = "mac-8b8b"
 
 Progress = Callable[[Sequence[Layer]], Sequence[Layer]]
 
 
 def simulate(
     trace: Trace | str | PathLike[str],
-    pe: str | PEDesign = "sparq-5opt",
+    pe: str | PEDesign | EngineModel = "sparq-5opt",
     array: ArrayConfig | None = None,
     *,
     memory: MemoryConfig | None = None,
@@ -66,8 +61,8 @@ def simulate(
     Parameters
     ----------
     trace : Trace, or the path of a trace file
-    pe : str or PEDesign
-        'NAME' or 'NAME:key=value,...'.
+    pe : str, PEDesign or EngineModel
+        'NAME' or 'NAME:key=value,...', of a PE design or of an engine that is no array of PEs.
     array : ArrayConfig
         Default 16x16, output-stationary.
     memory : MemoryConfig, optional
@@ -75,10 +70,11 @@ def simulate(
     coupling, overlap
         Replace those of `array` if given.
     keep_8bit : bool
-        Whether layers marked keep_8bit run as `mac-8b8b` (the method's way), or as `pe`.
+        Whether layers marked keep_8bit run as `mac-8b8b` (the method's way), or as `pe`; an engine that is no array of
+        PEs runs them itself.
     engine : {'fast', 'event'}
-        How time and values are found: by closed forms, recurrences and matrix products, or, for small layers, by an
-        array of processes that does every step. The report is the same.
+        How time and values are found: by closed forms, recurrences and matrix products, or, for small layers, by the
+        definition: processes or plain Python that do every step. The report is the same.
     progress : callable, optional
         Wraps the sequence of layers while they are worked on.
 
@@ -89,15 +85,15 @@ def simulate(
         large for the engine.
     """
     setting = _Setting(_array(array, coupling, overlap), memory, keep_8bit, checked_engine(engine))
-    return _reports(as_trace(trace), [get_pe(pe)], setting, progress)[0].report
+    return _reports(as_trace(trace), [get_model(pe)], setting, progress)[0].report
 
 
 def compare(
     trace: Trace | str | PathLike[str],
-    pes: Sequence[str | PEDesign] = DEFAULT_PES,
+    pes: Sequence[str | PEDesign | EngineModel] = DEFAULT_PES,
     array: ArrayConfig | None = None,
     *,
-    baseline: str | PEDesign = BASELINE,
+    baseline: str | PEDesign | EngineModel = BASELINE,
     memory: MemoryConfig | None = None,
     coupling: str | None = None,
     overlap: bool | None = None,
@@ -112,38 +108,50 @@ def compare(
     the result tells the same for arrays that take the area of the baseline's (`sparqsim.engine.iso_area`); layers
     marked keep_8bit run there, too, one MAC per PE and cycle.
     """
-    designs = [get_pe(pe) for pe in pes]
-    reference = get_pe(baseline)
-    if reference not in designs:
-        designs.insert(0, reference)
-    names = [pe.spec for pe in designs]
+    models = [get_model(pe) for pe in pes]
+    reference = get_model(baseline)
+    if reference not in models:
+        models.insert(0, reference)
+    names = [model.spec for model in models]
     if len(set(names)) < len(names):
         raise InputError(f"pes={', '.join(names)}: a design is named twice, expected each once")
     if iso not in {None, "area"}:
         raise InputError(f"iso={iso!r}: expected 'area', or none")
     asked = _array(array, coupling, overlap)
-    scaling = Scaling.of(designs, reference, asked) if iso else None
-    setting = _Setting(
-        asked, memory, keep_8bit, checked_engine(engine), scaling.arrays if scaling else {}
-    )
-    results = _reports(as_trace(trace), designs, setting, progress)
+    scaling = _scaling(models, reference, asked) if iso else None
+    scaled = {model: scaling.arrays.get(_pe_of(model), ()) for model in models} if scaling else {}
+    setting = _Setting(asked, memory, keep_8bit, checked_engine(engine), scaled)
+    results = dict(zip(models, _reports(as_trace(trace), models, setting, progress), strict=True))
     return Comparison(
         baseline=reference.spec,
         order=tuple(names),
-        reports={name: result.report for name, result in zip(names, results, strict=True)},
-        iso_area=_iso_area(scaling, dict(zip(designs, results, strict=True))) if scaling else None,
+        reports={model.spec: result.report for model, result in results.items()},
+        iso_area=_iso_area(scaling, reference, results) if scaling else None,
     )
 
 
-def _iso_area(scaling: Scaling, results: Mapping[PEDesign, _Result]) -> IsoArea:
-    baseline_cycles = results[scaling.baseline].report.cycles.total
+def _pe_of(model: EngineModel) -> PEDesign:
+    """Return the design of an array's PEs. Raises InputError for an engine whose area is not that of PEs."""
+    if model.pe is None:
+        raise InputError(f"iso='area': {model.spec} {model.kind}; expected PE designs")
+    return model.pe
+
+
+def _scaling(models: Sequence[EngineModel], reference: EngineModel, asked: ArrayConfig) -> Scaling:
+    return Scaling.of([_pe_of(model) for model in models], _pe_of(reference), asked)
+
+
+def _iso_area(
+    scaling: Scaling, reference: EngineModel, results: Mapping[EngineModel, _Result]
+) -> IsoArea:
+    baseline_cycles = results[reference].report.cycles.total
     return scaling.block(
         {
-            pe.spec: scaling.record(
-                pe, result.scaled_cycles, baseline_cycles, result.report.cycles.total
+            model.spec: scaling.record(
+                _pe_of(model), result.scaled_cycles, baseline_cycles, result.report.cycles.total
             )
-            for pe, result in results.items()
-            if pe in scaling.arrays
+            for model, result in results.items()
+            if _pe_of(model) in scaling.arrays
         }
     )
 
@@ -169,7 +177,7 @@ class _Setting:
     memory: MemoryConfig | None
     keep_8bit: bool
     engine: str
-    scaled: Mapping[PEDesign, Sequence[ArrayConfig]] = field(default_factory=dict)
+    scaled: Mapping[EngineModel, Sequence[ArrayConfig]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -181,85 +189,70 @@ class _Result:
 
 
 def _reports(
-    trace: Trace, designs: list[PEDesign], setting: _Setting, progress: Progress | None
+    trace: Trace, models: list[EngineModel], setting: _Setting, progress: Progress | None
 ) -> list[_Result]:
-    for pe in designs:
-        _check(pe, trace, setting)
+    for model in models:
+        _check(model, trace, setting)
     layers = trace.layers if progress is None else progress(trace.layers)
-    by_layer = [_layer_reports(layer, designs, setting) for layer in layers]
+    by_layer = [_layer_reports(layer, models, setting) for layer in layers]
     results = []
-    for pe, layers_of_pe in zip(designs, zip(*by_layer, strict=True), strict=True):
-        reports, scaled_cycles = zip(*layers_of_pe, strict=True)
-        results.append(
-            _Result(_report(trace, pe, setting, reports), list(zip(*scaled_cycles, strict=True)))
-        )
+    for model, layers_of_model in zip(models, zip(*by_layer, strict=True), strict=True):
+        reports, scaled_cycles = zip(*layers_of_model, strict=True)
+        report = _report(trace, model, setting, reports)
+        results.append(_Result(report, list(zip(*scaled_cycles, strict=True))))
     return results
 
 
-def _check(pe: PEDesign, trace: Trace, setting: _Setting) -> None:
-    check_dataflow(pe, setting.array)
+def _check(model: EngineModel, trace: Trace, setting: _Setting) -> None:
+    model.refuse_array(setting.array)
+    engine = ENGINES[setting.engine]
     for layer in trace.layers:
-        running = _design_for(layer, pe, setting)
-        check_activations(layer, running)
-        try:
-            for array in (setting.array, *setting.scaled.get(pe, ())):
-                ENGINES[setting.engine].check(layer.gemm, running, array)
-        except InputError as error:
-            raise InputError(f"layer {layer.name!r}: {error}") from None
+        running = _model_for(layer, model, setting)
+        running.refuse_layer(layer, setting.array)
+        for array in (setting.array, *setting.scaled.get(model, ())):
+            engine.check(running, layer, array)
 
 
-def _design_for(layer: Layer, pe: PEDesign, setting: _Setting) -> PEDesign:
-    return bound_to(layer, get_pe(KEPT) if setting.keep_8bit and layer.keep_8bit else pe)
+def _model_for(layer: Layer, model: EngineModel, setting: _Setting) -> EngineModel:
+    running = model.kept() if setting.keep_8bit and layer.keep_8bit else model
+    return running.bound_to(layer)
 
 
 def _layer_reports(
-    layer: Layer, designs: list[PEDesign], setting: _Setting
+    layer: Layer, models: list[EngineModel], setting: _Setting
 ) -> list[tuple[LayerReport, tuple[int, ...]]]:
-    """Return one layer's report for each design, and its cycles on the design's further arrays.
+    """Return one layer's report for each model, and its cycles on the model's further arrays.
 
-    Designs that share an outcome share the work.
+    Models that share an outcome share the work.
     """
-    running = [_design_for(layer, pe, setting) for pe in designs]
+    running = [_model_for(layer, model, setting) for model in models]
     distinct = list(dict.fromkeys(running))
-    lowered = layer.lower()
-    outcomes = dict(
-        zip(
-            distinct,
-            ENGINES[setting.engine].run(lowered, distinct, setting.array, layer.signed),
-            strict=True,
-        )
-    )
-    kept = setting.keep_8bit and layer.keep_8bit
-    reports = {
-        pe: _layer_report(layer, pe, setting, outcome, kept) for pe, outcome in outcomes.items()
-    }
-    cycles = cache(
-        lambda pe, array: _cycles_on(
-            layer, lowered, pe, replace(setting, array=array), outcomes[pe]
-        )
-    )
+    task = Task(layer, setting.array)
+    found = dict(zip(distinct, outcomes(setting.engine, task, distinct), strict=True))
+    reports = {model: _layer_report(task, model, setting, found[model]) for model in distinct}
+    cycles: dict[tuple[EngineModel, ArrayConfig], int] = {}
+    for asked, model in zip(models, running, strict=True):
+        for array in setting.scaled.get(asked, ()):
+            if (model, array) not in cycles:
+                cycles[model, array] = _cycles_on(task.on(array), model, setting, found[model])
     return [
-        (reports[run], tuple(cycles(run, array) for array in setting.scaled.get(pe, ())))
-        for pe, run in zip(designs, running, strict=True)
+        (reports[model], tuple(cycles[model, array] for array in setting.scaled.get(asked, ())))
+        for asked, model in zip(models, running, strict=True)
     ]
 
 
-def _cycles_on(
-    layer: Layer, lowered: LoweredLayer, pe: PEDesign, setting: _Setting, outcome: Outcome
-) -> int:
-    """Return the layer's total cycles on another array, that of `setting`."""
-    timing = ENGINES[setting.engine].timing(
-        lowered, pe, setting.array, layer.signed, outcome.measured
-    )
-    waits = _waits(layer, pe, setting, timing)
+def _cycles_on(task: Task, model: EngineModel, setting: _Setting, outcome: Outcome) -> int:
+    """Return the total cycles of a layer that was measured, on the array of `task`."""
+    timing = ENGINES[setting.engine].outcome(model, task, outcome.measured).timing
+    waits = _waits(task, model, setting, timing)
     return timing.total + (waits.memory_stall if waits else 0)
 
 
 def _layer_report(
-    layer: Layer, pe: PEDesign, setting: _Setting, outcome: Outcome, kept: bool
+    task: Task, model: EngineModel, setting: _Setting, outcome: Outcome
 ) -> LayerReport:
-    shape, timing, measured, array = layer.gemm, outcome.timing, outcome.measured, setting.array
-    waits = _waits(layer, pe, setting, timing)
+    layer, shape, timing, measured = task.layer, task.shape, outcome.timing, outcome.measured
+    waits = _waits(task, model, setting, timing)
     cycles = Cycles(
         compute=timing.compute,
         fill=timing.fill,
@@ -267,19 +260,18 @@ def _layer_report(
         pe_stall=timing.pe_stall,
         memory_stall=waits.memory_stall if waits else 0,
     )
-    used_pe_cycles = timing.used_pe_cycles + (waits.used_pe_cycles if waits else 0)
-    real_steps = shape.groups * shape.m * pe.steps(shape.k) * shape.n
+    units = model.capacity(task.array).units
     return LayerReport(
         name=layer.name,
         op=layer.op,
-        pe=pe.spec,
-        kept_8bit=kept,
+        pe=model.spec,
+        kept_8bit=setting.keep_8bit and layer.keep_8bit and model.pe is not None,
         gemm=Gemm(m=shape.m, k=shape.k, n=shape.n, groups=shape.groups),
         cycles=cycles,
-        bounds=Bounds.of(timing, real_steps, array.pes, cycles.memory_stall),
+        bounds=Bounds.of(timing, model.unit_steps(task), units, cycles.memory_stall),
         tiles=timing.tiles,
         partial_sums=timing.partial_sums,
-        counts=_counts(shape.macs, pe, cycles.total * array.pes, used_pe_cycles, measured),
+        counts=_counts(task, model, cycles.total, outcome, waits),
         traffic=waits.traffic if waits else None,
         pairs=measured.pairs,
         windows=measured.windows,
@@ -288,28 +280,27 @@ def _layer_report(
     )
 
 
-def _waits(layer: Layer, pe: PEDesign, setting: _Setting, timing: Timing) -> Waits | None:
+def _waits(task: Task, model: EngineModel, setting: _Setting, timing: Timing) -> Waits | None:
     """Return what the memory system adds, None where it is not modelled."""
     if setting.memory is None:
         return None
     runner = ENGINES[setting.engine].memory_runner()
-    return through_memory(
-        layer, pe, setting.array, setting.memory, timing.tile_stalls, runner=runner
-    )
+    return through_memory(task.layer, model.loops(task, timing), setting.memory, runner=runner)
 
 
 def _counts(
-    macs: int, pe: PEDesign, pe_cycles: int, used_pe_cycles: int, measured: Measurement
+    task: Task, model: EngineModel, cycles: int, outcome: Outcome, waits: Waits | None
 ) -> Counts:
-    activity = measured.activity
+    capacity, activity = model.capacity(task.array), outcome.measured.activity
+    unit_cycles = cycles * capacity.units
     busy = sum(cycles for part, cycles in activity.items() if part.startswith("multiplier_"))
     return Counts(
-        macs=macs,
-        macs_nonzero=measured.macs_nonzero,
-        pe_cycles=pe_cycles,
-        lane_cycles=pe_cycles * pe.lanes,
-        multiplier_cycles=pe_cycles * pe.multipliers,
-        used_pe_cycles=used_pe_cycles,
+        macs=task.shape.macs,
+        macs_nonzero=outcome.measured.macs_nonzero,
+        pe_cycles=unit_cycles,
+        lane_cycles=unit_cycles * capacity.lanes,
+        multiplier_cycles=unit_cycles * capacity.multipliers,
+        used_pe_cycles=outcome.timing.used_pe_cycles + (waits.used_pe_cycles if waits else 0),
         busy_pe_cycles=activity.get("pe", 0) if activity else None,
         busy_multiplier_cycles=busy if activity else None,
     )
@@ -321,7 +312,9 @@ def _folded_batch_norms(trace: Trace) -> int | None:
     return len(folded) if isinstance(folded, dict) else None
 
 
-def _report(trace: Trace, pe: PEDesign, setting: _Setting, layers: Sequence[LayerReport]) -> Report:
+def _report(
+    trace: Trace, model: EngineModel, setting: _Setting, layers: Sequence[LayerReport]
+) -> Report:
     array = setting.array
     return Report(
         provenance=Provenance(
@@ -334,7 +327,7 @@ def _report(trace: Trace, pe: PEDesign, setting: _Setting, layers: Sequence[Laye
             calibrator=trace.metadata.calibrator,
             folded_batch_norms=_folded_batch_norms(trace),
         ),
-        pe=PEInfo.of(pe),
+        pe=model.info(array),
         array=ArrayInfo.of(array),
         memory=None if setting.memory is None else MemoryInfo.of(setting.memory),
         keep_8bit=setting.keep_8bit,

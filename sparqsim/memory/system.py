@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.dataflow import Work
 from sparqsim.array.registry import get_dataflow
-from sparqsim.array.tiles import TileTimes, tile_times
+from sparqsim.array.tiles import TileTimes
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.footprint import InputMap
 from sparqsim.memory.nest import axes_of
@@ -26,10 +26,62 @@ from sparqsim.memory.schedule import (
     sums_written,
 )
 from sparqsim.memory.traffic import LayerTraffic, OperandTraffic
-from sparqsim.pe import PEDesign
-from sparqsim.trace import Layer
+from sparqsim.trace import GemmShape, Layer
 
 Runner = Callable[[Schedule, MemoryConfig], Times]
+
+
+@dataclass(frozen=True)
+class Loops:
+    """How an engine goes through a layer: all that the memory system must know of it.
+
+    Parameters
+    ----------
+    array : ArrayConfig
+        Its sides cut the layer into tiles, its dataflow says along which dimensions and what is streamed.
+    lanes : int
+        Elements of K that one streamed step takes.
+    tiles : TileTimes
+        How long each tile takes; together they take what the layer takes without memory.
+    used_units : int64 (column tiles, row tiles)
+        PEs, or what stands in their place, that hold real work in each tile of a group.
+    activation_pair_bits : callable
+        `activation_pair_bits(storage)`: bits in memory of two adjacent activations; 16 where they are stored raw.
+    weight_bits : int
+    """
+
+    array: ArrayConfig
+    lanes: int
+    tiles: TileTimes
+    used_units: NDArray[np.int64]
+    activation_pair_bits: Callable[[str], int]
+    weight_bits: int = 8
+
+    @classmethod
+    def of_cycles(
+        cls,
+        shape: GemmShape,
+        array: ArrayConfig,
+        cycles: NDArray[np.int64],
+        *,
+        units: int = 1,
+        lanes: int = 1,
+    ) -> Loops:
+        """Return the loops of an engine whose tiles take `cycles`, with all its units at work in each.
+
+        Parameters
+        ----------
+        shape : GemmShape
+        array : ArrayConfig
+            As of `Loops`; activations and weights are stored raw, 8 bits each.
+        cycles : int64 (groups, column tiles, row tiles)
+        units, lanes : int
+        """
+        work = Work(shape.m, -(-shape.k // lanes), shape.n, shape.groups)
+        grid = get_dataflow(array.dataflow).grid(work, array)
+        tiles = TileTimes(grid, 0, 0, 0, 0, cycles - grid.stream)
+        used_units = np.full(grid.shape[1:], units, np.int64)
+        return cls(array, lanes, tiles, used_units, lambda _: 16)
 
 
 @dataclass(frozen=True)
@@ -47,19 +99,19 @@ class Outcome:
     times: Times
 
 
-def job_of(layer: Layer, pe: PEDesign, memory: MemoryConfig) -> Job:
-    """Return what a layer asks of the memory when `pe` runs it."""
+def job_of(layer: Layer, loops: Loops, memory: MemoryConfig) -> Job:
+    """Return what a layer asks of the memory when an engine goes through it in these loops."""
     shape, source = layer.gemm, InputMap.of(layer)
-    raw = pe.activation_pair_bits("raw")
-    stored = pe.activation_pair_bits(memory.storage) if source.pairs_are_whole else raw
+    raw = loops.activation_pair_bits("raw")
+    stored = loops.activation_pair_bits(memory.storage) if source.pairs_are_whole else raw
     return Job(
         layer.name,
         {"m": shape.m, "k": shape.k, "n": shape.n},
         shape.groups,
-        pe.lanes,
+        loops.lanes,
         source,
         stored,
-        pe.weight_bits,
+        loops.weight_bits,
         memory.storage if stored != raw else "raw",
     )
 
@@ -74,19 +126,9 @@ class Prepared:
     program: Schedule
 
 
-def prepare(
-    layer: Layer,
-    pe: PEDesign,
-    array: ArrayConfig,
-    memory: MemoryConfig,
-    tile_stalls: NDArray[np.int64] | None = None,
-) -> list[Prepared]:
+def prepare(layer: Layer, loops: Loops, memory: MemoryConfig) -> list[Prepared]:
     """Return a layer's program in each loop order that is left open. Parameters and errors as in `through_memory`."""
-    job, shape = job_of(layer, pe, memory), layer.gemm
-    work = Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, pe.edge_cycles)
-    tiles = tile_times(
-        get_dataflow(array.dataflow), work, array, tile_stalls, whole=pe.times_itself
-    )
+    job, array, tiles = job_of(layer, loops, memory), loops.array, loops.tiles
     return [
         Prepared(job, tiles, plan, schedule(plan, tiles, memory, array.dataflow))
         for plan in plans_of(job, array, memory)
@@ -103,21 +145,16 @@ def fastest(programs: Sequence[Prepared], memory: MemoryConfig) -> Prepared:
 
 
 def through_memory(
-    layer: Layer,
-    pe: PEDesign,
-    array: ArrayConfig,
-    memory: MemoryConfig,
-    tile_stalls: NDArray[np.int64] | None = None,
-    *,
-    runner: Runner | None = None,
+    layer: Layer, loops: Loops, memory: MemoryConfig, *, runner: Runner | None = None
 ) -> Outcome:
     """Return what the memory system makes of a layer.
 
     Parameters
     ----------
-    layer, pe, array, memory
-    tile_stalls : int64 (groups, column tiles, row tiles), optional
-        What slow steps add to each tile, as in `Timing`.
+    layer : Layer
+    loops : Loops
+        How an engine goes through it.
+    memory : MemoryConfig
     runner : callable, optional
         `recurrence.run` by default, or `event.memory.run`.
 
@@ -128,12 +165,12 @@ def through_memory(
     """
     from sparqsim.memory import recurrence
 
-    ready = fastest(prepare(layer, pe, array, memory, tile_stalls), memory)
+    ready, array = fastest(prepare(layer, loops, memory), memory), loops.array
     plan, tiles, program = ready.plan, ready.tiles, ready.program
     times = (runner or recurrence.run)(program, memory)
     waits = spent_by_item(times) - item_lengths(plan.nest, tiles, array.dataflow)
     traffic = layer_traffic(ready.job, plan, memory, int(program.lengths.sum()) - tiles.total)
-    used_pe_cycles = int((waits * used_pes(plan, tiles, array.dataflow)).sum())
+    used_pe_cycles = int((waits * used_pes(plan, loops)).sum())
     return Outcome(int(waits.sum()), used_pe_cycles, traffic, plan, program, times)
 
 
@@ -142,11 +179,11 @@ def spent_by_item(times: Times) -> NDArray[np.int64]:
     return np.diff(np.append(times.item_ends[:-1], times.total), prepend=0)
 
 
-def used_pes(plan: Plan, tiles: TileTimes, dataflow: str) -> NDArray[np.int64]:
+def used_pes(plan: Plan, loops: Loops) -> NDArray[np.int64]:
     """Return the PEs with real work in each item of all groups."""
-    rows, cols, _ = axes_of(dataflow)
+    rows, cols, _ = axes_of(loops.array.dataflow)
     index = plan.nest.index
-    return np.tile(tiles.grid.used_by_tile[index[cols], index[rows]], tiles.grid.groups)
+    return np.tile(loops.used_units[index[cols], index[rows]], loops.tiles.grid.groups)
 
 
 def layer_traffic(job: Job, plan: Plan, memory: MemoryConfig, port_stall: int) -> LayerTraffic:

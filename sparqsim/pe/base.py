@@ -14,8 +14,8 @@ A design may make itself ready for a layer (`for_layer`): lanes, cycles and mode
 operands. Everything that runs a layer then uses what `for_layer` returned.
 
 The fast form must equal `step` for every operand: `contract.py` checks that, and `sparqsim pe check` runs it. A design
-never knows the dataflow that times it, unless its PEs run through queues of their own: then it times whole arrays
-itself (`array_timing`).
+never knows the dataflow that times it. PEs that the array does not time, because they run through queues of their own,
+name the engine model that does (`runs_on`).
 """
 
 from __future__ import annotations
@@ -96,33 +96,6 @@ class Step:
 
 
 @dataclass(frozen=True)
-class ArrayTiming:
-    """How long one group's tiles take on an array of a design that times itself; the parts sum to the last tile's end.
-
-    `tile_ends`: int64 (row tiles, column tiles), run row by row: the cycle by which every PE is done with a tile.
-    `compute`, `fill`, `drain`: as in a report, in cycles; what remains is stall. `pe_cycles`: int64 (rows, cols), the
-    cycles each PE would work if it never waited; `work`: the sum of them, padded outputs left out.
-    """
-
-    tile_ends: NDArray[np.int64]
-    compute: int
-    fill: int
-    drain: int
-    pe_cycles: NDArray[np.int64]
-    work: int
-
-    @property
-    def total(self) -> int:
-        """All cycles."""
-        return int(self.tile_ends[-1, -1])
-
-    @property
-    def pe_stall(self) -> int:
-        """Cycles beyond those that shapes alone ask for."""
-        return self.total - self.compute - self.fill - self.drain
-
-
-@dataclass(frozen=True)
 class PEDesign(ABC):
     """A processing element: its arithmetic and how long each step takes. See the module's docstring."""
 
@@ -150,8 +123,8 @@ class PEDesign(ABC):
     #: Whether what becomes of an operand depends on the one it meets; the design then has a
     #: `matmul` of its own, and `used_activations` and `used_weights` are never asked.
     values_by_pair: ClassVar[bool] = False
-    #: Whether the design times whole arrays itself, through `array_timing`; coupling and overlap then do not apply.
-    times_itself: ClassVar[bool] = False
+    #: The engine model that is made of such PEs, by its name.
+    runs_on: ClassVar[str] = "systolic-array"
 
     def __init_subclass__(cls, **settings: Any) -> None:
         """Find that a design with a `matmul` of its own decides values by pairs, unless it says so."""
@@ -174,7 +147,7 @@ class PEDesign(ABC):
     @property
     def cycles_depend_on_values(self) -> bool:
         """Whether two operand sets of the same shape can take different numbers of cycles."""
-        return self.times_itself or self.cost in ("activations", "weights", "pair")
+        return self.cost in ("activations", "weights", "pair")
 
     def for_layer(self, facts: LayerFacts) -> PEDesign:
         """Return the design as it runs a layer: itself, unless lanes, cycles or mode follow it.
@@ -299,28 +272,6 @@ class PEDesign(ABC):
         uint8 (rows, steps, cols)
         """
         raise _hook_missing(self, "pair")
-
-    def array_timing(
-        self, x: Array, w: Array, rows: int, cols: int, *, by_definition: bool = False
-    ) -> ArrayTiming:
-        """Return how long an array whose sums stay takes for one group, if the design times arrays itself.
-
-        Parameters
-        ----------
-        x : uint8 or int8 (M, K)
-            Enters at the left, a line of the array to a row.
-        w : uint8 or int8 (K, N)
-            Enters from above. Where the dataflow exchanges rows and columns, weights are `x` and activations `w`,
-            both transposed.
-        rows, cols : int
-            The array's sides.
-        by_definition : bool
-            Whether to step the plain definition of the array instead of its fast form; the result is the same.
-        """
-        raise NotImplementedError(f"{self.name} does not time arrays itself")
-
-    def check_array(self, rows: int, cols: int) -> None:  # noqa: B027 - most designs take any array
-        """Raise InputError for an array too large for the design's own timing."""
 
     def activation_states(self, x: Array) -> NDArray[np.uint8] | None:
         """Return what each step's activations make of the circuit, uint8 (..., M, steps).

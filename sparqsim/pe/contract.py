@@ -11,7 +11,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, dataclass, replace
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from sparqsim.pe.trials import KINDS, dtype_of, modes, narrowed, operands, plain
 
 #: (M, K, N) of random products: K odd, K = 1, K below and above the lanes, a single row or column, a long sum.
 SHAPES = ((3, 1, 2), (1, 2, 1), (4, 3, 3), (5, 7, 4), (2, 8, 3), (3, 33, 2), (1, 130, 1))
+#: A frozen dataclass whose fields are keys: a design, or an engine model.
+Keyed = TypeVar("Keyed")
 STATIONARY = ("outputs", "weights", "activations")
 #: (activation bits, weight bits) of layers that a design is made ready for.
 BITS = ((8, 8), (8, 4), (4, 8), (3, 2), (1, 1))
@@ -42,16 +44,6 @@ def check_design(pe: PEDesign) -> Iterator[Outcome]:
         yield Outcome(name, failure_of(check, pe))
 
 
-def check_variants(asked: PEDesign) -> Iterator[tuple[str, Outcome]]:
-    """Check a design as `sparqsim pe check` does; yield the design's name and what each check found.
-
-    A design with default keys is checked with every choice of every key, any other one as it is.
-    """
-    known = variants(type(asked))
-    for pe in known if asked == known[0] else [asked]:
-        yield from ((pe.spec, outcome) for outcome in check_design(pe))
-
-
 def failure_of(check: Callable[[PEDesign], None], pe: PEDesign) -> str:
     """Return why a design fails a check, or ''. Whatever the design raises is a failure of the design."""
     try:
@@ -63,7 +55,7 @@ def failure_of(check: Callable[[PEDesign], None], pe: PEDesign) -> str:
     return ""
 
 
-def variants(design: type[PEDesign]) -> list[PEDesign]:
+def variants(design: type[Keyed]) -> list[Keyed]:
     """Return the design with default keys, and with each key changed alone.
 
     A key takes each of its choices, its `examples`, or its two least integers.
@@ -77,7 +69,7 @@ def variants(design: type[PEDesign]) -> list[PEDesign]:
             if get_origin(hints[key.name]) is Literal
             else key.metadata.get("examples", (least, least + 1))
         )
-        found += [replace(default, **{key.name: choice}) for choice in choices]
+        found += [replace(default, **{key.name: choice}) for choice in choices]  # type: ignore[type-var]
     return list(dict.fromkeys(found))
 
 
@@ -128,8 +120,6 @@ def _check_cost_declared(pe: PEDesign) -> None:
         pe.most_step_cycles <= MOST_CYCLES,
         f"most_step_cycles={pe.most_step_cycles}, expected at most {MOST_CYCLES}",
     )
-    if pe.times_itself:
-        return
     hook = COST_HOOKS.get(pe.cost, "step")
     expect(
         getattr(type(pe), hook) is not getattr(PEDesign, hook),
@@ -358,35 +348,6 @@ def check_windows(pe: PEDesign) -> None:
         )
 
 
-def check_array_timing(pe: PEDesign) -> None:
-    """Expect arrays that a design times itself to end tile after tile, no part negative, no PE outrunning its work."""
-    if not pe.times_itself:
-        return
-    for kind, (m, k, n) in itertools.product(KINDS, SHAPES):
-        x, w = operands(pe, (m, k), kind, seed=m), weights((k, n), kind, seed=n)
-        timing, plain = pe.array_timing(x, w, 2, 3), pe.array_timing(x, w, 2, 3, by_definition=True)
-        ends = timing.tile_ends.ravel()
-        expect(
-            timing.tile_ends.shape == (-(-m // 2), -(-n // 3))
-            and bool((np.diff(ends, prepend=0) > 0).all()),
-            f"tiles of a {m}x{n} product on 2x3 PEs end at {timing.tile_ends.tolist()}, "
-            "expected a rising cycle for each",
-        )
-        expect(
-            np.array_equal(ends, plain.tile_ends.ravel()),
-            f"tiles of a {m}x{n} product on 2x3 PEs end at "
-            f"{timing.tile_ends.tolist()}, expected, by definition, {plain.tile_ends.tolist()}",
-        )
-        expect(
-            min(timing.pe_stall, timing.compute, timing.fill, timing.drain) >= 0,
-            f"cycles are {timing}, expected no part below 0",
-        )
-        expect(
-            timing.total >= int(timing.pe_cycles.max()),
-            f"the array takes {timing.total} cycles, but one PE works {timing.pe_cycles.max()}",
-        )
-
-
 #: Every check by the name under which it is reported.
 CHECKS: dict[str, Callable[[PEDesign], None]] = {
     "declares name, lanes, cycles, dataflows": check_declaration,
@@ -404,5 +365,4 @@ CHECKS: dict[str, Callable[[PEDesign], None]] = {
     "refuses int8 activations it cannot take": check_signed,
     "part activity = step": check_activity,
     "windows are consistent": check_windows,
-    "array timing is consistent, if its own": check_array_timing,
 }

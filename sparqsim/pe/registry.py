@@ -66,7 +66,7 @@ def resolve(
         refuse_code(str(spec), WHAT, "a result", "one that you name with --pe")
     source = SourceClass.parse(str(spec), WHAT)
     if source is not None:
-        in_file = _checked_class(source.load(PEDesign), f"{source.path}:{source.class_name}")
+        in_file = checked_class(source.load(PEDesign), f"{source.path}:{source.class_name}")
         return with_keys(in_file, source.keys, spec)
     name, _, text = str(spec).partition(":")
     return with_keys(_class_named(name), text, spec)
@@ -89,16 +89,27 @@ def _class_named(name: str) -> type[PEDesign]:
         return designs()[name]
     outside = outside_designs()
     if name not in outside:
-        known = [*designs(), *outside]
+        known = known_names()
         raise InputError(
             f"PE design {name!r} is not known{nearest(name, known)}; expected one of {', '.join(known)}, "
             "or FILE.py:CLASS"
         )
     entry = outside[name]
-    return _checked_class(load_installed(entry), described(entry))
+    return checked_class(load_installed(entry), described(entry))
 
 
-def _checked_class(value: Any, origin: str) -> type[PEDesign]:
+def known_names() -> list[str]:
+    """Return the names of all designs, shipped and installed."""
+    return [*designs(), *outside_designs()]
+
+
+def is_known(name: str) -> bool:
+    """Return whether a design of this name ships or is installed."""
+    return name in designs() or name in outside_designs()
+
+
+def checked_class(value: Any, origin: str) -> type[PEDesign]:
+    """Return a class from outside the package if it is a finished design; `origin` is what messages name."""
     if not (isinstance(value, type) and issubclass(value, PEDesign)):
         raise InputError(f"{origin} is {value!r}, expected a subclass of sparqsim.PEDesign")
     if (
@@ -147,6 +158,6 @@ def at_defaults(design: type[PEDesign]) -> PEDesign | type[PEDesign]:
     return design() if has_defaults else design
 
 
-def key_choices(design: type[PEDesign]) -> dict[str, tuple[str, str]]:
+def key_choices(design: type[Any]) -> dict[str, tuple[str, str]]:
     """Return for each key of a design its default and what it accepts, as text."""
     return choices_of_keys(design)

@@ -101,6 +101,17 @@ class Error(Record):
     noise: int
     max_abs: int
 
+    @classmethod
+    def sum_of(cls, parts: Iterable[Error]) -> Error:
+        """Put errors of several sets of outputs together."""
+        parts = list(parts)
+        return cls(
+            outputs=sum(part.outputs for part in parts),
+            signal=sum(part.signal for part in parts),
+            noise=sum(part.noise for part in parts),
+            max_abs=max(part.max_abs for part in parts),
+        )
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def mse(self) -> float:
@@ -317,7 +328,6 @@ class Totals(Measured):
     def of(cls, layers: Iterable[LayerReport]) -> Totals:
         """Add up layers."""
         layers = list(layers)
-        errors = [layer.error for layer in layers]
         return cls(
             cycles=Cycles.sum_of(layer.cycles for layer in layers),
             bounds=Bounds.sum_of(layer.bounds for layer in layers),
@@ -325,11 +335,6 @@ class Totals(Measured):
             partial_sums=sum(layer.partial_sums for layer in layers),
             counts=Counts.sum_of(layer.counts for layer in layers),
             pairs=Pairs.sum_of(layer.pairs for layer in layers),
-            error=Error(
-                outputs=sum(error.outputs for error in errors),
-                signal=sum(error.signal for error in errors),
-                noise=sum(error.noise for error in errors),
-                max_abs=max(error.max_abs for error in errors),
-            ),
+            error=Error.sum_of(layer.error for layer in layers),
             traffic=Traffic.sum_of(layer.traffic for layer in layers),
         )

@@ -6,7 +6,7 @@ Integers are stored; ratios derive from them. Equal runs give equal bytes: no ti
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
@@ -28,9 +28,6 @@ from sparqsim.results.layer_report import (
 )
 from sparqsim.trace.coverage import Coverage
 
-if TYPE_CHECKING:
-    from sparqsim.pe import PEDesign
-
 REPORT_SCHEMA: Final = "sparqsim.report/1"
 COMPARISON_SCHEMA: Final = "sparqsim.comparison/1"
 #: What must stand wherever cycles of a design stand that times itself.
@@ -40,13 +37,26 @@ TIMED_BY_QUEUES: Final = (
 )
 
 
+class EngineInfo(Record):
+    """An engine that is no array of PEs.
+
+    kind: what it is, in words that follow its name. units: what works side by side, in the place of PEs. remark: what
+    else must be known to compare it; '' for nothing.
+    """
+
+    kind: Text
+    units: int = Field(ge=1)
+    remark: Text = ""
+
+
 class PEInfo(Record):
-    """The PE design of a report.
+    """The PE design of a report, or the engine in its place.
 
     lanes: pairs of an activation and a weight that a PE consumes per step. multipliers: those of a PE, narrow or wide.
     cycles_depend_on_values: False where only shapes decide cycles. times_itself: the design's own queues set the
     timing, so the array's coupling and overlap do not apply to it. timing_note: what must be known to compare such
-    cycles; '' where the array sets the timing.
+    cycles; '' where the array sets the timing. engine: what is known of an engine that is no array of PEs; absent
+    where the design is one of PEs.
     """
 
     name: Name
@@ -55,24 +65,21 @@ class PEInfo(Record):
     multipliers: int
     cycles_depend_on_values: bool
     times_itself: bool = False
+    engine: EngineInfo | None = Field(default=None, exclude_if=lambda engine: engine is None)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def timing_note(self) -> str:
         """What must be known to compare the design's cycles; '' where the array sets the timing."""
+        if self.engine is not None:
+            size = f"{counted(self.engine.units, 'unit')} of {counted(self.lanes, 'MAC')} per step"
+            remark = f"; {self.engine.remark}" if self.engine.remark else ""
+            return (
+                f"{self.engine.kind} ({size}): sides, dataflow, coupling and overlap of an array do "
+                "not apply to it, it runs layers marked keep_8bit itself, and its speedup is not one "
+                f"at equal PE count{remark}"
+            )
         return TIMED_BY_QUEUES if self.times_itself else ""
-
-    @classmethod
-    def of(cls, pe: PEDesign) -> PEInfo:
-        """Return what reports say of a design."""
-        return cls(
-            name=pe.name,
-            spec=pe.spec,
-            lanes=pe.lanes,
-            multipliers=pe.multipliers,
-            cycles_depend_on_values=pe.cycles_depend_on_values,
-            times_itself=pe.times_itself,
-        )
 
 
 def timing_notes(designs: Iterable[PEInfo]) -> dict[str, str]:
@@ -203,6 +210,12 @@ class Report(Tabular, Record):
     def coverage(self) -> Coverage:
         """What of the network the trace holds."""
         return self.provenance.coverage
+
+    @property
+    def units(self) -> int:
+        """PEs of the array, or what stands in their place in an engine that is none."""
+        engine = self.pe.engine
+        return self.array.rows * self.array.cols if engine is None else engine.units
 
     @property
     def cycles(self) -> Cycles:

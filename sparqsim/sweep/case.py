@@ -16,6 +16,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.plugins import named_file, names_a_file, refuse_code
 from sparqsim.base.record import faults_of
 from sparqsim.base.textfile import read_text, toml_of
+from sparqsim.engine.models import get_model
 from sparqsim.results.report import Report
 from sparqsim.trace import Trace
 
@@ -133,7 +134,7 @@ def run_together(trace: Trace, cases: Sequence[Case]) -> list[Report | Exception
 def _simulated(trace: Trace, cases: Sequence[Case]) -> list[Report]:
     array, memory = cases[0].accelerator()
     surroundings = {} if memory is None else {"memory": memory}
-    pes = [sparqsim.get_pe(case.pe) for case in cases]
+    pes = [get_model(case.pe) for case in cases]
     reports = sparqsim.compare(
         trace,
         pes,

@@ -22,7 +22,7 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.array.registry import get_dataflow
 from sparqsim.base.errors import InputError, printable
 from sparqsim.base.version import VERSION
-from sparqsim.pe import PEDesign, get_pe
+from sparqsim.engine.models import EngineModel, get_model
 from sparqsim.results.report import REPORT_SCHEMA
 from sparqsim.sweep.case import ACCELERATOR_FILE, Case
 from sparqsim.trace import load_trace
@@ -101,8 +101,8 @@ class Planner:
 
     def _design(self, spec: str) -> tuple[str, str]:
         if spec not in self._designs:
-            design = get_pe(spec)
-            self._designs[spec] = design.spec, source_digest(design)
+            model = get_model(spec)
+            self._designs[spec] = model.spec, source_digest(model)
         return self._designs[spec]
 
     def _accelerator(self, case: Case) -> dict[str, Any]:
@@ -129,12 +129,14 @@ def shown_memory(source: str) -> str:
     return printable(Path(source).name) if ACCELERATOR_FILE.fullmatch(source) else source
 
 
-def source_digest(design: PEDesign) -> str:
-    """Return the SHA-256 of the file a design from outside the package is in, '' for the package's own.
+def source_digest(model: EngineModel) -> str:
+    """Return the SHA-256 of the file a design or engine from outside the package is in, '' for the package's own.
 
-    Files that it imports are not followed.
+    Files that it imports are not followed. Of a design on an engine from outside, both count.
     """
-    return class_source_digest(type(design), f"PE design {design.spec!r}")
+    parts = (type(model),) if model.pe is None else (type(model.pe), type(model))
+    digests = [class_source_digest(part, f"PE design {model.spec!r}") for part in parts]
+    return "+".join(filter(None, digests))
 
 
 def class_source_digest(kind: type, what: str) -> str:

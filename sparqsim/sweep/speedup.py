@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparqsim.base.errors import InputError, shown
+from sparqsim.engine.models import get_model
 from sparqsim.engine.simulation import BASELINE
-from sparqsim.pe import get_pe
 from sparqsim.sweep.check import Recorded
 from sparqsim.sweep.database import Database
 
@@ -48,7 +48,7 @@ class Speedups:
         InputError
             For a baseline that is asked for and is at no point of the store.
         """
-        spec = get_pe(BASELINE if baseline is None else baseline).spec
+        spec = get_model(BASELINE if baseline is None else baseline).spec
         cycles, designs = {}, set()
         for point in store.recorded():
             designs.add(str(point.facts["pe"]))

@@ -12,12 +12,12 @@ from sparqsim.array.registry import get_dataflow
 from sparqsim.array.timing import check_dataflow
 from sparqsim.base.errors import InputError
 from sparqsim.base.wording import counted
+from sparqsim.engine.models import EngineModel, get_model
 from sparqsim.event.array import Run, StepFunction, StepRecord
 from sparqsim.event.array import Tile as Operands
 from sparqsim.event.layer import LayerTiles, Operand, step_of
 from sparqsim.event.run import run_tiles
 from sparqsim.pe import PEDesign
-from sparqsim.pe.binding import bound_to
 from sparqsim.trace import Layer
 
 #: Rows and columns of the largest array that is drawn.
@@ -70,9 +70,11 @@ class Window:
         return {f"ctl_{name}": value for name, value in self.step(*self.met(done)).controls.items()}
 
 
-def window_of(layer: Layer, pe: PEDesign, array: ArrayConfig, tile: int = 0) -> Window:
+def window_of(
+    layer: Layer, design: PEDesign | EngineModel, array: ArrayConfig, tile: int = 0
+) -> Window:
     """Run tile number `tile` of a layer, with overlap between the tiles that share the array with it."""
-    pe = bound_to(layer, pe)
+    pe = _timed_by_array(get_model(design).bound_to(layer))
     _check(layer, pe, array)
     lowered, flow = layer.lower(), get_dataflow(array.dataflow)
     grid = flow.grid(Work(lowered.m, pe.steps(lowered.k), lowered.n, lowered.groups), array)
@@ -83,16 +85,21 @@ def window_of(layer: Layer, pe: PEDesign, array: ArrayConfig, tile: int = 0) -> 
     return Window(array, shown.start, tiles, run_tiles(tiles, step, array, pe.edge_cycles), step)
 
 
+def _timed_by_array(model: EngineModel) -> PEDesign:
+    """Return the design of the array's PEs. Raises InputError for an engine that the array does not time."""
+    if model.pe is None or not model.follows_array:
+        raise InputError(
+            f"wave: {model.spec} {model.kind}, which a waveform cannot show; "
+            "expected a design that the array times"
+        )
+    return model.pe
+
+
 def _check(layer: Layer, pe: PEDesign, array: ArrayConfig) -> None:
     if max(array.rows, array.cols) > LARGEST_SIDE:
         raise InputError(
             f"wave: array {array.rows}x{array.cols} is too large to look at, "
             f"expected at most {LARGEST_SIDE}x{LARGEST_SIDE}"
-        )
-    if pe.times_itself:
-        raise InputError(
-            f"wave: {pe.spec} times itself through queues of its own, which a waveform cannot show; "
-            "expected a design that the array times"
         )
     check_dataflow(pe, array)
     try:

@@ -32,6 +32,7 @@ from sparqsim.analysis.wave.window import Window, window_of
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError, nearest, printable
 from sparqsim.base.files import replaced
+from sparqsim.engine.models import EngineModel, get_model
 from sparqsim.pe import PEDesign
 from sparqsim.trace import Layer, Trace
 
@@ -43,12 +44,12 @@ COUNT_BITS = 32
 def write_wave(
     path: str | Path,
     trace: Trace,
-    pe: PEDesign,
+    pe: PEDesign | EngineModel,
     array: ArrayConfig,
     layer: str | None = None,
     tile: int = 0,
     *,
-    kept: PEDesign | None = None,
+    kept: PEDesign | EngineModel | None = None,
 ) -> None:
     """Write the waveform of one tile.
 
@@ -62,7 +63,7 @@ def write_wave(
         A layer's name; by default the first one that `pe` runs.
     tile : int
         Counted from 0, as tiles run: group by group, then by columns, rows innermost.
-    kept : PEDesign, optional
+    kept : PEDesign or EngineModel, optional
         The design that runs layers marked keep_8bit, if not `pe`.
 
     Raises
@@ -72,9 +73,9 @@ def write_wave(
     """
     check_suffix(path)
     chosen = _layer(trace, layer, skip_kept=kept is not None)
-    design = kept if kept is not None and chosen.keep_8bit else pe
-    window = window_of(chosen, design, array, tile)
-    about = f"{design.spec}, array {array}, layer {chosen.name}, tile {tile}"
+    model = get_model(kept if kept is not None and chosen.keep_8bit else pe).bound_to(chosen)
+    window = window_of(chosen, model, array, tile)
+    about = f"{model.spec}, array {array}, layer {chosen.name}, tile {tile}"
     if len(window.tiles) > 1:
         about += f" between tiles {window.first} to {window.first + len(window.tiles) - 1}, from an empty array"
     with replaced(path) as temporary, temporary.open("w", encoding="ascii") as file:
@@ -82,7 +83,7 @@ def write_wave(
         with VCDWriter(
             file, timescale="1 ns", date="", version="sparqsim", comment=comment
         ) as writer:
-            _write(writer, window, design.lanes)
+            _write(writer, window, model.capacity(array).lanes)
 
 
 def _comment(text: str) -> str:

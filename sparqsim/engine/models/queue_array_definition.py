@@ -1,7 +1,8 @@
 """SMT-SA's array in plain Python, queue by queue and cycle by cycle: the definition of its timing.
 
-The rules are those of the docstring of `sparqsim.pe.smt_sa`, whose kernel is the fast form. All decisions of a cycle
-look at its start, so the array is stepped rather than left to an event queue.
+The rules are those of the docstring of `sparqsim.pe.smt_sa`; the kernel of `queue_array.py` is the
+fast form. All decisions of a cycle look at its start, so the array is stepped rather than left to
+an event queue.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Edge:
         return self.on_link.popleft()
 
 
-class QueueArray:
+class Queues:
     """The definition of the timing: every queue of every PE, one cycle after the other.
 
     Parameters
@@ -181,7 +182,7 @@ def defined_tile_ends(
 
     Raises AssertionError where the array's sums are not X @ W.
     """
-    sums, ends = QueueArray(x, w, rows, cols, threads, depth).run()
+    sums, ends = Queues(x, w, rows, cols, threads, depth).run()
     grid = -(-x.shape[0] // rows), -(-w.shape[1] // cols)
     outputs = (
         np.array(sums)

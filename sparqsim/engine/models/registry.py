@@ -1,0 +1,184 @@
+"""Engine models found by name: the files of this folder, entry points of other packages, a file of the user's.
+
+The name of a PE design names the engine that is made of its PEs, so that every place that takes a design takes an
+engine too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cache
+from importlib.metadata import EntryPoint
+from typing import Any
+
+from sparqsim.base.errors import InputError, nearest
+from sparqsim.base.keys import with_keys
+from sparqsim.base.plugins import (
+    SourceClass,
+    described,
+    installed,
+    load_installed,
+    refuse_code,
+    shipped_classes,
+)
+from sparqsim.engine.models.base import EngineModel, HostModel
+from sparqsim.pe import registry as pe_registry
+from sparqsim.pe.base import PEDesign
+
+ENTRY_POINTS = "sparqsim.engine.models"
+WHAT = "engine model"
+
+
+def get_model(spec: str | PEDesign | EngineModel) -> EngineModel:
+    """Return the engine that a name, a design or 'FILE.py:CLASS[:key=value]' stands for.
+
+    A name in a file is run, so this is for what a user has typed; see `resolve` for names that stand in files.
+
+    Raises
+    ------
+    InputError
+        For an unknown name (with the nearest known one), an unknown key, or a value out of range.
+    """
+    return resolve(spec, trust_files=True)
+
+
+def resolve(
+    spec: str | PEDesign | EngineModel,
+    *,
+    trust_files: bool = False,
+    known: Collection[EngineModel | PEDesign] = (),
+) -> EngineModel:
+    """Return the engine of a name, wherever the name comes from.
+
+    Parameters
+    ----------
+    spec : str, PEDesign or EngineModel
+    trust_files : bool
+        Whether 'FILE.py:CLASS' may run the file. A name read from a result, a store or a golden report may not.
+    known : collection of EngineModel or PEDesign
+        Those that are found by their `spec`, before all others: what the user has named for this command.
+
+    Raises
+    ------
+    InputError
+        As `get_model`; and for a file that is not trusted.
+    """
+    if isinstance(spec, EngineModel):
+        return spec
+    if isinstance(spec, PEDesign):
+        return made_of(pe_registry.resolve(spec))
+    for model in known:
+        if model.spec == spec:
+            return resolve(model)
+    if not trust_files:
+        refuse_code(str(spec), pe_registry.WHAT, "a result", "one that you name with --pe")
+    source = SourceClass.parse(str(spec), pe_registry.WHAT)
+    if source is not None:
+        loaded = source.load((PEDesign, EngineModel))
+        return _of_class(loaded, f"{source.path}:{source.class_name}", source.keys, str(spec))
+    return _named(str(spec))
+
+
+def made_of(design: PEDesign) -> EngineModel:
+    """Return the engine whose PEs are of a design.
+
+    Raises
+    ------
+    InputError
+        Where the design names an engine that is not known.
+    """
+    host = hosts().get(design.runs_on) or _installed_host(design)
+    return host(design)
+
+
+@cache
+def models() -> dict[str, type[EngineModel]]:
+    """Return every engine that ships with the package and is no array of PEs, by name."""
+    shipped = shipped_classes(__package__, EngineModel)  # type: ignore[type-abstract] # a base to look for
+    return {model.name: model for model in shipped if not issubclass(model, HostModel)}
+
+
+@cache
+def hosts() -> dict[str, type[HostModel]]:
+    """Return every engine that ships with the package and is made of PEs, by name."""
+    shipped = shipped_classes(__package__, HostModel)  # type: ignore[type-abstract]
+    return {model.name: model for model in shipped}
+
+
+def outside_models() -> dict[str, EntryPoint]:
+    """Return the entry points of installed packages that offer engine models, by name, not loaded."""
+    return installed(ENTRY_POINTS)
+
+
+def model_names() -> list[str]:
+    """Return the names of the engines that are no arrays of PEs, shipped and installed."""
+    return [*models(), *outside_models()]
+
+
+def known_names() -> list[str]:
+    """Return every name that leads to an engine: of PE designs, and of engines of their own."""
+    return [*pe_registry.known_names(), *model_names()]
+
+
+def _named(spec: str) -> EngineModel:
+    name, _, keys = spec.partition(":")
+    if name in models():
+        return with_keys(models()[name], keys, spec, WHAT)
+    if pe_registry.is_known(name):
+        return made_of(pe_registry.resolve(spec))
+    outside = outside_models()
+    if name in outside:
+        return _of_class(load_installed(outside[name]), described(outside[name]), keys, spec)
+    if name.startswith("@"):
+        raise InputError(
+            f"{spec!r}: an assignment is taken by `simulate` and `compare` alone; expected a PE design"
+        )
+    known = known_names()
+    raise InputError(
+        f"PE design {name!r} is not known{nearest(name, known)}; expected one of {', '.join(known)}, "
+        "or FILE.py:CLASS"
+    )
+
+
+def _of_class(value: Any, origin: str, keys: str, spec: str) -> EngineModel:
+    """Return the engine of a class from outside the package."""
+    if isinstance(value, type) and issubclass(value, EngineModel):
+        return with_keys(_checked_class(value, origin), keys, spec, WHAT)
+    if isinstance(value, type) and issubclass(value, PEDesign):
+        return made_of(pe_registry.with_keys(pe_registry.checked_class(value, origin), keys, spec))
+    raise InputError(
+        f"{origin} is {value!r}, expected a subclass of sparqsim.PEDesign or sparqsim.EngineModel"
+    )
+
+
+def _checked_class(model: type[EngineModel], origin: str) -> type[EngineModel]:
+    if issubclass(model, HostModel):
+        raise InputError(
+            f"{origin} is made of PEs and has no name of its own; expected a PE design that runs on it "
+            f"(runs_on={getattr(model, 'name', model.__name__)!r})"
+        )
+    missing = sorted(getattr(model, "__abstractmethods__", ()))
+    if missing or not hasattr(model, "name"):
+        needed = ", ".join(
+            f"`{name}`" for name in [*missing, *(() if hasattr(model, "name") else ("name",))]
+        )
+        raise InputError(f"{origin} is unfinished: expected {needed} too")
+    return model
+
+
+def _installed_host(design: PEDesign) -> type[HostModel]:
+    outside = outside_models()
+    if design.runs_on not in outside:
+        known = [*hosts(), *outside]
+        raise InputError(
+            f"{design.spec}: runs_on={design.runs_on!r} is no known engine of PEs"
+            f"{nearest(design.runs_on, known)}; expected one of {', '.join(known)}"
+        )
+    entry = outside[design.runs_on]
+    value = load_installed(entry)
+    if not (isinstance(value, type) and issubclass(value, HostModel)):
+        raise InputError(
+            f"{described(entry)} is {value!r}, expected a subclass of "
+            "sparqsim.engine.models.base.HostModel"
+        )
+    return value

@@ -1,0 +1,102 @@
+"""The array of PEs that a dataflow times: every PE does its steps, operands and sums move between neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.dataflow import Timing, Work
+from sparqsim.array.registry import get_dataflow
+from sparqsim.array.tiles import tile_times
+from sparqsim.array.timing import array_timing, check_activations, check_dataflow, fixed_cycles
+from sparqsim.base.errors import InputError
+from sparqsim.engine.measure import Measurement
+from sparqsim.engine.measure import Meter as DesignMeter
+from sparqsim.engine.models.base import Defined, HostModel, Meter, Task
+from sparqsim.memory.system import Loops
+from sparqsim.pe.arithmetic import Factors
+from sparqsim.trace import Layer
+from sparqsim.trace.lowering import LoweredLayer
+
+#: PE-steps, padded ones included, that are run by definition: some seconds.
+LARGEST_EVENT_RUN = 200_000
+
+
+@dataclass(frozen=True)
+class PEArray(HostModel):
+    """What arrays of PEs have in common, however they are timed: values of the design, tiles of the dataflow."""
+
+    def refuse_array(self, array: ArrayConfig) -> None:
+        """Refuse a dataflow that the design does not support."""
+        check_dataflow(self.design, array)
+
+    def refuse_layer(self, layer: Layer, array: ArrayConfig) -> None:
+        """Refuse activations that the design cannot take."""
+        check_activations(layer, self.design)
+
+    def refuse_definition(self, layer: Layer, array: ArrayConfig) -> None:
+        """Refuse layers that would take more than some seconds."""
+        steps = get_dataflow(array.dataflow).grid(self.work(layer), array).steps
+        if steps > LARGEST_EVENT_RUN:
+            raise InputError(
+                f"layer {layer.name!r}: {steps:,} PE-steps of {self.spec} on a "
+                f"{array.rows}x{array.cols} array, padding included; engine 'event' takes at most "
+                f"{LARGEST_EVENT_RUN:,} (engine 'fast' takes any number)"
+            )
+
+    def meter(self, lowered: LoweredLayer) -> Meter:
+        """Return what collects error, pair classes, windows, part activity and step cycles."""
+        return DesignMeter(self.design, lowered)
+
+    def work(self, layer: Layer) -> Work:
+        """Return what a layer asks of the array."""
+        shape, pe = layer.gemm, self.design
+        return Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, pe.edge_cycles)
+
+    def loops(self, task: Task, timing: Timing) -> Loops:
+        """Return the dataflow's loops, with the cycles of each tile."""
+        pe, flow = self.design, get_dataflow(task.array.dataflow)
+        tiles = tile_times(
+            flow,
+            self.work(task.layer),
+            task.array,
+            timing.tile_stalls,
+            whole=not self.follows_array,
+        )
+        return Loops(
+            task.array,
+            pe.lanes,
+            tiles,
+            tiles.grid.used_by_tile,
+            pe.activation_pair_bits,
+            pe.weight_bits,
+        )
+
+
+@dataclass(frozen=True)
+class SystolicArray(PEArray):
+    """An array of PEs that the dataflow times."""
+
+    name: ClassVar[str] = "systolic-array"
+    kind: ClassVar[str] = "is an array of PEs"
+    follows_array: ClassVar[bool] = True
+
+    def time(self, task: Task, measured: Measurement | None = None) -> Timing:
+        """Time by the dataflow's closed form or recurrence; values are read only if they can change it."""
+        fixed = fixed_cycles(self.design)
+        if fixed is not None:
+            flow = get_dataflow(task.array.dataflow)
+            return flow.timing(self.work(task.layer), task.array, fixed)
+        known = None if measured is None else measured.step_cycles
+        return array_timing(task.lowered, self.design, task.array, known)
+
+    def define(self, task: Task) -> Defined:
+        """Run every step of every PE by the design's plain-Python `step`, in processes."""
+        from sparqsim.event.layer import run_layer  # simpy is loaded only when used
+
+        pe, layer = self.design, task.lowered
+        flow = get_dataflow(task.array.dataflow)
+        done = run_layer(layer, pe, task.array, flow, signed=task.layer.signed)
+        outputs = Factors(layer, pe).corrected(done.outputs, layer.rows())
+        return Defined(done.timing, outputs, done.activity)
