@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ArrayConfig": "array.config",
+    "Assignment": "engine.assignment",
     "Comparison": "results.report",
     "EngineModel": "engine.models",
     "GemmShape": "trace",
@@ -43,6 +44,7 @@ __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are strings, fro
 if TYPE_CHECKING:
     from sparqsim.array.config import ArrayConfig as ArrayConfig
     from sparqsim.base.errors import InputError as InputError
+    from sparqsim.engine.assignment import Assignment as Assignment
     from sparqsim.engine.models import EngineModel as EngineModel
     from sparqsim.engine.simulation import compare as compare
     from sparqsim.engine.simulation import simulate as simulate

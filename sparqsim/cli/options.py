@@ -21,7 +21,7 @@ Design = Annotated[
     typer.Option(
         "--pe",
         metavar="NAME",
-        help="PE design: see `sparqsim pe list`.",
+        help="PE design: see `sparqsim pe list`. @FILE.toml: a design for each layer.",
         autocompletion=completion.design,
     ),
 ]

@@ -24,6 +24,7 @@ from sparqsim.cli.options import (
     Overlap,
     Timeline,
     Trace,
+    Trust,
     accelerator_config,
     split_designs,
 )
@@ -78,17 +79,19 @@ def simulate(
     wave: WaveFile = None,
     wave_layer: WaveLayer = None,
     wave_tile: WaveTile = None,
+    trust: Trust = False,
 ) -> None:
     """Simulate one PE design on a trace: cycles and where they went, utilization, error."""
     import sparqsim
     from sparqsim.base.files import check_outputs
     from sparqsim.cli.show import layer_progress, report_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
+    from sparqsim.engine.assignment import assigned
     from sparqsim.engine.models import get_model
 
     checked_format(format_)
     check_outputs(
-        {"-o": output, "--timeline": timeline, "--wave": wave}, [trace, config, named_file(pe)]
+        {"-o": output, "--timeline": timeline, "--wave": wave}, [trace, config, _file_of(pe)]
     )
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     if timeline and memory is None:
@@ -99,13 +102,17 @@ def simulate(
         raise sparqsim.InputError(
             f"--pe {pe!r}: names several designs, expected one; `sparqsim compare` takes several"
         )
-    loaded, design = sparqsim.load_trace(trace), get_model(pe)
+    loaded, run = sparqsim.load_trace(trace), assigned(pe, trust=trust)
     if wave:
         from sparqsim.analysis.wave import write_wave
         from sparqsim.engine.models.base import KEPT
 
+        if run.own_rules:
+            raise sparqsim.InputError(
+                f"--wave: assignment {run.name!r} runs several designs; expected --pe with one of them"
+            )
         kept = None if all_layers else get_model(KEPT)
-        write_wave(wave, loaded, design, shape, wave_layer, wave_tile or 0, kept=kept)
+        write_wave(wave, loaded, run.default, shape, wave_layer, wave_tile or 0, kept=kept)
     elif wave_layer is not None or wave_tile is not None:
         raise sparqsim.InputError(
             "--wave-layer and --wave-tile choose what --wave writes; expected --wave FILE too"
@@ -113,7 +120,7 @@ def simulate(
     with layer_progress() as progress:
         report = sparqsim.simulate(
             loaded,
-            design,
+            run,
             shape,
             memory=memory,
             keep_8bit=not all_layers,
@@ -126,7 +133,7 @@ def simulate(
             from sparqsim.analysis.timeline import save_timeline
             from sparqsim.cli.memory import tell_left_out
 
-            left_out = save_timeline(timeline, loaded, report, shape, memory, known=[design])
+            left_out = save_timeline(timeline, loaded, report, shape, memory, known=run.models)
             tell_left_out(timeline, left_out)
 
     deliver(report_shown(report), format_, saving(output, report.to_json), write_timeline)
@@ -159,12 +166,14 @@ def compare(
         str | None,
         typer.Option("--plot", metavar="FILE", help="Draw speedups and error (.svg, .pdf, .png)."),
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Compare PE designs on a trace and the same array."""
     import sparqsim
     from sparqsim.base.files import check_outputs
     from sparqsim.cli.show import comparison_shown, layer_progress
     from sparqsim.cli.tables import checked_format, deliver, saving
+    from sparqsim.engine.assignment import assigned
     from sparqsim.engine.simulation import DEFAULT_PES
 
     checked_format(format_)
@@ -175,14 +184,14 @@ def compare(
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     designs = list(DEFAULT_PES) if pe is None else split_designs(pe)
     check_outputs(
-        {"-o": output, "--plot": plot}, [trace, config, *map(named_file, [*designs, baseline])]
+        {"-o": output, "--plot": plot}, [trace, config, *map(_file_of, [*designs, baseline])]
     )
     with layer_progress() as progress:
         result = sparqsim.compare(
             sparqsim.load_trace(trace),
-            designs,
+            [assigned(name, trust=trust) for name in designs],
             shape,
-            baseline=baseline,
+            baseline=assigned(baseline, trust=trust),
             memory=memory,
             keep_8bit=not all_layers,
             engine=engine,
@@ -225,3 +234,10 @@ def _command(result: Comparison, trace: str, dataflow: str, config: str | None, 
     iso = [] if result.iso_area is None else ["--iso", "area"]
     around = [] if config is None else ["--config", Path(config).name]
     return shlex.join([*words, *iso, *around, *kept, "--plot", Path(plot).name])
+
+
+def _file_of(name: str) -> str | None:
+    """Return the file that a name of --pe is read from, None for a plain name."""
+    from sparqsim.engine.assignment import assignment_file
+
+    return assignment_file(name) or named_file(name)

@@ -14,9 +14,10 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.array.dataflow import Timing
 from sparqsim.base.errors import InputError
 from sparqsim.base.version import VERSION
+from sparqsim.engine.assignment import Assignment, Runnable, assigned
 from sparqsim.engine.engines import ENGINES, Outcome, checked_engine, outcomes
 from sparqsim.engine.iso_area import Scaling
-from sparqsim.engine.models import EngineModel, Task, get_model
+from sparqsim.engine.models import EngineModel, Task
 from sparqsim.memory import MemoryConfig
 from sparqsim.memory.system import Outcome as Waits
 from sparqsim.memory.system import through_memory
@@ -46,7 +47,7 @@ Progress = Callable[[Sequence[Layer]], Sequence[Layer]]
 
 def simulate(
     trace: Trace | str | PathLike[str],
-    pe: str | PEDesign | EngineModel = "sparq-5opt",
+    pe: Runnable = "sparq-5opt",
     array: ArrayConfig | None = None,
     *,
     memory: MemoryConfig | None = None,
@@ -61,8 +62,9 @@ def simulate(
     Parameters
     ----------
     trace : Trace, or the path of a trace file
-    pe : str, PEDesign or EngineModel
-        'NAME' or 'NAME:key=value,...', of a PE design or of an engine that is no array of PEs.
+    pe : str, PEDesign, EngineModel or Assignment
+        'NAME' or 'NAME:key=value,...', of a PE design or of an engine that is no array of PEs; or which of them runs
+        which layer, also as '@FILE.toml'.
     array : ArrayConfig
         Default 16x16, output-stationary.
     memory : MemoryConfig, optional
@@ -85,15 +87,15 @@ def simulate(
         large for the engine.
     """
     setting = _Setting(_array(array, coupling, overlap), memory, keep_8bit, checked_engine(engine))
-    return _reports(as_trace(trace), [get_model(pe)], setting, progress)[0].report
+    return _reports(as_trace(trace), [assigned(pe)], setting, progress)[0].report
 
 
 def compare(
     trace: Trace | str | PathLike[str],
-    pes: Sequence[str | PEDesign | EngineModel] = DEFAULT_PES,
+    pes: Sequence[Runnable] = DEFAULT_PES,
     array: ArrayConfig | None = None,
     *,
-    baseline: str | PEDesign | EngineModel = BASELINE,
+    baseline: Runnable = BASELINE,
     memory: MemoryConfig | None = None,
     coupling: str | None = None,
     overlap: bool | None = None,
@@ -108,50 +110,55 @@ def compare(
     the result tells the same for arrays that take the area of the baseline's (`sparqsim.engine.iso_area`); layers
     marked keep_8bit run there, too, one MAC per PE and cycle.
     """
-    models = [get_model(pe) for pe in pes]
-    reference = get_model(baseline)
-    if reference not in models:
-        models.insert(0, reference)
-    names = [model.spec for model in models]
+    runs = [assigned(pe) for pe in pes]
+    reference = assigned(baseline)
+    if reference not in runs:
+        runs.insert(0, reference)
+    names = [run.spec for run in runs]
     if len(set(names)) < len(names):
         raise InputError(f"pes={', '.join(names)}: a design is named twice, expected each once")
     if iso not in {None, "area"}:
         raise InputError(f"iso={iso!r}: expected 'area', or none")
     asked = _array(array, coupling, overlap)
-    scaling = _scaling(models, reference, asked) if iso else None
-    scaled = {model: scaling.arrays.get(_pe_of(model), ()) for model in models} if scaling else {}
+    pe_of = {run: _pe_of(run) for run in runs} if iso else {}
+    scaling = Scaling.of(list(pe_of.values()), pe_of[reference], asked) if iso else None
+    scaled = {run: scaling.arrays.get(pe, ()) for run, pe in pe_of.items()} if scaling else {}
     setting = _Setting(asked, memory, keep_8bit, checked_engine(engine), scaled)
-    results = dict(zip(models, _reports(as_trace(trace), models, setting, progress), strict=True))
+    results = dict(zip(names, _reports(as_trace(trace), runs, setting, progress), strict=True))
     return Comparison(
         baseline=reference.spec,
         order=tuple(names),
-        reports={model.spec: result.report for model, result in results.items()},
-        iso_area=_iso_area(scaling, reference, results) if scaling else None,
+        reports={name: result.report for name, result in results.items()},
+        iso_area=_iso_area(scaling, {run.spec: pe for run, pe in pe_of.items()}, results)
+        if scaling
+        else None,
     )
 
 
-def _pe_of(model: EngineModel) -> PEDesign:
-    """Return the design of an array's PEs. Raises InputError for an engine whose area is not that of PEs."""
-    if model.pe is None:
-        raise InputError(f"iso='area': {model.spec} {model.kind}; expected PE designs")
-    return model.pe
-
-
-def _scaling(models: Sequence[EngineModel], reference: EngineModel, asked: ArrayConfig) -> Scaling:
-    return Scaling.of([_pe_of(model) for model in models], _pe_of(reference), asked)
+def _pe_of(run: Assignment) -> PEDesign:
+    """Return the one design whose area counts. Raises InputError where there are several, or none of PEs."""
+    if run.own_rules:
+        circuits = ", ".join(model.spec for model in run.models)
+        raise InputError(
+            f"iso='area': assignment {run.name!r} has a circuit for each layer ({circuits}), and equal area needs "
+            "one PE for all; expected PE designs"
+        )
+    if run.default.pe is None:
+        raise InputError(f"iso='area': {run.default.spec} {run.default.kind}; expected PE designs")
+    return run.default.pe
 
 
 def _iso_area(
-    scaling: Scaling, reference: EngineModel, results: Mapping[EngineModel, _Result]
+    scaling: Scaling, pe_of: Mapping[str, PEDesign], results: Mapping[str, _Result]
 ) -> IsoArea:
-    baseline_cycles = results[reference].report.cycles.total
+    baseline_cycles = results[scaling.baseline.spec].report.cycles.total
     return scaling.block(
         {
-            model.spec: scaling.record(
-                _pe_of(model), result.scaled_cycles, baseline_cycles, result.report.cycles.total
+            name: scaling.record(
+                pe_of[name], result.scaled_cycles, baseline_cycles, result.report.cycles.total
             )
-            for model, result in results.items()
-            if _pe_of(model) in scaling.arrays
+            for name, result in results.items()
+            if pe_of[name] in scaling.arrays
         }
     )
 
@@ -177,7 +184,11 @@ class _Setting:
     memory: MemoryConfig | None
     keep_8bit: bool
     engine: str
-    scaled: Mapping[EngineModel, Sequence[ArrayConfig]] = field(default_factory=dict)
+    scaled: Mapping[Assignment, Sequence[ArrayConfig]] = field(default_factory=dict)
+
+    def running(self, run: Assignment) -> Assignment:
+        """Return an assignment with what layers marked keep_8bit run on."""
+        return run.keeping_8bit() if self.keep_8bit else run
 
 
 @dataclass(frozen=True)
@@ -189,55 +200,56 @@ class _Result:
 
 
 def _reports(
-    trace: Trace, models: list[EngineModel], setting: _Setting, progress: Progress | None
+    trace: Trace, runs: list[Assignment], setting: _Setting, progress: Progress | None
 ) -> list[_Result]:
-    for model in models:
-        _check(model, trace, setting)
+    for run in runs:
+        _check(run, trace, setting)
     layers = trace.layers if progress is None else progress(trace.layers)
-    by_layer = [_layer_reports(layer, models, setting) for layer in layers]
+    by_layer = [_layer_reports(layer, runs, setting) for layer in layers]
     results = []
-    for model, layers_of_model in zip(models, zip(*by_layer, strict=True), strict=True):
-        reports, scaled_cycles = zip(*layers_of_model, strict=True)
-        report = _report(trace, model, setting, reports)
+    for run, layers_of_run in zip(runs, zip(*by_layer, strict=True), strict=True):
+        reports, scaled_cycles = zip(*layers_of_run, strict=True)
+        report = _report(trace, run, setting, reports)
         results.append(_Result(report, list(zip(*scaled_cycles, strict=True))))
     return results
 
 
-def _check(model: EngineModel, trace: Trace, setting: _Setting) -> None:
-    model.refuse_array(setting.array)
-    engine = ENGINES[setting.engine]
+def _check(run: Assignment, trace: Trace, setting: _Setting) -> None:
+    run.check(trace)
+    for model in run.models:
+        model.refuse_array(setting.array)
+    engine, running = ENGINES[setting.engine], setting.running(run)
     for layer in trace.layers:
-        running = _model_for(layer, model, setting)
-        running.refuse_layer(layer, setting.array)
-        for array in (setting.array, *setting.scaled.get(model, ())):
-            engine.check(running, layer, array)
-
-
-def _model_for(layer: Layer, model: EngineModel, setting: _Setting) -> EngineModel:
-    running = model.kept() if setting.keep_8bit and layer.keep_8bit else model
-    return running.bound_to(layer)
+        model = running.design(layer).bound_to(layer)
+        model.refuse_layer(layer, setting.array)
+        for array in (setting.array, *setting.scaled.get(run, ())):
+            engine.check(model, layer, array)
 
 
 def _layer_reports(
-    layer: Layer, models: list[EngineModel], setting: _Setting
+    layer: Layer, runs: list[Assignment], setting: _Setting
 ) -> list[tuple[LayerReport, tuple[int, ...]]]:
-    """Return one layer's report for each model, and its cycles on the model's further arrays.
+    """Return one layer's report for each assignment, and its cycles on the assignment's further arrays.
 
-    Models that share an outcome share the work.
+    Assignments that share an outcome share the work.
     """
-    running = [_model_for(layer, model, setting) for model in models]
-    distinct = list(dict.fromkeys(running))
+    running = [setting.running(run) for run in runs]
+    models = [each.design(layer).bound_to(layer) for each in running]
+    distinct = list(dict.fromkeys(models))
     task = Task(layer, setting.array)
     found = dict(zip(distinct, outcomes(setting.engine, task, distinct), strict=True))
     reports = {model: _layer_report(task, model, setting, found[model]) for model in distinct}
     cycles: dict[tuple[EngineModel, ArrayConfig], int] = {}
-    for asked, model in zip(models, running, strict=True):
-        for array in setting.scaled.get(asked, ()):
+    for run, model in zip(runs, models, strict=True):
+        for array in setting.scaled.get(run, ()):
             if (model, array) not in cycles:
                 cycles[model, array] = _cycles_on(task.on(array), model, setting, found[model])
     return [
-        (reports[model], tuple(cycles[model, array] for array in setting.scaled.get(asked, ())))
-        for asked, model in zip(models, running, strict=True)
+        (
+            reports[model].model_copy(update={"kept_8bit": each.keeps(layer)}),
+            tuple(cycles[model, array] for array in setting.scaled.get(run, ())),
+        )
+        for run, each, model in zip(runs, running, models, strict=True)
     ]
 
 
@@ -265,7 +277,7 @@ def _layer_report(
         name=layer.name,
         op=layer.op,
         pe=model.spec,
-        kept_8bit=setting.keep_8bit and layer.keep_8bit and model.pe is not None,
+        kept_8bit=False,
         gemm=Gemm(m=shape.m, k=shape.k, n=shape.n, groups=shape.groups),
         cycles=cycles,
         bounds=Bounds.of(timing, model.unit_steps(task), units, cycles.memory_stall),
@@ -313,7 +325,7 @@ def _folded_batch_norms(trace: Trace) -> int | None:
 
 
 def _report(
-    trace: Trace, model: EngineModel, setting: _Setting, layers: Sequence[LayerReport]
+    trace: Trace, run: Assignment, setting: _Setting, layers: Sequence[LayerReport]
 ) -> Report:
     array = setting.array
     return Report(
@@ -327,7 +339,7 @@ def _report(
             calibrator=trace.metadata.calibrator,
             folded_batch_norms=_folded_batch_norms(trace),
         ),
-        pe=model.info(array),
+        pe=run.info(array),
         array=ArrayInfo.of(array),
         memory=None if setting.memory is None else MemoryInfo.of(setting.memory),
         keep_8bit=setting.keep_8bit,

@@ -49,14 +49,33 @@ class EngineInfo(Record):
     remark: Text = ""
 
 
+class AssignedLayers(Record):
+    """A rule of an assignment.
+
+    match: shell pattern on the names of layers; the first rule that takes a layer decides. pe: the design that runs
+    them.
+    """
+
+    match: Text
+    pe: Name
+
+
+class AssignmentInfo(Record):
+    """Which design runs which layer. default: the design of the layers that no rule takes. layers: the rules."""
+
+    default: Name
+    layers: tuple[AssignedLayers, ...] = Field(min_length=1)
+
+
 class PEInfo(Record):
-    """The PE design of a report, or the engine in its place.
+    """The PE design of a report, or the engine or assignment in its place.
 
     lanes: pairs of an activation and a weight that a PE consumes per step. multipliers: those of a PE, narrow or wide.
     cycles_depend_on_values: False where only shapes decide cycles. times_itself: the design's own queues set the
     timing, so the array's coupling and overlap do not apply to it. timing_note: what must be known to compare such
     cycles; '' where the array sets the timing. engine: what is known of an engine that is no array of PEs; absent
-    where the design is one of PEs.
+    where the design is one of PEs. assignment: which designs run which layers, under the name of the assignment; absent
+    where one design runs them all. Its lanes and multipliers are the most of its designs'.
     """
 
     name: Name
@@ -66,11 +85,19 @@ class PEInfo(Record):
     cycles_depend_on_values: bool
     times_itself: bool = False
     engine: EngineInfo | None = Field(default=None, exclude_if=lambda engine: engine is None)
+    assignment: AssignmentInfo | None = Field(default=None, exclude_if=lambda each: each is None)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def timing_note(self) -> str:
         """What must be known to compare the design's cycles; '' where the array sets the timing."""
+        if self.assignment is not None:
+            rules = ", ".join(f"{rule.match}: {rule.pe}" for rule in self.assignment.layers)
+            timed = f"; a design in it is {TIMED_BY_QUEUES}" if self.times_itself else ""
+            return (
+                f"an assignment of designs to layers, as if each had an array of its own ({rules}, "
+                f"others: {self.assignment.default}){timed}"
+            )
         if self.engine is not None:
             size = f"{counted(self.engine.units, 'unit')} of {counted(self.lanes, 'MAC')} per step"
             remark = f"; {self.engine.remark}" if self.engine.remark else ""

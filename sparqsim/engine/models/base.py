@@ -156,10 +156,6 @@ class EngineModel(ABC):
         """What must be known to compare its cycles, beside what `kind` says; '' for nothing."""
         return ""
 
-    def kept(self) -> EngineModel:
-        """Return what runs layers that stay at 8 bits (marked keep_8bit): itself, since it takes 8-bit operands."""
-        return self
-
     def bound_to(self, layer: Layer) -> EngineModel:
         """Return the engine as it runs a layer: itself, unless its PEs make themselves ready for it.
 
@@ -270,12 +266,6 @@ class HostModel(EngineModel):
     def bound_to(self, layer: Layer) -> EngineModel:
         """Return the engine with PEs of the design as it runs the layer."""
         return replace(self, design=bound_to(layer, self.design))
-
-    def kept(self) -> EngineModel:
-        """Return the same array with conventional 8-bit PEs, the method's way."""
-        from sparqsim.engine.models.registry import get_model
-
-        return get_model(KEPT)
 
     @property
     def cycles_depend_on_values(self) -> bool:

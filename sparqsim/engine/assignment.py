@@ -1,0 +1,250 @@
+"""Assignments: which design runs which layer.
+
+Everything that is simulated is an assignment: a design alone is one without rules of its own. A
+layer runs on what the first rule that takes it names, else on the default. Layers marked keep_8bit
+run on `KEPT`, or on the default where that is no array of PEs, unless a rule of the assignment's own
+takes them: that rule stands behind the others and before the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sparqsim.array.config import ArrayConfig
+from sparqsim.base.errors import InputError, nearest, shown
+from sparqsim.base.parse import name_fault
+from sparqsim.base.plugins import names_a_file, refuse_code
+from sparqsim.base.record import faults_of
+from sparqsim.base.textfile import read_text, toml_of
+from sparqsim.engine.models.base import KEPT, EngineModel
+from sparqsim.engine.models.registry import get_model, known_names
+from sparqsim.pe.base import PEDesign
+from sparqsim.results.report import AssignedLayers, AssignmentInfo, PEInfo
+from sparqsim.trace import Layer, Trace
+
+#: What begins a name that stands for a file with an assignment: '@FILE.toml'.
+SIGN = "@"
+REMEDY = "--trust, for files that you have read"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Layers that run on `model`: those whose name the shell pattern `match` describes."""
+
+    match: str
+    model: EngineModel
+
+    def takes(self, layer: Layer) -> bool:
+        """Return whether the rule is for a layer."""
+        return fnmatchcase(layer.name, self.match)
+
+
+@dataclass(frozen=True)
+class KeptAt8Bit(Rule):
+    """Layers marked keep_8bit in the trace, whatever their names."""
+
+    def takes(self, layer: Layer) -> bool:
+        """Return whether the layer is marked."""
+        return layer.keep_8bit
+
+
+Model: TypeAlias = str | PEDesign | EngineModel
+
+
+@dataclass(frozen=True, init=False)
+class Assignment:
+    """Which design, or engine, runs which layer.
+
+    Parameters
+    ----------
+    default : str, PEDesign or EngineModel
+        What runs the layers that no rule takes.
+    rules : sequence of Rule, or of pairs (shell pattern on a layer's name, str, PEDesign or EngineModel)
+        The first one that takes a layer decides.
+    name : str
+        What results call it.
+
+    Raises
+    ------
+    InputError
+        For a name that cannot be one, or is a design's.
+    """
+
+    default: EngineModel
+    rules: tuple[Rule, ...] = ()
+    name: str = "assignment"
+
+    def __init__(
+        self,
+        default: Model,
+        rules: Iterable[Rule | tuple[str, Model]] = (),
+        name: str = "assignment",
+    ) -> None:
+        made = tuple(
+            rule if isinstance(rule, Rule) else Rule(rule[0], get_model(rule[1])) for rule in rules
+        )
+        fault = name_fault(name) if isinstance(name, str) and name else "expected a text"
+        if fault:
+            raise InputError(f"assignment name={shown(name)}: {fault}")
+        for field_name, value in (("default", get_model(default)), ("rules", made), ("name", name)):
+            object.__setattr__(self, field_name, value)
+        if self.own_rules and name in known_names():
+            raise InputError(
+                f"assignment name={name!r}: a PE design is called so, expected a name of its own"
+            )
+
+    @classmethod
+    def of(cls, model: EngineModel) -> Assignment:
+        """Return the assignment of one design to all layers, called as the design is."""
+        return cls(model, name=model.spec)
+
+    def design(self, layer: Layer) -> EngineModel:
+        """Return what runs a layer."""
+        rule = self.rule_for(layer)
+        return self.default if rule is None else rule.model
+
+    def rule_for(self, layer: Layer) -> Rule | None:
+        """Return the rule that decides for a layer, None for the default."""
+        return next((rule for rule in self.rules if rule.takes(layer)), None)
+
+    def keeps(self, layer: Layer) -> bool:
+        """Return whether a layer runs elsewhere only because it is marked keep_8bit."""
+        return isinstance(self.rule_for(layer), KeptAt8Bit) and self.default.pe is not None
+
+    def keeping_8bit(self) -> Assignment:
+        """Return the same with layers marked keep_8bit on what the default keeps them for."""
+        return Assignment(
+            self.default,
+            (*self.rules, KeptAt8Bit("layers marked keep_8bit", self._kept())),
+            name=self.name,
+        )
+
+    def _kept(self) -> EngineModel:
+        """Return the array with conventional 8-bit PEs, the method's way; an engine of its own stays."""
+        return self.default if self.default.pe is None else get_model(KEPT)
+
+    @property
+    def spec(self) -> str:
+        """What results call it: its name; the design's where one runs all layers."""
+        return self.name if self.own_rules else self.default.spec
+
+    @property
+    def own_rules(self) -> tuple[Rule, ...]:
+        """The rules that are not the one for layers marked keep_8bit."""
+        return tuple(rule for rule in self.rules if not isinstance(rule, KeptAt8Bit))
+
+    @property
+    def models(self) -> tuple[EngineModel, ...]:
+        """All designs and engines in it but for layers marked keep_8bit, each once, the default first."""
+        return tuple(dict.fromkeys([self.default, *(rule.model for rule in self.own_rules)]))
+
+    def info(self, array: ArrayConfig) -> PEInfo:
+        """Return what reports say of it; of one design for all layers, what they say of the design."""
+        infos = [model.info(array) for model in self.models]
+        if not self.own_rules:
+            return infos[0]
+        rules = [AssignedLayers(match=rule.match, pe=rule.model.spec) for rule in self.own_rules]
+        return PEInfo(
+            name=self.name,
+            spec=self.name,
+            lanes=max(info.lanes for info in infos),
+            multipliers=max(info.multipliers for info in infos),
+            cycles_depend_on_values=any(info.cycles_depend_on_values for info in infos),
+            times_itself=any(info.times_itself for info in infos),
+            assignment=AssignmentInfo(default=self.default.spec, layers=tuple(rules)),
+        )
+
+    def check(self, trace: Trace) -> None:
+        """Raise InputError for a rule that takes no layer of the trace."""
+        for rule in self.own_rules:
+            if not any(rule.takes(layer) for layer in trace.layers):
+                names = [layer.name for layer in trace.layers]
+                raise InputError(
+                    f"assignment {self.name!r}: match={shown(rule.match)} is of no layer of the trace"
+                    f"{nearest(rule.match, names)}; expected a shell pattern on a layer's name, e.g. "
+                    f"{names[0]!r}"
+                )
+
+
+Runnable: TypeAlias = str | PEDesign | EngineModel | Assignment
+
+
+def assigned(pe: Runnable, *, trust: bool = False) -> Assignment:
+    """Return the assignment that a name, a design, an engine or '@FILE.toml' stands for.
+
+    `trust`: whether the file may name Python source, which is run.
+    """
+    if isinstance(pe, Assignment):
+        return pe
+    file = assignment_file(pe)
+    return Assignment.of(get_model(pe)) if file is None else load_assignment(file, trust=trust)
+
+
+def assignment_file(pe: object) -> str | None:
+    """Return the file of '@FILE.toml', None for anything else."""
+    return pe[len(SIGN) :] if isinstance(pe, str) and pe.startswith(SIGN) else None
+
+
+class _LayerTable(BaseModel):
+    """A table [[layers]] of a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    match: str
+    pe: str
+
+
+class _AssignmentFile(BaseModel):
+    """A file with an assignment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str
+    default: str
+    layers: list[_LayerTable] = Field(default_factory=list)
+
+
+def load_assignment(path: str | Path, *, trust: bool = False) -> Assignment:
+    """Return the assignment of a TOML file: `name`, `default`, and tables [[layers]] with `match` and `pe`.
+
+    Parameters
+    ----------
+    path : str or Path
+    trust : bool
+        Whether the file may name designs FILE.py:CLASS, taken from its own folder, whose code is then run.
+
+    Raises
+    ------
+    InputError
+        Naming the file, the field and the value.
+    """
+    document = toml_of(read_text(path, "a .toml file with an assignment"), path)
+    try:
+        file = _AssignmentFile.model_validate(document)
+    except ValidationError as error:
+        raise InputError(f"{path}: {faults_of(error)[0]}") from None
+    specs = (file.default, *(table.pe for table in file.layers))
+    found = {spec: _named_in(spec, Path(path), trust=trust) for spec in dict.fromkeys(specs)}
+    rules = [(table.match, found[table.pe]) for table in file.layers]
+    try:
+        return Assignment(found[file.default], rules, name=file.name)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _named_in(spec: str, path: Path, *, trust: bool) -> EngineModel:
+    """Return the design or engine of a name that stands in a file; a file of Python is taken from its folder."""
+    if names_a_file(spec):
+        if not trust:
+            refuse_code(spec, "PE design", str(path), REMEDY)
+        spec = str(path.parent / spec)
+    try:
+        return get_model(spec)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,0 +1,235 @@
+"""Assignments: which design runs which layer, in Python, from a file, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sparqsim
+from sparqsim import ArrayConfig, Assignment, InputError, Layer
+from sparqsim.engine.assignment import Rule, load_assignment
+from sparqsim.engine.models import get_model
+from sparqsim.memory import load_accelerator
+
+NAMES = ("stem", "layer4.0", "layer4.1", "fc")
+
+
+def network() -> sparqsim.Trace:
+    """Return four products, the first and the last marked keep_8bit."""
+    rng = np.random.default_rng(3)
+    return sparqsim.Trace(
+        [
+            Layer.from_gemm(
+                name,
+                (rng.integers(0, 256, (5, 9)) * (rng.random((5, 9)) < 0.6)).astype(np.uint8),
+                rng.integers(-128, 128, (9, 6)).astype(np.int8),
+                keep_8bit=name in ("stem", "fc"),
+            )
+            for name in NAMES
+        ]
+    )
+
+
+MIXED = Assignment("mac-4b8b", [("layer4.1", "sparq-exact"), ("layer4.*", "sparq-5opt")], "mixed")
+
+
+def test_the_first_rule_that_takes_a_layer_decides():
+    designs = [MIXED.design(layer).spec for layer in network().layers]
+    assert designs == ["mac-4b8b", "sparq-5opt", "sparq-exact", "mac-4b8b"]
+    assert [model.spec for model in MIXED.models] == ["mac-4b8b", "sparq-exact", "sparq-5opt"]
+
+
+@pytest.mark.parametrize("memory", [None, "edge"])
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("engine", ["fast", "event"])
+def test_every_layer_is_that_of_its_design_alone(memory, keep, engine):
+    around = load_accelerator(memory).memory if memory else None
+    how = {"memory": around, "keep_8bit": keep, "engine": engine}
+    trace, array = network(), ArrayConfig(3, 2)
+    found = sparqsim.simulate(trace, MIXED, array, **how)
+    of_layers = ("mac-8b8b" if keep else "mac-4b8b", "sparq-5opt", "sparq-exact")
+    expected = [
+        sparqsim.simulate(trace, design, array, **how).layers[at]
+        for at, design in enumerate((*of_layers, of_layers[0]))
+    ]
+    assert list(found.layers) == expected
+    assert [layer.kept_8bit for layer in found.layers] == [keep, False, False, keep]
+    assert found.keep_8bit == keep
+
+
+def test_a_rule_of_ones_own_comes_before_keep_8bit():
+    run = Assignment("sparq-5opt", [("fc", "mac-4b4b")], "classifier in four bits")
+    report = sparqsim.simulate(network(), run)
+    assert [layer.pe for layer in report.layers] == [
+        "mac-8b8b",
+        "sparq-5opt",
+        "sparq-5opt",
+        "mac-4b4b",
+    ]
+    assert [layer.kept_8bit for layer in report.layers] == [True, False, False, False]
+
+
+def test_a_comparison_and_its_file_show_the_name():
+    compared = sparqsim.compare(network(), [MIXED, "sparq-5opt"], ArrayConfig(3, 2))
+    assert compared.order == ("mac-8b8b", "mixed", "sparq-5opt")
+    report = compared.reports["mixed"]
+    assert (report.pe.name, report.pe.spec, report.pe.lanes) == ("mixed", "mixed", 2)
+    assert report.pe.assignment.model_dump() == {
+        "default": "mac-4b8b",
+        "layers": (
+            {"match": "layer4.1", "pe": "sparq-exact"},
+            {"match": "layer4.*", "pe": "sparq-5opt"},
+        ),
+    }
+    assert report.pe.cycles_depend_on_values
+    assert compared.from_json(compared.to_json()) == compared
+    assert "layer4.*: sparq-5opt, others: mac-4b8b" in compared.timing_notes["mixed"]
+    assert "mac-8b8b" not in compared.timing_notes
+
+
+def test_an_assignment_is_a_baseline_too():
+    compared = sparqsim.compare(network(), ["sparq-5opt"], baseline=MIXED)
+    assert compared.speedup("mixed") == 1
+
+
+def test_one_design_for_all_layers_is_that_design():
+    trace = network()
+    plain = sparqsim.simulate(trace, "sparq-5opt").to_json()
+    assert sparqsim.simulate(trace, Assignment("sparq-5opt", name="any")).to_json() == plain
+
+
+def test_an_engine_of_its_own_runs_some_layers():
+    vector = f"{Path(__file__).parent.parent / 'docs/examples/vector_unit.py'}:VectorUnit"
+    unit = get_model(vector)
+    run = Assignment("mac-8b8b", [Rule("layer4.?", unit)], "two engines")
+    report = sparqsim.simulate(network(), run, ArrayConfig(3, 2))
+    assert [layer.pe for layer in report.layers] == ["mac-8b8b", "vector", "vector", "mac-8b8b"]
+    assert [layer.cycles.total for layer in report.layers[1:3]] == [-(-5 * 9 * 6 // 16)] * 2
+
+
+def test_equal_area_needs_one_circuit():
+    with pytest.raises(
+        InputError, match=r"assignment 'mixed' has a circuit for each layer \(mac-4b8b,"
+    ):
+        sparqsim.compare(network(), [MIXED], iso="area")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: sparqsim.simulate(
+                network(), Assignment("mac-8b8b", [("layer5.0", "mac-4b8b")])
+            ),
+            r"assignment 'assignment': match='layer5.0' is of no layer .*did you mean layer4.0\?",
+        ),
+        (lambda: Assignment("mac-8b9b"), r"'mac-8b9b' is not known .*did you mean mac-8b8b"),
+        (lambda: Assignment("mac-8b8b", [("a", "mac-8b9b")]), "'mac-8b9b' is not known"),
+        (
+            lambda: Assignment("mac-8b8b", [("a", "mac-4b8b")], "sparq-5opt"),
+            "name='sparq-5opt': a PE design is called so",
+        ),
+        (lambda: Assignment("mac-8b8b", name="two\nlines"), "assignment name="),
+        (lambda: Assignment("mac-8b8b", name=""), "assignment name=''"),
+        (lambda: sparqsim.compare(network(), [MIXED, MIXED]), "a design is named twice"),
+    ],
+)
+def test_what_no_assignment_can_be(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+FILE = """
+name = "mixed"
+default = "mac-4b8b"
+[[layers]]
+match = "layer4.1"
+pe = "sparq-exact"
+[[layers]]
+match = "layer4.*"
+pe = "sparq-5opt"
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    network().save("net.safetensors")
+    Path("mixed.toml").write_text(FILE)
+    return tmp_path
+
+
+def test_a_file_is_the_same_assignment(files):
+    assert load_assignment("mixed.toml") == MIXED
+    found = sparqsim.simulate("net.safetensors", "@mixed.toml")
+    assert found.layers == sparqsim.simulate("net.safetensors", MIXED).layers
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("default", "defalt", "mixed.toml: default: Field required|defalt"),
+        ("pe = ", "design = ", r"mixed.toml: layers\[0\]"),
+        ('"layer4.1"', "4", r"mixed.toml: layers\[0\].match"),
+        ("mac-4b8b", "mac-4b9b", "mixed.toml: PE design 'mac-4b9b' is not known"),
+        ('"mixed"', '"mac-8b8b"', "mixed.toml: assignment name='mac-8b8b'"),
+        ("[[layers]]", "[layers", "mixed.toml"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(files, old, new, message):
+    Path("mixed.toml").write_text(FILE.replace(old, new))
+    with pytest.raises(InputError, match=message):
+        load_assignment("mixed.toml")
+
+
+def test_the_command_line(files, run, refused):
+    words = ("compare", "net.safetensors", "--pe", "@mixed.toml,sparq-5opt", "--config", "edge")
+    for form in ("table", "csv", "markdown", "json"):
+        ended = run(*words, "--format", form, "-o", "c.json")
+        assert ended.code == 0, ended.err
+        assert "mixed" in ended.out
+    assert json.loads(Path("c.json").read_text())["order"][1] == "mixed"
+    assert run("report", "c.json", "-o", "page.html").code == 0
+    assert run("plot", "c.json", "--kind", "layers", "-o", "f.svg").code == 0
+    timeline = ("--config", "edge", "--timeline", "t.json", "-o", "r.json")
+    assert run("simulate", "net.safetensors", "--pe", "@mixed.toml", *timeline).code == 0
+    map_ = ("--kind", "utilization", "--trace", "net.safetensors", "-o", "u.svg")
+    assert run("plot", "r.json", *map_).code == 0
+    wave = ("--pe", "@mixed.toml", "--wave", "w.vcd")
+    assert "'mixed' runs several designs" in refused("simulate", "net.safetensors", *wave)
+    assert "circuit for each layer" in refused(*words[:4], "--iso", "area")
+    assert "no such file" in refused("simulate", "net.safetensors", "--pe", "@none.toml")
+    assert "assignment" in refused("bandwidth", "net.safetensors", "--config", "edge", *wave[:2])
+    over = ("--pe", "@mixed.toml", "-o", "mixed.toml")
+    assert "mixed.toml" in refused("simulate", "net.safetensors", *over)
+    assert Path("mixed.toml").read_text() == FILE
+
+
+def test_a_file_runs_python_only_if_it_is_trusted(files, run, refused):
+    (files / "in").mkdir()
+    Path("in/mine.py").write_text(
+        "from pathlib import Path\n"
+        "from dataclasses import dataclass\n"
+        "from sparqsim.pe.mac import Mac8b8b\n"
+        "Path(__file__).with_name('RAN').touch()\n"
+        "@dataclass(frozen=True)\n"
+        "class Mine(Mac8b8b):\n"
+        "    name = 'mine'\n"
+    )
+    Path("in/a.toml").write_text(FILE.replace("sparq-exact", "mine.py:Mine"))
+    words = ("simulate", "net.safetensors", "--pe", "@in/a.toml", "-o", "r.json")
+    assert "--trust" in refused(*words)
+    with pytest.raises(InputError, match="is not run because another file names it"):
+        sparqsim.simulate("net.safetensors", "@in/a.toml")
+    assert not Path("in/RAN").exists()
+    assert run(*words, "--trust").code == 0
+    assert Path("in/RAN").exists()
+    assert [layer["pe"] for layer in json.loads(Path("r.json").read_text())["layers"]] == [
+        "mac-8b8b",
+        "sparq-5opt",
+        "mine",
+        "mac-8b8b",
+    ]
