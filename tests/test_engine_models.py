@@ -152,19 +152,19 @@ class TilesEndLate(QueueArray):
 @pytest.mark.parametrize(
     ("model", "check", "message"),
     [
-        (Late(), "time = definition", r"layer '1x1x1.*: time gives .*, define gives"),
-        (LateOnceMeasured(), "time = definition", "time of a measured layer gives"),
+        (Late(), "time = its definition", r"layer '1x1x1.*: time gives .*, define gives"),
+        (LateOnceMeasured(), "time = its definition", "time of a measured layer gives"),
         (
             ForgetsAnOutput(),
-            "values = definition",
+            "values = its definition",
             "values row by row give|squared error of define",
         ),
         (
             LosesItsSums(),
-            "values = definition",
+            "values = its definition",
             r"squared error of define is \d+, of the fast form 0",
         ),
-        (SpoilsWeights(), "values = definition", "values row by row|operands were changed"),
+        (SpoilsWeights(), "values = its definition", "values row by row|operands were changed"),
         (Overworked(), "add up", "used_pe_cycles=2, expected at most 1 units x 1 cycles"),
         (BusierThanItIs(), "add up", "no unit busier than the engine"),
         (LooksAtValues(), "add up", "expected cycles_depend_on_values, or one number"),
@@ -172,7 +172,7 @@ class TilesEndLate(QueueArray):
         (WaitsWithMoreUnits(), "loops take", r"used_pe_cycles=\d+, expected at most"),
         (NoUnits(), "declares", "capacity.units=0 on .*, expected an integer of at least 1"),
         (ForgetsItsKey(lanes=3), "makes it again", r"expected .*ForgetsItsKey\(lanes=3\)"),
-        (TilesEndLate(SmtSa2t()), "time = definition", "time gives .*, define gives"),
+        (TilesEndLate(SmtSa2t()), "time = its definition", "time gives .*, define gives"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, EngineModel) else "",
 )

@@ -227,13 +227,13 @@ def check_memory(model: EngineModel) -> None:
 
 #: Every check by the name under which it is reported.
 CHECKS: dict[str, Callable[[EngineModel], None]] = {
-    "engine: declares a name and what it can do": check_declaration,
-    "engine: frozen, hashable, equal to its twin": check_frozen,
-    "engine: its spec makes it again": check_spec,
-    "engine: time = definition": check_time,
-    "engine: values = definition, row by row": check_outputs,
-    "engine: cycles add up, within their bounds": check_cycles,
-    "engine: loops take its cycles, with memory": check_memory,
+    "engine declares a name and what it can do": check_declaration,
+    "engine is frozen, hashable, equal to its twin": check_frozen,
+    "engine's spec makes it again": check_spec,
+    "engine time = its definition": check_time,
+    "engine values = its definition, row by row": check_outputs,
+    "engine cycles add up, within their bounds": check_cycles,
+    "engine loops take its cycles, with memory": check_memory,
 }
 
 
