@@ -174,7 +174,7 @@ def test_json_satisfies_its_schema(result):
     "spoil",
     [
         lambda doc: doc.pop("schema"),
-        lambda doc: doc.update(schema="sparqsim.report/2"),
+        lambda doc: doc.update(schema="sparqsim.report/3"),
         lambda doc: doc.update(when="today"),
         lambda doc: doc.update(layers="none"),
     ],
@@ -190,7 +190,7 @@ def test_the_schema_refuses_what_is_not_a_result(result, spoil):
 def test_json_names_what_the_contract_names(report):
     doc = json.loads(report.to_json())
     assert {"schema", "provenance", "pe", "array", "memory", "layers", "totals"} <= doc.keys()
-    assert doc["schema"] == "sparqsim.report/1"
+    assert doc["schema"] == "sparqsim.report/2"
     layer = doc["layers"][1]
     assert {
         "name",
@@ -220,7 +220,7 @@ def test_json_names_what_the_contract_names(report):
 
 def test_comparison_json_names_what_the_contract_names(comparison):
     doc = json.loads(comparison.to_json())
-    assert doc["schema"] == "sparqsim.comparison/1"
+    assert doc["schema"] == "sparqsim.comparison/2"
     assert doc["baseline"] == "mac-8b8b"
     totals = {name: each["totals"]["cycles"]["total"] for name, each in doc["reports"].items()}
     assert doc["speedup"] == {name: totals["mac-8b8b"] / total for name, total in totals.items()}

@@ -23,6 +23,7 @@ from sparqsim.memory.system import Outcome as Waits
 from sparqsim.memory.system import through_memory
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign
+from sparqsim.results.actions import memory_actions
 from sparqsim.results.bounds import Bounds
 from sparqsim.results.iso_area import IsoArea
 from sparqsim.results.layer_report import Counts, Cycles, Gemm, LayerReport
@@ -273,6 +274,8 @@ def _layer_report(
         memory_stall=waits.memory_stall if waits else 0,
     )
     units = model.capacity(task.array).units
+    actions = model.actions(task, timing, measured, units * cycles.total)
+    traffic = waits.traffic if waits else None
     return LayerReport(
         name=layer.name,
         op=layer.op,
@@ -284,7 +287,8 @@ def _layer_report(
         tiles=timing.tiles,
         partial_sums=timing.partial_sums,
         counts=_counts(task, model, cycles.total, outcome, waits),
-        traffic=waits.traffic if waits else None,
+        traffic=traffic,
+        actions=actions | memory_actions(traffic),
         pairs=measured.pairs,
         windows=measured.windows,
         activity=measured.activity,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
@@ -128,8 +129,8 @@ def in_words(text: str) -> str:
 
 
 def _described(record: type, name: str) -> str:
-    fields = _fields(record)
-    return _one_line(fields[name].description or "") if name in fields else ""
+    known = _fields(record)
+    return _one_line(known[name].description or "") if name in known else ""
 
 
 def _fields(record: type) -> dict[str, Any]:
@@ -140,11 +141,18 @@ def _fields(record: type) -> dict[str, Any]:
     )
 
 
+def _names(record: type) -> set[str]:
+    """Return the names of the fields of a record or a dataclass."""
+    if is_dataclass(record):
+        return {field.name for field in fields(record)}
+    return set(_fields(record))
+
+
 @cache
 def _explained(record: type) -> dict[str, str]:
     """Return name -> explanation for every name that the class's docstring explains."""
     text = inspect.getdoc(record) or ""
-    return _parameters(text) if "\nParameters\n" in text else _labelled(text, set(_fields(record)))
+    return _parameters(text) if "\nParameters\n" in text else _labelled(text, _names(record))
 
 
 def _labelled(text: str, names: set[str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from sparqsim.html.accuracy import (
     accuracy_summary,
     trials_table,
 )
+from sparqsim.html.actions import actions_table
 from sparqsim.html.cells import Table
 from sparqsim.html.definitions import meaning
 from sparqsim.html.equal_area import equal_area_tables
@@ -189,6 +190,7 @@ def _run(comparison: Comparison, prefix: str) -> Run:
             *([traffic] if traffic else []),
             shapes_table(first),
             *(design_table(report) for report in reports),
+            *filter(None, map(actions_table, reports)),
         ],
         settings=[settings_table(first), pes_table(comparison)],
         provenance=provenance_rows(comparison),

@@ -16,7 +16,7 @@ from sparqsim.base.files import check_distinct, destination, write_text
 from sparqsim.base.limits import RESULT_BYTES
 from sparqsim.base.textfile import json_of, read_text
 from sparqsim.regress.differences import Finding, differences, trace_changed
-from sparqsim.results.report import REPORT_SCHEMA, Report
+from sparqsim.results.report import REPORT_SCHEMA, REPORT_SCHEMAS, Report
 from sparqsim.sweep.case import Case, checked, read_toml, refuse_files, run
 from sparqsim.trace import load_trace
 
@@ -196,7 +196,7 @@ def _golden_report(path: Path) -> Report | Finding:
         return Finding(
             "golden", "", f"{error}; expected a file that `sparqsim regress update` wrote"
         )
-    if schema is not None and schema != REPORT_SCHEMA:
+    if schema is not None and schema not in REPORT_SCHEMAS:
         return Finding(
             "schema",
             "",

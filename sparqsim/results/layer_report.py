@@ -12,6 +12,7 @@ from sparqsim.base.record import Name, Record, Text
 from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
 from sparqsim.memory.traffic import LayerTraffic, Traffic
+from sparqsim.results.actions import Action, added
 from sparqsim.results.bounds import Bounds
 
 #: What stands in the column `row` of flat rows: rows of layers add up to the one of the total.
@@ -265,7 +266,9 @@ class LayerReport(Tabular, Measured):
     op: its kind, as in the trace. pe: the design that ran it (`mac-8b8b` where `kept_8bit`). tiles: parts of the
     product that fill the array once. windows: non-zero activations per left shift of the window they went through; lone
     values that use both multipliers are not among them. activity: for each part of the PE, cycles it worked, summed
-    over PEs. partial_sums: sums that left the array, K folds counted one by one.
+    over PEs. partial_sums: sums that left the array, K folds counted one by one. actions: what
+    design, array and memory did that costs energy, by name; absent in files of version 1, and where an engine counts
+    none.
     """
 
     name: Name
@@ -276,6 +279,7 @@ class LayerReport(Tabular, Measured):
     windows: dict[str, int]
     activity: dict[str, int]
     traffic: LayerTraffic | None = None
+    actions: dict[str, Action] = Field(default_factory=dict, exclude_if=lambda table: not table)
 
     HTML_COLUMNS: ClassVar = MEASURED_COLUMNS
 
@@ -323,6 +327,7 @@ class Totals(Measured):
     """The whole network. Error: sums over layers, so `sqnr_db` weighs layers by their energy in integer units."""
 
     traffic: Traffic | None = None
+    actions: dict[str, Action] = Field(default_factory=dict, exclude_if=lambda table: not table)
 
     @classmethod
     def of(cls, layers: Iterable[LayerReport]) -> Totals:
@@ -337,4 +342,5 @@ class Totals(Measured):
             pairs=Pairs.sum_of(layer.pairs for layer in layers),
             error=Error.sum_of(layer.error for layer in layers),
             traffic=Traffic.sum_of(layer.traffic for layer in layers),
+            actions=added(layer.actions for layer in layers),
         )

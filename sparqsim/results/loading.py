@@ -7,9 +7,12 @@ from pathlib import Path
 
 from sparqsim.base.errors import InputError
 from sparqsim.results.filekinds import result_text
-from sparqsim.results.report import COMPARISON_SCHEMA, REPORT_SCHEMA, Comparison, Report
+from sparqsim.results.report import COMPARISON_SCHEMAS, REPORT_SCHEMAS, Comparison, Report
 
-KINDS: dict[str, type[Comparison | Report]] = {REPORT_SCHEMA: Report, COMPARISON_SCHEMA: Comparison}
+KINDS: dict[str, type[Comparison | Report]] = {
+    **dict.fromkeys(REPORT_SCHEMAS, Report),
+    **dict.fromkeys(COMPARISON_SCHEMAS, Comparison),
+}
 
 
 def load_result(

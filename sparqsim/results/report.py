@@ -28,8 +28,11 @@ from sparqsim.results.layer_report import (
 )
 from sparqsim.trace.coverage import Coverage
 
-REPORT_SCHEMA: Final = "sparqsim.report/1"
-COMPARISON_SCHEMA: Final = "sparqsim.comparison/1"
+REPORT_SCHEMA: Final = "sparqsim.report/2"
+COMPARISON_SCHEMA: Final = "sparqsim.comparison/2"
+#: Files of version 1 have no actions; they are read, and written again as what they are.
+REPORT_SCHEMAS: Final = ("sparqsim.report/1", REPORT_SCHEMA)
+COMPARISON_SCHEMAS: Final = ("sparqsim.comparison/1", COMPARISON_SCHEMA)
 #: What must stand wherever cycles of a design stand that times itself.
 TIMED_BY_QUEUES: Final = (
     "timed by queues of its own, so coupling and overlap do not apply: tiles follow one another "
@@ -200,7 +203,9 @@ class Report(Tabular, Record):
     trace does not say how many.
     """
 
-    schema_: Literal["sparqsim.report/1"] = Field(default=REPORT_SCHEMA, alias="schema")
+    schema_: Literal["sparqsim.report/1", "sparqsim.report/2"] = Field(
+        default=REPORT_SCHEMA, alias="schema"
+    )
     provenance: Provenance
     pe: PEInfo
     array: ArrayInfo
@@ -340,7 +345,9 @@ class Comparison(Tabular, Record):
     `iso_area` (absent unless asked for): the same at equal area.
     """
 
-    schema_: Literal["sparqsim.comparison/1"] = Field(default=COMPARISON_SCHEMA, alias="schema")
+    schema_: Literal["sparqsim.comparison/1", "sparqsim.comparison/2"] = Field(
+        default=COMPARISON_SCHEMA, alias="schema"
+    )
     baseline: Name
     order: tuple[Name, ...]
     reports: dict[Name, Report]

@@ -168,7 +168,7 @@ def test_the_fast_engine_is_not_in_the_key(trace: str, monkeypatch: pytest.Monke
         "overlap": False,
         "memory_config": "",
         "all_layers": False,
-        "schema": "sparqsim.report/1",
+        "schema": "sparqsim.report/2",
         "version": "0.1.0",
         "sources_sha256": "sources",
     }

@@ -35,6 +35,7 @@ from sparqsim.engine.models.values import OutputMeter
 from sparqsim.memory.system import Loops
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.pe.binding import bound_to
+from sparqsim.results.actions import Actions
 from sparqsim.results.report import EngineInfo, PEInfo
 from sparqsim.trace import GemmShape, Layer
 from sparqsim.trace.lowering import LoweredLayer
@@ -229,6 +230,21 @@ class EngineModel(ABC):
     @abstractmethod
     def define(self, task: Task) -> Defined:
         """Return the same by the definition: step by step, in plain Python or as processes."""
+
+    def actions(
+        self, task: Task, timing: Timing, measured: Measurement, unit_cycles: int
+    ) -> Actions:
+        """Return what it did that costs energy, by name; nothing by default. The memory system counts its own.
+
+        Parameters
+        ----------
+        task : Task
+        timing : Timing
+        measured : Measurement
+        unit_cycles : int
+            Units x cycles of the layer, waiting for the memory included.
+        """
+        return {}
 
     def loops(self, task: Task, timing: Timing) -> Loops:
         """Return how it goes through the layer, for the memory system.

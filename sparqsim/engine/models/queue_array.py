@@ -24,6 +24,7 @@ from sparqsim.engine.models.base import Defined, Task
 from sparqsim.engine.models.systolic_array import PEArray
 from sparqsim.pe.base import Array
 from sparqsim.pe.smt_sa import SmtSa, part_lengths
+from sparqsim.results.actions import Actions, QueueActions, part_actions, table_of
 from sparqsim.trace.lowering import LoweredLayer
 
 
@@ -120,6 +121,14 @@ class QueueArray(PEArray):
             pe_work=sum(group.work for group in groups),
             tile_stalls=lengths - work.steps,
         )
+
+    def actions(
+        self, task: Task, timing: Timing, measured: Measurement, unit_cycles: int
+    ) -> Actions:
+        """Return what parts of the PEs did, and what their queues gave out: every PE takes all K pairs of a tile."""
+        taken = timing.tiles * task.array.pes * task.shape.k
+        counts = QueueActions(queue_reads=2 * taken, sums_out=timing.partial_sums)
+        return part_actions(measured.activity) | table_of(counts, "array")
 
     def group_timing(
         self, x: Array, w: Array, array: ArrayConfig, ends: TileEnds | None = None

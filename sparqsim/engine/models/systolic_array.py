@@ -16,6 +16,7 @@ from sparqsim.engine.measure import Meter as DesignMeter
 from sparqsim.engine.models.base import Defined, HostModel, Meter, Task
 from sparqsim.memory.system import Loops
 from sparqsim.pe.arithmetic import Factors
+from sparqsim.results.actions import Actions, ArrayActions, PEActions, part_actions, table_of
 from sparqsim.trace import Layer
 from sparqsim.trace.lowering import LoweredLayer
 
@@ -100,3 +101,30 @@ class SystolicArray(PEArray):
         done = run_layer(layer, pe, task.array, flow, signed=task.layer.signed)
         outputs = Factors(layer, pe).corrected(done.outputs, layer.rows())
         return Defined(done.timing, outputs, done.activity)
+
+    def actions(
+        self, task: Task, timing: Timing, measured: Measurement, unit_cycles: int
+    ) -> Actions:
+        """Return what PEs, their parts and the array did: closed forms of the tiles, and what values decided."""
+        flow = get_dataflow(task.array.dataflow)
+        grid = flow.grid(self.work(task.layer), task.array)
+        streamed = grid.tiles * grid.stream
+        real_steps = self.unit_steps(task)
+        of_pes = PEActions(
+            steps=real_steps,
+            padded_steps=grid.steps - real_steps,
+            work_cycles=timing.pe_work,
+            idle_cycles=unit_cycles - timing.pe_work,
+        )
+        moves = not flow.loads
+        of_array = ArrayActions(
+            left_reads=grid.groups * grid.col_tiles * grid.along_rows * grid.stream,
+            top_reads=moves * grid.groups * grid.row_tiles * grid.along_cols * grid.stream,
+            right_hops=streamed * grid.rows * (grid.cols - 1),
+            down_hops=moves * streamed * (grid.rows - 1) * grid.cols,
+            stationary_loads=flow.loads * grid.used_pes,
+            psum_writes=grid.steps,
+            sums_out=timing.partial_sums,
+        )
+        parts = part_actions(measured.activity)
+        return table_of(of_pes, "pe") | parts | table_of(of_array, "array")

@@ -1,0 +1,175 @@
+"""Actions: what a design, an array and a memory did that costs energy, counted exactly.
+
+A layer's report holds one table of them: name -> count, unit and who counts it. A name is 'COUNTER.ACTION'; parts of a
+PE are 'pe.PART'. What is not in the table was not counted: clocks, wires between scratchpads and array, control, and
+finished sums that move down the columns while they drain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from pydantic import Field
+
+from sparqsim.base.errors import InputError, nearest
+from sparqsim.base.record import Name, Record
+from sparqsim.memory.traffic import OperandTraffic, Traffic
+
+#: Of operands that enter or move: a register holds what a PE takes in one step.
+STEP_OPERANDS = "operands of a step"
+
+
+class Action(Record):
+    """How often something was done.
+
+    count: how often, over all PEs and the whole layer. unit: what is counted; an operand of a step is as many
+    elements as the PE has lanes. counter: who counts it: pe, array or memory, or an engine of its own.
+    """
+
+    count: int = Field(ge=0)
+    unit: Name
+    counter: Name
+
+
+Actions = dict[str, Action]
+
+
+@dataclass(frozen=True)
+class PEActions:
+    """What PEs of an array did.
+
+    steps: steps on operands of the layer. padded_steps: steps of PEs that hold padding. work_cycles: cycles of `steps`.
+    idle_cycles: all other cycles of all PEs: padding, waiting, filling, draining, and waiting for the memory.
+    """
+
+    steps: int = field(metadata={"unit": "steps"})
+    padded_steps: int = field(metadata={"unit": "steps"})
+    work_cycles: int = field(metadata={"unit": "cycles"})
+    idle_cycles: int = field(metadata={"unit": "cycles"})
+
+
+@dataclass(frozen=True)
+class ArrayActions:
+    """What moved in a systolic array. Padded rows and columns move operands, too, but read none.
+
+    left_reads: operands that enter at the left edge, padding left out. top_reads: operands that enter at the top edge,
+    padding left out; none where operands stay. right_hops: operands handed to the next PE on the right. down_hops:
+    operands handed to the next PE below; none where operands stay. stationary_loads: operands put into the PE where
+    they stay, padding left out; none where sums stay. psum_writes: writes of the register that holds a PE's partial
+    sum, one for each step. sums_out: sums that leave the array, those of K folds counted one by one.
+    """
+
+    left_reads: int = field(metadata={"unit": STEP_OPERANDS})
+    top_reads: int = field(metadata={"unit": STEP_OPERANDS})
+    right_hops: int = field(metadata={"unit": STEP_OPERANDS})
+    down_hops: int = field(metadata={"unit": STEP_OPERANDS})
+    stationary_loads: int = field(metadata={"unit": STEP_OPERANDS})
+    psum_writes: int = field(metadata={"unit": "sums"})
+    sums_out: int = field(metadata={"unit": "sums"})
+
+
+@dataclass(frozen=True)
+class QueueActions:
+    """What moved in an array whose PEs have operand queues.
+
+    queue_reads: operands taken from a queue, padded ones included. sums_out: sums that leave the array.
+    """
+
+    queue_reads: int = field(metadata={"unit": "operands"})
+    sums_out: int = field(metadata={"unit": "sums"})
+
+
+@dataclass(frozen=True)
+class MemoryActions:
+    """Bytes that moved of one operand (activations, weights or outputs).
+
+    dram_read: from the DRAM into the scratchpad. dram_write: from the scratchpad to the DRAM. burst_padding: moved over
+    the DRAM channel besides, to fill whole bursts. sram_read: out of the scratchpad, by the array and by writes to the
+    DRAM. sram_write: into the scratchpad, by reads from the DRAM and by the array.
+    """
+
+    dram_read: int = field(metadata={"unit": "bytes"})
+    dram_write: int = field(metadata={"unit": "bytes"})
+    burst_padding: int = field(metadata={"unit": "bytes"})
+    sram_read: int = field(metadata={"unit": "bytes"})
+    sram_write: int = field(metadata={"unit": "bytes"})
+
+
+#: Who counts, and where each action is explained.
+EXPLAINED: dict[str, tuple[type, ...]] = {
+    "pe": (PEActions,),
+    "array": (ArrayActions, QueueActions),
+    "memory": (MemoryActions,),
+}
+
+
+def table_of(counts: Any, counter: str, prefix: str = "") -> Actions:
+    """Return a dataclass of counts, whose fields tell their unit, as actions of `counter`."""
+    return {
+        f"{prefix or counter}.{each.name}": Action(
+            count=getattr(counts, each.name), unit=each.metadata["unit"], counter=counter
+        )
+        for each in fields(counts)
+    }
+
+
+def part_actions(activity: Mapping[str, int]) -> Actions:
+    """Return the cycles in which each part of a PE worked, summed over PEs, as actions."""
+    return {
+        f"pe.{part}": Action(count=cycles, unit="cycles", counter="pe")
+        for part, cycles in activity.items()
+    }
+
+
+def memory_actions(traffic: Traffic | None) -> Actions:
+    """Return the bytes of each operand at the DRAM and at its scratchpad; none where memory is not modelled."""
+    if traffic is None:
+        return {}
+    found: Actions = {}
+    for operand in ("activations", "weights", "outputs"):
+        moved: OperandTraffic = getattr(traffic, operand)
+        counts = MemoryActions(
+            dram_read=moved.dram_read_bytes,
+            dram_write=moved.dram_write_bytes,
+            burst_padding=moved.burst_padding_bytes,
+            sram_read=moved.sram_read_bytes,
+            sram_write=moved.sram_write_bytes,
+        )
+        found |= table_of(counts, "memory", f"memory.{operand}")
+    return found
+
+
+def added(tables: Iterable[Mapping[str, Action]]) -> Actions:
+    """Return the actions of several layers together; what a layer does not count adds nothing."""
+    total: Actions = {}
+    for table in tables:
+        for name, action in table.items():
+            before = total[name].count if name in total else 0
+            total[name] = action.model_copy(update={"count": before + action.count})
+    return total
+
+
+def energy_pj(actions: Mapping[str, Action], table_pj: Mapping[str, float]) -> dict[str, float]:
+    """Return the energy of actions, pJ, by name: count x energy of one.
+
+    Parameters
+    ----------
+    actions : mapping of str to Action
+    table_pj : mapping of str to float
+        Energy of one, pJ, by the action's name. Actions that it does not name cost nothing here: whoever makes the
+        table says what it leaves out.
+
+    Raises
+    ------
+    InputError
+        For a name in the table that is no action.
+    """
+    for name in table_pj:
+        if name not in actions:
+            raise InputError(
+                f"energy of {name!r}: no action of that name{nearest(name, actions)}; expected some of "
+                f"{', '.join(actions) or 'none: nothing was counted'}"
+            )
+    return {name: actions[name].count * energy for name, energy in table_pj.items()}

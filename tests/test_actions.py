@@ -1,0 +1,254 @@
+"""Actions: every count is counted again from the steps of the processes, and files without actions are still read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sparqsim
+from sparqsim import ArrayConfig, InputError, Layer
+from sparqsim.analysis.network import layer_outcome
+from sparqsim.array.grid import TileGrid
+from sparqsim.array.registry import get_dataflow
+from sparqsim.engine.models import queue_array_definition
+from sparqsim.event.layer import LayerTiles
+from sparqsim.event.run import run_tiles
+from sparqsim.html.actions import actions_table
+from sparqsim.html.definitions import meaning_in
+from sparqsim.html.gather import Gathered
+from sparqsim.html.page import page_text
+from sparqsim.memory import DramConfig, MemoryConfig, load_accelerator
+from sparqsim.results.actions import energy_pj
+from sparqsim.results.loading import as_comparison, load_result
+
+FORMATS = Path(__file__).parent / "formats"
+#: Dataflow -> what is streamed, along rows, along columns; whether operands stay. Written down again.
+FLOWS = {"os": ("smn", False), "ws": ("msn", True), "is": ("nsm", True)}
+
+
+def gemm(m: int, k: int, n: int, seed: int) -> Layer:
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 256, (m, k)) * (rng.random((m, k)) < 0.6)
+    w = rng.integers(-128, 128, (k, n)) * (rng.random((k, n)) < 0.7)
+    return Layer.from_gemm("gemm", x.astype(np.uint8), w.astype(np.int8))
+
+
+def recounted(layer: Layer, design: str, array: ArrayConfig) -> dict[str, int]:
+    """Count actions from what every step of the processes met: operands that are real or padding, and where."""
+    pe, flow, lowered = sparqsim.get_pe(design), get_dataflow(array.dataflow), layer.lower()
+    roles, stays = FLOWS[array.dataflow]
+    sizes = {"m": lowered.m, "s": pe.steps(lowered.k), "n": lowered.n}
+    stream, rows, cols = (sizes[role] for role in roles)
+    cut = LayerTiles(lowered, pe, flow, TileGrid(1, rows, cols, stream, array.rows, array.cols))
+    tiles = cut.tiles()
+
+    def step(left, other):
+        x, w = (left, other) if flow.activations_from_left else (other, left)
+        return pe.step(x.values, w.values, layer.signed)
+
+    run = run_tiles(tiles, step, array, pe.edge_cycles)
+    names = ("left_reads", "top_reads", "right_hops", "down_hops", "psum_writes")
+    counts = dict.fromkeys((*(f"array.{name}" for name in names), "pe.steps"), 0)
+    work, held = 0, set()
+    parts: dict[str, int] = {}
+    for done in run.steps:
+        tile = tiles[done.tile]
+        left = tile.rows[done.row][done.item]
+        above = None if tile.cols is None else tile.cols[done.col][done.item]
+        stationary = None if tile.held is None else tile.held[done.row][done.col]
+        counts["array.psum_writes"] += 1
+        counts["array.left_reads"] += done.col == 0 and left.real
+        counts["array.right_hops"] += done.col + 1 < array.cols
+        if above is not None:
+            counts["array.top_reads"] += done.row == 0 and above.real
+            counts["array.down_hops"] += done.row + 1 < array.rows
+        elif stationary.real:
+            held.add((done.tile, done.row, done.col))
+        other = above or stationary
+        if left.real and other.real:
+            counts["pe.steps"] += 1
+            work += done.cycles
+            for part, cycles in step(left, other).active_cycles.items():
+                parts[f"pe.{part}"] = parts.get(f"pe.{part}", 0) + cycles
+    counts["pe.padded_steps"] = len(run.steps) - counts["pe.steps"]
+    counts["pe.work_cycles"] = work
+    counts["pe.idle_cycles"] = run.cycles * array.rows * array.cols - work
+    counts["array.stationary_loads"] = len(held)
+    counts["array.sums_out"] = sums_out(run, tiles, array, (stream, rows, cols), stays=stays)
+    return counts | parts
+
+
+def sums_out(run, tiles, array, sizes, *, stays: bool) -> int:
+    """Count the sums that left the array and are outputs or parts of them: those of columns, and rows, of the layer."""
+    _, rows, cols = sizes
+    row_tiles = -(-rows // array.rows)
+    count = 0
+    for tile, of_tile in enumerate(run.sums):
+        col_tile, row_tile = divmod(tile, row_tiles)
+        for first, col in of_tile:
+            in_cols = col_tile * array.cols + col < cols
+            count += in_cols and (stays or row_tile * array.rows + first < rows)
+    assert len(tiles) == len(run.sums)
+    return count
+
+
+arrays = st.builds(
+    ArrayConfig,
+    st.integers(1, 4),
+    st.integers(1, 4),
+    dataflow=st.sampled_from(tuple(FLOWS)),
+    coupling=st.sampled_from(["lockstep", "elastic:1", "elastic:3"]),
+    overlap=st.booleans(),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays,
+    st.sampled_from(["mac-8b8b", "mac-4b8b", "sparq-5opt", "sparq-exact", "sysmt-2t"]),
+    st.tuples(st.integers(1, 7), st.integers(1, 9), st.integers(1, 7)),
+    st.integers(0, 999),
+)
+def test_actions_are_those_of_the_processes(array, design, sizes, seed):
+    layer = gemm(*sizes, seed)
+    (found,) = sparqsim.simulate(sparqsim.Trace([layer]), design, array).layers
+    counts = {name: action.count for name, action in found.actions.items()}
+    expected = recounted(layer, design, array)
+    assert {name: count for name, count in counts.items() if count} == {
+        name: count for name, count in expected.items() if count
+    }
+
+
+def test_queue_reads_are_the_pairs_that_fire(monkeypatch):
+    fired = []
+    plain = queue_array_definition.QueuePE.fire
+    monkeypatch.setattr(
+        queue_array_definition.QueuePE,
+        "fire",
+        lambda pe, number: (fired.append(number), plain(pe, number)),
+    )
+    trace, array = sparqsim.Trace([gemm(5, 7, 4, 1)]), ArrayConfig(2, 3)
+    report = sparqsim.simulate(trace, "smt-sa-2t", array, engine="event")
+    # Each pair that fires is an activation and a weight out of their queues.
+    assert report.layers[0].actions["array.queue_reads"].count == 2 * len(fired) > 0
+    assert report.layers[0].actions["array.sums_out"].count == 5 * 4
+
+
+@pytest.mark.parametrize("dataflow", FLOWS)
+def test_memory_actions_are_the_transfers(dataflow):
+    memory = MemoryConfig(dram=DramConfig(bandwidth_bytes_per_cycle=3, burst_bytes=16))
+    layer, array = gemm(13, 40, 9, 5), ArrayConfig(4, 3, dataflow=dataflow)
+    report = sparqsim.simulate(sparqsim.Trace([layer]), "sparq-5opt", array, memory=memory)
+    actions = report.layers[0].actions
+    program = layer_outcome(layer, sparqsim.get_pe("sparq-5opt"), array, memory)[1].program
+    for number, operand in enumerate(("activations", "weights", "outputs")):
+        mine = program.engine == number
+        padding = sum(-int(size) % 16 for size in program.size[mine])
+        assert actions[f"memory.{operand}.burst_padding"].count == padding
+        for reads, name in ((True, "dram_read"), (False, "dram_write")):
+            moved = int(program.size[mine & (program.reads == reads)].sum())
+            assert actions[f"memory.{operand}.{name}"].count == moved
+    read = actions["memory.activations.sram_read"]
+    assert (read.unit, read.counter) == ("bytes", "memory")
+    assert actions["pe.idle_cycles"].count == (
+        report.layers[0].counts.pe_cycles - actions["pe.work_cycles"].count
+    )
+
+
+def test_totals_add_layers_up():
+    trace = sparqsim.Trace(
+        [
+            Layer.from_gemm(name, np.ones((3, 4), np.uint8), np.ones((4, 2), np.int8))
+            for name in ("a", "b")
+        ]
+    )
+    report = sparqsim.simulate(trace, "mac-8b8b", ArrayConfig(2, 2))
+    assert report.totals.actions["pe.steps"].count == 2 * 3 * 4 * 2
+    assert list(report.totals.actions) == list(report.layers[0].actions)
+
+
+def test_energy_is_count_times_energy_of_one():
+    layer = gemm(3, 4, 2, 0)
+    (found,) = sparqsim.simulate(sparqsim.Trace([layer]), "mac-8b8b", ArrayConfig(2, 2)).layers
+    energy = energy_pj(found.actions, {"pe.steps": 0.5, "array.psum_writes": 2})
+    # Rows of 3 outputs on 2, columns of 2 on 2: two tiles of 4 steps on 4 PEs.
+    assert energy == {"pe.steps": 0.5 * 24, "array.psum_writes": 2 * 32}
+    with pytest.raises(InputError, match=r"'pe.step': no action .*did you mean pe.steps"):
+        energy_pj(found.actions, {"pe.step": 1})
+
+
+def test_every_action_is_explained():
+    from dataclasses import fields
+
+    from sparqsim.results import actions
+
+    for records in actions.EXPLAINED.values():
+        for record in records:
+            for each in fields(record):
+                assert meaning_in(record, each.name)
+
+
+def test_the_page_lists_actions_with_their_meaning():
+    trace = sparqsim.Trace([gemm(5, 7, 4, 1)])
+    memory = load_accelerator("edge").memory
+    compared = sparqsim.compare(trace, ["sparq-5opt"], ArrayConfig(2, 3), memory=memory)
+    table = actions_table(compared.reports["sparq-5opt"])
+    rows = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
+    count = compared.reports["sparq-5opt"].totals.actions["array.right_hops"].count
+    assert rows["array.right_hops"] == [
+        f"{count:,}",
+        "operands of a step",
+        "array",
+        "Operands handed to the next PE on the right.",
+    ]
+    assert rows["memory.weights.dram_read"][3] == "From the DRAM into the scratchpad."
+    assert rows["pe.multiplier_0"][3].startswith("Cycles in which the part works")
+    assert actions_table(load_result(FORMATS / "report-1.json")) is None
+    text = page_text(Gathered.of([compared]))
+    assert "array.right_hops" in text
+
+
+def test_files_of_version_1_are_read_and_stay_what_they_are():
+    path = FORMATS / "report-1.json"
+    text = path.read_text()
+    report = load_result(path)
+    assert report.to_json() == text
+    assert report.layers[0].actions == {}
+    assert report.totals.actions == {}
+    compared = load_result(FORMATS / "comparison-1.json")
+    assert compared.to_json() == (FORMATS / "comparison-1.json").read_text()
+    cycles = [compared.reports[name].cycles.total for name in ("mac-8b8b", "sparq-exact")]
+    assert compared.speedup("sparq-exact") == cycles[0] / cycles[1]
+
+
+def test_results_of_both_versions_stand_side_by_side(tmp_path):
+    old = load_result(FORMATS / "report-1.json")
+    new = old.model_copy(
+        update={
+            "schema_": "sparqsim.report/2",
+            "pe": old.pe.model_copy(update={"name": "other", "spec": "other"}),
+        }
+    )
+    both = as_comparison([old, new])
+    assert json.loads(both.to_json())["schema"] == "sparqsim.comparison/2"
+    assert both.from_json(both.to_json()) == both
+
+
+def test_a_golden_report_of_version_1_is_compared_without_actions():
+    from sparqsim.regress.differences import differences
+
+    old = load_result(FORMATS / "report-1.json")
+    actions = sparqsim.simulate(
+        sparqsim.Trace([gemm(2, 2, 2, 1)]), "mac-8b8b", memory=load_accelerator("edge").memory
+    )
+    layers = tuple(
+        layer.model_copy(update={"actions": actions.layers[0].actions}) for layer in old.layers
+    )
+    assert differences(old, old.model_copy(update={"layers": layers})) == ()
+    changed = (old.layers[0].model_copy(update={"tiles": 99}), *old.layers[1:])
+    assert differences(old, old.model_copy(update={"layers": changed}))
