@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from dataclasses import dataclass, field, replace
@@ -55,7 +56,18 @@ def small() -> sparqsim.Trace:
     )
 
 
-@pytest.mark.parametrize("model", ["mac-8b8b", "sparq-exact", "smt-sa-2t:queue_depth=2", VECTOR])
+#: Designs of every cost, and those that follow the layer.
+OWN = [
+    f"{ROOT / 'tests/own_designs.py'}:{name}"
+    for name in ("WeightSerial", "Fused", "FixedSerial", "WindowedSerial")
+]
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["mac-8b8b", "sparq-exact", "smt-sa-2t:queue_depth=2", VECTOR, *OWN],
+    ids=lambda name: name.rpartition(":")[2],
+)
 def test_engines_keep_their_contract(model):
     failed = [outcome for outcome in check_model(get_model(model)) if outcome.failure]
     assert failed == []
@@ -329,7 +341,11 @@ def test_an_engine_in_a_sweep(trace_file, run, refused):
     assert swept.code == 0, swept.err
     assert run("sweep", "export", "s.sqlite", "-o", "s.csv").code == 0
     report = sparqsim.simulate(trace_file, VectorUnit())
-    assert f"{report.cycles.total}" in Path("s.csv").read_text()
+    with Path("s.csv").open() as file:
+        rows = {row["pe"]: row for row in csv.DictReader(file)}
+    assert rows["vector"]["cycles_total"] == f"{report.cycles.total}"
+    reference = sparqsim.simulate(trace_file, "mac-8b8b").totals.actions["pe.steps"]
+    assert rows["mac-8b8b"]["actions_pe_steps"] == f"{reference.count}"
     with Store("s.sqlite") as store:
         facts = {point.facts["pe"]: point.facts for point in store.recorded()}
     assert len(facts["vector"]["pe_source_sha256"]) == 64

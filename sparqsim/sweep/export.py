@@ -99,7 +99,8 @@ def _row(store: Database, speedups: Speedups, point: Recorded) -> dict[str, Any]
     try:
         report = json.loads(point.text)
         speedup = speedups.columns(point, report["totals"]["cycles"]["total"])
-        return facts | speedup | _about(report) | dict(_flat(report["totals"]))
+        totals = report["totals"] | {"actions": _counts(report["totals"].get("actions", {}))}
+        return facts | speedup | _about(report) | dict(_flat(totals))
     except UNREADABLE as error:
         raise unreadable_report(store, point, error) from None
 
@@ -116,6 +117,11 @@ def _about(report: Mapping[str, Any]) -> dict[str, Any]:
         "cycles_per_input": report.get("cycles_per_input"),
         "timing_note": report["pe"].get("timing_note", ""),
     }
+
+
+def _counts(actions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how often each action was done, by its name as a column's: 'pe.steps' is 'pe_steps'."""
+    return {name.replace(".", "_"): action["count"] for name, action in actions.items()}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
