@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import sparqsim
 from sparqsim import ArrayConfig, Assignment, InputError, Layer
-from sparqsim.engine.assignment import Rule, load_assignment
+from sparqsim.engine.assignment import Rule, designs_by_name, load_assignment
 from sparqsim.engine.models import get_model
 from sparqsim.memory import load_accelerator
+from sparqsim.pe.base import LayerFacts
 
 NAMES = ("stem", "layer4.0", "layer4.1", "fc")
 
@@ -108,6 +110,27 @@ def test_an_engine_of_its_own_runs_some_layers():
     report = sparqsim.simulate(network(), run, ArrayConfig(3, 2))
     assert [layer.pe for layer in report.layers] == ["mac-8b8b", "vector", "vector", "mac-8b8b"]
     assert [layer.cycles.total for layer in report.layers[1:3]] == [-(-5 * 9 * 6 // 16)] * 2
+
+
+@pytest.mark.parametrize("name", ["WeightSerial", "Fused", "FixedSerial", "WindowedSerial"])
+def test_designs_that_follow_the_layer_are_ready_for_each(name):
+    design = sparqsim.get_pe(f"{Path(__file__).parent / 'own_designs.py'}:{name}")
+    trace, array = network(), ArrayConfig(3, 2)
+    for layer in trace.layers:
+        bound = Assignment(design).bound(layer)
+        assert bound.pe == design.for_layer(LayerFacts(k=9)) == bound.bound_to(layer).pe
+    mixed = sparqsim.simulate(trace, Assignment("mac-8b8b", [("layer4.0", design)]), array)
+    alone = sparqsim.simulate(trace, design, array)
+    assert mixed.layers[1] == alone.layers[1]
+
+
+def test_layers_that_stay_at_8_bits_by_name():
+    narrow, wide = sparqsim.get_pe("mac-4b8b"), sparqsim.get_pe("mac-8b8b")
+    layers = [SimpleNamespace(name=name, keep_8bit=name == "a") for name in ("a", "b")]
+    chosen = designs_by_name(narrow, layers, keep_8bit=True)
+    assert chosen == {"a": wide, "b": narrow}
+    chosen = designs_by_name(narrow, layers, keep_8bit=False)
+    assert chosen == {"a": narrow, "b": narrow}
 
 
 def test_equal_area_needs_one_circuit():

@@ -14,6 +14,7 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.base.record import Name, Record, Text, check_counts
 from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
+from sparqsim.engine.assignment import Assignment
 from sparqsim.engine.models import EngineModel, Task, get_model
 from sparqsim.memory import recurrence
 from sparqsim.memory.config import MemoryConfig
@@ -21,7 +22,7 @@ from sparqsim.memory.system import prepare
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign
 from sparqsim.results.report import ArrayInfo, timing_notes
-from sparqsim.trace import Layer, Trace
+from sparqsim.trace import Trace
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.reader import as_trace
 
@@ -186,25 +187,26 @@ def bandwidth_curves(
         For a design that cannot take a layer's activations or does not support the dataflow.
     """
     trace, models = as_trace(trace), [get_model(pe) for pe in designs]
-    for model in models:
-        model.refuse_array(array)
+    runs = [_run(model, kept) for model in models]
+    for run in runs:
+        run.default.refuse_array(array)
         for layer in trace.layers:
-            _running(layer, model, kept).refuse_layer(layer, array)
+            run.bound(layer).refuse_layer(layer, array)
     memories = [
         replace(memory, dram=replace(memory.dram, bandwidth_bytes_per_cycle=value))
         for value in bandwidths
     ]
     cycles, alone = {}, {}
-    for model in models:
+    for run in runs:
         totals = [0] * (len(memories) + 1)
         for layer in trace.layers:
-            running, task = _running(layer, model, kept), Task(layer, array)
+            running, task = run.bound(layer), Task(layer, array)
             timing = running.time(task)
             totals[-1] += timing.total
             programs = prepare(layer, running.loops(task, timing), memory)
             for at, each in enumerate(memories):
                 totals[at] += min(recurrence.run(one.program, each).total for one in programs)
-        *cycles[model.spec], alone[model.spec] = totals
+        *cycles[run.spec], alone[run.spec] = totals
     info = ArrayInfo.of(array)
     return BandwidthCurves(
         network=trace.metadata.network,
@@ -224,8 +226,7 @@ def bandwidth_curves(
     )
 
 
-def _running(layer: Layer, model: EngineModel, kept: PEDesign | EngineModel | None) -> EngineModel:
-    """Return what runs a layer; an engine that is no array of PEs runs layers marked keep_8bit itself."""
-    if kept is None or not layer.keep_8bit or model.pe is None:
-        return model.bound_to(layer)
-    return get_model(kept).bound_to(layer)
+def _run(model: EngineModel, kept: PEDesign | EngineModel | None) -> Assignment:
+    """Return which design runs which layer."""
+    run = Assignment.of(model)
+    return run if kept is None else run.keeping_8bit(kept)

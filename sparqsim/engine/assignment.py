@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,6 +33,18 @@ SIGN = "@"
 REMEDY = "--trust, for files that you have read"
 
 
+class Marked(Protocol):
+    """What rules look at: a layer of a trace has it, and a layer of a network before it has values."""
+
+    @property
+    def name(self) -> str:
+        """The layer's name."""
+
+    @property
+    def keep_8bit(self) -> bool:
+        """Whether it is marked to stay at 8 bits."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """Layers that run on `model`: those whose name the shell pattern `match` describes."""
@@ -40,7 +52,7 @@ class Rule:
     match: str
     model: EngineModel
 
-    def takes(self, layer: Layer) -> bool:
+    def takes(self, layer: Marked) -> bool:
         """Return whether the rule is for a layer."""
         return fnmatchcase(layer.name, self.match)
 
@@ -49,7 +61,7 @@ class Rule:
 class KeptAt8Bit(Rule):
     """Layers marked keep_8bit in the trace, whatever their names."""
 
-    def takes(self, layer: Layer) -> bool:
+    def takes(self, layer: Marked) -> bool:
         """Return whether the layer is marked."""
         return layer.keep_8bit
 
@@ -104,12 +116,16 @@ class Assignment:
         """Return the assignment of one design to all layers, called as the design is."""
         return cls(model, name=model.spec)
 
-    def design(self, layer: Layer) -> EngineModel:
-        """Return what runs a layer."""
+    def bound(self, layer: Layer) -> EngineModel:
+        """Return what runs a layer, ready for it: whatever runs layers runs this."""
+        return self.design(layer).bound_to(layer)
+
+    def design(self, layer: Marked) -> EngineModel:
+        """Return what runs a layer, as the user named it."""
         rule = self.rule_for(layer)
         return self.default if rule is None else rule.model
 
-    def rule_for(self, layer: Layer) -> Rule | None:
+    def rule_for(self, layer: Marked) -> Rule | None:
         """Return the rule that decides for a layer, None for the default."""
         return next((rule for rule in self.rules if rule.takes(layer)), None)
 
@@ -117,17 +133,14 @@ class Assignment:
         """Return whether a layer runs elsewhere only because it is marked keep_8bit."""
         return isinstance(self.rule_for(layer), KeptAt8Bit) and self.default.pe is not None
 
-    def keeping_8bit(self) -> Assignment:
-        """Return the same with layers marked keep_8bit on what the default keeps them for."""
-        return Assignment(
-            self.default,
-            (*self.rules, KeptAt8Bit("layers marked keep_8bit", self._kept())),
-            name=self.name,
-        )
+    def keeping_8bit(self, kept: Model = KEPT) -> Assignment:
+        """Return the same with layers marked keep_8bit on `kept`, the method's way.
 
-    def _kept(self) -> EngineModel:
-        """Return the array with conventional 8-bit PEs, the method's way; an engine of its own stays."""
-        return self.default if self.default.pe is None else get_model(KEPT)
+        A default that is no array of PEs runs them itself.
+        """
+        model = self.default if self.default.pe is None else get_model(kept)
+        rule = KeptAt8Bit("layers marked keep_8bit", model)
+        return Assignment(self.default, (*self.rules, rule), name=self.name)
 
     @property
     def spec(self) -> str:
@@ -170,6 +183,24 @@ class Assignment:
                     f"{nearest(rule.match, names)}; expected a shell pattern on a layer's name, e.g. "
                     f"{names[0]!r}"
                 )
+
+
+def designs_by_name(
+    pe: PEDesign, layers: Iterable[Marked], *, keep_8bit: bool
+) -> dict[str, PEDesign]:
+    """Return which design computes which layer of a network, by the layer's name.
+
+    Parameters
+    ----------
+    pe : PEDesign
+    layers : iterable of Marked
+    keep_8bit : bool
+        Whether layers marked keep_8bit run on `KEPT`.
+    """
+    run = Assignment.of(get_model(pe))
+    run = run.keeping_8bit() if keep_8bit else run
+    chosen = {layer.name: run.design(layer).pe for layer in layers}
+    return {name: design for name, design in chosen.items() if design is not None}
 
 
 Runnable: TypeAlias = str | PEDesign | EngineModel | Assignment

@@ -221,7 +221,7 @@ def _check(run: Assignment, trace: Trace, setting: _Setting) -> None:
         model.refuse_array(setting.array)
     engine, running = ENGINES[setting.engine], setting.running(run)
     for layer in trace.layers:
-        model = running.design(layer).bound_to(layer)
+        model = running.bound(layer)
         model.refuse_layer(layer, setting.array)
         for array in (setting.array, *setting.scaled.get(run, ())):
             engine.check(model, layer, array)
@@ -235,7 +235,7 @@ def _layer_reports(
     Assignments that share an outcome share the work.
     """
     running = [setting.running(run) for run in runs]
-    models = [each.design(layer).bound_to(layer) for each in running]
+    models = [each.bound(layer) for each in running]
     distinct = list(dict.fromkeys(models))
     task = Task(layer, setting.array)
     found = dict(zip(distinct, outcomes(setting.engine, task, distinct), strict=True))

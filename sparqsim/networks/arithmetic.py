@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
+from sparqsim.engine.assignment import designs_by_name
 from sparqsim.engine.measure import sum_of_squares
-from sparqsim.engine.simulation import KEPT
+from sparqsim.engine.models.base import KEPT
 from sparqsim.networks.observe import naming
 from sparqsim.networks.site import Operands, Site
 from sparqsim.pe import PEDesign, get_pe
@@ -30,13 +31,11 @@ def designs_of(sites: Iterable[Site], pe: PEDesign, *, keep_8bit: bool = True) -
     InputError
         For a layer whose activations its design cannot take, naming it.
     """
-    exact = get_pe(KEPT)
-    designs = {}
-    for site in sites:
-        design = exact if keep_8bit and site.keep_8bit else pe
+    found = list(sites)
+    designs = designs_by_name(pe, found, keep_8bit=keep_8bit)
+    for site in found:
         with naming(site.name):
-            design.check_signedness(site.activation.stored_signed)
-        designs[site.name] = design
+            designs[site.name].check_signedness(site.activation.stored_signed)
     return designs
 
 

@@ -32,6 +32,7 @@ from sparqsim.analysis.wave.window import Window, window_of
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError, nearest, printable
 from sparqsim.base.files import replaced
+from sparqsim.engine.assignment import Assignment
 from sparqsim.engine.models import EngineModel, get_model
 from sparqsim.pe import PEDesign
 from sparqsim.trace import Layer, Trace
@@ -73,7 +74,8 @@ def write_wave(
     """
     check_suffix(path)
     chosen = _layer(trace, layer, skip_kept=kept is not None)
-    model = get_model(kept if kept is not None and chosen.keep_8bit else pe).bound_to(chosen)
+    run = Assignment.of(get_model(pe))
+    model = (run if kept is None else run.keeping_8bit(kept)).bound(chosen)
     window = window_of(chosen, model, array, tile)
     about = f"{model.spec}, array {array}, layer {chosen.name}, tile {tile}"
     if len(window.tiles) > 1:

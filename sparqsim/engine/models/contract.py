@@ -25,7 +25,7 @@ from sparqsim.engine.models.registry import WHAT, get_model
 from sparqsim.memory.config import DramConfig, MemoryConfig
 from sparqsim.memory.system import Loops, through_memory
 from sparqsim.pe.agreement import Violation, expect
-from sparqsim.pe.base import Array
+from sparqsim.pe.base import Array, PEDesign
 from sparqsim.pe.contract import Outcome, check_design, variants
 from sparqsim.results.bounds import Bounds
 from sparqsim.trace import Layer
@@ -42,13 +42,14 @@ ARRAYS = (
 )
 
 
-def check_variants(asked: EngineModel) -> Iterator[tuple[str, Outcome]]:
+def check_variants(asked: str | PEDesign | EngineModel) -> Iterator[tuple[str, Outcome]]:
     """Check what a name stands for, as `sparqsim pe check` does: a PE design, then its engine.
 
     Yields the name and what each check found. With default keys, every choice of every key is
     checked; with any others what is asked for, as it is.
     """
-    keyed = asked if asked.pe is None else asked.pe
+    named = get_model(asked)
+    keyed = named if named.pe is None else named.pe
     known = variants(type(keyed))
     for each in known if keyed == known[0] else [keyed]:
         model = get_model(each)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.version import VERSION
-from sparqsim.engine.simulation import KEPT
+from sparqsim.engine.models.base import KEPT
 from sparqsim.networks.dump import Collector, Dumper
 from sparqsim.networks.site import Operands, Site
 from sparqsim.networks.torch.dumpreport import DumpReport
