@@ -1,4 +1,6 @@
-"""Prints how much the RTL suite compared, under whatever way the tests were run (alone, or on several cores)."""
+"""Prints how much the RTL suite compared, under whatever way the tests were run (alone, or on
+several cores).
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
     python benchmarks/bench_engine.py            # all figures, about a minute
     python benchmarks/bench_engine.py --memory DESIGN DATAFLOW COUPLING OVERLAP   # one memory figure, used by the above
 
-Figures are of the machine at hand; ratios say more. PE-steps include padded ones, which are stepped like the rest.
+Figures are of the machine at hand; ratios say more. PE-steps include padded ones, which are stepped
+like the rest.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def best_of(
 
 
 def both_ways(action: Callable[[], object]) -> tuple[float, float]:
-    """Return seconds on all cores, and processor seconds on one, which depend less on what else runs."""
+    """Return seconds on all cores, and processor seconds on one, which depend less on what else
+    runs.
+    """
     wall = best_of(action)
     threads = numba.get_num_threads()
     numba.set_num_threads(1)
@@ -58,14 +61,16 @@ def both_ways(action: Callable[[], object]) -> tuple[float, float]:
 def throughput() -> None:
     """Print PE-steps per second at each rank, on the same layer, costs of the same kind.
 
-    Full-rank costs come from memory, so that the engine is timed and not the design that gives them.
+    Full-rank costs come from memory, so that the engine is timed and not the design that gives
+    them.
     """
     rng = np.random.default_rng(0)
     of_activations = SideCosts(rng.integers(1, 3, (1, LAYER.m, LAYER.steps), np.uint8), "ms")
     of_weights = SideCosts(rng.integers(1, 3, (1, LAYER.steps, LAYER.n), np.uint8), "sn")
     drawn = rng.integers(1, 3, (LAYER.m, LAYER.steps, LAYER.n), np.uint8)
     print(
-        f"layer M={LAYER.m} steps={LAYER.steps} N={LAYER.n}, array 32x32; load {os.getloadavg()[0]:.1f}"
+        f"layer M={LAYER.m} steps={LAYER.steps} N={LAYER.n}, array 32x32; load "
+        f"{os.getloadavg()[0]:.1f}"
     )
     print(
         f"{'':30}{'(S,R,C): M PE-steps/s':>22}{'(S,R) ms':>17}{'ratio':>12}{'(S,C) ms':>10}"
@@ -85,14 +90,14 @@ def throughput() -> None:
         rate = flow.grid(LAYER, array).steps / 1e6
         name = f"{dataflow} {coupling} overlap={'on' if overlap else 'off'}"
         print(
-            f"{name:30}{rate / full:11.0f}{rate / full_one:11.0f}{1e3 * reduced:9.2f}{1e3 * reduced_one:8.2f}"
-            f"{full_one / reduced_one:12.0f}"
-            f"{1e3 * weights_one:10.2f}{1e3 * constant:13.3f}"
+            f"{name:30}{rate / full:11.0f}{rate / full_one:11.0f}{1e3 * reduced:9.2f}{1e3 * reduced_one:8.2f}{full_one / reduced_one:12.0f}{1e3 * weights_one:10.2f}{1e3 * constant:13.3f}"
         )
 
 
 def kernels() -> None:
-    """Print PE-steps per second of the recurrence and of the waves alone, costs laid out as they need them."""
+    """Print PE-steps per second of the recurrence and of the waves alone, costs laid out as they
+    need them.
+    """
     from sparqsim.array.elastic import Links, chained_stalls, separate_stalls
     from sparqsim.array.waves import tile_waves
 
@@ -104,7 +109,8 @@ def kernels() -> None:
         "lockstep": lambda: tile_waves(costs, 288, 32, 32),
     }
     print(
-        f"\nkernels alone, (S,R,C) costs of 32x32 tiles in memory, M PE-steps/s: {os.cpu_count()} cores, one"
+        "\nkernels alone, (S,R,C) costs of 32x32 tiles in memory, M PE-steps/s: "
+        f"{os.cpu_count()} cores, one"
     )
     for name, action in actions.items():
         wall, one = both_ways(action)
@@ -137,8 +143,8 @@ def memory() -> None:
         command = [sys.executable, __file__, "--memory", pe, dataflow, coupling, overlap]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         print(
-            f"{pe.rpartition(':')[2]:12}{dataflow} {coupling} overlap={overlap:4}{float(done.stdout):8.0f}"
-            f"{time.perf_counter() - start:8.1f}"
+            f"{pe.rpartition(':')[2]:12}{dataflow} {coupling} "
+            f"overlap={overlap:4}{float(done.stdout):8.0f}{time.perf_counter() - start:8.1f}"
         )
 
 

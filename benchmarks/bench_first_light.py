@@ -1,10 +1,11 @@
-"""How fast a first look is: `--help`, a warm comparison of the shipped trace, and the numerics of one large layer.
+"""How fast a first look is: `--help`, a warm comparison of the shipped trace, and the numerics of
+one large layer.
 
     python benchmarks/bench_first_light.py [--repeats 5]
 
-Prints wall times (the least of several runs, so that other work on the machine disturbs little), and for every PE
-design the time of `pe.matmul` on a 3136 x 576 x 64 layer over that of numpy's own float64 `x @ w`, both measured in
-turn. Run it on a machine that does nothing else.
+Prints wall times (the least of several runs, so that other work on the machine disturbs little),
+and for every PE design the time of `pe.matmul` on a 3136 x 576 x 64 layer over that of numpy's own
+float64 `x @ w`, both measured in turn. Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def operands() -> tuple[np.ndarray, np.ndarray]:
 
 
 def numerics(repeats: int) -> dict[str, tuple[float, float]]:
-    """Return the seconds of every design's `matmul` and those of numpy, by design, the two measured in turn."""
+    """Return the seconds of every design's `matmul` and those of numpy, by design, the two measured
+    in turn.
+    """
     x, w = operands()
     x_float, w_float = x.astype(np.float64), w.astype(np.float64)
     found = {}
@@ -69,13 +72,14 @@ def main() -> None:
     compare = command("compare", str(TRACE))
     compare()  # compiles the kernels
     print(
-        f"sparqsim --help        {min(wall(command('--help')) for _ in range(repeats)):6.3f} s (goal 0.3)"
+        f"sparqsim --help        {min(wall(command('--help')) for _ in range(repeats)):6.3f} "
+        "s (goal 0.3)"
     )
     print(f"sparqsim compare, warm {min(wall(compare) for _ in range(repeats)):6.3f} s (goal 3)")
     for name, (taken, reference) in numerics(4 * repeats).items():
         print(
-            f"{name:<14} {1000 * taken:7.2f} ms = {taken / reference:4.2f} x numpy's float64 x @ w, "
-            f"{M}x{K}x{N}, {1000 * reference:.2f} ms (goal 4)"
+            f"{name:<14} {1000 * taken:7.2f} ms = {taken / reference:4.2f} x numpy's float64 x @ "
+            f"w, {M}x{K}x{N}, {1000 * reference:.2f} ms (goal 4)"
         )
 
 

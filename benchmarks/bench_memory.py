@@ -1,14 +1,18 @@
-"""ResNet-18 on a 32x32 array with the memory system on, values included: seconds of each design, and where they go.
+"""ResNet-18 on a 32x32 array with the memory system on, values included: seconds of each design,
+and where they go.
 
-    python benchmarks/bench_memory.py [TRACE] [--pe sparq-5opt,mac-8b8b] [--config edge] [--array 32x32] [--repeats 3]
+    python benchmarks/bench_memory.py [TRACE] [--pe sparq-5opt,mac-8b8b] [--config edge] [--array
+    32x32] [--repeats 3]
                                       [--profile] [-o result.json]
 
-Without TRACE: the 21 layers of ResNet-18 on a 224x224 picture, with their padding, of random weights and random
-activations, half of them zero. The first run of each design compiles, or loads compiled kernels, and does not count.
-`whole`: `simulate` with memory, values included. `array_and_values`: the same without memory. `memory`: array timing,
-plan, schedule and recurrence without values, as for timelines. `command`: the command line, a process of its own that
-starts Python and reads the trace. Seconds are medians; cpu_s is processor time of all threads, which depends
-less than wall time on what else the machine does. Goal: `whole` under 3 s of wall time on two cores.
+Without TRACE: the 21 layers of ResNet-18 on a 224x224 picture, with their padding, of random
+weights and random activations, half of them zero. The first run of each design compiles, or loads
+compiled kernels, and does not count. `whole`: `simulate` with memory, values included.
+`array_and_values`: the same without memory. `memory`: array timing, plan, schedule and recurrence
+without values, as for timelines. `command`: the command line, a process of its own that starts
+Python and reads the trace. Seconds are medians; cpu_s is processor time of all threads, which
+depends less than wall time on what else the machine does. Goal: `whole` under 3 s of wall time on
+two cores.
 """
 
 from __future__ import annotations
@@ -37,7 +41,9 @@ STAGES = [(56, 64, 64, 1), (56, 64, 128, 2), (28, 128, 256, 2), (14, 256, 512, 2
 
 
 def resnet18_shapes() -> list[tuple[int, int, int, int, int]]:
-    """Return input size, kernel, channels in, channels out and stride of every layer, the last one 1x1."""
+    """Return input size, kernel, channels in, channels out and stride of every layer, the last one
+    1x1.
+    """
     shapes = list(FIRST)
     for size, before, channels, stride in STAGES:
         inside = size // stride
@@ -69,7 +75,9 @@ def random_trace() -> sparqsim.Trace:
 
 
 def seconds(run: Callable[[], object], repeats: int) -> dict[str, float]:
-    """Return the median wall and processor seconds of a run, children included; one run before does not count."""
+    """Return the median wall and processor seconds of a run, children included; one run before does
+    not count.
+    """
     run()
     wall, cpu = [], []
     for _ in range(repeats):

@@ -1,12 +1,13 @@
-"""How long the report page of a hundred layers and twenty designs takes to open in headless Chromium.
+"""How long the report page of a hundred layers and twenty designs takes to open in headless
+Chromium.
 
     python benchmarks/bench_page.py [--repeats 5]
 
-Prints the page's size and, for every opening, the wall time from the start of the navigation to the end of the load
-event and to the first contentful paint, as the browser itself counts them, and the processor time of the page's main
-thread, which depends less on what else the machine does. Every opening is in a new browser with an empty profile.
-Ends with exit code 1 where even the quickest load event ends after the goal: other work only ever adds.
-Needs `.[test]` and Chromium.
+Prints the page's size and, for every opening, the wall time from the start of the navigation to the
+end of the load event and to the first contentful paint, as the browser itself counts them, and the
+processor time of the page's main thread, which depends less on what else the machine does. Every
+opening is in a new browser with an empty profile. Ends with exit code 1 where even the quickest
+load event ends after the goal: other work only ever adds. Needs `.[test]` and Chromium.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ def large_page() -> str:
 
 
 def opening_ms(driver: Playwright, path: Path) -> tuple[float, float, float]:
-    """Return when the load event ended, when something was painted first, and the processor time, milliseconds."""
+    """Return when the load event ended, when something was painted first, and the processor time,
+    milliseconds.
+    """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         context = driver.chromium.launch_persistent_context(
             profile,
@@ -101,8 +104,8 @@ def main() -> None:
         found = [opening_ms(driver, path) for _ in range(repeats)]
     for loaded, painted, processor in found:
         print(
-            f"load event ended at {loaded:5.0f} ms (goal {GOAL_MS}), first contentful paint at {painted:5.0f} ms, "
-            f"processor time {processor:5.0f} ms"
+            f"load event ended at {loaded:5.0f} ms (goal {GOAL_MS}), first contentful paint at "
+            f"{painted:5.0f} ms, processor time {processor:5.0f} ms"
         )
     raise SystemExit(int(size >= GOAL_BYTES or min(loaded for loaded, *_ in found) >= GOAL_MS))
 

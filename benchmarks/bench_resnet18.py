@@ -1,11 +1,13 @@
-"""Dump the whole of ResNet-18 for one 224x224 picture, and compare the seven default designs on it, 32x32.
+"""Dump the whole of ResNet-18 for one 224x224 picture, and compare the seven default designs on it,
+32x32.
 
     SPARQSIM_SHARED=../shared python benchmarks/bench_resnet18.py [--repeats 3] [--trace FILE]
 
-Each part runs in a process of its own and says its seconds and peak memory: the dump (two pictures set the scales),
-the first comparison of a fresh process, later ones in the same process (warm), and the products of one design alone
-(X and W in memory as float64). Then where a warm comparison spends its time, by cProfile. Targets on two idle cores:
-dump under 60 s; warm comparison under 6 s and 2 GB. Needs the extra `torch` and the shared data.
+Each part runs in a process of its own and says its seconds and peak memory: the dump (two pictures
+set the scales), the first comparison of a fresh process, later ones in the same process (warm), and
+the products of one design alone (X and W in memory as float64). Then where a warm comparison spends
+its time, by cProfile. Targets on two idle cores: dump under 60 s; warm comparison under 6 s and 2
+GB. Needs the extra `torch` and the shared data.
 """
 
 from __future__ import annotations
@@ -127,7 +129,8 @@ def show(trace: Path, repeats: int) -> None:
     found, alone = in_process("compare", trace, repeats), in_process("products", trace, repeats)
     print(
         f"compare, 7 designs, 32x32, {found['layers']} layers, {found['macs'] / 1e9:.2f} G MACs: "
-        f"first {found['first_s']:.2f} s, warm {found['warm_s']:.2f} s, peak {found['peak_mb']:.0f} MB"
+        f"first {found['first_s']:.2f} s, warm {found['warm_s']:.2f} s, peak "
+        f"{found['peak_mb']:.0f} MB"
     )
     print(
         f"float64 products of one design: {alone['s']:.2f} s; the warm comparison takes "

@@ -1,14 +1,18 @@
-"""Side by side with SCALE-Sim v3 on its own topology files: equal compute cycles, time and memory of both.
+"""Side by side with SCALE-Sim v3 on its own topology files: equal compute cycles, time and memory
+of both.
 
-    python benchmarks/bench_scalesim.py [--layers Conv3_s,Conv5_s] [--dataflow ws] [--array 32x32] [-o result.json]
+    python benchmarks/bench_scalesim.py [--layers Conv3_s,Conv5_s] [--dataflow ws] [--array 32x32]
+    [-o result.json]
 
-SCALE-Sim runs in its own virtual environment, made on first use (`scalesim==3.0.0`, `numpy<2.4`: it dies with newer
-ones). The whole ResNet-18 takes it about 13 minutes; without `--layers` all of it runs. Both programs get the same M, N
-and K: SCALE-Sim's output sizes are kept, pixels that a valid convolution does not have included. Its mode is CALC,
-where it never stalls, so only compute cycles are compared. Ours runs with the memory system on, in two processes: with
-random values (error, utilization) as `simulate` does, and cycles and memory alone, which is what SCALE-Sim computes;
-each five times, of which the median counts. SCALE-Sim reports the index of the last cycle, one less than the count.
-Every layer that it finishes is noted in progress.jsonl in the folder, with its cycles, time and peak memory so far.
+SCALE-Sim runs in its own virtual environment, made on first use (`scalesim==3.0.0`, `numpy<2.4`: it
+dies with newer ones). The whole ResNet-18 takes it about 13 minutes; without `--layers` all of it
+runs. Both programs get the same M, N and K: SCALE-Sim's output sizes are kept, pixels that a valid
+convolution does not have included. Its mode is CALC, where it never stalls, so only compute cycles
+are compared. Ours runs with the memory system on, in two processes: with random values (error,
+utilization) as `simulate` does, and cycles and memory alone, which is what SCALE-Sim computes; each
+five times, of which the median counts. SCALE-Sim reports the index of the last cycle, one less than
+the count. Every layer that it finishes is noted in progress.jsonl in the folder, with its cycles,
+time and peak memory so far.
 """
 
 from __future__ import annotations
@@ -257,7 +261,10 @@ def environment(work: Path) -> str:
 
 
 def same_cycles(ours: dict, theirs: dict, dataflow: str) -> bool:
-    """Compare layer by layer. In `os` SCALE-Sim hides the drain of R rows in the computation: ours is left out."""
+    """Compare layer by layer.
+
+    In `os` SCALE-Sim hides the drain of R rows in the computation: ours is left out.
+    """
     drain = ours["drain"] if dataflow == "os" else [0] * len(ours["cycles"])
     return [total - out for total, out in zip(ours["cycles"], drain, strict=True)] == theirs[
         "cycles"

@@ -1,12 +1,14 @@
-"""Sweep throughput: 200 points of the shipped trace, warm, on one core and on two, with a worker process for each.
+"""Sweep throughput: 200 points of the shipped trace, warm, on one core and on two, with a worker
+process for each.
 
     python benchmarks/bench_sweep.py [--repeat 3] [-o sweep.json]
 
-The command and its workers may run on these cores only (Linux; elsewhere only the workers are as many). The overhead of
-a point is what a sweep on one core takes beyond the simulations themselves (the same points in the same groups, with
-one thread, in one process, kernels loaded), divided by the points: starting command and worker, keys, commits,
-hand-over. Seconds are the least of the repeats, since other load only ever adds; the speedup is the median of the
-repeats' own, each of two sweeps that ran one after the other.
+The command and its workers may run on these cores only (Linux; elsewhere only the workers are as
+many). The overhead of a point is what a sweep on one core takes beyond the simulations themselves
+(the same points in the same groups, with one thread, in one process, kernels loaded), divided by
+the points: starting command and worker, keys, commits, hand-over. Seconds are the least of the
+repeats, since other load only ever adds; the speedup is the median of the repeats' own, each of two
+sweeps that ran one after the other.
 """
 
 from __future__ import annotations

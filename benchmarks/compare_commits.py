@@ -2,10 +2,11 @@
 
     python benchmarks/compare_commits.py A B [--repeats 7] [--threshold 0.1] [--only simulate,sweep]
 
-Both are checked out into a temporary folder, and the same commands run with each, in turn, so that a busy spell hits
-both. What counts is processor time, user and system, of a command and what it starts, which depends little on what else
-the machine does; of the repeats the least, since other work only ever adds. A first run of each, which compiles
-kernels, does not count. Spread: how far the median is above the least, of the worse commit. B is slower where
+Both are checked out into a temporary folder, and the same commands run with each, in turn, so that
+a busy spell hits both. What counts is processor time, user and system, of a command and what it
+starts, which depends little on what else the machine does; of the repeats the least, since other
+work only ever adds. A first run of each, which compiles kernels, does not count. Spread: how far
+the median is above the least, of the worse commit. B is slower where
 
     least(B) / least(A) > 1 + threshold + spread
 
@@ -121,7 +122,9 @@ def processor_seconds(checked_out: Path, arguments: list[str]) -> float | None:
 def repeated(
     both: tuple[Path, Path], arguments: list[str], repeats: int
 ) -> tuple[list[float], list[float]] | None:
-    """Return the seconds of both commits, run in turn; None where one of them refuses the command."""
+    """Return the seconds of both commits, run in turn; None where one of them refuses the
+    command.
+    """
     if any(processor_seconds(sources, arguments) is None for sources in both):
         return None
     pairs = [
@@ -142,8 +145,7 @@ def compared(both: tuple[Path, Path], names: list[str], repeats: int, threshold:
         judged = verdict(*found, threshold)
         slower |= judged.slower
         print(
-            f"{name:10}{min(found[0]):9.3f}{min(found[1]):9.3f}{judged.ratio:7.2f}{judged.spread:8.1%}"
-            f"{'  SLOWER' if judged.slower else ''}",
+            f"{name:10}{min(found[0]):9.3f}{min(found[1]):9.3f}{judged.ratio:7.2f}{judged.spread:8.1%}{'  SLOWER' if judged.slower else ''}",
             flush=True,
         )
     return slower

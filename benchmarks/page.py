@@ -62,8 +62,8 @@ def scalesim(part: dict[str, Any]) -> str:
     equal = "equal" if part["equal_compute_cycles"] else "**not equal**"
     layers = f"{len(part['layers'])} layers of its ResNet-18 topology ({', '.join(part['layers'])})"
     return (
-        f"## SCALE-Sim v3\n\n{layers}, {part['array']} `{part['dataflow']}`; compute cycles are {equal}, layer by "
-        "layer. SCALE-Sim over `mac-8b8b` with the memory system on:\n\n"
+        f"## SCALE-Sim v3\n\n{layers}, {part['array']} `{part['dataflow']}`; compute cycles are "
+        f"{equal}, layer by layer. SCALE-Sim over `mac-8b8b` with the memory system on:\n\n"
         + table(["what ours computes", "wall time", "processor time", "peak memory"], rows)
     )
 
@@ -74,9 +74,10 @@ def gemm(part: dict[str, Any]) -> str:
     whole = part["simulate_over_gemm"]
     rows = [(f"`{pe}`", ratio, whole.get(pe, "")) for pe, ratio in part["matmul_over_gemm"].items()]
     return (
-        f"## The bare matrix product\n\nWall time over numpy's float64 `x @ w`, M = {m}, K = {k}, N = {n}, "
-        "half of x zero. `matmul`: a design's exact arithmetic. `simulate`: a whole report, with cycles, error and "
-        "what the pairs are.\n\n" + table(["design", "`matmul`", "`simulate`"], rows)
+        f"## The bare matrix product\n\nWall time over numpy's float64 `x @ w`, M = {m}, K = {k}, "
+        f"N = {n}, half of x zero. `matmul`: a design's exact arithmetic. `simulate`: a whole "
+        "report, with cycles, error and what the pairs are.\n\n"
+        + table(["design", "`matmul`", "`simulate`"], rows)
     )
 
 
@@ -100,8 +101,8 @@ def memory(part: dict[str, Any]) -> str:
     """Return the section on memory."""
     rows = [(f"`{name}`", ratio) for name, ratio in part["peak_over_gemm"].items()]
     return (
-        "## Peak memory\n\nOf a process that simulates one layer, M = 12544, K = 576, N = 128 on 16x16, over one "
-        "that only multiplies it in float64 with numpy.\n\n"
+        "## Peak memory\n\nOf a process that simulates one layer, M = 12544, K = 576, N = 128 on "
+        "16x16, over one that only multiplies it in float64 with numpy.\n\n"
         + table(["design", "peak memory"], rows)
     )
 
@@ -114,10 +115,10 @@ def sweep(part: dict[str, Any]) -> str:
         ("two cores over the simulations alone, one thread", part["two_cores_over_simulation"]),
     ]
     return (
-        f"## Sweeps\n\n{part['points']} points of the shipped trace, warm, wall time. Beyond the simulations a "
-        f"point costs {part['overhead_ms_per_point']} ms on one core: starting command and worker, keys, commits. "
-        "The first ratio is the median of repeats, each of one sweep on each.\n\n"
-        + table(["what", "ratio"], rows)
+        f"## Sweeps\n\n{part['points']} points of the shipped trace, warm, wall time. Beyond the "
+        f"simulations a point costs {part['overhead_ms_per_point']} ms on one core: starting "
+        "command and worker, keys, commits. The first ratio is the median of repeats, each of one "
+        "sweep on each.\n\n" + table(["what", "ratio"], rows)
     )
 
 

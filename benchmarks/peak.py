@@ -1,4 +1,6 @@
-"""The peak memory of this process, without what `ru_maxrss` carries over from the process that started it."""
+"""The peak memory of this process, without what `ru_maxrss` carries over from the process that
+started it.
+"""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
-"""Every figure of docs/benchmarks.md in one command: ratios, with the machine they were measured on.
+"""Every figure of docs/benchmarks.md in one command: ratios, with the machine they were measured
+on.
 
     python benchmarks/run.py                              # about six minutes; writes docs/benchmarks.json and .md
     python benchmarks/run.py --scalesim-layers all        # SCALE-Sim on the whole ResNet-18: a quarter of an hour more
     python benchmarks/run.py --only gemm,startup          # the other parts stay as the JSON file has them
     python benchmarks/run.py --only "" --page             # writes the page anew from the JSON file, measures nothing
 
-Run it on a machine that does nothing else: the load when a part began is written down with its figures. Every time is
-the least of several runs, since other work only ever adds. Cold start-up compiles kernels into a new, empty folder.
+Run it on a machine that does nothing else: the load when a part began is written down with its
+figures. Every time is the least of several runs, since other work only ever adds. Cold start-up
+compiles kernels into a new, empty folder.
 """
 
 from __future__ import annotations
@@ -105,7 +107,9 @@ def digits(value: float) -> float:
 
 
 def scalesim(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure SCALE-Sim v3, in its own virtual environment, over this simulator: `bench_scalesim.py`."""
+    """Measure SCALE-Sim v3, in its own virtual environment, over this simulator:
+    `bench_scalesim.py`.
+    """
     layers = [] if options.scalesim_layers == "all" else ["--layers", options.scalesim_layers]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "result.json"
@@ -135,7 +139,9 @@ def scalesim(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def gemm(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure every design's arithmetic, and whole simulations, over numpy's float64 `x @ w` of the same layer."""
+    """Measure every design's arithmetic, and whole simulations, over numpy's float64 `x @ w` of the
+    same layer.
+    """
     import bench_first_light
     import numpy as np
     from bench_engine import best_of
@@ -161,7 +167,9 @@ def gemm(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def startup(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure what a first look costs, cold (kernels are compiled) and warm, over Python with numpy and numba."""
+    """Measure what a first look costs, cold (kernels are compiled) and warm, over Python with numpy
+    and numba.
+    """
     python = [sys.executable, "-c", "import numpy, numba"]
     sparqsim = [sys.executable, "-m", "sparqsim"]
     compare = [*sparqsim, "compare", str(ROOT / "workloads" / "digits_resnet.safetensors")]
@@ -180,7 +188,9 @@ def startup(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def memory(_: argparse.Namespace) -> dict[str, Any]:
-    """Measure the peak memory of one large layer, M = 12544, K = 576, N = 128, over that of the bare GEMM."""
+    """Measure the peak memory of one large layer, M = 12544, K = 576, N = 128, over that of the
+    bare GEMM.
+    """
     bare = printed([sys.executable, "-c", BARE_GEMM])
     script = [sys.executable, str(HERE / "bench_engine.py"), "--memory"]
     return {

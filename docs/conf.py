@@ -1,4 +1,7 @@
-"""The documentation site, in one file: `python -m sphinx -W --keep-going -b html docs site`. Needs the extra `docs`."""
+"""The documentation site, in one file: `python -m sphinx -W --keep-going -b html docs site`.
+
+Needs the extra `docs`.
+"""
 
 import sys
 from pathlib import Path

@@ -34,7 +34,9 @@ def command_line() -> str:
 
 
 def pe_designs() -> str:
-    """Return every design that ships: what its circuit does and where the rule comes from, and its numbers."""
+    """Return every design that ships: what its circuit does and where the rule comes from, and its
+    numbers.
+    """
     by_module: dict[str, list[type[PEDesign]]] = {}
     for design in designs().values():
         by_module.setdefault(design.__module__, []).append(design)

@@ -1,12 +1,14 @@
-"""The package's structure, drawn from its imports: `python docs/structure.py` (needs the extra `lint`).
+"""The package's structure, drawn from its imports: `python docs/structure.py` (needs the extra
+`lint`).
 
-With the names of installed packages, as `python docs/structure.py simpy httpx`, their figures stand below.
+With the names of installed packages, as `python docs/structure.py simpy httpx`, their figures stand
+below.
 
-First the rooms (what stands directly in `sparqsim/`), top floor first, each with its files, lines, and
-the rooms it imports. A room stands one floor above the highest room that it imports; rooms that
-import each other in a circle would share a floor, and are named. Then figures of functions and files,
-measured as those of the codebases that this one is compared with: function lengths are without their
-docstrings, density is the number of syntax-tree nodes per line of code.
+First the rooms (what stands directly in `sparqsim/`), top floor first, each with its files, lines,
+and the rooms it imports. A room stands one floor above the highest room that it imports; rooms that
+import each other in a circle would share a floor, and are named. Then figures of functions and
+files, measured as those of the codebases that this one is compared with: function lengths are
+without their docstrings, density is the number of syntax-tree nodes per line of code.
 
 Exit code 1 if rooms or modules form a circle.
 """
@@ -51,7 +53,8 @@ def imports() -> nx.DiGraph[str]:
 def rooms_of(modules: nx.DiGraph[str]) -> nx.DiGraph[str]:
     """Return the rooms, with an arrow to each room that they import.
 
-    Arrows to the package itself are left out: its names are imported from the rooms when first used.
+    Arrows to the package itself are left out: its names are imported from the rooms when first
+    used.
     """
     rooms: nx.DiGraph[str] = nx.DiGraph()
     rooms.add_nodes_from(room_of(module) for module in modules if module != PACKAGE)

@@ -1,8 +1,8 @@
 """A bit-serial PE, for tests only: activations and weights decide together how long a step takes.
 
-Each lane multiplies one pair of set bits per cycle (in the manner of Laconic, Sharify et al., ISCA 2019, with plain
-binary instead of signed digits), so a step takes as many cycles as its slowest lane has pairs of set bits, at least
-one.
+Each lane multiplies one pair of set bits per cycle (in the manner of Laconic, Sharify et al., ISCA
+2019, with plain binary instead of signed digits), so a step takes as many cycles as its slowest
+lane has pairs of set bits, at least one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from sparqsim.pe.base import Array, Cost, PEDesign, Step
 
 @dataclass(frozen=True)
 class BitSerial(PEDesign):
-    """x * w exactly, in popcount(x) * popcount(|w|) cycles; lane l takes elements s, s + steps, ... of K."""
+    """x * w exactly, in popcount(x) * popcount(|w|) cycles; lane l takes elements s, s + steps, ...
+    of K.
+    """
 
     name: ClassVar[str] = "bit-serial"
     lanes: ClassVar[int] = 2

@@ -1,4 +1,6 @@
-"""What tests share: where things are, every PE design there is, the command line in process, crafted files."""
+"""What tests share: where things are, every PE design there is, the command line in process,
+crafted files.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +131,9 @@ class Ended:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Run `sparqsim ARGUMENTS` in this process; any exception but SystemExit is a traceback a user would see."""
+    """Run `sparqsim ARGUMENTS` in this process; any exception but SystemExit is a traceback a user
+    would see.
+    """
 
     def command(*arguments: object) -> Ended:
         capsys.readouterr()
@@ -143,7 +147,10 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
 
 @pytest.fixture
 def refused(run: Callable[..., Ended]) -> Callable[..., str]:
-    """Run a command that must be refused: exit code 2, nothing but one line on stderr. Return the line."""
+    """Run a command that must be refused: exit code 2, nothing but one line on stderr.
+
+    Return the line.
+    """
 
     def command(*arguments: object) -> str:
         ended = run(*arguments)
@@ -158,7 +165,9 @@ def refused(run: Callable[..., Ended]) -> Callable[..., str]:
 
 @pytest.fixture
 def craft(tmp_path: Path) -> Callable[..., Path]:
-    """Write a safetensors file byte by byte: any header (bytes, or a JSON value), any announced header length."""
+    """Write a safetensors file byte by byte: any header (bytes, or a JSON value), any announced
+    header length.
+    """
 
     def write(
         header: Any,

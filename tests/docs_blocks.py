@@ -1,4 +1,5 @@
-"""The blocks of code in a page of the documentation, and what its author says of each in an HTML comment before it.
+"""The blocks of code in a page of the documentation, and what its author says of each in an HTML
+comment before it.
 
 <!-- not run: REASON -->      the block is not run
 <!-- installs: WHAT -->       lines that install (venv, pip, git clone, cd, source) are passed over, the rest is run
@@ -25,7 +26,9 @@ COMMANDS = re.compile(r"\s*(\S*/)?(sparqsim|python3?|pip|pytest|dask|git|cd) ")
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code: where it stands, its language ('' for none), its text, what is said of it."""
+    """A block of code: where it stands, its language ('' for none), its text, what is said of
+    it.
+    """
 
     page: str
     line: int
@@ -34,7 +37,9 @@ class Block:
     said: tuple[tuple[str, str], ...] = ()
 
     def about(self, what: str) -> str:
-        """Return what the comment before the block says: the reason, the file's name; '' if it says nothing."""
+        """Return what the comment before the block says: the reason, the file's name; '' if it says
+        nothing.
+        """
         return dict(self.said).get(what, "")
 
     @property
@@ -43,7 +48,9 @@ class Block:
 
 
 def blocks_of(path: Path, page: str) -> list[Block]:
-    """Return the blocks of a page in order; directives of the site's generator ({toctree} and the like) are none."""
+    """Return the blocks of a page in order; directives of the site's generator ({toctree} and the
+    like) are none.
+    """
     return list(_blocks(path.read_text(encoding="utf-8"), page))
 
 

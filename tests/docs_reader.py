@@ -1,4 +1,6 @@
-"""A reader of the documentation: has the files that pages speak of, and does what a page says, block by block."""
+"""A reader of the documentation: has the files that pages speak of, and does what a page says,
+block by block.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +107,8 @@ class Reader:
             self._script(rest)
         else:
             raise PageError(
-                f"{block.where}: {shlex.join(command)!r} is neither run nor excused; <!-- not run: why -->"
+                f"{block.where}: {shlex.join(command)!r} is neither run nor excused; <!-- "
+                "not run: why -->"
             )
 
     def _script(self, command: list[str]) -> None:
@@ -138,7 +141,9 @@ class Reader:
 
 
 def commands_of(block: Block) -> Iterator[list[str]]:
-    """Yield the commands of a block, without those that install where the block says that it does."""
+    """Yield the commands of a block, without those that install where the block says that it
+    does.
+    """
     for line in block.text.replace("\\\n", " ").splitlines():
         for part in line.split("&&"):
             if block.about("installs") and INSTALLING.match(part.strip()):

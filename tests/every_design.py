@@ -1,4 +1,6 @@
-"""Every shipped design with every combination of its keys, and those to which a statement applies."""
+"""Every shipped design with every combination of its keys, and those to which a statement
+applies.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from sparqsim.pe.registry import designs
 
 
 def every_spec() -> list[str]:
-    """Return every shipped design with every combination of its keys, e.g. 'sparq-5opt:rounding=trim'."""
+    """Return every shipped design with every combination of its keys, e.g.
+
+    'sparq-5opt:rounding=trim'.
+    """
     specs = []
     for name, design in designs().items():
         hints = get_type_hints(design)

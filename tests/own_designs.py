@@ -85,7 +85,9 @@ class FixedSerial(PEDesign):
 
 @dataclass(frozen=True)
 class WindowedSerial(PEDesign):
-    """Activations bit by bit, as many as the largest has, and a cycle for the sign: zeros take two."""
+    """Activations bit by bit, as many as the largest has, and a cycle for the sign: zeros take
+    two.
+    """
 
     name: ClassVar[str] = "windowed-serial"
     lanes: ClassVar[int] = 2

@@ -124,7 +124,9 @@ def is_written(folder: Path) -> bool:
 
 
 def stress_kills(folder: Path, times: int, chance: random.Random) -> Iterator[Row]:
-    """Kill each command over an earlier file: at a random moment, and every other time as it writes."""
+    """Kill each command over an earlier file: at a random moment, and every other time as it
+    writes.
+    """
     env = environment(folder)
     yield from stress_kills_of(folder, times, chance, lambda words, at: started(words, at, env=env))
 

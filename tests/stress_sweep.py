@@ -1,11 +1,13 @@
-"""Kill sweeps, and Dask workers, at random moments: nothing is lost, nothing is there twice, the end is the same.
+"""Kill sweeps, and Dask workers, at random moments: nothing is lost, nothing is there twice, the
+end is the same.
 
     python tests/stress_sweep.py local --kills 25      # kill -9, Ctrl-C of the sweep process
     python tests/stress_sweep.py dask --kills 25       # kill -9 of Dask workers
     python tests/stress_sweep.py together --kills 25   # two sweeps on one store, one of them killed
 
-Every round starts an empty store and ends when its sweep has completed; rounds go on until there were enough kills.
-Ends with exit code 1 and a line that says what was wrong. `--seed` repeats the moments, as far as a scheduler allows.
+Every round starts an empty store and ends when its sweep has completed; rounds go on until there
+were enough kills. Ends with exit code 1 and a line that says what was wrong. `--seed` repeats the
+moments, as far as a scheduler allows.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ dataflow = ["os", "ws", "is"]
 overlap = ["off", "on"]
 """
 POINTS = 5 * 8 * 3 * 2
-#: A fork server that is still loading looks ten times a second; on a busy machine its turn comes late.
+#: A fork server that is still loading looks ten times a second; on a busy machine its turn comes
+#: late.
 ORPHANS_SECONDS = 60
 
 
@@ -168,7 +171,9 @@ def midway(store: Path, before: int = 0) -> bool:
 
 
 def descendants_of(pid: int) -> list[int]:
-    """Return the processes that a process has started, and those that they have (Linux; elsewhere none)."""
+    """Return the processes that a process has started, and those that they have (Linux; elsewhere
+    none).
+    """
     try:
         lists = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
@@ -178,7 +183,9 @@ def descendants_of(pid: int) -> list[int]:
 
 
 def check_no_orphans(pids: Sequence[int]) -> float:
-    """Check that workers end when the sweep that started them has been killed; return after how many seconds."""
+    """Check that workers end when the sweep that started them has been killed; return after how
+    many seconds.
+    """
     begun = time.monotonic()
     while living := [pid for pid in pids if alive(pid)]:
         if time.monotonic() - begun > ORPHANS_SECONDS:
@@ -201,7 +208,8 @@ def alive(pid: int) -> bool:
 
 
 def kill(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> float:
-    """Kill a process of ours, or press Ctrl-C, and see its workers go; return after how many seconds.
+    """Kill a process of ours, or press Ctrl-C, and see its workers go; return after how many
+    seconds.
 
     One that is killed says nothing, one that is interrupted says so in a line.
     """
@@ -297,8 +305,9 @@ def stress_together(folder: Path, kills: int, chance: random.Random) -> str:
         check_same_end(store, expected)
         if killed >= kills:
             return (
-                f"{number + 1} pairs of sweeps, each on one store, one of the two killed in {killed}, {midways} "
-                f"midway through {POINTS} points, its workers gone within {slowest:.1f} s"
+                f"{number + 1} pairs of sweeps, each on one store, one of the two killed in "
+                f"{killed}, {midways} midway through {POINTS} points, its workers gone within "
+                f"{slowest:.1f} s"
             )
     raise AssertionError
 
@@ -321,7 +330,9 @@ class Cluster:
 
 @contextlib.contextmanager
 def cluster(folder: Path, workers: int, protocol: str = "tcp") -> Iterator[Cluster]:
-    """Give a cluster on this machine alone; its first worker is in `folder`, the others in folders of their own."""
+    """Give a cluster on this machine alone; its first worker is in `folder`, the others in folders
+    of their own.
+    """
     contact = folder / "scheduler.json"
     contact.unlink(missing_ok=True)
     scheduler = start_dask(
@@ -418,8 +429,8 @@ def stress_dask(folder: Path, kills: int, chance: random.Random) -> str:
             check_same_end(store, expected)
             if killed >= kills:
                 return (
-                    f"{killed} workers killed, {midways} midway through {POINTS} points, {number + 1} stores "
-                    "completed"
+                    f"{killed} workers killed, {midways} midway through {POINTS} points, "
+                    f"{number + 1} stores completed"
                 )
     raise AssertionError
 

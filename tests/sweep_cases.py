@@ -1,4 +1,6 @@
-"""What the tests of sweeps share: a small trace, a grid, the command line in this process and in its own."""
+"""What the tests of sweeps share: a small trace, a grid, the command line in this process and in
+its own.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,10 @@ def command(*arguments: str) -> int:
 
 def ran(*arguments: str, cwd: Path, before: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, after the Python statements `before`."""
-    script = f"import sys\n{before}\nfrom sparqsim.cli import main\nif __name__ == '__main__': main(sys.argv[1:])"
+    script = (
+        f"import sys\n{before}\nfrom sparqsim.cli import main\nif __name__ == '__main__': "
+        "main(sys.argv[1:])"
+    )
     (cwd / "command.py").write_text(script)
     return subprocess.run(
         [sys.executable, "command.py", *arguments],

@@ -1,4 +1,6 @@
-"""What the method predicts of error, where it is a theorem: value by value, for all 65,536 pairs."""
+"""What the method predicts of error, where it is a theorem: value by value, for all 65,536
+pairs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Actions: every count is counted again from the steps of the processes, and files without actions are still read."""
+"""Actions: every count is counted again from the steps of the processes, and files without actions
+are still read.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ from sparqsim.results.actions import energy_pj
 from sparqsim.results.loading import as_comparison, load_result
 
 FORMATS = Path(__file__).parent / "formats"
-#: Dataflow -> what is streamed, along rows, along columns; whether operands stay. Written down again.
+#: Dataflow -> what is streamed, along rows, along columns; whether operands stay. Written down
+#: again.
 FLOWS = {"os": ("smn", False), "ws": ("msn", True), "is": ("nsm", True)}
 
 
@@ -39,7 +42,9 @@ def gemm(m: int, k: int, n: int, seed: int) -> Layer:
 
 
 def recounted(layer: Layer, design: str, array: ArrayConfig) -> dict[str, int]:
-    """Count actions from what every step of the processes met: operands that are real or padding, and where."""
+    """Count actions from what every step of the processes met: operands that are real or padding,
+    and where.
+    """
     pe, flow, lowered = sparqsim.get_pe(design), get_dataflow(array.dataflow), layer.lower()
     roles, stays = FLOWS[array.dataflow]
     sizes = {"m": lowered.m, "s": pe.steps(lowered.k), "n": lowered.n}
@@ -84,7 +89,9 @@ def recounted(layer: Layer, design: str, array: ArrayConfig) -> dict[str, int]:
 
 
 def sums_out(run, tiles, array, sizes, *, stays: bool) -> int:
-    """Count the sums that left the array and are outputs or parts of them: those of columns, and rows, of the layer."""
+    """Count the sums that left the array and are outputs or parts of them: those of columns, and
+    rows, of the layer.
+    """
     _, rows, cols = sizes
     row_tiles = -(-rows // array.rows)
     count = 0

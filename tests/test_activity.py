@@ -1,4 +1,6 @@
-"""Counting without stepping every PE: part activity, windows, pair classes, squares; against brute force."""
+"""Counting without stepping every PE: part activity, windows, pair classes, squares; against brute
+force.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ def test_part_activity_equals_brute_force(spec, dtype, data, blocks):
 
 @given(data=st.data())
 def test_windows_equal_brute_force(data):
-    """A window counts where a non-zero value goes through it; a lone value, on both multipliers, goes through none."""
+    """A window counts where a non-zero value goes through it; a lone value, on both multipliers,
+    goes through none.
+    """
     name = data.draw(
         st.sampled_from(["sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-6opt", "sparq-7opt"])
     )
@@ -196,7 +200,9 @@ def test_blocks_of_rows_change_nothing(monkeypatch, small_trace):
 
 
 def test_every_part_of_sparq_is_counted():
-    """The parts the method names: detector, multipliers, weight muxes, shift units, adder, and the PE as a whole."""
+    """The parts the method names: detector, multipliers, weight muxes, shift units, adder, and the
+    PE as a whole.
+    """
     pe = sparqsim.get_pe("sparq-5opt")
     assert isinstance(pe, Sparq)
     pairs = [(0, 0), (0, 200), (200, 0), (200, 200), (3, 5)]

@@ -1,4 +1,6 @@
-"""Arrays, labels and numbers from files: right, or one line, and never more memory than is there."""
+"""Arrays, labels and numbers from files: right, or one line, and never more memory than is
+there.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Bad arguments, bad layers, places that cannot be written: exit code 2 and one line that names what is wrong."""
+"""Bad arguments, bad layers, places that cannot be written: exit code 2 and one line that names
+what is wrong.
+"""
 
 from __future__ import annotations
 

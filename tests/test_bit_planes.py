@@ -1,4 +1,6 @@
-"""Stripes, serial weights, Loom and Bit Fusion at every number of bits, against rules restated here."""
+"""Stripes, serial weights, Loom and Bit Fusion at every number of bits, against rules restated
+here.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,10 @@ def streamed(pe, facts: LayerFacts) -> int:
 @pytest.mark.parametrize("activation_bits", range(1, 9))
 @pytest.mark.parametrize("k", [16, 48, 160])
 def test_fusing_never_gains_more_than_going_through_bits(k, activation_bits, weight_bits):
-    """It pays for 2, 4 or 8 bits. Serial weights compare where activations have 8, Loom anywhere."""
+    """It pays for 2, 4 or 8 bits.
+
+    Serial weights compare where activations have 8, Loom anywhere.
+    """
     whole, few = LayerFacts(k), LayerFacts(k, False, activation_bits, weight_bits)
     serial = SerialWeights() if activation_bits == 8 else Loom()
     fused = streamed(BitFusion(), few) * streamed(serial, whole)

@@ -1,4 +1,6 @@
-"""Calibrators: the clip each one chooses, and that cutting pictures into batches changes nothing."""
+"""Calibrators: the clip each one chooses, and that cutting pictures into batches changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ SPECS = [
 
 
 def pictures(seed=0, count=12, signed=False):
-    """Pictures whose ranges differ by powers of two, so that histograms have to widen; half the values are zero."""
+    """Pictures whose ranges differ by powers of two, so that histograms have to widen; half the
+    values are zero.
+    """
     random = np.random.default_rng(seed)
     values = random.normal(size=(count, 5, 7)) * 2.0 ** random.integers(-8, 9, (count, 1, 1))
     return (values if signed else np.maximum(values, 0)).astype(np.float32)
@@ -166,10 +170,11 @@ def test_unknown_calibrators_are_refused(spec, message):
 @pytest.mark.parametrize("bits", [4, 6, 8])
 @pytest.mark.parametrize("seed", range(6))
 def test_bins_stand_for_their_middles(bits, seed):
-    """Plain loops over a histogram of middles and every clip tried: the scale is that of the least error.
+    """Plain loops over a histogram of middles and every clip tried: the scale is that of the least
+    error.
 
-    Nearly all values lie in bins as wide as the finest steps tried, close to an edge: edges would have another least
-    error than middles.
+    Nearly all values lie in bins as wide as the finest steps tried, close to an edge: edges would
+    have another least error than middles.
     """
     largest, width, times, power = 1023.0, 1024 / BINS, 20_000, 0.5
     places = np.random.default_rng(seed).integers(1, 60, 3).tolist()

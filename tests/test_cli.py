@@ -1,4 +1,7 @@
-"""The command line does what it says: tables, JSON, exit codes. What it refuses is in test_bad_input.py."""
+"""The command line does what it says: tables, JSON, exit codes.
+
+What it refuses is in test_bad_input.py.
+"""
 
 from __future__ import annotations
 

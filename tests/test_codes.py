@@ -18,7 +18,9 @@ SCALES = st.floats(2**-20, 2**20, width=32)
 
 
 def code_by_hand(value, scale, signed):
-    """One code, without numpy's rounding: Python's round is half to even, of the float32 quotient."""
+    """One code, without numpy's rounding: Python's round is half to even, of the float32
+    quotient.
+    """
     quotient = float(np.float32(value) / np.float32(scale))
     lowest, highest = (-127, 127) if signed else (0, 255)
     return min(max(round(quotient), lowest), highest)

@@ -1,4 +1,6 @@
-"""Closed forms, attribution, bounds and lockstep of the three dataflows, against tables and sums written down here."""
+"""Closed forms, attribution, bounds and lockstep of the three dataflows, against tables and sums
+written down here.
+"""
 
 from __future__ import annotations
 
@@ -162,15 +164,17 @@ def test_bounds_and_their_gap(rows, cols, dataflow, overlap, coupling, pairs, se
 
 
 def test_a_lone_row_of_x_does_not_slow_the_padded_columns_of_is():
-    """In `is` padded columns hold zeros, one cycle each, also where M = 1; in os and ws they get the activations of
+    """In `is` padded columns hold zeros, one cycle each, also where M = 1; in os and ws they get
+    the activations of
+
     their row."""
     slow, work = SideCosts(np.full((1, 1, 2), 2, np.uint8), "ms"), Work(1, 2, 3)
     total = {
         flow: get_dataflow(flow).timing(work, ArrayConfig(2, 4, flow), slow).pe_stall
         for flow in FLOWS
     }
-    # Slow waves: os, row 0 in every column, 2 items: 0..4. ws, 2 rows in every column, 1 item: 0..4. is, 2 rows in
-    # column 0, 3 items: 0..3.
+    # Slow waves: os, row 0 in every column, 2 items: 0..4. ws, 2 rows in every column, 1 item:
+    # 0..4. is, 2 rows in column 0, 3 items: 0..3.
     assert total == {"os": 5, "ws": 5, "is": 4}
 
 

@@ -21,7 +21,9 @@ EVERY = [np.arange(256, dtype=np.uint8).view(dtype) for dtype in (np.uint8, np.i
 
 
 def positions(value: int, form: str) -> int:
-    """Return the mask of a magnitude's digits; 3m and m differ where its non-adjacent form has one."""
+    """Return the mask of a magnitude's digits; 3m and m differ where its non-adjacent form has
+    one.
+    """
     magnitude = abs(value)
     return magnitude if form == "binary" else (3 * magnitude ^ magnitude) >> 1
 

@@ -1,9 +1,9 @@
 """Cycles of DNNsim, a C++ simulator of bit-serial accelerators, met integer for integer.
 
 DNNsim (github.com/isakedo/DNNsim, commit 4748a60, built and run by us): one tile of 16 windows x 16
-filters x 16 lanes, 8 bits, `WindowFirstOutS`; its `compute_cycles`, without memory. It takes windows
-column by column, so both axes of picture and kernel are exchanged before our row-major lowering.
-The recount below knows neither our designs nor our arrays, only the rules.
+filters x 16 lanes, 8 bits, `WindowFirstOutS`; its `compute_cycles`, without memory. It takes
+windows column by column, so both axes of picture and kernel are exchanged before our row-major
+lowering. The recount below knows neither our designs nor our arrays, only the rules.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ CASES = {
 
 
 def windows(case: Case) -> NDArray[np.uint8]:
-    """Return the steps of every window, (tiles, 16 windows, steps, 16 lanes), zeros where none is."""
+    """Return the steps of every window, (tiles, 16 windows, steps, 16 lanes), zeros where none
+    is.
+    """
     picture = np.pad(case.operands()[0][0], ((0, 0), *[(case.padding, case.padding)] * 2))
     starts = range(0, case.side + 2 * case.padding - case.kernel + 1, case.stride)
     places = [(down, right) for right in starts for down in starts]
@@ -75,7 +77,9 @@ def windows(case: Case) -> NDArray[np.uint8]:
 
 
 def filters(case: Case) -> NDArray[np.int8]:
-    """Return the steps of every filter, (tiles, 16 filters, steps, 16 lanes), zeros where none is."""
+    """Return the steps of every filter, (tiles, 16 filters, steps, 16 lanes), zeros where none
+    is.
+    """
     return in_tiles(case.operands()[1].transpose(0, 3, 2, 1).reshape(case.filters, -1))
 
 
@@ -85,7 +89,9 @@ def in_tiles(rows):
 
 
 def pragmatic_step(activations: list[int], stage: int) -> int:
-    """Return the cycles of one step: lanes spend their lowest one within reach of the lowest of all."""
+    """Return the cycles of one step: lanes spend their lowest one within reach of the lowest of
+    all.
+    """
     pending = [[bit for bit in range(8) if value >> bit & 1] for value in activations]
     cycles = 0
     while any(pending):

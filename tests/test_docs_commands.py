@@ -73,7 +73,9 @@ def _small_trace(random: np.random.Generator) -> sparqsim.Trace:
 
 
 def _pictures(folder: Path, random: np.random.Generator) -> None:
-    """Write pictures in DIR, their classes, and net.onnx for them; without the extra, a file that nothing opens."""
+    """Write pictures in DIR, their classes, and net.onnx for them; without the extra, a file that
+    nothing opens.
+    """
     from PIL import Image
 
     (folder / "DIR").mkdir()
@@ -119,7 +121,9 @@ def _network(random: np.random.Generator) -> Any:
 
 
 def _names(page: Path) -> dict[str, Any]:
-    """Return what the Python blocks of a page use without making it: operands, a PyTorch model and its batches."""
+    """Return what the Python blocks of a page use without making it: operands, a PyTorch model and
+    its batches.
+    """
     random = np.random.default_rng(6)
     names: dict[str, Any] = {
         "x": random.integers(0, 256, (8, 6), np.uint8),
@@ -208,7 +212,8 @@ def test_a_page_that_is_wrong_is_told(language, text, said, told, reader_files, 
 def test_excuses_and_indented_commands_are_seen(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
-        "<!-- not run: why -->\n```sh\ngit push\n```\n\nText:\n\n    sparqsim pe list\n\n```sh\nls\n```\n"
+        "<!-- not run: why -->\n```sh\ngit push\n```\n\nText:\n\n    sparqsim pe "
+        "list\n\n```sh\nls\n```\n"
     )
     first, second, third = blocks_of(page, "page.md")
     assert (first.about("not run"), second.language, third.about("not run")) == ("why", "sh", "")

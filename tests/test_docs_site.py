@@ -1,4 +1,6 @@
-"""The documentation builds without a warning, from this folder alone; its figures are the same each time."""
+"""The documentation builds without a warning, from this folder alone; its figures are the same each
+time.
+"""
 
 from __future__ import annotations
 

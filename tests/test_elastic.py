@@ -23,7 +23,10 @@ FLOWS = ("os", "ws", "is")
 def published_starts(
     costs, depth: int, edge: int, *, loads: bool
 ) -> dict[tuple[int, int, int], int]:
-    """Return f(i, j, s) of one tile, term by term as docs/timing.md writes it. `costs` is (S, R, C)."""
+    """Return f(i, j, s) of one tile, term by term as docs/timing.md writes it.
+
+    `costs` is (S, R, C).
+    """
     items, rows, cols = costs.shape
     f: dict[tuple[int, int, int], int] = {}
     for s, i, j in itertools.product(range(items), range(rows), range(cols)):
@@ -111,7 +114,9 @@ def test_elastic_is_never_slower_than_lockstep_from_depth_2_on(seed, depth):
 
 
 def lockstep_starts(costs):
-    """Return when lockstep starts every step of a tile (S, R, C): with its wave, as soon as the one before is over."""
+    """Return when lockstep starts every step of a tile (S, R, C): with its wave, as soon as the one
+    before is over.
+    """
     wave = np.add.outer(
         np.add.outer(*(np.arange(size) for size in costs.shape[:2])), np.arange(costs.shape[2])
     )
@@ -125,7 +130,9 @@ def lockstep_starts(costs):
     "shape", [shape for shape in itertools.product((1, 2, 3), repeat=3) if np.prod(shape) < 13]
 )
 def test_no_small_array_is_slower_than_lockstep_in_any_step(shape, loads):
-    """All costs of 1 or 2, and some of 1 to 3: no step starts later than in lockstep, from depth 2 on."""
+    """All costs of 1 or 2, and some of 1 to 3: no step starts later than in lockstep, from depth 2
+    on.
+    """
     size = int(np.prod(shape))
     every = [
         *itertools.product((1, 2), repeat=size),
@@ -138,7 +145,9 @@ def test_no_small_array_is_slower_than_lockstep_in_any_step(shape, loads):
 
 
 def test_sums_wait_for_the_end_of_a_step_and_operands_do_not():
-    """Two rows, one column, steps of 5 and 1 cycles: in `os` the lower PE starts a cycle after the upper one."""
+    """Two rows, one column, steps of 5 and 1 cycles: in `os` the lower PE starts a cycle after the
+    upper one.
+    """
     costs = np.array([[[5], [1]]], np.uint8)
     for loads, second in ((False, 1), (True, 5)):
         assert starts(costs, Links(2, 0, 2, 1, loads)).ravel().tolist() == [0, second]
@@ -146,7 +155,9 @@ def test_sums_wait_for_the_end_of_a_step_and_operands_do_not():
 
 
 def test_a_full_link_down_holds_the_pe_above_until_a_slot_was_free_at_the_start_of_the_cycle():
-    """`ws`, one column, D = 1, rows of 1 and 4 cycles: the upper PE waits a cycle after the lower one has started."""
+    """`ws`, one column, D = 1, rows of 1 and 4 cycles: the upper PE waits a cycle after the lower
+    one has started.
+    """
     found = starts(np.array([[[1], [4]]] * 3, np.uint8), Links(1, 0, 3, 3, loads=True))[:, :, 0]
     assert found.tolist() == [[0, 1], [2, 5], [6, 9]]
 
@@ -171,7 +182,9 @@ def test_depth_1_can_lose_to_lockstep():
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("sides", [(1, 1), (1, 4), (5, 1), (4, 3)])
 def test_depth_1_halves_the_throughput_of_one_cycle_steps(dataflow, overlap, sides):
-    """Starts two cycles apart, the first one as ever: items - 1 cycles more; a lone PE has no links."""
+    """Starts two cycles apart, the first one as ever: items - 1 cycles more; a lone PE has no
+    links.
+    """
     array = {"rows": sides[0], "cols": sides[1], "dataflow": dataflow, "overlap": overlap}
     items = 60
     rows, cols = sides
@@ -212,7 +225,9 @@ def test_steps_of_one_cycle_given_one_by_one_equal_the_closed_form(
 
 
 def longest_path(costs, *, loads: bool) -> int:
-    """Return the cycles of a tile (S, R, C) whose PEs never wait for room: its longest path of steps and links."""
+    """Return the cycles of a tile (S, R, C) whose PEs never wait for room: its longest path of
+    steps and links.
+    """
     items, rows, cols = costs.shape
     end: dict[tuple[int, int, int], int] = {}
     for s, i, j in itertools.product(range(items), range(rows), range(cols)):
@@ -232,9 +247,10 @@ def longest_path(costs, *, loads: bool) -> int:
     st.integers(0, 2**32 - 1),
 )
 def test_links_as_deep_as_the_stream_reach_the_longest_path(rows, cols, items, loads, seed):
-    """From D = items on nobody waits for room: a tile takes its longest path. That is the bound depth can reach;
-    the work of the busiest PE lies below it by what that PE waits for operands that pass through slower PEs, and (ws,
-    is) for sums.
+    """From D = items on nobody waits for room: a tile takes its longest path.
+
+    That is the bound depth can reach; the work of the busiest PE lies below it by what that PE
+    waits for operands that pass through slower PEs, and (ws, is) for sums.
     """
     costs = np.random.default_rng(seed).integers(1, 5, (items, rows, cols), np.uint8)
     path = longest_path(costs, loads=loads)
@@ -254,7 +270,9 @@ def test_links_as_deep_as_the_stream_reach_the_longest_path(rows, cols, items, l
 )
 @example(3, 3, 5, 1, 2)
 def test_costs_that_stay_along_the_stream_reach_the_busiest_pe(rows, cols, items, depth, seed):
-    """The busiest PE sets the pace alone: from D = 2 on a tile takes its work and at most C - 1 links and R - 1 steps
+    """The busiest PE sets the pace alone: from D = 2 on a tile takes its work and at most C - 1
+    links and R - 1 steps
+
     more, whatever the depth."""
     costs = np.random.default_rng(seed).integers(
         1, 5 if seed % 2 else 1, (1, 1, rows, cols), np.uint8, endpoint=True
@@ -272,8 +290,10 @@ def test_costs_that_stay_along_the_stream_reach_the_busiest_pe(rows, cols, items
 
 
 def test_the_slowest_pe_can_slow_a_path_that_does_not_lead_through_it():
-    """Why costs that stay have no closed form of paths that only lead right and down: room matters. PE (1, 1) of 5
-    cycles holds up column 0 to its left, whose lower PEs pass sums on slowly; links of any depth let it go ahead.
+    """Why costs that stay have no closed form of paths that only lead right and down: room matters.
+
+    PE (1, 1) of 5 cycles holds up column 0 to its left, whose lower PEs pass sums on slowly; links
+    of any depth let it go ahead.
     """
     costs = np.ones((1, 1, 12, 3), np.uint8)
     costs[0, 0, 1, 1], costs[0, 0, 2:, 0] = 5, 4
@@ -286,7 +306,9 @@ def test_the_slowest_pe_can_slow_a_path_that_does_not_lead_through_it():
 
 @pytest.mark.parametrize("loads", [False, True])
 def test_depth_closes_in_on_the_busiest_pe_of_long_streams(loads):
-    """With random costs the share of time that the busiest PE waits falls with depth and with the stream's length."""
+    """With random costs the share of time that the busiest PE waits falls with depth and with the
+    stream's length.
+    """
     rng = np.random.default_rng(5)
     waits = []
     for items, depth in ((64, 2), (4096, 2), (4096, 64), (4096, 4096)):
@@ -303,7 +325,9 @@ def test_depth_closes_in_on_the_busiest_pe_of_long_streams(loads):
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.booleans())
 def test_wide_and_narrow_integers_and_any_batches_agree(seed, depth, loads):
-    """Lateness is kept in 32 bits where it cannot overflow, else in 64; tiles arrive in batches of any size."""
+    """Lateness is kept in 32 bits where it cannot overflow, else in 64; tiles arrive in batches of
+    any size.
+    """
     rng = np.random.default_rng(seed)
     tiles, items, rows, cols = (int(size) for size in rng.integers(1, 8, 4))
     costs = rng.integers(1, 9, (tiles, items, rows, cols), np.uint8)
@@ -322,7 +346,9 @@ def test_wide_and_narrow_integers_and_any_batches_agree(seed, depth, loads):
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.booleans())
 def test_skipping_ahead_changes_nothing(seed, depth, loads):
-    """Costs given once for all items of a tile, skipped through once the pace is steady, or item by item time alike."""
+    """Costs given once for all items of a tile, skipped through once the pace is steady, or item by
+    item time alike.
+    """
     rng = np.random.default_rng(seed)
     tiles, rows, cols = (int(size) for size in rng.integers(1, 6, 3))
     items = int(rng.integers(1, 60))

@@ -1,4 +1,6 @@
-"""Engine models: their contract, broken ones that fail it, and one from a file through every front end."""
+"""Engine models: their contract, broken ones that fail it, and one from a file through every front
+end.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`engine="event"`: whole layers through the array of processes, with every design's plain-Python `step`, give the
+"""`engine="event"`: whole layers through the array of processes, with every design's plain-Python
+`step`, give the
+
 same report."""
 
 from __future__ import annotations
@@ -62,7 +64,9 @@ def layer_of(rng, m: int, k: int, n: int, groups: int) -> Layer:
 
 
 def sized(rng, pe: str, array: ArrayConfig, groups: int = 1) -> tuple[int, int, int]:
-    """Return (M, K, N) of a layer, of whole and ragged tiles, that takes the processes few steps."""
+    """Return (M, K, N) of a layer, of whole and ragged tiles, that takes the processes few
+    steps.
+    """
     lanes, roles = sparqsim.get_pe(pe).lanes, get_dataflow(array.dataflow).roles
     room = max(1, LARGEST_CASE // (array.rows * array.cols * groups))
     tiles = [1, 1]
@@ -168,7 +172,9 @@ def test_signed_activations():
 
 
 def test_costs_of_pairs_slow_a_design_down():
-    """The design used above does depend on both operands: zero weights make it fast, zero activations too."""
+    """The design used above does depend on both operands: zero weights make it fast, zero
+    activations too.
+    """
     x, w = np.full((4, 6), 255, np.uint8), np.full((6, 4), 127, np.int8)
     array, totals = ArrayConfig(2, 2), []
     for zero_x, zero_w in ((False, False), (False, True), (True, False)):

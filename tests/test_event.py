@@ -1,4 +1,6 @@
-"""The array of processes defines timing: the fast forms must equal it, integer for integer, and so must the
+"""The array of processes defines timing: the fast forms must equal it, integer for integer, and so
+must the
+
 recurrence, step by step."""
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ LARGEST_CASE = 900  # PE-steps: the processes take some 50 microseconds for each
 
 @dataclass(frozen=True)
 class Case:
-    """An array, a layer's shape, and the cycles of each step, padded operands included: uint8 (groups, M, S, N)."""
+    """An array, a layer's shape, and the cycles of each step, padded operands included: uint8
+    (groups, M, S, N).
+    """
 
     array: ArrayConfig
     work: Work
@@ -57,7 +61,9 @@ class Case:
         return int(self.costs[group, at["m"], at["s"], at["n"]])
 
     def event(self) -> tuple[Run, Timing]:
-        """Run the processes with operands that tell where they belong; any two that meet must belong together."""
+        """Run the processes with operands that tell where they belong; any two that meet must
+        belong together.
+        """
         grid = self.flow.grid(self.work, self.array)
 
         def of_rows(tile):
@@ -167,7 +173,9 @@ def test_fast_timing_equals_the_processes_long_run(case):
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 @pytest.mark.parametrize("coupling", ["lockstep", "elastic:1", "elastic:2"])
 def test_fixed_lengths_for_short_and_long_streams(sides, dataflow, coupling):
-    """A loader holds the next tile back where a stream is shorter than the rows, a sum at depth 1."""
+    """A loader holds the next tile back where a stream is shorter than the rows, a sum at depth
+    1.
+    """
     for stream, cycles, overlap in itertools.product((1, 2, 5), (2, 3), (False, True)):
         along = (stream, 2 * sides[0], 2 * sides[1] - 1)
         size = dict(zip(get_dataflow(dataflow).roles, along, strict=True))

@@ -1,4 +1,6 @@
-"""How a command ends: 1 is the answer "no" and nothing else, whatever becomes of its streams and its process."""
+"""How a command ends: 1 is the answer "no" and nothing else, whatever becomes of its streams and
+its process.
+"""
 
 from __future__ import annotations
 
@@ -191,10 +193,9 @@ main()
 def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
     """As `nohup` and a shell's `&` leave it to the command."""
     script = (
-        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-        "from sparqsim.cli.signals import Signals\n"
-        "with Signals(owned=True) as signals, signals.raised(): os.kill(os.getpid(), signal.SIGINT)\n"
-        "sys.exit(signals.told())"
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom "
+        "sparqsim.cli.signals import Signals\nwith Signals(owned=True) as signals, "
+        "signals.raised(): os.kill(os.getpid(), signal.SIGINT)\nsys.exit(signals.told())"
     )
     ended = subprocess.run([sys.executable, "-c", script], env=ENVIRONMENT, check=False)
     assert ended.returncode == 0
@@ -216,7 +217,9 @@ def test_a_signal_that_cannot_be_raised_ends_the_command_too() -> None:
 
 
 def test_a_user_without_a_home(small_path: Path, tmp_path: Path) -> None:
-    """No HOME, and no entry in the list of users: results all the same, and no litter in the temporary folder."""
+    """No HOME, and no entry in the list of users: results all the same, and no litter in the
+    temporary folder.
+    """
     environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("XDG")}
     environment.pop("HOME", None)
     environment.pop("MPLCONFIGDIR", None)

@@ -1,4 +1,6 @@
-"""Whatever a file's names hold, a figure is well-formed, draws every letter, and reads nothing as a formula."""
+"""Whatever a file's names hold, a figure is well-formed, draws every letter, and reads nothing as a
+formula.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Every command that shows a table, in every format of `--format`, read back and compared with the others."""
+"""Every command that shows a table, in every format of `--format`, read back and compared with the
+others.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def with_faults(sound, target, count):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder with one of everything: sound and faulty traces, cases of which one changed, a store, a design."""
+    """A folder with one of everything: sound and faulty traces, cases of which one changed, a
+    store, a design.
+    """
     folder = tmp_path_factory.mktemp("formats")
     random = np.random.default_rng(3)
     sparqsim.Trace(
@@ -99,7 +103,9 @@ def folder(made, monkeypatch):
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a command printed in each format: rows by CSV, the document, tables by Markdown; and its exit code."""
+    """What a command printed in each format: rows by CSV, the document, tables by Markdown; and its
+    exit code.
+    """
 
     code: int
     rows: list[dict[str, str]]
@@ -356,7 +362,9 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_markdown_tables_are_whole(name, run, folder):
-    """No cell is wrapped, no word of a heading is broken, words stand to the left and figures to the right."""
+    """No cell is wrapped, no word of a heading is broken, words stand to the left and figures to
+    the right.
+    """
     text = run(*COMMANDS[name], "--format", "markdown").out
     tables = tables_of(text)
     rules = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| ---")]

@@ -1,4 +1,5 @@
-"""Golden reports of the shipped trace: a change of any figure is a change of results, and is made on purpose.
+"""Golden reports of the shipped trace: a change of any figure is a change of results, and is made
+on purpose.
 
 pytest tests/test_golden.py --update-golden     # writes them anew
 """

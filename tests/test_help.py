@@ -92,7 +92,9 @@ def test_another_format_is_refused_before_anything_else(path, refused):
 
 @pytest.mark.parametrize("path", EVERY, ids=" ".join)
 def test_help_is_in_the_users_words(path, run, monkeypatch):
-    """No type of Python, no braces around what a user types, no default in parentheses, no `x` for a value."""
+    """No type of Python, no braces around what a user types, no default in parentheses, no `x` for
+    a value.
+    """
     monkeypatch.setenv("COLUMNS", "100")
     out = run(*path, "--help").out
     assert not re.search(r"<[a-z]+(\[\w+\])?>|[{}]|default: \(|x>=|<=x", out)

@@ -1,4 +1,6 @@
-"""Files that are not sound traces, cut, altered, foreign or hostile: each is refused in one line."""
+"""Files that are not sound traces, cut, altered, foreign or hostile: each is refused in one
+line.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,10 @@ def nested(depth):
 
 
 def use(path):
-    """Everything that reads a file. Return whether it is a sound trace; raises nothing but InputError."""
+    """Everything that reads a file.
+
+    Return whether it is a sound trace; raises nothing but InputError.
+    """
     faults = sparqsim.check_trace(path)
     assert all(fault and len(fault.splitlines()) == 1 for fault in faults), faults
     try:
@@ -347,7 +352,9 @@ def places(value):
 
 
 def test_a_file_that_shrinks_after_it_was_opened(small_path):
-    """Another program cuts the file between opening and reading: refused, not a crash of the process."""
+    """Another program cuts the file between opening and reading: refused, not a crash of the
+    process.
+    """
     trace = sparqsim.load_trace(small_path)
     small_path.write_bytes(small_path.read_bytes()[:-64])
     with pytest.raises(sparqsim.InputError, match=r"small\.safetensors"):

@@ -1,4 +1,6 @@
-"""The report page in headless Chromium: it opens, sorts, prints, explains itself, and asks nobody for anything."""
+"""The report page in headless Chromium: it opens, sorts, prints, explains itself, and asks nobody
+for anything.
+"""
 
 from __future__ import annotations
 
@@ -214,11 +216,15 @@ def test_heads_can_be_worked_by_keyboard(opened: Opened) -> None:
 def test_figures_are_there_and_have_a_size(opened: Opened) -> None:
     sizes = opened.page.eval_on_selector_all(
         "figure svg",
-        "all => all.map(svg => [svg.getBoundingClientRect().width, svg.getBoundingClientRect().height])",
+        "all => all.map(svg => [svg.getBoundingClientRect().width, "
+        "svg.getBoundingClientRect().height])",
     )
     assert len(sizes) == 3
     assert all(width > 300 and height > 200 for width, height in sizes)
-    used = "all => all.filter(use => !document.getElementById(use.getAttribute('href').slice(1))).length"
+    used = (
+        "all => all.filter(use => "
+        "!document.getElementById(use.getAttribute('href').slice(1))).length"
+    )
     assert opened.page.eval_on_selector_all("figure svg use", used) == 0
     assert opened.page.locator("figure svg use").count() > 100
 
@@ -256,7 +262,9 @@ DESIGNS = "table[aria-label^='Designs']"
 
 
 def seen(opened: Opened, selector: str, prop: str, part: str = "") -> str:
-    """What the browser makes of a property of the first element that fits, or of its ::before or ::after."""
+    """What the browser makes of a property of the first element that fits, or of its ::before or
+    ::after.
+    """
     return opened.page.eval_on_selector(
         selector, f"each => getComputedStyle(each, '{part}').{prop}"
     )
@@ -333,7 +341,9 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_heads_are_printed_on_every_page_of_a_table(opened: Opened) -> None:
-    """Chromium repeats no button and nothing transformed: heads would be blank from the second page on."""
+    """Chromium repeats no button and nothing transformed: heads would be blank from the second page
+    on.
+    """
     opened.page.emulate_media(media="print")
     heads = """all => all.flatMap(head => [head, ...head.querySelectorAll("button, span")]).map(each => {
         const seen = getComputedStyle(each);

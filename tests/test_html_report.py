@@ -1,4 +1,6 @@
-"""The report page: what it says, that strings from files stay strings, equal bytes, and what is refused."""
+"""The report page: what it says, that strings from files stay strings, equal bytes, and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -131,12 +133,13 @@ def test_summary_says_the_numbers_in_plain_words(compared):
     )
     assert (
         f"Of 4 designs mac-4b4b is the fastest: {fast.cycles.total:,} cycles, a speedup of "
-        f"{compared.speedup('mac-4b4b'):.2f}, at an output SQNR of {fast.totals.error.sqnr_db:.1f} dB. "
+        f"{compared.speedup('mac-4b4b'):.2f}, at an output SQNR of {fast.totals.error.sqnr_db:.1f} "
+        "dB. "
     ) in words
     assert (
-        f"The most accurate that is faster than the baseline is sparq-5opt: {accurate.cycles.total:,} cycles, a "
-        f"speedup of {compared.speedup('sparq-5opt'):.2f}, at an output SQNR of "
-        f"{accurate.totals.error.sqnr_db:.1f} dB. "
+        "The most accurate that is faster than the baseline is sparq-5opt: "
+        f"{accurate.cycles.total:,} cycles, a speedup of {compared.speedup('sparq-5opt'):.2f}, at "
+        f"an output SQNR of {accurate.totals.error.sqnr_db:.1f} dB. "
     ) in words
     assert (
         "Values cannot change the cycles of mac-8b8b, sparq-5opt and mac-4b4b: only shapes can. "
@@ -332,7 +335,9 @@ def trial_row(
 
 
 def accuracy_record(*rows: AccuracyRow, **fields: object) -> AccuracyReport:
-    """A record of two layers, the first kept; rows by default two designs faster than the baseline, and retrained."""
+    """A record of two layers, the first kept; rows by default two designs faster than the baseline,
+    and retrained.
+    """
     rows = rows or (
         trial_row(None, 1800, 2000, None, None),
         trial_row("mac-8b8b", 1810, 1960, 2469134, 1.0, None, None),
@@ -458,17 +463,17 @@ def test_accuracy_has_a_row_for_each_trial_and_a_column_for_each_trial_of_a_desi
 def test_accuracy_in_one_sentence():
     report = accuracy_record()
     assert accuracy_said(report) == (
-        "Of 2,000 pictures, the reference (float network) gets 1,800 right; mac-4b8b (mse:4), the fastest of 3 "
-        "designs, gets 1,500 right at a speedup of 2.25; sparq-5opt, the most accurate that is faster than mac-8b8b, "
-        "gets 1,750 right at a speedup of 1.75."
+        "Of 2,000 pictures, the reference (float network) gets 1,800 right; mac-4b8b (mse:4), the "
+        "fastest of 3 designs, gets 1,500 right at a speedup of 2.25; sparq-5opt, the most "
+        "accurate that is faster than mac-8b8b, gets 1,750 right at a speedup of 1.75."
     )
     unlabelled = [
         row.model_copy(update={"hits": Hits(top1=None, top5=None, agree=row.hits.agree)})
         for row in report.rows[:3]
     ]
     assert accuracy_said(accuracy_record(*unlabelled)) == (
-        "Of 2,000 pictures, sparq-5opt, the fastest of 2 designs, answers 1,900 as the reference (float network) does "
-        "at a speedup of 1.75."
+        "Of 2,000 pictures, sparq-5opt, the fastest of 2 designs, answers 1,900 as the reference "
+        "(float network) does at a speedup of 1.75."
     )
     assert (
         accuracy_said(accuracy_record(*unlabelled[:2]))
@@ -589,7 +594,9 @@ def test_without_jinja2_the_extra_is_named(refused, compared, tmp_path, monkeypa
 
 
 def test_a_figure_that_cannot_be_drawn_is_left_out(compared):
-    """Noise where the exact outputs are all zero has no SQNR: no error against speedup, all else stays."""
+    """Noise where the exact outputs are all zero has no SQNR: no error against speedup, all else
+    stays.
+    """
     totals = {
         name: report.model_copy(
             update={

@@ -1,4 +1,6 @@
-"""What importing costs: each in a process of its own, for what it has imported cannot be taken back."""
+"""What importing costs: each in a process of its own, for what it has imported cannot be taken
+back.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ LEAVE = (
 
 def imported(source, root):
     """Top-level modules present after running `source`."""
-    shown = f"{source}\nimport sys\nprint('MODULES', *sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    shown = (
+        f"{source}\nimport sys\nprint('MODULES', *sorted({{name.partition('.')[0] for name in "
+        "sys.modules}))"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", shown], capture_output=True, text=True, check=True, cwd=root
     )

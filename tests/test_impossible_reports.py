@@ -1,4 +1,7 @@
-"""Results that agree with themselves and cannot be: refused when they are read. And names, printable at every exit."""
+"""Results that agree with themselves and cannot be: refused when they are read.
+
+And names, printable at every exit.
+"""
 
 from __future__ import annotations
 

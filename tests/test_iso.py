@@ -1,4 +1,6 @@
-"""Equal area: which array a design gets, that its cycles are those of a simulation there, and how it is told."""
+"""Equal area: which array a design gets, that its cycles are those of a simulation there, and how
+it is told.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Short names of layers: different names stay different, within their width, and what is left out is said once."""
+"""Short names of layers: different names stay different, within their width, and what is left out
+is said once.
+"""
 
 from __future__ import annotations
 

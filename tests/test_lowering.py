@@ -12,7 +12,9 @@ import sparqsim
 
 @st.composite
 def convolutions(draw):
-    """A convolution of any geometry: ragged, strided, dilated, each side padded by itself, grouped, depthwise."""
+    """A convolution of any geometry: ragged, strided, dilated, each side padded by itself, grouped,
+    depthwise.
+    """
     groups = draw(st.integers(1, 3))
     depth, per_group = draw(st.integers(1, 3)), draw(st.integers(1, 2))
     kernel, stride, dilation = (draw(st.tuples(*[st.integers(1, top)] * 2)) for top in (3, 3, 2))
@@ -152,7 +154,9 @@ def test_depthwise():
 
 
 def test_a_pair_is_two_adjacent_channels_at_one_kernel_position():
-    """K runs over channels first: x[k] and x[k + 1], k even, are channels 2i and 2i + 1 of one pixel."""
+    """K runs over channels first: x[k] and x[k + 1], k even, are channels 2i and 2i + 1 of one
+    pixel.
+    """
     pixels = np.zeros((1, 2, 2, 4), np.uint8)
     pixels[...] = 10 * np.arange(4).reshape(2, 2)[None, :, :, None] + np.arange(4)
     layer = sparqsim.Layer.conv2d("order", pixels, np.zeros((1, 4, 4), np.int8), kernel=(2, 2))

@@ -143,7 +143,10 @@ def test_a_file_says_everything(tmp_path):
         ("[weights]\nsize_kib = 'big'", "weights.size_kib='big': expected a number"),
         (
             "storage = 'window'",
-            "storage='window': expected one of raw, windowed, windowed-pair (did you mean windowed?)",
+            (
+                "storage='window': expected one of raw, windowed, windowed-pair (did you mean "
+                "windowed?)"
+            ),
         ),
         ("name = 3", "name=3: expected text"),
         ("[array]\nrows = 0", "a.toml: [array] array rows=0: expected an integer from 1"),
@@ -239,7 +242,9 @@ def test_faults_of_scalesim_configurations(tmp_path, change, said):
 
 
 def test_what_a_scalesim_configuration_means_differently_is_said(tmp_path):
-    """A key counts in its own section only, as in SCALE-Sim; of a list of bandwidths the first is taken."""
+    """A key counts in its own section only, as in SCALE-Sim; of a list of bandwidths the first is
+    taken.
+    """
     path = tmp_path / "scale.cfg"
     path.write_text(
         CFG.replace("Bandwidth : 10", "Bandwidth : 20, 30").format(mode="USER")

@@ -1,4 +1,6 @@
-"""Every kind of design through the memory system: slow by activations, by both operands, or timed by its own queues."""
+"""Every kind of design through the memory system: slow by activations, by both operands, or timed
+by its own queues.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def small_memory(**dram: object) -> MemoryConfig:
 @pytest.mark.parametrize("design", [*DESIGNS, BitSerial()], ids=str)
 @pytest.mark.parametrize("groups", [1, 2])
 def test_curves_and_timelines_time_every_design_as_simulate_does(design, groups):
-    """Found the hard way: they once had a timing of their own, which knew only steps that activations slow down."""
+    """Found the hard way: they once had a timing of their own, which knew only steps that
+    activations slow down.
+    """
     trace, pe, array = (
         sparqsim.Trace([sparse_conv(groups)]),
         get_pe(design),
@@ -92,7 +96,9 @@ def test_curves_and_timelines_time_every_design_as_simulate_does(design, groups)
     latency=st.integers(0, 30),
 )
 def test_self_timed_tiles_wait_and_still_add_up(m, k, n, seed, threads, depth, bandwidth, latency):
-    """Both engines agree on every field, and what each tile takes alone is what the array takes without memory."""
+    """Both engines agree on every field, and what each tile takes alone is what the array takes
+    without memory.
+    """
     trace = sparqsim.Trace([sparse_gemm(m, k, n, seed)])
     pe, array = get_pe(f"smt-sa-{threads}t:queue_depth={depth}"), ArrayConfig(rows=4, cols=3)
     memory = small_memory(bandwidth_bytes_per_cycle=bandwidth, latency_cycles=latency)

@@ -27,7 +27,9 @@ both = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 @st.composite
 def convolutions(draw) -> tuple[Layer, dict]:
-    """Kernels, strides and dilations that differ down and across; paddings that differ on every side."""
+    """Kernels, strides and dilations that differ down and across; paddings that differ on every
+    side.
+    """
     kernel, stride, dilation = draw(both), draw(both), draw(both)
     padding = tuple(draw(st.integers(0, 2)) for _ in range(4))
     size = draw(st.integers(2, 7)), draw(st.integers(2, 7))
@@ -50,7 +52,9 @@ def convolutions(draw) -> tuple[Layer, dict]:
 
 
 def addresses(shape: dict, row: int, element: int) -> tuple[int, int, int, int] | None:
-    """Return (image, y, x, channel) of an element of the lowered matrix, None where it is padding."""
+    """Return (image, y, x, channel) of an element of the lowered matrix, None where it is
+    padding.
+    """
     outputs = []
     for axis in (0, 1):
         before, after = shape["padding"][2 * axis : 2 * axis + 2]

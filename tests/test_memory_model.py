@@ -1,4 +1,6 @@
-"""The memory system: definition against fast form, limits, conservation, capacity, monotony, attribution."""
+"""The memory system: definition against fast form, limits, conservation, capacity, monotony,
+attribution.
+"""
 
 from __future__ import annotations
 
@@ -190,10 +192,12 @@ def test_attribution_adds_up(layer, array, memory, design):
 
 
 def test_bandwidth_bound_total_is_the_closed_form():
-    """One byte per cycle, activations too large to stay: the channel never rests before the last tile.
+    """One byte per cycle, activations too large to stay: the channel never rests before the last
+    tile.
 
-    Tiles of 64 steps take 64 + 4 + 4 - 2 + 4 cycles, their activations 256: all reads and all writes but the last two
-    go over the channel first (the last but one is written while the last tile runs), then latency, tile, last write.
+    Tiles of 64 steps take 64 + 4 + 4 - 2 + 4 cycles, their activations 256: all reads and all
+    writes but the last two go over the channel first (the last but one is written while the last
+    tile runs), then latency, tile, last write.
     """
     tiles, latency = 10, 20
     memory = MemoryConfig(
@@ -222,7 +226,9 @@ def test_no_layer_beats_the_channel_or_the_array(flow, arbitration):
 
 
 def touched(layer: Layer, rows: range, elements: range) -> set[tuple[int, ...]]:
-    """Input elements that some rows and elements of K of a group stand for, by the definition of a convolution."""
+    """Input elements that some rows and elements of K of a group stand for, by the definition of a
+    convolution.
+    """
     geometry, (_, height, width, _) = layer.record.geometry, layer.activations.shape
     channels = layer.weights.shape[2]
     out_height, out_width = geometry.output_size(height, width)
@@ -350,7 +356,9 @@ def test_auto_takes_the_order_that_moves_least(flow):
     design=st.sampled_from(["mac-8b8b", "sparq-exact"]),
 )
 def test_auto_is_the_best_of_all_orders(layer, array, memory, design):
-    """Brute force: fewest bytes, then fewest cycles; `auto-cycles` fewest cycles; ties: the array's own order."""
+    """Brute force: fewest bytes, then fewest cycles; `auto-cycles` fewest cycles; ties: the array's
+    own order.
+    """
     of_order = {
         order: fitting(layer, array, replace(memory, loop_order=order), design)
         for order in orders_of(array.dataflow)
@@ -369,7 +377,9 @@ def test_auto_is_the_best_of_all_orders(layer, array, memory, design):
 
 
 def test_on_equal_bytes_the_order_of_fewer_cycles_wins():
-    """Both orders move every byte once; the array's own, listed first, waits longer for its operands."""
+    """Both orders move every byte once; the array's own, listed first, waits longer for its
+    operands.
+    """
     memory = MemoryConfig(dram=DramConfig(bandwidth_bytes_per_cycle=4, burst_bytes=1))
     array = ArrayConfig(rows=8, cols=8)
     by_order = [
@@ -425,7 +435,9 @@ def test_two_orders_win_in_turn():
 @settings(deadline=None, max_examples=80)
 @given(layer=layers(), array=arrays(), memory=memories(), which=st.integers(0, 1))
 def test_every_transfer_takes_what_its_requests_take(layer, array, memory, which):
-    """Whole bursts over the channel, bytes over the port, each rounded up to cycles; only reads arrive later."""
+    """Whole bursts over the channel, bytes over the port, each rounded up to cycles; only reads
+    arrive later.
+    """
     memory = with_order(memory, array, which)
     found = fitting(layer, array, memory)
     program, dram = found.program, memory.dram
@@ -461,7 +473,9 @@ def cycles_at(size: int, bytes_per_cycle: float) -> int:
 
 
 def test_waiting_pes_are_those_of_the_tile_that_waits():
-    """Tiles of 4x4, 4x2, 1x4 and 1x2 outputs: each waits with the PEs it uses, not with the whole array."""
+    """Tiles of 4x4, 4x2, 1x4 and 1x2 outputs: each waits with the PEs it uses, not with the whole
+    array.
+    """
     memory = MemoryConfig(dram=DramConfig(bandwidth_bytes_per_cycle=0.5), loop_order="nmk")
     found = outcome(gemm(5, 9, 6), ArrayConfig(rows=4, cols=4), memory)
     ends = np.append(found.times.item_ends[:-1], found.times.total)
@@ -565,7 +579,9 @@ def test_a_block_that_fits_nowhere_is_refused(flow, operand, layer):
     data=st.data(),
 )
 def test_more_is_never_slower(layer, array, memory, which, data):
-    """In-order arbitration, a fixed loop order and equal chunks: every time is a maximum of sums of the others."""
+    """In-order arbitration, a fixed loop order and equal chunks: every time is a maximum of sums of
+    the others.
+    """
     memory = with_order(memory, array, which)
     what = data.draw(st.sampled_from(["bandwidth", "latency", "activations", "weights", "outputs"]))
     factor = data.draw(st.sampled_from([1.1, 1.5, 2, 8]))
@@ -591,10 +607,12 @@ def test_more_is_never_slower(layer, array, memory, which, data):
 
 @pytest.mark.parametrize("arbitration", ["fifo", "round-robin"])
 def test_less_latency_can_hurt_where_requests_overtake(arbitration):
-    """The counterexample: a tile that ends earlier posts its write earlier, ahead of the fetch the array waits for.
+    """The counterexample: a tile that ends earlier posts its write earlier, ahead of the fetch the
+    array waits for.
 
-    With 16 cycles of latency the write of the first tile comes after a fetch of the second; with 11 it comes first, and
-    the second tile waits for it. In-order arbitration keeps the program's order, so there it cannot happen.
+    With 16 cycles of latency the write of the first tile comes after a fetch of the second; with 11
+    it comes first, and the second tile waits for it. In-order arbitration keeps the program's
+    order, so there it cannot happen.
     """
     port = ScratchpadConfig(port_bytes_per_cycle=3.5)
 
@@ -615,7 +633,9 @@ def test_less_latency_can_hurt_where_requests_overtake(arbitration):
 
 @pytest.mark.parametrize("arbitration", ["fifo", "round-robin"])
 def test_more_sram_can_hurt_where_requests_overtake(arbitration):
-    """The counterexample: where all weights fit all are asked for at once, some ahead of activations needed now."""
+    """The counterexample: where all weights fit all are asked for at once, some ahead of
+    activations needed now.
+    """
 
     def total(weights_kib: float, policy: str) -> int:
         dram = DramConfig(
@@ -640,7 +660,9 @@ def test_more_sram_can_hurt_where_requests_overtake(arbitration):
 
 
 def test_more_sram_can_hurt_where_it_makes_chunks_longer():
-    """The counterexample: with room for the whole stream the array starts only when all of it has arrived."""
+    """The counterexample: with room for the whole stream the array starts only when all of it has
+    arrived.
+    """
     dram = DramConfig(
         bandwidth_bytes_per_cycle=3.3,
         latency_cycles=36,
@@ -700,7 +722,9 @@ def test_pairs_that_straddle_kernel_positions_are_stored_raw():
 
 
 def test_narrow_ports_stall_and_say_so():
-    """400 steps of 16 weights through 8 bytes per cycle, in as many cycles for two lanes; filling takes as long."""
+    """400 steps of 16 weights through 8 bytes per cycle, in as many cycles for two lanes; filling
+    takes as long.
+    """
     memory = MemoryConfig(weights=ScratchpadConfig(port_bytes_per_cycle=8))
     layer, array = gemm(16, 400, 16), ArrayConfig(rows=16, cols=16)
     cycles = 400 * 16 // 8

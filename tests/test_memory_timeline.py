@@ -1,4 +1,6 @@
-"""The timeline: a Chrome trace that any viewer opens, with no slice over another, and never more events than stated."""
+"""The timeline: a Chrome trace that any viewer opens, with no slice over another, and never more
+events than stated.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from sparqsim.pe import get_pe
 def written(
     path: Path, runs: list[tuple[Layer, Outcome]], most: int = 10**6
 ) -> tuple[list[dict], list[dict], dict]:
-    """Write and read back a timeline; return its names, its slices and its notes, checked for what viewers need."""
+    """Write and read back a timeline; return its names, its slices and its notes, checked for what
+    viewers need.
+    """
     write_timeline(path, runs, layers=len(runs), most_events=most)
     document = json.loads(path.read_text(encoding="utf-8"))
     names = [event for event in document["traceEvents"] if event["ph"] == "M"]
@@ -42,7 +46,9 @@ def written(
 
 
 def check_no_overlap(slices: list[dict]) -> None:
-    """Slices of a track stand in the file in the order in which they happen, each after the end of the one before."""
+    """Slices of a track stand in the file in the order in which they happen, each after the end of
+    the one before.
+    """
     by_track = defaultdict(list)
     for event in slices:
         by_track[event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
@@ -80,7 +86,9 @@ def test_no_slice_lies_over_another(tmp_path_factory, layer, array, memory, whic
 
 @pytest.mark.parametrize("design", ["sparq-5opt", "smt-sa-2t"])
 def test_a_long_layer_keeps_its_beginning_and_says_what_is_missing(tmp_path, design):
-    """The cap is one number for the whole file, shared by the layers; the slice of each layer stays whole."""
+    """The cap is one number for the whole file, shared by the layers; the slice of each layer stays
+    whole.
+    """
     from test_memory_designs import sparse_conv
 
     memory = load_accelerator("edge").memory

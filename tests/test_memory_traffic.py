@@ -1,9 +1,9 @@
 """Traffic of one layer, every number worked out by hand.
 
-4x4 pixels, 4 channels, 3x3 kernel, padding 1, 6 outputs, output-stationary on 4x4 PEs in the order n, m, k. A tile
-row is one line of 4 output pixels; tile columns hold 4 and 2 outputs; so 8 tiles. The activation scratchpad holds one
-block: the lines that an output line needs. These are 2, 3, 3, 2 input lines of 4 pixels x 4 channels, 160 elements,
-fetched once for each of the two tile columns.
+4x4 pixels, 4 channels, 3x3 kernel, padding 1, 6 outputs, output-stationary on 4x4 PEs in the order
+n, m, k. A tile row is one line of 4 output pixels; tile columns hold 4 and 2 outputs; so 8 tiles.
+The activation scratchpad holds one block: the lines that an output line needs. These are 2, 3, 3, 2
+input lines of 4 pixels x 4 channels, 160 elements, fetched once for each of the two tile columns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import sparqsim
 from sparqsim import ArrayConfig, Layer
 from sparqsim.memory import DramConfig, MemoryConfig, ScratchpadConfig
 
-#: Design, storage, bits of an activation: window + shift code + mux bit (windowed), or half a mux bit (windowed-pair).
+#: Design, storage, bits of an activation: window + shift code + mux bit (windowed), or half a mux
+#: bit (windowed-pair).
 CASES = [
     ("mac-8b8b", "raw", 8),
     ("mac-8b8b", "windowed", 8),
@@ -97,9 +98,11 @@ def matrices(m: int, k: int, n: int) -> Layer:
 
 
 def test_sums_of_several_folds_by_hand():
-    """Weight-stationary, 4x4, K = 12 in three folds, 8 x 4 outputs: sums of 4 bytes, written 3 times, read back twice.
+    """Weight-stationary, 4x4, K = 12 in three folds, 8 x 4 outputs: sums of 4 bytes, written 3
+    times, read back twice.
 
-    They stay in the scratchpad, so DRAM sees finished outputs of one byte only; the write-back reads those.
+    They stay in the scratchpad, so DRAM sees finished outputs of one byte only; the write-back
+    reads those.
     """
     report = sparqsim.simulate(
         sparqsim.Trace([matrices(8, 12, 4)]),
@@ -127,7 +130,10 @@ def test_a_block_takes_whole_bytes():
 
 
 def test_numbers_of_one_design_written_out():
-    """sparq-3opt, windowed: 7 bits an activation. Blocks of 28, 42, 42, 28 bytes; twice; 56 bytes are used at all."""
+    """sparq-3opt, windowed: 7 bits an activation.
+
+    Blocks of 28, 42, 42, 28 bytes; twice; 56 bytes are used at all.
+    """
     values = np.random.default_rng(0)
     layer = Layer.conv2d(
         "by hand",

@@ -1,4 +1,5 @@
-"""The notebooks run, and give the outputs that are committed: text exactly, figures by their presence.
+"""The notebooks run, and give the outputs that are committed: text exactly, figures by their
+presence.
 
 pytest tests/test_notebooks.py --update-golden      # writes the outputs anew
 """
@@ -34,7 +35,9 @@ def shown(cell: Any) -> list[Any]:
 
 
 def tidied(notebook: Any) -> Any:
-    """Leave out what depends on the machine: times, versions, the memory addresses and classes of figures."""
+    """Leave out what depends on the machine: times, versions, the memory addresses and classes of
+    figures.
+    """
     for cell in notebook.cells:
         cell.metadata = {}
         for output in cell.get("outputs", []):
@@ -52,7 +55,9 @@ def tidied(notebook: Any) -> Any:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder beside the trace that ships, as a notebook's own is; the kernel imports this package."""
+    """A folder beside the trace that ships, as a notebook's own is; the kernel imports this
+    package.
+    """
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # one order of additions in float
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))

@@ -1,4 +1,6 @@
-"""ONNX networks: traces, codes of quantised networks, and designs run by onnxruntime and by numpy."""
+"""ONNX networks: traces, codes of quantised networks, and designs run by onnxruntime and by
+numpy.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,9 @@ def shown(tmp_path: Path) -> Pictures:
 
 @pytest.fixture
 def network_file(tmp_path: Path) -> Path:
-    """Folded batch norm, asymmetric automatic padding, groups, dilation, a depthwise layer, a product."""
+    """Folded batch norm, asymmetric automatic padding, groups, dilation, a depthwise layer, a
+    product.
+    """
     nodes = [
         helper.make_node(
             "Conv", ["x", "w0"], ["c0"], name="/first/Conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1]
@@ -144,7 +148,9 @@ def scores(batches: Any) -> np.ndarray:
 def test_dump_holds_the_operands_of_the_network(
     network_file: Path, shown: Pictures, tmp_path: Path
 ) -> None:
-    """Real values rebuilt from the trace are the float network's, up to half a step of each operand."""
+    """Real values rebuilt from the trace are the float network's, up to half a step of each
+    operand.
+    """
     network = calibrated(network_file, shown, "max")
     target = tmp_path / "t.safetensors"
     report = dump(network, shown, target)
@@ -235,7 +241,9 @@ def test_native_equals_direct(network_file: Path, shown: Pictures, design: str, 
 def test_native_equals_direct_where_weights_change(
     network_file: Path, shown: Pictures, design: str
 ) -> None:
-    """One shift makes 127 a 128, which no uint8 weight can be: such a layer is none of operators."""
+    """One shift makes 127 a 128, which no uint8 weight can be: such a layer is none of
+    operators.
+    """
     pe, network = get_pe(design), calibrated(network_file, shown)
     native = scores(OnnxNetwork(network).under(pe, shown, keep_8bit=False))
     direct = scores(OnnxNetwork(network, native=False).under(pe, shown, keep_8bit=False))
@@ -248,7 +256,9 @@ def test_native_equals_direct_where_weights_change(
 def test_every_integer_equals_a_plain_recomputation(
     network_file: Path, tmp_path: Path, design: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole network, layer by layer: loops of `PEDesign.step` over what each layer met; native scores are these."""
+    """The whole network, layer by layer: loops of `PEDesign.step` over what each layer met; native
+    scores are these.
+    """
     from networks.stepped import recorder, stepped_sums
 
     one = pictures(tmp_path / "one.npz", 1)
@@ -360,7 +370,9 @@ def test_qlinear_codes_are_exact(tmp_path: Path, zero_points: tuple[int, int, in
 
 
 def test_integer_sums_equal_onnxruntimes(tmp_path: Path) -> None:
-    """int8 codes around -128, 0 and another zero point: sums are those of ConvInteger, integer for integer."""
+    """int8 codes around -128, 0 and another zero point: sums are those of ConvInteger, integer for
+    integer.
+    """
     x = RANDOM.integers(-128, 128, (2, 3, 6, 5)).astype(np.int8)
     w = RANDOM.integers(-128, 128, (4, 3, 3, 3)).astype(np.int8)
     for point in (-128, 0, -5):

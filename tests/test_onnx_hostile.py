@@ -1,4 +1,6 @@
-"""ONNX files that nobody should write: refused in one line by every command that reads them, or right."""
+"""ONNX files that nobody should write: refused in one line by every command that reads them, or
+right.
+"""
 
 from __future__ import annotations
 
@@ -325,7 +327,9 @@ def test_data_beside_the_model_are_read(
 
 
 def test_chains_of_thousands(tmp_path: Path, shown: Path, run: Callable[..., Any]) -> None:
-    """Constants behind 3,000 nodes, last node first: neither recursion nor the order in the file matter."""
+    """Constants behind 3,000 nodes, last node first: neither recursion nor the order in the file
+    matter.
+    """
     model = sound()
     model.graph.initializer[0].name = "w0"
     chain = [Node("Identity", [f"w{at}"], [f"w{at + 1}"]) for at in range(3000)]

@@ -1,4 +1,6 @@
-"""Whole networks of today's forms: every layer of a dump against onnxruntime's integers, and its real outputs."""
+"""Whole networks of today's forms: every layer of a dump against onnxruntime's integers, and its
+real outputs.
+"""
 
 from __future__ import annotations
 

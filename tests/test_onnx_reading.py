@@ -1,4 +1,5 @@
-"""What ONNX nodes say, as traces hold it: products of every form, own codes, batches, what is left out.
+"""What ONNX nodes say, as traces hold it: products of every form, own codes, batches, what is left
+out.
 
 The oracle is onnxruntime on the same file, or numpy on the file's own numbers.
 """
@@ -161,7 +162,9 @@ PRODUCTS = {
 
 @pytest.mark.parametrize("form", PRODUCTS)
 def test_products_of_every_form(form: str, tmp_path: Path) -> None:
-    """Accuracy's graph with exact 8-bit sums gives the network's output, in its shape; counts are right."""
+    """Accuracy's graph with exact 8-bit sums gives the network's output, in its shape; counts are
+    right.
+    """
     nodes, constants, shape, macs = PRODUCTS[form]
     x = normal(5, *shape)
     path = save(tmp_path, nodes, constants, {"x": list(shape)})
@@ -262,7 +265,9 @@ MOVES: dict[str, Any] = {
 
 @pytest.mark.parametrize("way", MOVES)
 def test_own_weight_codes_are_followed(way: str, tmp_path: Path) -> None:
-    """Codes and scales are the file's own, whatever moves them between DequantizeLinear and the product."""
+    """Codes and scales are the file's own, whatever moves them between DequantizeLinear and the
+    product.
+    """
     moves, shape, axis, place = MOVES[way]
     codes = np.random.default_rng(0).integers(-9, 10, shape).astype(np.int8)
     scales = np.linspace(0.01, 0.05, shape[axis], dtype=np.float32)
@@ -286,7 +291,9 @@ def test_own_weight_codes_are_followed(way: str, tmp_path: Path) -> None:
 @settings(max_examples=25)
 @given(data=st.data(), operator=st.sampled_from(["Conv", "MatMul", "Gemm"]))
 def test_the_axis_of_scales_is_read(data: Any, operator: str, tmp_path_factory: Any) -> None:
-    """Scales per output channel give onnxruntime's output; along any other axis they are refused."""
+    """Scales per output channel give onnxruntime's output; along any other axis they are
+    refused.
+    """
     shape = (4, 4, 2, 2) if operator == "Conv" else (4, 4)
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
     turned = operator == "Gemm" and data.draw(st.booleans())
@@ -384,7 +391,9 @@ def test_alpha_of_integer_weights(route: str, tmp_path: Path) -> None:
 
 
 class OwnProduct(type(get_pe(EXACT))):  # type: ignore[misc]
-    """Multiplies exactly, by a product of its own: the corrections for zero points are then separate."""
+    """Multiplies exactly, by a product of its own: the corrections for zero points are then
+    separate.
+    """
 
     values_by_pair = True
 
@@ -396,7 +405,9 @@ class OwnProduct(type(get_pe(EXACT))):  # type: ignore[misc]
 def test_a_design_with_its_own_product_meets_both_zero_points(
     points: tuple[int, int], tmp_path: Path
 ) -> None:
-    """Sums of (x - zx) (w - zw): both corrections, and their product K zx zw, are in onnxruntime's integers."""
+    """Sums of (x - zx) (w - zw): both corrections, and their product K zx zw, are in onnxruntime's
+    integers.
+    """
     random = np.random.default_rng(0)
     x = random.integers(0, 256, (3, K)).astype(np.uint8)
     constants = {
@@ -695,7 +706,9 @@ def test_macs_of_the_unknown_are_not_known(tmp_path: Path) -> None:
 
 
 def test_a_bias_in_units_of_scale_0_is_0(tmp_path: Path) -> None:
-    """QLinearConv's integer bias counts in activation scale x weight scale, whatever a trace stores."""
+    """QLinearConv's integer bias counts in activation scale x weight scale, whatever a trace
+    stores.
+    """
     random = np.random.default_rng(4)
     scales = np.array([0.001, 0.0, 0.002], np.float32)
     x = random.random((2, 2, 5, 5)).astype(np.float32)

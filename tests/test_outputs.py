@@ -1,4 +1,6 @@
-"""Where results go: links and devices stay what they are, no output destroys an input, nothing is left behind."""
+"""Where results go: links and devices stay what they are, no output destroys an input, nothing is
+left behind.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Dataflows from outside the package: through both engines, the memory model and every front end, by roles alone."""
+"""Dataflows from outside the package: through both engines, the memory model and every front end,
+by roles alone.
+"""
 
 from __future__ import annotations
 
@@ -294,11 +296,10 @@ def test_an_installed_package_offers_one_by_entry_point(tmp_path):
         "[sparqsim.dataflow]\nos-transposed = outside_flows:TransposedOutputs\n"
     )
     code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport sparqsim\n"
-        "from sparqsim.array.registry import get_dataflow\nfrom sparqsim.array.registry import dataflow_names\n"
-        "assert 'os-transposed' in dataflow_names()\n"
-        "array = sparqsim.ArrayConfig(2, 2, 'os-transposed')\n"
-        "print(get_dataflow(array.dataflow).roles)"
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport sparqsim\nfrom "
+        "sparqsim.array.registry import get_dataflow\nfrom sparqsim.array.registry import "
+        "dataflow_names\nassert 'os-transposed' in dataflow_names()\narray = "
+        "sparqsim.ArrayConfig(2, 2, 'os-transposed')\nprint(get_dataflow(array.dataflow).roles)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("snm", "")

@@ -159,7 +159,8 @@ def test_weights_alone_decide_what_weights_decide():
 @pytest.mark.parametrize("bits", [1, 2, 4, 7, 8])
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.rpartition(":")[2])
 def test_one_tile_of_fixed_steps_takes_what_the_formulas_say(bits, flow):
-    """c(X + R + C - 2) + e in lockstep; elastic os cX + R + C - 2 + e, others cX + c(R - 1) + C - 1 + e.
+    """c(X + R + C - 2) + e in lockstep; elastic os cX + R + C - 2 + e, others cX + c(R - 1) + C - 1
+    + e.
 
     Broadcast: cX + e.
     """

@@ -1,4 +1,6 @@
-"""Designs from outside: the worked example of the docs, `pe check`, and a separately installed package."""
+"""Designs from outside: the worked example of the docs, `pe check`, and a separately installed
+package.
+"""
 
 import os
 import subprocess
@@ -130,7 +132,8 @@ def test_the_worked_example_by_hand():
     from sparqsim import get_pe
 
     pe = get_pe(f"{EXAMPLE}:FiveBit")
-    # 201 = 0b11001001 keeps 11001|001 -> 25 << 3; 99 = 0b1100011 keeps 110|0011 -> 6 << 4; a lone value keeps all.
+    # 201 = 0b11001001 keeps 11001|001 -> 25 << 3; 99 = 0b1100011 keeps 110|0011 -> 6 << 4; a lone
+    # value keeps all.
     assert pe.step((201, 99), (3, -5)).value == 200 * 3 + 96 * -5
     assert pe.step((0, 99), (3, -5)).value == 99 * -5
     assert pe.step((201, 0), (3, -5)).value == 201 * 3

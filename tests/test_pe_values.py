@@ -1,4 +1,6 @@
-"""Values and step cycles of every PE design: the fast form against `step`, and both against rules restated here."""
+"""Values and step cycles of every PE design: the fast form against `step`, and both against rules
+restated here.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def plain_matmul(pe, x, w):
 
 
 def operands(dtype):
-    """Small X and W: any shape with M, N and K from 1, values at the ends of their range as likely as others."""
+    """Small X and W: any shape with M, N and K from 1, values at the ends of their range as likely
+    as others.
+    """
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     activation = st.one_of(
         st.sampled_from([0, low, high, high - 1, 16, 15]), st.integers(low, high)
@@ -170,7 +174,9 @@ def test_sparq_uses_what_the_published_rule_says(design):
 
 @pytest.mark.parametrize("design", sparq_designs(), ids=lambda design: design.spec)
 def test_pair_identity(design):
-    """Every pair is two n-bit products at the mode's own shifts: y = (q1 * wA << s1) + (q2 * wB << s2)."""
+    """Every pair is two n-bit products at the mode's own shifts: y = (q1 * wA << s1) + (q2 * wB <<
+    s2).
+    """
     bits, shifts, *_ = RULES[design.name]
     w1, w2 = 127, -128
     used = design.used_activations(ALL_PAIRS)

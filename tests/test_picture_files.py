@@ -93,7 +93,9 @@ def test_resized_pictures_are_bounded_too() -> None:
 
 
 def test_a_picture_is_read_by_no_other_program(tmp_path: Path) -> None:
-    """PostScript is a program; Pillow would hand it to an interpreter, whatever the file is called."""
+    """PostScript is a program; Pillow would hand it to an interpreter, whatever the file is
+    called.
+    """
     (tmp_path / "p.png").write_bytes(
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
     )

@@ -1,4 +1,6 @@
-"""Figures: what they say, that their text can be read, that equal input gives equal bytes, and what is refused."""
+"""Figures: what they say, that their text can be read, that equal input gives equal bytes, and what
+is refused.
+"""
 
 from __future__ import annotations
 
@@ -494,7 +496,10 @@ def test_command_writes_a_figure_that_names_the_command(files, monkeypatch, caps
         (["c.json", "--width", "wide"], "expected one of column, page"),
         (
             ["sparq-5opt.json"],
-            "the results hold one design, sparq-5opt; expected a comparison or at least two reports",
+            (
+                "the results hold one design, sparq-5opt; expected a comparison or at least two "
+                "reports"
+            ),
         ),
         (["sparq-5opt.json", "--kind", "pareto"], "expected a comparison or at least two reports"),
         (["sparq-5opt.json", "sparq-5opt.json"], "design 'sparq-5opt' is in two of the results"),
@@ -531,7 +536,10 @@ def test_command_writes_a_figure_that_names_the_command(files, monkeypatch, caps
         (["empty.json"], "empty.json: layers: Tuple should have at least 1 item"),
         (
             ["none.json"],
-            "none.json: fields that do not belong together: design 'mac-9b9b' is not in this comparison",
+            (
+                "none.json: fields that do not belong together: design 'mac-9b9b' is not in this "
+                "comparison"
+            ),
         ),
         (["renamed.json"], "renamed.json: reports.sparq.pe.spec: found 'sparq-5opt'"),
         (["c.json", "-o", "no/f.svg"], "cannot be written"),

@@ -1,4 +1,6 @@
-"""Figures from Python: every plot function returns its figure, and one pair of axes may be the user's."""
+"""Figures from Python: every plot function returns its figure, and one pair of axes may be the
+user's.
+"""
 
 from __future__ import annotations
 

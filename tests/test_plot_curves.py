@@ -1,4 +1,6 @@
-"""Speedup curves: from sweep stores and result files to points (checked number by number), and how they are drawn."""
+"""Speedup curves: from sweep stores and result files to points (checked number by number), and how
+they are drawn.
+"""
 
 from __future__ import annotations
 
@@ -223,7 +225,10 @@ def test_no_text_overlaps(drawn, kind, width):
 def test_no_text_overlaps_with_many_places_and_all_designs(width):
     from sparqsim.pe.registry import designs
 
-    name = "a network with a name that goes on for quite a while and then some more, until it needs a second line"
+    name = (
+        "a network with a name that goes on for quite a while and then some more, until it needs "
+        "a second line"
+    )
     trace = made_trace(network=name, synthetic="uniform, 40 % zeros")
     pes = [*designs(), *(f"sparq-{each}opt:pairing=off" for each in (5, 3, 2))]
     reports = [
@@ -402,7 +407,10 @@ def test_a_store_is_drawn_with_its_command_twice_the_same(
         assert (ended.code, ended.err) == (0, "")
         written.append(figure.read_bytes())
     assert written[0] == written[1]
-    said = f"made by: sparqsim plot {' '.join(inputs)} --kind {kind} {' '.join(conditions)} -o f.{suffix}"
+    said = (
+        f"made by: sparqsim plot {' '.join(inputs)} --kind {kind} {' '.join(conditions)} -o "
+        f"f.{suffix}"
+    )
     if suffix == "png":
         assert Image.open("0/f.png").text["Description"] == said
     else:

@@ -1,4 +1,6 @@
-"""Figures of the memory system: roofline and bandwidth curves, from files, through the command line."""
+"""Figures of the memory system: roofline and bandwidth curves, from files, through the command
+line.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Figures for a paper: a column wide, a page tall at most, words left out on demand, nothing hidden or untold."""
+"""Figures for a paper: a column wide, a page tall at most, words left out on demand, nothing hidden
+or untold.
+"""
 
 from __future__ import annotations
 

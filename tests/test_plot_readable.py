@@ -1,4 +1,6 @@
-"""Every kind of figure at both widths, with two designs and with all of them: no text overlaps, none is cut off."""
+"""Every kind of figure at both widths, with two designs and with all of them: no text overlaps,
+none is cut off.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ from sparqsim.plot.points import speedup_curves
 from sparqsim.plot.roofline import roofline_figure
 from sparqsim.results.report import Report
 
-NETWORK = "a network with a name that goes on for quite a while and then some more, until it needs a second line"
+NETWORK = (
+    "a network with a name that goes on for quite a while and then some more, until it needs a "
+    "second line"
+)
 SYNTHETIC = "uniform, 40 % zeros"
 #: What runs: two designs of which values change the cycles of one, or every design there is.
 SETS = {"two": ["mac-8b8b", "sparq-exact"], "all": list(designs())}
@@ -145,7 +150,9 @@ def test_figures_can_be_read(results: Results, kind: str, width: str) -> None:
 
 
 def check_axes(figure: Figure) -> None:
-    """Every panel's y axis says what it is in which unit; the x axis, too, but for panels that share the last one's."""
+    """Every panel's y axis says what it is in which unit; the x axis, too, but for panels that
+    share the last one's.
+    """
     for axes in figure.axes:
         label = axes.get_ylabel()
         assert any(unit in label for unit in UNITS), label

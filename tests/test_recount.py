@@ -1,7 +1,8 @@
 """Every number of a layer's cycles, counted again from the steps that the processes record.
 
-Nothing here asks the dataflow for its grid, its closed forms or its tiles: which tile a step is of, where its PE
-stands and when it started is in the record, and the layer's shape says which PEs hold real work.
+Nothing here asks the dataflow for its grid, its closed forms or its tiles: which tile a step is of,
+where its PE stands and when it started is in the record, and the layer's shape says which PEs hold
+real work.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from sparqsim.event.array import Run
 from sparqsim.event.layer import LayerTiles
 from sparqsim.event.run import run_tiles
 
-#: Dataflow -> what is streamed, along rows, along columns; whether operands load. Written down again.
+#: Dataflow -> what is streamed, along rows, along columns; whether operands load. Written down
+#: again.
 FLOWS = {
     "os": ("smn", False),
     "ws": ("msn", True),
@@ -51,10 +53,11 @@ class Counted:
 def counted(run: Run, array: ArrayConfig, sizes: tuple[int, int, int], edge: int) -> Counted:
     """Count a layer of one group from its record.
 
-    `sizes`: of what is streamed, along rows, along columns. A tile reaches from its first offer to PE (0, 0), without
-    overlap from its load, to the next tile's; the first one from cycle 0, the last one to the end.
-    Of a layer without slow steps, what is left of its cycles beside its streamed items is fill or drain: the load, the
-    skew and the registers of the edge, and, where tiles wait for loads or drains, that wait.
+    `sizes`: of what is streamed, along rows, along columns. A tile reaches from its first offer to
+    PE (0, 0), without overlap from its load, to the next tile's; the first one from cycle 0, the
+    last one to the end. Of a layer without slow steps, what is left of its cycles beside its
+    streamed items is fill or drain: the load, the skew and the registers of the edge, and, where
+    tiles wait for loads or drains, that wait.
     """
     _, loads = FLOWS[array.dataflow]
     _, along_rows, along_cols = sizes
@@ -144,7 +147,9 @@ def test_fast_timing_is_what_the_steps_say(rows, cols, flow, coupling, overlap, 
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.rpartition(":")[2])
 def test_first_and_last_tiles_are_not_alike(flow):
-    """With overlap, loads belong to the first tile's PEs, drains to the last one's: 6 and 1 of 6 here."""
+    """With overlap, loads belong to the first tile's PEs, drains to the last one's: 6 and 1 of 6
+    here.
+    """
     array, pe = ArrayConfig(3, 2, flow, overlap=True), sparqsim.get_pe("mac-8b8b")
     by_role = dict(zip(FLOWS[flow][0], (5, 4, 3), strict=True))
     lowered = layer_of(0, by_role, 1).lower()

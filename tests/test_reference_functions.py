@@ -1,4 +1,6 @@
-"""The reference of functions: every command has one, each of them is there and says what it does."""
+"""The reference of functions: every command has one, each of them is there and says what it
+does.
+"""
 
 from __future__ import annotations
 

@@ -173,7 +173,9 @@ def test_trace_that_is_not_there_or_another(
     kind: str,
     told: str,
 ) -> None:
-    """In the table, the JUnit file and the summary: what became of the trace, and not that the case is refused."""
+    """In the table, the JUnit file and the summary: what became of the trace, and not that the case
+    is refused.
+    """
     harm(cases.parent / "net.safetensors")
     junit, markdown = tmp_path / "out.xml", tmp_path / "out.md"
     assert (
@@ -219,7 +221,9 @@ def test_case_that_is_refused_now(cases: Path) -> None:
 
 
 def test_trace_that_is_refused_now(cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same bytes, which this version does not take any more: that is the simulator's doing, not the trace's."""
+    """The same bytes, which this version does not take any more: that is the simulator's doing, not
+    the trace's.
+    """
 
     def stricter(path: str) -> None:
         raise InputError(f"{path}: format too old")
@@ -267,7 +271,8 @@ def test_junit_and_markdown(cases: Path, tmp_path: Path) -> None:
 
 def test_three_lines_in_a_users_own_suite(cases: Path) -> None:
     (cases.parent / "test_mine.py").write_text(
-        "from sparqsim.regress import assert_unchanged\n\ndef test_cycles():\n    assert_unchanged('cases.toml')\n"
+        "from sparqsim.regress import assert_unchanged\n\ndef test_cycles():\n    "
+        "assert_unchanged('cases.toml')\n"
     )
     run_suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
     env = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}

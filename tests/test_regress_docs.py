@@ -1,4 +1,6 @@
-"""What docs/how-to/regress.md gives to copy works as written: the workflow, and the lines for a suite of one's own."""
+"""What docs/how-to/regress.md gives to copy works as written: the workflow, and the lines for a
+suite of one's own.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def ran(home: Path, *words: str, **settings: str) -> subprocess.CompletedProcess
 @pytest.mark.skipif(not PAGE.exists(), reason="the documentation is not here")
 @pytest.mark.parametrize("changed", [False, True])
 def test_workflow(home: Path, changed: bool) -> None:
-    """Its steps, run as the runner does: all of them where the check passes, those with `if: always()` where not."""
+    """Its steps, run as the runner does: all of them where the check passes, those with `if:
+    always()` where not.
+    """
     workflow: dict[Any, Any] = pytest.importorskip("yaml").safe_load(block("yaml"))
     assert set(workflow) == {"name", True, "permissions", "jobs"}  # YAML 1.1 reads `on` as true
     assert workflow[True] == ["push", "pull_request"]

@@ -1,4 +1,6 @@
-"""A cycle formula off by one: `sparqsim regress check` fails, and tells case, layer and class, and by how much."""
+"""A cycle formula off by one: `sparqsim regress check` fails, and tells case, layer and class, and
+by how much.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ from regress_cases import PACKAGE, trace_of
 
 from sparqsim.regress import update
 
-#: What the message says of a formula that is off by one on every tile, on every layer, and of one that decides when
-#: steps start: then it depends on the data by how much.
+#: What the message says of a formula that is off by one on every tile, on every layer, and of one
+#: that decides when steps start: then it depends on the data by how much.
 EACH_TILE, EACH_LAYER, BY_DATA = (
     r"\+(\d+) \(\+1 on each of \1 tiles\)$",
     r"\+1$",
@@ -150,7 +152,8 @@ def test_formula_off_by_one_fails(
 
     assert ended.returncode == 1, ended.stderr
     assert not ended.stderr
-    # Which case, which layer, from how many cycles to how many, in which class, and how it looks per tile.
+    # Which case, which layer, from how many cycles to how many, in which class, and how it looks
+    # per tile.
     head, whole, *layers, count, advice = ended.stdout.splitlines()
     assert head.startswith(f"CHANGED    {case} (")
     assert whole.startswith(

@@ -1,4 +1,6 @@
-"""Reports: every cycle attributed, closed forms met, JSON that says the same each time and can be checked."""
+"""Reports: every cycle attributed, closed forms met, JSON that says the same each time and can be
+checked.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +126,9 @@ def test_an_idle_array_is_not_an_unknown_one():
 
 @given(gemm_layers(), ARRAYS)
 def test_mapping_of_equal_tiles_is_the_mean_of_their_used_pes(layer, array):
-    """Without overlap every tile of a shape-only design takes equally long, so the weighted mean is the plain mean."""
+    """Without overlap every tile of a shape-only design takes equally long, so the weighted mean is
+    the plain mean.
+    """
     array = replace(array, overlap=False)
     down, across = {
         "os": (layer.gemm.m, layer.gemm.n),

@@ -1,8 +1,9 @@
-"""Cycles of `mac-8b8b` against SCALE-Sim's formulas on its own topologies, and against what it printed.
+"""Cycles of `mac-8b8b` against SCALE-Sim's formulas on its own topologies, and against what it
+printed.
 
-Its `os` leaves out the drain of R cycles per tile: it writes sums before their last operands have been read, so no
-array can do it. Everything else agrees cycle by cycle. The topology files are not part of this repository: see
-`shared_folder`.
+Its `os` leaves out the drain of R cycles per tile: it writes sums before their last operands have
+been read, so no array can do it. Everything else agrees cycle by cycle. The topology files are not
+part of this repository: see `shared_folder`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ TOPOLOGIES = (
 
 
 def shared_folder() -> Path:
-    """Return the folder with SCALE-Sim's files: $SPARQSIM_SHARED, or `shared` beside the repository."""
+    """Return the folder with SCALE-Sim's files: $SPARQSIM_SHARED, or `shared` beside the
+    repository.
+    """
     folder = (
         Path(
             os.environ.get("SPARQSIM_SHARED", Path(__file__).resolve().parents[1].parent / "shared")
@@ -45,7 +48,9 @@ def shared_folder() -> Path:
 
 
 def gemm_shapes(path: Path) -> list[tuple[int, int, int]]:
-    """Return (M, N, K) of a topology's layers as SCALE-Sim reads it: no header, the last field of a line dropped,
+    """Return (M, N, K) of a topology's layers as SCALE-Sim reads it: no header, the last field of a
+    line dropped,
+
     output sizes by ceiling."""
     with path.open() as file:
         header, *lines = csv.reader(file)

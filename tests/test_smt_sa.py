@@ -1,4 +1,6 @@
-"""SMT-SA: the kernel is the plain queue model, the queue model gives the closed forms, cycles are attributed whole."""
+"""SMT-SA: the kernel is the plain queue model, the queue model gives the closed forms, cycles are
+attributed whole.
+"""
 
 from pathlib import Path
 
@@ -18,7 +20,9 @@ DEPTHS = (1, 2, 3, 4, 8, 4096)
 
 @st.composite
 def runs(draw):
-    """A ragged product, an array of up to 5x5 PEs, 1 to 4 threads, a queue depth, and how many operands are zero."""
+    """A ragged product, an array of up to 5x5 PEs, 1 to 4 threads, a queue depth, and how many
+    operands are zero.
+    """
     m, k, n = (draw(st.integers(1, 12)) for _ in range(3))
     rows, cols, threads = (draw(st.integers(1, most)) for most in (5, 5, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -82,7 +86,9 @@ def test_depth_of_one_halves_the_rate():
 
 
 def test_a_deeper_queue_can_end_later():
-    """Fixed priority is no optimum: a full queue may hold thread 0 back in favour of a thread that has more to do."""
+    """Fixed priority is no optimum: a full queue may hold thread 0 back in favour of a thread that
+    has more to do.
+    """
     x = np.array([[1, 1, 1, 1, 1, 0]], np.uint8)
     w = np.array([[1, 1, 0, 1, 1, 1], [1, 0, 1, 1, 1, 0]], np.int8).T
     assert [Queues(x, w, 1, 3, 3, depth).run()[1] for depth in (1, 2, 4096)] == [
@@ -128,7 +134,8 @@ def test_groups_run_one_after_another():
     assert report.cycles.total == sum(timing.total for timing in alone)
     assert report.tiles == 3 * 3 * 1
     assert report.error.noise == 0
-    # Cycles of a tile times the PEs it uses, by hand: 9 pixels on 4 rows are tiles of 4, 4, 1; 2 channels on 3 columns.
+    # Cycles of a tile times the PEs it uses, by hand: 9 pixels on 4 rows are tiles of 4, 4, 1; 2
+    # channels on 3 columns.
     spans = [np.diff(timing.tile_ends[:, 0], prepend=0) for timing in alone]
     assert report.counts.used_pe_cycles == sum(int(span @ [8, 8, 2]) for span in spans)
 

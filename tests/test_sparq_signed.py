@@ -50,7 +50,8 @@ def test_fast_form_of_the_exact_design_equals_step_on_all_signed_pairs():
 @pytest.mark.parametrize("keys", KEYS)
 @pytest.mark.parametrize("name", NAMES)
 def test_values_are_those_of_the_magnitudes_with_the_sign(name, keys):
-    # Written from the rule in words, not from the design: trim |x| as the unsigned design does, put the sign back.
+    # Written from the rule in words, not from the design: trim |x| as the unsigned design does, put
+    # the sign back.
     magnitude = np.abs(PAIRS.astype(np.int16)).astype(np.uint8)
     unsigned = get_pe(name + (":" + keys.lstrip(",") if keys else ""))
     plain = unsigned.used_activations(magnitude)

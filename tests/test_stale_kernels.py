@@ -19,7 +19,9 @@ print(sparqsim.__file__, int(sparqsim.get_pe("sysmt-2t").matmul(x, w).sum()))
 
 
 def result_of(folder: Path, cache: Path) -> int:
-    """Return what the package in `folder` computes in a new process, its kernels cached in `cache`."""
+    """Return what the package in `folder` computes in a new process, its kernels cached in
+    `cache`.
+    """
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         cwd=folder,
@@ -34,7 +36,9 @@ def result_of(folder: Path, cache: Path) -> int:
 
 
 def test_an_edited_kernel_gives_the_new_result(tmp_path):
-    """Three processes and one cache: the kernel is compiled, found again, and not used after an edit of its file."""
+    """Three processes and one cache: the kernel is compiled, found again, and not used after an
+    edit of its file.
+    """
     package, cache = tmp_path / "copy" / "sparqsim", tmp_path / "cache"
     shutil.copytree(
         Path(sparqsim.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")

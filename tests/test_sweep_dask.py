@@ -31,7 +31,10 @@ def stress_script() -> ModuleType:
 
 
 stress = stress_script()
-GRID = 'trace = "net.safetensors"\npe = ["mac-8b8b", "sparq-exact"]\narray = ["4x4", "8x8"]\ndataflow = ["os", "ws"]\n'
+GRID = (
+    'trace = "net.safetensors"\npe = ["mac-8b8b", "sparq-exact"]\narray = ["4x4", '
+    '"8x8"]\ndataflow = ["os", "ws"]\n'
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster(folder: Path) -> Iterator[str]:
-    """A scheduler and two workers; the second is in another folder, where the trace's relative path means nothing."""
+    """A scheduler and two workers; the second is in another folder, where the trace's relative path
+    means nothing.
+    """
     with stress.cluster(folder, workers=2) as started:
         yield started.address
 
@@ -77,7 +82,8 @@ def test_workers_that_cannot_see_the_trace_receive_it_once(folder: Path, cluster
         )
         looking = client.run(lambda: Path("net.safetensors").exists())
     assert sorted(looking.values()) == [False, True]
-    # Tasks may all have gone to the worker that sees the trace; that one must never have been sent it.
+    # Tasks may all have gone to the worker that sees the trace; that one must never have been sent
+    # it.
     assert all(traces == 0 for address, traces in received.items() if looking[address])
     assert all(traces <= 1 for traces in received.values())
 
@@ -189,7 +195,9 @@ def test_kill_9_of_workers() -> None:
 
 @pytest.fixture
 def encrypted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Settings under which all parts of a cluster share a certificate that was made for it, and accept no other."""
+    """Settings under which all parts of a cluster share a certificate that was made for it, and
+    accept no other.
+    """
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("openssl is not installed")

@@ -1,4 +1,6 @@
-"""The design `swis`: values by a restated rule, cycles, keys, targets, the simulator and what is refused."""
+"""The design `swis`: values by a restated rule, cycles, keys, targets, the simulator and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -295,7 +297,9 @@ def test_equal_filters_of_a_target_run_as_a_number_of_shifts():
 
 
 def test_columns_wait_for_the_slowest_of_their_pass():
-    """Two passes of two columns on one row of PEs: 5 and 1 shifts each as given, alike when sorted."""
+    """Two passes of two columns on one row of PEs: 5 and 1 shifts each as given, alike when
+    sorted.
+    """
     rough, even = np.full(8, 127, np.int8), np.full(8, 64, np.int8)
     # Beside 1111111b, used as 128, 1010101b: four positions and one. A sixth gains nothing, a
     # seventh would.
@@ -304,7 +308,7 @@ def test_columns_wait_for_the_slowest_of_their_pass():
     layer = sparqsim.Layer.from_gemm("gemm", np.ones((1, 8), np.uint8), w)
     pe, array = Swis(shifts="target:4"), sparqsim.ArrayConfig(rows=1, cols=2)
     assert pe.column_shifts(w).tolist() == [5, 1, 5, 1]
-    # Waves of a tile: step 0 of the left column; step 1 there and step 0 on its right; step 1 on the
-    # right. Then a cycle to drain.
+    # Waves of a tile: step 0 of the left column; step 1 there and step 0 on its right; step 1 on
+    # the right. Then a cycle to drain.
     assert cycles_of(layer, replace(pe, schedule="given"), array).total == 2 * (5 + 5 + 1 + 1)
     assert cycles_of(layer, pe, array).total == (5 + 5 + 5 + 1) + (1 + 1 + 1 + 1)

@@ -1,4 +1,6 @@
-"""Numbers of shifts by filter, columns that pass together, storage: against definitions and every possibility."""
+"""Numbers of shifts by filter, columns that pass together, storage: against definitions and every
+possibility.
+"""
 
 from __future__ import annotations
 

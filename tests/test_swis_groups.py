@@ -1,4 +1,6 @@
-"""The decomposition of SWIS: the fast form against its definition, and both against the rule restated here."""
+"""The decomposition of SWIS: the fast form against its definition, and both against the rule
+restated here.
+"""
 
 from __future__ import annotations
 
@@ -155,7 +157,9 @@ def truncated(magnitudes, bits):
 @settings(max_examples=10)
 @given(st.lists(magnitude, min_size=1, max_size=64), st.integers(1, 16))
 def test_swis_loses_least_then_consecutive_then_truncation(row, group):
-    """A directional claim of the method, here a theorem: the windows are among the sets, and truncation is one."""
+    """A directional claim of the method, here a theorem: the windows are among the sets, and
+    truncation is one.
+    """
     magnitudes = np.array(row)
     for shifts in range(1, 9):
         free, adjacent = (decompose(magnitudes, group, shifts, kind) for kind in (False, True))

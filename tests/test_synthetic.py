@@ -35,14 +35,18 @@ def test_no_zeros_when_none_are_wanted() -> None:
 
 @pytest.mark.parametrize("correlation", [-0.8, 0.0, 0.5, 0.9])
 def test_neighbouring_zeros_are_correlated_as_stated(correlation: float) -> None:
-    """Half zeros: two Gaussians with correlation r have the same sign with probability 1/2 + asin(r)/pi."""
+    """Half zeros: two Gaussians with correlation r have the same sign with probability 1/2 +
+    asin(r)/pi.
+    """
     zero = Distribution(0.5, correlation, 1).activations(SHAPE, 0) == 0
     together = (zero[..., 1:] == zero[..., :-1]).mean()
     assert abs(together - (0.5 + np.arcsin(correlation) / np.pi)) < 0.01
 
 
 def test_values_follow_the_stated_curve() -> None:
-    """Non-zero activations are those of a Gaussian above its median, 255 at four deviations: mean 255/4 * 0.798."""
+    """Non-zero activations are those of a Gaussian above its median, 255 at four deviations: mean
+    255/4 * 0.798.
+    """
     x = Distribution(0.5).activations(SHAPE, 0)
     assert abs(x[x > 0].mean() - (255 / 4 * np.sqrt(2 / np.pi) + 0.5)) < 0.5
     w = Distribution().weights((64, 9, 64), 0)

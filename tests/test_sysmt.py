@@ -19,7 +19,8 @@ def value(spec, *pairs):
 @pytest.mark.parametrize(
     ("pairs", "expected"),
     [
-        # Both products non-zero: an activation above 15 beside a weight outside -8..7 is rounded to a multiple of 16.
+        # Both products non-zero: an activation above 15 beside a weight outside -8..7 is rounded to
+        # a multiple of 16.
         (((100, 50), (3, 4)), 96 * 50 + 3 * 4),
         (((100, 7), (3, 4)), 100 * 7 + 3 * 4),  # a weight that fits 4 bits
         (((100, 8), (3, 4)), 96 * 8 + 3 * 4),

@@ -1,4 +1,6 @@
-"""What a terminal shows: tables that fit it, the four formats, completion, and the first words of `sparqsim` alone."""
+"""What a terminal shows: tables that fit it, the four formats, completion, and the first words of
+`sparqsim` alone.
+"""
 
 from __future__ import annotations
 

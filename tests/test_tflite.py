@@ -41,7 +41,9 @@ def network_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def differing(path: Path, pictures: Pictures) -> dict[str, int]:
-    """Return, for every activation tensor, how many elements of our own computation are not the interpreter's."""
+    """Return, for every activation tensor, how many elements of our own computation are not the
+    interpreter's.
+    """
     model = Model(path)
     macs = read_operators(model)
     values = Executor(model, macs).run(
@@ -98,7 +100,9 @@ def test_trace_gives_the_interpreters_outputs(network_file: Path, tmp_path: Path
 def test_every_integer_equals_a_plain_recomputation(
     network_file: Path, tmp_path: Path, design: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole network, layer by layer: loops of `PEDesign.step` over what each layer met, zero points corrected."""
+    """The whole network, layer by layer: loops of `PEDesign.step` over what each layer met, zero
+    points corrected.
+    """
     from networks.stepped import recorder, stepped_sums
 
     pictures = shown(tmp_path / "p.npz", 1)
@@ -110,7 +114,9 @@ def test_every_integer_equals_a_plain_recomputation(
 
 
 def test_two_roundings_equal_the_plain_words() -> None:
-    """The documented scheme one number at a time: nudge, cut towards zero; then a shift, halves away from zero."""
+    """The documented scheme one number at a time: nudge, cut towards zero; then a shift, halves
+    away from zero.
+    """
     from sparqsim.networks.tflite.fixedpoint import multiplied
 
     def plain(value: int, multiplier: int, exponent: int) -> int:
@@ -153,7 +159,9 @@ def test_a_design_changes_answers_and_exact_ones_do_not(network_file: Path, tmp_
 
 
 def test_designs_use_corrected_operands(network_file: Path, tmp_path: Path) -> None:
-    """A trimmed activation counts as its code minus the zero point, and a trimmed weight likewise."""
+    """A trimmed activation counts as its code minus the zero point, and a trimmed weight
+    likewise.
+    """
     pictures, model = shown(tmp_path / "p.npz", 1), Model(network_file)
     mac = read_operators(model)[2]
     value = Interpreter(model).run(next(prepared(model, pictures)), [mac.source.index])[

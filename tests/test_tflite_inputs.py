@@ -1,4 +1,6 @@
-"""Inputs and outputs of TFLite networks that are not pictures of 8 bits, and files that are not sound."""
+"""Inputs and outputs of TFLite networks that are not pictures of 8 bits, and files that are not
+sound.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ RANDOM = np.random.default_rng(8)
 
 
 def classifier(path: Path, *, real: bool, zero_channel: bool = False) -> Path:
-    """Write 12 inputs to 5 scores, int8; with `real` the converter's float input and output around it."""
+    """Write 12 inputs to 5 scores, int8; with `real` the converter's float input and output around
+    it.
+    """
     build = Builder(signed=True)
     x = build.tensor("x", (1, 12), [0.02], [-10])
     w = build.weights("w", (5, 12), 1)
@@ -125,7 +129,9 @@ def test_a_bias_in_units_of_scale_0_is_0(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("signed", [False, True])
 def test_a_trace_says_what_it_leaves_out(tmp_path: Path, signed: bool) -> None:
-    """Multiply-accumulates of a transposed convolution: input pixels times weights, for every picture."""
+    """Multiply-accumulates of a transposed convolution: input pixels times weights, for every
+    picture.
+    """
     build = Builder(signed)
     x = build.tensor("x", (1, 5, 4, 3), [0.02], [3])
     w = build.weights("w", (2, 1, 1, 3), 2)
@@ -366,7 +372,9 @@ def test_ctrl_c_ends_a_loop_without_end(tmp_path: Path) -> None:
 
 
 def _is_looping(pid: int) -> bool:
-    """Return whether the interpreter of this process has worked for three seconds: it has loaded."""
+    """Return whether the interpreter of this process has worked for three seconds: it has
+    loaded.
+    """
     children = Path(f"/proc/{pid}/task/{pid}/children")
     if not children.exists():
         return False

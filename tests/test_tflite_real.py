@@ -1,4 +1,6 @@
-"""Published int8 networks of keyword spotting, anomaly detection and vision: every tensor is the interpreter's."""
+"""Published int8 networks of keyword spotting, anomaly detection and vision: every tensor is the
+interpreter's.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def inputs_of(model: Model, path: Path, count: int) -> Pictures:
 def test_every_tensor_is_the_interpreters(
     shared: Path, tmp_path: Path, name: str, layers: int, tensors: int
 ) -> None:
-    """Exact arithmetic on the trace's operands, requantised, gives every integer of the interpreter."""
+    """Exact arithmetic on the trace's operands, requantised, gives every integer of the
+    interpreter.
+    """
     file = shared / "data" / "mlperf_tiny_int8" / f"{name}.tflite"
     if not file.exists():
         pytest.skip(f"shared data not found at {file} (set SPARQSIM_SHARED)")
@@ -59,7 +63,9 @@ def test_every_tensor_is_the_interpreters(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ad01_int8", "kws_ref_model"])
 def test_sums_are_plain_sums(shared: Path, tmp_path: Path, name: str) -> None:
-    """Sums of every fully connected and 1x1 layer: int64 products of the interpreter's own input tensor."""
+    """Sums of every fully connected and 1x1 layer: int64 products of the interpreter's own input
+    tensor.
+    """
     file = shared / "data" / "mlperf_tiny_int8" / f"{name}.tflite"
     if not file.exists():
         pytest.skip(f"shared data not found at {file} (set SPARQSIM_SHARED)")

@@ -72,7 +72,9 @@ def convolution_file(
 
 
 def plain_sums(model: Model, value: np.ndarray, stride, dilation, padding) -> np.ndarray:
-    """Return the sums of the only operator, (height, width, channels), pixel by pixel, tap by tap."""
+    """Return the sums of the only operator, (height, width, channels), pixel by pixel, tap by
+    tap.
+    """
     (operator,) = model.operators
     x, w, bias = (model.tensors[at] for at in operator.inputs)
     depthwise = operator.kind == "DEPTHWISE_CONV_2D"
@@ -108,7 +110,9 @@ def plain_sums(model: Model, value: np.ndarray, stride, dilation, padding) -> np
 def test_axes_are_not_mixed_up(
     tmp_path: Path, signed, depthwise, size, kernel, stride, dilation, padding
 ) -> None:
-    """The trace's layer gives the sums of plain loops, and its output codes are the interpreter's."""
+    """The trace's layer gives the sums of plain loops, and its output codes are the
+    interpreter's.
+    """
     file = convolution_file(
         tmp_path / "c.tflite",
         signed=signed,
@@ -174,7 +178,9 @@ def with_scales(path: Path, kind: str, axis: int) -> Path:
     ("kind", "axis"), [("CONV_2D", 0), ("DEPTHWISE_CONV_2D", 3), ("FULLY_CONNECTED", 0)]
 )
 def test_scales_lie_along_output_channels(tmp_path: Path, kind: str, axis: int) -> None:
-    """Outputs in real units, by float64 from the file's own scales, round to the interpreter's codes."""
+    """Outputs in real units, by float64 from the file's own scales, round to the interpreter's
+    codes.
+    """
     model = Model(with_scales(tmp_path / "s.tflite", kind, axis))
     x, w, bias = (model.tensors[at] for at in model.operators[0].inputs)
     y = model.tensors[model.outputs[0]]

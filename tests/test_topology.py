@@ -13,7 +13,10 @@ from sparqsim.trace.synthetic import Distribution
 from sparqsim.trace.topology import Topology, read_topology
 
 SHARED = Path(os.environ.get("SPARQSIM_SHARED", Path(__file__).parents[2] / "shared"))
-HEADER = "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,\n"
+HEADER = (
+    "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, "
+    "Strides,\n"
+)
 
 
 @pytest.fixture

@@ -146,7 +146,8 @@ def test_pair_counts_of_even_channels_count_padding():
     assert pair_counts(layer) == (18, 14 + 2, 2)
 
 
-# Streaming ---------------------------------------------------------------------------------------------------------
+# Streaming
+# ---------------------------------------------------------------------------------------------------------
 
 STREAM = """
 import resource, sys, torch
@@ -183,7 +184,8 @@ def test_memory_does_not_grow_with_pictures(path):
     assert many - few < stored_kib / 4
 
 
-# What cannot be dumped is named --------------------------------------------------------------------------------------
+# What cannot be dumped is named
+# --------------------------------------------------------------------------------------
 
 
 class Strange(nn.Module):
@@ -294,12 +296,13 @@ def test_without_pytorch_the_extra_is_named():
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
     )
     assert run.stderr.splitlines()[-1] == (
-        "sparqsim.base.errors.InputError: sparqsim.torch needs PyTorch: `pip install -e '.[torch]'` "
-        "in your clone of sparqsim"
+        "sparqsim.base.errors.InputError: sparqsim.torch needs PyTorch: `pip install -e "
+        "'.[torch]'` in your clone of sparqsim"
     )
 
 
-# The language model ---------------------------------------------------------------------------------------------
+# The language model
+# ---------------------------------------------------------------------------------------------
 
 
 @needs_shared

@@ -58,7 +58,9 @@ class Recorded(Arithmetic):
 
 
 def assert_equals_plain(model, calibration, inputs, pe, path, **fields):
-    """Run both routes on one batch and compare every layer's operands and sums, and the outputs' bits."""
+    """Run both routes on one batch and compare every layer's operands and sums, and the outputs'
+    bits.
+    """
     dump(model, calibration, path, images=1, **fields)
     quantised = QuantisedNetwork(model, calibration, **fields)
     fast = Recorded(quantised, get_pe(pe))
@@ -197,7 +199,9 @@ def test_results_say_what_ran_where():
 
 
 def test_layer_errors_are_those_of_the_trace(tmp_path):
-    """With one layer under the design, its operands are the trace's: the simulator's report says the same."""
+    """With one layer under the design, its operands are the trace's: the simulator's report says
+    the same.
+    """
     from sparqsim import simulate
 
     names = ["stem", "grouped", "pairs", "last", "fc"]
@@ -279,11 +283,14 @@ def test_right_counts_the_top_k_and_never_nan():
     assert right(best(logits, 5), np.array([3, 0, 0])) == 2
 
 
-# Recalibrating batch norms ---------------------------------------------------------------------------------------
+# Recalibrating batch norms
+# ---------------------------------------------------------------------------------------
 
 
 def test_recalibration_finds_the_statistics_of_what_the_design_computes():
-    """The norm's new mean and variance are those of the 8-bit convolution's outputs, as PyTorch measures them."""
+    """The norm's new mean and variance are those of the 8-bit convolution's outputs, as PyTorch
+    measures them.
+    """
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(2, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)
@@ -313,7 +320,9 @@ def test_recalibration_finds_the_statistics_of_what_the_design_computes():
 
 
 def test_recalibration_undoes_a_shift_that_a_design_adds():
-    """Trimming makes every activation smaller; norms measured under the design take the bias out again."""
+    """Trimming makes every activation smaller; norms measured under the design take the bias out
+    again.
+    """
     torch.manual_seed(4)
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3),
@@ -346,7 +355,8 @@ def test_recalibration_leaves_the_users_model_alone_and_needs_it():
         evaluate(QuantisedNetwork(model, batches()), batches(), "mac-4b8b", recalibrate_bn=True)
 
 
-# Tables ------------------------------------------------------------------------------------------------------------
+# Tables
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_report_holds_accuracy_and_cycles_of_the_same_network():
@@ -409,7 +419,8 @@ def test_a_report_says_what_evaluate_says():
         report.row(Trial("mac-4b4b"))
 
 
-# Real networks -----------------------------------------------------------------------------------------------------
+# Real networks
+# -----------------------------------------------------------------------------------------------------
 
 
 @needs_shared

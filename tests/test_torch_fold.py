@@ -1,4 +1,6 @@
-"""Which batch norms are folded: plain ones alone with their layer; and the check of every output."""
+"""Which batch norms are folded: plain ones alone with their layer; and the check of every
+output.
+"""
 # ruff: noqa: E402 - what needs PyTorch is imported after the line that skips without it
 
 from __future__ import annotations
@@ -175,7 +177,8 @@ def test_a_norm_with_two_names_is_replaced_under_both():
     assert torch.allclose(model(DATA[0]), before, atol=1e-5)
 
 
-# Who else reads a layer's output --------------------------------------------------------------------
+# Who else reads a layer's output
+# --------------------------------------------------------------------
 
 
 class Read(nn.Module):

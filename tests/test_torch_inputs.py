@@ -1,4 +1,6 @@
-"""What PyTorch networks may be given and give; what goes wrong in them; what is left out, counted."""
+"""What PyTorch networks may be given and give; what goes wrong in them; what is left out,
+counted.
+"""
 # ruff: noqa: E402 - what needs PyTorch is imported after the line that skips without it
 
 from __future__ import annotations

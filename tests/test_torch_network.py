@@ -1,4 +1,6 @@
-"""Which layers a PyTorch network is taken to have: batch norms folded, products of activations, the order of sites."""
+"""Which layers a PyTorch network is taken to have: batch norms folded, products of activations, the
+order of sites.
+"""
 # ruff: noqa: E402 - what needs PyTorch is imported after the line that skips without it
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ def path(tmp_path):
     return tmp_path / "net.safetensors"
 
 
-# Folding ---------------------------------------------------------------------------------------------------------
+# Folding
+# ---------------------------------------------------------------------------------------------------------
 
 
 def test_folding_changes_nothing_but_rounding():
@@ -73,7 +76,8 @@ def test_norms_that_are_not_alone_with_their_layer_stay(path):
     assert [layer.name for layer in report.layers] == ["conv", "conv#2"]
 
 
-# Products of activations --------------------------------------------------------------------------------------------
+# Products of activations
+# --------------------------------------------------------------------------------------------
 
 
 class Attention(nn.Module):
@@ -117,7 +121,8 @@ def test_products_inside_named_modules_become_layers(path, how):
     assert check_trace(path) == []
     assert [layer.name for layer in trace.layers] == ["0.project", "0.product1", "0.product2", "1"]
     scores, mixed = trace.layers[1:3]
-    # Three pictures, two heads: X is (6 queries, 4), W (4, 6 keys); then (6, 6 weights) and (6, 4 values).
+    # Three pictures, two heads: X is (6 queries, 4), W (4, 6 keys); then (6, 6 weights) and (6, 4
+    # values).
     assert (scores.gemm.groups, scores.gemm.m, scores.gemm.k, scores.gemm.n) == (6, 6, 4, 6)
     assert (mixed.gemm.groups, mixed.gemm.m, mixed.gemm.k, mixed.gemm.n) == (6, 6, 6, 4)
     assert scores.signed

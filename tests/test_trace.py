@@ -1,4 +1,6 @@
-"""Trace files: what is saved is read back, nothing is read before it is used, `check_trace` names every fault."""
+"""Trace files: what is saved is read back, nothing is read before it is used, `check_trace` names
+every fault.
+"""
 
 from __future__ import annotations
 
@@ -170,7 +172,9 @@ def big_path(tmp_path_factory):
     not sys.platform.startswith("linux"), reason="ru_maxrss is in kilobytes on Linux only"
 )
 def test_a_big_trace_is_not_read_before_use(big_path, root):
-    """Growth of peak resident memory, MB: nothing to open the file, and for all eight layers what one layer needs."""
+    """Growth of peak resident memory, MB: nothing to open the file, and for all eight layers what
+    one layer needs.
+    """
     ended = subprocess.run(
         [sys.executable, "-c", BIG, str(big_path)],
         capture_output=True,

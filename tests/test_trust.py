@@ -1,4 +1,6 @@
-"""No file runs code because another file names it: results, stores, grids and lists of cases lead to no path."""
+"""No file runs code because another file names it: results, stores, grids and lists of cases lead
+to no path.
+"""
 
 from __future__ import annotations
 

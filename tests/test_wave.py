@@ -1,4 +1,6 @@
-"""The waveform: read back by a small parser, every signal is what the array of processes recorded, its sums are those
+"""The waveform: read back by a small parser, every signal is what the array of processes recorded,
+its sums are those
+
 of `matmul`, and its cycles those of the simulation."""
 
 import re
@@ -62,7 +64,9 @@ class Waveform:
 
 @st.composite
 def tiles(draw, couplings=("lockstep", "broadcast", "elastic:1", "elastic:2", "elastic:5")):
-    """A layer (grouped sometimes), a design, an array of up to 4x4, and one of the layer's tiles."""
+    """A layer (grouped sometimes), a design, an array of up to 4x4, and one of the layer's
+    tiles.
+    """
     groups, m, k, n = (draw(st.integers(1, most)) for most in (2, 7, 11, 7))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     x = (
@@ -127,7 +131,9 @@ class Drawn:
         return self.pe.step(*self.operands(tile, row, col, item), False)
 
     def sum_after(self, done, run):
-        """What a PE's sum is after a step: of the items so far where sums stay, of the rows above where they move."""
+        """What a PE's sum is after a step: of the items so far where sums stay, of the rows above
+        where they move.
+        """
         return sum(
             other.value
             for other in run.steps
@@ -177,7 +183,9 @@ def grid_of(layer, pe, array):
 
 
 def sums_of(case):
-    """What the tile's array gives: (streamed or rows, columns), by `matmul` on the tile's own elements of K."""
+    """What the tile's array gives: (streamed or rows, columns), by `matmul` on the tile's own
+    elements of K.
+    """
     layer, pe = case.layer, case.pe
     lowered = layer.lower()
     order = pe.k_order(lowered.k)
@@ -300,14 +308,16 @@ def test_overlap_shows_the_tiles_around(tmp_path):
     layer = sparqsim.Layer.from_gemm("g", np.ones((20, 4), np.uint8), np.ones((4, 1), np.int8))
     case = Drawn(layer, sparqsim.get_pe("mac-8b8b"), sparqsim.ArrayConfig(2, 1, overlap=True), 5)
     wave = case.drawn(tmp_path)
-    # Four steps a tile, one tile on either side; PE (0, 0) goes from one to the next without a pause.
+    # Four steps a tile, one tile on either side; PE (0, 0) goes from one to the next without a
+    # pause.
     assert [value for _, value in wave.changes["pe_0_0.tile"]] == [4, 5, 6]
     assert wave.high("pe_0_0.busy") == wave.high("pe_0_0.valid") == list(range(12))
     assert "tile 5 between tiles 4 to 6, from an empty array" in (tmp_path / "tile.vcd").read_text()
 
 
 def test_a_fast_pe_waits_for_a_slow_one(tmp_path):
-    # Row 0 takes the pair (27, 99), two cycles; row 1 takes (1, 1), one: in the wave they share, row 1 waits.
+    # Row 0 takes the pair (27, 99), two cycles; row 1 takes (1, 1), one: in the wave they share,
+    # row 1 waits.
     x, w = np.array([[1, 1, 27, 99], [1, 1, 1, 1]], np.uint8), np.ones((4, 1), np.int8)
     layer, pe = sparqsim.Layer.from_gemm("g", x, w), sparqsim.get_pe("sparq-exact")
     wave = Drawn(layer, pe, sparqsim.ArrayConfig(2, 1), 0).drawn(tmp_path)
@@ -315,7 +325,8 @@ def test_a_fast_pe_waits_for_a_slow_one(tmp_path):
     assert (wave.high("pe_1_0.valid"), wave.high("pe_1_0.busy")) == ([2, 3, 4], [2, 4])
     assert [wave.at("pe_1_0.psum", cycle) for cycle in range(6)] == [0, 0, 0, 2, 2, 4]
     assert wave.high("drain") == [5, 6]
-    # With elastic links it does not wait, but for the operand that passes through the slow one: same cycles here.
+    # With elastic links it does not wait, but for the operand that passes through the slow one:
+    # same cycles here.
     wave = Drawn(layer, pe, sparqsim.ArrayConfig(2, 1, coupling="elastic:2"), 0).drawn(tmp_path)
     assert wave.high("pe_0_0.busy") == [1, 2, 3]
     assert wave.high("pe_1_0.valid") == wave.high("pe_1_0.busy") == [2, 3]

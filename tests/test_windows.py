@@ -1,7 +1,7 @@
 """Window placement: against the fingerprints of the method, and the two forms against each other.
 
-The sums and digests are facts of the published rule: SHA-256 (first 12 hex digits) of the 256 values used for
-x = 0..255, the dropped bits cut (trim) or rounded (nearest-even).
+The sums and digests are facts of the published rule: SHA-256 (first 12 hex digits) of the 256
+values used for x = 0..255, the dropped bits cut (trim) or rounded (nearest-even).
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""A file of another kind than `report` and `plot` take: told what it is, what was expected, which command takes it."""
+"""A file of another kind than `report` and `plot` take: told what it is, what was expected, which
+command takes it.
+"""
 
 from __future__ import annotations
 

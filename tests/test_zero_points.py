@@ -23,7 +23,9 @@ from sparqsim.quantise.codes import ActivationCodes, WeightCodes, quantise
 def test_sums_are_those_of_the_shifted_operands(
     seed: int, zx: int, per_channel: bool, groups: int, design: str
 ) -> None:
-    """Plain loops: (x' - zx) * (w' - zw) over a padded convolution, with the operands that the design uses."""
+    """Plain loops: (x' - zx) * (w' - zw) over a padded convolution, with the operands that the
+    design uses.
+    """
     random = np.random.default_rng(seed)
     x = random.integers(0, 256, (2, 4, 3, 4)).astype(np.uint8)
     w = random.integers(-128, 128, (4, 6, 4 // groups)).astype(np.int8)
@@ -137,7 +139,9 @@ def test_other_weight_types_are_refused() -> None:
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 10**6), zx=st.integers(1, 255), zw=st.integers(1, 127))
 def test_both_zero_points_meet_a_design_with_its_own_product(seed: int, zx: int, zw: int) -> None:
-    """Each term of the correction in plain integers: p - zx * sum(w) - zw * sum(x) + K * zx * zw."""
+    """Each term of the correction in plain integers: p - zx * sum(w) - zw * sum(x) + K * zx *
+    zw.
+    """
     random = np.random.default_rng(seed)
     m, k, n = (int(size) for size in random.integers(1, 7, 3))
     x = random.integers(0, 256, (m, k)).astype(np.uint8)

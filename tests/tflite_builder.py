@@ -146,7 +146,9 @@ class Builder:
 
 
 def small_network(path: Path, signed: bool, last: str = "FULLY_CONNECTED") -> Path:
-    """Strided convolution, depthwise with two outputs per channel, pools, a sum, a classifier; zero points all over."""
+    """Strided convolution, depthwise with two outputs per channel, pools, a sum, a classifier; zero
+    points all over.
+    """
     build = Builder(signed)
     shift = -128 if signed else 0
     x = build.tensor("x", (1, 9, 8, 3), [0.02], [128 + shift])

@@ -3,7 +3,8 @@
     python workloads/accuracy_tables.py            # writes them
     python workloads/accuracy_tables.py --check    # exit code 1 if the document holds others
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`; all else of the document is written by hand.
+A table stands between `<!-- table NAME -->` and `<!-- end -->`; all else of the document is written
+by hand.
 """
 
 from __future__ import annotations
@@ -48,10 +49,11 @@ def _about(report: AccuracyReport) -> list[str]:
     array = report.array
     return [
         (
-            f"{report.data}; scales from {report.calibration}. Compared with: {report.reference}. Cycles of "
-            f"{_counted(report.traced_pictures)} on {array.rows}x{array.cols} PEs, {array.dataflow}, overlap "
-            f"{'on' if array.overlap else 'off'}, {array.coupling}. SQNR of {_counted(report.error_pictures)}. "
-            f"Layers kept out of the design ({KEPT_WORDS[report.kept_as]}): {kept}."
+            f"{report.data}; scales from {report.calibration}. Compared with: {report.reference}. "
+            f"Cycles of {_counted(report.traced_pictures)} on {array.rows}x{array.cols} PEs, "
+            f"{array.dataflow}, overlap {'on' if array.overlap else 'off'}, {array.coupling}. SQNR "
+            f"of {_counted(report.error_pictures)}. Layers kept out of the design "
+            f"({KEPT_WORDS[report.kept_as]}): {kept}."
         )
     ]
 
@@ -157,7 +159,9 @@ def _levels(report: AccuracyReport, row: AccuracyRow) -> dict[str, float]:
 
 
 def _corrected(report: AccuracyReport) -> list[str]:
-    """Return, for a network with corrected zero points, pairs with a zero and SQNR of both kinds of layers."""
+    """Return, for a network with corrected zero points, pairs with a zero and SQNR of both kinds of
+    layers.
+    """
     if not any(layer.zero_point for layer in report.layers):
         return []
     parts = {

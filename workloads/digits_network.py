@@ -27,7 +27,9 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Block:
-    """A residual block: two 3x3 convolutions, and a 1x1 one on the shortcut where the shape changes."""
+    """A residual block: two 3x3 convolutions, and a 1x1 one on the shortcut where the shape
+    changes.
+    """
 
     name: str
     inputs: int
@@ -53,7 +55,8 @@ CLASSES = 10
 
 
 def run_network(apply: Apply, images: Tensor) -> Tensor:
-    """Return the logits (batch, 10) of images (batch, 1, height, width), every layer computed by `apply`.
+    """Return the logits (batch, 10) of images (batch, 1, height, width), every layer computed by
+    `apply`.
 
     The topology stands here once, for the float, the folded and the 8-bit network alike.
     """
@@ -100,7 +103,9 @@ def conv_bn(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequentia
 
 @dataclass(frozen=True)
 class Digits:
-    """Images float32 (n, 1, 16, 16) in 0..1 and labels int64 (n,) of the training and the test split."""
+    """Images float32 (n, 1, 16, 16) in 0..1 and labels int64 (n,) of the training and the test
+    split.
+    """
 
     train_images: Tensor
     train_labels: Tensor
@@ -121,7 +126,8 @@ def load_split() -> Digits:
 def enlarge(pixels: np.ndarray) -> Tensor:
     """Return digits float64 (n, 64) in 0..16 as images float32 (n, 1, 16, 16) in 0..1.
 
-    Nothing is centred: a black pixel stays 0, so an unsigned 8-bit code with zero point 0 holds it exactly.
+    Nothing is centred: a black pixel stays 0, so an unsigned 8-bit code with zero point 0 holds it
+    exactly.
     """
     images = torch.from_numpy(pixels.reshape(-1, 1, 8, 8) / 16).float()
     return functional.interpolate(images, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
@@ -179,8 +185,9 @@ def show_progress(text: str) -> None:
 class FloatLayer:
     """A layer with batch normalisation folded in.
 
-    `weight` is float32 (outputs, inputs, height, width), or (outputs, inputs) for the classifier; `bias` is
-    float32 (outputs,). `stride` and `padding` are in pixels, the same on every axis and side.
+    `weight` is float32 (outputs, inputs, height, width), or (outputs, inputs) for the classifier;
+    `bias` is float32 (outputs,). `stride` and `padding` are in pixels, the same on every axis and
+    side.
     """
 
     weight: Tensor
@@ -219,14 +226,18 @@ def float_output(layer: FloatLayer, x: Tensor) -> Tensor:
 
 
 def contract(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """Return the convolution, or the matrix product where the weights have two axes, without bias."""
+    """Return the convolution, or the matrix product where the weights have two axes, without
+    bias.
+    """
     if weight.ndim == 2:
         return functional.linear(x, weight)
     return functional.conv2d(x, weight, stride=stride, padding=padding)
 
 
 def per_channel(values: Tensor, weight: Tensor) -> Tensor:
-    """Return `values` (outputs,) shaped to broadcast over the output of a layer with these weights."""
+    """Return `values` (outputs,) shaped to broadcast over the output of a layer with these
+    weights.
+    """
     return values.reshape((1, -1) + (1,) * (weight.ndim - 2))
 
 
@@ -234,8 +245,9 @@ def per_channel(values: Tensor, weight: Tensor) -> Tensor:
 class IntegerLayer:
     """A layer at 8 bits.
 
-    `weight` is int8, shaped as in `FloatLayer`; `weight_scales` is float64 (outputs,), real units per step;
-    `activation_scale` is the same for the unsigned input. `bias` is float32, in real units.
+    `weight` is int8, shaped as in `FloatLayer`; `weight_scales` is float64 (outputs,), real units
+    per step; `activation_scale` is the same for the unsigned input. `bias` is float32, in real
+    units.
     """
 
     weight: Tensor
@@ -247,7 +259,9 @@ class IntegerLayer:
 
 
 def activation_scales(layers: Mapping[str, FloatLayer], images: Tensor) -> dict[str, float]:
-    """Return each layer's input scale: the mean over images of the image's largest input, over 255."""
+    """Return each layer's input scale: the mean over images of the image's largest input, over
+    255.
+    """
     scales: dict[str, float] = {}
 
     def measured(name: str, x: Tensor) -> Tensor:
@@ -264,7 +278,9 @@ def quantise_activations(x: Tensor, scale: float) -> Tensor:
 
 
 def quantise_weights(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weights as int8, symmetric, and their scales, float64 (outputs,), one per output channel."""
+    """Return weights as int8, symmetric, and their scales, float64 (outputs,), one per output
+    channel.
+    """
     largest = weight.double().flatten(1).abs().amax(dim=1)
     # A channel of zeros would have scale 0; any positive scale represents it exactly.
     scales = torch.where(largest > 0, 2 * largest / (2**8 - 1), torch.ones_like(largest))
@@ -299,7 +315,8 @@ def run_integer(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the logits float32 (batch, 10) of the 8-bit network and each layer's input, uint8.
 
-    Residual add, ReLU and average pooling work on real values; each consumer quantises its own input.
+    Residual add, ReLU and average pooling work on real values; each consumer quantises its own
+    input.
     """
     inputs: dict[str, Tensor] = {}
 

@@ -1,13 +1,14 @@
 """Train a small residual CNN on handwritten digits, quantise it to 8 bits and write its trace.
 
-The network, its training and its 8-bit form stand in `digits_network.py`; its digits are the ones bundled with
-scikit-learn, so nothing is downloaded. Run from a checkout:
+The network, its training and its 8-bit form stand in `digits_network.py`; its digits are the ones
+bundled with scikit-learn, so nothing is downloaded. Run from a checkout:
 
     pip install -e .[torch]
     python workloads/make_digits_trace.py
 
-Equal versions, seed and machine give equal bytes. It takes well under a minute on two cores. `--check` trains
-nothing: it replays the network from the trace file alone and compares activations, logits and accuracies.
+Equal versions, seed and machine give equal bytes. It takes well under a minute on two cores.
+`--check` trains nothing: it replays the network from the trace file alone and compares activations,
+logits and accuracies.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ FOLD_TOLERANCE = 1e-4  # of the largest logit: float32 rounding through 16 layer
 
 LICENSE_NOTE = (
     "Images: 'Optical recognition of handwritten digits dataset' as bundled with scikit-learn "
-    "(sklearn.datasets.load_digits), whose description says: 'This is a copy of the test set of the UCI ML "
-    "hand-written digits datasets "
-    "https://archive.ics.uci.edu/ml/datasets/Optical+Recognition+of+Handwritten+Digits'. "
-    "It gives creator E. Alpaydin and date July 1998, and names no licence. "
-    "Weights: trained by this script, under the licence of this project."
+    "(sklearn.datasets.load_digits), whose description says: 'This is a copy of the test set of "
+    "the UCI ML hand-written digits datasets "
+    "https://archive.ics.uci.edu/ml/datasets/Optical+Recognition+of+Handwritten+Digits'. It gives "
+    "creator E. Alpaydin and date July 1998, and names no licence. Weights: trained by this "
+    "script, under the licence of this project."
 )
 
 
@@ -119,9 +120,9 @@ def provenance(
         "calibration_images": f"the first {CALIBRATION_IMAGES} of the training split",
         "dataset": "sklearn.datasets.load_digits, pixels / 16, 8x8 scaled up to 16x16 (bilinear)",
         "epochs": epochs,
-        "quantisation": "activations uint8, zero point 0, one scale per layer; weights int8 symmetric, one "
-        "scale per output channel, 2*max|w|/255; round half to even; bias, residual add and "
-        "pooling in float64",
+        "quantisation": "activations uint8, zero point 0, one scale per layer; weights int8 "
+        "symmetric, one scale per output channel, 2*max|w|/255; round half to even; bias, "
+        "residual add and pooling in float64",
         "seed": seed,
         "split": {
             "test_size": TEST_SHARE,
@@ -130,7 +131,9 @@ def provenance(
             "train": len(digits.train_labels),
             "test": len(digits.test_labels),
         },
-        "training": f"SGD with Nesterov momentum, one-cycle rate, batch {BATCH}, shifts of up to 2 pixels",
+        "training": (
+            f"SGD with Nesterov momentum, one-cycle rate, batch {BATCH}, shifts of up to 2 pixels"
+        ),
         "threads": torch.get_num_threads(),
         "versions": {
             "python": platform.python_version(),
@@ -144,7 +147,9 @@ def provenance(
 def build_trace(
     digits: Digits, network: Network, seed: int, epochs: int, images: int
 ) -> sparqsim.Trace:
-    """Return the trace of the first `images` test images, both networks measured on the whole test split."""
+    """Return the trace of the first `images` test images, both networks measured on the whole test
+    split.
+    """
     layers = fold(network)
     logits_float = run_float(layers, digits.test_images)
     expect_close(network(digits.test_images), logits_float)
@@ -203,7 +208,9 @@ def replay(trace: sparqsim.Trace) -> list[str]:
 
 
 def product_output(layer: sparqsim.Layer) -> Tensor:
-    """Return a layer's output in real units, float64, channels first, from the product it is lowered to."""
+    """Return a layer's output in real units, float64, channels first, from the product it is
+    lowered to.
+    """
     lowered = layer.lower()
     sums = lowered.rows()[0].astype(np.int64) @ lowered.weights[0].astype(np.int64)
     # The same operations in the same order as `integer_output`, so that the last bit agrees too.

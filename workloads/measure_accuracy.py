@@ -1,12 +1,13 @@
-"""Measure accuracy, agreement, SQNR and cycles of the designs on real networks, and write the tables.
+"""Measure accuracy, agreement, SQNR and cycles of the designs on real networks, and write the
+tables.
 
     SPARQSIM_SHARED=../shared python workloads/measure_accuracy.py
     python workloads/measure_accuracy.py resnet18 mobilenet_v2 --resume
 
-Results go to docs/accuracy/NETWORK.json (`sparqsim.accuracy/1`), row by row as they are measured; with --resume, rows
-that are there are kept. The tables of docs/accuracy.md are then made from those files, as `accuracy_tables.py` does by
-itself. Weights and pictures are the shared data's (see its SOURCES.md); nothing of them is copied. Needs the extras
-`torch`, `onnx` and `tflite`.
+Results go to docs/accuracy/NETWORK.json (`sparqsim.accuracy/1`), row by row as they are measured;
+with --resume, rows that are there are kept. The tables of docs/accuracy.md are then made from those
+files, as `accuracy_tables.py` does by itself. Weights and pictures are the shared data's (see its
+SOURCES.md); nothing of them is copied. Needs the extras `torch`, `onnx` and `tflite`.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ DESIGNS = (
     "sparq-3opt",
     *(name + keys for name in SPARQ[1:3] for keys in KEYS[:2]),
 )
-#: Batch norms measured anew under the design, where the network has norms with statistics of its own.
+#: Batch norms measured anew under the design, where the network has norms with statistics of its
+#: own.
 RECALIBRATED = tuple(
     Trial(name, recalibrate_bn=True) for name in (None, "mac-8b8b", *SPARQ, *STATIC)
 )
@@ -168,7 +170,8 @@ SUBJECTS: dict[str, Callable[[Known, Each], None]] = {
     "squeezenet": lambda known, each: imagenet(
         "squeezenet", "caffe", "SqueezeNet 1.1", known, each
     ),
-    # Its norms come without statistics (mean 0, variance 1 are folded into weights), so none are recalibrated.
+    # Its norms come without statistics (mean 0, variance 1 are folded into weights), so none are
+    # recalibrated.
     "resnet18": lambda known, each: imagenet("resnet18", "torch", "ResNet-18", known, each),
     "mobilenet_v2": mobilenet_v2,
     "resnet20_onnx": resnet20_onnx,
@@ -176,7 +179,10 @@ SUBJECTS: dict[str, Callable[[Known, Each], None]] = {
 
 
 def measure(name: str, resume: bool) -> None:
-    """Measure one network; its JSON file grows row by row. With `resume`, rows it has already are kept."""
+    """Measure one network; its JSON file grows row by row.
+
+    With `resume`, rows it has already are kept.
+    """
     target = FILES / f"{name}.json"
     known = AccuracyReport.load(target).rows if resume and target.exists() else ()
     target.parent.mkdir(parents=True, exist_ok=True)

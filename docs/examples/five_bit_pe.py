@@ -1,8 +1,10 @@
-"""A PE of one's own: a 5-bit window on the first activation of a pair, a 3-bit window on the second.
+"""A PE of one's own: a 5-bit window on the first activation of a pair, a 3-bit window on the
+second.
 
-The two multipliers of a SPARQ PE share 8 bits evenly, 4 and 4. Here the first takes 5 and the second 3. As in SPARQ, a
-lone activation (the other one is zero) uses both: its high 5 bits go through the first multiplier, its low 3 bits
-through the second, so nothing is lost. `placement=top` leaves the window muxes out and always keeps the top bits.
+The two multipliers of a SPARQ PE share 8 bits evenly, 4 and 4. Here the first takes 5 and the
+second 3. As in SPARQ, a lone activation (the other one is zero) uses both: its high 5 bits go
+through the first multiplier, its low 3 bits through the second, so nothing is lost. `placement=top`
+leaves the window muxes out and always keeps the top bits.
 
 Source: none, this is an example. Rounding is half to even and saturates inside the window.
 """

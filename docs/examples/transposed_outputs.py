@@ -17,14 +17,18 @@ from sparqsim.pe import Step
 
 @dataclass(frozen=True)
 class TransposedOutputs(OutputStationary):
-    """Sums stay in the PEs, as in `os`; rows hold N, columns hold M, the steps of K are streamed."""
+    """Sums stay in the PEs, as in `os`; rows hold N, columns hold M, the steps of K are
+    streamed.
+    """
 
     name: ClassVar[str] = "transposed-os"
     roles: ClassVar[str] = "snm"
 
 
 def process_cycles(timing: Timing, work: Work, array: sparqsim.ArrayConfig) -> int:
-    """Return the cycles that the array of processes takes for tiles of this size, every step one cycle long."""
+    """Return the cycles that the array of processes takes for tiles of this size, every step one
+    cycle long.
+    """
     tile = Tile(rows=[[0] * work.steps] * array.rows, cols=[[0] * work.steps] * array.cols)
     return (
         timing.tiles
@@ -45,7 +49,8 @@ def main() -> None:
         if ours.total != process_cycles(ours, work, array):
             sys.exit(f"{layer.name}: the processes take other cycles")
         print(
-            f"{layer.name:20}  m={shape.m} k={shape.k} n={shape.n}:  os {usual.total:,}  transposed {ours.total:,}"
+            f"{layer.name:20}  m={shape.m} k={shape.k} n={shape.n}:  os {usual.total:,}  "
+            f"transposed {ours.total:,}"
         )
 
 

@@ -26,7 +26,9 @@ BLOCK = ArrayConfig(16, 16, dataflow="os")
 
 @dataclass(frozen=True)
 class VectorUnit(EngineModel):
-    """Multipliers side by side that take multiply-accumulates in order: ceil(MACs / lanes) cycles."""
+    """Multipliers side by side that take multiply-accumulates in order: ceil(MACs / lanes)
+    cycles.
+    """
 
     name: ClassVar[str] = "vector"
     lanes: int = field(default=16, metadata={"least": 1})
@@ -40,7 +42,9 @@ class VectorUnit(EngineModel):
         return self._timing(task, -(-task.shape.macs // self.lanes))
 
     def define(self, task: Task) -> Defined:
-        """Step by step: every cycle takes the next MACs that are left, as many as there are lanes."""
+        """Step by step: every cycle takes the next MACs that are left, as many as there are
+        lanes.
+        """
         layer, shape = task.lowered, task.shape
         x, w = layer.rows().tolist(), layer.weights.tolist()
         sums = np.zeros((shape.groups, shape.m, shape.n), np.int64)
@@ -75,7 +79,9 @@ class VectorUnit(EngineModel):
         )
 
     def loops(self, task: Task, timing: Timing) -> Loops:
-        """Block by block; a cycle that takes MACs of two blocks counts for the one that begins it."""
+        """Block by block; a cycle that takes MACs of two blocks counts for the one that begins
+        it.
+        """
         shape = task.shape
         rows = np.diff(np.minimum(np.arange(0, shape.m + BLOCK.rows, BLOCK.rows), shape.m))
         cols = np.diff(np.minimum(np.arange(0, shape.n + BLOCK.cols, BLOCK.cols), shape.n))

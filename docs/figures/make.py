@@ -1,4 +1,6 @@
-"""Make every figure of the documentation: `python docs/figures/make.py`. Two runs give the same bytes.
+"""Make every figure of the documentation: `python docs/figures/make.py`.
+
+Two runs give the same bytes.
 
 `--into FOLDER` writes them elsewhere, to compare.
 """

@@ -1,4 +1,6 @@
-"""What the event model records of a small layer: every step of every PE. The figures draw nothing else."""
+"""What the event model records of a small layer: every step of every PE. The figures draw nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ def recorded(
 ) -> Recorded:
     """Run a layer of `rows` x `k` activations and `k` x `cols` weights through the processes.
 
-    Raises AssertionError where the processes and the simulator's closed forms and recurrences take different cycles.
+    Raises AssertionError where the processes and the simulator's closed forms and recurrences take
+    different cycles.
     """
     pe = sparqsim.get_pe(name)
     array = sparqsim.ArrayConfig.parse(shape, dataflow=dataflow, coupling=coupling, overlap=overlap)
@@ -50,7 +53,8 @@ def recorded(
     run = _run(layer, pe, array)
     if run.cycles != cycles.total:
         raise AssertionError(
-            f"{name} on {array}: the processes take {run.cycles} cycles, the simulator {cycles.total}"
+            f"{name} on {array}: the processes take {run.cycles} cycles, the simulator "
+            f"{cycles.total}"
         )
     return Recorded(pe, array, run, cycles)
 

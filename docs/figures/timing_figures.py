@@ -38,7 +38,8 @@ def draw_wavefront(record: Recorded, path: Path, *, command: str) -> None:
         for axes, cycle in zip(figure.subplots(1, len(SNAPSHOTS)), SNAPSHOTS, strict=True):
             _snapshot(axes, record, cycle)
         figure.suptitle(
-            f"Step of K each PE is at ({_setting(record)}, S = {_items(record)} steps; blank: no work)"
+            f"Step of K each PE is at ({_setting(record)}, S = {_items(record)} steps; "
+            "blank: no work)"
         )
         save_figure(figure, path, title="The wavefront of one tile", command=command)
 
@@ -179,7 +180,9 @@ def draw_dataflows(*records: Recorded | Path, command: str) -> None:
 
 
 def _gantt(axes: Axes, record: Recorded) -> None:
-    """Draw a line per PE, in the order in which the wavefront reaches them, and its steps as bars."""
+    """Draw a line per PE, in the order in which the wavefront reaches them, and its steps as
+    bars.
+    """
     places = sorted(
         ((i, j) for i in range(record.array.rows) for j in range(record.array.cols)),
         key=lambda place: (sum(place), place),

@@ -1,4 +1,7 @@
-"""Speedup against DRAM bandwidth: where the gain of a design dies. The data of `plot --kind bandwidth`."""
+"""Speedup against DRAM bandwidth: where the gain of a design dies.
+
+The data of `plot --kind bandwidth`.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +36,14 @@ BANDWIDTHS = tuple(float(1 << power) for power in range(10))
 class BandwidthCurves(Tabular, Record):
     """Total cycles of several designs on one trace, array and memory at several DRAM bandwidths.
 
-    bandwidths: bytes per cycle, None: no limit. cycles: for each design, total cycles at each bandwidth. array_cycles:
-    without memory. `memory.dram.bandwidth_bytes_per_cycle` is replaced by each of `bandwidths` in turn.
-    cycles_depend_on_values: for each design, False where only shapes decide cycles; empty in older files.
-    timing_notes: what must be known to compare the cycles of some designs, by design. coverage: for how many inputs
-    of the network cycles are, and which operations with multiply-accumulates are not in them. macs:
-    multiply-accumulates in the trace; None in older files. macs_left_out_share: of the network's
-    multiply-accumulates, the share that is not simulated, 0 to 1; unknown where the trace does not say.
+    bandwidths: bytes per cycle, None: no limit. cycles: for each design, total cycles at each
+    bandwidth. array_cycles: without memory. `memory.dram.bandwidth_bytes_per_cycle` is replaced by
+    each of `bandwidths` in turn. cycles_depend_on_values: for each design, False where only shapes
+    decide cycles; empty in older files. timing_notes: what must be known to compare the cycles of
+    some designs, by design. coverage: for how many inputs of the network cycles are, and which
+    operations with multiply-accumulates are not in them. macs: multiply-accumulates in the trace;
+    None in older files. macs_left_out_share: of the network's multiply-accumulates, the share that
+    is not simulated, 0 to 1; unknown where the trace does not say.
     """
 
     schema_: Literal["sparqsim.bandwidth/1"] = Field(default="sparqsim.bandwidth/1", alias="schema")
@@ -61,7 +65,9 @@ class BandwidthCurves(Tabular, Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def macs_left_out_share(self) -> float | None:
-        """Share of the network's multiply-accumulates that is not simulated, 0 to 1; None where not known."""
+        """Share of the network's multiply-accumulates that is not simulated, 0 to 1; None where not
+        known.
+        """
         return None if self.macs is None else self.coverage.share_left_out(self.macs)
 
     @model_validator(mode="after")
@@ -176,8 +182,8 @@ def bandwidth_curves(
     baseline : str
         The design of speedup 1.
     kept : PEDesign, EngineModel or None
-        What layers marked keep_8bit run as; None: as each design. An engine that is no array of PEs runs
-        them itself.
+        What layers marked keep_8bit run as; None: as each design. An engine that is no array of PEs
+        runs them itself.
     bandwidths : sequence of float
         Bytes per cycle; `math.inf`: no limit.
 

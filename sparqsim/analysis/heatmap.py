@@ -1,8 +1,9 @@
 """How busy each PE of the array is: counted exactly for every PE, without stepping any.
 
-Work item (m, s, n), step s of output (m, n), is done by one PE, and tiles repeat with the array's sides: where rows
-hold m, PE row i does the items with m = i (mod rows). What a PE did is therefore a sum over residue classes of m, s and
-n; counts that are products of one of activations and one of weights add up in a small matrix product.
+Work item (m, s, n), step s of output (m, n), is done by one PE, and tiles repeat with the array's
+sides: where rows hold m, PE row i does the items with m = i (mod rows). What a PE did is therefore
+a sum over residue classes of m, s and n; counts that are products of one of activations and one of
+weights add up in a small matrix product.
 """
 
 from __future__ import annotations
@@ -39,14 +40,15 @@ class Heatmap(Tabular):
     Parameters
     ----------
     step_cycles : int64 (rows, cols)
-        Cycles in which a PE had a step in flight on real work. Padding is not work; waiting, loading and draining are
-        not steps.
+        Cycles in which a PE had a step in flight on real work. Padding is not work; waiting,
+        loading and draining are not steps.
     nonzero_macs : int64 (rows, cols)
         Multiply-accumulates whose operands were both non-zero.
     total_cycles : int
         Cycles of the array.
     lane_cycles : int
-        Multiply-accumulates one PE could have done in that time: cycles x lanes, added up over layers.
+        Multiply-accumulates one PE could have done in that time: cycles x lanes, added up over
+        layers.
     layer : str
         The layer's name, '' for the whole network.
     pe, array, provenance
@@ -101,7 +103,9 @@ class Heatmap(Tabular):
         ]
 
     def summary(self) -> str:
-        """Return design, network or layer, array, and the mean share of cycles with a step in flight."""
+        """Return design, network or layer, array, and the mean share of cycles with a step in
+        flight.
+        """
         array = self.array
         what = f"layer {short_name(self.layer)} of " if self.layer else ""
         return (
@@ -111,12 +115,16 @@ class Heatmap(Tabular):
 
     @property
     def busy(self) -> NDArray[np.float64]:
-        """Share of the array's cycles in which a PE had a step in flight on real work, (rows, cols), 0 to 1."""
+        """Share of the array's cycles in which a PE had a step in flight on real work, (rows,
+        cols), 0 to 1.
+        """
         return self.step_cycles / self.total_cycles
 
     @property
     def effective(self) -> NDArray[np.float64]:
-        """MACs with both operands non-zero over those a PE could do, 0 to 1; the mean is `utilization.effective`."""
+        """MACs with both operands non-zero over those a PE could do, 0 to 1; the mean is
+        `utilization.effective`.
+        """
         return self.nonzero_macs / self.lane_cycles
 
 
@@ -136,8 +144,8 @@ def heatmap(
     layer : str, optional
         Name of one layer; the whole network if absent.
     known : collection of PEDesign or EngineModel
-        Designs from files, by their `spec`: a report's own names lead to shipped and installed designs only, since
-        no file is run because a report names it.
+        Designs from files, by their `spec`: a report's own names lead to shipped and installed
+        designs only, since no file is run because a report names it.
 
     Raises
     ------
@@ -200,7 +208,9 @@ def _check_same_trace(report: Report, trace: Trace) -> None:
 def _layer_counts(
     part: LayerReport, layer: Layer, array: ArrayInfo, known: Collection[EngineModel | PEDesign]
 ) -> tuple[Counts, Counts]:
-    """Return step cycles and non-zero MACs of every PE for one layer, checked against the layer's report."""
+    """Return step cycles and non-zero MACs of every PE for one layer, checked against the layer's
+    report.
+    """
     model = resolve(part.pe, known=known).bound_to(layer)
     if model.pe is None:
         raise InputError(f"layer {part.name!r}: {_no_heat_map(model.spec, model.kind)}")
@@ -210,17 +220,19 @@ def _layer_counts(
     steps, macs = _step_cycles(pe, lowered, places), _nonzero_macs(pe, lowered, places)
     if int(macs.sum()) != part.counts.macs_nonzero:
         raise InputError(
-            f"layer {layer.name!r}: the trace gives {int(macs.sum())} MACs with non-zero operands, the "
-            f"report says {part.counts.macs_nonzero}; expected a report made from this trace"
+            f"layer {layer.name!r}: the trace gives {int(macs.sum())} MACs with non-zero operands, "
+            f"the report says {part.counts.macs_nonzero}; expected a report made from this trace"
         )
     return steps, macs
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Which work a PE does: the number of residue classes of m, s and n, and the axes that lie along rows and columns.
+    """Which work a PE does: the number of residue classes of m, s and n, and the axes that lie
+    along rows and columns.
 
-    An axis along the rows falls into as many classes as the array has rows; a streamed one into one.
+    An axis along the rows falls into as many classes as the array has rows; a streamed one into
+    one.
     """
 
     m: int
@@ -306,7 +318,8 @@ def _nonzero_macs(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Count
 
 
 def by_residue(values: Array, classes: int, start: int = 0) -> Counts:
-    """Return the sums of `values` (groups, items, length) over items of the same (start + item) mod `classes`.
+    """Return the sums of `values` (groups, items, length) over items of the same (start + item) mod
+    `classes`.
 
     Returns
     -------

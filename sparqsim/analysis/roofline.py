@@ -1,4 +1,7 @@
-"""Operational intensity against attained MACs per cycle, from a report. The data of `plot --kind roofline`."""
+"""Operational intensity against attained MACs per cycle, from a report.
+
+The data of `plot --kind roofline`.
+"""
 
 from __future__ import annotations
 

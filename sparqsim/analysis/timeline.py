@@ -1,7 +1,8 @@
-"""A run as a Chrome trace (JSON), which Perfetto opens: tracks for the array, DRAM, DMA engines and scratchpad halves.
+"""A run as a Chrome trace (JSON), which Perfetto opens: tracks for the array, DRAM, DMA engines and
+scratchpad halves.
 
-One cycle is shown as one microsecond. Every layer has an equal share of a stated cap on events: of a longer layer only
-the beginning is written, and the file says so.
+One cycle is shown as one microsecond. Every layer has an equal share of a stated cap on events: of
+a longer layer only the beginning is written, and the file says so.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def write_timeline(
     layers: int,
     most_events: int = MOST_EVENTS,
 ) -> int:
-    """Write the timeline of a network; return how many events were left out to keep to `most_events`.
+    """Write the timeline of a network; return how many events were left out to keep to
+    `most_events`.
 
     Parameters
     ----------
@@ -129,7 +131,9 @@ def write_timeline(
 def layer_events(
     program: Schedule, times: Times, most: int
 ) -> tuple[list[tuple[int, int, int, str]], int]:
-    """Return the first `most` events of a layer, (start cycle, end cycle, track, name), and how many more there are."""
+    """Return the first `most` events of a layer, (start cycle, end cycle, track, name), and how
+    many more there are.
+    """
     moved = np.stack([times.starts, times.ends], axis=1)
     tracks = [
         (1, "item", np.stack([times.item_starts, times.item_ends], axis=1)),
@@ -168,7 +172,9 @@ def half_spans(program: Schedule, times: Times, engine: int) -> Spans:
 
 
 def _merged(spans: Spans) -> Spans:
-    """Return the union of spans: the channel is busy from the start to the end of every transfer."""
+    """Return the union of spans: the channel is busy from the start to the end of every
+    transfer.
+    """
     if not len(spans):
         return spans
     spans = spans[np.argsort(spans[:, 0], kind="stable")]

@@ -25,8 +25,8 @@ class ArrayConfig:
     rows, cols : int
         PEs per column and per row, 1 to 65,536.
     dataflow : str
-        What stays in the PE: partial sums ('os'), weights ('ws') or activations ('is'); or another dataflow, by
-        its name or as 'FILE.py:CLASS'.
+        What stays in the PE: partial sums ('os'), weights ('ws') or activations ('is'); or another
+        dataflow, by its name or as 'FILE.py:CLASS'.
     coupling : str
         'lockstep' (the array advances as one), 'elastic:D' (links are FIFOs of D entries, 1 to
         999,999; 'elastic' alone is 'elastic:2'), or 'broadcast' (operands reach all PEs of a row or

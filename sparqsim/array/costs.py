@@ -15,8 +15,9 @@ from sparqsim.base.jit import jit, parallel_jit, prange
 
 Costs = NDArray[np.uint8]
 
-#: `pair_costs(group, m, steps, n)` gives the cycles of each step where activations and weights decide them: uint8
-#: (m, steps, n) of the slices' lengths. Slices may reach beyond the layer: operands there are zero.
+#: `pair_costs(group, m, steps, n)` gives the cycles of each step where activations and weights
+#: decide them: uint8 (m, steps, n) of the slices' lengths. Slices may reach beyond the layer:
+#: operands there are zero.
 PairCosts = Callable[[int, slice, slice, slice], Costs]
 
 #: Step cycles that are in work at once, bytes.
@@ -38,7 +39,9 @@ class SideCosts:
     axes: Literal["ms", "sn"]
 
     def by_role(self, roles: str) -> Costs:
-        """Return the cycles as (groups, *roles), the axis of the side that does not decide 1 long."""
+        """Return the cycles as (groups, *roles), the axis of the side that does not decide 1
+        long.
+        """
         missing = next(axis for axis, role in enumerate("msn") if role not in self.axes)
         whole = np.expand_dims(self.cycles, 1 + missing)
         return whole.transpose(0, *(1 + "msn".index(role) for role in roles))
@@ -74,7 +77,9 @@ class WorkTally:
         self._tiles += len(costs)
 
     def _of_layer(self, sums: NDArray[np.int64], tiles: NDArray[np.int64]) -> int:
-        """Return the sum of `sums` (tiles, rows or 1, columns or 1) over PEs that hold real work."""
+        """Return the sum of `sums` (tiles, rows or 1, columns or 1) over PEs that hold real
+        work.
+        """
         grid = self._grid
         if self._sharing.columns:
             used = np.arange(grid.rows) < grid.used_rows[tiles % grid.row_tiles, None]
@@ -86,7 +91,9 @@ class WorkTally:
         return int(_sum_of_corners(sums, grid.used_rows[row_tile], grid.used_cols[col_tile]))
 
     def busiest_and_all(self) -> tuple[int, int]:
-        """Return the step cycles of the busiest PE, padded steps included, and those of all PEs, padding left out."""
+        """Return the step cycles of the busiest PE, padded steps included, and those of all PEs,
+        padding left out.
+        """
         alike = self._grid.col_tiles if self._sharing.columns else 1
         alike *= self._grid.row_tiles if self._sharing.rows else 1
         return int(self._busy.max()) * alike, self._real
@@ -162,13 +169,17 @@ class SideTileCosts(TileCosts):
                 yield self._row_tiles(of_group[0 if self.sharing.columns else number])
 
     def _row_tiles(self, tiles: Costs) -> Costs:
-        """Return the row tiles of one column tile, the first one repeated where all share its costs."""
+        """Return the row tiles of one column tile, the first one repeated where all share its
+        costs.
+        """
         if not self.sharing.rows:
             return tiles
         return np.broadcast_to(tiles, (self.grid.row_tiles, *tiles.shape[1:]))
 
     def _cut(self, costs: Costs) -> Costs:
-        """Return costs as (groups, column tiles, row tiles, stream, rows, columns), padded with one cycle."""
+        """Return costs as (groups, column tiles, row tiles, stream, rows, columns), padded with one
+        cycle.
+        """
         groups, stream, along_rows, along_cols = costs.shape
         height = 1 if self.sharing.rows else self.grid.rows
         width = 1 if self.sharing.columns else self.grid.cols
@@ -179,7 +190,8 @@ class SideTileCosts(TileCosts):
 
 
 class PairTileCosts(TileCosts):
-    """Costs that activations and weights decide together: asked for tile by tile, never all at once.
+    """Costs that activations and weights decide together: asked for tile by tile, never all at
+    once.
 
     Parameters
     ----------

@@ -1,12 +1,14 @@
-"""What every dataflow shares: the array is cut into tiles, a tile is a wavefront, tiles follow one another.
+"""What every dataflow shares: the array is cut into tiles, a tile is a wavefront, tiles follow one
+another.
 
-A layer is M x N outputs of S steps each, per group (S = ceil(K / lanes)). A dataflow says which of M, N, S lies
-along the array's rows, which along its columns, and which is streamed. Everything else follows from these roles: what
-stays in a PE, where operands enter, whether stationary operands load before a tile or results drain after it. So each
-dataflow is one short file, and nothing else asks for its name.
+A layer is M x N outputs of S steps each, per group (S = ceil(K / lanes)). A dataflow says which of
+M, N, S lies along the array's rows, which along its columns, and which is streamed. Everything else
+follows from these roles: what stays in a PE, where operands enter, whether stationary operands load
+before a tile or results drain after it. So each dataflow is one short file, and nothing else asks
+for its name.
 
-In lockstep, PE (i, j) does the streamed item s of a tile in wave s + i + j, and a wave takes as long as its slowest
-active PE. In broadcast it does item s in wave s, wherever it is.
+In lockstep, PE (i, j) does the streamed item s of a tile in wave s + i + j, and a wave takes as
+long as its slowest active PE. In broadcast it does item s in wave s, wherever it is.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ from sparqsim.base.errors import InputError
 
 @dataclass(frozen=True)
 class Work:
-    """What a layer asks of the array: per group, `m` x `n` outputs of `steps` steps; `edge_cycles` of the PE design."""
+    """What a layer asks of the array: per group, `m` x `n` outputs of `steps` steps; `edge_cycles`
+    of the PE design.
+    """
 
     m: int
     steps: int
@@ -46,9 +50,10 @@ StepCycles = int | SideCosts | PairCosts
 class Timing:
     """Cycles of a layer by what they were spent on, and the PEs its tiles used.
 
-    `used_pe_cycles`: sum over tiles of (PEs that hold real work) x (cycles of the tile). `partial_sums`: sums that
-    leave the array, those of K folds counted one by one. `busiest_pe`: step cycles of the PE that has most of them,
-    over all tiles. `pe_work`: step cycles of all PEs, padding left out.
+    `used_pe_cycles`: sum over tiles of (PEs that hold real work) x (cycles of the tile).
+    `partial_sums`: sums that leave the array, those of K folds counted one by one. `busiest_pe`:
+    step cycles of the PE that has most of them, over all tiles. `pe_work`: step cycles of all PEs,
+    padding left out.
     """
 
     tiles: int
@@ -60,8 +65,8 @@ class Timing:
     partial_sums: int
     busiest_pe: int
     pe_work: int
-    #: Cycles that slow steps add to each tile, int64 (groups, column tiles, row tiles); None: no step is slow. Of a
-    #: design that times itself: all that each tile takes beyond its steps.
+    #: Cycles that slow steps add to each tile, int64 (groups, column tiles, row tiles); None: no
+    #: step is slow. Of a design that times itself: all that each tile takes beyond its steps.
     tile_stalls: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -75,7 +80,9 @@ STATIONARY = {"s": "outputs", "m": "weights", "n": "activations"}
 
 
 class Dataflow:
-    """One way of laying a layer out on the array. Tiles run group by group, then by columns, rows innermost.
+    """One way of laying a layer out on the array.
+
+    Tiles run group by group, then by columns, rows innermost.
 
     A subclass gives `name` and `roles`.
 
@@ -86,7 +93,8 @@ class Dataflow:
     """
 
     name: ClassVar[str]
-    #: Which of 'm', 's' (steps of K) and 'n' is streamed, lies along the rows, and along the columns.
+    #: Which of 'm', 's' (steps of K) and 'n' is streamed, lies along the rows, and along the
+    #: columns.
     roles: ClassVar[str]
 
     def __new__(cls, *_: object, **__: object) -> Self:
@@ -101,16 +109,22 @@ class Dataflow:
 
     @property
     def loads(self) -> bool:
-        """Whether stationary operands load (R cycles) before a tile; else results drain (R cycles) after it."""
+        """Whether stationary operands load (R cycles) before a tile; else results drain (R cycles)
+        after it.
+        """
         return self.roles[0] != "s"
 
     @property
     def activations_from_left(self) -> bool:
-        """Whether activations enter at the left edge, row by row, and weights from above; else the reverse."""
+        """Whether activations enter at the left edge, row by row, and weights from above; else the
+        reverse.
+        """
         return "n" not in self.roles[:2]
 
     def partial_sums(self, work: Work, array: ArrayShape) -> int:
-        """Return how many sums leave the array: every output once, or once per fold of K along the rows."""
+        """Return how many sums leave the array: every output once, or once per fold of K along the
+        rows.
+        """
         folds = -(-work.steps // array.rows) if self.loads else 1
         return work.groups * work.m * work.n * folds
 
@@ -174,7 +188,8 @@ class Dataflow:
         busiest_pe: int,
         pe_work: int,
     ) -> Timing:
-        """Return the timing of a layer whose tiles each take `stalls` more cycles than they would with one-cycle steps.
+        """Return the timing of a layer whose tiles each take `stalls` more cycles than they would
+        with one-cycle steps.
 
         Parameters
         ----------
@@ -226,17 +241,20 @@ class Dataflow:
 
 
 def check_roles(flow: type[Dataflow]) -> None:
-    """Raise InputError unless the roles of a dataflow are those of an array whose sums move down."""
+    """Raise InputError unless the roles of a dataflow are those of an array whose sums move
+    down.
+    """
     where, roles = f"dataflow {getattr(flow, 'name', flow.__name__)!r}", flow.roles
     if not isinstance(roles, str) or sorted(roles) != ["m", "n", "s"]:
         raise InputError(
-            f"{where}: roles={roles!r}: expected the letters m, s and n once each: what is streamed, "
-            "lies along the rows, and along the columns"
+            f"{where}: roles={roles!r}: expected the letters m, s and n once each: what is "
+            "streamed, lies along the rows, and along the columns"
         )
     if roles[2] == "s":
         raise InputError(
-            f"{where}: roles={roles!r} lays steps of K along the columns, so that sums would move right; "
-            f"expected s streamed or along the rows, e.g. {roles[0]}s{roles[1]}: sums move down columns"
+            f"{where}: roles={roles!r} lays steps of K along the columns, so that sums would move "
+            f"right; expected s streamed or along the rows, e.g. {roles[0]}s{roles[1]}: sums move "
+            "down columns"
         )
     loads = getattr(flow, "loads", None)
     if isinstance(loads, bool) and loads != (roles[0] != "s"):
@@ -247,7 +265,9 @@ def check_roles(flow: type[Dataflow]) -> None:
 
 
 def wave_stalls(costs: TileCosts, *, overlap: bool) -> NDArray[np.int64]:
-    """Return the cycles that slow steps add to each tile in lockstep, int64 (groups, column tiles, row tiles)."""
+    """Return the cycles that slow steps add to each tile in lockstep, int64 (groups, column tiles,
+    row tiles).
+    """
     grid = costs.grid
     batches = (
         tile_waves(batch, grid.stream, grid.rows, grid.cols)
@@ -266,7 +286,9 @@ def wave_stalls(costs: TileCosts, *, overlap: bool) -> NDArray[np.int64]:
 
 
 def elastic_stalls(costs: TileCosts, links: Links, *, overlap: bool) -> NDArray[np.int64]:
-    """Return the cycles that slow steps add to each tile of an elastic array, as `wave_stalls` does."""
+    """Return the cycles that slow steps add to each tile of an elastic array, as `wave_stalls`
+    does.
+    """
     grid, sharing = costs.grid, costs.sharing
     links = replace(
         links,

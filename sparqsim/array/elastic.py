@@ -1,49 +1,54 @@
 """Elastic links: when every PE starts every step, as a recurrence.
 
-With f(i, j, n) the cycle in which PE (i, j) starts item n (counted over all tiles that overlap), D the depth of a link,
+With f(i, j, n) the cycle in which PE (i, j) starts item n (counted over all tiles that overlap), D
+the depth of a link,
 
-    f(i,j,n) = max( f(i,j,n-1) + cost(i,j,n-1), f(i,j-1,n) + 1, f(i-1,j,n) + down(i-1,j,n), f(i,j+1,n-D) + 1,
+    f(i,j,n) = max( f(i,j,n-1) + cost(i,j,n-1), f(i,j-1,n) + 1, f(i-1,j,n) + down(i-1,j,n),
+    f(i,j+1,n-D) + 1,
                     f(i+1,j,n-D) + 1 )
 
-where terms that do not exist are left out and an edge offers item s of tile t from cycle t * period + s on, a
-registered row edge from one cycle later on. An operand moves down a cycle after its step has started: down = 1 (os). A
-sum moves down when its step has ended: down = cost (ws, is).
+where terms that do not exist are left out and an edge offers item s of tile t from cycle t * period
++ s on, a registered row edge from one cycle later on. An operand moves down a cycle after its step
+has started: down = 1 (os). A sum moves down when its step has ended: down = cost (ws, is).
 
-**Lateness.** The kernels keep g = f - i - j - (t * period + s): how much later a step starts than in an array
-without slow steps. Then
+**Lateness.** The kernels keep g = f - i - j - (t * period + s): how much later a step starts than
+in an array without slow steps. Then
 
     g(i,j,n) = max( g(i,j,n-1) + cost - 1, g(i,j-1,n), g(i-1,j,n) + down - 1, g(i,j+1,n-D) + 2 - D,
                     g(i+1,j,n-D) + 2 - D )
 
-with g >= e at the edges. From one tile to the next the time of offer jumps by period - items more than the item
-number: all g fall by that. The ring `back` keeps g + 2 - D of the last D items; item n overwrites item n - D in
-raster order, so its right and lower neighbours still hold item n - D when they are read. `free` holds
-g(i,j,n) + cost - 1 from the moment PE (i, j) has its place in raster order: the first term for item n + 1, and the
-third one for the row below.
+with g >= e at the edges. From one tile to the next the time of offer jumps by period - items more
+than the item number: all g fall by that. The ring `back` keeps g + 2 - D of the last D items; item
+n overwrites item n - D in raster order, so its right and lower neighbours still hold item n - D
+when they are read. `free` holds g(i,j,n) + cost - 1 from the moment PE (i, j) has its place in
+raster order: the first term for item n + 1, and the third one for the row below.
 
-**Never slower than lockstep** from D = 2 on. Lockstep's own start times meet every condition: PE (i - 1, j) and
-(i, j - 1) do item n a wave earlier, and a wave ends no sooner than its steps, so sums are there, too; PE (i, j + 1)
-and (i + 1, j) do item n - D at least D - 1 >= 1 waves earlier. The recurrence gives the earliest times that do. With
-D = 1 the last two are in the same wave, and lockstep can win.
+**Never slower than lockstep** from D = 2 on. Lockstep's own start times meet every condition: PE (i
+- 1, j) and (i, j - 1) do item n a wave earlier, and a wave ends no sooner than its steps, so sums
+are there, too; PE (i, j + 1) and (i + 1, j) do item n - D at least D - 1 >= 1 waves earlier. The
+recurrence gives the earliest times that do. With D = 1 the last two are in the same wave, and
+lockstep can win.
 
-**Costs that all columns share** (activations alone decide, os and ws). Then g is the same in every column, whatever D.
-Induction in raster order: if it holds for earlier items and the rows above, all terms of PE (i, j) but that of the left
-neighbour are the same in every column that has them, and only the last column lacks one, that of the right
-neighbour. Column 0 has all of them; each further column has column 0's value through its left neighbour, and
-nothing later. So one column with itself as right neighbour (`mirrored`) stands for all C > 1. Handing over and
-loading shift by one cycle per column like everything else.
+**Costs that all columns share** (activations alone decide, os and ws). Then g is the same in every
+column, whatever D. Induction in raster order: if it holds for earlier items and the rows above, all
+terms of PE (i, j) but that of the left neighbour are the same in every column that has them, and
+only the last column lacks one, that of the right neighbour. Column 0 has all of them; each further
+column has column 0's value through its left neighbour, and nothing later. So one column with itself
+as right neighbour (`mirrored`) stands for all C > 1. Handing over and loading shift by one cycle
+per column like everything else.
 
 **Costs that all rows share** (weights alone decide, os). With down = 1 the recurrence is the same
 with rows and columns exchanged, so one row with itself as lower neighbour stands for all R > 1.
 Handing over is not the same: a column drains once its last row has handed over, R - 1 cycles after
 its first (`further_rows`).
 
-**Costs that stay the same along the stream** (is). From D = 2 on the slowest PE sets the pace: a tile without
-overlap takes at least its work, items * cost, and at most (R - 1) * cost + C - 1 + e more, whatever D. For f is the
-longest path of the recurrence's moves: an item more in the same PE gives at most cost, a move right 1, a move
-down at most cost, a move left or up 1 for D items. A path that ends i down and j right of the corner makes u moves up
-and i + u down, l left and j + l right. An up and a down give at most cost + 1 for D items, a left and a right 2, no
-more than the D * cost of staying. What is left is i moves down and j right. When exactly that pace is reached
+**Costs that stay the same along the stream** (is). From D = 2 on the slowest PE sets the pace: a
+tile without overlap takes at least its work, items * cost, and at most (R - 1) * cost + C - 1 + e
+more, whatever D. For f is the longest path of the recurrence's moves: an item more in the same PE
+gives at most cost, a move right 1, a move down at most cost, a move left or up 1 for D items. A
+path that ends i down and j right of the corner makes u moves up and i + u down, l left and j + l
+right. An up and a down give at most cost + 1 for D items, a left and a right 2, no more than the D
+* cost of staying. What is left is i moves down and j right. When exactly that pace is reached
 depends on all costs, so tiles are stepped, but only until every PE keeps one pace (`lateness.py`).
 """
 
@@ -60,7 +65,8 @@ from sparqsim.array.lateness import Way, chain, fresh_state, note_lateness, sepa
 Array = NDArray[np.int64]
 Costs = NDArray[np.uint8]
 
-#: Earlier than everything, and far enough from the ends of int32 that a few sums of it do not overflow.
+#: Earlier than everything, and far enough from the ends of int32 that a few sums of it do not
+#: overflow.
 NEVER = -(1 << 29)
 
 
@@ -68,10 +74,11 @@ NEVER = -(1 << 29)
 class Links:
     """What the recurrence needs to know of array and tiles.
 
-    `depth`: of every link. `edge`: registers at the row edge. `period`: cycles from one tile's first offer to the
-    next one's. `items`: streamed per tile. `loads`: operands stay (ws, is), else sums do (os).
-    `mirrored`: all columns, or all rows, share their costs, and there are several. `further_rows`:
-    rows that the one row of costs stands for beside itself (0 unless all rows share their costs).
+    `depth`: of every link. `edge`: registers at the row edge. `period`: cycles from one tile's
+    first offer to the next one's. `items`: streamed per tile. `loads`: operands stay (ws, is), else
+    sums do (os). `mirrored`: all columns, or all rows, share their costs, and there are several.
+    `further_rows`: rows that the one row of costs stands for beside itself (0 unless all rows share
+    their costs).
     """
 
     depth: int
@@ -111,7 +118,8 @@ def chained_stalls(
 ) -> Array:
     """Return the cycles that slow steps add to each of `tiles` tiles that overlap, int64 (tiles,).
 
-    A tile reaches from its start in PE (0, 0) to the next tile's; the last one has what remains of the total.
+    A tile reaches from its start in PE (0, 0) to the next tile's; the last one has what remains of
+    the total.
 
     Parameters
     ----------
@@ -143,7 +151,8 @@ def chained_stalls(
 
 
 def starts(costs: Costs, links: Links, most_cycles: int = 255) -> Array:
-    """Return the cycle in which each step of one tile starts, counted from the first offer, int64 as costs.
+    """Return the cycle in which each step of one tile starts, counted from the first offer, int64
+    as costs.
 
     Parameters
     ----------
@@ -167,21 +176,26 @@ def _way(costs: Costs, links: Links) -> Way:
 
 
 def _laid_out(costs: Costs) -> Costs:
-    """Return costs as the kernels take them: a single column as a row, which they run through faster."""
+    """Return costs as the kernels take them: a single column as a row, which they run through
+    faster.
+    """
     if costs.shape[3] == 1:
         costs = costs.swapaxes(2, 3)
     return np.ascontiguousarray(costs)
 
 
 def _unhindered_end(costs: Costs, links: Links) -> int:
-    """Return a tile's end as the kernels tell it, if no step is slow: skew of the last PE and registers of the edge."""
+    """Return a tile's end as the kernels tell it, if no step is slow: skew of the last PE and
+    registers of the edge.
+    """
     return int(costs.shape[2] + costs.shape[3] - 2 + links.edge)
 
 
 def _limits(
     links: Links, costs: Costs, items: int, most_cycles: int, cycles: int = 0
 ) -> tuple[Array, int]:
-    """Return (edge, 2 - depth, never) in the type in which lateness cannot overflow, and how many planes `back` needs.
+    """Return (edge, 2 - depth, never) in the type in which lateness cannot overflow, and how many
+    planes `back` needs.
 
     Links deeper than the items that ever pass never hold anybody up: one plane, never looked at.
     """

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class TileGrid:
-    """How the work is cut: sizes along the array's rows and columns, the array's own, and the stream's length.
+    """How the work is cut: sizes along the array's rows and columns, the array's own, and the
+    stream's length.
 
     Tiles run group by group, then by columns, rows innermost.
     """
@@ -78,7 +79,9 @@ class TileGrid:
         return self._used(self.along_cols, self.cols)
 
     def slices(self, tile: int) -> tuple[int, slice, slice]:
-        """Return the group, rows and columns of the work that a tile holds; a ragged one reaches beyond the end."""
+        """Return the group, rows and columns of the work that a tile holds; a ragged one reaches
+        beyond the end.
+        """
         group, col_tile, row_tile = (int(index) for index in np.unravel_index(tile, self.shape))
         return (
             group,

@@ -1,19 +1,23 @@
-"""Kernels of the elastic recurrence: how late every PE starts every step. `elastic.py` derives and drives them.
+"""Kernels of the elastic recurrence: how late every PE starts every step.
+
+`elastic.py` derives and drives them.
 
 What a chain of tiles knows of the past, all of it lateness g = f - i - j - (t * period + s):
 
-* `back` (D, rows + 2, cols + 2): g + 2 - D of the last D items, in a ring; the border never holds anybody up.
+* `back` (D, rows + 2, cols + 2): g + 2 - D of the last D items, in a ring; the border never holds
+  anybody up.
 * `front` (rows + 2, cols + 2): g of the item in work; the border is the edge of the array.
 * `free` (rows, cols): when each PE could start its next item, for itself.
 * `first` (rows, cols): g of the tile's first item, when a stationary operand is taken up.
-* `passed` (cols,): when a column's drain started (os), or its last stationary operand entered (ws, is).
+* `passed` (cols,): when a column's drain started (os), or its last stationary operand entered (ws,
+  is).
 * `room` (cols,) and `before` (rows, cols): scratch.
 
-`limits` is (lateness at the edge, 2 - D, never), in the type of all these arrays. Costs are uint8 (tiles, items or 1,
-rows, cols). `way` is four integers. Loads: operands stay, and sums move down when a step has ended
-(ws, is); else operands move down when it has started. Transposed: the rows of a single column lie
-along the last axis. Mirrored: that column, or the single row there is, stands for several. Further
-rows: how many that single row stands for beside itself.
+`limits` is (lateness at the edge, 2 - D, never), in the type of all these arrays. Costs are uint8
+(tiles, items or 1, rows, cols). `way` is four integers. Loads: operands stay, and sums move down
+when a step has ended (ws, is); else operands move down when it has started. Transposed: the rows of
+a single column lie along the last axis. Mirrored: that column, or the single row there is, stands
+for several. Further rows: how many that single row stands for beside itself.
 """
 
 from __future__ import annotations
@@ -33,7 +37,9 @@ Way = tuple[int, int, int, int]
 
 @jit
 def fresh_state(planes: int, rows: int, cols: int, limits: Array) -> State:
-    """Return what a chain of tiles knows of the past, as it is before the first one; see the module's docstring."""
+    """Return what a chain of tiles knows of the past, as it is before the first one; see the
+    module's docstring.
+    """
     edge, never = limits[0], limits[2]
     back = np.full((planes, rows + 2, cols + 2), never, limits.dtype)
     front = np.full((rows + 2, cols + 2), edge, limits.dtype)
@@ -58,10 +64,11 @@ def _stream(
     free: Array,
     room: Array,
 ) -> None:
-    """Start items start..stop of a tile in every PE; afterwards `free` holds when each could start the next one.
+    """Start items start..stop of a tile in every PE; afterwards `free` holds when each could start
+    the next one.
 
-    Three loops over a row, because only the middle one must go step by step. Indices are unsigned: numba gives
-    negative ones a meaning, which keeps the compiler from using vectors.
+    Three loops over a row, because only the middle one must go step by step. Indices are unsigned:
+    numba gives negative ones a meaning, which keeps the compiler from using vectors.
     """
     loads, transposed, mirrored, _further_rows = way
     one, edge, slack = np.uint64(1), limits[0], limits[1]
@@ -93,7 +100,8 @@ def _stream(
 def _running_maximum(values: Array, least: int) -> None:
     """Replace values[j] by max(least, values[0], ..., values[j]).
 
-    Eight at a time, so that only one maximum in eight waits for the one before it; maxima are nested for that.
+    Eight at a time, so that only one maximum in eight waits for the one before it; maxima are
+    nested for that.
     """
     one, two, four, eight = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(8)
     late, eights = least, np.uint64(len(values)) // eight * eight
@@ -120,7 +128,9 @@ def _running_maximum(values: Array, least: int) -> None:
 
 @jit
 def _running_sums(values: Array, costs: Costs, item: int, least: int) -> None:
-    """Replace values[j] by max(values[j], values[j - 1] + cost[j - 1] - 1), at least `least`: sums go along the row."""
+    """Replace values[j] by max(values[j], values[j - 1] + cost[j - 1] - 1), at least `least`: sums
+    go along the row.
+    """
     late = least
     for j in range(np.uint64(len(values))):
         late = max(late, values[j])
@@ -142,10 +152,12 @@ def _stream_tile(
     room: Array,
     before: Array,
 ) -> None:
-    """Stream items start..items of a tile; if their costs stay the same, skip ahead once every PE keeps one pace.
+    """Stream items start..items of a tile; if their costs stay the same, skip ahead once every PE
+    keeps one pace.
 
-    If each of D items in a row is later than the one D items before it by the same amount in all PEs, so are the next
-    D: the recurrence only knows the last D items, and adding a constant to all of them adds it to what follows.
+    If each of D items in a row is later than the one D items before it by the same amount in all
+    PEs, so are the next D: the recurrence only knows the last D items, and adding a constant to all
+    of them adds it to what follows.
     """
     planes = len(back)
     alike, pace, s = 0, -1, start
@@ -189,7 +201,9 @@ def _copy_plane(back: Array, p: int, copy: Array) -> None:
 
 @jit
 def _common_change(before: Array, back: Array, p: int) -> int:
-    """Return by how much plane p of `back` is later than `before` if it is the same everywhere, else -1."""
+    """Return by how much plane p of `back` is later than `before` if it is the same everywhere,
+    else -1.
+    """
     rows, cols = np.uint64(before.shape[0]), np.uint64(before.shape[1])
     change = back[p, 1, 1] - before[0, 0]
     for i in range(rows):

@@ -1,7 +1,8 @@
-"""Dataflows found by name: the files of `dataflows/`, entry points of other packages, or a file of the user's.
+"""Dataflows found by name: the files of `dataflows/`, entry points of other packages, or a file of
+the user's.
 
-`get_dataflow` takes what a user names; it runs the file that a `FILE.py:CLASS` names. `reported_dataflow` takes what a
-report says, and never runs a file.
+`get_dataflow` takes what a user names; it runs the file that a `FILE.py:CLASS` names.
+`reported_dataflow` takes what a report says, and never runs a file.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def reported_dataflow(name: str) -> Dataflow:
 
 @cache
 def shipped_dataflows() -> dict[str, Dataflow]:
-    """Return every dataflow that ships with the package, by name: first those whose outputs stay."""
+    """Return every dataflow that ships with the package, by name: first those whose outputs
+    stay.
+    """
     flows = [flow() for flow in shipped_classes("sparqsim.array.dataflows", Dataflow)]
     what_stays = list(STATIONARY.values())
     flows.sort(key=lambda flow: (what_stays.index(flow.stationary), flow.name))

@@ -1,8 +1,9 @@
 """How long the array works on each tile, so that something outside can make tiles wait.
 
-The lengths of all tiles add up to the total of `Dataflow.timing`, with and without overlap: a tile lasts from its start
-to the start of the next, the last one to the end of the layer. With overlap, where the next tile's steps can slow this
-one's, a tile's stalls are those it has in the array's own order, whatever order the memory system prefers.
+The lengths of all tiles add up to the total of `Dataflow.timing`, with and without overlap: a tile
+lasts from its start to the start of the next, the last one to the end of the layer. With overlap,
+where the next tile's steps can slow this one's, a tile's stalls are those it has in the array's own
+order, whatever order the memory system prefers.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def tile_times(
     *,
     whole: bool = False,
 ) -> TileTimes:
-    """Return the lengths of a layer's tiles; `stalls` as in `Timing.tile_stalls`, all beyond the stream if `whole`."""
+    """Return the lengths of a layer's tiles; `stalls` as in `Timing.tile_stalls`, all beyond the
+    stream if `whole`.
+    """
     grid = flow.grid(work, array)
     if stalls is None:
         stalls = np.zeros((grid.groups, grid.col_tiles, grid.row_tiles), np.int64)

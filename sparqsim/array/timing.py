@@ -1,4 +1,6 @@
-"""How long an array takes for a layer, by whatever decides it: shapes, activations, or both operands."""
+"""How long an array takes for a layer, by whatever decides it: shapes, activations, or both
+operands.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def check_dataflow(pe: PEDesign, array: ArrayConfig) -> None:
 
 
 def supports(pe: PEDesign | type[PEDesign], flow: Dataflow) -> bool:
-    """Return whether a design runs in a dataflow: one it names, or whose stationary operand it takes."""
+    """Return whether a design runs in a dataflow: one it names, or whose stationary operand it
+    takes.
+    """
     return flow.stationary in pe.stationary if pe.dataflows is None else flow.name in pe.dataflows
 
 
@@ -69,7 +73,9 @@ def array_timing(
 
 
 def fixed_cycles(pe: PEDesign) -> int | None:
-    """Return the cycles of every step of a design that the array times, None where values decide them."""
+    """Return the cycles of every step of a design that the array times, None where values decide
+    them.
+    """
     if pe.cost == "unit":
         return 1
     return int(pe.fixed_step_cycles()) if pe.cost == "shape" else None

@@ -47,8 +47,9 @@ def shown(value: object) -> str:
 def csv_cell(value: object) -> object:
     """Return a value as it stands in a CSV file.
 
-    Numbers stay numbers, truth is `true` or `false`, absent values are empty. In text, what steers a terminal or is no
-    character of Unicode is escaped; text that a spreadsheet would take for a formula gets an apostrophe in front.
+    Numbers stay numbers, truth is `true` or `false`, absent values are empty. In text, what steers
+    a terminal or is no character of Unicode is escaped; text that a spreadsheet would take for a
+    formula gets an apostrophe in front.
     """
     if isinstance(value, bool):
         return str(value).lower()
@@ -63,7 +64,9 @@ def printable_lines(text: str) -> str:
 
 
 def unreadable(path: object, error: Exception) -> str:
-    """Return the beginning of a message about a file that cannot be read: its path, and why, in plain words."""
+    """Return the beginning of a message about a file that cannot be read: its path, and why, in
+    plain words.
+    """
     if isinstance(error, FileNotFoundError):
         return f"{path}: no such file"
     if isinstance(error, IsADirectoryError):

@@ -16,8 +16,9 @@ FLOAT32_EXACT = 1 << 24
 def exact_matmul(x: Array, w: Array) -> NDArray[np.int64]:
     """Return x @ w for integers of at most 16 bits, exactly, through float BLAS.
 
-    Exact in float64 because |psum| <= K * 2^15 * 2^15 stays below 2^53 for every K below 2^23; and in float32, at half
-    the memory and time, where no sum of |x| * |w| can exceed 2^24, whatever the order of additions.
+    Exact in float64 because |psum| <= K * 2^15 * 2^15 stays below 2^53 for every K below 2^23; and
+    in float32, at half the memory and time, where no sum of |x| * |w| can exceed 2^24, whatever the
+    order of additions.
     """
     dtype = np.float32 if _exact_in_float32(x, w) else np.float64
     product: NDArray[np.int64] = (x.astype(dtype) @ w.astype(dtype)).astype(np.int64)
@@ -35,7 +36,9 @@ def _exact_in_float32(x: Array, w: Array) -> bool:
 
 
 def _largest_magnitude(x: Array) -> int:
-    """Return a bound of |x|: what the type can hold for 8-bit integers, else the largest there is."""
+    """Return a bound of |x|: what the type can hold for 8-bit integers, else the largest there
+    is.
+    """
     if x.dtype.kind in "iu" and x.dtype.itemsize == 1:
         limits = np.iinfo(x.dtype)
         return max(-int(limits.min), int(limits.max))

@@ -1,9 +1,9 @@
 """The only import of numba.
 
-Two traps of numba's on-disk cache give plausible wrong numbers: a cached kernel is not rebuilt when a function
-it calls *in another file* changes, nor when a module global it read changes. So kernels here take arrays and
-integers only, call jitted functions of their own file only, and the cache folder is named by a digest of all the
-package's sources: any edit starts an empty cache.
+Two traps of numba's on-disk cache give plausible wrong numbers: a cached kernel is not rebuilt when
+a function it calls *in another file* changes, nor when a module global it read changes. So kernels
+here take arrays and integers only, call jitted functions of their own file only, and the cache
+folder is named by a digest of all the package's sources: any edit starts an empty cache.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def _sources_digest(package: Path) -> str:
 
 
 def _cache_folder() -> str | None:
-    """Return a private folder for compiled kernels, new for every state of the sources; None where none can be kept."""
+    """Return a private folder for compiled kernels, new for every state of the sources; None where
+    none can be kept.
+    """
     folder = cache_folder(f"kernels/{_sources_digest(Path(__file__).parent.parent)}")
     return None if folder is None else str(folder)
 

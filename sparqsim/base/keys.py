@@ -1,8 +1,8 @@
 """Keys of what a user names: 'key=value,key=value' behind a name, as fields of a dataclass.
 
-A field is a `Literal[...]` of texts, an `int` or a `float`; `field(metadata={"least": 1, "most": 64})`
-bounds a number, `metadata={"key": False}` makes a field that no user sets. A key of another kind
-reads its own text: `metadata={"read": text_to_value_or_None, "accepts": "what, in words"}`.
+A field is a `Literal[...]` of texts, an `int` or a `float`; `field(metadata={"least": 1, "most":
+64})` bounds a number, `metadata={"key": False}` makes a field that no user sets. A key of another
+kind reads its own text: `metadata={"read": text_to_value_or_None, "accepts": "what, in words"}`.
 """
 
 from __future__ import annotations

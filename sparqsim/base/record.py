@@ -1,4 +1,6 @@
-"""Frozen records that turn into JSON and back; derived values are written out, and checked on the way in."""
+"""Frozen records that turn into JSON and back; derived values are written out, and checked on the
+way in.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,8 @@ class Record(BaseModel):
         Raises
         ------
         InputError
-            Naming `origin`, the field and the value; also for derived values that disagree with their sources.
+            Naming `origin`, the field and the value; also for derived values that disagree with
+            their sources.
         """
         document = json_of(text, origin, "a result of sparqsim")
         try:
@@ -137,7 +140,9 @@ def _brief(value: object) -> str | None:
 
 
 def check_counts(record: BaseModel, path: str = "") -> None:
-    """Raise ValueError naming a field of `record`, or of a record in it, that is no count and no finite number."""
+    """Raise ValueError naming a field of `record`, or of a record in it, that is no count and no
+    finite number.
+    """
     for name in type(record).model_fields:
         _check_count(getattr(record, name), f"{path}{name}")
 
@@ -179,11 +184,17 @@ def _first_difference(expected: Any, found: Any, path: str = "") -> str | None:
         parts = [(expected[key], found[key], f"{path}{key}.") for key in expected if key in found]
     elif isinstance(expected, list) and isinstance(found, list):
         if len(expected) != len(found):
-            return f"{path[:-1]}: {len(found)} entries, but the fields it derives from give {len(expected)}"
+            return (
+                f"{path[:-1]}: {len(found)} entries, but the fields it derives from give "
+                f"{len(expected)}"
+            )
         pairs = zip(expected, found, strict=True)
         parts = [(one, other, f"{path}{index}.") for index, (one, other) in enumerate(pairs)]
     elif expected == found:
         return None
     else:
-        return f"{path[:-1]}: found {shown(found)}, but the fields it derives from give {shown(expected)}"
+        return (
+            f"{path[:-1]}: found {shown(found)}, but the fields it derives from give "
+            f"{shown(expected)}"
+        )
     return next(filter(None, (_first_difference(*part) for part in parts)), None)

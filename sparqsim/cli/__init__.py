@@ -14,7 +14,8 @@ def main(arguments: list[str] | None = None) -> None:
     Parameters
     ----------
     arguments : list of str, optional
-        By default those of this process, which then is the command's own: its signals and standard streams, too.
+        By default those of this process, which then is the command's own: its signals and standard
+        streams, too.
     """
     import sys
 

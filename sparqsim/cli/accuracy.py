@@ -37,7 +37,8 @@ Labels = Annotated[
     typer.Option(
         "--labels",
         metavar="FILE",
-        help="Classes: .csv with columns file,class; or .npy. [default: those in the .npz, else none]",
+        help="Classes: .csv with columns file,class; or .npy. [default: those in the .npz, else "
+        "none]",
         show_default=False,
     ),
 ]
@@ -88,7 +89,9 @@ def accuracy(
     output: Output = None,
     format_: Format = "table",
 ) -> None:
-    """Answer pictures with every layer in a design's arithmetic: accuracy, agreement, SQNR, cycles, speedup."""
+    """Answer pictures with every layer in a design's arithmetic: accuracy, agreement, SQNR, cycles,
+    speedup.
+    """
     from sparqsim.base.files import check_outputs
     from sparqsim.base.plugins import named_file
     from sparqsim.cli.options import split_designs
@@ -142,7 +145,9 @@ def _answered(
 
 
 def _measured(network: Answering, *arguments: Any, **settings: Any) -> AccuracyReport:
-    """Return `sparqsim.networks.accuracy.accuracy` of these arguments, with progress on a terminal."""
+    """Return `sparqsim.networks.accuracy.accuracy` of these arguments, with progress on a
+    terminal.
+    """
     from sparqsim.cli.show_accuracy import batch_progress
     from sparqsim.networks.accuracy import accuracy as measured
 

@@ -1,8 +1,9 @@
 """The application: its commands, and how it ends.
 
-Exit codes: 0 done; 1 the answer is "no", and nothing else; 2 bad input, or a system that lacks memory, space or a
-permission; 70 a fault of sparqsim; 128 + N stopped by signal N (130: Ctrl-C). All but 0 and 1 come with one line on
-stderr; `SPARQSIM_DEBUG=1` puts the traceback of what was not foreseen before it.
+Exit codes: 0 done; 1 the answer is "no", and nothing else; 2 bad input, or a system that lacks
+memory, space or a permission; 70 a fault of sparqsim; 128 + N stopped by signal N (130: Ctrl-C).
+All but 0 and 1 come with one line on stderr; `SPARQSIM_DEBUG=1` puts the traceback of what was not
+foreseen before it.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ DEBUG = "SPARQSIM_DEBUG"
 app = command_group(
     "What a processing element buys you on a real network: cycles, utilization, error and speedup.",
     name="sparqsim",
-    epilog="`sparqsim` alone shows first steps. `sparqsim --install-completion` (then a new shell) makes Tab complete "
-    "commands, options, PE designs and presets in bash, zsh, fish and PowerShell.",
+    epilog="`sparqsim` alone shows first steps. `sparqsim --install-completion` (then a new shell) "
+    "makes Tab complete commands, options, PE designs and presets in bash, zsh, fish and "
+    "PowerShell.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
 )
 app.command("simulate")(run.simulate)
@@ -65,7 +67,9 @@ def _options(
 
 
 def exit_code_of(arguments: list[str] | None = None) -> int:
-    """Run a command; return its exit code, after the line on stderr that says what is wrong, if anything is."""
+    """Run a command; return its exit code, after the line on stderr that says what is wrong, if
+    anything is.
+    """
     # That it has no home for its cache is nothing to do with the command.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
@@ -101,8 +105,8 @@ def _unexpected(error: Exception) -> tuple[str, int]:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror or text}; expected a system that allows it", BAD_INPUT
     message = (
-        f"internal error: {type(error).__name__}: {text or '(no message)'}: a fault of sparqsim, not an "
-        f"answer; please report it with what {DEBUG}=1 shows"
+        f"internal error: {type(error).__name__}: {text or '(no message)'}: a fault of sparqsim, "
+        f"not an answer; please report it with what {DEBUG}=1 shows"
     )
     return message, INTERNAL_ERROR
 

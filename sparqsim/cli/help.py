@@ -1,4 +1,6 @@
-"""How `--help` looks: plain text as wide as the terminal, in which no name is cut and no word is broken."""
+"""How `--help` looks: plain text as wide as the terminal, in which no name is cut and no word is
+broken.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from sparqsim.base.errors import InputError
 
 #: Lines longer than this are hard to read, however wide the terminal is.
 WIDEST = 100
-#: Options longer than this get a line of their own; in narrow terminals already those of half the width.
+#: Options longer than this get a line of their own; in narrow terminals already those of half the
+#: width.
 LONGEST_OPTION = 26
 #: What typer adds for programmers: braces around an argument, and its type in Python.
 BRACES = re.compile(r"\{(?P<name>[^{}]+)\}(?P<more>(\.\.\.)?)")
@@ -59,7 +62,9 @@ class WholeWords(Context.formatter_class):  # type: ignore[misc]
 
 
 def in_users_words(text: str) -> str:
-    """Return help text without what typer adds for programmers: braces, types of Python, `x` for a value."""
+    """Return help text without what typer adds for programmers: braces, types of Python, `x` for a
+    value.
+    """
     text = BRACES.sub(lambda match: f"{match['name'].removesuffix('...')}{match['more']}", text)
     text = PYTHON_TYPE.sub("", text)
     text = DEFAULT_IN_PARENTHESES.sub(r"[default: \1", text)

@@ -13,9 +13,11 @@ from sparqsim.cli.tables import Table
 
 @dataclass(frozen=True)
 class Joined:
-    """Tables over the same rows: one table where the console is wide enough, else as many as it takes.
+    """Tables over the same rows: one table where the console is wide enough, else as many as it
+    takes.
 
-    `units`: for each table a short word above its columns where tables that have the same columns stand together.
+    `units`: for each table a short word above its columns where tables that have the same columns
+    stand together.
     """
 
     tables: Sequence[Table]
@@ -33,7 +35,9 @@ class Joined:
         return "\n\n".join(table.to_markdown() for table in self.tables)
 
     def within(self, width: int) -> list[Table]:
-        """Return the tables, neighbours put together as long as they need no more columns than `width`."""
+        """Return the tables, neighbours put together as long as they need no more columns than
+        `width`.
+        """
         groups: list[list[int]] = []
         for at in range(len(self.tables)):
             grown = [*groups[-1], at] if groups else []

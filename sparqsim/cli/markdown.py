@@ -1,15 +1,19 @@
-"""Markdown as GitHub shows it: tables with every cell on one line, and text of which nothing else is made."""
+"""Markdown as GitHub shows it: tables with every cell on one line, and text of which nothing else
+is made.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-#: Where a long word of a heading may be parted in a narrow table: shown as '-' there, and nowhere else.
+#: Where a long word of a heading may be parted in a narrow table: shown as '-' there, and nowhere
+#: else.
 SOFT_HYPHEN = "\u00ad"
 #: What Markdown would make something of: an underscore only at the edge of a word.
 SPECIAL = re.compile(r"[\\`*\[<&~|$]|(?<![^\W_])_|_(?![^\W_])")
-#: What makes a line something else than text: the beginnings of headings, quotes and lists, a line below a heading.
+#: What makes a line something else than text: the beginnings of headings, quotes and lists, a line
+#: below a heading.
 BEGINNING = re.compile(r"^(\d{0,9})(?=[#>+=.)-])", re.MULTILINE)
 
 

@@ -33,8 +33,8 @@ def tell_left_out(path: str, left_out: int) -> None:
 
     if left_out:
         typer.echo(
-            f"{printable(path)}: {counted(left_out, 'event')} left out to keep to {MOST_EVENTS:,}: only the "
-            "beginning of each layer is shown",
+            f"{printable(path)}: {counted(left_out, 'event')} left out to keep to {MOST_EVENTS:,}: "
+            "only the beginning of each layer is shown",
             err=True,
         )
 
@@ -121,6 +121,7 @@ def parse_bandwidths(text: str) -> list[float]:
     values = [number for number in numbers if number is not None]
     if len(values) < len(parts) or len({*values}) < len(values):
         raise InputError(
-            f"--bandwidths {shown(text)}: expected numbers of bytes per cycle, each once, e.g. 1,2.5,16"
+            f"--bandwidths {shown(text)}: expected numbers of bytes per cycle, each once, "
+            "e.g. 1,2.5,16"
         )
     return values

@@ -9,7 +9,9 @@ from sparqsim.results.report import Report, note_lines, stated_coverage, timing_
 
 
 def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
-    """Return what a reader must know to read the table; with `utilizations`, one that has 'PEs used' and 'eff.'."""
+    """Return what a reader must know to read the table; with `utilizations`, one that has 'PEs
+    used' and 'eff.'.
+    """
     fixed = [report.pe.spec for report in reports if not report.pe.cycles_depend_on_values]
     varying = [report.pe.spec for report in reports if report.pe.cycles_depend_on_values]
     kept = [printable(layer.name) for layer in reports[0].layers if layer.kept_8bit]
@@ -21,8 +23,8 @@ def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
     lines += note_lines(timing_notes(report.pe for report in reports))
     if kept:
         lines.append(
-            f"* kept at 8 bits, run as mac-8b8b by every design, as the method does: {', '.join(kept)} "
-            "(--all-layers includes them)."
+            "* kept at 8 bits, run as mac-8b8b by every design, as the method does: "
+            f"{', '.join(kept)} (--all-layers includes them)."
         )
     whose, waits = (
         ("of the array", "")
@@ -41,8 +43,8 @@ def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
         else ("", "")
     )
     lines.append(
-        f"Cycles are those {whose}, PE count being equal: compute = steps at one cycle each, fill = skew and "
-        f"loads, drain = sums leaving, pe stall = what slower steps add{waits}.{used} "
+        f"Cycles are those {whose}, PE count being equal: compute = steps at one cycle each, fill "
+        f"= skew and loads, drain = sums leaving, pe stall = what slower steps add{waits}.{used} "
         f"array = MACs / (cycles x PEs x lanes){effective}. SQNR '-': exact."
     )
     coverage = stated_coverage(reports)

@@ -30,8 +30,8 @@ Designs = Annotated[
     typer.Option(
         "--pe",
         metavar="A,B,C",
-        help="PE designs, separated by commas outside a design's keys; without it the MACs, sparq-5opt, -3opt, -2opt "
-        "and -exact.",
+        help="PE designs, separated by commas outside a design's keys; without it the MACs, "
+        "sparq-5opt, -3opt, -2opt and -exact.",
         show_default=False,
         autocompletion=completion.design,
     ),
@@ -76,7 +76,8 @@ Dataflow = Annotated[
         metavar="NAME",
         show_default="os",
         autocompletion=completion.dataflow,
-        help="What stays in a PE: os (sums), ws (weights), is (activations), or one of your own, FILE.py:CLASS.",
+        help="What stays in a PE: os (sums), ws (weights), is (activations), or one of your own, "
+        "FILE.py:CLASS.",
     ),
 ]
 Coupling = Annotated[
@@ -97,7 +98,8 @@ Overlap = Annotated[
         show_default="off",
         metavar="on|off",
         autocompletion=completion.one_of("on", "off"),
-        help="Whether a tile streams while the one before it drains (os) or the next one loads (ws, is).",
+        help="Whether a tile streams while the one before it drains (os) or the next one loads "
+        "(ws, is).",
     ),
 ]
 Engine = Annotated[
@@ -106,14 +108,16 @@ Engine = Annotated[
         "--engine",
         metavar="fast|event",
         autocompletion=completion.one_of("fast", "event"),
-        help="event: for small layers, every step of every PE by simulated processes; the same report.",
+        help="event: for small layers, every step of every PE by simulated processes; the same "
+        "report.",
     ),
 ]
 Include = Annotated[
     bool,
     typer.Option(
         "--all-layers",
-        help="Run layers marked keep_8bit (first convolution, classifier) as the design too, not as mac-8b8b.",
+        help="Run layers marked keep_8bit (first convolution, classifier) as the design too, not "
+        "as mac-8b8b.",
     ),
 ]
 Output = Annotated[
@@ -125,7 +129,8 @@ Format = Annotated[
         "--format",
         metavar="table|json|csv|markdown",
         autocompletion=completion.one_of(*completion.FORMATS),
-        help="How the result is printed. json: all of it, as -o writes it. csv: a flat row for each thing measured.",
+        help="How the result is printed. json: all of it, as -o writes it. csv: a flat row for "
+        "each thing measured.",
     ),
 ]
 Trust = Annotated[
@@ -142,8 +147,8 @@ Config = Annotated[
         "--config",
         metavar="FILE",
         autocompletion=completion.preset,
-        help="Accelerator with its memory: a .toml file, a SCALE-Sim .cfg file, or a preset: edge, tpu-v1-like, "
-        "eyeriss-like. Its array holds unless --array and the like say otherwise.",
+        help="Accelerator with its memory: a .toml file, a SCALE-Sim .cfg file, or a preset: edge, "
+        "tpu-v1-like, eyeriss-like. Its array holds unless --array and the like say otherwise.",
     ),
 ]
 Timeline = Annotated[
@@ -151,7 +156,8 @@ Timeline = Annotated[
     typer.Option(
         "--timeline",
         metavar="FILE",
-        help="Write tiles, DMA and scratchpads over time as a Chrome trace (opens in Perfetto); needs --config.",
+        help="Write tiles, DMA and scratchpads over time as a Chrome trace (opens in Perfetto); "
+        "needs --config.",
     ),
 ]
 
@@ -185,7 +191,9 @@ def accelerator_config(
     coupling: str | None,
     overlap: str | None,
 ) -> tuple[ArrayConfig, MemoryConfig | None]:
-    """Return the array and the memory that the options describe; remarks on an imported file go to stderr."""
+    """Return the array and the memory that the options describe; remarks on an imported file go to
+    stderr.
+    """
     if config is None:
         return array_config(array, dataflow, coupling, overlap), None
     from sparqsim.memory import load_accelerator
@@ -197,7 +205,8 @@ def accelerator_config(
 
 
 def split_designs(text: str) -> list[str]:
-    """Split 'a:k=v,l=w,b' into designs: a part 'key=value' after a design with keys belongs to that design.
+    """Split 'a:k=v,l=w,b' into designs: a part 'key=value' after a design with keys belongs to that
+    design.
 
     Raises InputError where no design is named.
     """

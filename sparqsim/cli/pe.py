@@ -59,10 +59,12 @@ def check(
     ],
     format_: Format = "table",
 ) -> None:
-    """Check that a design keeps its contract: its fast form equals its `step`, and its `step` what it declares.
+    """Check that a design keeps its contract: its fast form equals its `step`, and its `step` what
+    it declares.
 
-    And that the engine it runs on, or that the name stands for, keeps its own: its fast form equals its definition.
-    Without keys, every choice of every key is checked. Exit code 0 if all checks pass, 1 if one fails.
+    And that the engine it runs on, or that the name stands for, keeps its own: its fast form equals
+    its definition. Without keys, every choice of every key is checked. Exit code 0 if all checks
+    pass, 1 if one fails.
     """
     from sparqsim.cli.show_checks import contract_shown
     from sparqsim.cli.tables import checked_format, show

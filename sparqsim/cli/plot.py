@@ -179,12 +179,13 @@ def _bandwidth_curves(
 
     if len(results) != 1:
         raise InputError(
-            f"--kind bandwidth: {len(results)} files, expected one, the JSON of `sparqsim bandwidth`"
+            f"--kind bandwidth: {len(results)} files, expected one, the JSON of `sparqsim "
+            "bandwidth`"
         )
     if baseline is not None or only:
         raise InputError(
-            f"{results[0]}: curves of `sparqsim bandwidth` have their baseline and designs, expected "
-            "neither --baseline nor --only"
+            f"{results[0]}: curves of `sparqsim bandwidth` have their baseline and designs, "
+            "expected neither --baseline nor --only"
         )
     return BandwidthCurves.load(results[0])
 
@@ -195,8 +196,8 @@ def _comparison(results: list[Comparison | Report], kind: str, baseline: str | N
     comparison = as_comparison(results, baseline)
     if len(comparison.order) < 2:
         raise InputError(
-            f"--kind {kind}: the results hold one design, {comparison.order[0]}; expected a comparison or "
-            "at least two reports"
+            f"--kind {kind}: the results hold one design, {comparison.order[0]}; expected a "
+            "comparison or at least two reports"
         )
     return comparison
 
@@ -208,7 +209,8 @@ def _one_report(results: list[Comparison | Report], pe: str | None) -> Report:
     reports = as_comparison(results).reports
     if pe is None and len(reports) > 1:
         raise InputError(
-            f"the results hold {len(reports)} designs, expected --pe with one of {', '.join(reports)}"
+            f"the results hold {len(reports)} designs, expected --pe with one of "
+            f"{', '.join(reports)}"
         )
     name = next(iter(reports)) if pe is None else pe
     if name not in reports:
@@ -228,7 +230,7 @@ def _heatmap(
 
     if trace is None:
         raise InputError(
-            "--kind utilization: a report holds no operands, expected --trace with the trace it was "
-            "made from"
+            "--kind utilization: a report holds no operands, expected --trace with the trace it "
+            "was made from"
         )
     return heatmap(report, sparqsim.load_trace(trace), layer, known=named)

@@ -10,11 +10,15 @@ from sparqsim.results.filekinds import is_of_schema
 
 
 def is_record(paths: Sequence[str], loss: str | None) -> bool:
-    """Return whether the first file is the JSON of `sparqsim accuracy`. Raises InputError for a loss of another."""
+    """Return whether the first file is the JSON of `sparqsim accuracy`.
+
+    Raises InputError for a loss of another.
+    """
     record = is_of_schema(paths[0], "sparqsim.networks.accuracy")
     if loss is not None and not record:
         raise InputError(
-            f"--loss {loss!r}: {paths[0]} is no accuracy record, expected the JSON of `sparqsim accuracy`"
+            f"--loss {loss!r}: {paths[0]} is no accuracy record, expected the JSON of "
+            "`sparqsim accuracy`"
         )
     return record
 
@@ -32,6 +36,7 @@ def plot_record(
 
     if len(paths) != 1:
         raise InputError(
-            f"--kind pareto: {len(paths)} files, expected one where it is the JSON of `sparqsim accuracy`"
+            f"--kind pareto: {len(paths)} files, expected one where it is the JSON of "
+            "`sparqsim accuracy`"
         )
     plot_accuracy(AccuracyReport.load(paths[0]), output, loss=loss, baseline=baseline, **how)

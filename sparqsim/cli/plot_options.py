@@ -1,4 +1,6 @@
-"""Options of `sparqsim plot`: what they are, which kind of figure takes which, and the command they make up."""
+"""Options of `sparqsim plot`: what they are, which kind of figure takes which, and the command they
+make up.
+"""
 
 from __future__ import annotations
 
@@ -47,12 +49,12 @@ Kind = Annotated[
         "--kind",
         metavar="KIND",
         autocompletion=one_of(*OPTIONS),
-        help="speedup: bars and error by layer. layers: where cycles went. utilization: how busy each PE was (needs "
-        "--trace). pareto: error against speedup, or (with the JSON of `accuracy`) answers lost. "
-        "roofline: attained MACs per cycle against MACs per DRAM byte "
-        "(results with memory). bandwidth: speedup against DRAM bandwidth (the JSON of `sparqsim bandwidth`, or "
-        "results that differ in it). array-size, k, zero-fraction: speedup against PEs, K, zero activations (sweep "
-        "stores, or results that differ in it).",
+        help="speedup: bars and error by layer. layers: where cycles went. utilization: how busy "
+        "each PE was (needs --trace). pareto: error against speedup, or (with the JSON of "
+        "`accuracy`) answers lost. roofline: attained MACs per cycle against MACs per DRAM byte "
+        "(results with memory). bandwidth: speedup against DRAM bandwidth (the JSON of `sparqsim "
+        "bandwidth`, or results that differ in it). array-size, k, zero-fraction: speedup against "
+        "PEs, K, zero activations (sweep stores, or results that differ in it).",
     ),
 ]
 Baseline = Annotated[
@@ -69,8 +71,8 @@ Design = Annotated[
     typer.Option(
         "--pe",
         metavar="NAME",
-        help="The one design of a comparison to draw (layers, utilization); FILE.py:CLASS for utilization of one of "
-        "your own: no file runs because a result names it.",
+        help="The one design of a comparison to draw (layers, utilization); FILE.py:CLASS for "
+        "utilization of one of your own: no file runs because a result names it.",
         show_default=False,
     ),
 ]
@@ -98,7 +100,8 @@ Loss = Annotated[
         "--loss",
         metavar="top1|top5|agree",
         show_default=False,
-        help="What the designs of an accuracy record lose (pareto). Default: top1, or agree without labels.",
+        help="What the designs of an accuracy record lose (pareto). Default: top1, or agree "
+        "without labels.",
     ),
 ]
 Only = Annotated[
@@ -124,7 +127,8 @@ NoTitle = Annotated[
     bool,
     typer.Option(
         "--no-title",
-        help="Leave out the words above the figure, for a caption of your own; the file's metadata keeps them.",
+        help="Leave out the words above the figure, for a caption of your own; the file's "
+        "metadata keeps them.",
     ),
 ]
 NoNotes = Annotated[
@@ -137,7 +141,9 @@ NoNotes = Annotated[
 
 
 def check_options(kind: str, options: Mapping[str, Any]) -> None:
-    """Raise InputError for a kind of figure that is not known, or an option that it does not take."""
+    """Raise InputError for a kind of figure that is not known, or an option that it does not
+    take.
+    """
     if kind not in OPTIONS:
         raise InputError(
             f"--kind {kind!r}{nearest(kind, OPTIONS)}: expected one of {', '.join(OPTIONS)}"
@@ -146,12 +152,15 @@ def check_options(kind: str, options: Mapping[str, Any]) -> None:
         if value is not None and name not in OPTIONS[kind]:
             takers = ", ".join(other for other, names in OPTIONS.items() if name in names)
             raise InputError(
-                f"--{name} {value!r}: figures of kind {kind} do not take it, expected --kind {takers}"
+                f"--{name} {value!r}: figures of kind {kind} do not take it, expected --kind "
+                f"{takers}"
             )
 
 
 def command_of(results: list[str], kind: str, options: Mapping[str, Any], output: str) -> str:
-    """Return the command that makes the figure; of the output only its name, so that a moved figure is the same."""
+    """Return the command that makes the figure; of the output only its name, so that a moved figure
+    is the same.
+    """
     listed = {
         name: value if isinstance(value, list) else [value] for name, value in options.items()
     }

@@ -32,7 +32,8 @@ def of_designs(designs: Mapping[str, type[PEDesign]]) -> list[Record]:
 
 
 def of_areas(table: Mapping[str, Any], cols: int, without_area: Mapping[str, str]) -> list[Record]:
-    """Return a row per PE design: relative areas over the table's rows, minimum, median and maximum.
+    """Return a row per PE design: relative areas over the table's rows, minimum, median and
+    maximum.
 
     Parameters
     ----------

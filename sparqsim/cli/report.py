@@ -26,7 +26,9 @@ Page = Annotated[
 
 
 def report(results: Results, *, output: Page = "report.html") -> None:
-    """Write a page that shows results: summary, tables that sort, figures, and what every number means."""
+    """Write a page that shows results: summary, tables that sort, figures, and what every number
+    means.
+    """
     from sparqsim.base.errors import printable
     from sparqsim.base.files import check_outputs
     from sparqsim.html.page import check_page_path, write_page

@@ -43,7 +43,8 @@ def check(
         int, typer.Option("--seed", metavar="N", min=0, help="Seed of the random operands.")
     ] = 0,
 ) -> None:
-    """Run a design's RTL in every dataflow on random operands and compare it with the simulator, cycle by cycle.
+    """Run a design's RTL in every dataflow on random operands and compare it with the simulator,
+    cycle by cycle.
 
     Needs Icarus Verilog. Ends with exit code 1 at the first difference.
     """

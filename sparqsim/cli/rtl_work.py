@@ -25,7 +25,9 @@ from sparqsim.trace import Layer, Trace, load_trace
 
 
 def check_design(name: str, shape: str, steps: int, seed: int) -> bool:
-    """Check a design in every dataflow, lockstep and elastic, overlapped and not; say what was compared."""
+    """Check a design in every dataflow, lockstep and elastic, overlapped and not; say what was
+    compared.
+    """
     design, array = get_pe(name), ArrayConfig.parse(shape)
     circuit_of(design)
     compared = 0
@@ -47,7 +49,8 @@ def check_design(name: str, shape: str, steps: int, seed: int) -> bool:
         f"{large.largest_sum:,}"
     )
     typer.echo(
-        f"{design.spec}: RTL and simulator agree: {compared:,} PE sums x cycles, all results, all cycles"
+        f"{design.spec}: RTL and simulator agree: {compared:,} PE sums x cycles, all "
+        "results, all cycles"
     )
     return True
 
@@ -144,7 +147,10 @@ def areas_shown(table: Mapping[str, Any], cols: int) -> Shown:
         )
     notes = [
         table["label"],
-        "PE: over mac-8b8b's. Per MAC: at the peak of one step per cycle (sparq-exact may need two).",
+        (
+            "PE: over mac-8b8b's. Per MAC: at the peak of one step per cycle (sparq-exact may "
+            "need two)."
+        ),
     ]
     notes += _left_out_lines(table)
     notes += [

@@ -109,7 +109,8 @@ def simulate(
 
         if run.own_rules:
             raise sparqsim.InputError(
-                f"--wave: assignment {run.name!r} runs several designs; expected --pe with one of them"
+                f"--wave: assignment {run.name!r} runs several designs; expected --pe with "
+                "one of them"
             )
         kept = None if all_layers else get_model(KEPT)
         write_wave(wave, loaded, run.default, shape, wave_layer, wave_tile or 0, kept=kept)
@@ -211,7 +212,9 @@ def compare(
 
 
 def _command(result: Comparison, trace: str, dataflow: str, config: str | None, plot: str) -> str:
-    """Return the command that draws the figure again; of files only their names, so that a moved figure is the same."""
+    """Return the command that draws the figure again; of files only their names, so that a moved
+    figure is the same.
+    """
     array = result.reports[result.baseline].array
     words = [
         "sparqsim",

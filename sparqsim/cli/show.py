@@ -40,7 +40,9 @@ GAP = {
 
 @contextmanager
 def layer_progress() -> Iterator[Callable[[Sequence[Layer]], Any]]:
-    """Give a wrapper that shows progress over layers on a terminal's stderr, and nothing in a pipe."""
+    """Give a wrapper that shows progress over layers on a terminal's stderr, and nothing in a
+    pipe.
+    """
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -130,7 +132,9 @@ def cycles_table(report: Report) -> Table:
 
 
 def _per_input_cells(report: Report) -> list[str]:
-    """Return the cells of the row below the total: cycles over the number of inputs; shares are the total's."""
+    """Return the cells of the row below the total: cycles over the number of inputs; shares are the
+    total's.
+    """
     parts = ["total", *parts_shown([report.cycles])]
     means = [report.coverage.per_input(getattr(report.cycles, part)) for part in parts]
     return [*("" if mean is None else mean_text(mean) for mean in means), *[""] * 4]
@@ -148,7 +152,8 @@ def bounds_table(report: Report) -> Table:
         "busiest PE",
         "work",
         *(GAP[name] for name in gap),
-        title="Ideal cycles (busiest PE, work spread evenly), and work + where the rest went = cycles",
+        title="Ideal cycles (busiest PE, work spread evenly), and work + where the rest went = "
+        "cycles",
     )
     for layer in report.layers:
         table.add_row(layer_label(layer), *_bounds_cells(layer, gap))
@@ -186,7 +191,9 @@ def totals_table(comparison: Comparison) -> Table:
         "array\n%",
         *("over\n" + heading_of(short(name)) for name in against),
         "SQNR\ndB",
-        title=f"{comparison.coverage.scope()}: cycles, where they went, utilization, speedup, error",
+        title=(
+            f"{comparison.coverage.scope()}: cycles, where they went, utilization, speedup, error"
+        ),
     )
     for name, report in zip(comparison.order, reports, strict=True):
         cycles, use = report.cycles, report.totals.utilization

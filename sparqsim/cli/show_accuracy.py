@@ -19,7 +19,9 @@ from sparqsim.results.report import note_lines
 
 @contextmanager
 def batch_progress() -> Iterator[Callable[[Iterable[Any], str], Iterable[Any]]]:
-    """Give a wrapper that shows which design answers, on a terminal's stderr, and nothing in a pipe."""
+    """Give a wrapper that shows which design answers, on a terminal's stderr, and nothing in a
+    pipe.
+    """
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
     bar = Progress(
@@ -37,9 +39,9 @@ def accuracy_shown(report: AccuracyReport) -> Shown:
     """Return accuracy beside cycles, one design a row, then SQNR layer by layer."""
     array = report.array
     heading = (
-        f"{report.network}: {counted(report.pictures, 'picture')}; array {array.rows}x{array.cols}, dataflow "
-        f"{array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}; scales: "
-        f"{report.rows[0].calibrator}"
+        f"{report.network}: {counted(report.pictures, 'picture')}; array "
+        f"{array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap "
+        f"{'on' if array.overlap else 'off'}; scales: {report.rows[0].calibrator}"
     )
     lines = [f"{row.pe}: computed by {row.route}" for row in report.rows if row.pe is not None]
     if report.macs is not None:
@@ -50,8 +52,8 @@ def accuracy_shown(report: AccuracyReport) -> Shown:
     if report.answer_note:
         lines.append(report.answer_note)
     lines.append(
-        "agree: first answer as the first row's. SQNR: a layer's outputs against exact 8-bit arithmetic on "
-        "the traced pictures, '-': exact; * kept at 8 bits."
+        "agree: first answer as the first row's. SQNR: a layer's outputs against exact 8-bit "
+        "arithmetic on the traced pictures, '-': exact; * kept at 8 bits."
     )
     return Shown(
         printable(heading),
@@ -71,7 +73,8 @@ def _design_table(report: AccuracyReport) -> Table:
         "cycles",
         f"x {heading_of(report.baseline)}",
         "worst\nSQNR dB",
-        title=f"Answers of {counted(report.pictures, 'picture')}; cycles of {report.traced_pictures}",
+        title=f"Answers of {counted(report.pictures, 'picture')}; cycles of "
+        f"{report.traced_pictures}",
     )
     for row in report.rows:
         table.add_row(row.pe or report.reference, *_cells(report, row))

@@ -19,7 +19,9 @@ def designs_shown(
     outside: Mapping[str, str],
     engines: Mapping[str, type[EngineModel]],
 ) -> Shown:
-    """Return the PE designs there are, and engines of their own; of those of other packages the place of each."""
+    """Return the PE designs there are, and engines of their own; of those of other packages the
+    place of each.
+    """
     found = records.of_designs(designs)
     others = [f"{name}: {first_line(engine)}" for name, engine in engines.items()]
     others += [f"{name}: from another package ({place})" for name, place in outside.items()]

@@ -12,7 +12,9 @@ from sparqsim.rtl.area import BASELINES
 
 
 def iso_area_table(comparison: Comparison, iso: IsoArea) -> Table:
-    """Return the table: areas, arrays, speedups, ranges in a cell's second line; a design without an area has '-'."""
+    """Return the table: areas, arrays, speedups, ranges in a cell's second line; a design without
+    an area has '-'.
+    """
     areas = tuple(dict.fromkeys((*BASELINES, comparison.baseline)))
     table = new_table(
         "design",
@@ -48,7 +50,9 @@ def spread(figure: Range) -> str:
 
 
 def array_cells(design: IsoDesign) -> list[str]:
-    """Return the array of the median area, below it those of the range, smallest first; and their residues."""
+    """Return the array of the median area, below it those of the range, smallest first; and their
+    residues.
+    """
     arrays = design.arrays
     sizes, residues = zip(
         *(
@@ -69,11 +73,12 @@ def notes(comparison: Comparison, iso: IsoArea) -> str:
     lines, length = ("rows", array.cols) if by_row else ("columns", array.rows)
     told = [
         (
-            f"Median (range) over {iso.combinations} libraries x flows: gates of lockstep os PEs, no timing, "
-            f"placement or wires; no paper's figures. = area: as many {lines} of {length} PEs as come nearest to the "
-            f"area of {array.rows}x{array.cols} PEs of {comparison.baseline}; off: what the median's area is off by. "
-            "per area: speedup at equal PEs / PE area, free of whole numbers. Layers kept at 8 bits run on the "
-            "same arrays, one MAC per PE and cycle."
+            f"Median (range) over {iso.combinations} libraries x flows: gates of lockstep os PEs, "
+            f"no timing, placement or wires; no paper's figures. = area: as many {lines} of "
+            f"{length} PEs as come nearest to the area of {array.rows}x{array.cols} PEs of "
+            f"{comparison.baseline}; off: what the median's area is off by. per area: speedup at "
+            "equal PEs / PE area, free of whole numbers. Layers kept at 8 bits run on the same "
+            "arrays, one MAC per PE and cycle."
         )
     ]
     told += [f"No area: {printable(reason)}." for reason in iso.without_area.values()]

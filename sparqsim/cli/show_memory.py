@@ -12,7 +12,9 @@ from sparqsim.results.report import Report, note_lines
 
 
 def traffic_table(report: Report) -> Table:
-    """Return the table of DRAM traffic: kilobytes by operand, loop order, share of cycles that waited."""
+    """Return the table of DRAM traffic: kilobytes by operand, loop order, share of cycles that
+    waited.
+    """
     table = new_table(
         "layer",
         "loops",
@@ -40,7 +42,9 @@ def traffic_table(report: Report) -> Table:
 
 
 def traffic_cells(traffic: Traffic, cycles: Cycles) -> list[str]:
-    """Return DRAM traffic of activations, weights, finished outputs and partial sums, then shares of waiting cycles."""
+    """Return DRAM traffic of activations, weights, finished outputs and partial sums, then shares
+    of waiting cycles.
+    """
     sums = traffic.psum_spill_bytes + traffic.psum_reload_bytes
     moved = [
         traffic.activations.dram_read_bytes,
@@ -69,9 +73,9 @@ def curves_shown(result: BandwidthCurves) -> Shown:
     label = f" [SYNTHETIC values: {result.synthetic}]" if result.synthetic else ""
     heading = (
         f"{printable(source + label)}: array {array.rows}x{array.cols}, dataflow {array.dataflow}, "
-        f"{array.coupling}, overlap {'on' if array.overlap else 'off'}, memory {printable(result.memory.name)} "
-        f"(storage {result.memory.storage}, loop order {result.memory.loop_order}), "
-        f"{result.coverage.label(result.macs or 0)}"
+        f"{array.coupling}, overlap {'on' if array.overlap else 'off'}, memory "
+        f"{printable(result.memory.name)} (storage {result.memory.storage}, loop order "
+        f"{result.memory.loop_order}), {result.coverage.label(result.macs or 0)}"
     )
     notes = [*result.coverage.notes(result.macs or 0), *note_lines(result.timing_notes)]
     return Shown(heading, [table], "\n".join(notes), result.flat_rows, result.to_json)

@@ -78,7 +78,9 @@ def _drawn(trace: Trace) -> dict[str, str]:
 
 
 def _drawn_entry(trace: Trace) -> dict[str, Any]:
-    """Return the format of a trace that draws its values, and how; they replace those of one that stores them."""
+    """Return the format of a trace that draws its values, and how; they replace those of one that
+    stores them.
+    """
     if not isinstance(trace, DrawnTrace):
         return {}
     document = trace.document
@@ -109,7 +111,9 @@ def _why(operation: LeftOut) -> str:
 
 
 def fields_text(fields: Mapping[str, object]) -> str:
-    """Return what something says about itself, a line for each field and for each entry of a field that has several."""
+    """Return what something says about itself, a line for each field and for each entry of a field
+    that has several.
+    """
     return "\n".join(f"{printable(name)}:{_value_text(value)}" for name, value in fields.items())
 
 

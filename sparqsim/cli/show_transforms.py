@@ -14,7 +14,9 @@ SQNR = "output_sqnr_db"
 
 
 def transforms_shown(trace: Trace, applied: int, target: str) -> Shown:
-    """Return what the last `applied` transforms did, layer by layer; `target`: the file of the trace."""
+    """Return what the last `applied` transforms did, layer by layer; `target`: the file of the
+    trace.
+    """
     told: Any = trace.metadata.provenance[KEY]
     entries = told[-applied:]
     rows = [
@@ -24,9 +26,9 @@ def transforms_shown(trace: Trace, applied: int, target: str) -> Shown:
     ]
     notes = (
         "Changed: stored codes that differ from those before the transform. SQNR: outputs of the "
-        f"layer against those of the trace read, sha256 {entries[0]['source_sha256'][:12]}...; '-': "
-        "nothing is lost. Results of the new trace take its codes as exact. What else a transform "
-        "says is in the trace, and in --format json and csv."
+        f"layer against those of the trace read, sha256 {entries[0]['source_sha256'][:12]}...; "
+        "'-': nothing is lost. Results of the new trace take its codes as exact. What else a "
+        "transform says is in the trace, and in --format json and csv."
     )
     return Shown(
         f"{target}: {printable(trace.metadata.network)}",

@@ -1,7 +1,9 @@
-"""Ctrl-C, and the signals that ask a process to end: one line, exit code 128 + signal, nothing left behind.
+"""Ctrl-C, and the signals that ask a process to end: one line, exit code 128 + signal, nothing left
+behind.
 
-While the command is imported nothing has been done yet, so a signal ends the process at once. Later it is raised as
-KeyboardInterrupt, so that whatever is being written is taken back; a second one does not wait for that.
+While the command is imported nothing has been done yet, so a signal ends the process at once. Later
+it is raised as KeyboardInterrupt, so that whatever is being written is taken back; a second one
+does not wait for that.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ class Signals:
     Parameters
     ----------
     owned : bool
-        Whether the process is the command's own; else its handlers are put back in the end, and only Ctrl-C is taken.
+        Whether the process is the command's own; else its handlers are put back in the end, and
+        only Ctrl-C is taken.
     """
 
     def __init__(self, *, owned: bool) -> None:
@@ -55,7 +58,8 @@ class Signals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Nothing is left to be undone: while Python takes its modules down, a signal would only make noise.
+        # Nothing is left to be undone: while Python takes its modules down, a signal would only
+        # make noise.
         for number in self._before:
             with suppress(ValueError):
                 signal.signal(number, signal.SIG_IGN)

@@ -1,8 +1,9 @@
 """Standard output and standard error that may be full, closed, or without a reader.
 
-What a command finds does not depend on who listens: its files are written, and its exit code is its own. So an error
-of a standard stream is kept until the end. A reader that went away (`| head`) has what it asked for; of any other
-error a line on standard error tells, with exit code 2, since the result did not arrive.
+What a command finds does not depend on who listens: its files are written, and its exit code is its
+own. So an error of a standard stream is kept until the end. A reader that went away (`| head`) has
+what it asked for; of any other error a line on standard error tells, with exit code 2, since the
+result did not arrive.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any, Self
 
 
 class Descriptor(io.FileIO):
-    """A file descriptor that keeps the first error of writing in `lost`, and takes no more from then on."""
+    """A file descriptor that keeps the first error of writing in `lost`, and takes no more from
+    then on.
+    """
 
     def __init__(self, number: int, lost: OSError | None = None) -> None:
         super().__init__(number, "wb", closefd=False)
@@ -79,7 +82,9 @@ class StandardStreams:
 
 
 def _occupied() -> dict[int, OSError]:
-    """Open the null device where a standard stream is closed: the next file would become that stream."""
+    """Open the null device where a standard stream is closed: the next file would become that
+    stream.
+    """
     closed = {}
     for number in range(3):
         try:

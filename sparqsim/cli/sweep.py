@@ -27,8 +27,8 @@ class SweepGroup(Commands):
 
 
 app = command_group(
-    "Explore a design space: `sparqsim sweep GRID.toml -o STORE` (or TRACE... --pe A,B ...), then `export`. "
-    "`sparqsim sweep run --help` shows the options.",
+    "Explore a design space: `sparqsim sweep GRID.toml -o STORE` (or TRACE... --pe A,B ...), then "
+    "`export`. `sparqsim sweep run --help` shows the options.",
     SweepGroup,
 )
 
@@ -85,12 +85,16 @@ def run(
         typer.Option(
             "--scheduler",
             metavar="tcp://HOST:PORT",
-            help="Use the workers of this Dask cluster instead (tls://HOST:PORT where others are on the network).",
+            help="Use the workers of this Dask cluster instead (tls://HOST:PORT where others are "
+            "on the network).",
         ),
     ] = None,
     trust: Trust = False,
 ) -> None:
-    """Compute every point of a grid that STORE does not hold yet. Options replace what a grid file says."""
+    """Compute every point of a grid that STORE does not hold yet.
+
+    Options replace what a grid file says.
+    """
     from sparqsim.cli.options import split_designs
     from sparqsim.sweep.processes import quickest_start, start_server
 
@@ -191,8 +195,8 @@ def export(
 ) -> None:
     """Write a row per recorded point: its case, its totals, its speedup, where it comes from.
 
-    Speedup: total cycles of the baseline / total cycles of the point, on the same trace, array and memory, by the same
-    version; empty where the store has no such point of the baseline.
+    Speedup: total cycles of the baseline / total cycles of the point, on the same trace, array and
+    memory, by the same version; empty where the store has no such point of the baseline.
     """
     from sparqsim.base.files import check_outputs
     from sparqsim.sweep import Store

@@ -1,7 +1,8 @@
 """What a command has to show, in the formats of `--format`: tables to read, JSON, CSV, Markdown.
 
-On a terminal tables take its width, in a pipe 80 columns. Figures are never cut: where a table is too wide, names in
-its first column are shortened in the middle, and then columns move to a further block below.
+On a terminal tables take its width, in a pipe 80 columns. Figures are never cut: where a table is
+too wide, names in its first column are shortened in the middle, and then columns move to a further
+block below.
 """
 
 from __future__ import annotations
@@ -53,10 +54,11 @@ class Readable(Protocol):
 
 @dataclass
 class Table:
-    """Rows of text under column headings; a heading may have several lines, a cell a range in a second one.
+    """Rows of text under column headings; a heading may have several lines, a cell a range in a
+    second one.
 
-    The first column holds names; with `text` the last one holds running text. Of the others, words stand to the left
-    and figures to the right.
+    The first column holds names; with `text` the last one holds running text. Of the others, words
+    stand to the left and figures to the right.
     """
 
     title: str
@@ -128,7 +130,8 @@ class Table:
 
 
 def shortened(names: Sequence[str], width: int) -> list[str]:
-    """Return names within `width` columns: long ones lose their middle, cut where most of them still differ.
+    """Return names within `width` columns: long ones lose their middle, cut where most of them
+    still differ.
 
     Those that would look alike all the same get their number in front.
     """
@@ -148,7 +151,9 @@ def shortened(names: Sequence[str], width: int) -> list[str]:
 
 
 def _cut(name: str, head: int, width: int) -> str:
-    """Return a name within `width` columns; a longer one with `head` characters, an ellipsis, and its end."""
+    """Return a name within `width` columns; a longer one with `head` characters, an ellipsis, and
+    its end.
+    """
     if cell_len(name) <= width:
         return name
     tail = max(1, width - 1 - head)
@@ -177,10 +182,11 @@ def _blocks(widths: Sequence[int], width: int, *, text: bool) -> list[list[int]]
 class Shown:
     """What a command found, ready for every format.
 
-    `heading`: what it is about. `tables` and `notes`: to read. `records`: a flat row of values for each thing that was
-    measured, under names that bear units. `to_json`: the text that `-o` writes. `names`: those of the records' fields
-    that are there even if there is no record. `lines`, `markdown`: what a terminal and what Markdown shows instead of
-    heading, tables and notes, if anything.
+    `heading`: what it is about. `tables` and `notes`: to read. `records`: a flat row of values for
+    each thing that was measured, under names that bear units. `to_json`: the text that `-o` writes.
+    `names`: those of the records' fields that are there even if there is no record. `lines`,
+    `markdown`: what a terminal and what Markdown shows instead of heading, tables and notes, if
+    anything.
     """
 
     heading: str
@@ -257,7 +263,9 @@ def _show_tables(shown: Shown) -> None:
 
 
 def as_csv(records: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> str:
-    """Return rows as CSV with a line of names; absent values are empty, truth is `true` or `false`."""
+    """Return rows as CSV with a line of names; absent values are empty, truth is `true` or
+    `false`.
+    """
     text = io.StringIO()
     found = dict.fromkeys([*names, *(name for record in records for name in record)])
     writer = csv.DictWriter(text, list(found), lineterminator="\n")

@@ -24,8 +24,8 @@ Steps = Annotated[
     typer.Option(
         "--preprocess",
         metavar="SPEC",
-        help="Steps, joined by commas, or by spaces in quotes: e.g. 'resize:256 crop:224 scale:1/255 "
-        "mean:0.485:0.456:0.406 std:0.229:0.224:0.225 order:rgb layout:nchw'.",
+        help="Steps, joined by commas, or by spaces in quotes: e.g. 'resize:256 crop:224 "
+        "scale:1/255 mean:0.485:0.456:0.406 std:0.229:0.224:0.225 order:rgb layout:nchw'.",
     ),
 ]
 MaxPixels = Annotated[
@@ -35,7 +35,8 @@ MaxPixels = Annotated[
         metavar="N",
         min=1,
         max=10**12,
-        help="Pixels of one picture, at most; a larger one is refused before it is decoded. Default: 100,000,000.",
+        help="Pixels of one picture, at most; a larger one is refused before it is decoded. "
+        "Default: 100,000,000.",
     ),
 ]
 Calibrate = Annotated[
@@ -65,8 +66,8 @@ Batch = Annotated[
         "--batch",
         metavar="N",
         min=1,
-        help="Pictures that an ONNX network runs at a time. [default: as many as it fixes, else 8, else 1 where "
-        "a batch would mix pictures]",
+        help="Pictures that an ONNX network runs at a time. [default: as many as it fixes, else 8, "
+        "else 1 where a batch would mix pictures]",
         show_default=False,
     ),
 ]
@@ -101,7 +102,8 @@ def check(trace: Trace, format_: Format = "table") -> None:
         show(faults_shown(trace, faults, remarks), format_)
     if len(faults) > 1:
         raise sparqsim.InputError(
-            f"{trace}: {counted(len(faults), 'fault')}, listed on standard output; the first: {faults[0]}"
+            f"{trace}: {counted(len(faults), 'fault')}, listed on standard output; the "
+            f"first: {faults[0]}"
         )
     if faults:
         raise sparqsim.InputError(f"{trace}: {faults[0]}")
@@ -155,7 +157,8 @@ def import_(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="SCALE-Sim topology (.csv), ONNX graph (.onnx, shapes only), or directory of act-*.npy and wgt-*.npy.",
+            help="SCALE-Sim topology (.csv), ONNX graph (.onnx, shapes only), or directory of "
+            "act-*.npy and wgt-*.npy.",
         ),
     ],
     output: Target,
@@ -176,7 +179,8 @@ def import_(
         typer.Option(
             "--values",
             metavar="drawn|stored",
-            help="Whether the file says how values are drawn (small; whoever reads it draws them), or stores them.",
+            help="Whether the file says how values are drawn (small; whoever reads it draws "
+            "them), or stores them.",
         ),
     ] = "drawn",
     calibrate: Calibrate = "mean-max",
@@ -186,12 +190,15 @@ def import_(
         typer.Option(
             "--size",
             metavar="NAME=N,...",
-            help="Free sizes of an ONNX graph: the name of a size, or INPUT:AXIS. [default: batch 1]",
+            help="Free sizes of an ONNX graph: the name of a size, or INPUT:AXIS. [default: batch "
+            "1]",
             show_default=False,
         ),
     ] = "",
 ) -> None:
-    """Make a trace of layer shapes, with drawn values that are labelled synthetic; or of .npy files."""
+    """Make a trace of layer shapes, with drawn values that are labelled synthetic; or of .npy
+    files.
+    """
     from sparqsim.base.errors import printable
     from sparqsim.base.files import check_outputs
     from sparqsim.networks.modelfiles import import_trace

@@ -2,8 +2,8 @@
 
 Everything that is simulated is an assignment: a design alone is one without rules of its own. A
 layer runs on what the first rule that takes it names, else on the default. Layers marked keep_8bit
-run on `KEPT`, or on the default where that is no array of PEs, unless a rule of the assignment's own
-takes them: that rule stands behind the others and before the default.
+run on `KEPT`, or on the default where that is no array of PEs, unless a rule of the assignment's
+own takes them: that rule stands behind the others and before the default.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ REMEDY = "--trust, for files that you have read"
 
 
 class Marked(Protocol):
-    """What rules look at: a layer of a trace has it, and a layer of a network before it has values."""
+    """What rules look at: a layer of a trace has it, and a layer of a network before it has
+    values.
+    """
 
     @property
     def name(self) -> str:
@@ -77,7 +79,7 @@ class Assignment:
     ----------
     default : str, PEDesign or EngineModel
         What runs the layers that no rule takes.
-    rules : sequence of Rule, or of pairs (shell pattern on a layer's name, str, PEDesign or EngineModel)
+    rules : sequence of Rule, or of pairs (shell pattern on a layer's name, model)
         The first one that takes a layer decides.
     name : str
         What results call it.
@@ -154,11 +156,15 @@ class Assignment:
 
     @property
     def models(self) -> tuple[EngineModel, ...]:
-        """All designs and engines in it but for layers marked keep_8bit, each once, the default first."""
+        """All designs and engines in it but for layers marked keep_8bit, each once, the default
+        first.
+        """
         return tuple(dict.fromkeys([self.default, *(rule.model for rule in self.own_rules)]))
 
     def info(self, array: ArrayConfig) -> PEInfo:
-        """Return what reports say of it; of one design for all layers, what they say of the design."""
+        """Return what reports say of it; of one design for all layers, what they say of the
+        design.
+        """
         infos = [model.info(array) for model in self.models]
         if not self.own_rules:
             return infos[0]
@@ -179,9 +185,9 @@ class Assignment:
             if not any(rule.takes(layer) for layer in trace.layers):
                 names = [layer.name for layer in trace.layers]
                 raise InputError(
-                    f"assignment {self.name!r}: match={shown(rule.match)} is of no layer of the trace"
-                    f"{nearest(rule.match, names)}; expected a shell pattern on a layer's name, e.g. "
-                    f"{names[0]!r}"
+                    f"assignment {self.name!r}: match={shown(rule.match)} is of no layer of the "
+                    f"trace{nearest(rule.match, names)}; expected a shell pattern on a layer's "
+                    f"name, e.g. {names[0]!r}"
                 )
 
 
@@ -242,13 +248,15 @@ class _AssignmentFile(BaseModel):
 
 
 def load_assignment(path: str | Path, *, trust: bool = False) -> Assignment:
-    """Return the assignment of a TOML file: `name`, `default`, and tables [[layers]] with `match` and `pe`.
+    """Return the assignment of a TOML file: `name`, `default`, and tables [[layers]] with `match`
+    and `pe`.
 
     Parameters
     ----------
     path : str or Path
     trust : bool
-        Whether the file may name designs FILE.py:CLASS, taken from its own folder, whose code is then run.
+        Whether the file may name designs FILE.py:CLASS, taken from its own folder, whose code is
+        then run.
 
     Raises
     ------
@@ -270,7 +278,9 @@ def load_assignment(path: str | Path, *, trust: bool = False) -> Assignment:
 
 
 def _named_in(spec: str, path: Path, *, trust: bool) -> EngineModel:
-    """Return the design or engine of a name that stands in a file; a file of Python is taken from its folder."""
+    """Return the design or engine of a name that stands in a file; a file of Python is taken from
+    its folder.
+    """
     if names_a_file(spec):
         if not trust:
             refuse_code(spec, "PE design", str(path), REMEDY)

@@ -1,4 +1,7 @@
-"""Two ways to ask an engine model: by its fast form, and by the definition. Both end in the same report."""
+"""Two ways to ask an engine model: by its fast form, and by the definition.
+
+Both end in the same report.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,8 @@ class FastForm:
 class Definition:
     """The model's definition: plain Python, or processes, that do every step.
 
-    Only what describes the operands and not the engine (pair classes, windows, zeros) is counted as in the fast form.
+    Only what describes the operands and not the engine (pair classes, windows, zeros) is counted as
+    in the fast form.
     """
 
     def check(self, model: EngineModel, layer: Layer, array: ArrayConfig) -> None:
@@ -65,7 +69,9 @@ class Definition:
         model.refuse_definition(layer, array)
 
     def outcome(self, model: EngineModel, task: Task, measured: Measurement) -> Outcome:
-        """Run the layer; its error and its parts' activity are those of the run, where it has them."""
+        """Run the layer; its error and its parts' activity are those of the run, where it has
+        them.
+        """
         done = model.define(task)
         return Outcome(done.timing, _replaced(task, done, measured))
 
@@ -84,7 +90,8 @@ def _replaced(task: Task, done: Defined, measured: Measurement) -> Measurement:
         error = error_of(done.outputs, exact, sum_of_squares(exact))
         measured = replace(measured, error=error)
     if done.activity is not None and measured.activity:
-        # A design that does not count its parts gives no states to count; its steps may name parts all the same.
+        # A design that does not count its parts gives no states to count; its steps may name parts
+        # all the same.
         activity = dict.fromkeys(measured.activity, 0) | done.activity
         measured = replace(measured, activity=activity)
     return measured
@@ -94,7 +101,9 @@ ENGINES: dict[str, Engine] = {"fast": FastForm(), "event": Definition()}
 
 
 def outcomes(engine: str, task: Task, models: Sequence[EngineModel]) -> list[Outcome]:
-    """Return what each model makes of a layer; its rows are lowered and multiplied exactly once for all of them."""
+    """Return what each model makes of a layer; its rows are lowered and multiplied exactly once for
+    all of them.
+    """
     lowered = task.lowered
     collected = metered(lowered, [model.meter(lowered) for model in models])
     return [

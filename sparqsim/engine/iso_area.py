@@ -1,14 +1,16 @@
-"""Equal area instead of an equal number of PEs: how large an array of each design fits where the baseline's stands.
+"""Equal area instead of an equal number of PEs: how large an array of each design fits where the
+baseline's stands.
 
-Areas are relative ones of `sparqsim.rtl.area`: our own open-tool synthesis, a range over libraries and flows. So a
-design has three arrays: for its least, median and greatest relative PE area. The PEs are those of a lockstep `os`
-array without overlap, whatever array is asked for.
+Areas are relative ones of `sparqsim.rtl.area`: our own open-tool synthesis, a range over libraries
+and flows. So a design has three arrays: for its least, median and greatest relative PE area. The
+PEs are those of a lockstep `os` array without overlap, whatever array is asked for.
 
-**What is scaled.** An array is a number of lines of PEs, each with one trim unit at its edge: rows where activations
-enter at the left (`os`, `ws`), columns where they enter from above (`is`). A line keeps its length, so that a PE's
-share of the trim unit stays what it is, and the lines are as many as come nearest to the baseline's area. The residue
-is told. The length of a line stays, too, because it is chosen for the network (channels, in `os` and `ws`): an array
-of 14x14 instead of 12x16 needs two tiles for 16 channels, and would measure that and not the area.
+**What is scaled.** An array is a number of lines of PEs, each with one trim unit at its edge: rows
+where activations enter at the left (`os`, `ws`), columns where they enter from above (`is`). A line
+keeps its length, so that a PE's share of the trim unit stays what it is, and the lines are as many
+as come nearest to the baseline's area. The residue is told. The length of a line stays, too,
+because it is chosen for the network (channels, in `os` and `ws`): an array of 14x14 instead of
+12x16 needs two tiles for 16 channels, and would measure that and not the area.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from sparqsim.rtl.designs import circuit_of
 class Scaling:
     """What is known of designs at equal area before anything is simulated.
 
-    `areas`: relative PE area by name of a baseline. `arrays`: for the least, median and greatest area over `baseline`.
+    `areas`: relative PE area by name of a baseline. `arrays`: for the least, median and greatest
+    area over `baseline`.
     """
 
     baseline: PEDesign
@@ -50,8 +53,9 @@ class Scaling:
         """
         if asked.broadcast:
             raise InputError(
-                "coupling='broadcast': no equal area, since areas are those of synthesised systolic "
-                "arrays and there is no RTL that broadcasts; expected lockstep or elastic:D"
+                "coupling='broadcast': no equal area, since areas are those of synthesised "
+                "systolic arrays and there is no RTL that broadcasts; expected lockstep or "
+                "elastic:D"
             )
         missing = {pe: reason for pe in designs if (reason := why_no_area(pe)) is not None}
         if baseline in missing:
@@ -126,7 +130,9 @@ def _areas(pe: PEDesign, baseline: PEDesign, asked: ArrayConfig) -> dict[str, Ar
 
 
 def _lines(array: ArrayConfig) -> str:
-    """Return the sides at which activations are trimmed: 'rows' where they enter at the left, else 'cols'."""
+    """Return the sides at which activations are trimmed: 'rows' where they enter at the left, else
+    'cols'.
+    """
     return "rows" if get_dataflow(array.dataflow).activations_from_left else "cols"
 
 

@@ -1,4 +1,6 @@
-"""What values decide, in one pass over a layer's rows: error, pair classes, windows, activity, step cycles."""
+"""What values decide, in one pass over a layer's rows: error, pair classes, windows, activity, step
+cycles.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,9 @@ HALF_BITS = 20
 class Measurement:
     """What one design makes of one layer's values.
 
-    `macs_nonzero`: MACs with both operands non-zero. `activity`: part -> cycles, or {} where the design does not
-    count its parts. `step_cycles`: uint8 (groups, M, steps), or None where activations do not
-    decide them.
+    `macs_nonzero`: MACs with both operands non-zero. `activity`: part -> cycles, or {} where the
+    design does not count its parts. `step_cycles`: uint8 (groups, M, steps), or None where
+    activations do not decide them.
     """
 
     error: Error
@@ -38,7 +40,9 @@ class Measurement:
 
 
 def measure(layer: LoweredLayer, designs: list[PEDesign]) -> list[Measurement]:
-    """Measure designs, bound to the layer, on it; operands are lowered and multiplied once for all."""
+    """Measure designs, bound to the layer, on it; operands are lowered and multiplied once for
+    all.
+    """
     return metered(layer, [Meter(pe, layer) for pe in designs])
 
 
@@ -74,7 +78,9 @@ class Meter:
         self._cycles: list[NDArray[np.uint8]] = []
 
     def add(self, x: Array, exact: NDArray[np.int64], signal: int) -> None:
-        """Count a block of X (groups, rows, K); `exact`: its corrected product; `signal`: the sum of its squares."""
+        """Count a block of X (groups, rows, K); `exact`: its corrected product; `signal`: the sum
+        of its squares.
+        """
         pe = self._pe
         self._add_error(exact, signal, x)
         self._windows.update(pe.windows(x))
@@ -111,7 +117,8 @@ class Meter:
 
 
 def pair_classes(x: Array, used: Array | None) -> Pairs:
-    """Return the classes of the pairs of activations (..., K), given the values used in their place.
+    """Return the classes of the pairs of activations (..., K), given the values used in their
+    place.
 
     `used` is None where the value used depends on the weight it meets.
     """
@@ -126,7 +133,8 @@ def pair_classes(x: Array, used: Array | None) -> Pairs:
             trimmed=None,
             one_zero_changed=None,
         )
-    # One byte per element: a pair read as one 16-bit number is non-zero where either element changed.
+    # One byte per element: a pair read as one 16-bit number is non-zero where either element
+    # changed.
     changed = padded_to(used != x, 2).view(np.uint16).ravel() != 0
     trimmed = int((changed & (zeros == 0)).sum())
     return Pairs(

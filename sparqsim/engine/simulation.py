@@ -1,7 +1,7 @@
 """simulate() and compare(): the whole story on one screen.
 
-trace file -> Layer -> GEMM -> engine model gives values and cycles (an array of PEs: the PE gives values and step
-cycles, the dataflow times them) -> Report
+trace file -> Layer -> GEMM -> engine model gives values and cycles (an array of PEs: the PE gives
+values and step cycles, the dataflow times them) -> Report
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def simulate(
     ----------
     trace : Trace, or the path of a trace file
     pe : str, PEDesign, EngineModel or Assignment
-        'NAME' or 'NAME:key=value,...', of a PE design or of an engine that is no array of PEs; or which of them runs
-        which layer, also as '@FILE.toml'.
+        'NAME' or 'NAME:key=value,...', of a PE design or of an engine that is no array of PEs; or
+        which of them runs which layer, also as '@FILE.toml'.
     array : ArrayConfig
         Default 16x16, output-stationary.
     memory : MemoryConfig, optional
@@ -73,19 +73,20 @@ def simulate(
     coupling, overlap
         Replace those of `array` if given.
     keep_8bit : bool
-        Whether layers marked keep_8bit run as `mac-8b8b` (the method's way), or as `pe`; an engine that is no array of
-        PEs runs them itself.
+        Whether layers marked keep_8bit run as `mac-8b8b` (the method's way), or as `pe`; an engine
+        that is no array of PEs runs them itself.
     engine : {'fast', 'event'}
-        How time and values are found: by closed forms, recurrences and matrix products, or, for small layers, by the
-        definition: processes or plain Python that do every step. The report is the same.
+        How time and values are found: by closed forms, recurrences and matrix products, or, for
+        small layers, by the definition: processes or plain Python that do every step. The report is
+        the same.
     progress : callable, optional
         Wraps the sequence of layers while they are worked on.
 
     Raises
     ------
     InputError
-        For a design that cannot take a layer's activations, a dataflow that the design does not support, or a layer too
-        large for the engine.
+        For a design that cannot take a layer's activations, a dataflow that the design does not
+        support, or a layer too large for the engine.
     """
     setting = _Setting(_array(array, coupling, overlap), memory, keep_8bit, checked_engine(engine))
     return _reports(as_trace(trace), [assigned(pe)], setting, progress)[0].report
@@ -105,11 +106,13 @@ def compare(
     iso: str | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Return what several PE designs do on a trace and the same array, and their speedups over `baseline`.
+    """Return what several PE designs do on a trace and the same array, and their speedups over
+    `baseline`.
 
-    Parameters as in `simulate`; the baseline is added to `pes` where it is missing. With `iso='area'`, `iso_area` of
-    the result tells the same for arrays that take the area of the baseline's (`sparqsim.engine.iso_area`); layers
-    marked keep_8bit run there, too, one MAC per PE and cycle.
+    Parameters as in `simulate`; the baseline is added to `pes` where it is missing. With
+    `iso='area'`, `iso_area` of the result tells the same for arrays that take the area of the
+    baseline's (`sparqsim.engine.iso_area`); layers marked keep_8bit run there, too, one MAC per PE
+    and cycle.
     """
     runs = [assigned(pe) for pe in pes]
     reference = assigned(baseline)
@@ -137,12 +140,15 @@ def compare(
 
 
 def _pe_of(run: Assignment) -> PEDesign:
-    """Return the one design whose area counts. Raises InputError where there are several, or none of PEs."""
+    """Return the one design whose area counts.
+
+    Raises InputError where there are several, or none of PEs.
+    """
     if run.own_rules:
         circuits = ", ".join(model.spec for model in run.models)
         raise InputError(
-            f"iso='area': assignment {run.name!r} has a circuit for each layer ({circuits}), and equal area needs "
-            "one PE for all; expected PE designs"
+            f"iso='area': assignment {run.name!r} has a circuit for each layer ({circuits}), and "
+            "equal area needs one PE for all; expected PE designs"
         )
     if run.default.pe is None:
         raise InputError(f"iso='area': {run.default.spec} {run.default.kind}; expected PE designs")
@@ -179,7 +185,9 @@ def _array(array: ArrayConfig | None, coupling: str | None, overlap: bool | None
 
 @dataclass(frozen=True)
 class _Setting:
-    """What all designs of a comparison share; `scaled`: further arrays of which cycles are wanted, by design."""
+    """What all designs of a comparison share; `scaled`: further arrays of which cycles are wanted,
+    by design.
+    """
 
     array: ArrayConfig
     memory: MemoryConfig | None
@@ -230,7 +238,8 @@ def _check(run: Assignment, trace: Trace, setting: _Setting) -> None:
 def _layer_reports(
     layer: Layer, runs: list[Assignment], setting: _Setting
 ) -> list[tuple[LayerReport, tuple[int, ...]]]:
-    """Return one layer's report for each assignment, and its cycles on the assignment's further arrays.
+    """Return one layer's report for each assignment, and its cycles on the assignment's further
+    arrays.
 
     Assignments that share an outcome share the work.
     """
@@ -323,7 +332,9 @@ def _counts(
 
 
 def _folded_batch_norms(trace: Trace) -> int | None:
-    """Return how many batch norms the trace says were folded into a layer; None where it does not say."""
+    """Return how many batch norms the trace says were folded into a layer; None where it does not
+    say.
+    """
     folded = trace.metadata.provenance.get("folded_batch_norms")
     return len(folded) if isinstance(folded, dict) else None
 

@@ -1,4 +1,7 @@
-"""Discrete-event models: the definition of timing, slow and plain. The only place that imports simpy."""
+"""Discrete-event models: the definition of timing, slow and plain.
+
+The only place that imports simpy.
+"""
 
 from __future__ import annotations
 

@@ -1,13 +1,16 @@
-"""The array as processes: what they do with a sequence of tiles defines the timing of every dataflow and coupling.
+"""The array as processes: what they do with a sequence of tiles defines the timing of every
+dataflow and coupling.
 
-A tile is what enters the array's edges and what stays in the PEs. Operands enter at the left edge of each row and
-move right. From above come either operands that move down while sums stay (`os`), or sums that move down while
-operands stay (`ws`, `is`). PEs neither know nor need the dataflow's name: they hold an operand, or they do not.
+A tile is what enters the array's edges and what stays in the PEs. Operands enter at the left edge
+of each row and move right. From above come either operands that move down while sums stay (`os`),
+or sums that move down while operands stay (`ws`, `is`). PEs neither know nor need the dataflow's
+name: they hold an operand, or they do not.
 
-* `lockstep.py`: one clock; a wave takes as long as its slowest step, then every register of the array moves at once.
+* `lockstep.py`: one clock; a wave takes as long as its slowest step, then every register of the
+  array moves at once.
 * `broadcast.py`: one clock as well, but operands reach all PEs of a row or column at once.
-* `elastic.py`: no clock; every link is a FIFO, and each PE starts a step when its operands and two free slots are
-  there.
+* `elastic.py`: no clock; every link is a FIFO, and each PE starts a step when its operands and two
+  free slots are there.
 
 The numba forms in `sparqsim.array` are checked against these processes with ==.
 """
@@ -21,7 +24,8 @@ from typing import Any
 
 from sparqsim.pe.base import Step
 
-#: What a step does with the operand from the left and the one from above (os) or the one held (ws, is).
+#: What a step does with the operand from the left and the one from above (os) or the one held (ws,
+#: is).
 StepFunction = Callable[[Any, Any], Step]
 
 
@@ -55,7 +59,9 @@ class Tile:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step of one PE: which, when it started (cycle), how many cycles it took, and what it gave."""
+    """One step of one PE: which, when it started (cycle), how many cycles it took, and what it
+    gave.
+    """
 
     tile: int
     row: int
@@ -70,9 +76,9 @@ class StepRecord:
 class Run:
     """What the processes did with a sequence of tiles.
 
-    `cycles`: all of them. `tile_cycles`: of each tile, cut where PE (0, 0) starts the next one. `sums`: those that
-    left the array, [tile] -> {(row, column): sum} where sums stay, {(item, column): sum} where they move. `steps`:
-    every step, in order of time.
+    `cycles`: all of them. `tile_cycles`: of each tile, cut where PE (0, 0) starts the next one.
+    `sums`: those that left the array, [tile] -> {(row, column): sum} where sums stay, {(item,
+    column): sum} where they move. `steps`: every step, in order of time.
     """
 
     cycles: int = 0
@@ -89,7 +95,9 @@ class Run:
 
 
 class Processor:
-    """The inside of one PE: it multiplies what it gets, and keeps its sum or adds to the one that passes."""
+    """The inside of one PE: it multiplies what it gets, and keeps its sum or adds to the one that
+    passes.
+    """
 
     def __init__(self, step: StepFunction, *, holds: bool) -> None:
         self._step, self._holds = step, holds
@@ -97,7 +105,9 @@ class Processor:
         self.sum = 0
 
     def work(self, operand: Any, from_above: Any) -> tuple[Step, Any]:
-        """Do one step; return it and what moves down: the sum, or the operand that came from above."""
+        """Do one step; return it and what moves down: the sum, or the operand that came from
+        above.
+        """
         if self._holds:
             step = self._step(operand, self.held)
             return step, from_above + step.value
@@ -114,7 +124,8 @@ class Processor:
 def cut_at_starts(run: Run, tiles: int, first: int) -> Run:
     """Fill in `tile_cycles`: a tile reaches from its first step in PE (0, 0) to the next tile's.
 
-    The first one begins at 0, the last one ends with the run; `first` is when an unhindered first tile starts.
+    The first one begins at 0, the last one ends with the run; `first` is when an unhindered first
+    tile starts.
     """
     starts = {
         step.tile: step.start for step in run.steps if (step.row, step.col, step.item) == (0, 0, 0)

@@ -1,17 +1,19 @@
 """Elastic: every link is a FIFO of depth D, and every PE goes at its own pace.
 
-A PE starts a step when both its operands have arrived and both links that leave it have a slot that was free at the
-start of the cycle. When it starts, it takes its operands out (their slots are free from the next cycle on), reserves
-the two slots and sends its operands on (they arrive in the next cycle). An edge offers item s of a tile from cycle s
-on, e cycles later at a registered row edge. Tiles that overlap start max(items, R) cycles apart at the earliest.
+A PE starts a step when both its operands have arrived and both links that leave it have a slot that
+was free at the start of the cycle. When it starts, it takes its operands out (their slots are free
+from the next cycle on), reserves the two slots and sends its operands on (they arrive in the next
+cycle). An edge offers item s of a tile from cycle s on, e cycles later at a registered row edge.
+Tiles that overlap start max(items, R) cycles apart at the earliest.
 
-Sums that move down (ws, is) exist only when a step has ended: they arrive in the cycle after its last one. The slot
-is reserved from the start all the same, so that a step never ends without room for its sum.
+Sums that move down (ws, is) exist only when a step has ended: they arrive in the cycle after its
+last one. The slot is reserved from the start all the same, so that a step never ends without room
+for its sum.
 
-* Sums that stay are handed to a shadow register when complete, if the sum of the tile before has moved on; a column
-  drains when all its PEs have handed over.
-* Stationary operands enter a column row 0's first, one a cycle, each once the PE it is for has taken up the one
-  before, and move down a row a cycle.
+* Sums that stay are handed to a shadow register when complete, if the sum of the tile before has
+  moved on; a column drains when all its PEs have handed over.
+* Stationary operands enter a column row 0's first, one a cycle, each once the PE it is for has
+  taken up the one before, and move down a row a cycle.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ Process = Generator[simpy.Event, Any, None]
 
 
 class Link:
-    """A FIFO between two neighbours with a registered handshake; without `depth`, an edge that has no limit."""
+    """A FIFO between two neighbours with a registered handshake; without `depth`, an edge that has
+    no limit.
+    """
 
     def __init__(self, env: simpy.Environment, depth: int | None) -> None:
         self._env = env
@@ -169,7 +173,9 @@ class ElasticArray:
                 self._run.sums[t][s, j] = yield self._from_above[self._rows, j].take()
 
     def _drain(self, j: int) -> Process:
-        """Wait until all PEs of a column have handed over, then let their sums leave, bottom row first, one a cycle."""
+        """Wait until all PEs of a column have handed over, then let their sums leave, bottom row
+        first, one a cycle.
+        """
         for t in range(len(self._tiles)):
             for _ in range(self._rows):
                 row, finished = yield self._handed[j].get()

@@ -1,4 +1,6 @@
-"""A whole layer through the processes, every step by the design's plain-Python `step`: the slowest and plainest way."""
+"""A whole layer through the processes, every step by the design's plain-Python `step`: the slowest
+and plainest way.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from sparqsim.trace.lowering import LoweredLayer
 
 @dataclass(frozen=True)
 class Operand:
-    """What a link carries or a PE holds: one step's operands, and whether they belong to the layer or pad the tile."""
+    """What a link carries or a PE holds: one step's operands, and whether they belong to the layer
+    or pad the tile.
+    """
 
     values: tuple[int, ...]
     real: bool
@@ -87,7 +91,8 @@ def step_of(pe: PEDesign, flow: Dataflow, *, signed: bool) -> Callable[[Operand,
     """Return the design's `step`, given operands as they meet in the array.
 
     Where the values of one side decide how long a step takes, a step whose operands there only pad
-    the tile takes one cycle: there is nothing to wait for, whatever the circuit would do with zeros.
+    the tile takes one cycle: there is nothing to wait for, whatever the circuit would do with
+    zeros.
     """
 
     def step(left: Operand, other: Operand) -> Step:
@@ -102,7 +107,9 @@ def step_of(pe: PEDesign, flow: Dataflow, *, signed: bool) -> Callable[[Operand,
 
 
 def stalls_of(run: Run, work: Work, array: ArrayConfig, flow: Dataflow) -> NDArray[np.int64]:
-    """Return by how much each tile exceeds a tile of one-cycle steps, int64 (groups, column tiles, row tiles)."""
+    """Return by how much each tile exceeds a tile of one-cycle steps, int64 (groups, column tiles,
+    row tiles).
+    """
     grid = flow.grid(work, array)
     unit = flow.timing_of(work, array, None, 0, 0).total
     cycles = np.array(run.tile_cycles, np.int64)
@@ -151,7 +158,9 @@ class LayerTiles:
     def _marked(
         self, values: Array, axes: str, roles: str, part: dict[str, slice]
     ) -> list[list[Operand]]:
-        """Return values, whose first two axes are `axes`, by `roles`, the same two; real are those within the layer."""
+        """Return values, whose first two axes are `axes`, by `roles`, the same two; real are those
+        within the layer.
+        """
         values = values if axes == roles else values.swapaxes(0, 1)
         first, second = (range(part[role].start, part[role].stop) for role in roles)
         ends = [self._sizes[role] for role in roles]
@@ -164,7 +173,9 @@ class LayerTiles:
         ]
 
     def outputs(self, sums: Sequence[dict[tuple[int, int], int]]) -> NDArray[np.int64]:
-        """Return the outputs, int64 (groups, M, N): sums of the tiles in their places, those of K folds added."""
+        """Return the outputs, int64 (groups, M, N): sums of the tiles in their places, those of K
+        folds added.
+        """
         result = np.zeros((self._layer.groups, self._layer.m, self._layer.n), np.int64)
         # Sums come with the array's row where they stay, with the streamed item where they move.
         place = self._flow.roles[0] if self._flow.loads else self._flow.roles[1]

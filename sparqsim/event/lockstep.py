@@ -1,9 +1,10 @@
 """Lockstep: one clock for the whole array.
 
-In every wave each PE whose input registers are filled does a step; the wave lasts until the slowest of them is
-done, one cycle if none works. Then all registers move at once: operands right and down, sums down, drains down,
-stationary operands into the array. Edges are skewed: row i gets item s of a tile s + i waves after the tile's
-start, column j s + j waves after it, both e waves later for a registered edge.
+In every wave each PE whose input registers are filled does a step; the wave lasts until the slowest
+of them is done, one cycle if none works. Then all registers move at once: operands right and down,
+sums down, drains down, stationary operands into the array. Edges are skewed: row i gets item s of a
+tile s + i waves after the tile's start, column j s + j waves after it, both e waves later for a
+registered edge.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class LockstepArray:
         self._pes = {at: Processor(step, holds=self._holds) for at in grid}
         self._from_left = {at: Register() for at in grid}
         self._from_above = {at: Register() for at in grid}
-        #: Sums waiting to drain (os), or operands waiting for their tile with the wave from which they may be used
-        #: (ws, is).
+        #: Sums waiting to drain (os), or operands waiting for their tile with the wave from which
+        #: they may be used (ws, is).
         self._shadow: dict[tuple[int, int], Any] = dict.fromkeys(grid)
         self._handed: dict[tuple[int, int], Token] = {}
         self._swapped = {(t, *at): self._env.event() for t in range(len(tiles)) for at in grid}
@@ -68,7 +69,9 @@ class LockstepArray:
         self._sums_inside = len(tiles) * self._cols * (self._items if self._holds else self._rows)
 
     def run(self) -> Run:
-        """Start every process, run the clock until the last sum has left, and return what happened."""
+        """Start every process, run the clock until the last sum has left, and return what
+        happened.
+        """
         processes = [self._row_feeder(i) for i in range(self._rows)] + [
             self._pe(i, j) for i, j in self._pes
         ]
@@ -124,7 +127,9 @@ class LockstepArray:
             self._pass_on(i, j, operand, Token(operand.tile, operand.item, down))
 
     def _pass_on(self, i: int, j: int, operand: Token, down: Token) -> None:
-        """Write the neighbours' registers; a sum that passes the last row or is complete leaves the PE."""
+        """Write the neighbours' registers; a sum that passes the last row or is complete leaves the
+        PE.
+        """
         if j + 1 < self._cols:
             self._from_left[i, j + 1].coming = operand
         if i + 1 < self._rows:
@@ -139,7 +144,9 @@ class LockstepArray:
         self._sums_inside -= 1
 
     def _feed(self, register: Register, tokens: Sequence[Sequence[Any]], skew: int) -> Process:
-        """Fill an edge register: item s of tile t in wave t * period + s + skew, after the first load."""
+        """Fill an edge register: item s of tile t in wave t * period + s + skew, after the first
+        load.
+        """
         skew += self._edge + (self._rows if self._holds else 0)
         wave = 0
         for t, items in enumerate(tokens):
@@ -159,7 +166,9 @@ class LockstepArray:
         return self._feed(self._from_above[0, j], [[0] * tile.items for tile in self._tiles], j)
 
     def _drain(self, j: int) -> Process:
-        """Shadow accumulators of a column: full from top to bottom, they move down, one sum leaving in each wave."""
+        """Shadow accumulators of a column: full from top to bottom, they move down, one sum leaving
+        in each wave.
+        """
         moved = self._rows  # how often the sums in work have moved; `rows` times: they have left
         while True:
             yield self._registers_move
@@ -186,7 +195,9 @@ class LockstepArray:
         self._leave(bottom.tile, (bottom.item, j), bottom.payload)
 
     def _loader(self, j: int) -> Process:
-        """Send stationary operands into a column, row 0's first, each when its PE has taken up the last."""
+        """Send stationary operands into a column, row 0's first, each when its PE has taken up the
+        last.
+        """
         last = -1
         for t, tile in enumerate(self._tiles):
             for i in range(self._rows):

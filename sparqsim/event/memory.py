@@ -1,13 +1,17 @@
-"""The memory system as processes: the definition of its timing. `sparqsim.memory.recurrence` is the fast form.
+"""The memory system as processes: the definition of its timing.
 
-* **DMA engines** for activations, weights and outputs each run their transfers in program order, one request at a time:
-  a fetch waits until its scratchpad half is free, a write until its item is done.
-* **The DRAM channel** is given to one request at a time, at the end of a cycle in which it is free, among the requests
-  posted by then.
-* **Scratchpads** have two halves. A half takes the next filling when all that used the one before is done: items for
-  operands, writes for outputs. Nothing is put where something else stands, nor more than fits.
-* **The array** works on its items in order; each starts when its operands have arrived and its half of the outputs is
-  free.
+`sparqsim.memory.recurrence` is the fast form.
+
+* **DMA engines** for activations, weights and outputs each run their transfers in program order,
+  one request at a time: a fetch waits until its scratchpad half is free, a write until its item is
+  done.
+* **The DRAM channel** is given to one request at a time, at the end of a cycle in which it is free,
+  among the requests posted by then.
+* **Scratchpads** have two halves. A half takes the next filling when all that used the one before
+  is done: items for operands, writes for outputs. Nothing is put where something else stands, nor
+  more than fits.
+* **The array** works on its items in order; each starts when its operands have arrived and its half
+  of the outputs is free.
 """
 
 from __future__ import annotations
@@ -30,7 +34,9 @@ LAST = 2
 
 
 class ScratchpadError(AssertionError):
-    """Data were put into a half that is still in use, or more than it holds: a fault of the program that was run."""
+    """Data were put into a half that is still in use, or more than it holds: a fault of the program
+    that was run.
+    """
 
 
 class Scratchpad:
@@ -102,7 +108,9 @@ class Channel:
     def move(
         self, engine: int, transfer: int, size: int, *, last: bool
     ) -> Generator[simpy.Event, Any, int]:
-        """Wait for the channel and move `size` bytes, the `last` of a transfer or not; return when it was granted."""
+        """Wait for the channel and move `size` bytes, the `last` of a transfer or not; return when
+        it was granted.
+        """
         request = Request(engine, transfer, size, last, int(self._env.now), self._env.event())
         self._waiting[engine] = request
         arrived, self._arrived = self._arrived, self._env.event()

@@ -1,6 +1,8 @@
-"""Results as one self-contained page: summary, tables that sort, figures, and what every number means.
+"""Results as one self-contained page: summary, tables that sort, figures, and what every number
+means.
 
-Needs the extra `report` (Jinja2). Equal results give equal bytes: no timestamps, paths or host names.
+Needs the extra `report` (Jinja2). Equal results give equal bytes: no timestamps, paths or host
+names.
 """
 
 from sparqsim.html.gather import Gathered, gather

@@ -1,4 +1,6 @@
-"""An accuracy record on the page: what each trial answered, beside its cycles on the same network."""
+"""An accuracy record on the page: what each trial answered, beside its cycles on the same
+network.
+"""
 
 from __future__ import annotations
 
@@ -106,11 +108,14 @@ def accuracy_settings(report: AccuracyReport) -> list[tuple[str, str]]:
 
 
 def accuracy_drawings(report: AccuracyReport, prefix: str) -> Iterator[Drawing]:
-    """Yield loss against speedup, nothing where the record does not hold the network as it is or no design."""
+    """Yield loss against speedup, nothing where the record does not hold the network as it is or no
+    design.
+    """
     if any(row.speedup is not None for row in _alike(report)):
         said = (
-            "Further right: faster. Further up: fewer answers lost, against the network as it is; trials with "
-            "recalibrated batch norms are left out. The dotted line joins the designs that no other beats in both."
+            "Further right: faster. Further up: fewer answers lost, against the network as it is; "
+            "trials with recalibrated batch norms are left out. The dotted line joins the designs "
+            "that no other beats in both."
         )
         yield from optional(
             "Answers lost against speedup",
@@ -122,7 +127,9 @@ def accuracy_drawings(report: AccuracyReport, prefix: str) -> Iterator[Drawing]:
 
 
 def accuracy_summary(report: AccuracyReport) -> list[Piece]:
-    """Return one sentence: the reference, the fastest design, and the most accurate that beats the baseline's time."""
+    """Return one sentence: the reference, the fastest design, and the most accurate that beats the
+    baseline's time.
+    """
     pieces: list[Piece] = [
         "Of ",
         Number(counted(report.pictures, "picture"), "accuracy.pictures"),
@@ -175,7 +182,9 @@ def _alike(report: AccuracyReport) -> list[AccuracyRow]:
 
 
 def _term(report: AccuracyReport) -> str:
-    """Return what tells trials apart: right answers, or where pictures have no labels, those of the reference."""
+    """Return what tells trials apart: right answers, or where pictures have no labels, those of the
+    reference.
+    """
     return "hits.top1" if all(row.hits.top1 is not None for row in report.rows) else "hits.agree"
 
 

@@ -1,4 +1,6 @@
-"""What a table of the page is made of: cells with the value they sort by, columns with the term that defines them."""
+"""What a table of the page is made of: cells with the value they sort by, columns with the term
+that defines them.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,15 @@ from sparqsim.results.layer_report import Error
 
 ABSENT = "\N{EN DASH}"
 EXACT = "exact"
-#: More designs than this make a table wide: it is printed on a page of its own orientation, its heads upright.
+#: More designs than this make a table wide: it is printed on a page of its own orientation, its
+#: heads upright.
 WIDE = 8
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its head, the term that defines what is in it ('' for words), and whether it holds text.
+    """A column: its head, the term that defines what is in it ('' for words), and whether it holds
+    text.
 
     said: what the term means, where `sparqsim.html.definitions` does not know it.
     """
@@ -28,7 +32,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: what is shown, the number it sorts by (None: the text itself), and what is shown when pointed at."""
+    """A cell: what is shown, the number it sorts by (None: the text itself), and what is shown when
+    pointed at.
+    """
 
     text: str
     value: float | None = None

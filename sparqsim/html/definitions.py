@@ -53,30 +53,36 @@ RECORDS: dict[str, type] = {
 
 #: What belongs to the page alone.
 OWN = {
-    "design": "A processing element and its keys, NAME:key=value. ~ marks a design whose cycles depend on values; the "
-    "cycles of the others are set by shapes alone.",
-    "inputs": "Pictures, or other inputs of the network, that the cycles are of: one after another, as the trace holds "
-    "them.",
+    "design": "A processing element and its keys, NAME:key=value. ~ marks a design whose cycles "
+    "depend on values; the cycles of the others are set by shapes alone.",
+    "inputs": "Pictures, or other inputs of the network, that the cycles are of: one after "
+    "another, as the trace holds them.",
     "cycles.per_input": "Total cycles / inputs of the network in the trace.",
-    "macs.left_out": "Share of the network's multiply-accumulates in operations that are not in the trace, "
-    "and so in none of these numbers.",
-    "iso.arrays": "The array of the design that comes nearest to the area of the baseline's, for the median of its PE "
-    "areas.",
-    "layer.name": "A layer of the trace, in the order of the network. * marks a layer kept at 8 bits: it runs as "
-    "mac-8b8b under every design.",
+    "macs.left_out": "Share of the network's multiply-accumulates in operations that are not in "
+    "the trace, and so in none of these numbers.",
+    "iso.arrays": "The array of the design that comes nearest to the area of the baseline's, for "
+    "the median of its PE areas.",
+    "layer.name": "A layer of the trace, in the order of the network. * marks a layer kept at 8 "
+    "bits: it runs as mac-8b8b under every design.",
     "layers": "Layers of the trace, in the order of the network.",
-    "designs": "Designs on this page that ran on the same trace and array, the baseline among them.",
-    "network_layer.name": "A layer of the network, in its order. * marks a layer that is kept out of the designs.",
-    "trial.pe": "A processing element and its keys, NAME:key=value; or the network as it is, without one, under the "
-    "name of what answers are compared with.",
-    "trial.worst_sqnr_db": "Lowest SQNR of a layer, dB: its sums against exact 8-bit arithmetic on the same operands; "
-    "'exact' where no layer lost anything.",
+    "designs": (
+        "Designs on this page that ran on the same trace and array, the baseline among them."
+    ),
+    "network_layer.name": (
+        "A layer of the network, in its order. * marks a layer that is kept out of the designs."
+    ),
+    "trial.pe": "A processing element and its keys, NAME:key=value; or the network as it is, "
+    "without one, under the name of what answers are compared with.",
+    "trial.worst_sqnr_db": "Lowest SQNR of a layer, dB: its sums against exact 8-bit arithmetic on "
+    "the same operands; 'exact' where no layer lost anything.",
     "scratchpad.size_kib": "Both halves of the scratchpad together, KiB.",
     "scratchpad.port_bytes_per_cycle": "What each port of the scratchpad moves, bytes per cycle.",
     "traffic.activations": "Kilobytes (1000 bytes) of activations read over the DRAM channel.",
     "traffic.weights": "Kilobytes (1000 bytes) of weights read over the DRAM channel.",
     "traffic.outputs": "Kilobytes (1000 bytes) of finished outputs written over the DRAM channel.",
-    "traffic.partial_sums": "Kilobytes (1000 bytes) of partial sums, spilled and reloaded over the DRAM channel.",
+    "traffic.partial_sums": (
+        "Kilobytes (1000 bytes) of partial sums, spilled and reloaded over the DRAM channel."
+    ),
 }
 
 #: Python's words in docstrings, and what the page says instead.
@@ -87,7 +93,8 @@ FIELD_NAME = re.compile(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b")
 
 #: A name that a docstring explains: 'name:', '`name`:' or '`name` = '.
 LABEL = re.compile(
-    r"(?:^|(?<=\s))(?:`(?P<ticked>[a-z][\w.]*)`(?::| =)|(?P<names>[a-z][\w.*]*(?:, [a-z][\w.*]*)*):)\s"
+    r"(?:^|(?<=\s))"
+    r"(?:`(?P<ticked>[a-z][\w.]*)`(?::| =)|(?P<names>[a-z][\w.*]*(?:, [a-z][\w.*]*)*):)\s"
 )
 #: The head of a parameter in numpy's style, at the left margin.
 PARAMETER = re.compile(r"^(?P<names>\w+(?:, \w+)*) : .*$", re.MULTILINE)
@@ -110,7 +117,9 @@ def meaning(term: str) -> str:
 
 
 def meaning_in(record: type, name: str) -> str:
-    """Return what the field `name` of a record means: its own description, or its part of the class's docstring."""
+    """Return what the field `name` of a record means: its own description, or its part of the
+    class's docstring.
+    """
     found = (
         _described(record, name)
         or _explained(record).get(name)
@@ -123,7 +132,9 @@ def meaning_in(record: type, name: str) -> str:
 
 
 def in_words(text: str) -> str:
-    """Return a docstring's text in words of the field: no constants of Python's, no names joined by underscores."""
+    """Return a docstring's text in words of the field: no constants of Python's, no names joined by
+    underscores.
+    """
     text = PYTHON_WORD.sub(lambda word: FIELD_WORDS[word[0]], text)
     return FIELD_NAME.sub(lambda name: name[0].replace("_", " "), text)
 
@@ -156,7 +167,9 @@ def _explained(record: type) -> dict[str, str]:
 
 
 def _labelled(text: str, names: set[str]) -> dict[str, str]:
-    """Return the explanations of `names`, and of parts of them ('gap.waiting'), that stand behind a label."""
+    """Return the explanations of `names`, and of parts of them ('gap.waiting'), that stand behind a
+    label.
+    """
     found: dict[str, str] = {}
     for paragraph in text.split("\n\n"):
         labels = [

@@ -1,4 +1,6 @@
-"""Figures inside the page: SVG of `sparqsim.plot`, made small and safe to stand beside other SVGs."""
+"""Figures inside the page: SVG of `sparqsim.plot`, made small and safe to stand beside other
+SVGs.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from sparqsim.plot.roofline import roofline_figure
 from sparqsim.plot.style import WIDTHS_INCHES, house_style, take_notes, take_title
 from sparqsim.results.report import Comparison
 
-#: Bars, layers times designs, that figures by layer hold at most: beyond it the page would grow without being clearer.
+#: Bars, layers times designs, that figures by layer hold at most: beyond it the page would grow
+#: without being clearer.
 MOST_BARS = 400
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 #: The style applies to the whole page; the page's own style sheet says the same for figures.
@@ -52,13 +55,15 @@ class Drawing:
 
 
 def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
-    """Yield the figures of one run, ids beginning with `prefix`; one that has nothing to show is left out."""
+    """Yield the figures of one run, ids beginning with `prefix`; one that has nothing to show is
+    left out.
+    """
     shown, note = _few(comparison)
     several = len(shown.order) > 1
     if several:
         said = (
-            "Further right: faster. Further up: more accurate. The dotted line joins the designs that no other "
-            "is better than in both."
+            "Further right: faster. Further up: more accurate. The dotted line joins the designs "
+            "that no other is better than in both."
         )
         yield from optional(
             "Error against speedup",
@@ -68,8 +73,8 @@ def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
             lambda: pareto_figure(comparison),
         )
         said = (
-            "Above: how many times fewer cycles than the baseline. Below: the error of the outputs, higher is "
-            f"better.{note}"
+            "Above: how many times fewer cycles than the baseline. Below: the error of the "
+            f"outputs, higher is better.{note}"
         )
         yield Drawing.of(
             "Speedup and error, layer by layer",
@@ -78,7 +83,10 @@ def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
             f"{prefix}-speedup",
             speedup_figure(shown),
         )
-    said = f"Cycles of each layer by what they were spent on{', in percent of the baseline' * several}.{note}"
+    said = (
+        "Cycles of each layer by what they were spent "
+        f"on{', in percent of the baseline' * several}.{note}"
+    )
     yield Drawing.of(
         "Where the cycles went",
         said,
@@ -98,7 +106,9 @@ def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
 def optional(
     title: str, said: str, terms: tuple[str, ...], prefix: str, draw: Callable[[], Figure]
 ) -> Iterator[Drawing]:
-    """Yield the figure, nothing where the results cannot give one (no memory, or no error that is a number)."""
+    """Yield the figure, nothing where the results cannot give one (no memory, or no error that is a
+    number).
+    """
     try:
         figure = draw()
     except InputError:
@@ -121,8 +131,8 @@ def _few(comparison: Comparison) -> tuple[Comparison, str]:
         reports={name: comparison.reports[name] for name in order},
     )
     return few, (
-        f" Drawn: {len(order)} of {len(comparison.order)} designs, those that no other beats in speedup and "
-        "error first; the tables hold them all."
+        f" Drawn: {len(order)} of {len(comparison.order)} designs, those that no other beats in "
+        "speedup and error first; the tables hold them all."
     )
 
 
@@ -136,8 +146,8 @@ def _points(comparison: Comparison) -> list[ParetoPoint]:
 def inlined(figure: Figure, prefix: str) -> str:
     """Return a figure as an <svg> element.
 
-    Comments (they repeat names from files), metadata and scripts are left out, ids get `prefix`, so that several
-    figures can stand in one page, and numbers a length that a reader can see.
+    Comments (they repeat names from files), metadata and scripts are left out, ids get `prefix`, so
+    that several figures can stand in one page, and numbers a length that a reader can see.
     """
     written = io.StringIO()
     with house_style():

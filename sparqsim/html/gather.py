@@ -24,7 +24,8 @@ class Gathered:
     def of(
         cls, results: Sequence[Comparison | Report], accuracy: Sequence[AccuracyReport] = ()
     ) -> Gathered:
-        """Put results of the same trace, array and settings into one run; what is there twice counts once.
+        """Put results of the same trace, array and settings into one run; what is there twice
+        counts once.
 
         Raises
         ------
@@ -39,7 +40,8 @@ class Gathered:
 
 
 def gather(paths: Sequence[str | Path]) -> Gathered:
-    """Return what result files hold: JSON of `simulate`, `compare` and `accuracy`, in any number and order.
+    """Return what result files hold: JSON of `simulate`, `compare` and `accuracy`, in any number
+    and order.
 
     Raises
     ------

@@ -58,7 +58,9 @@ LONG = 20
 
 @dataclass(frozen=True)
 class Run:
-    """Results of one trace, array and setting, or one accuracy record. details: tables closed until asked for."""
+    """Results of one trace, array and setting, or one accuracy record. details: tables closed until
+    asked for.
+    """
 
     title: str
     subtitle: str
@@ -81,7 +83,9 @@ class Glossary:
     labels: dict[str, str] = field(default_factory=dict)
 
     def mean(self, term: str, said: str = "", label: str = "") -> str:
-        """Return what `term` means (`said`, if that is known), and remember it for the list of definitions."""
+        """Return what `term` means (`said`, if that is known), and remember it for the list of
+        definitions.
+        """
         if label:
             self.labels.setdefault(term, UNIT.sub("", label))
         if term not in self.meanings:
@@ -89,7 +93,9 @@ class Glossary:
         return self.meanings[term]
 
     def label(self, term: str) -> str:
-        """Return a term as it is read: the head of its column, else 'pe stall' of 'cycles.pe_stall'."""
+        """Return a term as it is read: the head of its column, else 'pe stall' of
+        'cycles.pe_stall'.
+        """
         return self.labels.get(term, term.partition(".")[2].replace("_", " ") or term)
 
     def sorted(self) -> list[tuple[str, str]]:
@@ -113,7 +119,8 @@ def write_page(
     Raises
     ------
     InputError
-        For another suffix, a place that cannot be written, or where Jinja2 (the extra `report`) is missing.
+        For another suffix, a place that cannot be written, or where Jinja2 (the extra `report`) is
+        missing.
     """
     check_page_path(path)
     write_text(path, page_text(gathered, progress=progress))
@@ -140,10 +147,13 @@ def save_page(results: Sequence[Comparison | Report | AccuracyReport], path: str
 
 
 def check_page_path(path: str | Path) -> None:
-    """Raise InputError where a page cannot be made: another suffix than .html or .htm, or Jinja2 is missing."""
+    """Raise InputError where a page cannot be made: another suffix than .html or .htm, or Jinja2 is
+    missing.
+    """
     if Path(path).suffix.lower() not in SUFFIXES:
         raise InputError(
-            f"{path}: suffix {Path(path).suffix!r}; a report page is written as {' or '.join(SUFFIXES)}"
+            f"{path}: suffix {Path(path).suffix!r}; a report page is written as "
+            f"{' or '.join(SUFFIXES)}"
         )
     _environment()
 

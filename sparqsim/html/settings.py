@@ -17,8 +17,8 @@ NOT_STATED = "not stated by the trace"
 #: Operations that are named with their reasons; beyond it they are counted.
 MOST_LEFT_OUT = 30
 KEEP_8BIT = (
-    "Whether layers marked keep_8bit in the trace ran as mac-8b8b under every design, as the method does, "
-    "rather than as the design."
+    "Whether layers marked keep_8bit in the trace ran as mac-8b8b under every design, as the "
+    "method does, rather than as the design."
 )
 
 
@@ -102,7 +102,9 @@ def _yes(value: bool) -> Cell:
 
 
 def provenance_rows(comparison: Comparison) -> list[tuple[str, str]]:
-    """Return what made the results; versions and engines are listed where reports differ in them."""
+    """Return what made the results; versions and engines are listed where reports differ in
+    them.
+    """
     reports = reports_of(comparison)
     first = reports[0].provenance
     rows = [

@@ -39,8 +39,8 @@ def summary(comparison: Comparison) -> list[Piece]:
     ]
     if len(comparison.order) > 1:
         pieces.append(
-            "Designs are compared at equal PE count and equal clock; a PE of one design may be larger than "
-            "that of another."
+            "Designs are compared at equal PE count and equal clock; a PE of one design may be "
+            "larger than that of another."
         )
     return pieces
 
@@ -61,7 +61,10 @@ def _subject(comparison: Comparison) -> Iterator[Piece]:
     yield Number(counted(report.cycles.total, "cycle"), "cycles.total")
     yield ". "
     if report.provenance.synthetic:
-        yield f"The values are synthetic, drawn and not measured on a network ({report.provenance.synthetic}). "
+        yield (
+            "The values are synthetic, drawn and not measured on a network "
+            f"({report.provenance.synthetic}). "
+        )
 
 
 def _winners(comparison: Comparison) -> Iterator[Piece]:
@@ -83,7 +86,9 @@ def _winners(comparison: Comparison) -> Iterator[Piece]:
 
 
 def best_designs(comparison: Comparison) -> dict[str, str]:
-    """Return the fastest design and the most accurate that beats the baseline, with what each is; {} if none does."""
+    """Return the fastest design and the most accurate that beats the baseline, with what each is;
+    {} if none does.
+    """
     fastest = _fastest(comparison)
     if len(comparison.order) == 1 or comparison.speedup(fastest) <= 1:
         return {}
@@ -110,7 +115,9 @@ def _fastest(comparison: Comparison) -> str:
 
 
 def _most_accurate(comparison: Comparison) -> str:
-    """Return the design of the highest SQNR among those faster than the baseline, of equal ones the fastest."""
+    """Return the design of the highest SQNR among those faster than the baseline, of equal ones the
+    fastest.
+    """
     faster = [name for name in comparison.order if comparison.speedup(name) > 1]
     return max(
         faster, key=lambda name: (_quality(comparison.reports[name]), comparison.speedup(name))
@@ -184,7 +191,9 @@ def _kept(comparison: Comparison) -> Iterator[Piece]:
 
 
 def _scope(comparison: Comparison) -> Iterator[Piece]:
-    """Say for how many inputs cycles are, what of the network is not simulated, and who times itself."""
+    """Say for how many inputs cycles are, what of the network is not simulated, and who times
+    itself.
+    """
     for note in comparison.coverage.notes(comparison.macs):
         yield f"{note} "
     for line in note_lines(comparison.timing_notes):

@@ -1,4 +1,6 @@
-"""Tables of the page: cells with the value they sort by, columns with the term that defines them."""
+"""Tables of the page: cells with the value they sort by, columns with the term that defines
+them.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def reports_of(comparison: Comparison) -> list[Report]:
 
 
 def designs_table(comparison: Comparison) -> Table:
-    """Return whole-network cycles, speedup, attribution, utilization and error, one design a row."""
+    """Return whole-network cycles, speedup, attribution, utilization and error, one design a
+    row.
+    """
     reports = reports_of(comparison)
     parts = parts_of(reports)
     columns = (
@@ -135,7 +139,9 @@ def values_table(comparison: Comparison) -> Table:
 def by_layer(
     comparison: Comparison, title: str, term: str, cell: Callable[[str, int | None], Cell]
 ) -> Table:
-    """Return one number for each layer and design; `cell` gives it, for layer None that of the whole network."""
+    """Return one number for each layer and design; `cell` gives it, for layer None that of the
+    whole network.
+    """
     reports = reports_of(comparison)
     heads = [Column(design_name(report).text, term) for report in reports]
     layers = reports[0].layers
@@ -258,7 +264,9 @@ def _measured(measured: Measured, parts: Sequence[str]) -> list[Cell]:
 
 
 def traffic_table(comparison: Comparison) -> Table | None:
-    """Return DRAM traffic of the whole network, one design a row; None where memory is not modelled."""
+    """Return DRAM traffic of the whole network, one design a row; None where memory is not
+    modelled.
+    """
     columns = (
         Column("design", "design", text=True),
         Column("activations (kB)", "traffic.activations"),

@@ -1,8 +1,11 @@
-"""The memory system: stored formats, tiles as blocks of bytes, DMA transfers, and the time they take.
+"""The memory system: stored formats, tiles as blocks of bytes, DMA transfers, and the time they
+take.
 
-    Layer -> cuts -> loop nest -> blocks -> transfers (schedule) -> recurrence -> memory_stall and traffic
+    Layer -> cuts -> loop nest -> blocks -> transfers (schedule) -> recurrence -> memory_stall and
+    traffic
 
-The definition of the timing is the SimPy model in `sparqsim.event.memory`; `recurrence` is its fast form.
+The definition of the timing is the SimPy model in `sparqsim.event.memory`; `recurrence` is its fast
+form.
 """
 
 from __future__ import annotations

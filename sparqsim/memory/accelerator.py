@@ -1,4 +1,6 @@
-"""Accelerator files: an array and its memory in TOML, presets that ship with the package, SCALE-Sim's .cfg files."""
+"""Accelerator files: an array and its memory in TOML, presets that ship with the package,
+SCALE-Sim's .cfg files.
+"""
 
 from __future__ import annotations
 
@@ -92,8 +94,8 @@ def _array(origin: str, document: Mapping[str, Any]) -> ArrayConfig | None:
     _known(origin, "array.", settings, tuple(key.name for key in fields(ArrayConfig)))
     if names_a_file(str(settings.get("dataflow", ""))):
         raise InputError(
-            f"{origin}: array.dataflow={settings['dataflow']!r}: an accelerator file runs no code; expected "
-            f"one of {', '.join(dataflow_names())} (--dataflow takes FILE.py:CLASS)"
+            f"{origin}: array.dataflow={settings['dataflow']!r}: an accelerator file runs no code; "
+            f"expected one of {', '.join(dataflow_names())} (--dataflow takes FILE.py:CLASS)"
         )
     try:
         return ArrayConfig(**settings)
@@ -112,8 +114,8 @@ def _known(origin: str, prefix: str, found: Mapping[str, Any], accepted: tuple[s
     for key in found:
         if key not in accepted:
             raise InputError(
-                f"{origin}: {prefix}{shown(key)[1:-1]}={shown(found[key])}: unknown key{nearest(key, accepted)}; "
-                f"expected one of {', '.join(accepted)}"
+                f"{origin}: {prefix}{shown(key)[1:-1]}={shown(found[key])}: unknown "
+                f"key{nearest(key, accepted)}; expected one of {', '.join(accepted)}"
             )
 
 

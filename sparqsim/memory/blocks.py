@@ -1,9 +1,10 @@
-"""What each scratchpad holds and for how long, and the transfers that follow from it, for one group of a layer.
+"""What each scratchpad holds and for how long, and the transfers that follow from it, for one group
+of a layer.
 
-Every scratchpad has two halves, filled in turn. A half keeps the blocks of one *generation*: all blocks of the group if
-they fit, else all blocks of one turn of the outermost loop if they fit, else one block. A block is fetched at its first
-use within its generation. Of the activations, only input elements that the generation does not hold yet are fetched,
-each once.
+Every scratchpad has two halves, filled in turn. A half keeps the blocks of one *generation*: all
+blocks of the group if they fit, else all blocks of one turn of the outermost loop if they fit, else
+one block. A block is fetched at its first use within its generation. Of the activations, only input
+elements that the generation does not hold yet are fetched, each once.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Formats:
-    """Bits in memory of two adjacent activations, a weight, an output and a partial sum; the storage in effect."""
+    """Bits in memory of two adjacent activations, a weight, an output and a partial sum; the
+    storage in effect.
+    """
 
     pair_bits: int
     weight_bits: int
@@ -103,7 +106,9 @@ def largest_sum(values: Indices, keys: Indices) -> int:
 
 
 def weight_fetches(nest: Nest, formats: Formats, half_bytes: int) -> Fetches:
-    """Return the fetches of the weights, in the widest scope that fits, or in the narrowest if none does."""
+    """Return the fetches of the weights, in the widest scope that fits, or in the narrowest if none
+    does.
+    """
 
     def sizes(items: Indices, _: Indices) -> Indices:
         return byte_count(nest.elements("weights")[items], formats.weight_bits)
@@ -112,7 +117,9 @@ def weight_fetches(nest: Nest, formats: Formats, half_bytes: int) -> Fetches:
 
 
 def activation_fetches(nest: Nest, formats: Formats, half_bytes: int, source: InputMap) -> Fetches:
-    """Return the fetches of the activations, in the widest scope that fits, or in the narrowest if none does."""
+    """Return the fetches of the activations, in the widest scope that fits, or in the narrowest if
+    none does.
+    """
 
     def sizes(items: Indices, generations: Indices) -> Indices:
         elements = elements_fetched(
@@ -148,7 +155,9 @@ def _fetches(
 
 
 def output_writes(nest: Nest, formats: Formats, half_bytes: int) -> Writes:
-    """Return the traffic of the outputs, in the widest scope that fits, or in the narrowest if none does."""
+    """Return the traffic of the outputs, in the widest scope that fits, or in the narrowest if none
+    does.
+    """
     for scope in nest.scopes("outputs"):
         writes = _spilling(nest, formats) if scope == "block" else _collecting(nest, formats, scope)
         if writes.largest <= half_bytes:
@@ -157,7 +166,9 @@ def output_writes(nest: Nest, formats: Formats, half_bytes: int) -> Writes:
 
 
 def held_bits(nest: Nest, formats: Formats) -> int:
-    """Return the bits of an output in the scratchpad: a partial sum's where several folds of K are added there."""
+    """Return the bits of an output in the scratchpad: a partial sum's where several folds of K are
+    added there.
+    """
     return formats.psum_bits if nest.accumulates and nest.pieces("k") > 1 else formats.output_bits
 
 
@@ -180,7 +191,9 @@ def _collecting(nest: Nest, formats: Formats, scope: str) -> Writes:
 
 
 def _spilling(nest: Nest, formats: Formats) -> Writes:
-    """Return writes of blocks that leave when the next one comes: finished, or as sums that come back for a fold."""
+    """Return writes of blocks that leave when the next one comes: finished, or as sums that come
+    back for a fold.
+    """
     generations, elements = nest.generations("outputs", "block"), nest.elements("outputs")
     first = first_of_each(generations)
     last = np.append(first[1:], nest.items) - 1

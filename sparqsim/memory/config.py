@@ -1,4 +1,7 @@
-"""What surrounds the array: DRAM channel, scratchpads, stored formats, loop order. Frozen, checked when made."""
+"""What surrounds the array: DRAM channel, scratchpads, stored formats, loop order.
+
+Frozen, checked when made.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +88,9 @@ def _is_decimal(value: object) -> bool:
 
 
 def rate(bytes_per_cycle: float) -> tuple[int, int]:
-    """Return (bytes, cycles): so many bytes in so many cycles, at most 1000; (UNLIMITED, 1) for inf."""
+    """Return (bytes, cycles): so many bytes in so many cycles, at most 1000; (UNLIMITED, 1) for
+    inf.
+    """
     if bytes_per_cycle == math.inf:
         return UNLIMITED, 1
     nearest_fraction = Fraction(str(bytes_per_cycle)).limit_denominator(1000)
@@ -101,16 +106,17 @@ class DramConfig(CheckedConfig):
     bandwidth_bytes_per_cycle : number
         inf: transfers take no time and never wait for each other.
     latency_cycles : int
-        From the end of a read request on the channel to its data in the scratchpad; later requests follow
-        without waiting for it. Writes are posted: they take no latency.
+        From the end of a read request on the channel to its data in the scratchpad; later requests
+        follow without waiting for it. Writes are posted: they take no latency.
     burst_bytes : int
         A request is moved in whole bursts.
     request_bytes : int
         A transfer is cut into requests of at most so many bytes, a multiple of `burst_bytes`; the
         channel is given to one request at a time.
     arbitration : {'fifo', 'round-robin', 'in-order'}
-        Which waiting request is next: the one that waits longest (ties: activations, weights, outputs); the next
-        DMA engine in turn; or the order of the program, waiting for its turn even if others are ready.
+        Which waiting request is next: the one that waits longest (ties: activations, weights,
+        outputs); the next DMA engine in turn; or the order of the program, waiting for its turn
+        even if others are ready.
     """
 
     bandwidth_bytes_per_cycle: float = decimal(math.inf)
@@ -132,7 +138,8 @@ class DramConfig(CheckedConfig):
 class ScratchpadConfig(CheckedConfig):
     """A double-buffered scratchpad: two halves of size_kib / 2.
 
-    Each half has one port to the array and one to its DMA engine. `port_bytes_per_cycle`: what each port moves.
+    Each half has one port to the array and one to its DMA engine. `port_bytes_per_cycle`: what each
+    port moves.
     """
 
     size_kib: float = decimal(math.inf)
@@ -155,14 +162,15 @@ class MemoryConfig(CheckedConfig):
     dram : DramConfig
     activations, weights, outputs : ScratchpadConfig
     storage : {'raw', 'windowed', 'windowed-pair'}
-        How SPARQ designs find their activations in memory: 8 bits each, trimmed at the array's edge; trimmed, with
-        shift code and one mux bit per activation; or trimmed with one mux bit per pair.
+        How SPARQ designs find their activations in memory: 8 bits each, trimmed at the array's
+        edge; trimmed, with shift code and one mux bit per activation; or trimmed with one mux bit
+        per pair.
     output_bits, psum_bits : int
         Bits of a finished output, and of a partial sum that is kept or spilled.
     loop_order : str
-        Loops over tiles, outermost first ('nmk': columns of W, then rows of X, then K). 'auto': of the dataflow's
-        orders, that of the fewest DRAM bytes (without those that only fill bursts), on equal bytes that of fewer
-        cycles. 'auto-cycles': that of the fewest cycles.
+        Loops over tiles, outermost first ('nmk': columns of W, then rows of X, then K). 'auto': of
+        the dataflow's orders, that of the fewest DRAM bytes (without those that only fill bursts),
+        on equal bytes that of fewer cycles. 'auto-cycles': that of the fewest cycles.
     """
 
     name: str = name_of("memory")
@@ -178,7 +186,10 @@ class MemoryConfig(CheckedConfig):
 
 @dataclass(frozen=True)
 class Accelerator:
-    """What an accelerator file says. `remarks`: what of an imported file was ignored or means something else here."""
+    """What an accelerator file says.
+
+    `remarks`: what of an imported file was ignored or means something else here.
+    """
 
     memory: MemoryConfig
     array: ArrayConfig | None = None

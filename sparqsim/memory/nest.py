@@ -1,7 +1,9 @@
-"""The loops over the tiles of a layer: where M, K and N are cut, in which order the pieces are visited.
+"""The loops over the tiles of a layer: where M, K and N are cut, in which order the pieces are
+visited.
 
-An *item* is what the array works on at once: a tile, or a chunk of its stream where the operands of a whole tile do not
-fit a scratchpad half. The stream is always the innermost loop. A *block* is the piece of one operand that an item uses.
+An *item* is what the array works on at once: a tile, or a chunk of its stream where the operands of
+a whole tile do not fit a scratchpad half. The stream is always the innermost loop. A *block* is the
+piece of one operand that an item uses.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ def axes_of(dataflow: str) -> tuple[str, str, str]:
 
 
 def orders_of(dataflow: str) -> tuple[str, str]:
-    """Return the loop orders of a dataflow, outermost loop first; the array's own order (rows inner) first."""
+    """Return the loop orders of a dataflow, outermost loop first; the array's own order (rows
+    inner) first.
+    """
     rows, cols, stream = axes_of(dataflow)
     return cols + rows + stream, rows + cols + stream
 
@@ -46,7 +50,8 @@ class Nest:
     lanes : int
         Elements of K per step.
     accumulates : bool
-        Whether sums of several pieces of K are added outside the array: where operands stay (ws, is).
+        Whether sums of several pieces of K are added outside the array: where operands stay (ws,
+        is).
     """
 
     order: str
@@ -58,7 +63,9 @@ class Nest:
     def of(
         cls, sizes: dict[str, int], array: ArrayConfig, lanes: int, order: str, chunk: int
     ) -> Nest:
-        """Cut `sizes` of m, k and n for an array; `chunk` is the length of a piece of the stream in steps."""
+        """Cut `sizes` of m, k and n for an array; `chunk` is the length of a piece of the stream in
+        steps.
+        """
         rows, cols, stream = axes_of(array.dataflow)
         pieces = {rows: array.rows, cols: array.cols, stream: chunk}
         pieces["k"] *= lanes
@@ -99,15 +106,17 @@ class Nest:
         return self.sizes[first] * self.sizes[second]
 
     def spans(self, dim: str, items: Indices) -> Indices:
-        """Return the first and last + 1 element of a dimension of some items, int64 (len(items), 2)."""
+        """Return the first and last + 1 element of a dimension of some items, int64 (len(items),
+        2).
+        """
         piece = self.index[dim][items]
         return np.stack([self.cuts[dim][piece], self.cuts[dim][piece + 1]], axis=1)
 
     def generations(self, operand: str, scope: str) -> Indices:
         """Return which filling of a scratchpad half each item uses, int64 (items,), not decreasing.
 
-        `scope`: 'block' (a half holds one block), 'outer' (all blocks of one turn of the outermost loop), 'group'
-        (all).
+        `scope`: 'block' (a half holds one block), 'outer' (all blocks of one turn of the outermost
+        loop), 'group' (all).
         """
         if scope == "group":
             return np.zeros(self.items, np.int64)

@@ -1,4 +1,6 @@
-"""How a layer is moved: its formats, how its stream is cut so that blocks fit, and the loop order."""
+"""How a layer is moved: its formats, how its stream is cut so that blocks fit, and the loop
+order.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,8 @@ class Plan:
 def plans_of(job: Job, array: ArrayConfig, memory: MemoryConfig) -> list[Plan]:
     """Return the plans of a layer in the loop orders that the configuration leaves open.
 
-    The configured order alone; with 'auto' those of the fewest DRAM bytes; with 'auto-cycles' all of the dataflow.
+    The configured order alone; with 'auto' those of the fewest DRAM bytes; with 'auto-cycles' all
+    of the dataflow.
 
     Raises
     ------
@@ -104,8 +107,8 @@ def plans_of(job: Job, array: ArrayConfig, memory: MemoryConfig) -> list[Plan]:
 def plan_order(job: Job, array: ArrayConfig, memory: MemoryConfig, order: str) -> Plan:
     """Return the plan of a layer in one loop order.
 
-    The stream is cut into the fewest equal chunks of a sequence that starts at one chunk and grows in proportion to
-    the block that fits worst.
+    The stream is cut into the fewest equal chunks of a sequence that starts at one chunk and grows
+    in proportion to the block that fits worst.
 
     Raises
     ------
@@ -140,7 +143,9 @@ def _plan(job: Job, array: ArrayConfig, memory: MemoryConfig, order: str, chunk:
 
 
 def _worst(plan: Plan, memory: MemoryConfig) -> tuple[str, float]:
-    """Return the operand that fits worst, and its bytes over the half's; one the stream cannot cut counts first."""
+    """Return the operand that fits worst, and its bytes over the half's; one the stream cannot cut
+    counts first.
+    """
     held = plan.held_bytes
     ratios = {operand: held[operand] / getattr(memory, operand).half_bytes for operand in OPERANDS}
     stream = plan.nest.order[2]
@@ -160,7 +165,9 @@ def _does_not_fit(job: Job, plan: Plan, memory: MemoryConfig, operand: str) -> I
 
 
 def used_bytes(job: Job, memory: MemoryConfig) -> dict[str, int]:
-    """Return the bytes of each operand that the layer uses, all groups; input that no window touches left out."""
+    """Return the bytes of each operand that the layer uses, all groups; input that no window
+    touches left out.
+    """
     sizes = job.sizes
     whole = [np.array([[0, sizes[dim]]], np.int64) for dim in "mk"]
     elements = int(elements_fetched(job.source, whole[0], whole[1], np.zeros(1, np.int64))[0])

@@ -1,7 +1,9 @@
-"""The fast form of the memory model: the same events as `sparqsim.event.memory`, one loop over requests.
+"""The fast form of the memory model: the same events as `sparqsim.event.memory`, one loop over
+requests.
 
-Possible because only three engines ever wait for the channel, each with one request, and because nothing that is still
-unknown when the channel is given away can come earlier than that: an item takes at least one cycle.
+Possible because only three engines ever wait for the channel, each with one request, and because
+nothing that is still unknown when the channel is given away can come earlier than that: an item
+takes at least one cycle.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ Indices = NDArray[np.int64]
 def settings(memory: MemoryConfig) -> Indices:
     """Return what the kernel needs, int64 (12,).
 
-    Arbitration, latency, burst, request, then bytes and cycles of the DRAM's rate and of each engine's port.
+    Arbitration, latency, burst, request, then bytes and cycles of the DRAM's rate and of each
+    engine's port.
     """
     dram = memory.dram
     ports = [getattr(memory, engine).port_bytes_per_cycle for engine in ENGINES]
@@ -75,7 +78,9 @@ def post(
     item_ends: Indices,
     free_since: Indices,
 ) -> int:
-    """Return when an engine's next transfer first asks for the channel, -1 while unknown or if there is none."""
+    """Return when an engine's next transfer first asks for the channel, -1 while unknown or if
+    there is none.
+    """
     if at[engine] == bounds[engine + 1]:
         return -1
     waits_for = after[order[at[engine]]]
@@ -121,7 +126,9 @@ def choose(
 
 @jit
 def channel_cycles(moved: int, engine: int, config: Indices, unlimited: int) -> int:
-    """Return how long a request of `moved` bytes holds the channel: the slower of the channel and the engine's port."""
+    """Return how long a request of `moved` bytes holds the channel: the slower of the channel and
+    the engine's port.
+    """
     cycles = 0
     if config[4] != unlimited:
         cycles = -(-(-(-moved // config[2]) * config[2]) * config[5] // config[4])

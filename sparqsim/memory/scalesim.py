@@ -1,7 +1,7 @@
 """Import of SCALE-Sim's .cfg files: what has a meaning here is taken, the rest is listed.
 
-Source of the format: SCALE-Sim v3.0.0 (MIT), read in its source. It gives every operand a private DRAM port; here one
-channel is shared. Its `Bandwidth` is used in USER mode only; CALC never stalls.
+Source of the format: SCALE-Sim v3.0.0 (MIT), read in its source. It gives every operand a private
+DRAM port; here one channel is shared. Its `Bandwidth` is used in USER mode only; CALC never stalls.
 """
 
 from __future__ import annotations
@@ -37,14 +37,15 @@ TAKEN = (
     ),
 )
 SHARED = (
-    "Bandwidth: SCALE-Sim gives each operand a private port of this many words; here one channel of as many "
-    "bytes is shared"
+    "Bandwidth: SCALE-Sim gives each operand a private port of this many words; here one channel "
+    "of as many bytes is shared"
 )
 CALC = "InterfaceBandwidth=CALC: no stalls there, so the bandwidth is unlimited here"
 
 
 def import_cfg(path: Path) -> Accelerator:
-    """Return the accelerator of a SCALE-Sim .cfg file; `remarks` lists what is ignored or means something else here.
+    """Return the accelerator of a SCALE-Sim .cfg file; `remarks` lists what is ignored or means
+    something else here.
 
     Raises
     ------
@@ -85,7 +86,9 @@ def _accelerator(cfg: Cfg, path: Path) -> Accelerator:
 
 
 class Cfg:
-    """The values of a .cfg file, found as SCALE-Sim finds them: by section, whatever the case of the key."""
+    """The values of a .cfg file, found as SCALE-Sim finds them: by section, whatever the case of
+    the key.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,5 @@
-"""The program of a layer: items for the array, transfers for the DMA engines, and what waits for what.
+"""The program of a layer: items for the array, transfers for the DMA engines, and what waits for
+what.
 
 Both models of the timing (`sparqsim.event.memory` and `recurrence`) run this program.
 """
@@ -21,7 +22,8 @@ Indices = NDArray[np.int64]
 #: DMA engines, in the order in which ties are settled.
 ENGINES = ("activations", "weights", "outputs")
 ACTIVATIONS, WEIGHTS, OUTPUTS = range(3)
-#: Columns of the table of transfers: when in the program (item, then rank), for which item, engine, bytes.
+#: Columns of the table of transfers: when in the program (item, then rank), for which item, engine,
+#: bytes.
 TURN, RANK, ITEM, ENGINE, SIZE = range(5)
 
 
@@ -36,14 +38,15 @@ class Schedule:
     generations : int64 (items, 3)
         Filling of each scratchpad that each item uses; filling h stands in half h % 2.
     engine, size, after, item, generation : int64 (transfers,)
-        DMA engine; bytes; item whose end it waits for (-1: none); item it is made for; filling it is part of.
+        DMA engine; bytes; item whose end it waits for (-1: none); item it is made for; filling it
+        is part of.
     reads : bool (transfers,)
         From DRAM; else to it.
     produced : int64 (items,)
         Bytes that each item newly takes up in its half of the outputs.
     needs : int64 (items, 4)
-        Last transfer (-1: none) that must be complete before an item starts: activations, weights, partial sums brought
-        back, writes that free its half of the outputs.
+        Last transfer (-1: none) that must be complete before an item starts: activations, weights,
+        partial sums brought back, writes that free its half of the outputs.
     """
 
     lengths: Indices
@@ -67,7 +70,8 @@ class Times:
     item_starts, item_ends : int64 (items,)
         The array's work on each item.
     starts, ends, done : int64 (transfers,)
-        First cycle on the channel, end on the channel, and when the data are there (reads: `ends` + latency).
+        First cycle on the channel, end on the channel, and when the data are there (reads: `ends` +
+        latency).
     """
 
     item_starts: Indices
@@ -125,7 +129,9 @@ def _fetch_part(engine: int, fetches: Fetches) -> Indices:
 
 
 def _output_parts(plan: Plan) -> list[Indices]:
-    """Return writes, each before the fetches of the item after the next, which it may hold up, and reloads."""
+    """Return writes, each before the fetches of the item after the next, which it may hold up, and
+    reloads.
+    """
     writes = plan.outputs
     return [
         _part(writes.items + 2, writes.items, 0, OUTPUTS, writes.sizes),
@@ -151,7 +157,9 @@ def _over_groups(generations: Indices, groups: int) -> Indices:
 
 
 def _last_items(generations: Indices, engine: Indices, wanted: Indices) -> Indices:
-    """Return the last item that uses filling `wanted` of an engine's scratchpad, -1 for a negative one."""
+    """Return the last item that uses filling `wanted` of an engine's scratchpad, -1 for a negative
+    one.
+    """
     found = np.full(len(engine), -1, np.int64)
     for each in range(len(ENGINES)):
         mine = engine == each
@@ -184,8 +192,8 @@ def _last_transfer(transfers: Indices, key: Indices, limits: Indices) -> Indices
 def item_lengths(nest: Nest, times: TileTimes, dataflow: str) -> Indices:
     """Return the cycles of every item of all groups, int64; they add up to the array's total.
 
-    A chunk holds its own streamed steps; the tile's load goes to its first chunk, skew and drain to its last; stalls
-    are spread over the tile's stream evenly, floor(stalls * steps so far / steps).
+    A chunk holds its own streamed steps; the tile's load goes to its first chunk, skew and drain to
+    its last; stalls are spread over the tile's stream evenly, floor(stalls * steps so far / steps).
     """
     rows, cols, stream = axes_of(dataflow)
     piece, last = nest.index[stream], nest.pieces(stream) - 1
@@ -205,10 +213,11 @@ def item_lengths(nest: Nest, times: TileTimes, dataflow: str) -> Indices:
 
 
 def sram_bytes(plan: Plan) -> dict[str, Indices]:
-    """Return the bytes that the array moves at each scratchpad in each item of a group, int64 (items,).
+    """Return the bytes that the array moves at each scratchpad in each item of a group, int64
+    (items,).
 
-    Operands are read once per use: every element of X of a tile, not every pixel. Sums that are added up in the
-    scratchpad are read (but for the first fold) and written.
+    Operands are read once per use: every element of X of a tile, not every pixel. Sums that are
+    added up in the scratchpad are read (but for the first fold) and written.
     """
     nest, formats = plan.nest, plan.formats
     back = nest.accumulates & (nest.index["k"] > 0)
@@ -220,7 +229,9 @@ def sram_bytes(plan: Plan) -> dict[str, Indices]:
 
 
 def sums_written(plan: Plan) -> Indices:
-    """Return the bytes that the array puts into the output scratchpad in each item of a group, int64 (items,)."""
+    """Return the bytes that the array puts into the output scratchpad in each item of a group,
+    int64 (items,).
+    """
     nest = plan.nest
     leaves = nest.accumulates | (nest.index["k"] == nest.pieces("k") - 1)
     return np.where(leaves, byte_count(nest.elements("outputs"), held_bits(nest, plan.formats)), 0)

@@ -38,7 +38,8 @@ class Loops:
     Parameters
     ----------
     array : ArrayConfig
-        Its sides cut the layer into tiles, its dataflow says along which dimensions and what is streamed.
+        Its sides cut the layer into tiles, its dataflow says along which dimensions and what is
+        streamed.
     lanes : int
         Elements of K that one streamed step takes.
     tiles : TileTimes
@@ -46,7 +47,8 @@ class Loops:
     used_units : int64 (column tiles, row tiles)
         PEs, or what stands in their place, that hold real work in each tile of a group.
     activation_pair_bits : callable
-        `activation_pair_bits(storage)`: bits in memory of two adjacent activations; 16 where they are stored raw.
+        `activation_pair_bits(storage)`: bits in memory of two adjacent activations; 16 where they
+        are stored raw.
     weight_bits : int
     """
 
@@ -67,7 +69,8 @@ class Loops:
         units: int = 1,
         lanes: int = 1,
     ) -> Loops:
-        """Return the loops of an engine whose tiles take `cycles`, with all its units at work in each.
+        """Return the loops of an engine whose tiles take `cycles`, with all its units at work in
+        each.
 
         Parameters
         ----------
@@ -88,7 +91,8 @@ class Loops:
 class Outcome:
     """What the memory system adds to a layer.
 
-    `memory_stall`: cycles beyond the array's own. `used_pe_cycles`: of PEs with real work, in those cycles.
+    `memory_stall`: cycles beyond the array's own. `used_pe_cycles`: of PEs with real work, in those
+    cycles.
     """
 
     memory_stall: int
@@ -127,7 +131,10 @@ class Prepared:
 
 
 def prepare(layer: Layer, loops: Loops, memory: MemoryConfig) -> list[Prepared]:
-    """Return a layer's program in each loop order that is left open. Parameters and errors as in `through_memory`."""
+    """Return a layer's program in each loop order that is left open.
+
+    Parameters and errors as in `through_memory`.
+    """
     job, array, tiles = job_of(layer, loops, memory), loops.array, loops.tiles
     return [
         Prepared(job, tiles, plan, schedule(plan, tiles, memory, array.dataflow))
@@ -136,7 +143,9 @@ def prepare(layer: Layer, loops: Loops, memory: MemoryConfig) -> list[Prepared]:
 
 
 def fastest(programs: Sequence[Prepared], memory: MemoryConfig) -> Prepared:
-    """Return the program that takes the fewest cycles; of equal ones the first, the array's own order."""
+    """Return the program that takes the fewest cycles; of equal ones the first, the array's own
+    order.
+    """
     from sparqsim.memory import recurrence
 
     if len(programs) == 1:
@@ -175,7 +184,9 @@ def through_memory(
 
 
 def spent_by_item(times: Times) -> NDArray[np.int64]:
-    """Return the cycles from each item's end to the next one's; the last one's reach to the end of the layer."""
+    """Return the cycles from each item's end to the next one's; the last one's reach to the end of
+    the layer.
+    """
     return np.diff(np.append(times.item_ends[:-1], times.total), prepend=0)
 
 

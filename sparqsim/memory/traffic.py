@@ -14,9 +14,10 @@ from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
 class OperandTraffic(Record):
     """One operand's traffic.
 
-    used_bytes: what the layer needs or makes of it at all. dram_*, sram_*: moved at the DRAM channel and at the
-    operand's scratchpad (sram_read: by the array, and by the write-back; sram_write: by fetches, and by the array).
-    burst_padding_bytes: moved over the channel besides, to fill whole bursts.
+    used_bytes: what the layer needs or makes of it at all. dram_*, sram_*: moved at the DRAM
+    channel and at the operand's scratchpad (sram_read: by the array, and by the write-back;
+    sram_write: by fetches, and by the array). burst_padding_bytes: moved over the channel besides,
+    to fill whole bursts.
     """
 
     used_bytes: int
@@ -29,9 +30,11 @@ class OperandTraffic(Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def repeated_bytes(self) -> int:
-        """Bytes over the channel beyond one transfer of each used byte: halos, refetches, spilled and reloaded sums.
+        """Bytes over the channel beyond one transfer of each used byte: halos, refetches, spilled
+        and reloaded sums.
 
-        With formats of less than a byte a value, also up to one byte for each region fetched: each is rounded up.
+        With formats of less than a byte a value, also up to one byte for each region fetched: each
+        is rounded up.
         """
         return self.dram_read_bytes + self.dram_write_bytes - self.used_bytes
 
@@ -39,8 +42,9 @@ class OperandTraffic(Record):
 class Traffic(Record):
     """Traffic of a layer or a network.
 
-    psum_spill_bytes, psum_reload_bytes: the part of the outputs' DRAM traffic that is partial sums. port_stall: the
-    part of memory_stall in which a scratchpad's port is too narrow for the array; the rest waits for the DRAM.
+    psum_spill_bytes, psum_reload_bytes: the part of the outputs' DRAM traffic that is partial sums.
+    port_stall: the part of memory_stall in which a scratchpad's port is too narrow for the array;
+    the rest waits for the DRAM.
     """
 
     activations: OperandTraffic
@@ -95,10 +99,11 @@ def _added(parts: list[dict[str, Any]]) -> dict[str, Any]:
 class LayerTraffic(Traffic):
     """One layer's traffic and how it was moved.
 
-    loop_order: outermost loop first. stream_chunks: pieces that each tile's stream is cut into. storage: of the
-    activations, in effect ('raw' where pairs straddle kernel positions). activation_pair_bits, weight_bits: stored bits
-    of two adjacent activations and of a weight. kept: for each operand, what a scratchpad half keeps: 'block', 'outer'
-    (all blocks of a turn of the outermost loop) or 'group' (all).
+    loop_order: outermost loop first. stream_chunks: pieces that each tile's stream is cut into.
+    storage: of the activations, in effect ('raw' where pairs straddle kernel positions).
+    activation_pair_bits, weight_bits: stored bits of two adjacent activations and of a weight.
+    kept: for each operand, what a scratchpad half keeps: 'block', 'outer' (all blocks of a turn of
+    the outermost loop) or 'group' (all).
     """
 
     loop_order: str

@@ -1,4 +1,6 @@
-"""Accuracy of a whole network under designs' arithmetic, and cycles and error of its layers from the same run."""
+"""Accuracy of a whole network under designs' arithmetic, and cycles and error of its layers from
+the same run.
+"""
 
 from __future__ import annotations
 
@@ -48,10 +50,14 @@ class Answering(Protocol):
         """What its own arithmetic is."""
 
     def reference(self, pictures: Pictures) -> Iterable[Array]:
-        """Yield the output (pictures, ...) of the network as it is, batch by batch: scores of classes."""
+        """Yield the output (pictures, ...) of the network as it is, batch by batch: scores of
+        classes.
+        """
 
     def under(self, pe: PEDesign, pictures: Pictures, *, keep_8bit: bool) -> Iterable[Array]:
-        """Yield scores when every layer computes as `pe` does (layers that stay at 8 bits exactly)."""
+        """Yield scores when every layer computes as `pe` does (layers that stay at 8 bits
+        exactly).
+        """
 
     def route(self, pe: PEDesign, *, keep_8bit: bool) -> str:
         """Return how `under` computes: by name."""
@@ -88,7 +94,8 @@ def accuracy(
     known: Sequence[AccuracyRow] = (),
     each: Callable[[AccuracyReport], None] = lambda _: None,
 ) -> AccuracyReport:
-    """Return accuracy, agreement, SQNR, cycles and speedup of the network as it is, and of every design.
+    """Return accuracy, agreement, SQNR, cycles and speedup of the network as it is, and of every
+    design.
 
     Parameters
     ----------
@@ -203,12 +210,15 @@ class _Asked:
 
 
 def is_dense(output_shape: Sequence[int]) -> bool:
-    """Return whether an output of this shape per picture is no row of classes: boxes, a picture, a sequence."""
+    """Return whether an output of this shape per picture is no row of classes: boxes, a picture, a
+    sequence.
+    """
     return sum(size > 1 for size in output_shape) > 1
 
 
 def best_five(scores: Iterable[Array], labels: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """Return the five best classes of every picture, best first (pictures, up to 5); the lower class wins ties.
+    """Return the five best classes of every picture, best first (pictures, up to 5); the lower
+    class wins ties.
 
     Raises
     ------
@@ -225,7 +235,8 @@ def best_five(scores: Iterable[Array], labels: NDArray[np.int64] | None) -> NDAr
             raise InputError("the network's scores hold NaN, expected numbers")
         if labels is not None and labels.max() >= batch.shape[1]:
             raise InputError(
-                f"label {labels.max()}: the network has {batch.shape[1]} classes, expected labels below it"
+                f"label {labels.max()}: the network has {batch.shape[1]} classes, expected "
+                "labels below it"
             )
         answers.append(best(batch))
     return np.concatenate(answers)

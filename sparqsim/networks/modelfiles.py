@@ -78,7 +78,8 @@ def dump(
             model, pictures, target, skip=skip, keep_8bit=keep_8bit, license_note=license_note
         )
     raise InputError(
-        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.torch.dump)"
+        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: "
+        "sparqsim.torch.dump)"
     )
 
 
@@ -114,7 +115,8 @@ def open_network(
 
         return TfliteNetwork(model, skip=skip, keep_8bit=keep_8bit)
     raise InputError(
-        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: sparqsim.torch.evaluate)"
+        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: "
+        "sparqsim.torch.evaluate)"
     )
 
 
@@ -136,7 +138,8 @@ def import_trace(
     sizes: str = "",
     values: Values = "drawn",
 ) -> list[str]:
-    """Write the trace of a topology, a graph or a directory of .npy files; return what to know of it.
+    """Write the trace of a topology, a graph or a directory of .npy files; return what to know of
+    it.
 
     Parameters
     ----------
@@ -186,7 +189,9 @@ def _import_arrays(folder: Path, target: str, calibrate: str) -> str:
 def _shapes(
     place: Path, skip: Collection[str], sizes: str
 ) -> tuple[list[LayerShape], list[str], dict[str, Any]]:
-    """Return the layers of a topology or a graph, notes on them, and fields of the trace's document."""
+    """Return the layers of a topology or a graph, notes on them, and fields of the trace's
+    document.
+    """
     provenance: dict[str, Any] = {}
     if place.suffix.lower() == ".csv":
         from sparqsim.trace.topology import read_topology
@@ -202,7 +207,8 @@ def _shapes(
         origin = "ONNX graph, shapes only"
     else:
         raise InputError(
-            f"{place}: expected a topology (.csv), a graph (.onnx), or a directory of act-*.npy and wgt-*.npy"
+            f"{place}: expected a topology (.csv), a graph (.onnx), or a directory of "
+            "act-*.npy and wgt-*.npy"
         )
     document = {
         "origin": f"sparqsim trace import ({origin})",

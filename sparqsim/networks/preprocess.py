@@ -8,11 +8,11 @@ A spec such as
 |---|---|
 | `resize:N` | short side to N pixels (bilinear, antialiased), the other in proportion |
 | `resize:HxW` | to exactly H x W pixels |
-| `crop:N`, `crop:HxW` | the N x N (H x W) pixels in the centre; an odd row or column stays at the bottom or right |
+| `crop:N`, `crop:HxW` | the N x N (H x W) pixels in the centre; an odd line stays below or right |
 | `crop:0.875` | the centre square of that share of the short side |
 | `scale:1/255` | multiply by a number or a fraction |
 | `mean:A:B:C`, `std:A:B:C` | subtract, divide by, one number per channel or one for all |
-| `order:rgb` or `bgr` | order of the channels (default rgb); `mean` and `std` are given in this order |
+| `order:rgb` or `bgr` | order of the channels (default rgb); `mean`, `std` are given in it |
 | `layout:nchw` or `nhwc` | axes of the batch (default: what the kind of model uses) |
 
 Steps are separated by commas or spaces. Pictures are cropped and resized first, then changed in
@@ -47,7 +47,10 @@ STEPS = ("resize", "crop", "scale", "mean", "std", "order", "layout")
 
 @dataclass(frozen=True)
 class Preprocess:
-    """A parsed spec. `spec`: as written. `geometry`, `values`: steps in order. `layout`: None where not given."""
+    """A parsed spec.
+
+    `spec`: as written. `geometry`, `values`: steps in order. `layout`: None where not given.
+    """
 
     spec: str
     geometry: tuple[Callable[[Image], Image], ...] = ()
@@ -118,8 +121,8 @@ class Preprocess:
 
         if picture.shape[2] not in (1, 3):
             raise InputError(
-                f"--preprocess {self.spec!r}: the picture has {picture.shape[2]} channels, expected 1 "
-                "or 3 to resize or crop it"
+                f"--preprocess {self.spec!r}: the picture has {picture.shape[2]} channels, "
+                "expected 1 or 3 to resize or crop it"
             )
         grey = picture.shape[2] == 1
         image = Image.fromarray(picture[..., 0] if grey else picture)

@@ -41,7 +41,9 @@ class Operands(NamedTuple):
     def of(
         cls, parts: Sequence[Quantised], activations: Array, weights: Array | None = None
     ) -> Operands:
-        """Return operands that were laid out from `parts`; a network's own codes do not say what clipped."""
+        """Return operands that were laid out from `parts`; a network's own codes do not say what
+        clipped.
+        """
         chosen = [part for part in parts if part.chosen]
         quantised = sum(part.codes.size for part in chosen)
         clipped = sum(part.clipped for part in chosen)
@@ -127,7 +129,9 @@ class Site:
 
     @property
     def unit(self) -> NDArray[np.float64]:
-        """The real value of 1 in its sums, float64 (output channel,), or (1,) for two activations."""
+        """The real value of 1 in its sums, float64 (output channel,), or (1,) for two
+        activations.
+        """
         scales = self._second_scale if self.weights is None else self.weights.scales
         return self.activation.scale * scales
 
@@ -196,7 +200,10 @@ def _one_stack(matrices: Array, front: tuple[int, ...]) -> Array:
 
 
 def check_layer_names(chosen: Collection[str], names: Sequence[str], option: str) -> frozenset[str]:
-    """Return the layers that a user names, by `option`. Raises InputError for one that is not there."""
+    """Return the layers that a user names, by `option`.
+
+    Raises InputError for one that is not there.
+    """
     for name in chosen:
         if name not in names:
             raise InputError(

@@ -1,4 +1,5 @@
-"""A layer's sums in a design's arithmetic, for many batches: the fast form of `arithmetic.layer_sums`.
+"""A layer's sums in a design's arithmetic, for many batches: the fast form of
+`arithmetic.layer_sums`.
 
 * Designs transform activations before they meet weights, so each activation is transformed once,
   not once per kernel position that it appears in.

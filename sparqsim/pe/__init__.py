@@ -1,4 +1,7 @@
-"""PE designs: one file per family. `base.py` says what a design must give; `registry.py` finds them by name."""
+"""PE designs: one file per family.
+
+`base.py` says what a design must give; `registry.py` finds them by name.
+"""
 
 from sparqsim.pe.base import LayerFacts, PEDesign, Step
 from sparqsim.pe.registry import get_pe

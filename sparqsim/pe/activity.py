@@ -1,10 +1,11 @@
 """How often each part of a PE works, counted exactly without stepping every PE.
 
-Which parts work in a step is decided by a small state of the step's activations and a small state of its weights. PE
-(m, n) pairs row m of X with column n of W, so counting rows per activation state and columns per weight state, step
-by step, is enough:
+Which parts work in a step is decided by a small state of the step's activations and a small state
+of its weights. PE (m, n) pairs row m of X with column n of W, so counting rows per activation state
+and columns per weight state, step by step, is enough:
 
-    cycles of a part = sum over steps, states a, states b of rows[step, a] * cols[step, b] * table[a, b, part]
+    cycles of a part = sum over steps, states a, states b of rows[step, a] * cols[step, b] *
+    table[a, b, part]
 
 and `table` is `PEDesign.step` itself, on one example of each state.
 """
@@ -37,14 +38,18 @@ class PartCounter:
         self._rows += state_counts(states, self._rows.shape[-1])
 
     def cycles(self) -> dict[str, int]:
-        """Return the cycles in which each part worked, summed over all PEs; 0 for a part that never did."""
+        """Return the cycles in which each part worked, summed over all PEs; 0 for a part that never
+        did.
+        """
         joint = np.einsum("gsa,gsb->ab", self._rows, self._cols)
         return {part: int((joint * cycles).sum()) for part, cycles in sorted(self._table.items())}
 
 
 @lru_cache(maxsize=64)
 def part_table(pe: PEDesign) -> dict[str, NDArray[np.int64]]:
-    """Return for each part of the PE the cycles it works, int64 (activation states, weight states)."""
+    """Return for each part of the PE the cycles it works, int64 (activation states, weight
+    states).
+    """
     xs, ws = pe.state_examples()
     table: dict[str, NDArray[np.int64]] = {}
     for row, x in enumerate(xs):
@@ -55,7 +60,9 @@ def part_table(pe: PEDesign) -> dict[str, NDArray[np.int64]]:
 
 
 def state_counts(states: NDArray[np.uint8], number: int) -> NDArray[np.int64]:
-    """Return how often each state occurs in each step: states (groups, rows, steps) -> (groups, steps, number)."""
+    """Return how often each state occurs in each step: states (groups, rows, steps) -> (groups,
+    steps, number).
+    """
     counts = np.zeros((states.shape[0], states.shape[2], number), np.int64)
     _count_states(states, counts)
     return counts

@@ -21,7 +21,9 @@ def expect(holds: bool, message: str) -> None:
 
 
 def compare(pe: PEDesign, x: Array, w: Array) -> None:
-    """Expect `matmul` and the step cycles of X (..., M, K) @ W (..., K, N) to be those of `step`."""
+    """Expect `matmul` and the step cycles of X (..., M, K) @ W (..., K, N) to be those of
+    `step`.
+    """
     fast = pe.matmul(x, w)
     for at in np.ndindex(*x.shape[:-2]):
         values, cycles = stepped(pe, x[at], w[at])
@@ -39,7 +41,9 @@ def stepped(pe: PEDesign, x: Array, w: Array) -> tuple[NDArray[np.int64], NDArra
 
 
 def compare_cycles(pe: PEDesign, x: Array, w: Array, cycles: NDArray[np.int64]) -> None:
-    """Expect each step's cycles (M, N, steps) to be within bounds, and to be what `declared_cycles` says."""
+    """Expect each step's cycles (M, N, steps) to be within bounds, and to be what `declared_cycles`
+    says.
+    """
     for m, n, s in np.argwhere((cycles < 1) | (cycles > pe.most_step_cycles))[:1]:
         raise Violation(
             f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, "
@@ -50,15 +54,16 @@ def compare_cycles(pe: PEDesign, x: Array, w: Array, cycles: NDArray[np.int64]) 
     if declared.shape != expected:
         raise Violation(
             f"{COST_HOOKS.get(pe.cost, 'cost')} of {len(x)} rows and {w.shape[1]} columns makes "
-            f"cycles of shape {declared.shape}, expected (rows or 1, steps, columns or 1) = {expected}"
+            f"cycles of shape {declared.shape}, expected (rows or 1, steps, columns or 1) = "
+            f"{expected}"
         )
     if declared.dtype != np.uint8:
         raise Violation(f"{COST_HOOKS.get(pe.cost, 'cost')} gives {declared.dtype}, expected uint8")
     by_output = np.broadcast_to(declared.transpose(0, 2, 1), cycles.shape)
     for m, n, s in np.argwhere(cycles != by_output)[:1]:
         raise Violation(
-            f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, but the fast form "
-            f"says {by_output[m, n, s]} (cost={pe.cost!r})"
+            f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, but the fast "
+            f"form says {by_output[m, n, s]} (cost={pe.cost!r})"
         )
 
 
@@ -81,8 +86,8 @@ def compare_cost(pe: PEDesign, x: Array, w: Array) -> None:
         if cycles[m, n, s] != cycles[other]:
             here, there = (shown(pe, x[i], w[:, j], k) for i, j, k in ((m, n, s), other))
             raise Violation(
-                f"cost={pe.cost!r} ({alike}), but the step of {here} takes {cycles[m, n, s]} cycles "
-                f"and that of {there} takes {cycles[other]}"
+                f"cost={pe.cost!r} ({alike}), but the step of {here} takes {cycles[m, n, s]} "
+                f"cycles and that of {there} takes {cycles[other]}"
             )
 
 

@@ -18,7 +18,8 @@ BLOCK_ELEMENTS = 1 << 22
 
 
 def layer_sums(layer: Layer, pe: PEDesign) -> NDArray[np.int64]:
-    """Return what `pe` makes of a layer, zero points corrected, in units of activation scale * weight scale.
+    """Return what `pe` makes of a layer, zero points corrected, in units of activation scale *
+    weight scale.
 
     Returns
     -------
@@ -84,7 +85,9 @@ class Factors:
 
 
 def row_blocks(layer: LoweredLayer) -> Iterator[Array]:
-    """Yield X in blocks of rows (groups, rows, K); a block and its product have a few million elements each."""
+    """Yield X in blocks of rows (groups, rows, K); a block and its product have a few million
+    elements each.
+    """
     rows = max(1, BLOCK_ELEMENTS // (layer.groups * max(layer.k, layer.n)))
     for start in range(0, layer.m, rows):
         yield layer.rows(start, start + rows)

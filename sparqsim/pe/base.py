@@ -1,11 +1,11 @@
 """What a PE design must give.
 
-A design is one frozen dataclass in one file of this folder (or anywhere else, loaded as FILE.py:CLASS). Its fields
-are the keys a user may set. It gives
+A design is one frozen dataclass in one file of this folder (or anywhere else, loaded as
+FILE.py:CLASS). Its fields are the keys a user may set. It gives
 
 * `name`, `lanes` (pairs of operands consumed per step), `signed_activations`;
-* `step(xs, ws)`: the definition, in plain Python: what the circuit does in one step, in cycles and value, and which of
-  its parts were active;
+* `step(xs, ws)`: the definition, in plain Python: what the circuit does in one step, in cycles and
+  value, and which of its parts were active;
 * a fast form of the same: `used_activations` and `used_weights`, what the multipliers see of each
   operand; or, where that depends on the other operand (`values_by_pair`), a `matmul` of its own;
 * `cost`: what decides how long a step takes, and the hook that tells it (`COST_HOOKS`).
@@ -13,9 +13,9 @@ are the keys a user may set. It gives
 A design may make itself ready for a layer (`for_layer`): lanes, cycles and mode by the bits of its
 operands. Everything that runs a layer then uses what `for_layer` returned.
 
-The fast form must equal `step` for every operand: `contract.py` checks that, and `sparqsim pe check` runs it. A design
-never knows the dataflow that times it. PEs that the array does not time, because they run through queues of their own,
-name the engine model that does (`runs_on`).
+The fast form must equal `step` for every operand: `contract.py` checks that, and `sparqsim pe
+check` runs it. A design never knows the dataflow that times it. PEs that the array does not time,
+because they run through queues of their own, name the engine model that does (`runs_on`).
 """
 
 from __future__ import annotations
@@ -97,7 +97,10 @@ class Step:
 
 @dataclass(frozen=True)
 class PEDesign(ABC):
-    """A processing element: its arithmetic and how long each step takes. See the module's docstring."""
+    """A processing element: its arithmetic and how long each step takes.
+
+    See the module's docstring.
+    """
 
     name: ClassVar[str]
     #: Pairs of operands (one activation, one weight) that a PE consumes per step.
@@ -114,7 +117,8 @@ class PEDesign(ABC):
     edge_cycles: ClassVar[int] = 0
     #: Bits of a weight as it is stored.
     weight_bits: ClassVar[int] = 8
-    #: What may stay in a PE for a whole tile; of each dataflow the design supports, one of these does.
+    #: What may stay in a PE for a whole tile; of each dataflow the design supports, one of these
+    #: does.
     stationary: ClassVar[tuple[str, ...]] = ("outputs", "weights", "activations")
     #: Names of the only dataflows the design supports; None: all that keep one of `stationary`.
     dataflows: ClassVar[tuple[str, ...] | None] = None
@@ -127,21 +131,28 @@ class PEDesign(ABC):
     runs_on: ClassVar[str] = "systolic-array"
 
     def __init_subclass__(cls, **settings: Any) -> None:
-        """Find that a design with a `matmul` of its own decides values by pairs, unless it says so."""
+        """Find that a design with a `matmul` of its own decides values by pairs, unless it says
+        so.
+        """
         super().__init_subclass__(**settings)
         if "matmul" in vars(cls) and "values_by_pair" not in vars(cls):
             cls.values_by_pair = True
 
     @abstractmethod
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
-        """Return what one step does with `lanes` activations and `lanes` weights: the definition of the design.
+        """Return what one step does with `lanes` activations and `lanes` weights: the definition of
+        the design.
 
-        `signed` tells whether the layer's activations are int8 (the circuit's mode), uint8 otherwise.
+        `signed` tells whether the layer's activations are int8 (the circuit's mode), uint8
+        otherwise.
         """
 
     @property
     def spec(self) -> str:
-        """The design's name with every key that is not at its default, e.g. 'sparq-5opt:rounding=trim'."""
+        """The design's name with every key that is not at its default, e.g.
+
+        'sparq-5opt:rounding=trim'.
+        """
         return spec_of(self)
 
     @property
@@ -163,7 +174,8 @@ class PEDesign(ABC):
         return -(-k // self.lanes)
 
     def k_order(self, k: int) -> NDArray[np.int64]:
-        """Return which element of K each lane takes in each step: (steps, lanes) indices, -1 for a padded zero.
+        """Return which element of K each lane takes in each step: (steps, lanes) indices, -1 for a
+        padded zero.
 
         Adjacent elements by default: step s takes s * lanes .. s * lanes + lanes - 1.
         """
@@ -225,7 +237,9 @@ class PEDesign(ABC):
         return exact_matmul(self.used_activations(x), self.used_weights(w))
 
     def activation_pair_bits(self, storage: str) -> int:
-        """Return the bits that two adjacent activations take in memory; `storage` as in `MemoryConfig`."""
+        """Return the bits that two adjacent activations take in memory; `storage` as in
+        `MemoryConfig`.
+        """
         return 16
 
     def fixed_step_cycles(self) -> int:
@@ -276,27 +290,36 @@ class PEDesign(ABC):
     def activation_states(self, x: Array) -> NDArray[np.uint8] | None:
         """Return what each step's activations make of the circuit, uint8 (..., M, steps).
 
-        A state is an index into the first list of `state_examples`; None where the design does not count its parts.
+        A state is an index into the first list of `state_examples`; None where the design does not
+        count its parts.
         """
         return None
 
     def weight_states(self, w: Array) -> NDArray[np.uint8]:
-        """Return which lanes of each step have a weight other than zero, uint8 bit masks (..., steps, N)."""
+        """Return which lanes of each step have a weight other than zero, uint8 bit masks (...,
+        steps, N).
+        """
         in_steps = arranged(w.swapaxes(-1, -2), self.k_order(w.shape[-2]))
         return nonzero_masks(in_steps.reshape(*in_steps.shape[:-2], -1), self.lanes).swapaxes(
             -1, -2
         )
 
     def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-        """Return one tuple of activations per activation state, and one tuple of weights per weight state."""
+        """Return one tuple of activations per activation state, and one tuple of weights per weight
+        state.
+        """
         raise NotImplementedError(f"{self.name} does not count its parts")
 
     def windows(self, x: Array) -> dict[int, int]:
-        """Return how many non-zero activations are used through a window at each left shift (lone values apart)."""
+        """Return how many non-zero activations are used through a window at each left shift (lone
+        values apart).
+        """
         return {}
 
     def check_operands(self, x: Array, w: Array) -> None:
-        """Raise InputError unless X (..., M, K) and W (..., K, N) are operands this design takes."""
+        """Raise InputError unless X (..., M, K) and W (..., K, N) are operands this design
+        takes.
+        """
         if x.dtype not in (np.uint8, np.int8):
             raise InputError(f"activations are {x.dtype}, expected uint8 or int8")
         if w.dtype != np.int8:
@@ -329,14 +352,18 @@ def padded_to(x: Array, lanes: int) -> Array:
 
 
 def arranged(values: Array, order: NDArray[np.int64]) -> Array:
-    """Return (..., K) as (..., steps, lanes) in the order of `PEDesign.k_order`, zeros where nothing is taken."""
+    """Return (..., K) as (..., steps, lanes) in the order of `PEDesign.k_order`, zeros where
+    nothing is taken.
+    """
     padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, 1)])
     taken: Array = padded[..., order]  # an index of -1 finds the zero just appended
     return taken
 
 
 def nonzero_masks(values: Array, lanes: int) -> NDArray[np.uint8]:
-    """Return, for each `lanes` adjacent elements of (..., K), the bit mask of those that are not zero."""
+    """Return, for each `lanes` adjacent elements of (..., K), the bit mask of those that are not
+    zero.
+    """
     groups = padded_to(values != 0, lanes).reshape(*values.shape[:-1], -1, lanes)
     mask = np.zeros(groups.shape[:-1], np.uint8)
     for lane in range(lanes):

@@ -6,8 +6,8 @@ being the least of 2, 4 and 8 that hold the activations' and the weights' bits. 
 (8/A) * (8/W) pairs of operands per cycle: one at 8x8 bits, 16 at 2x2. It is exact, every step takes
 a cycle, and values change nothing.
 
-Source: Sharma et al., Bit Fusion, ISCA 2018: bricks and their fusing in space. Our reconstruction from
-its description: no code of the authors was read. 16-bit operands, which their units fuse over
+Source: Sharma et al., Bit Fusion, ISCA 2018: bricks and their fusing in space. Our reconstruction
+from its description: no code of the authors was read. 16-bit operands, which their units fuse over
 time, are left out, since operands here have 8 bits at most; the array is ours.
 """
 

@@ -1,8 +1,9 @@
-"""The contract of PE designs, as checks that anyone can run: `sparqsim pe check NAME` or `FILE.py:CLASS`.
+"""The contract of PE designs, as checks that anyone can run: `sparqsim pe check NAME` or
+`FILE.py:CLASS`.
 
-`step` is the definition of a design, so every check compares a fast form with `step`, or `step` with what the design
-declares. A check returns when the design keeps it, and raises `Violation` with the operands, what was expected and
-what was found.
+`step` is the definition of a design, so every check compares a fast form with `step`, or `step`
+with what the design declares. A check returns when the design keeps it, and raises `Violation` with
+the operands, what was expected and what was found.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from sparqsim.pe.agreement import Violation, compare, compare_cost, difference_o
 from sparqsim.pe.base import COST_HOOKS, COSTS, MOST_CYCLES, Array, LayerFacts, PEDesign
 from sparqsim.pe.trials import KINDS, dtype_of, modes, narrowed, operands, plain_steps, weights
 
-#: (M, K, N) of random products: K odd, K = 1, K below and above the lanes, a single row or column, a long sum.
+#: (M, K, N) of random products: K odd, K = 1, K below and above the lanes, a single row or column,
+#: a long sum.
 SHAPES = ((3, 1, 2), (1, 2, 1), (4, 3, 3), (5, 7, 4), (2, 8, 3), (3, 33, 2), (1, 130, 1))
 #: A frozen dataclass whose fields are keys: a design, or an engine model.
 Keyed = TypeVar("Keyed")
@@ -45,7 +47,10 @@ def check_design(pe: PEDesign) -> Iterator[Outcome]:
 
 
 def failure_of(check: Callable[[PEDesign], None], pe: PEDesign) -> str:
-    """Return why a design fails a check, or ''. Whatever the design raises is a failure of the design."""
+    """Return why a design fails a check, or ''.
+
+    Whatever the design raises is a failure of the design.
+    """
     try:
         check(pe)
     except Violation as violation:
@@ -159,12 +164,15 @@ def check_spec(pe: PEDesign) -> None:
 
 
 def check_k_order(pe: PEDesign) -> None:
-    """Expect every element of K to be taken once, in `steps` steps, -1 standing for a padded zero."""
+    """Expect every element of K to be taken once, in `steps` steps, -1 standing for a padded
+    zero.
+    """
     for k in (*range(1, 4 * pe.lanes + 2), 64, 129):
         order = pe.k_order(k)
         expect(
             order.shape == (pe.steps(k), pe.lanes),
-            f"k_order({k}) has shape {order.shape}, expected (steps, lanes) = ({pe.steps(k)}, {pe.lanes})",
+            f"k_order({k}) has shape {order.shape}, expected (steps, lanes) = "
+            f"({pe.steps(k)}, {pe.lanes})",
         )
         taken = np.sort(order[order >= 0])
         expect(
@@ -174,7 +182,9 @@ def check_k_order(pe: PEDesign) -> None:
 
 
 def check_first_pairs(pe: PEDesign) -> None:
-    """Expect `matmul` to equal `step` for all 65,536 values of a step's first two activations, 256 sets of weights."""
+    """Expect `matmul` to equal `step` for all 65,536 values of a step's first two activations, 256
+    sets of weights.
+    """
     for signed in modes(pe):
         bound = ready_for_one_step(pe, signed)
         lanes = bound.lanes
@@ -190,7 +200,9 @@ def check_first_pairs(pe: PEDesign) -> None:
 
 
 def check_first_products(pe: PEDesign) -> None:
-    """Expect `matmul` to equal `step` for all 65,536 values of a step's first activation and weight, others at work."""
+    """Expect `matmul` to equal `step` for all 65,536 values of a step's first activation and
+    weight, others at work.
+    """
     for signed in modes(pe):
         bound = ready_for_one_step(pe, signed)
         first = bound.k_order(bound.lanes)[0, 0]
@@ -202,7 +214,9 @@ def check_first_products(pe: PEDesign) -> None:
 
 
 def check_products(pe: PEDesign) -> None:
-    """Expect `matmul` and the declared cycles to equal `step` for ragged products of every kind of operands."""
+    """Expect `matmul` and the declared cycles to equal `step` for ragged products of every kind of
+    operands.
+    """
     for signed, kind, (m, k, n) in itertools.product(modes(pe), KINDS, SHAPES):
         x = operands(pe, (m, k), kind, seed=m + k, signed=signed)
         compare(ready(pe, x), x, weights((k, n), kind, seed=n + k))
@@ -243,7 +257,9 @@ def check_for_layer(pe: PEDesign) -> None:
 
 
 def _check_bound(pe: PEDesign, bound: PEDesign, facts: LayerFacts) -> None:
-    """Expect what `for_layer` gives for a layer to be the design, and to run operands of its bits."""
+    """Expect what `for_layer` gives for a layer to be the design, and to run operands of its
+    bits.
+    """
     expect(isinstance(bound, PEDesign), f"for_layer({facts}) gives {bound!r}, expected a PEDesign")
     expect(
         bound.spec == pe.spec,
@@ -268,7 +284,9 @@ def _check_bound(pe: PEDesign, bound: PEDesign, facts: LayerFacts) -> None:
 
 
 def check_batches(pe: PEDesign) -> None:
-    """Expect a stack of products to be the products one by one, and operands to stay as they are."""
+    """Expect a stack of products to be the products one by one, and operands to stay as they
+    are.
+    """
     x, w = operands(pe, (3, 4, 5), "random", seed=7), weights((3, 5, 2), "random", seed=8)
     kept = x.copy(), w.copy()
     result = pe.matmul(x, w)
@@ -337,7 +355,8 @@ def check_windows(pe: PEDesign) -> None:
         expect(
             all(count >= 0 for count in found.values())
             and sum(found.values()) <= int(np.count_nonzero(x)),
-            f"windows of {kind} activations are {found}, expected at most {np.count_nonzero(x)} in all",
+            f"windows of {kind} activations are {found}, expected at most "
+            f"{np.count_nonzero(x)} in all",
         )
         rows: Counter[int] = Counter()
         for row in x:

@@ -34,7 +34,9 @@ def declared_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:
 
 
 def _pair_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:
-    """Return the cycles of each step, uint8 (..., M, steps, N); the hook takes one product at a time."""
+    """Return the cycles of each step, uint8 (..., M, steps, N); the hook takes one product at a
+    time.
+    """
     order = pe.k_order(x.shape[-1])
     by_row = arranged(x, order)
     by_column = np.moveaxis(arranged(w.swapaxes(-1, -2), order), -3, -1)

@@ -1,10 +1,11 @@
-"""Laconic: digits of the activation times digits of the weight, one pair of them per lane and cycle.
+"""Laconic: digits of the activation times digits of the weight, one pair of them per lane and
+cycle.
 
 Each of the `lanes` lanes holds the digits of an activation and of a weight. In a cycle it takes one
 digit of each: two powers of two, whose product is one more, so that a lane adds exponents and has
 no multiplier. Behind the lanes the products are counted by exponent, shifted and added. A lane
-takes n(x) * n(w) cycles, n being the number of digits; the step waits for its slowest lane, and takes
-at least one cycle. Cycles depend on both operands, the result is exact.
+takes n(x) * n(w) cycles, n being the number of digits; the step waits for its slowest lane, and
+takes at least one cycle. Cycles depend on both operands, the result is exact.
 
 Source: Sharify et al., Laconic Deep Learning Inference Acceleration, ISCA 2019; the
 cycles as DNNsim (github.com/isakedo/DNNsim) counts them, which this equals cycle for cycle with
@@ -64,7 +65,8 @@ class Laconic(LanesDesign):
 
 @jit
 def _slowest_lanes(x: NDArray[np.uint8], w: NDArray[np.uint8], cycles: NDArray[np.uint8]) -> None:
-    """Set cycles (rows, steps, cols) to the largest x * w of x (rows, steps, lanes), w (steps, lanes, cols).
+    """Set cycles (rows, steps, cols) to the largest x * w of x (rows, steps, lanes), w (steps,
+    lanes, cols).
 
     At least one.
     """

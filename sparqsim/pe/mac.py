@@ -1,11 +1,12 @@
 """Conventional multiply-accumulate arrays: the baselines of every comparison.
 
-`mac-8b8b` is the conventional 8-bit PE: one multiplier, exact. `mac-4b8b` keeps only the top nibble of each
-activation and has two multipliers; `mac-4b4b` keeps only the top nibble of both operands and has four. The nibble is
-static: it is always bits 7..4, whatever the value.
+`mac-8b8b` is the conventional 8-bit PE: one multiplier, exact. `mac-4b8b` keeps only the top nibble
+of each activation and has two multipliers; `mac-4b4b` keeps only the top nibble of both operands
+and has four. The nibble is static: it is always bits 7..4, whatever the value.
 
-Source: the arithmetic is this project's definition of a conventional 4-bit array (see docs); rounding is half to even
-and saturates (x to 0..15 for unsigned operands, -8..7 for signed ones); `rounding=trim` drops the low nibble (floor).
+Source: the arithmetic is this project's definition of a conventional 4-bit array (see docs);
+rounding is half to even and saturates (x to 0..15 for unsigned operands, -8..7 for signed ones);
+`rounding=trim` drops the low nibble (floor).
 """
 
 from __future__ import annotations
@@ -30,13 +31,17 @@ def top_nibble(value: int, lowest: int, highest: int, rounding: Rounding) -> int
 
 
 def top_nibbles(values: Array, rounding: Rounding) -> Array:
-    """Return `top_nibble` of every element, of the dtype given (uint8 or int8), whose range it follows."""
+    """Return `top_nibble` of every element, of the dtype given (uint8 or int8), whose range it
+    follows.
+    """
     return np.take(nibble_table(values.dtype == np.int8, rounding), values.view(np.uint8))
 
 
 @cache
 def nibble_table(signed: bool, rounding: Rounding) -> Array:
-    """Return `top_nibble` of all 256 bit patterns: uint8 (256,), or int8 (256,) where they are `signed`."""
+    """Return `top_nibble` of all 256 bit patterns: uint8 (256,), or int8 (256,) where they are
+    `signed`.
+    """
     values = np.arange(256, dtype=np.uint8).view(np.int8 if signed else np.uint8)
     lowest, highest = (-8, 7) if signed else (0, 15)
     nibbles = values.astype(np.int16) >> 4 if rounding == "trim" else round_half_even(values, 4)
@@ -96,7 +101,9 @@ class Mac8b8b(Mac):
 
 @dataclass(frozen=True)
 class Mac2x8b8b(Mac8b8b):
-    """Two 8-bit multipliers that share one accumulator, exact: equal throughput to the two-lane designs."""
+    """Two 8-bit multipliers that share one accumulator, exact: equal throughput to the two-lane
+    designs.
+    """
 
     name: ClassVar[str] = "mac-2x8b8b"
     lanes: ClassVar[int] = 2

@@ -23,7 +23,8 @@ class _Block(NamedTuple):
 
 
 class StepOperands:
-    """Activations and weights of any rows, steps and columns of a layer; what lies beyond the layer is zero.
+    """Activations and weights of any rows, steps and columns of a layer; what lies beyond the layer
+    is zero.
 
     Parameters
     ----------

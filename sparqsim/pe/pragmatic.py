@@ -1,20 +1,21 @@
-"""Pragmatic: activations digit by digit, whatever digits a lane has; zeros between them cost nothing.
+"""Pragmatic: activations digit by digit, whatever digits a lane has; zeros between them cost
+nothing.
 
-Each of the `lanes` lanes holds an activation's digits and its weight. In a cycle every lane that can
-spends one digit: the weight, shifted to the digit's position, is added or subtracted; an adder tree
-sums the lanes. Shifters come in two stages to be small. The first, one for each lane, shifts by less
-than 2^`stage` positions; the second is common to all lanes behind the adder tree. So in a cycle `lo`
-is the lowest position that is still pending in any lane, and the lanes whose lowest pending position
-is at most lo + 2^`stage` - 1 spend it; the others wait. The step ends when no digit is pending, and
-takes at least one cycle. With `stage=3` and binary digits nobody waits within a PE: a step takes the
-most ones of any lane. Cycles depend on activations, the result is exact.
+Each of the `lanes` lanes holds an activation's digits and its weight. In a cycle every lane that
+can spends one digit: the weight, shifted to the digit's position, is added or subtracted; an adder
+tree sums the lanes. Shifters come in two stages to be small. The first, one for each lane, shifts
+by less than 2^`stage` positions; the second is common to all lanes behind the adder tree. So in a
+cycle `lo` is the lowest position that is still pending in any lane, and the lanes whose lowest
+pending position is at most lo + 2^`stage` - 1 spend it; the others wait. The step ends when no
+digit is pending, and takes at least one cycle. With `stage=3` and binary digits nobody waits within
+a PE: a step takes the most ones of any lane. Cycles depend on activations, the result is exact.
 
-Source: Albericio et al., Bit-Pragmatic Deep Neural Network Computing, MICRO 2017: lanes, shifting in
-two stages; the rule of a cycle as DNNsim (github.com/isakedo/DNNsim) counts it, which this equals
-cycle for cycle with binary digits and coupling `broadcast`. `digits=naf` is our
-form of the paper's signed-digit encoding; DNNsim's recoding is another one. int8 activations
-are taken as sign and magnitude, which is our reading; and so is that a PE keeps its own
-`lo`, waiting for others only as the array's coupling says.
+Source: Albericio et al., Bit-Pragmatic Deep Neural Network Computing, MICRO 2017: lanes, shifting
+in two stages; the rule of a cycle as DNNsim (github.com/isakedo/DNNsim) counts it, which this
+equals cycle for cycle with binary digits and coupling `broadcast`. `digits=naf` is our form of the
+paper's signed-digit encoding; DNNsim's recoding is another one. int8 activations are taken as sign
+and magnitude, which is our reading; and so is that a PE keeps its own `lo`, waiting for others only
+as the array's coupling says.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Designs found by name: the files of this folder, entry points of other packages, or a file of the user's."""
+"""Designs found by name: the files of this folder, entry points of other packages, or a file of the
+user's.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,11 @@ WHAT = "PE design"
 
 
 def get_pe(spec: str | PEDesign) -> PEDesign:
-    """Return the design that 'NAME', 'NAME:key=value,key=value' or 'FILE.py:CLASS[:key=value]' names.
+    """Return the design that 'NAME', 'NAME:key=value,key=value' or 'FILE.py:CLASS[:key=value]'
+    names.
 
-    The last one runs the file, so this is for what a user has typed; see `resolve` for names that stand in files.
+    The last one runs the file, so this is for what a user has typed; see `resolve` for names that
+    stand in files.
 
     Raises
     ------
@@ -47,9 +51,11 @@ def resolve(
     ----------
     spec : str or PEDesign
     trust_files : bool
-        Whether 'FILE.py:CLASS' may run the file. A name read from a result, a store or a golden report may not.
+        Whether 'FILE.py:CLASS' may run the file. A name read from a result, a store or a golden
+        report may not.
     known : collection of PEDesign
-        Designs that are found by their `spec`, before all others: those that the user has named for this command.
+        Designs that are found by their `spec`, before all others: those that the user has named for
+        this command.
 
     Raises
     ------
@@ -91,8 +97,8 @@ def _class_named(name: str) -> type[PEDesign]:
     if name not in outside:
         known = known_names()
         raise InputError(
-            f"PE design {name!r} is not known{nearest(name, known)}; expected one of {', '.join(known)}, "
-            "or FILE.py:CLASS"
+            f"PE design {name!r} is not known{nearest(name, known)}; expected one of "
+            f"{', '.join(known)}, or FILE.py:CLASS"
         )
     entry = outside[name]
     return checked_class(load_installed(entry), described(entry))
@@ -109,7 +115,9 @@ def is_known(name: str) -> bool:
 
 
 def checked_class(value: Any, origin: str) -> type[PEDesign]:
-    """Return a class from outside the package if it is a finished design; `origin` is what messages name."""
+    """Return a class from outside the package if it is a finished design; `origin` is what messages
+    name.
+    """
     if not (isinstance(value, type) and issubclass(value, PEDesign)):
         raise InputError(f"{origin} is {value!r}, expected a subclass of sparqsim.PEDesign")
     if (
@@ -143,7 +151,10 @@ def refuse_former_hooks(design: type[PEDesign], origin: str) -> None:
 
 
 def with_keys(design: type[PEDesign], text: str, spec: str) -> PEDesign:
-    """Return the design with the keys of 'key=value,key=value'; `spec` is what messages show. Raises InputError."""
+    """Return the design with the keys of 'key=value,key=value'; `spec` is what messages show.
+
+    Raises InputError.
+    """
     return object_with_keys(design, text, spec, WHAT)
 
 

@@ -2,27 +2,30 @@
 
 What the circuit does with a pair (x1, w1), (x2, w2) in one cycle:
 
-* **Pair-zero detector.** If exactly one of x1, x2 is zero, the other is *lone* and may use both multipliers.
-* **Window muxes with leading-one select.** Otherwise each activation goes through an n-bit window placed at its
-  leading one (`windows.py`), and keeps q and a shift code. A lone value goes through a 2n-bit window, whose high half
-  feeds one multiplier and low half the other.
-* **Weight muxes.** A lone value meets its own weight on both multipliers; otherwise each activation meets its own.
-* **Two narrow multipliers**, n-bit unsigned by 8-bit signed; **shift units** (every shift a lone value needs is one
-  the windows need too); **adder**.
+* **Pair-zero detector.** If exactly one of x1, x2 is zero, the other is *lone* and may use both
+  multipliers.
+* **Window muxes with leading-one select.** Otherwise each activation goes through an n-bit window
+  placed at its leading one (`windows.py`), and keeps q and a shift code. A lone value goes through
+  a 2n-bit window, whose high half feeds one multiplier and low half the other.
+* **Weight muxes.** A lone value meets its own weight on both multipliers; otherwise each activation
+  meets its own.
+* **Two narrow multipliers**, n-bit unsigned by 8-bit signed; **shift units** (every shift a lone
+  value needs is one the windows need too); **adder**.
 
 y = (q1 * wA << s1) + (q2 * wB << s2)
 
 Steps always take one cycle: values change error, window use and switching, never cycles.
 
-Source: SPARQ, Shomron et al., NeurIPS 2021 (arXiv 2105.11010). The zero test looks at activations only, before
-trimming. Our assumptions: one mux bit per pair (for a lone value the order of the two shifts tells which weight to
-use), a registered trim unit at the row edge (`edge_cycles` = 1), `pairing=off` (bSPARQ alone), which the authors'
-kernel cannot do.
+Source: SPARQ, Shomron et al., NeurIPS 2021 (arXiv 2105.11010). The zero test looks at activations
+only, before trimming. Our assumptions: one mux bit per pair (for a lone value the order of the two
+shifts tells which weight to use), a registered trim unit at the row edge (`edge_cycles` = 1),
+`pairing=off` (bSPARQ alone), which the authors' kernel cannot do.
 
-**Not in the paper: `signed=magnitude`, an extension of ours.** The published design takes unsigned activations only and
-refuses int8 (`signed=refuse`, the default). With `signed=magnitude` the trim unit splits an int8 activation into its
-sign and its magnitude (0..128, which fits 8 bits), the rules above apply to magnitudes, and each multiplier negates its
-product where the activation it holds is negative. Unsigned layers are computed as before.
+**Not in the paper: `signed=magnitude`, an extension of ours.** The published design takes unsigned
+activations only and refuses int8 (`signed=refuse`, the default). With `signed=magnitude` the trim
+unit splits an int8 activation into its sign and its magnitude (0..128, which fits 8 bits), the
+rules above apply to magnitudes, and each multiplier negates its product where the activation it
+holds is negative. Unsigned layers are computed as before.
 """
 
 from __future__ import annotations
@@ -42,7 +45,8 @@ from sparqsim.pe.windows import WHOLE, Rounding, WindowSet, window_tables
 
 @dataclass(frozen=True)
 class PairControl:
-    """What the trim unit sends along a row for one pair: 2n data bits, two shift codes and one mux bit.
+    """What the trim unit sends along a row for one pair: 2n data bits, two shift codes and one mux
+    bit.
 
     `negative`: the sign bit of each multiplier's activation (only with `signed=magnitude`).
     """
@@ -63,14 +67,18 @@ def lone_of(x1: int, x2: int) -> int | None:
 
 
 def split(q: int, shift: int, position: int, bits: int) -> PairControl:
-    """Split a lone value's 2n-bit window into halves; the lone value's own multiplier gets the high one."""
+    """Split a lone value's 2n-bit window into halves; the lone value's own multiplier gets the high
+    one.
+    """
     high, low = (q >> bits, shift + bits), (q & ((1 << bits) - 1), shift)
     first, second = (high, low) if position == 0 else (low, high)
     return PairControl(*first, *second, lone=True)
 
 
 def weight_mux(control: PairControl, w1: int, w2: int) -> tuple[int, int]:
-    """Return the weights of the two multipliers; of a lone value the larger shift marks the position."""
+    """Return the weights of the two multipliers; of a lone value the larger shift marks the
+    position.
+    """
     if not control.lone:
         return w1, w2
     return (w1, w1) if control.shift1 > control.shift2 else (w2, w2)
@@ -104,7 +112,9 @@ def multiply_shift_add(control: PairControl, w1: int, w2: int) -> Step:
 
 @dataclass(frozen=True)
 class Sparq(PEDesign):
-    """The circuit for any window set; a named design fixes `windows_of_pair` and `windows_of_lone`."""
+    """The circuit for any window set; a named design fixes `windows_of_pair` and
+    `windows_of_lone`.
+    """
 
     lanes: ClassVar[int] = 2
     multipliers: ClassVar[int] = 2
@@ -121,22 +131,29 @@ class Sparq(PEDesign):
         object.__setattr__(self, "signed_activations", self.signed == "magnitude")
 
     def check_signedness(self, signed: bool) -> None:
-        """Raise InputError for int8 activations, unless `signed=magnitude` was asked for by name."""
+        """Raise InputError for int8 activations, unless `signed=magnitude` was asked for by
+        name.
+        """
         if signed and not self.signed_activations:
             raise InputError(
                 f"{self.name} takes unsigned activations (uint8 after ReLU), got int8; expected "
-                f"{replace(self, signed='magnitude').spec} (not in the paper), or a design that takes "
-                "them: `sparqsim pe list`"
+                f"{replace(self, signed='magnitude').spec} (not in the paper), or a design that "
+                "takes them: `sparqsim pe list`"
             )
 
     def signed_trim_unit(self, x1: int, x2: int) -> PairControl:
-        """Trim the magnitudes of int8 activations; both halves of a lone value carry its sign. Not in the paper."""
+        """Trim the magnitudes of int8 activations; both halves of a lone value carry its sign.
+
+        Not in the paper.
+        """
         control = self.trim_unit(abs(x1), abs(x2))
         negative = (x1 < 0 or x2 < 0,) * 2 if control.lone else (x1 < 0, x2 < 0)
         return replace(control, negative=negative)
 
     def activation_pair_bits(self, storage: str) -> int:
-        """Return 16 for raw activations; else two windows, two shift codes and two mux bits, or one for the pair."""
+        """Return 16 for raw activations; else two windows, two shift codes and two mux bits, or one
+        for the pair.
+        """
         if storage == "raw":
             return 16
         windows = self.windows_of_pair
@@ -205,7 +222,8 @@ def pair_codes(x: Array) -> NDArray[np.uint16]:
 class PairTables:
     """The trim unit for all 65,536 pairs, indexed by x1 + 256 * x2.
 
-    `used`: the two values used, packed like the index. `state`: which parts can work. `examples`: a pair of each state.
+    `used`: the two values used, packed like the index. `state`: which parts can work. `examples`: a
+    pair of each state.
     """
 
     used: NDArray[np.uint16]
@@ -252,7 +270,9 @@ def _used_values(design: Sparq, lone: NDArray[np.bool_], x: NDArray[np.int64]) -
 def _multiplier_inputs(
     design: Sparq, lone: NDArray[np.bool_], x: NDArray[np.int64], partner: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return q and shift at the multiplier of `x`: of a lone pair a half of its lone value, else of `x`."""
+    """Return q and shift at the multiplier of `x`: of a lone pair a half of its lone value, else of
+    `x`.
+    """
     q, shift = _windows(design.windows_of_pair, design.rounding, x)
     wide, at = _windows(design.windows_of_lone, design.rounding, x | partner)
     bits = design.windows_of_pair.bits

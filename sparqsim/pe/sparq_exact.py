@@ -1,12 +1,13 @@
 """Exact SPARQ: the SPARQ circuit, but a pair that would lose bits takes a second cycle instead.
 
-If one activation of a pair is zero, or both fit their windows (those of `sparq-5opt`) without losing a bit, the step
-takes one cycle, as in SPARQ. Otherwise each activation is lone for one cycle: x1 on both multipliers, then x2. The
-result is exact; cycles depend on activations.
+If one activation of a pair is zero, or both fit their windows (those of `sparq-5opt`) without
+losing a bit, the step takes one cycle, as in SPARQ. Otherwise each activation is lone for one
+cycle: x1 on both multipliers, then x2. The result is exact; cycles depend on activations.
 
-Source: **not** the published design, which always trims and never waits: this is our variant, to show what exactness
-costs in time. How neighbouring PEs wait for each other is the array's coupling. `signed=magnitude` is the extension of
-`sparq.py`, ours as well: signs beside magnitudes, for int8 activations.
+Source: **not** the published design, which always trims and never waits: this is our variant, to
+show what exactness costs in time. How neighbouring PEs wait for each other is the array's coupling.
+`signed=magnitude` is the extension of `sparq.py`, ours as well: signs beside magnitudes, for int8
+activations.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ class SparqExact(PEDesign):
         active: Counter[str] = Counter()
         for half in halves:
             active.update(half.active_cycles)
-        # Neither activation is zero, so the detector found nothing: the control unit made them lone.
+        # Neither activation is zero, so the detector found nothing: the control unit made them
+        # lone.
         active.pop("pair_zero_detector", None)
         return Step(halves[0].value + halves[1].value, 2, active, halves[1].controls)
 
@@ -88,7 +90,9 @@ class SparqExact(PEDesign):
         return _exact_tables()[2], [(0, 0), (1, 0), (0, 1), (1, 1)]
 
     def windows(self, x: Array) -> dict[int, int]:
-        """Count windows of the pairs that take one cycle; the values of the others are used whole."""
+        """Count windows of the pairs that take one cycle; the values of the others are used
+        whole.
+        """
         codes = pair_codes(magnitudes(x))
         kept = np.where(self.step_cycles(x) == 1, codes, 0).astype("<u2")
         return TRIMMED.windows(kept.view(np.uint8))

@@ -3,18 +3,19 @@
 In a cycle every lane multiplies one bit by an operand, or one bit by one bit (AND gates), an adder
 tree sums the lanes, and the sum is shifted to the bit's position and added. So a step takes as many
 cycles as there are bits to go through: those of the layer's activations (`stripes`), of its weights
-(`serial-w`), or each of one with each of the other (`loom`). A PE has no multiplier. Signed operands
-are in two's complement: the plane of the highest bit is subtracted. Bits are those of a layer, so
-values cannot change cycles, and the control is one for the array: padded PEs take as long.
+(`serial-w`), or each of one with each of the other (`loom`). A PE has no multiplier. Signed
+operands are in two's complement: the plane of the highest bit is subtracted. Bits are those of a
+layer, so values cannot change cycles, and the control is one for the array: padded PEs take as
+long.
 
 `stripes:precision=dynamic` looks at the `lanes` activations of a step first: it goes through
 the bits of the largest magnitude only, at least one, and for signed layers through one more for the
 sign, never through more than the layer has. Then activations decide cycles.
 
 Source: Stripes, Judd et al., MICRO 2016; precision by group, Delmas et al., Dynamic Stripes, 2017
-(arXiv:1706.00504); Loom, Sharify et al., DAC 2018. `serial-w` is the mirror image of Stripes; serial
-weights are those of UNPU (Lee et al., ISSCC 2018). That cycles are proportional to bits is theirs;
-`stripes` at 8 bits equals DNNsim (github.com/isakedo/DNNsim) cycle for cycle with coupling
+(arXiv:1706.00504); Loom, Sharify et al., DAC 2018. `serial-w` is the mirror image of Stripes;
+serial weights are those of UNPU (Lee et al., ISSCC 2018). That cycles are proportional to bits is
+theirs; `stripes` at 8 bits equals DNNsim (github.com/isakedo/DNNsim) cycle for cycle with coupling
 `broadcast`. Our reconstruction: that the lanes of a step are those of one PE and share an adder
 tree, that finding a precision takes no time, and that each PE has a precision of its own.
 """
@@ -37,7 +38,9 @@ Plane = tuple[int, int]
 
 
 def planes(values: Sequence[int], bits: int, *, signed: bool) -> Iterator[Plane]:
-    """Yield the bit planes of one operand's lanes, lowest first, in two's complement if `signed`."""
+    """Yield the bit planes of one operand's lanes, lowest first, in two's complement if
+    `signed`.
+    """
     for position in range(bits):
         ones = sum((value >> position & 1) << lane for lane, value in enumerate(values))
         worth = 1 << position

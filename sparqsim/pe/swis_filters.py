@@ -1,4 +1,5 @@
-"""SWIS, filter by filter: numbers of shifts that meet a target, columns that pass together, storage.
+"""SWIS, filter by filter: numbers of shifts that meet a target, columns that pass together,
+storage.
 
 `sparqsim.pe.swis` tells the design, and that all of it is a reconstruction.
 """

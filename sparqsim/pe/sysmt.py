@@ -1,35 +1,38 @@
-"""SySMT: non-blocking multithreading; threads that collide on the multiplier lose precision instead of waiting.
+"""SySMT: non-blocking multithreading; threads that collide on the multiplier lose precision instead
+of waiting.
 
-K is cut into T contiguous parts, one per thread, and a step takes one pair of operands from each. Let *count* be the
-threads of a step whose product a * w is not zero: zeros of **both** operands count. A small a is at most 15, a small
-w is in -8..7: such a value fits a 4-bit multiplier port as it is; a wider one can be brought to 16 * round(value /
-16). The multiplier is four 4b-4b ones that work alone, or as two 4b-8b ones, or as one 8b-8b one (`sysmt-2t`: two
-4b-8b ones).
+K is cut into T contiguous parts, one per thread, and a step takes one pair of operands from each.
+Let *count* be the threads of a step whose product a * w is not zero: zeros of **both** operands
+count. A small a is at most 15, a small w is in -8..7: such a value fits a 4-bit multiplier port as
+it is; a wider one can be brought to 16 * round(value / 16). The multiplier is four 4b-4b ones that
+work alone, or as two 4b-8b ones, or as one 8b-8b one (`sysmt-2t`: two 4b-8b ones).
 
 | count | what each thread multiplies, variant `wA` |
 |---|---|
 | 0, 1 | a and w exactly: the whole multiplier is free |
-| 2 | a is trimmed if it is wide **and** w is wide: a 4b-8b multiplier takes the pair if either is small |
+| 2 | a is trimmed if it is wide **and** w is wide: a 4b-8b multiplier takes it if either is small |
 | 3, 4 | a is trimmed if it is wide, and w is trimmed if it is wide: 4b-4b multipliers |
 
-`variant` names what is tested and trimmed at count 2: `wA` both tested, a trimmed; `A` only a tested; `A0` a always
-trimmed; `aW`, `W`, `W0` the same with the roles of a and w exchanged. At counts 3 and 4, `A0` and `W0` trim both
-operands always; the others follow the table. Rounding is half to even, or floor (`rounding=trim`); it does **not**
-saturate: 248..255 becomes 256, and 120..127 becomes 128. Steps always take one cycle.
+`variant` names what is tested and trimmed at count 2: `wA` both tested, a trimmed; `A` only a
+tested; `A0` a always trimmed; `aW`, `W`, `W0` the same with the roles of a and w exchanged. At
+counts 3 and 4, `A0` and `W0` trim both operands always; the others follow the table. Rounding is
+half to even, or floor (`rounding=trim`); it does **not** saturate: 248..255 becomes 256, and
+120..127 becomes 128. Steps always take one cycle.
 
-Source: NB-SMT / SySMT, Shomron and Weiser, MICRO 2020 (arXiv 2004.09309); the value rules as in the public simulator
-of the authors' group (nadavzach/BRP_SA_SIM), restated in our words. Unsigned activations, as the source's quantiser
-gives them: int8 is refused.
+Source: NB-SMT / SySMT, Shomron and Weiser, MICRO 2020 (arXiv 2004.09309); the value rules as in the
+public simulator of the authors' group (nadavzach/BRP_SA_SIM), restated in our words. Unsigned
+activations, as the source's quantiser gives them: int8 is refused.
 
 Our assumptions:
 
-* Part t, step i holds element t * ceil(K / T) + i, zeros behind the end. The source refuses a K that T does not divide.
-* K is in the order of our traces, input channel innermost; in the source it is outermost (channel, kernel row, kernel
-  column), and may be reordered by calibration statistics, which we leave out. So the same layer can meet other
-  collisions there.
+* Part t, step i holds element t * ceil(K / T) + i, zeros behind the end. The source refuses a K
+  that T does not divide.
+* K is in the order of our traces, input channel innermost; in the source it is outermost (channel,
+  kernel row, kernel column), and may be reordered by calibration statistics, which we leave out. So
+  the same layer can meet other collisions there.
 * One T for all layers; the source picks T layer by layer.
-* Of the multipliers, one works per thread whose product, as trimmed, is not zero. The help that free multipliers give
-  to an untrimmed pair is not counted.
+* Of the multipliers, one works per thread whose product, as trimmed, is not zero. The help that
+  free multipliers give to an untrimmed pair is not counted.
 """
 
 from __future__ import annotations
@@ -49,7 +52,8 @@ from sparqsim.pe.base import Array, PEDesign, Step, arranged
 Variant = Literal["wA", "A", "A0", "aW", "W", "W0"]
 Rounding = Literal["nearest-even", "trim"]
 
-#: Steps after which 32-bit partial sums move to 64 bits: 2^13 steps of 4 products of at most 2^15 stay below 2^31.
+#: Steps after which 32-bit partial sums move to 64 bits: 2^13 steps of 4 products of at most 2^15
+#: stay below 2^31.
 STEPS_IN_32_BITS = 1 << 13
 
 
@@ -104,7 +108,9 @@ class SySmt(PEDesign):
         return self.trims_always or wide_activation(a), self.trims_always or wide_weight(w)
 
     def trims(self, xs: Sequence[int], ws: Sequence[int]) -> list[tuple[bool, bool]]:
-        """Return for each thread whether its activation and its weight are trimmed: the collision rule."""
+        """Return for each thread whether its activation and its weight are trimmed: the collision
+        rule.
+        """
         products = [a * w != 0 for a, w in zip(xs, ws, strict=True)]
         rule: Callable[[int, int], tuple[bool, bool]] = (
             self.halves if sum(products) == 2 else self.quarters
@@ -205,11 +211,12 @@ class SySmt4t(SySmt):
 class CollisionTables:
     """The rule for single operands, indexed by the operand's byte.
 
-    At count 2 a pair is trimmed if both its operands *meet* the variant's test. Rows of `activations`, int32 (4,
-    256): the value; the value used if the pair is trimmed at count 2; whether it meets the test; the value used at
-    counts 3 and 4. Rows of `weights`, int16 (4, 256): the value; the value used at count 2 if it meets the test, else
-    0; the value if it does not, else 0; the value used at counts 3 and 4. `activation_state`, `weight_state`: number
-    of what the operand can do; `examples`: an operand of each number.
+    At count 2 a pair is trimmed if both its operands *meet* the variant's test. Rows of
+    `activations`, int32 (4, 256): the value; the value used if the pair is trimmed at count 2;
+    whether it meets the test; the value used at counts 3 and 4. Rows of `weights`, int16 (4, 256):
+    the value; the value used at count 2 if it meets the test, else 0; the value if it does not,
+    else 0; the value used at counts 3 and 4. `activation_state`, `weight_state`: number of what the
+    operand can do; `examples`: an operand of each number.
     """
 
     activations: NDArray[np.int32]
@@ -247,13 +254,17 @@ def collision_tables(pe: SySmt) -> CollisionTables:
 
 
 def _numbered(values: Array, features: Array) -> tuple[NDArray[np.uint8], list[int]]:
-    """Return a number for each distinct column of `features`, from 0 on, and one value of each number."""
+    """Return a number for each distinct column of `features`, from 0 on, and one value of each
+    number.
+    """
     _, first, number = np.unique(features, axis=1, return_index=True, return_inverse=True)
     return number.astype(np.uint8), values[first].tolist()
 
 
 def _joint_states(states: NDArray[np.uint8], kinds: int) -> NDArray[np.uint8]:
-    """Return (..., steps, lanes) numbers below `kinds` as one number per step, lane 0 changing fastest."""
+    """Return (..., steps, lanes) numbers below `kinds` as one number per step, lane 0 changing
+    fastest.
+    """
     weights = (kinds ** np.arange(states.shape[-1])).astype(np.uint8)
     joint: NDArray[np.uint8] = (states * weights).sum(-1, dtype=np.uint8)
     return joint
@@ -267,7 +278,9 @@ def _products(
     out: NDArray[np.int64],
     steps_in_32_bits: int,
 ) -> None:
-    """Add every step's value: x (groups, M, steps, lanes), weights (4, groups, steps, lanes, N), out (groups, M, N)."""
+    """Add every step's value: x (groups, M, steps, lanes), weights (4, groups, steps, lanes, N),
+    out (groups, M, N).
+    """
     groups, rows, steps, _ = x.shape
     for row in prange(groups * rows):
         group, m = row // rows, row % rows
@@ -288,7 +301,9 @@ def _add_step(
     count: NDArray[np.uint8],
     sums: NDArray[np.int32],
 ) -> None:
-    """Add one step of one row: x (lanes,), weights (4, lanes, N), scratch `count` and `sums` (N,)."""
+    """Add one step of one row: x (lanes,), weights (4, lanes, N), scratch `count` and `sums`
+    (N,).
+    """
     present = np.count_nonzero(x)
     if present > 1:
         _count_products(x, weights[0], count)
@@ -318,7 +333,9 @@ def _add_exact(a: np.int32, w: NDArray[np.int16], sums: NDArray[np.int32]) -> No
 def _add_colliding(
     a: NDArray[np.int32], w: NDArray[np.int16], count: NDArray[np.uint8], sums: NDArray[np.int32]
 ) -> None:
-    """Add one thread's products: a (4,) and w (4, N) are the operand's values by count, as in `CollisionTables`."""
+    """Add one thread's products: a (4,) and w (4, N) are the operand's values by count, as in
+    `CollisionTables`.
+    """
     exact_a, half_a, meets, quarter_a = a
     for n in range(len(sums)):
         exact = exact_a * np.int32(w[0, n])

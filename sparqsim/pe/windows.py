@@ -1,9 +1,10 @@
 """The trim-and-round unit: which bits of an 8-bit activation a narrow multiplier sees.
 
-Source: SPARQ (arXiv 2105.11010); the rule is stated in our words and was checked against the authors' selection
-function for all 256 values of every mode. A window of n bits may start at the left shifts S. Chosen is the smallest s
-in S for which x >> (s + n) == 0. With rounding, the dropped bits are rounded half to even and the result saturates at
-2^n - 1: a carry out of the window never moves it to the next one.
+Source: SPARQ (arXiv 2105.11010); the rule is stated in our words and was checked against the
+authors' selection function for all 256 values of every mode. A window of n bits may start at the
+left shifts S. Chosen is the smallest s in S for which x >> (s + n) == 0. With rounding, the dropped
+bits are rounded half to even and the result saturates at 2^n - 1: a carry out of the window never
+moves it to the next one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What a design costs a network's answers against what it gains in cycles: loss over speedup, one mark per design."""
+"""What a design costs a network's answers against what it gains in cycles: loss over speedup, one
+mark per design.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +39,11 @@ EDGE = 1e-9
 def loss_points(
     report: AccuracyReport, loss: str | None = None, baseline: str | None = None
 ) -> list[ParetoPoint]:
-    """Return every design's speedup and, as quality, its loss in percentage points with the sign turned.
+    """Return every design's speedup and, as quality, its loss in percentage points with the sign
+    turned.
 
-    The loss is against the network as it is. Rows with recalibrated batch norms are left out: what they are to be
-    compared with is another network.
+    The loss is against the network as it is. Rows with recalibrated batch norms are left out: what
+    they are to be compared with is another network.
 
     Parameters
     ----------
@@ -103,8 +106,8 @@ def _speedup_of(rows: list[AccuracyRow], baseline: str | None) -> float:
     known = {str(row.pe): row.speedup or 1.0 for row in rows}
     if str(baseline) not in known:
         raise InputError(
-            f"--baseline {baseline!r}{nearest(str(baseline), known)}: not in the record, expected one of "
-            f"{', '.join(known)}"
+            f"--baseline {baseline!r}{nearest(str(baseline), known)}: not in the record, expected "
+            f"one of {', '.join(known)}"
         )
     return known[str(baseline)]
 
@@ -124,8 +127,9 @@ def accuracy_figure(
     points = loss_points(report, loss, baseline)
     array, picture = report.array, PERCENT / report.pictures
     title = (
-        f"{report.network}, {counted(report.pictures, 'picture')}, against: {report.reference}\narray {array.rows}x"
-        f"{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}"
+        f"{report.network}, {counted(report.pictures, 'picture')}, against: "
+        f"{report.reference}\narray {array.rows}x{array.cols}, dataflow {array.dataflow}, "
+        f"{array.coupling}, overlap {'on' if array.overlap else 'off'}"
     )
     # Records of earlier versions say it in one place only.
     inputs = report.coverage.inputs or report.traced_pictures
@@ -146,7 +150,8 @@ def accuracy_figure(
 
 
 def loss_ticks(low: float, high: float, pictures: int) -> tuple[list[float], list[str]]:
-    """Return places and labels of ticks on an axis of minus losses, percentage points: whole pictures only.
+    """Return places and labels of ticks on an axis of minus losses, percentage points: whole
+    pictures only.
 
     Round numbers are taken where they are whole pictures; else steps of 1, 2, 5, 10... pictures.
     """
@@ -160,7 +165,9 @@ def loss_ticks(low: float, high: float, pictures: int) -> tuple[list[float], lis
 
 
 def _round_steps(pictures: int) -> list[int]:
-    """Return the counts of pictures that are 0.001, 0.002, 0.005, 0.01... percentage points, where such exist."""
+    """Return the counts of pictures that are 0.001, 0.002, 0.005, 0.01... percentage points, where
+    such exist.
+    """
     thousandths = 1000 * PERCENT
     return [
         share * pictures // thousandths for share in STEPS if share * pictures % thousandths == 0

@@ -1,4 +1,6 @@
-"""Speedup over the baseline against DRAM bandwidth, one line for each design: where a design's gain dies."""
+"""Speedup over the baseline against DRAM bandwidth, one line for each design: where a design's gain
+dies.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,8 @@ def plot_bandwidth(
 def bandwidth_figure(
     curves: BandwidthCurves, *, ax: Axes | None = None, width: str = "column"
 ) -> Figure:
-    """Return lines of speedup (x) over DRAM bandwidth (bytes per cycle, logarithmic); the last mark: without memory.
+    """Return lines of speedup (x) over DRAM bandwidth (bytes per cycle, logarithmic); the last
+    mark: without memory.
 
     Raises
     ------

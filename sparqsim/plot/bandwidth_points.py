@@ -12,18 +12,20 @@ from sparqsim.results.report import Report, stated_coverage, timing_notes
 
 
 def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) -> BandwidthCurves:
-    """Return speedups against DRAM bandwidth, from reports that differ in it and in the design alone.
+    """Return speedups against DRAM bandwidth, from reports that differ in it and in the design
+    alone.
 
     Raises
     ------
     InputError
-        For reports without memory, that differ in more, or of a single bandwidth; or where a design lacks one.
+        For reports without memory, that differ in more, or of a single bandwidth; or where a design
+        lacks one.
     """
     known = [(report, report.memory) for report in reports if report.memory is not None]
     if not known or len({memory.dram.bandwidth_bytes_per_cycle for _, memory in known}) < 2:
         raise InputError(
-            "--kind bandwidth: results of one DRAM bandwidth or none, expected several, or the JSON of "
-            "`sparqsim bandwidth` (sparqsim.bandwidth/1)"
+            "--kind bandwidth: results of one DRAM bandwidth or none, expected several, or the "
+            "JSON of `sparqsim bandwidth` (sparqsim.bandwidth/1)"
         )
     alike = [
         report.model_copy(update={"memory": _without_bandwidth(memory)}) for report, memory in known
@@ -37,8 +39,8 @@ def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) 
     for name, mine in cycles.items():
         if set(mine) != set(bandwidths):
             raise InputError(
-                f"--kind bandwidth: {name} ran at {len(mine)} DRAM bandwidths, the baseline {chosen} at "
-                f"{len(bandwidths)}; expected the same"
+                f"--kind bandwidth: {name} ran at {len(mine)} DRAM bandwidths, the baseline "
+                f"{chosen} at {len(bandwidths)}; expected the same"
             )
     first, memory = known[0]
     return BandwidthCurves(
@@ -64,7 +66,9 @@ def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) 
 
 
 def _without_bandwidth(memory: Any) -> Any:
-    """Return a memory without what the curves vary: the bandwidth, and the name that goes with it."""
+    """Return a memory without what the curves vary: the bandwidth, and the name that goes with
+    it.
+    """
     dram = memory.dram.model_copy(update={"bandwidth_bytes_per_cycle": None})
     return memory.model_copy(update={"dram": dram, "name": ""})
 

@@ -1,4 +1,6 @@
-"""Speedup over the baseline against array size, K or the share of zeros: one line for each design."""
+"""Speedup over the baseline against array size, K or the share of zeros: one line for each
+design.
+"""
 
 from __future__ import annotations
 
@@ -74,11 +76,13 @@ def plot_curves(
 
 
 def curves_figure(curves: Curves, *, ax: Axes | None = None, width: str = "column") -> Figure:
-    """Return speedups (x) over the baseline; dashed: cycles that do not depend on values, solid: cycles that do.
+    """Return speedups (x) over the baseline; dashed: cycles that do not depend on values, solid:
+    cycles that do.
 
     Lines join points of equal shapes alone, so over the share of zeros the dashed ones are flat.
 
-    Against K, a vertical stroke reaches from the least to the greatest speedup of single layers of that K.
+    Against K, a vertical stroke reaches from the least to the greatest speedup of single layers of
+    that K.
     """
     looks = looks_of([curve.specs[0] for curve in curves.curves])
     with house_style():
@@ -140,7 +144,9 @@ def _set_ticks(axes: Axes, names: dict[float, str], width: str) -> None:
 
 
 def _draw(axes: Axes, curve: Curve, places: dict[tuple[float, ...], float], look: Look) -> Line2D:
-    """Draw a curve's marks, and a line through those of equal shapes; return what the legend shows."""
+    """Draw a curve's marks, and a line through those of equal shapes; return what the legend
+    shows.
+    """
     color = line_color(look)
     axes.vlines(
         [places[point.place] for point in curve.points],
@@ -181,7 +187,9 @@ def _line_style(curve: Curve) -> Any:
 def _label_flat(
     axes: Axes, curves: Sequence[Curve], places: dict[tuple[float, ...], float]
 ) -> None:
-    """Say at the lines of designs whose cycles values cannot change why they are flat; close lines share the words."""
+    """Say at the lines of designs whose cycles values cannot change why they are flat; close lines
+    share the words.
+    """
     apart = axes.get_ylim()[1] / LEAST_AXES_POINTS * LABEL_POINTS
     flat = sorted(
         (curve for curve in curves if curve.fixed), key=lambda curve: curve.points[0].speedup
@@ -204,7 +212,9 @@ def _label_flat(
 
 
 def _emptier_end(curve: Curve, curves: Sequence[Curve], apart: float) -> int:
-    """Return 0 for the left end, -1 for the right: where fewer points of other curves lie where the words would be."""
+    """Return 0 for the left end, -1 for the right: where fewer points of other curves lie where the
+    words would be.
+    """
 
     def crowd(points: slice) -> int:
         height = curve.points[0].speedup
@@ -277,7 +287,9 @@ def _notes(curves: Curves) -> list[str]:
 
 
 def _sources(reports: Sequence[Report]) -> list[str]:
-    """Return for how many inputs cycles are, what is not simulated, and what times itself, each said once."""
+    """Return for how many inputs cycles are, what is not simulated, and what times itself, each
+    said once.
+    """
     by_trace = {report.provenance.trace_sha256: [report] for report in reports}
     coverage = {sha256: coverage_notes(one) for sha256, one in by_trace.items()}
     said = [note for notes in coverage.values() for note in notes]

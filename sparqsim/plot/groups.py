@@ -1,4 +1,6 @@
-"""More layers than a page can show: consecutive ones are summed, so that the figure stays on one."""
+"""More layers than a page can show: consecutive ones are summed, so that the figure stays on
+one.
+"""
 
 from __future__ import annotations
 

@@ -28,7 +28,9 @@ BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
 def draw_iso_area(
     axes: Axes, row: SlotRow, comparison: Comparison, specs: Sequence[str], looks: dict[str, Look]
 ) -> None:
-    """Draw a bar for each layer and design at the median area, its error bar from least to greatest speedup."""
+    """Draw a bar for each layer and design at the median area, its error bar from least to greatest
+    speedup.
+    """
     for slot in row.slots:
         places, width = slot.places(len(specs))
         for place, spec in zip(places, specs, strict=True):
@@ -63,7 +65,9 @@ def draw_iso_area(
 
 
 def iso_area_speedup(comparison: Comparison, spec: str, layer: int | None) -> Range | None:
-    """Return the speedup of layer number `layer` or, for None, of the whole network; None without an area."""
+    """Return the speedup of layer number `layer` or, for None, of the whole network; None without
+    an area.
+    """
     if layer is not None:
         return comparison.iso_area_layer_speedup(spec, layer)
     design = comparison.iso_area.designs.get(spec) if comparison.iso_area else None
@@ -85,5 +89,8 @@ def iso_area_notes(iso: IsoArea) -> list[str]:
     """Return what a reader of areas must know, as one note."""
     missing = f"; no area: {', '.join(iso.without_area)}" if iso.without_area else ""
     return [
-        f"equal area: {iso.source}, median and range of {iso.combinations} libraries x flows, gates only{missing}"
+        (
+            f"equal area: {iso.source}, median and range of {iso.combinations} libraries x "
+            f"flows, gates only{missing}"
+        )
     ]

@@ -40,7 +40,9 @@ KEPT_NOTE = "* kept at 8 bits: run as mac-8b8b under every design"
 
 
 def subject(provenance: Provenance, array: ArrayInfo) -> str:
-    """Return what was simulated (synthetic values are named as such) and, on a second line, on which array."""
+    """Return what was simulated (synthetic values are named as such) and, on a second line, on
+    which array.
+    """
     drawn = shortened(printable(provenance.synthetic), LONGEST_SOURCE)
     label = f" [SYNTHETIC values: {drawn}]" if drawn else ""
     return (
@@ -72,7 +74,9 @@ def add_notes(figure: Figure, notes: Sequence[str]) -> None:
 
 
 def add_legend(figure: Figure, title: str, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """Put the figure's title and one legend above the panels, in as many columns as fit, read line by line."""
+    """Put the figure's title and one legend above the panels, in as many columns as fit, read line
+    by line.
+    """
     share = 0.97 - HANDLE_POINTS / _width_points(figure)
     labels = [wrapped(figure, label, SMALL_POINTS, share) for label in labels]
     entry_points = max(text_points(label, SMALL_POINTS) for label in labels) + HANDLE_POINTS
@@ -108,7 +112,9 @@ def filled(text: str, points: float, most_points: float) -> str:
 
 
 def _filled(line: str, points: float, most_points: float) -> str:
-    """Return a line broken so that no part is wider than asked, as long as parts keep ten letters."""
+    """Return a line broken so that no part is wider than asked, as long as parts keep ten
+    letters.
+    """
     letters = max(10, int(len(line) * most_points / max(text_points(line, points), 1)))
     # Letters differ in width: a part of wide ones takes more than its share.
     while letters > 10 and text_points(textwrap.fill(line, letters), points) > most_points:
@@ -188,12 +194,16 @@ def group_notes(groups: Sequence[Sequence[str]]) -> list[str]:
 
 
 def result_notes(reports: Sequence[Report]) -> list[str]:
-    """Return what must be known of the cycles of reports on one trace: of how many inputs, of what share, how timed."""
+    """Return what must be known of the cycles of reports on one trace: of how many inputs, of what
+    share, how timed.
+    """
     return [*coverage_notes(reports), *timing_lines(reports)]
 
 
 def coverage_notes(reports: Sequence[Report]) -> list[str]:
-    """Return for how many inputs cycles are, and what share of the network is not simulated, as one note."""
+    """Return for how many inputs cycles are, and what share of the network is not simulated, as one
+    note.
+    """
     return [coverage_note(stated_coverage(reports), reports[0].totals.macs)]
 
 

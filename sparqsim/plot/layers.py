@@ -66,8 +66,9 @@ def plot_layers(
 def layers_figure(result: Comparison | Report, *, width: str = "page") -> Figure:
     """Return stacked bars of cycles by what they were spent on.
 
-    A report gives two panels: cycles of each layer, and their shares with the total. A comparison gives one panel for
-    each design, in percent of the baseline's cycles in the same layer; designs with equal cycles everywhere share one.
+    A report gives two panels: cycles of each layer, and their shares with the total. A comparison
+    gives one panel for each design, in percent of the baseline's cycles in the same layer; designs
+    with equal cycles everywhere share one.
     """
     return (
         _comparison_figure(result, width)
@@ -153,7 +154,9 @@ def _comparison_figure(comparison: Comparison, width: str) -> Figure:
 
 
 def equal_cycles(reports: Sequence[Report]) -> list[list[Report]]:
-    """Group reports whose every layer spends the same cycles on the same things, for the same reason."""
+    """Group reports whose every layer spends the same cycles on the same things, for the same
+    reason.
+    """
     by_name = {report.pe.spec: report for report in reports}
     spent = {
         name: (
@@ -172,7 +175,8 @@ def parts_spent(reports: Sequence[Report]) -> list[str]:
 
 @dataclass(frozen=True)
 class Stacks:
-    """Cycles to be stacked: of each layer and the total, each in units of its own (the total's are last).
+    """Cycles to be stacked: of each layer and the total, each in units of its own (the total's are
+    last).
 
     `parts`: the classes of cycles, from the bottom.
     """

@@ -59,7 +59,9 @@ class Panel:
         return figure_of(self.axes)
 
     def add_legend(self, title: str, handles: Sequence[Any], names: Sequence[str]) -> None:
-        """Add the title and one legend, `names` beside `handles`; an earlier legend of ours goes."""
+        """Add the title and one legend, `names` beside `handles`; an earlier legend of ours
+        goes.
+        """
         if self.own:
             labels.add_legend(self.figure, title, handles, names)
             return
@@ -135,7 +137,9 @@ def delivered(
 
 
 def check_target(path: str | Path | None, ax: Axes | None = None) -> None:
-    """Raise InputError, before anything is drawn, for a suffix that is no figure's, or path and axes."""
+    """Raise InputError, before anything is drawn, for a suffix that is no figure's, or path and
+    axes.
+    """
     if path is not None:
         figure_format(path)
     if path is not None and ax is not None:

@@ -75,7 +75,9 @@ def plot_pareto(
 
 @dataclass(frozen=True)
 class ParetoWords:
-    """What a figure of points says. quality: label of that axis; over: what speedups are over, at equal what."""
+    """What a figure of points says. quality: label of that axis; over: what speedups are over, at
+    equal what.
+    """
 
     quality: str
     over: str
@@ -91,7 +93,8 @@ def pareto_figure(
     ax: Axes | None = None,
     width: str = "column",
 ) -> Figure:
-    """Return one mark for each design, named beside it, and the front: a line through designs that no other beats.
+    """Return one mark for each design, named beside it, and the front: a line through designs that
+    no other beats.
 
     Parameters
     ----------
@@ -201,7 +204,9 @@ def _name_in_room(
 def _front_legend(
     points: Sequence[ParetoPoint], names: Sequence[str], handles: Sequence[Line2D]
 ) -> tuple[list[Line2D], list[str]]:
-    """Return what the legend says of the front: its line or, where it is one design, that one's mark."""
+    """Return what the legend says of the front: its line or, where it is one design, that one's
+    mark.
+    """
     best = front_of(points)
     if len(best) > 1:
         return [Line2D([], [], **FRONT)], [FRONT_LABEL]
@@ -226,7 +231,9 @@ def _front_corners(points: Sequence[ParetoPoint], exact: float) -> list[tuple[fl
 def _line_points(
     axes: Axes, points: Sequence[ParetoPoint], exact: float
 ) -> Iterator[tuple[float, float]]:
-    """Yield points on the front, on the line of the baseline and on error bars, close enough to keep names off."""
+    """Yield points on the front, on the line of the baseline and on error bars, close enough to
+    keep names off.
+    """
     low, high = axes.get_ylim()
     corners = _front_corners(points, exact)
     ends = [((1.0, low), (1.0, high)), *itertools.pairwise(corners)]

@@ -46,16 +46,17 @@ class ParetoPoint:
             )
         if math.isnan(self.quality) or self.quality == -math.inf:
             raise InputError(
-                f"pareto point {self.spec!r}: quality={self.quality!r}, expected a number, or infinity "
-                "for an exact result"
+                f"pareto point {self.spec!r}: quality={self.quality!r}, expected a number, or "
+                "infinity for an exact result"
             )
 
 
 def pareto_points(comparison: Comparison) -> list[ParetoPoint]:
-    """Return every design's SQNR over the whole network (dB) and speedup over the baseline; exact designs at infinity.
+    """Return every design's SQNR over the whole network (dB) and speedup over the baseline; exact
+    designs at infinity.
 
-    Where the comparison tells of equal area, the speedup is that at equal area, and designs without an area are left
-    out.
+    Where the comparison tells of equal area, the speedup is that at equal area, and designs without
+    an area are left out.
 
     Raises
     ------
@@ -84,7 +85,9 @@ def _point(comparison: Comparison, name: str, quality: float, label: str) -> Par
 
 
 def front_of(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:
-    """Return the points that no other beats (at least as good in both, better in one), slowest first."""
+    """Return the points that no other beats (at least as good in both, better in one), slowest
+    first.
+    """
 
     def beaten(point: ParetoPoint) -> bool:
         return any(

@@ -1,4 +1,6 @@
-"""Names beside marks: where each finds room without lying over another, over a mark or over a line."""
+"""Names beside marks: where each finds room without lying over another, over a mark or over a
+line.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from matplotlib.axes import Axes
 from sparqsim.plot.labels import text_points
 from sparqsim.plot.style import INK, POINTS_PER_INCH, figure_of
 
-#: From a mark's middle to the nearest edge of its name, points; beyond the first two a line joins them.
+#: From a mark's middle to the nearest edge of its name, points; beyond the first two a line joins
+#: them.
 DISTANCES_POINTS = (4.5, 7.0, 12.0, 19.0, 28.0, 40.0, 55.0)
 FREE_OF_LEADERS = 2
 #: Directions in the order they are tried: right first, then around.

@@ -1,4 +1,6 @@
-"""From many reports, of a sweep store or of files, to speedup curves: what lies along the axis, what must be equal."""
+"""From many reports, of a sweep store or of files, to speedup curves: what lies along the axis,
+what must be equal.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ Shape = tuple[tuple[int, int, int, int], ...]
 
 @dataclass(frozen=True)
 class Point:
-    """One place on a curve: speedup there, and the least and the greatest of the single layers it is made of.
+    """One place on a curve: speedup there, and the least and the greatest of the single layers it
+    is made of.
 
-    shape: what ran there, where shapes could differ from place to place: (M, K, N, groups) of each layer.
+    shape: what ran there, where shapes could differ from place to place: (M, K, N, groups) of each
+    layer.
     """
 
     place: Place
@@ -31,7 +35,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """Speedup of designs that take equal cycles everywhere. fixed: whether values cannot change their cycles."""
+    """Speedup of designs that take equal cycles everywhere. fixed: whether values cannot change
+    their cycles.
+    """
 
     specs: tuple[str, ...]
     points: tuple[Point, ...]
@@ -42,7 +48,8 @@ class Curve:
 class Curves:
     """Curves of one kind.
 
-    whole_networks: whether points are whole networks, not layers. reports: those the curves are made of.
+    whole_networks: whether points are whole networks, not layers. reports: those the curves are
+    made of.
     """
 
     kind: str
@@ -65,17 +72,18 @@ def speedup_curves(reports: Sequence[Report], kind: str, baseline: str | None = 
     reports : sequence of Report
         In any order; a case that is there twice must be the same twice.
     kind : {'array-size', 'k', 'zero-fraction'}
-        array-size: whole networks by (rows, columns). k: layers of equal K together. zero-fraction: whole networks by
-        their share of zero activations, or, where there is one trace, its layers; shapes move speedups, too, so points
-        hold theirs. Layers kept at 8 bits, which run as mac-8b8b under every design, are left out where layers are
-        shown.
+        array-size: whole networks by (rows, columns). k: layers of equal K together. zero-fraction:
+        whole networks by their share of zero activations, or, where there is one trace, its layers;
+        shapes move speedups, too, so points hold theirs. Layers kept at 8 bits, which run as
+        mac-8b8b under every design, are left out where layers are shown.
     baseline : str, optional
         The design of speedup 1. Default: mac-8b8b, or the first design without it.
 
     Raises
     ------
     InputError
-        For reports that differ in more than the kind's axis and the design, or a baseline that is not among them.
+        For reports that differ in more than the kind's axis and the design, or a baseline that is
+        not among them.
     """
     check_alike(reports, kind, {"array-size": "array"}.get(kind, "trace"))
     by_design = _by_design(reports, "array" if kind == "array-size" else "trace")
@@ -97,7 +105,8 @@ def speedup_curves(reports: Sequence[Report], kind: str, baseline: str | None = 
             curves.setdefault((points, fixed), []).append(name)
     if not curves:
         raise InputError(
-            f"--kind {kind}: no design ran where the baseline {chosen} did, expected results of both"
+            f"--kind {kind}: no design ran where the baseline {chosen} did, expected results "
+            "of both"
         )
     return Curves(
         kind,
@@ -116,8 +125,9 @@ def _by_design(reports: Sequence[Report], axis: str) -> dict[str, dict[Any, Repo
         known = found.setdefault(report.pe.spec, {}).setdefault(place, report)
         if known.layers != report.layers:
             raise InputError(
-                f"two different results of {report.pe.spec} on {axis} {SETTINGS[axis](report)} (sparqsim "
-                f"{known.provenance.version} and {report.provenance.version}); expected one"
+                f"two different results of {report.pe.spec} on {axis} {SETTINGS[axis](report)} "
+                f"(sparqsim {known.provenance.version} and {report.provenance.version}); expected "
+                "one"
             )
     return found
 
@@ -127,7 +137,9 @@ Part = tuple[Place, Shape, int, int]
 
 
 def _points(parts: Sequence[Part]) -> tuple[Point, ...]:
-    """Put parts of equal shape at the same place together: sum of the baseline's cycles / sum of the design's."""
+    """Put parts of equal shape at the same place together: sum of the baseline's cycles / sum of
+    the design's.
+    """
     places: dict[tuple[Place, Shape], list[Part]] = {}
     for part in parts:
         places.setdefault(part[:2], []).append(part)
@@ -159,7 +171,9 @@ def _layers_by_zeros(base: Report, own: Report) -> Iterator[Part]:
 
 
 def shape_of(layers: Sequence[LayerReport]) -> Shape:
-    """Return what decides the cycles of designs that values cannot change: (M, K, N, groups) of each layer."""
+    """Return what decides the cycles of designs that values cannot change: (M, K, N, groups) of
+    each layer.
+    """
     return tuple((layer.gemm.m, layer.gemm.k, layer.gemm.n, layer.gemm.groups) for layer in layers)
 
 
@@ -172,7 +186,9 @@ def _compared_layers(base: Report, own: Report) -> Iterator[tuple[LayerReport, L
 
 
 def zero_share(layers: Sequence[LayerReport]) -> float:
-    """Return the share of zeros among the elements of the layers' X, zeros of convolutions' padding included."""
+    """Return the share of zeros among the elements of the layers' X, zeros of convolutions' padding
+    included.
+    """
     elements = sum(layer.gemm.m * layer.gemm.k * layer.gemm.groups for layer in layers)
     # With odd K the last element of a row pairs with a zero that is not in X.
     added = sum(layer.gemm.m * layer.gemm.groups * (layer.gemm.k % 2) for layer in layers)

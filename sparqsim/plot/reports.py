@@ -1,4 +1,6 @@
-"""Reports for curves: of sweep stores and files, those that were asked for, alike in all that a curve holds fixed."""
+"""Reports for curves: of sweep stores and files, those that were asked for, alike in all that a
+curve holds fixed.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,14 @@ def load_reports(
     only: Sequence[str] = (),
     expected: str = "the -o of `simulate`, `compare` or `sweep`",
 ) -> tuple[list[Report], str | None]:
-    """Return every report that files and sweep stores hold, and the first comparison's baseline, if there is one.
+    """Return every report that files and sweep stores hold, and the first comparison's baseline, if
+    there is one.
 
     Parameters
     ----------
     paths : sequence of str or Path
-        JSON of `simulate` or `compare`, and stores of `sweep`: of a store the points that this version computed, all
-        points where there are none.
+        JSON of `simulate` or `compare`, and stores of `sweep`: of a store the points that this
+        version computed, all points where there are none.
     only : sequence of str
         KEY=VALUE: reports with another value are left out; keys as in `SETTINGS`.
     expected : str
@@ -109,8 +112,8 @@ def _matching(reports: list[Report], condition: str) -> list[Report]:
     if not found:
         values = dict.fromkeys(SETTINGS[key](report) for report in reports)
         raise InputError(
-            f"--only {condition!r}: no result has this {key}{nearest(value, values)}; expected one of "
-            f"{', '.join(values)}"
+            f"--only {condition!r}: no result has this {key}{nearest(value, values)}; expected one "
+            f"of {', '.join(values)}"
         )
     return found
 
@@ -123,8 +126,8 @@ def check_alike(reports: Sequence[Report], kind: str, free: str) -> None:
         if key not in {"pe", free} and len({value(report) for report in reports}) > 1:
             shown = list(dict.fromkeys(SETTINGS[key](report) for report in reports))
             raise InputError(
-                f"--kind {kind}: results differ in {key} ({', '.join(shown)}), expected one; choose, e.g. "
-                f"--only {shlex.quote(f'{key}={shown[0]}')}"
+                f"--kind {kind}: results differ in {key} ({', '.join(shown)}), expected one; "
+                f"choose, e.g. --only {shlex.quote(f'{key}={shown[0]}')}"
             )
 
 
@@ -139,7 +142,7 @@ def chosen_baseline(by_design: Mapping[str, Any], baseline: str | None) -> str:
     chosen = baseline or (BASELINE if BASELINE in by_design else next(iter(by_design)))
     if chosen not in by_design:
         raise InputError(
-            f"baseline {chosen!r} is not among the results{nearest(chosen, by_design)}; expected one of "
-            f"{', '.join(by_design)}"
+            f"baseline {chosen!r} is not among the results{nearest(chosen, by_design)}; expected "
+            f"one of {', '.join(by_design)}"
         )
     return chosen

@@ -1,4 +1,6 @@
-"""Operational intensity against attained MACs per cycle, layer by layer, under the roofs of each design."""
+"""Operational intensity against attained MACs per cycle, layer by layer, under the roofs of each
+design.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,8 @@ def plot_roofline(
 def roofline_figure(
     result: Comparison | Report, *, ax: Axes | None = None, width: str = "column"
 ) -> Figure:
-    """Return a mark for each layer and design: MACs per DRAM byte against MACs per cycle, both logarithmic.
+    """Return a mark for each layer and design: MACs per DRAM byte against MACs per cycle, both
+    logarithmic.
 
     Raises
     ------
@@ -197,7 +200,9 @@ def _set_scales(axes: Axes, high: float) -> None:
 
 
 def _draw_roof(axes: Axes, roofs: Roofline, low: float, high: float) -> None:
-    """Draw both roofs, their corner included, and say at its end how many lanes the flat one stands for."""
+    """Draw both roofs, their corner included, and say at its end how many lanes the flat one stands
+    for.
+    """
     corner = [] if roofs.bandwidth is None else [roofs.compute_roof / roofs.bandwidth]
     places = sorted([low, high, *(place for place in corner if low < place < high)])
     axes.plot(

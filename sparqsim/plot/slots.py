@@ -1,4 +1,5 @@
-"""Layers side by side, the total last: where each has its place, wrapped into rows that fit a page's width.
+"""Layers side by side, the total last: where each has its place, wrapped into rows that fit a
+page's width.
 
 A slot is the width of one layer; x is counted in slots from the left end of a row.
 """
@@ -69,7 +70,9 @@ class SlotRow:
 
 @dataclass(frozen=True)
 class Layout:
-    """How layers are laid out on one page: rows of slots, heights of panels, and how many layers share a slot."""
+    """How layers are laid out on one page: rows of slots, heights of panels, and how many layers
+    share a slot.
+    """
 
     rows: list[SlotRow]
     heights_inches: tuple[float, ...]
@@ -141,7 +144,8 @@ def _slots(layers: int, start: int, size: int, total: int) -> Iterator[Slot]:
 def panel_rows(
     rows: int, heights_inches: Sequence[float], width: str, around_inches: float
 ) -> tuple[Figure, list[list[Axes]]]:
-    """Return a figure of `rows` x len(heights_inches) panels below each other, and its axes row by row.
+    """Return a figure of `rows` x len(heights_inches) panels below each other, and its axes row by
+    row.
 
     `around_inches`: height of what is not a panel, for each row: layer names, legend, title.
     """
@@ -153,7 +157,9 @@ def panel_rows(
 
 
 def frame(panels: Sequence[Axes], row: SlotRow, layers: Sequence[LayerReport]) -> None:
-    """Give the panels of a row their x axis: layer names under the last, kept layers shaded, the total set off."""
+    """Give the panels of a row their x axis: layer names under the last, kept layers shaded, the
+    total set off.
+    """
     for axes in panels:
         axes.set_xlim(0, row.width)
         axes.grid(visible=True, axis="y")

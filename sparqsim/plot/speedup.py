@@ -41,7 +41,8 @@ LEAST_BAR_POINTS = 3.2
 HEIGHTS_INCHES = (1.45, 1.0)
 ISO_AREA_INCHES = 1.3
 EXACT_LABEL = "exact"
-#: How far above the decibels exact results are drawn, in heights of the decibel axis: room for a line of text.
+#: How far above the decibels exact results are drawn, in heights of the decibel axis: room for a
+#: line of text.
 EXACT_STEP = 0.22
 
 
@@ -81,10 +82,12 @@ def plot_speedup(
 
 
 def speedup_figure(comparison: Comparison, *, width: str = "page") -> Figure:
-    """Return grouped bars of speedup over the baseline, by layer and in total, and each design's SQNR below its bar.
+    """Return grouped bars of speedup over the baseline, by layer and in total, and each design's
+    SQNR below its bar.
 
-    Where the comparison tells of equal area, its speedups stand between: an error bar is the range over libraries and
-    flows. Designs that are equal in all of it share a bar; layers that do not fit a page are grouped.
+    Where the comparison tells of equal area, its speedups stand between: an error bar is the range
+    over libraries and flows. Designs that are equal in all of it share a bar; layers that do not
+    fit a page are grouped.
     """
     groups = _shown(comparison)
     specs = [group[0] for group in groups]
@@ -111,7 +114,9 @@ def speedup_figure(comparison: Comparison, *, width: str = "page") -> Figure:
 
 
 def _shown(comparison: Comparison) -> list[list[str]]:
-    """Return the designs that get a bar, equal ones together; the baseline only if it has an error to show."""
+    """Return the designs that get a bar, equal ones together; the baseline only if it has an error
+    to show.
+    """
     names = list(comparison.order)
     others = [name for name in names if name != comparison.baseline]
     baseline_is_exact = comparison.reports[comparison.baseline].totals.error.noise == 0
@@ -178,7 +183,9 @@ def _highest(comparison: Comparison, shown: Sequence[Report]) -> float:
 
 
 class SqnrScale:
-    """The decibel axis: from just below the least SQNR to just above the greatest, then a line for exact results."""
+    """The decibel axis: from just below the least SQNR to just above the greatest, then a line for
+    exact results.
+    """
 
     def __init__(self, values: Sequence[float]) -> None:
         low, high = (min(values), max(values)) if values else (0.0, 10.0)
@@ -196,7 +203,9 @@ class SqnrScale:
         return cls([value for value in values if value is not None])
 
     def place(self, error: Error) -> float:
-        """Return where an error is drawn; not-a-number for noise on an all-zero signal, which has no SQNR."""
+        """Return where an error is drawn; not-a-number for noise on an all-zero signal, which has
+        no SQNR.
+        """
         if error.noise == 0:
             return self.exact
         return math.nan if error.sqnr_db is None else error.sqnr_db

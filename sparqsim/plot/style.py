@@ -1,7 +1,8 @@
 """One style for every figure, and the one way a figure reaches a file.
 
-Colours are those of Okabe and Ito (2008), safe for the colour-blind, and tints of them, plus greys for the conventional
-arrays; hatches and marks tell designs apart where colour is lost in print. A design looks the same in every figure.
+Colours are those of Okabe and Ito (2008), safe for the colour-blind, and tints of them, plus greys
+for the conventional arrays; hatches and marks tell designs apart where colour is lost in print. A
+design looks the same in every figure.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from sparqsim.base.files import replaced
 from sparqsim.plot.glyphs import FONT, make_drawable
 
 FORMATS = ("svg", "pdf", "png")
-#: One column and the whole page of a two-column paper: what fits those of both IEEE (3.5, 7.16) and ACM (3.33, 7.0).
+#: One column and the whole page of a two-column paper: what fits those of both IEEE (3.5, 7.16) and
+#: ACM (3.33, 7.0).
 WIDTHS_INCHES = {"column": 3.3, "page": 7.0}
 POINTS_PER_INCH = 72
 #: What fits a page of either, its margins and a line of caption left out.
@@ -72,7 +74,8 @@ SETTINGS: dict[str, Any] = {
     "grid.linewidth": 0.4,
     "savefig.dpi": 200,
     "figure.dpi": 200,
-    # Outlines, not text: a reader without the font sees the same figure. TrueType, not Type 3: publishers ask for it.
+    # Outlines, not text: a reader without the font sees the same figure. TrueType, not Type 3:
+    # publishers ask for it.
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
     # Element names derive from this, not from chance: equal figures give equal bytes.
@@ -86,7 +89,9 @@ Marker = str | tuple[int, Literal[1], int]
 
 @dataclass(frozen=True)
 class Look:
-    """How a design, or a class of cycles, is drawn: fill colour, hatch over it, mark in scatter plots."""
+    """How a design, or a class of cycles, is drawn: fill colour, hatch over it, mark in scatter
+    plots.
+    """
 
     color: str
     hatch: str = ""
@@ -133,7 +138,9 @@ CYCLE_LOOKS = {
 
 
 def looks_of(specs: Sequence[str]) -> dict[str, Look]:
-    """Return a look for each design; a known design has its own, others take spare ones in order."""
+    """Return a look for each design; a known design has its own, others take spare ones in
+    order.
+    """
     spare = iter(SPARE_LOOKS * (1 + len(specs) // len(SPARE_LOOKS)))
     looks: dict[str, Look] = {}
     for spec in specs:
@@ -151,7 +158,9 @@ def line_color(look: Look) -> tuple[float, ...]:
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw with this module's settings, whatever the user's own configuration of matplotlib says."""
+    """Draw with this module's settings, whatever the user's own configuration of matplotlib
+    says.
+    """
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)  # type: ignore[arg-type]  # keys are literals there
@@ -181,7 +190,8 @@ class HouseFigure(Figure):
 
 
 def new_figure(width: str, height_inches: float) -> Figure:
-    """Return an empty figure of a width named in `WIDTHS_INCHES`, at most `MOST_HEIGHT_INCHES` tall.
+    """Return an empty figure of a width named in `WIDTHS_INCHES`, at most `MOST_HEIGHT_INCHES`
+    tall.
 
     Raises
     ------
@@ -294,7 +304,9 @@ def take_notes(figure: Figure) -> list[str]:
 
 
 def grow(figure: Figure, lines: int, points: float) -> None:
-    """Make room for lines of text, up to the height of a page; take it away where `lines` is negative."""
+    """Make room for lines of text, up to the height of a page; take it away where `lines` is
+    negative.
+    """
     height = figure.get_figheight() + lines * LINE_HEIGHT * points / POINTS_PER_INCH
     figure.set_figheight(min(height, MOST_HEIGHT_INCHES))
 

@@ -44,7 +44,9 @@ def plot_utilization(
 
 
 def utilization_figure(heatmap: Heatmap, *, width: str = "page") -> Figure:
-    """Return two maps: cycles with a step in flight on real work, and MACs whose operands are both non-zero."""
+    """Return two maps: cycles with a step in flight on real work, and MACs whose operands are both
+    non-zero.
+    """
     with house_style():
         figure = new_figure(width, 3.2 if width == "page" else 5.4)
         panels = figure.subplots(*((1, 2) if width == "page" else (2, 1)))

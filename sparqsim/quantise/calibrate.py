@@ -1,27 +1,29 @@
 """Calibrators: how a layer's activation scale is found from the values of calibration pictures.
 
     observer = calibrator("percentile:99.9").observer()
-    for batch in batches:                 # float (B, ...), as many as there are: nothing is kept but counts
+    for batch in batches:                 # float (B, ...), any number: only counts are kept
         observer.update(batch)
     observer.scale(), observer.signed
 
-The scale is clip / 255 for uint8 activations and clip / 127 for int8 ones (symmetric); calibrators differ in the clip:
+The scale is clip / 255 for uint8 activations and clip / 127 for int8 ones (symmetric); calibrators
+differ in the clip:
 
 | name | clip |
 |---|---|
 | `mean-max` | mean over pictures of the picture's largest magnitude (SPARQ's own) |
 | `max` | largest magnitude of all |
 | `percentile:P` | magnitude that P percent of the non-zero values do not exceed |
-| `mse`, `mse:BITS` | the clip of least squared error when only the top BITS (default 8) bits of the code are used |
+| `mse`, `mse:BITS` | the clip of least squared error when only the top BITS (default 8) are used |
 | `lp:P`, `lp:P:BITS` | the same for the mean of error^P (LAPQ's first phase; `mse` is `lp:2`) |
 
-Zeros are exact at every scale, so `percentile`, `mse` and `lp` look at the other values. They see the magnitudes as a
-histogram of `BINS` equal bins from 0 to the smallest power of two above the largest magnitude, each bin standing for
-its middle; the range doubles when a larger value arrives, and bins merge in pairs without rounding. So the result
-does not depend on how the pictures are cut into batches. Memory is the histogram, whatever the number of pictures.
+Zeros are exact at every scale, so `percentile`, `mse` and `lp` look at the other values. They see
+the magnitudes as a histogram of `BINS` equal bins from 0 to the smallest power of two above the
+largest magnitude, each bin standing for its middle; the range doubles when a larger value arrives,
+and bins merge in pairs without rounding. So the result does not depend on how the pictures are cut
+into batches. Memory is the histogram, whatever the number of pictures.
 
-Source: `mean-max` SPARQ (NeurIPS 2021, the authors' code); `lp` LAPQ (Nahshan et al. 2019); the histogram and the grid
-of clips tried are ours.
+Source: `mean-max` SPARQ (NeurIPS 2021, the authors' code); `lp` LAPQ (Nahshan et al. 2019); the
+histogram and the grid of clips tried are ours.
 """
 
 from __future__ import annotations
@@ -54,7 +56,8 @@ NAMES = ("mean-max", "max", "percentile:P", "mse", "mse:BITS", "lp:P", "lp:P:BIT
 class Calibrator:
     """A named way to find scales.
 
-    `spec`: the name with its parameters. `make`: returns a fresh observer for `signed` True, False or None.
+    `spec`: the name with its parameters. `make`: returns a fresh observer for `signed` True, False
+    or None.
     """
 
     spec: str
@@ -72,7 +75,8 @@ class Calibrator:
 
 
 def calibrator(spec: str) -> Calibrator:
-    """Return the calibrator that `spec` names: 'mean-max', 'max', 'percentile:99.9', 'mse:4', 'lp:3', ...
+    """Return the calibrator that `spec` names: 'mean-max', 'max', 'percentile:99.9', 'mse:4',
+    'lp:3', ...
 
     Raises
     ------
@@ -91,7 +95,8 @@ def calibrator(spec: str) -> Calibrator:
     if name == "lp" and 1 <= len(values) <= 2:
         return _least_error(spec, _number(spec, values[0], "P", lowest=0, highest=20), values[1:])
     raise InputError(
-        f"calibrator {spec!r} is not known{nearest(spec, NAMES)}; expected one of {', '.join(NAMES)}"
+        f"calibrator {spec!r} is not known{nearest(spec, NAMES)}; expected one of "
+        f"{', '.join(NAMES)}"
     )
 
 
@@ -106,21 +111,26 @@ def _number(spec: str, text: str, name: str, lowest: float, highest: float) -> f
     value = real_number(text)
     if value is None or not lowest < value <= highest:
         raise InputError(
-            f"calibrator {spec!r}: {name}={text!r}, expected a number above {lowest} and up to {highest}"
+            f"calibrator {spec!r}: {name}={text!r}, expected a number above {lowest} and up "
+            f"to {highest}"
         )
     return value
 
 
 @dataclass(frozen=True)
 class Magnitudes:
-    """The magnitudes of one batch, float (B, values), and the largest of each picture, float64 (B,)."""
+    """The magnitudes of one batch, float (B, values), and the largest of each picture, float64
+    (B,).
+    """
 
     values: Array
     maxima: NDArray[np.float64]
 
 
 class Observer(ABC):
-    """What a calibrator keeps of one layer's activations: lowest and largest value, and what a subclass adds."""
+    """What a calibrator keeps of one layer's activations: lowest and largest value, and what a
+    subclass adds.
+    """
 
     def __init__(self, signed: bool | None = None) -> None:
         self._signed = signed
@@ -219,7 +229,8 @@ class HistogramObserver(Observer):
             self._widen(exponent - self._exponent)
         self._exponent = exponent
         nonzero = batch.values[batch.values != 0]
-        # Scaling by a power of two is exact, so a value has one bin whatever the range was when it came.
+        # Scaling by a power of two is exact, so a value has one bin whatever the range was when it
+        # came.
         bins = np.ldexp(nonzero, BINS.bit_length() - 1 - exponent).astype(np.int64)
         self._counts += np.bincount(bins, minlength=BINS)
 
@@ -248,7 +259,9 @@ class Percentile(HistogramObserver):
 
 
 class LeastError(HistogramObserver):
-    """`mse` and `lp`: the clip of least mean error^power for a code of which only the top `bits` bits are used."""
+    """`mse` and `lp`: the clip of least mean error^power for a code of which only the top `bits`
+    bits are used.
+    """
 
     def __init__(self, signed: bool | None, power: float, bits: int) -> None:
         super().__init__(signed)

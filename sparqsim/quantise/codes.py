@@ -1,9 +1,10 @@
-"""Integers of quantised networks, as a trace stores them: activations uint8 (or int8 around 0), weights int8.
+"""Integers of quantised networks, as a trace stores them: activations uint8 (or int8 around 0),
+weights int8.
 
 | network's own | stored | zero point stored |
 |---|---|---|
 | activations int8, zero point 0 | the same | 0 |
-| activations int8, other zero point z | code + 128, uint8 | z + 128 (0 for z = -128, as after ReLU) |
+| activations int8, other zero point z | code + 128, uint8 | z + 128 (0 for -128, as after ReLU) |
 | activations uint8, zero point z | the same | z |
 | weights int8, zero point z | the same | z |
 | weights uint8, zero point z | code - 128, int8 | z - 128 |
@@ -82,24 +83,29 @@ class ActivationCodes:
     @property
     def reason(self) -> str:
         """Why the layer is unsigned, signed or corrected, in words."""
-        own = f"the network's own {'int8' if self.signed else 'uint8'} codes, zero point {self.zero_point}"
+        own = (
+            f"the network's own {'int8' if self.signed else 'uint8'} codes, zero point "
+            f"{self.zero_point}"
+        )
         if self.stored_signed:
             return f"signed: {own}"
         stored = ", stored 128 higher" if self.shifted else ""
         if self.stored_zero_point == 0:
             return f"unsigned: {own}{stored}"
         return (
-            f"unsigned, corrected: {own}{stored}; the array multiplies the stored integers, the zero point "
-            f"{self.stored_zero_point} is corrected exactly outside of it, and a real zero is not a zero to the array"
+            f"unsigned, corrected: {own}{stored}; the array multiplies the stored integers, the "
+            f"zero point {self.stored_zero_point} is corrected exactly outside of it, and a real "
+            "zero is not a zero to the array"
         )
 
 
 @dataclass(frozen=True)
 class WeightCodes:
-    """Weights as a trace stores them: int8 (output channel, kernel position, input channel), scales and zero points.
+    """Weights as a trace stores them: int8 (output channel, kernel position, input channel), scales
+    and zero points.
 
-    `network_scales`: float64 (output channel,), the unit of integer biases; 0 for a channel that the
-    network calls empty. `zero_points`: int64 (output channel,).
+    `network_scales`: float64 (output channel,), the unit of integer biases; 0 for a channel that
+    the network calls empty. `zero_points`: int64 (output channel,).
     """
 
     codes: NDArray[np.int8]
@@ -108,7 +114,9 @@ class WeightCodes:
 
     @property
     def scales(self) -> NDArray[np.float64]:
-        """Scales as a trace stores them, above 0: 1 for an empty channel, whose weights are zeros."""
+        """Scales as a trace stores them, above 0: 1 for an empty channel, whose weights are
+        zeros.
+        """
         return np.where(self.network_scales > 0, self.network_scales, 1.0)
 
     @classmethod

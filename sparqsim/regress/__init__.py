@@ -1,4 +1,5 @@
-"""Cycle counts under test: golden reports of a list of cases, and what moved since they were written.
+"""Cycle counts under test: golden reports of a list of cases, and what moved since they were
+written.
 
     cases.toml -> cases -> run again -> differences from the golden reports -> text, JUnit, Markdown
 

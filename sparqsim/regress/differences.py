@@ -26,10 +26,11 @@ FOLLOW_CYCLES = (
 class Finding:
     """One thing that differs from a golden report.
 
-    kind: 'missing' (no golden report), 'golden' (it cannot be read), 'schema', 'refused' (the case does not run any
-    more, though its trace is the same), 'failed' (it raises an error), 'trace missing', 'trace changed', 'setup'
-    (design, array, memory), 'layers', 'cycles' or 'values'. All but the last two make the rest meaningless, so they
-    stand alone. layer: '' where it concerns the whole case.
+    kind: 'missing' (no golden report), 'golden' (it cannot be read), 'schema', 'refused' (the case
+    does not run any more, though its trace is the same), 'failed' (it raises an error), 'trace
+    missing', 'trace changed', 'setup' (design, array, memory), 'layers', 'cycles' or 'values'. All
+    but the last two make the rest meaningless, so they stand alone. layer: '' where it concerns the
+    whole case.
     """
 
     kind: str
@@ -41,7 +42,10 @@ class Finding:
 
 
 def differences(golden: Report, new: Report) -> tuple[Finding, ...]:
-    """Return what moved; nothing where all of it is as it was. The package's version is not compared."""
+    """Return what moved; nothing where all of it is as it was.
+
+    The package's version is not compared.
+    """
     return _cause(golden, new) or (*_cycles_moved(golden, new), *_values_changed(golden, new))
 
 
@@ -63,7 +67,9 @@ def _cause(golden: Report, new: Report) -> tuple[Finding, ...]:
 
 
 def trace_changed(golden: Report, sha256: str, path: str = "the trace") -> Finding | None:
-    """Return that the trace has other bytes than the golden report's; None where it has the same."""
+    """Return that the trace has other bytes than the golden report's; None where it has the
+    same.
+    """
     old = golden.provenance.trace_sha256
     if sha256 == old:
         return None

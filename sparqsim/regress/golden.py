@@ -22,7 +22,9 @@ from sparqsim.trace import load_trace
 
 
 class GoldenCase(Case):
-    """A case with the name of its golden report; its files are relative to the file that lists the cases."""
+    """A case with the name of its golden report; its files are relative to the file that lists the
+    cases.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
@@ -64,12 +66,14 @@ def load_cases(path: str | Path, *, trust: bool = False) -> list[GoldenFile]:
     ----------
     path : str or Path
     trust : bool
-        Whether the file may name designs and dataflows FILE.py:CLASS, whose code runs with the cases.
+        Whether the file may name designs and dataflows FILE.py:CLASS, whose code runs with the
+        cases.
 
     Raises
     ------
     InputError
-        Naming the file, the field and the value; also for a golden report that would stand outside the file's folder.
+        Naming the file, the field and the value; also for a golden report that would stand outside
+        the file's folder.
     """
     listed = checked(CaseList, read_toml(path), str(path))
     home = Path(path).parent
@@ -86,18 +90,23 @@ def load_cases(path: str | Path, *, trust: bool = False) -> list[GoldenFile]:
 
 
 def _golden_path(path: str | Path, folder: str, name: str) -> Path:
-    """Return where a golden report stands. Raises InputError for a place outside the list's folder, by any link."""
+    """Return where a golden report stands.
+
+    Raises InputError for a place outside the list's folder, by any link.
+    """
     home = Path(path).parent
     try:
         place = home / folder / f"{name}.json"
         inside = destination(place).is_relative_to(destination(home))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path}: golden={folder!r}: {getattr(error, 'strerror', None) or error}; expected a folder"
+            f"{path}: golden={folder!r}: {getattr(error, 'strerror', None) or error}; "
+            "expected a folder"
         ) from None
     if not inside:
         raise InputError(
-            f"{path}: golden={folder!r} leads out of the folder of this file ({place}); expected a folder in it"
+            f"{path}: golden={folder!r} leads out of the folder of this file ({place}); "
+            "expected a folder in it"
         )
     return place
 
@@ -105,7 +114,8 @@ def _golden_path(path: str | Path, folder: str, name: str) -> Path:
 def update(path: str | Path, *, trust: bool = False) -> list[Path]:
     """Write the golden report of every case; return the files.
 
-    All cases run before the first file is written: a case that is refused leaves every golden report as it was.
+    All cases run before the first file is written: a case that is refused leaves every golden
+    report as it was.
     """
     golden = load_cases(path, trust=trust)
     check_distinct(
@@ -120,7 +130,9 @@ def update(path: str | Path, *, trust: bool = False) -> list[Path]:
 
 
 def check(path: str | Path, *, trust: bool = False) -> Iterator[Outcome]:
-    """Run every case again; yield each with what differs from its golden report. trust: see `load_cases`."""
+    """Run every case again; yield each with what differs from its golden report. trust: see
+    `load_cases`.
+    """
     for file in load_cases(path, trust=trust):
         yield Outcome(file.case, _findings(file))
 
@@ -158,7 +170,9 @@ def _findings(file: GoldenFile) -> tuple[Finding, ...]:
 
 
 def _trace_moved(case: GoldenCase, golden: Report) -> Finding | None:
-    """Return what became of the trace; None where it has the golden report's bytes, and whatever is refused is new."""
+    """Return what became of the trace; None where it has the golden report's bytes, and whatever is
+    refused is new.
+    """
     try:
         with Path(case.trace).open("rb") as trace:
             sha256 = hashlib.file_digest(trace, "sha256").hexdigest()

@@ -62,7 +62,8 @@ def as_markdown(outcomes: Sequence[Outcome], suite: str) -> str:
     if not changed:
         return head
     rows = [
-        f"| {_cell(outcome.case.name)} | {finding.kind} | {_cell(finding.layer)} | {_cell(finding.message)} |"
+        f"| {_cell(outcome.case.name)} | {finding.kind} | {_cell(finding.layer)} | "
+        f"{_cell(finding.message)} |"
         for outcome in changed
         for finding in outcome.findings
     ]

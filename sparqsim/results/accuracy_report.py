@@ -1,4 +1,7 @@
-"""What designs do to a whole network's answers, beside their cycles on the same network. JSON in and out."""
+"""What designs do to a whole network's answers, beside their cycles on the same network.
+
+JSON in and out.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ KeptAs = Literal["8bit", "float", "design"]
 
 @dataclass(frozen=True)
 class Trial:
-    """One row to measure: a design (None: the network as it is), a calibrator, whether batch norms are recalibrated."""
+    """One row to measure: a design (None: the network as it is), a calibrator, whether batch norms
+    are recalibrated.
+    """
 
     pe: str | None
     calibrate: str = "mean-max"
@@ -33,8 +38,9 @@ class Trial:
 class Hits(Record):
     """How many pictures were answered well.
 
-    top1: pictures whose class is the first answer; None without labels. top5: pictures whose class is among the first
-    five answers; None without labels. agree: pictures whose first answer is the reference network's.
+    top1: pictures whose class is the first answer; None without labels. top5: pictures whose class
+    is among the first five answers; None without labels. agree: pictures whose first answer is the
+    reference network's.
     """
 
     top1: int | None
@@ -45,9 +51,9 @@ class Hits(Record):
 class NetworkLayer(Record):
     """One layer of the network, whatever the design.
 
-    `signed`: int8 activations, else uint8. `zero_point`: the integer that stands for 0; other than 0 it is corrected
-    outside of the array, and a real zero is not a zero to it. `pairs`: pairs (k, k + 1), k even, of X on the traced
-    pictures; `zero_pairs`: those with at least one integer zero.
+    `signed`: int8 activations, else uint8. `zero_point`: the integer that stands for 0; other than
+    0 it is corrected outside of the array, and a real zero is not a zero to it. `pairs`: pairs (k,
+    k + 1), k even, of X on the traced pictures; `zero_pairs`: those with at least one integer zero.
     """
 
     name: Name
@@ -62,8 +68,8 @@ class NetworkLayer(Record):
 class RowLayer(Record):
     """One layer under one design.
 
-    cycles: on the traced pictures. sqnr_db: its sums' SQNR against exact 8-bit arithmetic on the same operands, dB;
-    None where nothing was lost.
+    cycles: on the traced pictures. sqnr_db: its sums' SQNR against exact 8-bit arithmetic on the
+    same operands, dB; None where nothing was lost.
     """
 
     cycles: int
@@ -73,10 +79,10 @@ class RowLayer(Record):
 class AccuracyRow(Record):
     """What one trial gave.
 
-    pe: the design; None for the network as it is. calibrator: how scales were found; a float network has none.
-    recalibrated_bn: whether batch norms were measured anew under the design. route: what computed the answers.
-    cycles: of the traced pictures, whole network. speedup: the baseline's cycles over these. layers: in the network's
-    order.
+    pe: the design; None for the network as it is. calibrator: how scales were found; a float
+    network has none. recalibrated_bn: whether batch norms were measured anew under the design.
+    route: what computed the answers. cycles: of the traced pictures, whole network. speedup: the
+    baseline's cycles over these. layers: in the network's order.
     """
 
     pe: Name | None
@@ -97,20 +103,21 @@ class AccuracyRow(Record):
 class AccuracyReport(Tabular, Record):
     """Several designs on one network, the same pictures and one array.
 
-    data: which pictures answered, in words. calibration: which pictures set the scales, in words. preprocess: what was
-    done to the pictures. pictures: answered by every design (predictions, where an input asks for several).
-    traced_pictures: the first of them, on which cycles and pairs were measured. error_pictures: the first of them, on
-    which SQNR was. kept_as: how layers marked `kept` compute. skipped: what holds products and is in no design.
-    baseline: the design of speedup 1. reference: what answers are compared with ('float network', or a quantised
-    network as it is); a row without `pe` holds its hits. coverage: for how many inputs cycles are, and which
-    operations with multiply-accumulates are not in them; empty in older files. macs: multiply-accumulates of the
-    layers on the traced pictures; None in older files. macs_left_out_share: of the network's multiply-accumulates, the
-    share that is not in the cycles, 0 to 1; unknown where it was not counted. timing_notes: what must be known to
-    compare the cycles of some designs, by design.
-    dense_output: the shape of the output of one picture where it is no row of classes (boxes, a picture): it is
-    flattened, and an answer is the place of its largest number.
-    outputs: names of the network's outputs where it has several: the first one named is what answers; the others are
-    not looked at.
+    data: which pictures answered, in words. calibration: which pictures set the scales, in words.
+    preprocess: what was done to the pictures. pictures: answered by every design (predictions,
+    where an input asks for several). traced_pictures: the first of them, on which cycles and pairs
+    were measured. error_pictures: the first of them, on which SQNR was. kept_as: how layers marked
+    `kept` compute. skipped: what holds products and is in no design. baseline: the design of
+    speedup 1. reference: what answers are compared with ('float network', or a quantised network as
+    it is); a row without `pe` holds its hits. coverage: for how many inputs cycles are, and which
+    operations with multiply-accumulates are not in them; empty in older files. macs:
+    multiply-accumulates of the layers on the traced pictures; None in older files.
+    macs_left_out_share: of the network's multiply-accumulates, the share that is not in the cycles,
+    0 to 1; unknown where it was not counted. timing_notes: what must be known to compare the cycles
+    of some designs, by design. dense_output: the shape of the output of one picture where it is no
+    row of classes (boxes, a picture): it is flattened, and an answer is the place of its largest
+    number. outputs: names of the network's outputs where it has several: the first one named is
+    what answers; the others are not looked at.
     """
 
     schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
@@ -138,7 +145,9 @@ class AccuracyReport(Tabular, Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def macs_left_out_share(self) -> float | None:
-        """Share of the network's multiply-accumulates that is not in the cycles, 0 to 1; None where not known."""
+        """Share of the network's multiply-accumulates that is not in the cycles, 0 to 1; None where
+        not known.
+        """
         return None if self.macs is None else self.coverage.share_left_out(self.macs)
 
     @model_validator(mode="after")
@@ -160,7 +169,9 @@ class AccuracyReport(Tabular, Record):
 
     @property
     def answer_note(self) -> str:
-        """What an answer is where it is no class, or of one output of several; '' where neither is so."""
+        """What an answer is where it is no class, or of one output of several; '' where neither is
+        so.
+        """
         return " ".join(filter(None, (self._output_note(), self._dense_note())))
 
     def _output_note(self) -> str:
@@ -168,17 +179,17 @@ class AccuracyReport(Tabular, Record):
             return ""
         used, *others = self.outputs
         return (
-            f"The network has {len(self.outputs)} outputs: answers are those of {used!r}, and nothing "
-            f"here is said of {', '.join(map(repr, others))}."
+            f"The network has {len(self.outputs)} outputs: answers are those of {used!r}, and "
+            f"nothing here is said of {', '.join(map(repr, others))}."
         )
 
     def _dense_note(self) -> str:
         if not self.dense_output:
             return ""
         return (
-            f"The network's output has shape {self.dense_output} per picture, no row of classes: it is "
-            "flattened, an answer is the place of its largest number, and 'agree' says only whether "
-            "that place is the same."
+            f"The network's output has shape {self.dense_output} per picture, no row of classes: "
+            "it is flattened, an answer is the place of its largest number, and 'agree' says only "
+            "whether that place is the same."
         )
 
     HTML_COLUMNS: ClassVar = {
@@ -192,7 +203,9 @@ class AccuracyReport(Tabular, Record):
     }
 
     def flat_rows(self) -> list[Row]:
-        """Return a row per trial and layer, with the trial's hits; those of the reference have no layer."""
+        """Return a row per trial and layer, with the trial's hits; those of the reference have no
+        layer.
+        """
         counts = {
             "pictures": self.pictures,
             "traced_pictures": self.traced_pictures,
@@ -253,7 +266,8 @@ class AccuracyReport(Tabular, Record):
         found = next((row for row in self.rows if row.trial == trial), None)
         if found is None:
             raise InputError(
-                f"{self.network}: no row of {trial}, expected one of {[row.trial for row in self.rows]}"
+                f"{self.network}: no row of {trial}, expected one of "
+                f"{[row.trial for row in self.rows]}"
             )
         return found
 
@@ -285,7 +299,9 @@ def measured_coverage(timing: Comparison, traced_pictures: int, skipped: Sequenc
 
 
 def network_layers(trace: Trace, timing: Comparison) -> tuple[NetworkLayer, ...]:
-    """Return what the record says of a network's layers, given the designs compared on its trace."""
+    """Return what the record says of a network's layers, given the designs compared on its
+    trace.
+    """
     measured = timing.reports[timing.baseline].layers
     return tuple(
         NetworkLayer(
@@ -318,7 +334,8 @@ def row_of(
     timing : Comparison
         Has the trial's design, if there is one.
     sqnr_db : mapping, optional
-        Of layers by name, where it was not measured on the traced pictures; layers that are missing lost nothing.
+        Of layers by name, where it was not measured on the traced pictures; layers that are missing
+        lost nothing.
     """
     report = None if trial.pe is None else timing.reports[trial.pe]
     layers = (
@@ -357,6 +374,8 @@ def known_row(trial: Trial, known: Sequence[AccuracyRow]) -> AccuracyRow | None:
 def rows_so_far(
     done: Sequence[AccuracyRow], known: Sequence[AccuracyRow], trials: Sequence[Trial]
 ) -> tuple[AccuracyRow, ...]:
-    """Return the rows of a run that is under way: what is known is never lost, even where its turn comes later."""
+    """Return the rows of a run that is under way: what is known is never lost, even where its turn
+    comes later.
+    """
     found = {row.trial for row in done}
     return (*done, *(row for row in known if row.trial not in found and row.trial in trials))

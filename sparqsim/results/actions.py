@@ -1,8 +1,9 @@
 """Actions: what a design, an array and a memory did that costs energy, counted exactly.
 
-A layer's report holds one table of them: name -> count, unit and who counts it. A name is 'COUNTER.ACTION'; parts of a
-PE are 'pe.PART'. What is not in the table was not counted: clocks, wires between scratchpads and array, control, and
-finished sums that move down the columns while they drain.
+A layer's report holds one table of them: name -> count, unit and who counts it. A name is
+'COUNTER.ACTION'; parts of a PE are 'pe.PART'. What is not in the table was not counted: clocks,
+wires between scratchpads and array, control, and finished sums that move down the columns while
+they drain.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ STEP_OPERANDS = "operands of a step"
 class Action(Record):
     """How often something was done.
 
-    count: how often, over all PEs and the whole layer. unit: what is counted; an operand of a step is as many
-    elements as the PE has lanes. counter: who counts it: pe, array or memory, or an engine of its own.
+    count: how often, over all PEs and the whole layer. unit: what is counted; an operand of a step
+    is as many elements as the PE has lanes. counter: who counts it: pe, array or memory, or an
+    engine of its own.
     """
 
     count: int = Field(ge=0)
@@ -40,8 +42,9 @@ Actions = dict[str, Action]
 class PEActions:
     """What PEs of an array did.
 
-    steps: steps on operands of the layer. padded_steps: steps of PEs that hold padding. work_cycles: cycles of `steps`.
-    idle_cycles: all other cycles of all PEs: padding, waiting, filling, draining, and waiting for the memory.
+    steps: steps on operands of the layer. padded_steps: steps of PEs that hold padding.
+    work_cycles: cycles of `steps`. idle_cycles: all other cycles of all PEs: padding, waiting,
+    filling, draining, and waiting for the memory.
     """
 
     steps: int = field(metadata={"unit": "steps"})
@@ -54,11 +57,12 @@ class PEActions:
 class ArrayActions:
     """What moved in a systolic array. Padded rows and columns move operands, too, but read none.
 
-    left_reads: operands that enter at the left edge, padding left out. top_reads: operands that enter at the top edge,
-    padding left out; none where operands stay. right_hops: operands handed to the next PE on the right. down_hops:
-    operands handed to the next PE below; none where operands stay. stationary_loads: operands put into the PE where
-    they stay, padding left out; none where sums stay. psum_writes: writes of the register that holds a PE's partial
-    sum, one for each step. sums_out: sums that leave the array, those of K folds counted one by one.
+    left_reads: operands that enter at the left edge, padding left out. top_reads: operands that
+    enter at the top edge, padding left out; none where operands stay. right_hops: operands handed
+    to the next PE on the right. down_hops: operands handed to the next PE below; none where
+    operands stay. stationary_loads: operands put into the PE where they stay, padding left out;
+    none where sums stay. psum_writes: writes of the register that holds a PE's partial sum, one for
+    each step. sums_out: sums that leave the array, those of K folds counted one by one.
     """
 
     left_reads: int = field(metadata={"unit": STEP_OPERANDS})
@@ -74,7 +78,8 @@ class ArrayActions:
 class QueueActions:
     """What moved in an array whose PEs have operand queues.
 
-    queue_reads: operands taken from a queue, padded ones included. sums_out: sums that leave the array.
+    queue_reads: operands taken from a queue, padded ones included. sums_out: sums that leave the
+    array.
     """
 
     queue_reads: int = field(metadata={"unit": "operands"})
@@ -85,9 +90,10 @@ class QueueActions:
 class MemoryActions:
     """Bytes that moved of one operand (activations, weights or outputs).
 
-    dram_read: from the DRAM into the scratchpad. dram_write: from the scratchpad to the DRAM. burst_padding: moved over
-    the DRAM channel besides, to fill whole bursts. sram_read: out of the scratchpad, by the array and by writes to the
-    DRAM. sram_write: into the scratchpad, by reads from the DRAM and by the array.
+    dram_read: from the DRAM into the scratchpad. dram_write: from the scratchpad to the DRAM.
+    burst_padding: moved over the DRAM channel besides, to fill whole bursts. sram_read: out of the
+    scratchpad, by the array and by writes to the DRAM. sram_write: into the scratchpad, by reads
+    from the DRAM and by the array.
     """
 
     dram_read: int = field(metadata={"unit": "bytes"})
@@ -124,7 +130,9 @@ def part_actions(activity: Mapping[str, int]) -> Actions:
 
 
 def memory_actions(traffic: Traffic | None) -> Actions:
-    """Return the bytes of each operand at the DRAM and at its scratchpad; none where memory is not modelled."""
+    """Return the bytes of each operand at the DRAM and at its scratchpad; none where memory is not
+    modelled.
+    """
     if traffic is None:
         return {}
     found: Actions = {}
@@ -158,8 +166,8 @@ def energy_pj(actions: Mapping[str, Action], table_pj: Mapping[str, float]) -> d
     ----------
     actions : mapping of str to Action
     table_pj : mapping of str to float
-        Energy of one, pJ, by the action's name. Actions that it does not name cost nothing here: whoever makes the
-        table says what it leaves out.
+        Energy of one, pJ, by the action's name. Actions that it does not name cost nothing here:
+        whoever makes the table says what it leaves out.
 
     Raises
     ------
@@ -169,7 +177,7 @@ def energy_pj(actions: Mapping[str, Action], table_pj: Mapping[str, float]) -> d
     for name in table_pj:
         if name not in actions:
             raise InputError(
-                f"energy of {name!r}: no action of that name{nearest(name, actions)}; expected some of "
-                f"{', '.join(actions) or 'none: nothing was counted'}"
+                f"energy of {name!r}: no action of that name{nearest(name, actions)}; expected "
+                f"some of {', '.join(actions) or 'none: nothing was counted'}"
             )
     return {name: actions[name].count * energy for name, energy in table_pj.items()}

@@ -12,7 +12,9 @@ if TYPE_CHECKING:  # reading a report must not load the compiler
 
 
 class Gap(Record):
-    """What lies between the work of a layer and its total cycles; `Bounds` says what each part is."""
+    """What lies between the work of a layer and its total cycles; `Bounds` says what each part
+    is.
+    """
 
     ragged_tiles: int
     fill_drain: int
@@ -36,16 +38,18 @@ class Gap(Record):
 class Bounds(Record):
     """Lower bounds: work_cycles + the parts of `gap` = total cycles, exactly.
 
-    slack_cycles: no array with these tiles is faster, however freely its PEs run ahead of each other: the step cycles
-    of the PE that has most of them, over all tiles, padded steps included. Deeper links come closer to it; links as
-    deep as the stream reach a tile's longest path of steps and links, which is more where that PE waits for operands
-    or, in ws and is, for sums that slower PEs pass on. work_cycles: step cycles of all PEs without padding, spread
-    evenly over the PEs, rounded up: what an array without tiles, skew or waiting would need.
+    slack_cycles: no array with these tiles is faster, however freely its PEs run ahead of each
+    other: the step cycles of the PE that has most of them, over all tiles, padded steps included.
+    Deeper links come closer to it; links as deep as the stream reach a tile's longest path of steps
+    and links, which is more where that PE waits for operands or, in ws and is, for sums that slower
+    PEs pass on. work_cycles: step cycles of all PEs without padding, spread evenly over the PEs,
+    rounded up: what an array without tiles, skew or waiting would need.
 
-    gap.ragged_tiles: streamed steps at one cycle each (`compute`) less the layer's own steps spread evenly over the
-    PEs, rounded up: PEs that hold padding. gap.fill_drain: the cycles of `fill` and `drain`, less those that slow steps
-    took up (in elastic arrays they can). gap.waiting: the rest of the array's own cycles, PEs waiting for slower
-    ones, padded ones among them, or for free links. gap.memory_stall: cycles in which the array waits for its memory.
+    gap.ragged_tiles: streamed steps at one cycle each (`compute`) less the layer's own steps spread
+    evenly over the PEs, rounded up: PEs that hold padding. gap.fill_drain: the cycles of `fill` and
+    `drain`, less those that slow steps took up (in elastic arrays they can). gap.waiting: the rest
+    of the array's own cycles, PEs waiting for slower ones, padded ones among them, or for free
+    links. gap.memory_stall: cycles in which the array waits for its memory.
     """
 
     slack_cycles: int
@@ -67,7 +71,8 @@ class Bounds(Record):
             Cycles that the memory system adds to the array's own.
         """
         work, ragged = -(-timing.pe_work // pes), timing.compute - -(-real_steps // pes)
-        # Never negative: the total is at least the busiest PE's steps, and those are at least the mean of all PEs.
+        # Never negative: the total is at least the busiest PE's steps, and those are at least the
+        # mean of all PEs.
         rest = timing.total - work - ragged
         fill_drain = min(rest, timing.fill + timing.drain)
         return cls(

@@ -1,7 +1,7 @@
 """What a file holds, told by its first bytes or its field `schema`: for the line that refuses it.
 
-Results come in several kinds of files, and a command takes some of them. Whoever gives it another one learns what the
-file is, what was expected, and which command takes it.
+Results come in several kinds of files, and a command takes some of them. Whoever gives it another
+one learns what the file is, what was expected, and which command takes it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ JSON_KINDS: Mapping[str, Kind] = {
 
 
 def kind_of_bytes(path: str | Path) -> Kind | None:
-    """Return the kind of a file that is no text, None for others and for those that cannot be read."""
+    """Return the kind of a file that is no text, None for others and for those that cannot be
+    read.
+    """
     try:
         with Path(path).open("rb") as file:
             head, size = file.read(len(SQLITE_MAGIC)), file.seek(0, 2)
@@ -107,7 +109,10 @@ def is_of_schema(path: str | Path, family: str) -> bool:
 
 def _refused(schema: object, accepted: Collection[str]) -> str:
     if _is_other_version(schema, accepted):
-        return f"schema={shown(schema)}, of another version of sparqsim (this one reads {', '.join(sorted(accepted))})"
+        return (
+            f"schema={shown(schema)}, of another version of sparqsim (this one reads "
+            f"{', '.join(sorted(accepted))})"
+        )
     kind = _kind(schema)
     return (
         f"schema={shown(schema)}, no result of sparqsim"

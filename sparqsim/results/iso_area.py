@@ -23,7 +23,8 @@ class Range(Record):
 class ScaledArray(Record):
     """An array of one design on the baseline's area.
 
-    `pes_that_fit`: PEs that would fill the area exactly. `layer_cycles`: total cycles of each layer.
+    `pes_that_fit`: PEs that would fill the area exactly. `layer_cycles`: total cycles of each
+    layer.
     """
 
     rows: int = Field(ge=1)
@@ -45,7 +46,9 @@ class ScaledArray(Record):
 
 
 class ScaledArrays(Record):
-    """The arrays for a design's least, median and greatest relative PE area: the largest array comes first."""
+    """The arrays for a design's least, median and greatest relative PE area: the largest array
+    comes first.
+    """
 
     low: ScaledArray
     middle: ScaledArray
@@ -60,9 +63,10 @@ class ScaledArrays(Record):
 class IsoDesign(Record):
     """One design at equal area.
 
-    `area_of`: the design that was synthesised, with its default keys. `relative_pe_area`: over the baseline's PE and
-    the conventional ones'. `baseline_cycles`, `equal_pe_cycles`: total cycles of baseline and design on the asked
-    array. `speedup` (equal area): the least, that of the median area, and the greatest of the three arrays'.
+    `area_of`: the design that was synthesised, with its default keys. `relative_pe_area`: over the
+    baseline's PE and the conventional ones'. `baseline_cycles`, `equal_pe_cycles`: total cycles of
+    baseline and design on the asked array. `speedup` (equal area): the least, that of the median
+    area, and the greatest of the three arrays'.
     """
 
     area_of: str
@@ -81,7 +85,9 @@ class IsoDesign(Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def speedup_per_area(self) -> Range:
-        """Speedup at equal PE count / relative PE area: what is gained per area, without rounding to whole rows."""
+        """Speedup at equal PE count / relative PE area: what is gained per area, without rounding
+        to whole rows.
+        """
         gained, area = (
             self.baseline_cycles / self.equal_pe_cycles,
             self.relative_pe_area[self.baseline],
@@ -96,7 +102,8 @@ class IsoDesign(Record):
 class IsoArea(Record):
     """A comparison at equal area. `without_area`: designs that have none, and why.
 
-    `source`: where areas come from; never a paper. `combinations`: libraries x flows of the area table.
+    `source`: where areas come from; never a paper. `combinations`: libraries x flows of the area
+    table.
     """
 
     source: str = SOURCE

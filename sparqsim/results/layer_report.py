@@ -1,4 +1,7 @@
-"""What is reported of a layer, and of the whole network: cycles, utilization, error. JSON in and out."""
+"""What is reported of a layer, and of the whole network: cycles, utilization, error.
+
+JSON in and out.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,9 @@ LAYER_ROW, TOTAL_ROW = "layer", "total"
 class Cycles(Record):
     """Array cycles by what they were spent on; `total` is their sum.
 
-    compute: streamed steps at one cycle each. fill: skew of the wavefront, and loads of stationary operands. drain:
-    sums leaving the array. pe_stall: what steps longer than a cycle add. memory_stall: waiting for operands (0 where
-    memory is not modelled).
+    compute: streamed steps at one cycle each. fill: skew of the wavefront, and loads of stationary
+    operands. drain: sums leaving the array. pe_stall: what steps longer than a cycle add.
+    memory_stall: waiting for operands (0 where memory is not modelled).
     """
 
     compute: int
@@ -57,8 +60,8 @@ def _sums(record: type[Record], parts: Iterable[Record]) -> dict[str, Any]:
 class Gemm(Record):
     """Per group, Y[m, n] = X[m, k] @ W[k, n].
 
-    m: rows of X, batch x output pixels. k: columns of X, kernel positions x input channels of the group. n: columns of
-    W, output channels of the group. groups: how many such products a layer is.
+    m: rows of X, batch x output pixels. k: columns of X, kernel positions x input channels of the
+    group. n: columns of W, output channels of the group. groups: how many such products a layer is.
     """
 
     m: int
@@ -68,14 +71,15 @@ class Gemm(Record):
 
 
 class Pairs(Record):
-    """Pairs of adjacent activations (k, k + 1), k even, of X, by what the design makes of them (counts).
+    """Pairs of adjacent activations (k, k + 1), k even, of X, by what the design makes of them
+    (counts).
 
-    both_zero: pairs of two zeros. one_zero: pairs with exactly one zero. both_nonzero_exact: pairs without a zero, both
-    used whole. trimmed: pairs without a zero, at least one changed. one_zero_changed: pairs of one_zero whose value is
-    changed all the same.
+    both_zero: pairs of two zeros. one_zero: pairs with exactly one zero. both_nonzero_exact: pairs
+    without a zero, both used whole. trimmed: pairs without a zero, at least one changed.
+    one_zero_changed: pairs of one_zero whose value is changed all the same.
 
-    The last three are None where an activation is changed beside one weight and not beside another, so that no count
-    of pairs exists; `activity` then counts the changes.
+    The last three are None where an activation is changed beside one weight and not beside another,
+    so that no count of pairs exists; `activity` then counts the changes.
     """
 
     both_zero: int
@@ -93,8 +97,8 @@ class Pairs(Record):
 class Error(Record):
     """Error of the outputs (integer sums) against the exact 8-bit result.
 
-    Stored: `outputs` (count), `signal` = sum of y^2, `noise` = sum of (y' - y)^2, `max_abs` = max |y' - y|, in units
-    of one product's least bit.
+    Stored: `outputs` (count), `signal` = sum of y^2, `noise` = sum of (y' - y)^2, `max_abs` = max
+    |y' - y|, in units of one product's least bit.
     """
 
     outputs: int = Field(ge=1)
@@ -122,20 +126,24 @@ class Error(Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def sqnr_db(self) -> float | None:
-        """Signal to quantisation noise, 10 log10(signal / noise), dB; None where one of them is zero."""
+        """Signal to quantisation noise, 10 log10(signal / noise), dB; None where one of them is
+        zero.
+        """
         if self.noise == 0 or self.signal == 0:
             return None
-        # Rounded so that equal integers give equal bytes on machines whose log10 differs in the last place.
+        # Rounded so that equal integers give equal bytes on machines whose log10 differs in the
+        # last place.
         return round(10 * (math.log10(self.signal) - math.log10(self.noise)), 9)
 
 
 class Counts(Record):
     """The integers behind utilization.
 
-    macs_nonzero: MACs whose activation and weight are both non-zero. pe_cycles: total cycles x PEs. lane_cycles: x
-    lanes. multiplier_cycles: x multipliers. used_pe_cycles: cycles of PEs that hold real work, padded ones left out.
-    busy_pe_cycles: cycles in which a PE forms a non-zero product; busy_multiplier_cycles: the same for its
-    multipliers, summed (None where the design does not count its parts).
+    macs_nonzero: MACs whose activation and weight are both non-zero. pe_cycles: total cycles x PEs.
+    lane_cycles: x lanes. multiplier_cycles: x multipliers. used_pe_cycles: cycles of PEs that hold
+    real work, padded ones left out. busy_pe_cycles: cycles in which a PE forms a non-zero product;
+    busy_multiplier_cycles: the same for its multipliers, summed (None where the design does not
+    count its parts).
     """
 
     macs: int
@@ -156,9 +164,10 @@ class Counts(Record):
 class Utilization(Record):
     """Shares of the array's capacity, 0 to 1.
 
-    mapping: used PEs over all PEs, mean over tiles weighted by their cycles. array: MACs / (total cycles x PEs x
-    lanes). effective: MACs whose operands are both non-zero / (total cycles x PEs x lanes). pe: PE cycles with a
-    non-zero product / all PE cycles. multiplier: multiplier cycles with a non-zero product / all multiplier cycles.
+    mapping: used PEs over all PEs, mean over tiles weighted by their cycles. array: MACs / (total
+    cycles x PEs x lanes). effective: MACs whose operands are both non-zero / (total cycles x PEs x
+    lanes). pe: PE cycles with a non-zero product / all PE cycles. multiplier: multiplier cycles
+    with a non-zero product / all multiplier cycles.
     """
 
     mapping: float
@@ -263,12 +272,12 @@ class Measured(Record):
 class LayerReport(Tabular, Measured):
     """One layer.
 
-    op: its kind, as in the trace. pe: the design that ran it (`mac-8b8b` where `kept_8bit`). tiles: parts of the
-    product that fill the array once. windows: non-zero activations per left shift of the window they went through; lone
-    values that use both multipliers are not among them. activity: for each part of the PE, cycles it worked, summed
-    over PEs. partial_sums: sums that left the array, K folds counted one by one. actions: what
-    design, array and memory did that costs energy, by name; absent in files of version 1, and where an engine counts
-    none.
+    op: its kind, as in the trace. pe: the design that ran it (`mac-8b8b` where `kept_8bit`). tiles:
+    parts of the product that fill the array once. windows: non-zero activations per left shift of
+    the window they went through; lone values that use both multipliers are not among them.
+    activity: for each part of the PE, cycles it worked, summed over PEs. partial_sums: sums that
+    left the array, K folds counted one by one. actions: what design, array and memory did that
+    costs energy, by name; absent in files of version 1, and where an engine counts none.
     """
 
     name: Name
@@ -308,9 +317,8 @@ class LayerReport(Tabular, Measured):
         macs = gemm.m * gemm.k * gemm.n * gemm.groups
         rules = {
             f"counts.macs={counts.macs}: expected {macs}, those of gemm": counts.macs == macs,
-            f"counts.macs_nonzero={counts.macs_nonzero}: expected at most counts.macs={counts.macs}": (
-                counts.macs_nonzero <= counts.macs
-            ),
+            f"counts.macs_nonzero={counts.macs_nonzero}: expected at most "
+            f"counts.macs={counts.macs}": (counts.macs_nonzero <= counts.macs),
             f"counts.used_pe_cycles={counts.used_pe_cycles}: expected at most counts.pe_cycles": (
                 counts.used_pe_cycles <= counts.pe_cycles
             ),
@@ -324,7 +332,10 @@ class LayerReport(Tabular, Measured):
 
 
 class Totals(Measured):
-    """The whole network. Error: sums over layers, so `sqnr_db` weighs layers by their energy in integer units."""
+    """The whole network.
+
+    Error: sums over layers, so `sqnr_db` weighs layers by their energy in integer units.
+    """
 
     traffic: Traffic | None = None
     actions: dict[str, Action] = Field(default_factory=dict, exclude_if=lambda table: not table)

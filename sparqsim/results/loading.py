@@ -58,7 +58,8 @@ def as_comparison(
     Raises
     ------
     InputError
-        For results of different traces, arrays or settings, a design that occurs twice, or a baseline that does not.
+        For results of different traces, arrays or settings, a design that occurs twice, or a
+        baseline that does not.
     """
     named = [pair for result in results for pair in _named_reports(result)]
     reports = dict(named)

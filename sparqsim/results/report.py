@@ -1,6 +1,7 @@
 """Results: what was simulated, where every cycle went, what it cost in error. JSON in and out.
 
-Integers are stored; ratios derive from them. Equal runs give equal bytes: no timestamps, paths or host names.
+Integers are stored; ratios derive from them. Equal runs give equal bytes: no timestamps, paths or
+host names.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ TIMED_BY_QUEUES: Final = (
 class EngineInfo(Record):
     """An engine that is no array of PEs.
 
-    kind: what it is, in words that follow its name. units: what works side by side, in the place of PEs. remark: what
-    else must be known to compare it; '' for nothing.
+    kind: what it is, in words that follow its name. units: what works side by side, in the place of
+    PEs. remark: what else must be known to compare it; '' for nothing.
     """
 
     kind: Text
@@ -55,8 +56,8 @@ class EngineInfo(Record):
 class AssignedLayers(Record):
     """A rule of an assignment.
 
-    match: shell pattern on the names of layers; the first rule that takes a layer decides. pe: the design that runs
-    them.
+    match: shell pattern on the names of layers; the first rule that takes a layer decides. pe: the
+    design that runs them.
     """
 
     match: Text
@@ -64,7 +65,9 @@ class AssignedLayers(Record):
 
 
 class AssignmentInfo(Record):
-    """Which design runs which layer. default: the design of the layers that no rule takes. layers: the rules."""
+    """Which design runs which layer. default: the design of the layers that no rule takes. layers:
+    the rules.
+    """
 
     default: Name
     layers: tuple[AssignedLayers, ...] = Field(min_length=1)
@@ -73,11 +76,12 @@ class AssignmentInfo(Record):
 class PEInfo(Record):
     """The PE design of a report, or the engine or assignment in its place.
 
-    lanes: pairs of an activation and a weight that a PE consumes per step. multipliers: those of a PE, narrow or wide.
-    cycles_depend_on_values: False where only shapes decide cycles. times_itself: the design's own queues set the
-    timing, so the array's coupling and overlap do not apply to it. timing_note: what must be known to compare such
-    cycles; '' where the array sets the timing. engine: what is known of an engine that is no array of PEs; absent
-    where the design is one of PEs. assignment: which designs run which layers, under the name of the assignment; absent
+    lanes: pairs of an activation and a weight that a PE consumes per step. multipliers: those of a
+    PE, narrow or wide. cycles_depend_on_values: False where only shapes decide cycles.
+    times_itself: the design's own queues set the timing, so the array's coupling and overlap do not
+    apply to it. timing_note: what must be known to compare such cycles; '' where the array sets the
+    timing. engine: what is known of an engine that is no array of PEs; absent where the design is
+    one of PEs. assignment: which designs run which layers, under the name of the assignment; absent
     where one design runs them all. Its lanes and multipliers are the most of its designs'.
     """
 
@@ -105,9 +109,9 @@ class PEInfo(Record):
             size = f"{counted(self.engine.units, 'unit')} of {counted(self.lanes, 'MAC')} per step"
             remark = f"; {self.engine.remark}" if self.engine.remark else ""
             return (
-                f"{self.engine.kind} ({size}): sides, dataflow, coupling and overlap of an array do "
-                "not apply to it, it runs layers marked keep_8bit itself, and its speedup is not one "
-                f"at equal PE count{remark}"
+                f"{self.engine.kind} ({size}): sides, dataflow, coupling and overlap of an array "
+                "do not apply to it, it runs layers marked keep_8bit itself, and its speedup is "
+                f"not one at equal PE count{remark}"
             )
         return TIMED_BY_QUEUES if self.times_itself else ""
 
@@ -136,7 +140,9 @@ class ArrayInfo(Record):
 
     @classmethod
     def of(cls, array: ArrayConfig) -> Self:
-        """Return the record of an array; a dataflow from a file is told by its name, which is no path."""
+        """Return the record of an array; a dataflow from a file is told by its name, which is no
+        path.
+        """
         return cls(
             rows=array.rows,
             cols=array.cols,
@@ -167,10 +173,11 @@ class ArrayInfo(Record):
 class Provenance(Record):
     """What made a report.
 
-    trace_sha256: of the trace file's bytes. synthetic: the trace's own label. coverage: for how many inputs of the
-    network the trace is, and which operations with multiply-accumulates are not in it; empty in older files.
-    calibrator: how activation scales were found, in the trace's words; '' in older files. folded_batch_norms: how many
-    batch norms were folded into a layer; None where the trace does not say.
+    trace_sha256: of the trace file's bytes. synthetic: the trace's own label. coverage: for how
+    many inputs of the network the trace is, and which operations with multiply-accumulates are not
+    in it; empty in older files. calibrator: how activation scales were found, in the trace's words;
+    '' in older files. folded_batch_norms: how many batch norms were folded into a layer; None where
+    the trace does not say.
     """
 
     version: str
@@ -183,7 +190,9 @@ class Provenance(Record):
     folded_batch_norms: int | None = Field(default=None, ge=0)
 
     def source(self) -> str:
-        """Return the network's name, or what identifies its trace; drawn values are named as such."""
+        """Return the network's name, or what identifies its trace; drawn values are named as
+        such.
+        """
         name = self.network or f"trace {self.trace_sha256[:12]}"
         return printable(
             name + (f" [SYNTHETIC values: {self.synthetic}]" if self.synthetic else "")
@@ -198,9 +207,9 @@ class Provenance(Record):
 class Report(Tabular, Record):
     """What one PE design does on one trace.
 
-    macs_left_out_share: of the network's multiply-accumulates, the share that is not simulated, 0 to 1; unknown where
-    the trace does not say. cycles_per_input: total cycles / inputs of the network in the trace; unknown where the
-    trace does not say how many.
+    macs_left_out_share: of the network's multiply-accumulates, the share that is not simulated, 0
+    to 1; unknown where the trace does not say. cycles_per_input: total cycles / inputs of the
+    network in the trace; unknown where the trace does not say how many.
     """
 
     schema_: Literal["sparqsim.report/1", "sparqsim.report/2"] = Field(
@@ -229,7 +238,9 @@ class Report(Tabular, Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def macs_left_out_share(self) -> float | None:
-        """Share of the network's multiply-accumulates that is not simulated, 0 to 1; None where not known."""
+        """Share of the network's multiply-accumulates that is not simulated, 0 to 1; None where not
+        known.
+        """
         return self.coverage.share_left_out(sum(layer.macs for layer in self.layers))
 
     @computed_field  # type: ignore[prop-decorator]
@@ -297,7 +308,9 @@ class Report(Tabular, Record):
         )
 
     def heading(self, *, design: bool = True) -> str:
-        """Return what was simulated, on one line: for how many inputs, what share, on which array."""
+        """Return what was simulated, on one line: for how many inputs, what share, on which
+        array.
+        """
         array = self.array
         overlap = "on" if array.overlap else "off"
         return (
@@ -326,7 +339,9 @@ class Report(Tabular, Record):
 
 
 def stated_coverage(reports: Iterable[Report]) -> Coverage:
-    """Return what of a network the trace of these reports holds, by the first that says it: older ones do not."""
+    """Return what of a network the trace of these reports holds, by the first that says it: older
+    ones do not.
+    """
     coverages = (report.coverage for report in reports)
     return next((coverage for coverage in coverages if coverage.is_stated), Coverage())
 
@@ -341,8 +356,8 @@ class LayerSpeedup(Record):
 class Comparison(Tabular, Record):
     """Several designs on one trace and one array.
 
-    Speedup = total cycles of the baseline / total cycles of the design, at equal PE count and equal clock.
-    `iso_area` (absent unless asked for): the same at equal area.
+    Speedup = total cycles of the baseline / total cycles of the design, at equal PE count and equal
+    clock. `iso_area` (absent unless asked for): the same at equal area.
     """
 
     schema_: Literal["sparqsim.comparison/1", "sparqsim.comparison/2"] = Field(
@@ -393,7 +408,9 @@ class Comparison(Tabular, Record):
 
     @property
     def coverage(self) -> Coverage:
-        """What of the network the trace holds, by the first report that says it: older ones do not."""
+        """What of the network the trace holds, by the first report that says it: older ones do
+        not.
+        """
         return stated_coverage(self.reports[name] for name in self.order)
 
     @property
@@ -422,7 +439,9 @@ class Comparison(Tabular, Record):
         return baseline.layers[layer].cycles.total / design.layers[layer].cycles.total
 
     def iso_area_layer_speedup(self, name: str, layer: int) -> Range | None:
-        """Return the speedup at equal area of layer number `layer`; None for a design without an area."""
+        """Return the speedup at equal area of layer number `layer`; None for a design without an
+        area.
+        """
         design = self.iso_area.designs.get(name) if self.iso_area else None
         baseline_cycles = self._report(self.baseline).layers[layer].cycles.total
         return None if design is None else design.layer_speedup(baseline_cycles, layer)

@@ -1,1 +1,3 @@
-"""The arrays and PE designs as SystemVerilog, run and synthesised with open tools to check what is simulated."""
+"""The arrays and PE designs as SystemVerilog, run and synthesised with open tools to check what is
+simulated.
+"""

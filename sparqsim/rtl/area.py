@@ -1,9 +1,9 @@
 """Relative areas of PE designs, from the table that ships or from one that a user measured.
 
-The spread over libraries and flows is part of every answer: a figure is a minimum, a median and a maximum. It is
-always told against both `mac-8b8b` and `mac-2x8b8b`: much of what a design with two lanes saves over two `mac-8b8b` is
-what they would share anyway, the accumulator and the control. A trim unit is shared by the columns of a row, so a PE
-carries its part.
+The spread over libraries and flows is part of every answer: a figure is a minimum, a median and a
+maximum. It is always told against both `mac-8b8b` and `mac-2x8b8b`: much of what a design with two
+lanes saves over two `mac-8b8b` is what they would share anyway, the accumulator and the control. A
+trim unit is shared by the columns of a row, so a PE carries its part.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def relative_pe_area(
     cols: int = USUAL_COLUMNS,
     table: Mapping[str, Any] | None = None,
 ) -> AreaRange:
-    """Return the area of one PE of `design` over one of `baseline`, each with its share of a trim unit.
+    """Return the area of one PE of `design` over one of `baseline`, each with its share of a trim
+    unit.
 
     Parameters
     ----------
@@ -88,13 +89,17 @@ def relative_area_per_mac(
     cols: int = USUAL_COLUMNS,
     table: Mapping[str, Any] | None = None,
 ) -> AreaRange:
-    """Return the area per MAC and cycle, at one step per cycle, over the baseline's; see `relative_pe_area`."""
+    """Return the area per MAC and cycle, at one step per cycle, over the baseline's; see
+    `relative_pe_area`.
+    """
     design, base = resolve(design), resolve(baseline)
     return relative_pe_area(design, baseline, cols, table).scaled(base.lanes / design.lanes)
 
 
 def pe_area(row: Mapping[str, Any], name: str, cols: int) -> float:
-    """Return a PE's area in one row of a table, in the row's unit, with its share of the trim unit."""
+    """Return a PE's area in one row of a table, in the row's unit, with its share of the trim
+    unit.
+    """
     if name not in row["pe"]:
         raise InputError(
             f"the area table has no {name!r}; expected one of {', '.join(sorted(row['pe']))}"

@@ -1,4 +1,6 @@
-"""Run a design's RTL beside the simulator and compare: every PE's sum in every cycle, and when results leave."""
+"""Run a design's RTL beside the simulator and compare: every PE's sum in every cycle, and when
+results leave.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ class Checked:
 
 
 def check_gemm(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Checked:
-    """Run X (M, K) @ W (K, N) in RTL and compare it with the simulator, its total cycles and its result included.
+    """Run X (M, K) @ W (K, N) in RTL and compare it with the simulator, its total cycles and its
+    result included.
 
     Raises
     ------
@@ -91,7 +94,9 @@ def simulated_cycles(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -
 
 
 def check_tiles(design: PEDesign, array: ArrayConfig, tiles: Tiles) -> Activity:
-    """Run tiles one after the other in RTL, compare every cycle and return what the RTL did; see `check_gemm`."""
+    """Run tiles one after the other in RTL, compare every cycle and return what the RTL did; see
+    `check_gemm`.
+    """
     simulated, plan = simulated_activity(design, array, tiles)
     shown = rtl_activity(design, array, tiles, plan, cycles=len(simulated.advance) + EXTRA_CYCLES)
     compare(simulated, shown, f"{design.spec} on {array}")
@@ -156,7 +161,8 @@ def rtl_activity(
     """Return what the RTL does in `cycles` cycles; `wave` names a file for its waveform."""
     if array.link_depth is not None and cycles > LONGEST_ELASTIC_CYCLES:
         raise InputError(
-            f"{cycles} cycles of an array with elastic links; expected at most {LONGEST_ELASTIC_CYCLES}"
+            f"{cycles} cycles of an array with elastic links; expected at most "
+            f"{LONGEST_ELASTIC_CYCLES}"
         )
     circuit = circuit_of(design, signed=tiles.x.dtype == np.int8)
     rows, cols = array.rows, array.cols
@@ -198,7 +204,9 @@ def _bits(words: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def compare(simulated: Activity, shown: Activity, where: str) -> None:
-    """Raise MismatchError at the first difference; after the simulator's last cycle nothing may start or leave."""
+    """Raise MismatchError at the first difference; after the simulator's last cycle nothing may
+    start or leave.
+    """
     cycles = len(simulated.advance)
     if shown.starts[cycles:].any() or shown.leaving[cycles:].any():
         raise MismatchError(
@@ -209,6 +217,6 @@ def compare(simulated: Activity, shown: Activity, where: str) -> None:
         if not np.array_equal(ours, theirs):
             place = tuple(int(at) for at in np.argwhere(ours != theirs)[0])
             raise MismatchError(
-                f"{where}: {part} differ first at (cycle, PE) {place}: simulator {int(ours[place])}, "
-                f"RTL {int(theirs[place])}"
+                f"{where}: {part} differ first at (cycle, PE) {place}: simulator "
+                f"{int(ours[place])}, RTL {int(theirs[place])}"
             )

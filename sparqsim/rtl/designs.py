@@ -64,7 +64,8 @@ def circuit_of(design: PEDesign, signed: bool = False) -> Circuit:
     design.check_signedness(signed)
     if signed and isinstance(design, Sparq | SparqExact):
         raise InputError(
-            f"{design.spec}: the RTL takes unsigned activations only, signs beside magnitudes have none"
+            f"{design.spec}: the RTL takes unsigned activations only, signs beside "
+            "magnitudes have none"
         )
     if isinstance(design, Mac):
         return _mac(design, signed)
@@ -96,8 +97,8 @@ def _mac(design: Mac, signed: bool) -> Circuit:
 
 def _without_rtl(design: PEDesign) -> InputError:
     return InputError(
-        f"{design.spec}: has no RTL; expected a mac-* or sparq-* design of this package, or sysmt-2t "
-        "with variant=wA"
+        f"{design.spec}: has no RTL; expected a mac-* or sparq-* design of this package, or "
+        "sysmt-2t with variant=wA"
     )
 
 

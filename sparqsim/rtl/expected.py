@@ -15,9 +15,9 @@ from sparqsim.rtl.timeline import Timeline
 class Activity:
     """What an array does, cycle by cycle.
 
-    `advance` bool (cycles,): the array moves on; `starts` bool (cycles, rows, cols): the PE starts a step; `psums`
-    int64 (cycles, rows, cols): its sum as the cycle begins; `leaving` bool (cycles, cols) and `outputs` int64
-    (cycles, cols): results leaving at the bottom (0 where none).
+    `advance` bool (cycles,): the array moves on; `starts` bool (cycles, rows, cols): the PE starts
+    a step; `psums` int64 (cycles, rows, cols): its sum as the cycle begins; `leaving` bool (cycles,
+    cols) and `outputs` int64 (cycles, cols): results leaving at the bottom (0 where none).
     """
 
     advance: NDArray[np.bool_]

@@ -20,7 +20,8 @@ from sparqsim.base.files import cache_folder, replaced
 
 SOURCES = Path(__file__).parent / "sv"
 LONGEST_WORK_S = 1800
-#: What begins the last part of a compiled test bench: how many names of source files follow, a line each.
+#: What begins the last part of a compiled test bench: how many names of source files follow, a line
+#: each.
 FILE_NAMES = re.compile(rb":file_names (\d{1,6});")
 
 
@@ -93,19 +94,23 @@ def known_words(file: Path) -> NDArray[np.int64]:
     words = np.fromfile(file, np.int32)
     if words.size % 2:
         raise InputError(
-            "the RTL's record ends in the middle of a word; expected free space in the folder for temporary files"
+            "the RTL's record ends in the middle of a word; expected free space in the "
+            "folder for temporary files"
         )
     words = words.reshape(-1, 2)
     if words[:, 1].any():
         at = int((words[:, 1] != 0).argmax())
         raise InputError(
-            f"the RTL's word {at} has bits that are neither 0 nor 1 (x or z); expected known values only"
+            f"the RTL's word {at} has bits that are neither 0 nor 1 (x or z); expected known "
+            "values only"
         )
     return words[:, 0].astype(np.int64)
 
 
 def compiled(testbench: str, parameters: Mapping[str, int]) -> Path:
-    """Return the compiled test bench, kept from run to run under a digest of sources, tool and parameters."""
+    """Return the compiled test bench, kept from run to run under a digest of sources, tool and
+    parameters.
+    """
     settings = [f"-P{testbench}.{name}={value}" for name, value in sorted(parameters.items())]
     digest = hashlib.sha256(f"{_tool_and_sources()} {testbench} {settings}".encode()).hexdigest()[
         :24
@@ -165,7 +170,8 @@ def _folder_of_this_process() -> tempfile.TemporaryDirectory[str]:
 
 
 def is_whole(program: Path) -> bool:
-    """Return whether a compiled test bench has its end: the table of source files, as long as it says.
+    """Return whether a compiled test bench has its end: the table of source files, as long as it
+    says.
 
     Icarus Verilog does not notice a full disk.
     """

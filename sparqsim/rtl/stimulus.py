@@ -52,7 +52,9 @@ def pair_lines(design: PEDesign, circuit: Circuit, x: Array, w: Array) -> str:
 def _edges(
     design: PEDesign, circuit: Circuit, flow: Dataflow, tiles: Tiles
 ) -> tuple[Words, Words, int, int]:
-    """Return what enters at the left, (tiles, advances, rows), and above, (tiles, advances, cols), and their bits."""
+    """Return what enters at the left, (tiles, advances, rows), and above, (tiles, advances, cols),
+    and their bits.
+    """
     x, w = stored_operands(design, circuit, tiles.x, tiles.w)
     by_step_x, by_step_w = (
         packed(x, circuit.xbits),
@@ -93,7 +95,9 @@ def stored_operands(design: PEDesign, circuit: Circuit, x: Array, w: Array) -> t
 
 
 def packed(operands: NDArray[Any], bits: int) -> Words:
-    """Return (..., items) integers of `bits` bits as one integer per list of items, item 0 lowest."""
+    """Return (..., items) integers of `bits` bits as one integer per list of items, item 0
+    lowest.
+    """
     integers = operands if operands.dtype == object else operands.astype(np.int64)
     fields = integers & ((1 << bits) - 1)
     places = np.array([1 << (bits * at) for at in range(operands.shape[-1])], object)

@@ -1,7 +1,7 @@
 """Areas from Yosys: every PE and trim unit, over libraries and flows.
 
-No timing, placement or wires: gate areas of our own RTL, by open tools. Useful as ratios, in a range over libraries and
-flows.
+No timing, placement or wires: gate areas of our own RTL, by open tools. Useful as ratios, in a
+range over libraries and flows.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ DESIGNS = (
     "sparq-exact",
     "sysmt-2t",
 )
-#: A library that Debian packages. Its siblings osu035 and osu050 have the same cells: their rows would be no others.
+#: A library that Debian packages. Its siblings osu035 and osu050 have the same cells: their rows
+#: would be no others.
 DEBIAN_LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
-#: What the synthesised modules are made of. Nothing else is read: Yosys numbers the names it makes up, and an unused
-#: module would change the areas of others.
+#: What the synthesised modules are made of. Nothing else is read: Yosys numbers the names it makes
+#: up, and an unused module would change the areas of others.
 PE_SOURCES = (
     "area_*.sv",
     "delay.sv",
@@ -112,7 +113,8 @@ class Library:
 
 
 def libraries(liberty: str | None = None) -> list[Library]:
-    """Return the user's library, or those of the table that ships: the transistor estimate and Debian's.
+    """Return the user's library, or those of the table that ships: the transistor estimate and
+    Debian's.
 
     Raises
     ------
@@ -171,7 +173,8 @@ def measured_row(library: Library, flow: str) -> dict[str, Any]:
 def synthesised(library: Library, flow: str, top: str, parameters: dict[str, int]) -> float:
     """Return the area of the module `top` with these parameters.
 
-    One run of Yosys each: names it makes up count on through a run, and `abc` gives other areas for other names.
+    One run of Yosys each: names it makes up count on through a run, and `abc` gives other areas for
+    other names.
     """
     with tempfile.TemporaryDirectory(prefix="sparqsim-area-") as name:
         folder = Path(name)
@@ -233,7 +236,7 @@ def area_in(statistics: str, library: str) -> float:
     )
     if found is None or found[3] or "unknown" in statistics:
         raise InputError(
-            f"Yosys' statistics for {library} do not give the area of every cell; expected a liberty file "
-            "whose cells have areas, with a flip-flop among them"
+            f"Yosys' statistics for {library} do not give the area of every cell; expected a "
+            "liberty file whose cells have areas, with a flip-flop among them"
         )
     return float(found[1] or found[2])

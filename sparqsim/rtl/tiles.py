@@ -1,7 +1,8 @@
 """A layer's operands as tiles of an array, and what each step does with them.
 
-Indices of a tile: m, n (an output), s (a step of K), lane. In `os` the array's rows are m, its columns n, and s is
-streamed; in `ws` rows are s, columns n, m is streamed; in `is` rows are s, columns m, n is streamed.
+Indices of a tile: m, n (an output), s (a step of K), lane. In `os` the array's rows are m, its
+columns n, and s is streamed; in `ws` rows are s, columns n, m is streamed; in `is` rows are s,
+columns m, n is streamed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ FLOWS = {"smn": 0, "msn": 1, "nsm": 2}
 
 @dataclass(frozen=True)
 class Tiles:
-    """Operands of every tile, padded with zeros to the array: `x` (tiles, m, s, lanes), `w` (tiles, s, n, lanes)."""
+    """Operands of every tile, padded with zeros to the array: `x` (tiles, m, s, lanes), `w` (tiles,
+    s, n, lanes).
+    """
 
     x: NDArray[Any]
     w: NDArray[Any]
@@ -53,8 +56,8 @@ def circuit_flow(array: ArrayConfig) -> int:
     roles = get_dataflow(array.dataflow).roles
     if roles not in FLOWS:
         raise InputError(
-            f"dataflow={array.dataflow!r}: there is no RTL of an array with roles={roles!r} (streamed, along rows, "
-            f"along columns); expected one of {', '.join(FLOWS)}"
+            f"dataflow={array.dataflow!r}: there is no RTL of an array with roles={roles!r} "
+            f"(streamed, along rows, along columns); expected one of {', '.join(FLOWS)}"
         )
     return FLOWS[roles]
 
@@ -107,7 +110,9 @@ def step_values(design: PEDesign, tiles: Tiles) -> NDArray[np.int64]:
 
 
 def first_cycle_values(design: PEDesign, tiles: Tiles) -> NDArray[np.int64]:
-    """Return what each step has added after its first cycle: of a step of two cycles, lane 0 alone."""
+    """Return what each step has added after its first cycle: of a step of two cycles, lane 0
+    alone.
+    """
     values = step_values(design, tiles)
     cycles = step_cycles(design, tiles)
     if (cycles == 1).all():

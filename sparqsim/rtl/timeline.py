@@ -1,9 +1,9 @@
 """When the simulator says that things happen in the array.
 
-Everything is derived from the dataflows' closed forms, from the lengths of waves that `sparqsim.array` computes, and
-from the elastic recurrence, written out plainly here, which the tests hold against the event model; the RTL is held
-against it, cycle by cycle. An *advance* of a lockstep array is one wave: it takes one cycle, or as many as its slowest
-step.
+Everything is derived from the dataflows' closed forms, from the lengths of waves that
+`sparqsim.array` computes, and from the elastic recurrence, written out plainly here, which the
+tests hold against the event model; the RTL is held against it, cycle by cycle. An *advance* of a
+lockstep array is one wave: it takes one cycle, or as many as its slowest step.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ def schedule(array: ArrayConfig, tiles: int, stream: int, edge_cycles: int) -> S
 class Timeline:
     """What happens when, in cycles.
 
-    `starts`: int64 (tiles, stream, rows, cols), the cycle in which a PE starts a step. `costs`: how long it takes.
-    `drains`: int64 (tiles, rows, cols), `os` only: the cycle of each of a column's shifts (row r is in the first r).
-    `leaves`: the cycle in which each result leaves the array, (tiles, rows, cols) in `os`, else (tiles, stream, cols).
-    `advance`: bool (cycles,), the last cycle of a wave.
+    `starts`: int64 (tiles, stream, rows, cols), the cycle in which a PE starts a step. `costs`: how
+    long it takes. `drains`: int64 (tiles, rows, cols), `os` only: the cycle of each of a column's
+    shifts (row r is in the first r). `leaves`: the cycle in which each result leaves the array,
+    (tiles, rows, cols) in `os`, else (tiles, stream, cols). `advance`: bool (cycles,), the last
+    cycle of a wave.
     """
 
     starts: Cycles
@@ -62,7 +63,9 @@ class Timeline:
 def lockstep(
     array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int
 ) -> tuple[Schedule, Timeline]:
-    """Return when the steps of tiles with these costs, uint8 (tiles, stream, rows, cols), happen in lockstep."""
+    """Return when the steps of tiles with these costs, uint8 (tiles, stream, rows, cols), happen in
+    lockstep.
+    """
     tiles, stream, rows, cols = costs.shape
     plan = schedule(array, tiles, stream, edge_cycles)
     lengths = _advance_lengths(array, costs, plan, edge_cycles)
@@ -103,10 +106,11 @@ def _advance_lengths(
 def elastic(
     array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int
 ) -> tuple[Schedule, Timeline]:
-    """Return when the steps of tiles happen with elastic links; costs uint8 (tiles, stream, rows, cols).
+    """Return when the steps of tiles happen with elastic links; costs uint8 (tiles, stream, rows,
+    cols).
 
-    The schedule tells from which cycle on the edges offer operands. With overlap stationary operands are always
-    offered, in turn.
+    The schedule tells from which cycle on the edges offer operands. With overlap stationary
+    operands are always offered, in turn.
     """
     tiles, stream, rows, _ = costs.shape
     offers = schedule(array, tiles, stream, 0)
@@ -127,11 +131,12 @@ def elastic(
 
 
 def elastic_starts(array: ArrayConfig, costs: NDArray[np.uint8]) -> tuple[Cycles, Cycles]:
-    """Return the cycle in which PE (i, j) starts step s of tile t, and that in which column j starts to drain tile t.
+    """Return the cycle in which PE (i, j) starts step s of tile t, and that in which column j
+    starts to drain tile t.
 
-    Counted from the edge's first offer: the plain recurrence, the tiles' items in a row. In `ws` and `is` the link
-    downwards carries the sum, which is complete only when the step ends; so there a PE waits for the end of the step
-    above it, not for its start.
+    Counted from the edge's first offer: the plain recurrence, the tiles' items in a row. In `ws`
+    and `is` the link downwards carries the sum, which is complete only when the step ends; so there
+    a PE waits for the end of the step above it, not for its start.
     """
     tiles, stream, rows, cols = costs.shape
     depth, period = array.link_depth or 1, max(stream, rows)
@@ -166,10 +171,11 @@ def elastic_starts(array: ArrayConfig, costs: NDArray[np.uint8]) -> tuple[Cycles
 
 
 def handed_over(ends: Cycles, draining: Cycles | None) -> tuple[Cycles, Cycles]:
-    """Return when finished sums (rows, cols) move to the shadows, and when their columns start to drain.
+    """Return when finished sums (rows, cols) move to the shadows, and when their columns start to
+    drain.
 
-    `draining` (cols,): when the columns started to drain the tile before, of which row r's shadow then holds a sum for
-    r + 1 cycles.
+    `draining` (cols,): when the columns started to drain the tile before, of which row r's shadow
+    then holds a sum for r + 1 cycles.
     """
     rows = np.arange(len(ends))[:, None]
     handed = ends if draining is None else np.maximum(ends, draining + rows + 1)
@@ -177,9 +183,11 @@ def handed_over(ends: Cycles, draining: Cycles | None) -> tuple[Cycles, Cycles]:
 
 
 def loaded(taken: Cycles, entered: Cycles) -> tuple[Cycles, Cycles]:
-    """Return when the next tile's operands have reached their PEs, (rows, cols), and when a column's last one entered.
+    """Return when the next tile's operands have reached their PEs, (rows, cols), and when a
+    column's last one entered.
 
-    `taken` (rows, cols): when the PEs took up the operands before. `entered` (cols,): when the last of these entered.
+    `taken` (rows, cols): when the PEs took up the operands before. `entered` (cols,): when the last
+    of these entered.
     """
     arrived = np.zeros_like(taken)
     for row, freed in enumerate(taken):

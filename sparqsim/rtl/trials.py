@@ -1,4 +1,6 @@
-"""RTL against the simulator, as `sparqsim rtl` runs it: random tiles of a design, one tile of a trace."""
+"""RTL against the simulator, as `sparqsim rtl` runs it: random tiles of a design, one tile of a
+trace.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ LARGE_SUM = 1 << 24
 class Trial:
     """One product that RTL and simulator agreed on.
 
-    size: (M, K, N). largest_sum: the largest magnitude among the results. checked: what was compared.
+    size: (M, K, N). largest_sum: the largest magnitude among the results. checked: what was
+    compared.
     """
 
     array: ArrayConfig
@@ -40,7 +43,8 @@ class Trial:
 def random_trials(
     design: PEDesign, rows: int = 4, cols: int = 5, *, steps: int = 40, seed: int = 0
 ) -> Iterator[Trial]:
-    """Run a design's RTL on random operands in every dataflow, lockstep and elastic, overlapped and not.
+    """Run a design's RTL on random operands in every dataflow, lockstep and elastic, overlapped and
+    not.
 
     Parameters
     ----------
@@ -94,7 +98,9 @@ def _trial(design: PEDesign, array: ArrayConfig, x: np.ndarray, w: np.ndarray) -
 def _random_sizes(
     rng: np.random.Generator, design: PEDesign, array: ArrayConfig, steps: int
 ) -> tuple[int, int, int]:
-    """Return (M, K, N) of up to four tiles, ragged, with `steps` streamed; K odd where lanes allow."""
+    """Return (M, K, N) of up to four tiles, ragged, with `steps` streamed; K odd where lanes
+    allow.
+    """
     along_rows, along_cols = (
         side + int(rng.integers(0, side + 1)) for side in (array.rows, array.cols)
     )
@@ -105,7 +111,9 @@ def _random_sizes(
 
 @dataclass(frozen=True)
 class TileRun:
-    """One tile of a layer in RTL. tiles: how many the layer has. compared: sums of PEs that were equal."""
+    """One tile of a layer in RTL. tiles: how many the layer has. compared: sums of PEs that were
+    equal.
+    """
 
     tiles: int
     cycles: int
@@ -115,7 +123,8 @@ class TileRun:
 def run_tile(
     layer: Layer, design: PEDesign, array: ArrayConfig, path: str | Path, tile: int = 0
 ) -> TileRun:
-    """Run one tile of a layer's first group in RTL and in the simulator, and keep the waveform (VCD).
+    """Run one tile of a layer's first group in RTL and in the simulator, and keep the waveform
+    (VCD).
 
     Parameters
     ----------
@@ -130,7 +139,8 @@ def run_tile(
     Raises
     ------
     InputError
-        For a design or dataflow without a circuit, a tile that is not there, or without Icarus Verilog.
+        For a design or dataflow without a circuit, a tile that is not there, or without Icarus
+        Verilog.
     MismatchError
         At the first difference: where it is.
     """

@@ -1,4 +1,7 @@
-"""One point of a design space: a trace, a PE design and an accelerator. What sweeps and regressions are made of."""
+"""One point of a design space: a trace, a PE design and an accelerator.
+
+What sweeps and regressions are made of.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +46,10 @@ REMEDY = "--trust, for a file that you have read"
 class Case(BaseModel):
     """One simulation, as a file or a command line names it.
 
-    trace: path of the trace file. pe: as `--pe`. memory: as `--config`, '' where memory is not modelled. array,
-    dataflow, coupling, overlap: as the options; None: what the accelerator file says, else 16x16, os, lockstep, off.
-    all_layers: whether layers marked keep_8bit run as the design too. engine: 'event' for small layers; same report.
+    trace: path of the trace file. pe: as `--pe`. memory: as `--config`, '' where memory is not
+    modelled. array, dataflow, coupling, overlap: as the options; None: what the accelerator file
+    says, else 16x16, os, lockstep, off. all_layers: whether layers marked keep_8bit run as the
+    design too. engine: 'event' for small layers; same report.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -83,14 +87,18 @@ class Case(BaseModel):
 
     @property
     def read(self) -> tuple[str, ...]:
-        """Files that the case reads: its trace, its accelerator's and its design's where they are files."""
+        """Files that the case reads: its trace, its accelerator's and its design's where they are
+        files.
+        """
         memory = self.memory if ACCELERATOR_FILE.fullmatch(self.memory) else None
         return tuple(
             filter(None, (self.trace, memory, *map(named_file, (self.pe, self.dataflow or ""))))
         )
 
     def found_from(self, folder: Path) -> Self:
-        """Return the case with its relative files (trace, FILE.py:CLASS, accelerator file) taken from `folder`."""
+        """Return the case with its relative files (trace, FILE.py:CLASS, accelerator file) taken
+        from `folder`.
+        """
         memory = (
             str(folder / self.memory) if ACCELERATOR_FILE.fullmatch(self.memory) else self.memory
         )
@@ -112,17 +120,22 @@ def _accelerator(source: str) -> tuple[ArrayConfig | None, Any]:
 
 
 def run(trace: Trace, case: Case) -> Report:
-    """Simulate one case; `trace` is what its path names. Raises InputError where the case is refused."""
+    """Simulate one case; `trace` is what its path names.
+
+    Raises InputError where the case is refused.
+    """
     return _simulated(trace, [case])[0]
 
 
 def run_together(trace: Trace, cases: Sequence[Case]) -> list[Report | Exception]:
-    """Simulate cases that differ in `pe` alone; they share the exact products, so this is faster than one by one.
+    """Simulate cases that differ in `pe` alone; they share the exact products, so this is faster
+    than one by one.
 
     Returns
     -------
     list of Report or Exception
-        For each case its report (the same as `run` gives), or what stopped it: InputError where the case is refused.
+        For each case its report (the same as `run` gives), or what stopped it: InputError where the
+        case is refused.
     """
     try:
         return list(_simulated(trace, cases))

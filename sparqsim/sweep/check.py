@@ -1,7 +1,9 @@
-"""What a store may hold: looked at before anything in it is used, since a file may come from anyone.
+"""What a store may hold: looked at before anything in it is used, since a file may come from
+anyone.
 
-A SQLite file can hold more than rows: views that never end, triggers that run with every row that is recorded. So a
-store has the one table that `sparqsim.sweep.store` makes and nothing else, and each row is what a sweep records.
+A SQLite file can hold more than rows: views that never end, triggers that run with every row that
+is recorded. So a store has the one table that `sparqsim.sweep.store` makes and nothing else, and
+each row is what a sweep records.
 """
 
 from __future__ import annotations
@@ -81,7 +83,8 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
     for kind, name, sql in parts:
         if (kind, name) not in KNOWN:
             raise InputError(
-                f"{path}: holds the {kind} {name!r}, which no sweep makes; expected the table 'points' alone"
+                f"{path}: holds the {kind} {name!r}, which no sweep makes; expected the "
+                "table 'points' alone"
             )
         if kind == "table" and " ".join(sql.split()) != TABLE:
             raise InputError(
@@ -137,7 +140,9 @@ def _odd(path: Path, key: object, fault: str) -> InputError:
 
 
 def _facts(text: str) -> tuple[dict[str, Any], str]:
-    """Return a point's facts, and what is wrong with them or ''. Raises ValueError for text that is no JSON.
+    """Return a point's facts, and what is wrong with them or ''.
+
+    Raises ValueError for text that is no JSON.
 
     Rows from before the engine could be chosen are the fast one's.
     """

@@ -1,7 +1,7 @@
 """Workers of a Dask cluster (extra `dask`). Same tasks, same results, byte for byte.
 
-A worker reads the trace by its path where it finds the right content there. Where it does not, the task says so, and
-the trace's bytes follow it to that worker, once.
+A worker reads the trace by its path where it finds the right content there. Where it does not, the
+task says so, and the trace's bytes follow it to that worker, once.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ ADDRESS = re.compile(r"(tcp|tls|ws|wss)://\S+")
 CONNECT_SECONDS = 10
 WORKERS_SECONDS = 60
 POLL_SECONDS = 0.01
-#: How often a task is handed out again after Dask has given it up (each time it has outlived several workers).
+#: How often a task is handed out again after Dask has given it up (each time it has outlived
+#: several workers).
 MOST_ATTEMPTS = 5
-#: One simulation at a time in a process: kernels that use several threads must not run side by side in it.
+#: One simulation at a time in a process: kernels that use several threads must not run side by side
+#: in it.
 ONE_AT_A_TIME = threading.Lock()
 
 
@@ -69,8 +71,8 @@ class DaskWorkers:
     Raises
     ------
     InputError
-        Where Dask is not installed, the scheduler does not answer or goes away, has no workers, or a worker's sparqsim
-        is not this one.
+        Where Dask is not installed, the scheduler does not answer or goes away, has no workers, or
+        a worker's sparqsim is not this one.
     """
 
     def __init__(self, address: str) -> None:
@@ -95,17 +97,17 @@ class DaskWorkers:
             # TypeError: what Dask raises for tls:// without a certificate.
             self._quiet.__exit__(None, None, None)
             raise InputError(
-                f"--scheduler {self._address!r}: no answer ({_line(error)}); expected the address of a "
-                "Dask scheduler that runs, e.g. tcp://127.0.0.1:8786 (for tls:// with Dask's settings "
-                "distributed.comm.tls)"
+                f"--scheduler {self._address!r}: no answer ({_line(error)}); expected the address "
+                "of a Dask scheduler that runs, e.g. tcp://127.0.0.1:8786 (for tls:// with Dask's "
+                "settings distributed.comm.tls)"
             ) from None
         try:
             self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
         except (OSError, ValueError):
             self.__exit__(None, None, None)
             raise InputError(
-                f"--scheduler {self._address!r}: no worker within {WORKERS_SECONDS} s; expected at least "
-                f"one (`dask worker {self._address}`)"
+                f"--scheduler {self._address!r}: no worker within {WORKERS_SECONDS} s; expected at "
+                f"least one (`dask worker {self._address}`)"
             ) from None
         self.slots = max(1, sum(self._client.nthreads().values()))
         return self
@@ -114,8 +116,8 @@ class DaskWorkers:
         """Raise InputError for an encrypted address where Dask has been given no certificate."""
         if self._address.startswith(("tls:", "wss:")) and not security.tls_client_cert:
             raise InputError(
-                f"--scheduler {self._address!r}: Dask has no certificate to show; expected its settings "
-                "distributed.comm.tls (ca-file, client cert and key)"
+                f"--scheduler {self._address!r}: Dask has no certificate to show; expected its "
+                "settings distributed.comm.tls (ca-file, client cert and key)"
             )
 
     def __exit__(
@@ -169,7 +171,8 @@ class DaskWorkers:
             return None
         if future.status == "error":
             self._check_worth_repeating(future.exception(), handed)
-        # Cancelled or lost: the only worker that held the trace's bytes is gone, or the scheduler is.
+        # Cancelled or lost: the only worker that held the trace's bytes is gone, or the scheduler
+        # is.
         if self._client.status != "running":
             raise self._gone()
         self._traces.pop(handed.task.trace_sha256, None)
@@ -181,17 +184,19 @@ class DaskWorkers:
             raise InputError(f"--scheduler {self._address!r}: {error}") from None
         if not isinstance(error, _distributed().KilledWorker):
             raise InputError(
-                f"--scheduler {self._address!r}: a worker failed ({_line(error)}); expected workers "
-                "with the same sparqsim as here"
+                f"--scheduler {self._address!r}: a worker failed ({_line(error)}); expected "
+                "workers with the same sparqsim as here"
             ) from None
         if handed.attempts >= MOST_ATTEMPTS:
             raise InputError(
-                f"--scheduler {self._address!r}: workers die of {handed.task.cases[0]} (is there enough "
-                "memory?); what was recorded is safe, and the same command resumes"
+                f"--scheduler {self._address!r}: workers die of {handed.task.cases[0]} (is there "
+                "enough memory?); what was recorded is safe, and the same command resumes"
             ) from None
 
     def _hand(self, handed: Handed, near: str | None = None) -> None:
-        """Hand out a task; with the trace's bytes to the worker at `near`, which is known to need them."""
+        """Hand out a task; with the trace's bytes to the worker at `near`, which is known to need
+        them.
+        """
         bytes_of_trace = None if near is None else self._scattered(handed.task)
         where = {} if near is None else {"workers": [near], "allow_other_workers": True}
         future = self._asked(
@@ -227,8 +232,8 @@ class DaskWorkers:
 
     def _gone(self) -> InputError:
         return InputError(
-            f"--scheduler {self._address!r}: went away; what was recorded is safe, and the same command "
-            "resumes when it is back"
+            f"--scheduler {self._address!r}: went away; what was recorded is safe, and the same "
+            "command resumes when it is back"
         )
 
 

@@ -1,18 +1,20 @@
 """The database of a store: one SQLite file in WAL mode.
 
-Why SQLite and not Parquet files committed by rename: results come one at a time, from two sweeps at once if need be. A
-primary key makes 'none recorded twice' the database's business, a commit per task makes 'no finished result lost' so,
-and ten thousand points are one file and not ten thousand. WAL lets others read (status, export) while a sweep writes,
-and a torn write at the log's end is dropped when the file is next opened. With synchronous=FULL a commit is on disk
-before it counts as done, also when the power fails; at a few milliseconds per task that is cheap. Not for network
+Why SQLite and not Parquet files committed by rename: results come one at a time, from two sweeps at
+once if need be. A primary key makes 'none recorded twice' the database's business, a commit per
+task makes 'no finished result lost' so, and ten thousand points are one file and not ten thousand.
+WAL lets others read (status, export) while a sweep writes, and a torn write at the log's end is
+dropped when the file is next opened. With synchronous=FULL a commit is on disk before it counts as
+done, also when the power fails; at a few milliseconds per task that is cheap. Not for network
 drives: WAL needs shared memory between its users.
 
-A file says what it is: `application_id`, and `user_version` = the format of this file. Version 1 has one table:
+A file says what it is: `application_id`, and `user_version` = the format of this file. Version 1
+has one table:
 
     points(key, state, facts, packed)
 
-key: see `sparqsim.sweep.point`. state: 'done' or 'refused'. facts: JSON, what the key is made of. packed: the report's
-JSON, or why the case is refused, compressed with zlib.
+key: see `sparqsim.sweep.point`. state: 'done' or 'refused'. facts: JSON, what the key is made of.
+packed: the report's JSON, or why the case is refused, compressed with zlib.
 """
 
 from __future__ import annotations
@@ -62,14 +64,15 @@ class Database:
     ----------
     path : str or Path
     write : bool
-        Whether results will be recorded: the file is made where it does not exist. Else it must be there, and only
-        needs to be readable.
+        Whether results will be recorded: the file is made where it does not exist. Else it must be
+        there, and only needs to be readable.
 
     Raises
     ------
     InputError
-        For a file that is missing, no store, of a later format, or not writable although `write` is set; and, from
-        every method, for what SQLite reports: a full disk, a read-only file, a damaged one.
+        For a file that is missing, no store, of a later format, or not writable although `write` is
+        set; and, from every method, for what SQLite reports: a full disk, a read-only file, a
+        damaged one.
     """
 
     def __init__(self, path: str | Path, *, write: bool = False) -> None:
@@ -115,7 +118,8 @@ class Database:
 
         One point at a time is in memory. Raises InputError naming a row that no sweep has recorded.
         """
-        # One statement that is open from the first point to the last: what a sweep records meanwhile is not seen.
+        # One statement that is open from the first point to the last: what a sweep records
+        # meanwhile is not seen.
         numbers = self._cursor(f"SELECT rowid FROM points ORDER BY {ORDER}, key")  # noqa: S608 - names of ours
         while True:
             with self._told():
@@ -143,7 +147,10 @@ class Database:
 
     def counts(self) -> list[tuple[str, str, int]]:
         """Return (package version, state, points) for what is recorded."""
-        sql = "SELECT json_extract(facts, '$.version'), state, COUNT(*) FROM points GROUP BY 1, 2 ORDER BY 1, 2"
+        sql = (
+            "SELECT json_extract(facts, '$.version'), state, COUNT(*) FROM points GROUP BY 1, 2 "
+            "ORDER BY 1, 2"
+        )
         with self._told():
             return [
                 (str(version), str(state), int(count))
@@ -153,7 +160,8 @@ class Database:
     def _writable(self) -> sqlite3.Connection:
         if str(self.path) in {":memory:", "."}:
             raise InputError(
-                f"{str(self.path)!r} names no file, so what is computed would be lost; expected a store's path"
+                f"{str(self.path)!r} names no file, so what is computed would be lost; "
+                "expected a store's path"
             )
         if not self.path.parent.is_dir():
             raise InputError(
@@ -174,7 +182,9 @@ class Database:
         return connection
 
     def _make_table(self, connection: sqlite3.Connection) -> None:
-        """Make a new file a store, all in one transaction; in an old one, touch the log, to learn that it can grow."""
+        """Make a new file a store, all in one transaction; in an old one, touch the log, to learn
+        that it can grow.
+        """
         if not self._is_made(connection):
             connection.execute(TABLE)
             connection.execute(f"PRAGMA user_version = {FORMAT}")
@@ -188,8 +198,8 @@ class Database:
         try:
             return self._opened_to_read("mode=ro")
         except sqlite3.OperationalError:
-            # In a folder that cannot be written there is no room for WAL's shared memory. Without a log nothing can
-            # be missing from the file itself.
+            # In a folder that cannot be written there is no room for WAL's shared memory. Without a
+            # log nothing can be missing from the file itself.
             log = self.path.with_name(self.path.name + "-wal")
             if log.exists() and log.stat().st_size:
                 raise
@@ -213,7 +223,9 @@ class Database:
         return _empty()
 
     def _is_made(self, connection: sqlite3.Connection) -> bool:
-        """Return whether the file is a store; False for one with nothing in it. Raises InputError for any other.
+        """Return whether the file is a store; False for one with nothing in it.
+
+        Raises InputError for any other.
 
         Nothing in it: new, or all that a full disk or a kill let be made of a store.
         """
@@ -232,8 +244,8 @@ class Database:
             )
         if version != FORMAT:
             raise InputError(
-                f"{self.path}: store format {version}, this version of sparqsim reads format {FORMAT}; "
-                "expected a newer sparqsim, or another file"
+                f"{self.path}: store format {version}, this version of sparqsim reads format "
+                f"{FORMAT}; expected a newer sparqsim, or another file"
             )
         check_schema(connection, self.path)
         check_rows(connection, self.path)

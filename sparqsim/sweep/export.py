@@ -44,16 +44,18 @@ Writer = Callable[[Iterator[dict[str, Any]], Mapping[str, set[type]], Path], int
 def rows_of(store: Database, baseline: str | None = None) -> list[dict[str, Any]]:
     """Return a flat row per recorded point, every row with the same columns.
 
-    The case; `state`, and `reason` where it is 'refused'; the report's totals, nested names joined by '_'
-    (`cycles_total`, `utilization_array`, `error_sqnr_db`); for how many inputs they are, and what of the network is not
-    in them; `speedup` = `cycles_total` of the baseline's point / that of the row's, both on the same trace, array and
-    memory and by the same sources; where it comes from. Absent values are None.
+    The case; `state`, and `reason` where it is 'refused'; the report's totals, nested names joined
+    by '_' (`cycles_total`, `utilization_array`, `error_sqnr_db`); for how many inputs they are, and
+    what of the network is not in them; `speedup` = `cycles_total` of the baseline's point / that of
+    the row's, both on the same trace, array and memory and by the same sources; where it comes
+    from. Absent values are None.
 
     Parameters
     ----------
     store : Database
     baseline : str, optional
-        The design of speedup 1; default: `mac-8b8b`. Without a point of it beside a row's, `speedup` is None.
+        The design of speedup 1; default: `mac-8b8b`. Without a point of it beside a row's,
+        `speedup` is None.
 
     Raises
     ------
@@ -74,7 +76,9 @@ def _whole_rows(
 
 
 def _columns(store: Database, speedups: Speedups) -> dict[str, set[type]]:
-    """Return the columns in order, each with the types of its values; points that end otherwise have other totals."""
+    """Return the columns in order, each with the types of its values; points that end otherwise
+    have other totals.
+    """
     first, last = (*CASE, "state", "reason", "baseline", "speedup"), (*ORIGIN, "key")
     kinds: dict[str, set[type]] = {}
     for point in store.recorded():
@@ -106,7 +110,9 @@ def _row(store: Database, speedups: Speedups, point: Recorded) -> dict[str, Any]
 
 
 def _about(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a report's totals are totals of; reports of older versions do not say all of it."""
+    """Return what a report's totals are totals of; reports of older versions do not say all of
+    it.
+    """
     coverage = report["provenance"].get("coverage", {})
     left_out = [operation["name"] for operation in coverage.get("left_out", [])]
     return {
@@ -120,7 +126,9 @@ def _about(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _counts(actions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how often each action was done, by its name as a column's: 'pe.steps' is 'pe_steps'."""
+    """Return how often each action was done, by its name as a column's: 'pe.steps' is
+    'pe_steps'.
+    """
     return {name.replace(".", "_"): action["count"] for name, action in actions.items()}
 
 
@@ -152,13 +160,14 @@ def export(store: Database, path: str | Path, baseline: str | None = None) -> in
     Raises
     ------
     InputError
-        For another suffix, a store with nothing in it or with rows that no sweep has recorded, a missing package
-        (Parquet needs the extra `parquet`), or a place that cannot be written.
+        For another suffix, a store with nothing in it or with rows that no sweep has recorded, a
+        missing package (Parquet needs the extra `parquet`), or a place that cannot be written.
     """
     suffix = Path(path).suffix
     if suffix not in WRITERS:
         raise InputError(
-            f"{path}: suffix {suffix!r}{nearest(suffix, WRITERS)}; expected one of {', '.join(WRITERS)}"
+            f"{path}: suffix {suffix!r}{nearest(suffix, WRITERS)}; expected one of "
+            f"{', '.join(WRITERS)}"
         )
     speedups = Speedups.of(store, baseline)
     columns = _columns(store, speedups)

@@ -76,8 +76,8 @@ def load_grid(
     Parameters
     ----------
     path : str or Path
-        TOML: axes at the top level; with tables [[grid]] each makes a grid of its own, on top of those axes. Relative
-        files are taken from the folder of this file.
+        TOML: axes at the top level; with tables [[grid]] each makes a grid of its own, on top of
+        those axes. Relative files are taken from the folder of this file.
     overrides : mapping, optional
         Axes that replace those of the file; their files are relative to the current folder.
     trust : bool
@@ -124,8 +124,9 @@ def _check_axes(axes: Mapping[str, Any], origin: str) -> None:
     for axis in axes:
         if axis not in Grid.model_fields:
             raise InputError(
-                f"{origin}: {axis}={shown(axes[axis])}: unknown axis{nearest(axis, Grid.model_fields)}; "
-                f"expected one of {', '.join(Grid.model_fields)}, or tables [[grid]]"
+                f"{origin}: {axis}={shown(axes[axis])}: unknown "
+                f"axis{nearest(axis, Grid.model_fields)}; expected one of "
+                f"{', '.join(Grid.model_fields)}, or tables [[grid]]"
             )
 
 

@@ -1,7 +1,7 @@
 """What every worker needs, for the fork server to import (see `sparqsim.sweep.processes`).
 
-Not in `sparqsim.sweep`, whose own imports would come first. Nothing here may start a thread, which a fork would not
-copy: no parallel kernel, no BLAS on more than one thread.
+Not in `sparqsim.sweep`, whose own imports would come first. Nothing here may start a thread, which
+a fork would not copy: no parallel kernel, no BLAS on more than one thread.
 """
 
 from __future__ import annotations

@@ -93,13 +93,15 @@ class LocalWorkers:
 
 def _broken() -> InputError:
     return InputError(
-        "a worker process was killed (was there enough memory? --jobs sets how many run at once); what "
-        "was recorded is safe, and the same command resumes"
+        "a worker process was killed (was there enough memory? --jobs sets how many run at once); "
+        "what was recorded is safe, and the same command resumes"
     )
 
 
 def _begin(lifeline: Connection) -> None:
-    """Make a worker leave Ctrl-C to its parent, and end when the parent does, even if that was killed."""
+    """Make a worker leave Ctrl-C to its parent, and end when the parent does, even if that was
+    killed.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
 

@@ -1,10 +1,12 @@
 """A point: a case with the key it is stored under. Equal keys mean equal results.
 
-The key is the SHA-256 of what decides a result: the trace's content, the design (its canonical name and keys, and the
-source of one from outside the package), the array, the memory's content, keep_8bit, the report's schema, and the
-package: its version and a digest of its sources. Paths are not part of it, so a store can move, and so can a trace. The
-digest is there for those who change the simulator: results of the code as it was must not stand for those of the code
-as it is. The engine is part of it only where it is not the fast one: what was stored before it could be chosen holds.
+The key is the SHA-256 of what decides a result: the trace's content, the design (its canonical name
+and keys, and the source of one from outside the package), the array, the memory's content,
+keep_8bit, the report's schema, and the package: its version and a digest of its sources. Paths are
+not part of it, so a store can move, and so can a trace. The digest is there for those who change
+the simulator: results of the code as it was must not stand for those of the code as it is. The
+engine is part of it only where it is not the fast one: what was stored before it could be chosen
+holds.
 """
 
 from __future__ import annotations
@@ -67,7 +69,10 @@ class Planner:
         self._accelerators: dict[Case, dict[str, Any]] = {}
 
     def points(self, cases: Iterable[Case]) -> list[Point]:
-        """Return the points of `cases`, each key once. Raises InputError for a name or file that is not there."""
+        """Return the points of `cases`, each key once.
+
+        Raises InputError for a name or file that is not there.
+        """
         points = (self.point(case) for case in cases)
         return list({point.key: point for point in points}.values())
 
@@ -130,7 +135,8 @@ def shown_memory(source: str) -> str:
 
 
 def source_digest(model: EngineModel) -> str:
-    """Return the SHA-256 of the file a design or engine from outside the package is in, '' for the package's own.
+    """Return the SHA-256 of the file a design or engine from outside the package is in, '' for the
+    package's own.
 
     Files that it imports are not followed. Of a design on an engine from outside, both count.
     """

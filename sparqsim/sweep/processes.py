@@ -1,8 +1,10 @@
-"""Worker processes of one thread each, quick to start: forked from one that has loaded what all of them need.
+"""Worker processes of one thread each, quick to start: forked from one that has loaded what all of
+them need.
 
-Loading the package with its compiler takes longer than most points of a sweep. A fork server does it once, while the
-command that started it still reads its input. Python's fork server is one per process and stays, so this is for a
-command, which owns its process; the library uses 'spawn' unless it is told otherwise.
+Loading the package with its compiler takes longer than most points of a sweep. A fork server does
+it once, while the command that started it still reads its input. Python's fork server is one per
+process and stays, so this is for a command, which owns its process; the library uses 'spawn' unless
+it is told otherwise.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from sparqsim.base.errors import InputError
 
 Start = Literal["spawn", "forkserver"]
 
-#: Threads of BLAS and of numba kernels; read when a process starts. Cores are busy with points, one each.
+#: Threads of BLAS and of numba kernels; read when a process starts. Cores are busy with points, one
+#: each.
 THREAD_SETTINGS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -43,7 +46,9 @@ def quickest_start() -> Start:
 
 
 def start_server() -> None:
-    """Start the fork server, where there is none yet; return without waiting for it to have loaded."""
+    """Start the fork server, where there is none yet; return without waiting for it to have
+    loaded.
+    """
     from multiprocessing import forkserver
 
     multiprocessing.get_context("forkserver").set_forkserver_preload(LOADED)
@@ -60,7 +65,8 @@ def start_server() -> None:
 def start_tracker() -> None:
     """Start Python's resource tracker, where there is none yet and this system has one.
 
-    It unlinks the semaphores of a process that was killed, as it should, and would warn of each time it does.
+    It unlinks the semaphores of a process that was killed, as it should, and would warn of each
+    time it does.
     """
     if os.name == "posix":
         from multiprocessing import resource_tracker
@@ -71,7 +77,9 @@ def start_tracker() -> None:
 
 @contextmanager
 def room_for_processes() -> Iterator[None]:
-    """Tell in one line what the system refuses: sockets are files in the temporary folder, semaphores in /dev/shm."""
+    """Tell in one line what the system refuses: sockets are files in the temporary folder,
+    semaphores in /dev/shm.
+    """
     try:
         yield
     except OSError as error:
@@ -83,7 +91,9 @@ def room_for_processes() -> Iterator[None]:
 
 @contextmanager
 def ends_with_parent() -> Iterator[None]:
-    """End this process, a fork server that cannot see it yet, when the one that started it ends in the block."""
+    """End this process, a fork server that cannot see it yet, when the one that started it ends in
+    the block.
+    """
 
     def look(*_: object) -> None:
         if str(os.getppid()) != os.environ.get(PARENT):
@@ -143,7 +153,9 @@ def environment(settings: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Block Ctrl-C, which a process started in the block inherits: it ends with its parent, and says nothing."""
+    """Block Ctrl-C, which a process started in the block inherits: it ends with its parent, and
+    says nothing.
+    """
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

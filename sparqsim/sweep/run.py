@@ -22,9 +22,11 @@ from sparqsim.sweep.worker import Result, Task
 
 #: Points per task at most. More share more work; fewer are recorded sooner and spread better.
 MOST_TOGETHER = 8
-#: Tasks per worker that a sweep is cut into at least, so that all of them end at about the same time.
+#: Tasks per worker that a sweep is cut into at least, so that all of them end at about the same
+#: time.
 TASKS_PER_SLOT = 16
-#: Tasks handed out ahead of each worker: it never waits, and what another sweep records meanwhile is left out.
+#: Tasks handed out ahead of each worker: it never waits, and what another sweep records meanwhile
+#: is left out.
 AHEAD = 2
 #: What makes cases of one task: equal facts but for these.
 OF_A_DESIGN = frozenset({"pe", "pe_source_sha256"})
@@ -50,7 +52,10 @@ class Workers(Protocol):
 
 @dataclass
 class Summary:
-    """What a sweep did. known: points that were there before. Others by what became of them; messages say why."""
+    """What a sweep did. known: points that were there before.
+
+    Others by what became of them; messages say why.
+    """
 
     points: int
     known: int
@@ -91,27 +96,28 @@ def sweep(
     store : str or Path
         Made where it does not exist. Several sweeps may use one at a time.
     jobs : int, optional
-        Processes on this machine; default: one per core. They import the script that calls this, so it needs
-        `if __name__ == "__main__":`.
+        Processes on this machine; default: one per core. They import the script that calls this, so
+        it needs `if __name__ == "__main__":`.
     scheduler : str, optional
         Address of a Dask scheduler to use instead.
     progress : callable, optional
         Called with (points recorded, points there are) at the start and after every task.
     start : {'spawn', 'forkserver'}
-        How processes start. 'forkserver' (not on Windows) is quicker, and leaves Python's fork server behind in the
-        calling process, with one thread per process for whatever else uses it.
+        How processes start. 'forkserver' (not on Windows) is quicker, and leaves Python's fork
+        server behind in the calling process, with one thread per process for whatever else uses it.
 
     Returns
     -------
     Summary
-        Refused cases (a design that cannot take a layer, or does not support a dataflow) are recorded with the reason.
-        Failed ones (a design that raised something) are not: the next sweep tries them again.
+        Refused cases (a design that cannot take a layer, or does not support a dataflow) are
+        recorded with the reason. Failed ones (a design that raised something) are not: the next
+        sweep tries them again.
 
     Raises
     ------
     InputError
-        Before anything is computed: for a name or a file that is not there. Later: for a store that cannot be written,
-        workers or a scheduler that went away. What was recorded stays.
+        Before anything is computed: for a name or a file that is not there. Later: for a store that
+        cannot be written, workers or a scheduler that went away. What was recorded stays.
     """
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs={jobs}: expected at least 1")
@@ -188,8 +194,8 @@ class _Run:
 def tasks_of(points: Sequence[Point], slots: int) -> list[list[Point]]:
     """Group points that differ in design alone, in an order of chance.
 
-    By chance, so that two sweeps on one store meet different points and share the work, and so that the time left is
-    estimated from a fair sample.
+    By chance, so that two sweeps on one store meet different points and share the work, and so that
+    the time left is estimated from a fair sample.
     """
     together: dict[str, list[Point]] = {}
     for point in points:

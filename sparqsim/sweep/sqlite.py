@@ -33,9 +33,14 @@ def advice_on(error: sqlite3.Error) -> str:
         "full": f"expected free space on the disk; {resumes}",
         "disk I/O": f"expected free space on a disk that can be written; {resumes}",
         "readonly": "expected a file and a folder that may be written",
-        "unable to open": "expected a file that may be read, in a folder that may be written and has free space",
+        "unable to open": (
+            "expected a file that may be read, in a folder that may be written and has free space"
+        ),
         "not a database": "expected a file that `sparqsim sweep` made, or a new one",
-        "locked": f"another process held the store for over {PATIENCE_SECONDS:.0f} s; expected a local disk",
+        "locked": (
+            f"another process held the store for over {PATIENCE_SECONDS:.0f} s; "
+            "expected a local disk"
+        ),
     }
     return next((told for words, told in advice.items() if words in text), "expected a sound store")
 
@@ -46,7 +51,9 @@ def pragma(connection: sqlite3.Connection, name: str) -> int:
 
 
 def set_wal(connection: sqlite3.Connection) -> None:
-    """Switch to WAL; try again where two processes do so at once, which SQLite refuses whatever the timeout."""
+    """Switch to WAL; try again where two processes do so at once, which SQLite refuses whatever the
+    timeout.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
     switched = False
     while not switched:

@@ -22,7 +22,9 @@ class TraceUnseenError(Exception):
 
 @dataclass(frozen=True)
 class HeldTrace:
-    """An open trace and the file's stamp when its content was checked. received: whether it came as bytes."""
+    """An open trace and the file's stamp when its content was checked. received: whether it came as
+    bytes.
+    """
 
     trace: Trace
     path: Path
@@ -38,7 +40,9 @@ class HeldTrace:
         return cls(load_trace(path), path, stamp, received)
 
     def check_unchanged(self) -> None:
-        """Raise TraceUnseenError where the file has been written to or replaced: results would be of something else."""
+        """Raise TraceUnseenError where the file has been written to or replaced: results would be
+        of something else.
+        """
         if self.stamp is None or _stamp(self.path) != self.stamp:
             raise TraceUnseenError(str(self.path))
 
@@ -93,8 +97,8 @@ def _received(path: str, sha256: str, data: bytes | None) -> HeldTrace:
     held = HeldTrace.at(file, received=True)
     if held.trace.sha256 != sha256:
         raise InputError(
-            f"{path}: sha256 {held.trace.sha256[:12]}... was sent, expected {sha256[:12]}...; did the "
-            "file change?"
+            f"{path}: sha256 {held.trace.sha256[:12]}... was sent, expected {sha256[:12]}...; did "
+            "the file change?"
         )
     return held
 

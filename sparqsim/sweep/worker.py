@@ -16,7 +16,9 @@ from sparqsim.sweep.traces import held_trace
 
 @dataclass(frozen=True)
 class Task:
-    """Points that differ in `pe` alone, so that they share a trace, an array and the exact products."""
+    """Points that differ in `pe` alone, so that they share a trace, an array and the exact
+    products.
+    """
 
     trace: str
     trace_sha256: str
@@ -38,8 +40,9 @@ class Task:
 class Result:
     """What became of a point.
 
-    state: 'done' (`text` is the report, as JSON), 'refused' (the case cannot run; `text` says why) or 'failed' (a
-    fault that is not the case's: nothing to be recorded). packed: `text`, compressed.
+    state: 'done' (`text` is the report, as JSON), 'refused' (the case cannot run; `text` says why)
+    or 'failed' (a fault that is not the case's: nothing to be recorded). packed: `text`,
+    compressed.
     """
 
     key: str
@@ -58,7 +61,10 @@ def packed(text: str) -> bytes:
 
 
 def unpacked(data: bytes) -> str:
-    """Undo `packed`. Raises ValueError or zlib.error for data that it did not make, and for far too much of it."""
+    """Undo `packed`.
+
+    Raises ValueError or zlib.error for data that it did not make, and for far too much of it.
+    """
     stream = zlib.decompressobj()
     most_bytes = RESULT_BYTES.most
     text = stream.decompress(data, most_bytes)
@@ -79,14 +85,16 @@ def run_task(task: Task, trace_bytes: bytes | None = None) -> list[Result]:
     Raises
     ------
     TraceUnseenError
-        Where the trace is not at its path, or another one is, and no bytes came; also if it changed meanwhile.
+        Where the trace is not at its path, or another one is, and no bytes came; also if it changed
+        meanwhile.
     InputError
         Where this worker's package, designs or files are not those the keys were made with.
     """
     held = held_trace(task.trace, task.trace_sha256, trace_bytes)
     _check_same_setup(task)
     outcomes = run_together(held.trace, task.cases)
-    # Once more: what was computed from, or refused because of, a file that changed must not be recorded.
+    # Once more: what was computed from, or refused because of, a file that changed must not be
+    # recorded.
     held.check_unchanged()
     _check_same_setup(task)
     return [_result(key, outcome) for key, outcome in zip(task.keys, outcomes, strict=True)]
@@ -105,6 +113,7 @@ def _check_same_setup(task: Task) -> None:
     for case, key in zip(task.cases, task.keys, strict=True):
         if planner.point(case).key != key:
             raise InputError(
-                f"pe={case.pe!r}: the worker has another version of sparqsim, of the design's file or of "
-                "the accelerator's than the sweep was started with; expected the same on every worker"
+                f"pe={case.pe!r}: the worker has another version of sparqsim, of the design's file "
+                "or of the accelerator's than the sweep was started with; expected the same on "
+                "every worker"
             )

@@ -52,7 +52,8 @@ def read_npz(
 ) -> dict[str, Array]:
     """Return the array `name` of an .npz file, then those of `others` that it holds.
 
-    `kinds`: numpy's letters of the types that they may have. An archive of one array needs no name: it is `name`.
+    `kinds`: numpy's letters of the types that they may have. An archive of one array needs no name:
+    it is `name`.
 
     Raises
     ------

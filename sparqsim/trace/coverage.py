@@ -157,7 +157,8 @@ class Coverage(Record):
         return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
     def flat_fields(self, macs: int | None) -> dict[str, Any]:
-        """Return for how many inputs cycles are, and what of the network is not in them, for a flat row.
+        """Return for how many inputs cycles are, and what of the network is not in them, for a flat
+        row.
 
         Parameters
         ----------

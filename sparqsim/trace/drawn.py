@@ -53,7 +53,8 @@ class DrawnTrace(Trace):
     Raises
     ------
     InputError
-        For shapes that do not belong together, and for more elements than `sparqsim.base.limits` allows.
+        For shapes that do not belong together, and for more elements than `sparqsim.base.limits`
+        allows.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""What a dumper did: per layer whether it is signed and why, zeros, what clipped; what was left out."""
+"""What a dumper did: per layer whether it is signed and why, zeros, what clipped; what was left
+out.
+"""
 
 from __future__ import annotations
 

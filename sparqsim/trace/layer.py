@@ -62,9 +62,9 @@ class LayerFault(InputError):
 class Layer(Tabular):
     """One layer: a record, and its activation, weight and bias tensors.
 
-    Activations are uint8 or int8: (batch, height, width, channels) for 'conv2d', (groups, M, K) for 'linear' and
-    'gemm'. Weights are int8: (output channel, kernel position, input channel of the group). Bias is float32
-    (output channel,) or absent; it never reaches the array.
+    Activations are uint8 or int8: (batch, height, width, channels) for 'conv2d', (groups, M, K) for
+    'linear' and 'gemm'. Weights are int8: (output channel, kernel position, input channel of the
+    group). Bias is float32 (output channel,) or absent; it never reaches the array.
 
     Raises
     ------
@@ -223,11 +223,15 @@ class Layer(Tabular):
         return GemmShape(m, positions * depth, channels // self.record.groups, self.record.groups)
 
     def flat_rows(self) -> list[Row]:
-        """Return the layer as one row: sizes, dtype, share of zeros; activations are read for it."""
+        """Return the layer as one row: sizes, dtype, share of zeros; activations are read for
+        it.
+        """
         return [self.row(zeros=float((self.activations == 0).mean()))]
 
     def row(self, zeros: float | None) -> Row:
-        """Return the layer as one row; `zeros`: share of activations that are 0, None: not counted."""
+        """Return the layer as one row; `zeros`: share of activations that are 0, None: not
+        counted.
+        """
         return self._shape_fields() | {"zero_activation_share": zeros, "kept_8bit": self.keep_8bit}
 
     def html_rows(self) -> list[Row]:

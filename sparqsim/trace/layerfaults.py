@@ -64,8 +64,8 @@ def _size_faults(layer: Parts) -> list[str]:
     shape = layer.weights_source.shape
     if len(shape) != 3 or 0 in shape:
         found.append(
-            f"weights have shape {shape}, expected (output channel, kernel position, input channel), "
-            "every size at least 1"
+            f"weights have shape {shape}, expected (output channel, kernel position, input "
+            "channel), every size at least 1"
         )
     return found
 
@@ -83,7 +83,8 @@ def _geometry_faults(layer: Parts) -> list[str]:
     found = []
     if positions != geometry.kernel[0] * geometry.kernel[1]:
         found.append(
-            f"weights hold {positions} kernel positions, expected {geometry.kernel[0]}x{geometry.kernel[1]}"
+            f"weights hold {positions} kernel positions, expected "
+            f"{geometry.kernel[0]}x{geometry.kernel[1]}"
         )
     if channels != depth * groups:
         found.append(
@@ -95,8 +96,8 @@ def _geometry_faults(layer: Parts) -> list[str]:
         MOST_PADDED_ELEMENTS, MOST_PADDING_GROWTH * height * width * channels
     ):
         found.append(
-            f"padding {geometry.padding} makes {padded} pixels of {height}x{width}: expected at most "
-            f"{MOST_PADDING_GROWTH} times as many"
+            f"padding {geometry.padding} makes {padded} pixels of {height}x{width}: expected at "
+            f"most {MOST_PADDING_GROWTH} times as many"
         )
     if min(geometry.output_size(height, width)) < 1:
         found.append(
@@ -112,11 +113,13 @@ def _matrix_faults(layer: Parts) -> list[str]:
         found.append(f"geometry is given, expected none for op {layer.record.op!r}")
     if shape[0] != layer.record.groups:
         found.append(
-            f"activations have shape {shape}, expected {layer.record.groups} groups on the first axis"
+            f"activations have shape {shape}, expected {layer.record.groups} groups on the "
+            "first axis"
         )
     if shape[2] != positions * depth:
         found.append(
-            f"activations have K={shape[2]}, weights have K={positions * depth}: expected the same K"
+            f"activations have K={shape[2]}, weights have K={positions * depth}: expected "
+            "the same K"
         )
     return found
 
@@ -130,7 +133,8 @@ def _record_faults(layer: Parts) -> list[str]:
         )
     if record.weight_scales and (len(record.weight_scales),) != channels:
         found.append(
-            f"weight_scales has {len(record.weight_scales)} entries, expected {channels[0]}, one per channel"
+            f"weight_scales has {len(record.weight_scales)} entries, expected {channels[0]}, "
+            "one per channel"
         )
     if layer.bias_source is not None and layer.bias_source.shape != channels:
         found.append(f"bias has shape {layer.bias_source.shape}, expected {channels}")
@@ -141,7 +145,8 @@ def _zero_point_faults(record: LayerRecord, channels: tuple[int, ...]) -> list[s
     found, points = [], record.weight_zero_points
     if points and (len(points),) not in (channels, (1,)):
         found.append(
-            f"weight_zero_points has {len(points)} entries, expected {channels[0]} (one per channel), 1 or none"
+            f"weight_zero_points has {len(points)} entries, expected {channels[0]} (one per "
+            "channel), 1 or none"
         )
     if record.zero_point_corrected:
         return found

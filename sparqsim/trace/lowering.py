@@ -23,8 +23,9 @@ PICTURE_ELEMENTS = 1 << 24
 class LoweredLayer:
     """The operands of one layer as GEMM operands: W in memory, X read block by block.
 
-    X rows are output pixels (batch, row, column); K runs over kernel positions, row-major, with the input channel of
-    the group innermost (SPARQ pairs two adjacent channels at one kernel position). Padding holds the zero point.
+    X rows are output pixels (batch, row, column); K runs over kernel positions, row-major, with the
+    input channel of the group innermost (SPARQ pairs two adjacent channels at one kernel position).
+    Padding holds the zero point.
 
     Parameters
     ----------
@@ -76,7 +77,8 @@ class LoweredLayer:
         )
 
     def sums(self, x: Array, w: Array) -> NDArray[np.int64]:
-        """Return the corrected sums of operands as a design uses them: `corrected(x @ w, x, w)`, in one product.
+        """Return the corrected sums of operands as a design uses them: `corrected(x @ w, x, w)`, in
+        one product.
 
         Parameters
         ----------
@@ -97,11 +99,13 @@ class LoweredLayer:
         return product
 
     def corrected(self, product: NDArray[np.int64], x: Array, w: Array) -> NDArray[np.int64]:
-        """Return the sums of (x - zero point) * (w - zero point), exactly, given the array's sums of x * w.
+        """Return the sums of (x - zero point) * (w - zero point), exactly, given the array's sums
+        of x * w.
 
-        product - zx * sum(w) - zw * sum(x) + K * zx * zw: the first sum is known when the weights are, the second is
-        one number per row of X. A design that changes operands gives the changed ones, here too: a real zero then
-        stands for itself wherever the design keeps the integer zero point.
+        product - zx * sum(w) - zw * sum(x) + K * zx * zw: the first sum is known when the weights
+        are, the second is one number per row of X. A design that changes operands gives the changed
+        ones, here too: a real zero then stands for itself wherever the design keeps the integer
+        zero point.
 
         Parameters
         ----------
@@ -123,7 +127,9 @@ class LoweredLayer:
 def patches(
     images: Array, geometry: ConvGeometry, groups: int, pixels: tuple[int, ...], zero_point: int
 ) -> Array:
-    """Return a view (groups, batch, out row, out column, kernel row, kernel column, channel) of the padded input."""
+    """Return a view (groups, batch, out row, out column, kernel row, kernel column, channel) of the
+    padded input.
+    """
     top, bottom, left, right = geometry.padding
     margins = ((0, 0), (top, bottom), (left, right), (0, 0))
     padded = np.ascontiguousarray(np.pad(images, margins, constant_values=zero_point))

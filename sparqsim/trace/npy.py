@@ -1,12 +1,14 @@
-"""Directories of .npy files: `act-LAYER-BATCH.npy` (or `act-LAYER.npy`) and `wgt-LAYER.npy`, as DNNsim uses them.
+"""Directories of .npy files: `act-LAYER-BATCH.npy` (or `act-LAYER.npy`) and `wgt-LAYER.npy`, as
+DNNsim uses them.
 
-Activations are (batch, channels[, height, width]), weights (filters, channels of a group[, kernel height, kernel
-width]). `model.csv` in the same folder gives the order and the geometry: `layer,conv|fc,stride,padding`, a '/' in a
-name stands as '-' in file names. Without it, layers come in name order and only products and 1x1 convolutions can be
-read.
+Activations are (batch, channels[, height, width]), weights (filters, channels of a group[, kernel
+height, kernel width]). `model.csv` in the same folder gives the order and the geometry:
+`layer,conv|fc,stride,padding`, a '/' in a name stands as '-' in file names. Without it, layers come
+in name order and only products and 1x1 convolutions can be read.
 
-Integers are taken as they are: activations 0..255 (or -128..127 with a negative one), weights -128..127. Real values
-are quantised, activations by the calibrator, weights per filter as SPARQ does. Nothing is cut off without a word.
+Integers are taken as they are: activations 0..255 (or -128..127 with a negative one), weights
+-128..127. Real values are quantised, activations by the calibrator, weights per filter as SPARQ
+does. Nothing is cut off without a word.
 """
 
 from __future__ import annotations
@@ -97,7 +99,8 @@ def _files_of(
     activations = activations or ([alone] if alone.exists() else [])
     if not activations:
         raise InputError(
-            f"{folder}: no activations for {weights.name}, expected act-{name}-0.npy or act-{name}.npy"
+            f"{folder}: no activations for {weights.name}, expected act-{name}-0.npy or "
+            f"act-{name}.npy"
         )
     return LayerFiles(name, tuple(activations), weights, *walk)
 
@@ -131,7 +134,8 @@ def _layer(files: LayerFiles, calibrate: str) -> Layer:
     ]
     if odd:
         raise InputError(
-            f"{odd[0]}: shape differs from that of {files.activations[0].name}, expected batches of one shape"
+            f"{odd[0]}: shape differs from that of {files.activations[0].name}, expected "
+            "batches of one shape"
         )
     activations = np.concatenate(batches)
     x, scale = _activations(files.activations[0], activations, calibrate)
@@ -149,13 +153,13 @@ def _convolution(
 ) -> Layer:
     if files.stride is None and shape[2:] != (1, 1):
         raise InputError(
-            f"{files.weights}: a {shape[2]}x{shape[3]} convolution, and nothing says its stride and padding; "
-            "expected model.csv with layer,conv,stride,padding"
+            f"{files.weights}: a {shape[2]}x{shape[3]} convolution, and nothing says its stride "
+            "and padding; expected model.csv with layer,conv,stride,padding"
         )
     if x.ndim != 4 or x.shape[1] % shape[1]:
         raise InputError(
-            f"{files.activations[0]}: shape {x.shape}, expected (batch, channels, height, width) with a "
-            f"multiple of the weights' {shape[1]} channels"
+            f"{files.activations[0]}: shape {x.shape}, expected (batch, channels, height, width) "
+            f"with a multiple of the weights' {shape[1]} channels"
         )
     codes = np.ascontiguousarray(w.codes.reshape(shape[0], shape[1], -1).transpose(0, 2, 1))
     return Layer.conv2d(

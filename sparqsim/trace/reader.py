@@ -86,7 +86,8 @@ def check_trace(path: str | Path) -> list[str]:
     if isinstance(document, DrawnDocument):
         return faults + _drawn_faults(file, document)
     if document is None:
-        # What the document says of single layers may be sound all the same: their tensors are looked at, too.
+        # What the document says of single layers may be sound all the same: their tensors are
+        # looked at, too.
         records: Sequence[LayerRecord]
         records, names = _sound_records(file.metadata.get(METADATA_KEY, ""))
         faults += name_faults(names) if names else []
@@ -102,8 +103,8 @@ def trace_remarks(path: str | Path) -> list[str]:
     """Return what is odd about the values of a sound trace, and no fault, one line each.
 
     That is layers whose weights or activations are all zero: a network may hold such a layer, and
-    inputs may leave one dark. Tensors are read once, layer by layer. Drawn values are not looked at, and
-    the remark says so.
+    inputs may leave one dark. Tensors are read once, layer by layer. Drawn values are not looked
+    at, and the remark says so.
 
     Raises
     ------
@@ -154,7 +155,10 @@ def _document(
     """Return the file's document and its faults; None where the document cannot be read at all."""
     text = file.metadata.get(METADATA_KEY)
     if text is None:
-        fault = f"metadata key {METADATA_KEY!r} is missing (a safetensors file, but no trace); expected {FORMAT!r}"
+        fault = (
+            f"metadata key {METADATA_KEY!r} is missing (a safetensors file, but no trace); "
+            f"expected {FORMAT!r}"
+        )
         return None, [fault]
     try:
         fields = json_of(text, f"metadata key {METADATA_KEY!r}", "a trace document")
@@ -194,7 +198,9 @@ def _drawn_faults(file: TensorFile, document: DrawnDocument) -> list[str]:
 
 
 def _sound_records(text: str) -> tuple[list[LayerRecord], list[str]]:
-    """Return the sound layer records of a document that is not sound, and every layer's name that it tells."""
+    """Return the sound layer records of a document that is not sound, and every layer's name that
+    it tells.
+    """
     try:
         layers = json_of(text, "document")["layers"]
         entries = [entry for entry in layers if isinstance(entry, dict)][: LAYERS.most]
@@ -230,7 +236,8 @@ def _stray_tensors(file: TensorFile, layers: Iterable[str]) -> list[str]:
         f"{layer}/{tensor}" for layer in layers for tensor in ("activations", "weights", "bias")
     }
     return [
-        f"tensor {name!r} belongs to no layer, expected NAME/activations, NAME/weights, NAME/bias or arrays/NAME"
+        f"tensor {name!r} belongs to no layer, expected NAME/activations, NAME/weights, "
+        "NAME/bias or arrays/NAME"
         for name in file.names
         if name not in known and not name.startswith(ARRAYS)
     ]

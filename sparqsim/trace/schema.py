@@ -22,7 +22,8 @@ Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class ConvGeometry(Record):
     """How a convolution walks its input. Lengths in pixels.
 
-    `kernel`, `stride`, `dilation` are (vertical, horizontal); `padding` is (top, bottom, left, right).
+    `kernel`, `stride`, `dilation` are (vertical, horizontal); `padding` is (top, bottom, left,
+    right).
     """
 
     kernel: tuple[Positive, Positive]
@@ -31,7 +32,9 @@ class ConvGeometry(Record):
     dilation: tuple[Positive, Positive] = (1, 1)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the (height, width) of the output in pixels; below 1 where the kernel does not fit."""
+        """Return the (height, width) of the output in pixels; below 1 where the kernel does not
+        fit.
+        """
         top, bottom, left, right = self.padding
         sizes = []
         for size, axis in ((height + top + bottom, 0), (width + left + right, 1)):
@@ -41,12 +44,14 @@ class ConvGeometry(Record):
 
 
 class LayerRecord(Record):
-    """One layer of the document; its tensors stand in the file as NAME/activations, NAME/weights, NAME/bias.
+    """One layer of the document; its tensors stand in the file as NAME/activations, NAME/weights,
+    NAME/bias.
 
     A real activation is (integer - activation_zero_point) * activation_scale; a real weight is
-    (integer - weight_zero_points[n]) * weight_scales[n], with one zero point per output channel, one for all, or none.
-    Zero points other than 0 are allowed only with `zero_point_corrected`: the array then multiplies the stored
-    integers, and its sums are corrected exactly outside of it (`LoweredLayer.corrected`).
+    (integer - weight_zero_points[n]) * weight_scales[n], with one zero point per output channel,
+    one for all, or none. Zero points other than 0 are allowed only with `zero_point_corrected`: the
+    array then multiplies the stored integers, and its sums are corrected exactly outside of it
+    (`LoweredLayer.corrected`).
     """
 
     name: Name
@@ -65,8 +70,9 @@ class LayerRecord(Record):
 class Document(Record):
     """What every trace says of itself, whatever its format.
 
-    `network`: what was run. `calibrator`: how activation scales were found. `origin`: the program that wrote it.
-    `provenance`: anything else; its entry `coverage`, if there is one, is that of `sparqsim.trace.coverage`.
+    `network`: what was run. `calibrator`: how activation scales were found. `origin`: the program
+    that wrote it. `provenance`: anything else; its entry `coverage`, if there is one, is that of
+    `sparqsim.trace.coverage`.
     """
 
     format: str
@@ -103,9 +109,9 @@ class TraceDocument(Document):
 class DrawnLayerRecord(LayerRecord):
     """One layer of drawn values: what a stored layer says, and what its values are drawn from.
 
-    `number`: of the layer's random streams, no two layers the same. `activations`: the shape of the uint8
-    activations, (batch, height, width, channels) or (groups, M, K). `weights`: the shape of the int8 weights,
-    (output channel, kernel position, input channel of the group).
+    `number`: of the layer's random streams, no two layers the same. `activations`: the shape of the
+    uint8 activations, (batch, height, width, channels) or (groups, M, K). `weights`: the shape of
+    the int8 weights, (output channel, kernel position, input channel of the group).
     """
 
     number: NotNegative
@@ -119,11 +125,12 @@ class DrawnLayerRecord(LayerRecord):
 
 
 class DrawnValues(Record):
-    """How all values of a trace are drawn: the parameters of `sparqsim.trace.synthetic.Distribution`.
+    """How all values of a trace are drawn: the parameters of
+    `sparqsim.trace.synthetic.Distribution`.
 
-    `zeros`: expected share of zero activations. `correlation`: of neighbouring channels, before the cut. `seed`: of
-    all layers; a layer's streams are seeded by (seed, number, 0) for activations and (seed, number, 1) for weights.
-    `stream`: the generator of standard normal numbers.
+    `zeros`: expected share of zero activations. `correlation`: of neighbouring channels, before the
+    cut. `seed`: of all layers; a layer's streams are seeded by (seed, number, 0) for activations
+    and (seed, number, 1) for weights. `stream`: the generator of standard normal numbers.
     """
 
     zeros: float
@@ -133,7 +140,8 @@ class DrawnValues(Record):
 
 
 class DrawnDocument(Document):
-    """The whole document of a trace whose values are drawn when they are read; the file holds nothing else.
+    """The whole document of a trace whose values are drawn when they are read; the file holds
+    nothing else.
 
     It has no field `synthetic`: that label follows from `drawn`.
     """

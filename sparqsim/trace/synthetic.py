@@ -1,16 +1,17 @@
 """Layers of which only shapes are known, filled with drawn values.
 
-Activations are uint8: a Gaussian per element, cut off below a threshold that leaves the wanted share of zeros, as ReLU
-does:
+Activations are uint8: a Gaussian per element, cut off below a threshold that leaves the wanted
+share of zeros, as ReLU does:
 
-    g = rho * (g of the channel before, same position) + sqrt(1 - rho^2) * noise      (channel innermost)
-    x = 0 where g <= t, else ceil(255 * (g - t) / (TOP - t)), at most 255;  t = the standard normal's quantile of
-    `zeros`
+    g = rho * (g one channel before, same position) + sqrt(1 - rho^2) * noise  (channel innermost)
+    x = 0 where g <= t, else ceil(255 * (g - t) / (TOP - t)), at most 255;  t = the standard
+    normal's quantile of `zeros`
 
-so `zeros` is the expected share of zeros and `correlation` = rho that of neighbouring channels before the cut. Weights
-are int8, Gaussian with a standard deviation of 32 steps, and know no correlation. Every layer has a random stream of
-its own, from `seed` and the layer's number. None of this is measured on a network: a trace so made says so in
-`synthetic`, and every report made from it too.
+so `zeros` is the expected share of zeros and `correlation` = rho that of neighbouring channels
+before the cut. Weights are int8, Gaussian with a standard deviation of 32 steps, and know no
+correlation. Every layer has a random stream of its own, from `seed` and the layer's number. None of
+this is measured on a network: a trace so made says so in `synthetic`, and every report made from it
+too.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ class Distribution:
     def __str__(self) -> str:
         """Return the label that traces and reports carry."""
         return (
-            f"cut Gaussian activations (zeros={self.zeros:g}, channel correlation={self.correlation:g}), "
-            f"Gaussian weights, seed={self.seed}"
+            f"cut Gaussian activations (zeros={self.zeros:g}, channel "
+            f"correlation={self.correlation:g}), Gaussian weights, seed={self.seed}"
         )
 
     def activations(self, shape: tuple[int, ...], layer: int) -> NDArray[np.uint8]:
@@ -208,8 +209,8 @@ def _check_stream() -> None:
 class LayerShape:
     """A layer without values.
 
-    `record`: as in the trace. `activations`: (batch, height, width, channels) or (groups, M, K). `weights`: (output
-    channel, kernel position, input channel).
+    `record`: as in the trace. `activations`: (batch, height, width, channels) or (groups, M, K).
+    `weights`: (output channel, kernel position, input channel).
     """
 
     record: LayerRecord

@@ -1,13 +1,15 @@
 """Topology files of SCALE-Sim: layers by their shapes, as CSV.
 
-A convolution is `name, ifmap height, ifmap width, filter height, filter width, channels, filters, stride,`, a product
-is `name, M, N, K,`; a further column N:M is the sparsity of weights. Where that program's reading and the file's
-meaning part, the meaning is taken and the difference is reported:
+A convolution is `name, ifmap height, ifmap width, filter height, filter width, channels, filters,
+stride,`, a product is `name, M, N, K,`; a further column N:M is the sparsity of weights. Where that
+program's reading and the file's meaning part, the meaning is taken and the difference is reported:
 
-* It drops line 1 as a header whatever it says, and the last field of every row: without a comma at the end a value is
-  lost.
-* It has no padding, and rounds output sizes up: pixels appear whose inputs do not exist. Here they are rounded down.
-* A name with 'DP' marks a depthwise convolution; one written as one filter of all channels is not recognised.
+* It drops line 1 as a header whatever it says, and the last field of every row: without a comma at
+  the end a value is lost.
+* It has no padding, and rounds output sizes up: pixels appear whose inputs do not exist. Here they
+  are rounded down.
+* A name with 'DP' marks a depthwise convolution; one written as one filter of all channels is not
+  recognised.
 * It stops at rows of empty fields.
 
 A column whose heading has the word 'batch', after the others, holds batch sizes: that many
@@ -54,7 +56,10 @@ LONGEST_LAYER_NAME = LONGEST_NAME - 20
 
 @dataclass(frozen=True)
 class Topology:
-    """The layers of a file, and what a user must know of how they were read. `kind`: 'convolutions' or 'products'."""
+    """The layers of a file, and what a user must know of how they were read.
+
+    `kind`: 'convolutions' or 'products'.
+    """
 
     kind: str
     layers: tuple[LayerShape, ...]
@@ -282,7 +287,8 @@ def _convolution(row: Row) -> LayerShape:
         filters = channels
     elif filters == 1 and channels > 1 and filter_height * filter_width > 1:
         row.note(
-            f"one filter of {channels} channels, as written; for a depthwise convolution the name needs 'DP'"
+            f"one filter of {channels} channels, as written; for a depthwise convolution the "
+            "name needs 'DP'"
         )
     return LayerShape.conv2d(
         row.name,

@@ -72,7 +72,9 @@ class Trace(Tabular):
     HTML_COLUMNS: ClassVar = SHAPE_COLUMNS
 
     def flat_rows(self) -> list[Row]:
-        """Return a row per layer, as `Layer.flat_rows`; one layer's activations at a time are read."""
+        """Return a row per layer, as `Layer.flat_rows`; one layer's activations at a time are
+        read.
+        """
         return [row for layer in self.layers for row in layer.flat_rows()]
 
     def html_rows(self) -> list[Row]:
@@ -100,7 +102,9 @@ class Trace(Tabular):
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the trace file's bytes, as `sha256sum` prints it (unsaved: of the bytes `save` would write)."""
+        """SHA-256 of the trace file's bytes, as `sha256sum` prints it (unsaved: of the bytes `save`
+        would write).
+        """
         return self._digest()
 
     def save(self, path: str | Path) -> None:

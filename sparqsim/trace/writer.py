@@ -7,8 +7,9 @@
             for name, x in inputs_of(batch):
                 writer.append(name, x)
 
-The bytes go to temporary files beside the target and are put together at the end; the target appears whole or not at
-all. The file is byte for byte the one that `Trace.save` writes for the same content.
+The bytes go to temporary files beside the target and are put together at the end; the target
+appears whole or not at all. The file is byte for byte the one that `Trace.save` writes for the same
+content.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ Array = NDArray[Any]
 
 @dataclass
 class Spool:
-    """One tensor on its way to the file: its bytes so far, in a temporary file, and its shape, grown along `axis`.
+    """One tensor on its way to the file: its bytes so far, in a temporary file, and its shape,
+    grown along `axis`.
 
     target: the trace file, for messages.
     """
@@ -52,7 +54,10 @@ class Spool:
     dtype: np.dtype[Any] | None = None
 
     def append(self, values: Array) -> None:
-        """Add `values` along the axis. Raises InputError where dtype or the other sizes differ from the first batch."""
+        """Add `values` along the axis.
+
+        Raises InputError where dtype or the other sizes differ from the first batch.
+        """
         if values.dtype not in DTYPES.values():
             raise InputError(
                 f"tensor {self.name!r} is {values.dtype}, expected one of "
@@ -67,8 +72,9 @@ class Spool:
             or np.prod(kept[: self.axis]) != 1
         ):
             raise InputError(
-                f"tensor {self.name!r}: a batch is {values.dtype} {values.shape}, expected {self.dtype} "
-                f"{self.shape} but for axis {self.axis}, which grows (axes before it: size 1)"
+                f"tensor {self.name!r}: a batch is {values.dtype} {values.shape}, expected "
+                f"{self.dtype} {self.shape} but for axis {self.axis}, which grows (axes before it: "
+                "size 1)"
             )
         try:
             with self.path.open("ab") as file:
@@ -98,7 +104,9 @@ def _never_loaded(*_: object) -> Array:
 
 @dataclass
 class Pending:
-    """A layer that is being written: its record, and whether its weights come with each batch (`stacked`)."""
+    """A layer that is being written: its record, and whether its weights come with each batch
+    (`stacked`).
+    """
 
     record: LayerRecord
     stacked: bool
@@ -178,8 +186,8 @@ class TraceWriter:
         ----------
         record : LayerRecord
         weights : int8 (output channel, kernel position, input channel), or None
-            None for the product of two activations (op 'gemm'): `append` then brings weights too, `groups` is counted,
-            and `weight_scales` holds one scale for all channels, or none.
+            None for the product of two activations (op 'gemm'): `append` then brings weights too,
+            `groups` is counted, and `weight_scales` holds one scale for all channels, or none.
         bias : float32 (output channel,), optional
         """
         if record.name in self._layers:
@@ -211,12 +219,16 @@ class TraceWriter:
             layer.tensors["weights"].append(weights)
 
     def append_array(self, name: str, values: Array) -> None:
-        """Add values to the array `name` that the file carries beside the layers (labels, logits), along axis 0."""
+        """Add values to the array `name` that the file carries beside the layers (labels, logits),
+        along axis 0.
+        """
         key = ARRAYS + name
         (self._spools.get(key) or self._spool(key, axis=0)).append(values)
 
     def add_provenance(self, **entries: Any) -> None:
-        """Add entries to the document's provenance: what is known only once batches were written."""
+        """Add entries to the document's provenance: what is known only once batches were
+        written.
+        """
         self._document["provenance"] = self._document.get("provenance", {}) | entries
 
     def _spool(self, name: str, axis: int) -> Spool:

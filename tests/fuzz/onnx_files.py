@@ -1,4 +1,6 @@
-"""Mutated ONNX files: a few small sound models, each with one to three things wrong, from a seed."""
+"""Mutated ONNX files: a few small sound models, each with one to three things wrong, from a
+seed.
+"""
 
 from __future__ import annotations
 
@@ -340,7 +342,9 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 
 def _bytes(content: bytes, random_: random.Random) -> bytes:
-    """Return the file with a few bytes changed, cut, or doubled: below what the format's fields are."""
+    """Return the file with a few bytes changed, cut, or doubled: below what the format's fields
+    are.
+    """
     changed = bytearray(content)
     for _ in range(random_.randint(1, 8)):
         changed[random_.randrange(len(changed))] = random_.randrange(256)
@@ -353,7 +357,8 @@ def _bytes(content: bytes, random_: random.Random) -> bytes:
 def mutations(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
     """Yield `count` files: (name that says what was done, content). Equal seeds give equal files.
 
-    The first one of each model is as it was built: 'NUMBER-MODEL-sound.onnx'. All take pictures of 8 x 8.
+    The first one of each model is as it was built: 'NUMBER-MODEL-sound.onnx'. All take pictures of
+    8 x 8.
     """
     random_ = random.Random(seed)
     for at in range(count):

@@ -1,4 +1,6 @@
-"""Broken and odd pictures: every mode and format that Pillow writes, cut, flipped, rotated, moving."""
+"""Broken and odd pictures: every mode and format that Pillow writes, cut, flipped, rotated,
+moving.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Broken .tflite files: a sound network with one or two of its parts changed, or bytes of its file."""
+"""Broken .tflite files: a sound network with one or two of its parts changed, or bytes of its
+file.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def _sound(signed: bool) -> bytes:
 
 
 def _packed(content: bytes, change: Callable[[Any], None]) -> bytes:
-    """Return the file after a change to its objects; the sound file where they cannot be written."""
+    """Return the file after a change to its objects; the sound file where they cannot be
+    written.
+    """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 

@@ -1,4 +1,6 @@
-"""The language model of the shared data (Llama 2 architecture, 260 thousand parameters) and its tokenizer."""
+"""The language model of the shared data (Llama 2 architecture, 260 thousand parameters) and its
+tokenizer.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Networks of today's forms as ONNX graphs with random weights: a detector with concatenations, a MobileNetV3."""
+"""Networks of today's forms as ONNX graphs with random weights: a detector with concatenations, a
+MobileNetV3.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,9 @@ class GraphWriter:
 
 
 def detector() -> ModelProto:
-    """Return a YOLO of today in small: split blocks, pyramid pooling, upsampling, concatenations, three heads."""
+    """Return a YOLO of today in small: split blocks, pyramid pooling, upsampling, concatenations,
+    three heads.
+    """
     net = GraphWriter(1)
 
     def block(x: str, filters: int, stride: int = 1) -> str:
@@ -125,7 +129,9 @@ def detector() -> ModelProto:
 
 
 def mobile() -> ModelProto:
-    """Return a MobileNetV3 in small: inverted residuals, depthwise 5x5, squeeze and excitation, hard swish."""
+    """Return a MobileNetV3 in small: inverted residuals, depthwise 5x5, squeeze and excitation,
+    hard swish.
+    """
     net = GraphWriter(2)
 
     def excited(x: str) -> str:

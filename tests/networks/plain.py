@@ -1,4 +1,6 @@
-"""The slow route: a network recomputed from its trace with plain integer loops, sharing no code with sparqsim.torch."""
+"""The slow route: a network recomputed from its trace with plain integer loops, sharing no code
+with sparqsim.torch.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from torch import nn
 
 
 def rows_of(layer, x):
-    """X of each group, int (rows, K): one row per output pixel, kernel positions outer, channels inner."""
+    """X of each group, int (rows, K): one row per output pixel, kernel positions outer, channels
+    inner.
+    """
     geometry, groups = layer.record.geometry, layer.record.groups
     if geometry is None:
         return [x.reshape(-1, x.shape[-1])]
@@ -74,9 +78,11 @@ class PlainLayer(nn.Module):
 
 
 def plain_network(model, trace, pe_of):
-    """A copy of `model` whose layers are those of the trace (norms are folded into them), and what they will see.
+    """A copy of `model` whose layers are those of the trace (norms are folded into them), and what
+    they will see.
 
-    `pe_of(layer)` is the design of each layer. The second result fills as the network runs: name -> (codes, sums).
+    `pe_of(layer)` is the design of each layer. The second result fills as the network runs: name ->
+    (codes, sums).
     """
     copied, seen = copy.deepcopy(model).eval(), {}
     for norm in trace.metadata.provenance["folded_batch_norms"].values():

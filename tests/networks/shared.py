@@ -23,7 +23,9 @@ def weights(path: str) -> dict[str, Tensor]:
 
 
 def cifar10(first: int = 0, stop: int = 500) -> tuple[Tensor, Tensor]:
-    """Return CIFAR-10 test pictures, float32 (n, 3, 32, 32) as the ResNets take them, and labels int64 (n,)."""
+    """Return CIFAR-10 test pictures, float32 (n, 3, 32, 32) as the ResNets take them, and labels
+    int64 (n,).
+    """
     stored = np.load(ROOT / "cifar10" / "cifar10_test_0000_0499.npz")
     pixels = torch.from_numpy(stored["images"][first:stop]).float() / 255
     labels = torch.from_numpy(stored["labels"][first:stop]).long()

@@ -8,7 +8,9 @@ from torch.nn import functional
 
 
 class Small(nn.Module):
-    """Odd channels, stride, groups, dilation, uneven kernels, a norm that stays, a residual, a classifier."""
+    """Odd channels, stride, groups, dilation, uneven kernels, a norm that stays, a residual, a
+    classifier.
+    """
 
     def __init__(self) -> None:
         super().__init__()

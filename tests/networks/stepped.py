@@ -1,4 +1,6 @@
-"""A layer's sums in plain Python: loops over pixels, kernel positions, channels; `PEDesign.step` for each step."""
+"""A layer's sums in plain Python: loops over pixels, kernel positions, channels; `PEDesign.step`
+for each step.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def _steps(pe, x, w):
 
 
 def _rows(layer):
-    """Yield for every output pixel (or row) its activations of each group, the channel innermost; lists of int."""
+    """Yield for every output pixel (or row) its activations of each group, the channel innermost;
+    lists of int.
+    """
     values, geometry, groups = layer.activations, layer.record.geometry, layer.record.groups
     if geometry is None:
         for row in range(values.shape[1]):
@@ -78,7 +82,9 @@ def _pixel(layer, image, row, column, down, across, size):
 
 
 def recorder(monkeypatch):
-    """Return a list that fills with (layer, design, sums (M, channels)) whenever a site computes its sums."""
+    """Return a list that fills with (layer, design, sums (M, channels)) whenever a site computes
+    its sums.
+    """
     from sparqsim.networks import site
 
     seen, fast = [], site.layer_sums

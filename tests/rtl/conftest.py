@@ -33,13 +33,17 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 
 @pytest.fixture
 def compared(record_property: Callable[[str, object], None]) -> Callable[..., None]:
-    """Count comparisons for the session's summary (../../conftest.py): PE sums x cycles, or operand pairs."""
+    """Count comparisons for the session's summary (../../conftest.py): PE sums x cycles, or operand
+    pairs.
+    """
     return lambda count, kind="sums": record_property(f"rtl_{kind}", count)
 
 
 @pytest.fixture
 def agree(rng: np.random.Generator, compared: Callable[..., None]) -> Callable[..., None]:
-    """Run random operands in RTL and in the simulator, compare everything, and count the comparisons."""
+    """Run random operands in RTL and in the simulator, compare everything, and count the
+    comparisons.
+    """
 
     def check(
         design: PEDesign, array: ArrayConfig, shape: tuple[int, int, int], signed: bool = False
@@ -52,7 +56,9 @@ def agree(rng: np.random.Generator, compared: Callable[..., None]) -> Callable[.
 
 @pytest.fixture
 def sized() -> Callable[..., tuple[int, int, int]]:
-    """Return (M, K, N) of a GEMM with a stream of that length and these sizes along rows and columns."""
+    """Return (M, K, N) of a GEMM with a stream of that length and these sizes along rows and
+    columns.
+    """
 
     def shape(
         dataflow: str, stream: int, rows: int, cols: int, design: PEDesign

@@ -2,10 +2,10 @@
 
     python tests/rtl/run_mutations.py --jobs 2 -o tests/rtl/mutations_result.json
 
-A fault is caught when the tests it names fail on a copy of the package that has it. The unchanged copy must pass first.
-With -o, what is done is noted in FILE.part: the same command goes on after an interruption, as long as neither the
-package nor the tests have changed. The result holds no times: equal sources give equal bytes. Exit code 1 if a fault
-survives.
+A fault is caught when the tests it names fail on a copy of the package that has it. The unchanged
+copy must pass first. With -o, what is done is noted in FILE.part: the same command goes on after an
+interruption, as long as neither the package nor the tests have changed. The result holds no times:
+equal sources give equal bytes. Exit code 1 if a fault survives.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ LONGEST_TESTS_S = 1800
 
 @dataclass(frozen=True)
 class Fault:
-    """`old` becomes `new` where it stands, exactly once, in the files that the pattern `files` names."""
+    """`old` becomes `new` where it stands, exactly once, in the files that the pattern `files`
+    names.
+    """
 
     name: str
     files: str
@@ -63,7 +65,10 @@ class Fault:
     tests: str
 
     def place(self, root: Path) -> Path:
-        """Return the file that has the faultless text. Raises SystemExit if it does not stand exactly once."""
+        """Return the file that has the faultless text.
+
+        Raises SystemExit if it does not stand exactly once.
+        """
         places = [
             path
             for path in sorted(root.glob(self.files))
@@ -71,7 +76,8 @@ class Fault:
         ]
         if len(places) != 1:
             raise SystemExit(
-                f"fault {self.name!r}: {self.old!r} stands {len(places)} times in {self.files}, not once"
+                f"fault {self.name!r}: {self.old!r} stands {len(places)} times in "
+                f"{self.files}, not once"
             )
         return places[0]
 
@@ -198,7 +204,9 @@ class Journal:
 
 
 def run_faults(faults: list[Fault], jobs: int, journal: Journal) -> None:
-    """Run each part of the suite without a fault, then every fault, `jobs` at a time; note what was found."""
+    """Run each part of the suite without a fault, then every fault, `jobs` at a time; note what was
+    found.
+    """
     for fault in faults:
         fault.place(ROOT)
     parts = sorted({fault.tests for fault in faults})

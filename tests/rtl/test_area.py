@@ -1,4 +1,6 @@
-"""Relative areas: the arithmetic on a table, the table that ships, and that synthesis gives it again."""
+"""Relative areas: the arithmetic on a table, the table that ships, and that synthesis gives it
+again.
+"""
 
 from __future__ import annotations
 

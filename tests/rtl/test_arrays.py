@@ -1,4 +1,6 @@
-"""Every array in lockstep: each PE's sum in every cycle, the drained results and when each leaves."""
+"""Every array in lockstep: each PE's sum in every cycle, the drained results and when each
+leaves.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ FLOWS = pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 OVERLAP = pytest.mark.parametrize("overlap", [False, True], ids=["in-turn", "overlapped"])
 SPEC = pytest.mark.parametrize("spec", SPECS)
 
-#: Steps streamed in all, by design or kind of design. Most comparisons are made where the simulator is fastest: by the
-#: plain MAC, whose array is everybody's.
+#: Steps streamed in all, by design or kind of design. Most comparisons are made where the simulator
+#: is fastest: by the plain MAC, whose array is everybody's.
 LONG = {"mac-8b8b": 16_500, "mac": 800, "sparq": 300, "sysmt": 300, "sparq-exact": 200}
 
 

@@ -39,7 +39,9 @@ def test_ragged_tiles(spec, dataflow, agree):
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 @pytest.mark.parametrize("spec", ["sparq-5opt", "mac-4b8b", "sparq-exact"])
 def test_overlapping_tiles(spec, dataflow, depth, steps, agree, sized):
-    """Six tiles, of more and of fewer items than rows, so that shadows and second operand registers are waited for."""
+    """Six tiles, of more and of fewer items than rows, so that shadows and second operand registers
+    are waited for.
+    """
     design, array = (
         get_pe(spec),
         ArrayConfig(4, 3, dataflow=dataflow, coupling=f"elastic:{depth}", overlap=True),
@@ -60,7 +62,9 @@ def test_overlapping_tiles_on_other_arrays(dataflow, sides, agree, sized):
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 def test_starts_are_those_of_the_processes(dataflow, depth, rng):
-    """The event model defines elastic timing; the RTL is compared with `elastic_starts`, and that with the model."""
+    """The event model defines elastic timing; the RTL is compared with `elastic_starts`, and that
+    with the model.
+    """
     for stream, rows, cols in ((1, 4, 3), (3, 5, 2), (9, 3, 4)):
         array = ArrayConfig(
             rows, cols, dataflow=dataflow, coupling=f"elastic:{depth}", overlap=True
@@ -88,7 +92,9 @@ def test_one_slot_halves_the_rate():
 
 
 def test_a_sum_waits_for_the_end_of_the_step_above(rng):
-    """In `ws` the link downwards carries the sum: it is not there a cycle after the start of a step of two cycles."""
+    """In `ws` the link downwards carries the sum: it is not there a cycle after the start of a step
+    of two cycles.
+    """
     design, array = get_pe("sparq-exact"), ArrayConfig(2, 1, dataflow="ws", coupling="elastic:2")
     x = np.array([[255, 255, 1, 1]], np.uint8)  # two cycles in row 0, one in row 1
     tiles = cut(design, array, x, rng.integers(1, 128, (4, 1)).astype(np.int8))

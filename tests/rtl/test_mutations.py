@@ -1,4 +1,6 @@
-"""The list of faults and the kept result; the faults themselves are injected by run_mutations.py, and by `-m slow`."""
+"""The list of faults and the kept result; the faults themselves are injected by run_mutations.py,
+and by `-m slow`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The trim unit for all pairs of activations, and every dot unit, against the designs' plain definitions."""
+"""The trim unit for all pairs of activations, and every dot unit, against the designs' plain
+definitions.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ SPARQ = [
 
 
 def rtl_pairs(design: PEDesign, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Return what the edge unit sends, whether the step takes two cycles, both cycles' values: (steps, 4)."""
+    """Return what the edge unit sends, whether the step takes two cycles, both cycles' values:
+    (steps, 4).
+    """
     circuit = circuit_of(design, signed=x.dtype == np.int8)
     return simulate("testbench_pair", circuit.parameters, pair_lines(design, circuit, x, w), 4)
 
@@ -53,7 +57,9 @@ def test_trim_unit_and_dot_unit_on_every_pair(spec, rng, compared):
 
 @pytest.mark.parametrize("spec", [f"{spec},pairing=off" for spec in SPARQ])
 def test_trim_unit_without_pairing(spec, rng, compared):
-    """The windows and the rounding are those of every pair above: here it is the switch that is tested."""
+    """The windows and the rounding are those of every pair above: here it is the switch that is
+    tested.
+    """
     pairs = np.concatenate([ALL_PAIRS[(ALL_PAIRS == 0).any(1)], rng.choice(ALL_PAIRS, 8_192)])
     agrees_on_pairs(get_pe(spec), pairs, rng)
     compared(len(pairs), "pairs")

@@ -66,7 +66,9 @@ def test_order_of_rows_does_not_depend_on_the_order_of_arrival(
 
 
 def test_speedup_is_over_the_baseline_at_the_same_point(store: Path, trace: str) -> None:
-    """Every point against two simulations of its own; nothing of another array, dataflow or overlap counts."""
+    """Every point against two simulations of its own; nothing of another array, dataflow or overlap
+    counts.
+    """
     with Store(store) as opened:
         rows, over_exact = opened.rows(), opened.rows("sparq-exact")
     loaded, compared = sparqsim.load_trace(trace), set()

@@ -1,4 +1,6 @@
-"""Disks that are full: one line that names the disk, a store that opens, and what was recorded in it."""
+"""Disks that are full: one line that names the disk, a store that opens, and what was recorded in
+it.
+"""
 
 from __future__ import annotations
 
@@ -116,8 +118,8 @@ def test_kernels_are_compiled_where_the_disk_has_no_room_to_keep_them(
         "sparq-exact",
         cwd=tmp_path,
         before=(
-            "from numba.core import caching\ndef full(*_): raise OSError(28, 'No space left on device')\n"
-            "caching.IndexDataCacheFile.save = full"
+            "from numba.core import caching\ndef full(*_): raise OSError(28, 'No space left on "
+            "device')\ncaching.IndexDataCacheFile.save = full"
         ),
     )
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -126,8 +128,8 @@ def test_kernels_are_compiled_where_the_disk_has_no_room_to_keep_them(
 
 def test_no_temporary_folder_is_told_in_one_line(tmp_path: Path, trace: str) -> None:
     full = (
-        "import tempfile\ndef full(): raise FileNotFoundError(2, 'No usable temporary directory found')\n"
-        "tempfile._get_default_tempdir = full"
+        "import tempfile\ndef full(): raise FileNotFoundError(2, 'No usable temporary directory "
+        "found')\ntempfile._get_default_tempdir = full"
     )
     ended = ran("sweep", trace, "--pe", "mac-8b8b", "-o", "s.sqlite", cwd=tmp_path, before=full)
     assert ended.returncode == 2
@@ -156,7 +158,8 @@ def check_full_disk(trace: str, folder: Path, home: Path, before: str) -> None:
     with Store(folder / "s.sqlite") as opened:
         kept = {point.key: point.text for point in opened.recorded()}
     assert 0 < len(kept) < 64
-    # With room again, the same command completes it. The other place: a copy of what the full disk holds.
+    # With room again, the same command completes it. The other place: a copy of what the full disk
+    # holds.
     for part in folder.glob("s.sqlite*"):
         (home / part.name.replace("s.sqlite", "room.sqlite")).write_bytes(part.read_bytes())
     arguments[-3] = str(home / "room.sqlite")

@@ -20,7 +20,8 @@ from sparqsim.sweep.point import Planner
 
 def test_grid_is_the_product_of_its_axes(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text(
-        'trace = ["a", "b"]\npe = ["p", "q", "r"]\narray = "8x8"\noverlap = ["on", "off"]\nall_layers = [true, false]'
+        'trace = ["a", "b"]\npe = ["p", "q", "r"]\narray = "8x8"\noverlap = ["on", '
+        '"off"]\nall_layers = [true, false]'
     )
     cases = load_grid(tmp_path / "grid.toml")
     assert len(cases) == len(set(cases)) == 2 * 3 * 2 * 2

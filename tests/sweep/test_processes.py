@@ -43,9 +43,9 @@ def test_workers_that_are_spawned_record_what_forked_ones_do(
     tmp_path: Path, trace: str, store: Path
 ) -> None:
     (tmp_path / "script.py").write_text(
-        "import sys\nfrom sparqsim.sweep import sweep\nfrom sparqsim.sweep.grid import cases_of\n"
-        f"if __name__ == '__main__': sweep(cases_of({{'trace': sys.argv[1], **{AXES}}}), sys.argv[2],\n"
-        "    start=sys.argv[2])"
+        "import sys\nfrom sparqsim.sweep import sweep\nfrom sparqsim.sweep.grid import "
+        f"cases_of\nif __name__ == '__main__': sweep(cases_of({{'trace': sys.argv[1], **{AXES}}}), "
+        "sys.argv[2],\n    start=sys.argv[2])"
     )
     for start in get_args(Start):
         subprocess.run(
@@ -92,7 +92,9 @@ def test_a_killed_worker_is_told_in_one_line(tmp_path: Path, trace: str) -> None
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C reach what is started here, though we may have been started to ignore it (nohup)."""
+    """Let Ctrl-C reach what is started here, though we may have been started to ignore it
+    (nohup).
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -174,8 +176,9 @@ def test_kill_9_ends_all_processes_without_a_word(tmp_path: Path, trace: str) ->
 
 def test_a_fork_server_that_loads_ends_with_its_parent(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
-        "import time\nfrom pathlib import Path\nfrom sparqsim.sweep.processes import ends_with_parent\n"
-        "with ends_with_parent():\n    Path('loading').touch()\n    time.sleep(600)\n"
+        "import time\nfrom pathlib import Path\nfrom sparqsim.sweep.processes import "
+        "ends_with_parent\nwith ends_with_parent():\n    Path('loading').touch()\n    "
+        "time.sleep(600)\n"
     )
     (tmp_path / "script.py").write_text(
         "import time\nfrom sparqsim import processes\nprocesses.LOADED = ['slow']\n"

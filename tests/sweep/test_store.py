@@ -69,7 +69,8 @@ def test_a_store_outlives_the_version_that_made_it(
 
 STORED_VERSION = sparqsim.__version__
 
-#: Root may write files whatever their mode. Without these capabilities it may not, like anyone else.
+#: Root may write files whatever their mode. Without these capabilities it may not, like anyone
+#: else.
 AS_ANYONE = """
 import ctypes, os
 if os.geteuid() == 0:

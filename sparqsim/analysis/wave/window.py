@@ -30,8 +30,8 @@ LARGEST_WAVE = 1_000_000
 class Window:
     """Successive tiles of a layer on an array, and what the array of processes did with them.
 
-    `first`: the first one's number in the layer. `run.steps` count tiles from there. `step`: the design's, given the
-    operands from the left and from above (os) or held (ws, is).
+    `first`: the first one's number in the layer. `run.steps` count tiles from there. `step`: the
+    design's, given the operands from the left and from above (os) or held (ws, is).
     """
 
     array: ArrayConfig
@@ -73,7 +73,9 @@ class Window:
 def window_of(
     layer: Layer, design: PEDesign | EngineModel, array: ArrayConfig, tile: int = 0
 ) -> Window:
-    """Run tile number `tile` of a layer, with overlap between the tiles that share the array with it."""
+    """Run tile number `tile` of a layer, with overlap between the tiles that share the array with
+    it.
+    """
     pe = _timed_by_array(get_model(design).bound_to(layer))
     _check(layer, pe, array)
     lowered, flow = layer.lower(), get_dataflow(array.dataflow)
@@ -86,7 +88,10 @@ def window_of(
 
 
 def _timed_by_array(model: EngineModel) -> PEDesign:
-    """Return the design of the array's PEs. Raises InputError for an engine that the array does not time."""
+    """Return the design of the array's PEs.
+
+    Raises InputError for an engine that the array does not time.
+    """
     if model.pe is None or not model.follows_array:
         raise InputError(
             f"wave: {model.spec} {model.kind}, which a waveform cannot show; "
@@ -109,10 +114,13 @@ def _check(layer: Layer, pe: PEDesign, array: ArrayConfig) -> None:
 
 
 def _shown(grid: TileGrid, array: ArrayConfig, tile: int, layer: str) -> range:
-    """Return the tiles to run: with overlap also those whose wavefronts are in the array together with `tile`'s."""
+    """Return the tiles to run: with overlap also those whose wavefronts are in the array together
+    with `tile`'s.
+    """
     if not 0 <= tile < grid.tiles:
         raise InputError(
-            f"wave tile={tile}: layer {layer!r} has {counted(grid.tiles, 'tile')}, expected 0 to {grid.tiles - 1}"
+            f"wave tile={tile}: layer {layer!r} has {counted(grid.tiles, 'tile')}, expected "
+            f"0 to {grid.tiles - 1}"
         )
     # A tile is in the array for stream + skew + 1 waves; the next starts max(stream, R) after it.
     in_array = grid.stream + array.skew_cycles

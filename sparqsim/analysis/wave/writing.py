@@ -1,21 +1,25 @@
-"""One tile's wavefront, cycle by cycle, as a VCD waveform for a viewer such as GTKWave: one time unit is one cycle.
+"""One tile's wavefront, cycle by cycle, as a VCD waveform for a viewer such as GTKWave: one time
+unit is one cycle.
 
-The array of processes (`sparqsim.event`) runs the tile with the design's plain `step`, and the waveform shows what it
-recorded: the definition at work, in every dataflow and coupling. Without overlap the tile runs alone, from its load
-to its drain. With overlap it runs between the tiles that share the array with it, the first of them into an empty
-array. In lockstep nothing else can change its wavefront; with elastic links a slow step of a still earlier tile could
-delay it in a whole layer. Signals of `pe_I_J`:
+The array of processes (`sparqsim.event`) runs the tile with the design's plain `step`, and the
+waveform shows what it recorded: the definition at work, in every dataflow and coupling. Without
+overlap the tile runs alone, from its load to its drain. With overlap it runs between the tiles that
+share the array with it, the first of them into an empty array. In lockstep nothing else can change
+its wavefront; with elastic links a slow step of a still earlier tile could delay it in a whole
+layer. Signals of `pe_I_J`:
 
-* `x0`.., `w0`..: the operands of the step, lane by lane; padded ones are zero. They stay when the PE has nothing more
-  to do. `tile`, `item`: which tile of the layer and which of its streamed items they belong to.
-* `valid`: a step is in the PE. `busy`: the PE works at it. In lockstep a PE that is done before its wave is over
-  waits with `valid` alone.
-* `psum`: written when the step ends. In `os` it is the PE's accumulator, and stays until the first step of the next
-  tile ends (a shadow register, not shown, drains the finished sum); in `ws` and `is` it moves down a column.
+* `x0`.., `w0`..: the operands of the step, lane by lane; padded ones are zero. They stay when the
+  PE has nothing more to do. `tile`, `item`: which tile of the layer and which of its streamed items
+  they belong to.
+* `valid`: a step is in the PE. `busy`: the PE works at it. In lockstep a PE that is done before its
+  wave is over waits with `valid` alone.
+* `psum`: written when the step ends. In `os` it is the PE's accumulator, and stays until the first
+  step of the next tile ends (a shadow register, not shown, drains the finished sum); in `ws` and
+  `is` it moves down a column.
 * `ctl_...`: the control codes of the step, as the design names them.
 
-`load`, `stream` and `drain` say what the array does: `load` in its first R cycles (ws, is), `drain` from the end of
-the last step (os), `stream` between. `wave` counts the waves of a lockstep array.
+`load`, `stream` and `drain` say what the array does: `load` in its first R cycles (ws, is), `drain`
+from the end of the last step (os), `stream` between. `wave` counts the waves of a lockstep array.
 """
 
 from __future__ import annotations
@@ -58,8 +62,8 @@ def write_wave(
     ----------
     path : path of the .vcd file
     trace, pe, array
-        As for `simulate`; the array at most 16x16. With overlap the tiles before and after the chosen one that share
-        the array with it are shown, too.
+        As for `simulate`; the array at most 16x16. With overlap the tiles before and after the
+        chosen one that share the array with it are shown, too.
     layer : str, optional
         A layer's name; by default the first one that `pe` runs.
     tile : int
@@ -79,7 +83,10 @@ def write_wave(
     window = window_of(chosen, model, array, tile)
     about = f"{model.spec}, array {array}, layer {chosen.name}, tile {tile}"
     if len(window.tiles) > 1:
-        about += f" between tiles {window.first} to {window.first + len(window.tiles) - 1}, from an empty array"
+        about += (
+            f" between tiles {window.first} to {window.first + len(window.tiles) - 1}, from an "
+            "empty array"
+        )
     with replaced(path) as temporary, temporary.open("w", encoding="ascii") as file:
         comment = _comment(about)
         with VCDWriter(

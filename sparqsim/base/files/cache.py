@@ -17,7 +17,8 @@ def cache_folder(name: str) -> Path | None:
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        # A relative path is to be ignored, as the XDG rules say; a user without a home has no cache.
+        # A relative path is to be ignored, as the XDG rules say; a user without a home has no
+        # cache.
         home = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
         folder = home / "sparqsim" / name
         folder.mkdir(parents=True, exist_ok=True)

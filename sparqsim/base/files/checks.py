@@ -32,20 +32,22 @@ READ_FROM_FOLDERS = frozenset(
 def check_outputs(
     outputs: Mapping[str, str | Path | None], inputs: Iterable[str | Path | None] = ()
 ) -> None:
-    """Refuse outputs that cannot be written, or would destroy what is read: before any work is done for them.
+    """Refuse outputs that cannot be written, or would destroy what is read: before any work is done
+    for them.
 
     Parameters
     ----------
     outputs : mapping of str to path
         Where results go, by option; None where it is not given.
     inputs : iterable of path
-        Files that are read, and folders whose files are; None and what does not exist is passed over.
+        Files that are read, and folders whose files are; None and what does not exist is passed
+        over.
 
     Raises
     ------
     InputError
-        For a place that cannot be written, two outputs in one file, or an output that is an input, under whatever
-        names: paths, links and hard links are told apart by the file they lead to.
+        For a place that cannot be written, two outputs in one file, or an output that is an input,
+        under whatever names: paths, links and hard links are told apart by the file they lead to.
     """
     check_distinct(outputs, inputs)
     for path in outputs.values():
@@ -79,8 +81,8 @@ def check_distinct(
         identity = _identity(path)
         if identity in files:
             raise InputError(
-                f"{option} {str(path)!r} is {str(files[identity])!r}, which is read and would be lost; "
-                "expected another file"
+                f"{option} {str(path)!r} is {str(files[identity])!r}, which is read and would be "
+                "lost; expected another file"
             )
         if identity in taken:
             raise InputError(

@@ -14,14 +14,19 @@ from sparqsim.base.errors import InputError
 
 
 def destination(path: str | Path) -> Path:
-    """Return where the file itself is, or would be made: links are followed. Raises OSError for links in a circle."""
+    """Return where the file itself is, or would be made: links are followed.
+
+    Raises OSError for links in a circle.
+    """
     with suppress(FileNotFoundError):
         Path(path).stat()
     return Path(os.path.realpath(path))
 
 
 def is_replaceable(path: str | Path) -> bool:
-    """Return whether a rename may put a file at `path`: nothing is there, or a file that is only a file."""
+    """Return whether a rename may put a file at `path`: nothing is there, or a file that is only a
+    file.
+    """
     try:
         status = Path(path).stat()
     except FileNotFoundError:

@@ -1,9 +1,10 @@
 """Writing a file whole or not at all.
 
-A file is written beside its place under a temporary name, brought to the disk, and renamed: whoever looks finds the
-earlier file or the whole new one. A link is followed: what it points at is replaced, the link stays. What is no
-regular file (a device, a FIFO) cannot be replaced by a rename without being destroyed, so it is written into; so is
-standard output under another name (`/dev/stdout`), whose place in the file belongs to this process.
+A file is written beside its place under a temporary name, brought to the disk, and renamed: whoever
+looks finds the earlier file or the whole new one. A link is followed: what it points at is
+replaced, the link stays. What is no regular file (a device, a FIFO) cannot be replaced by a rename
+without being destroyed, so it is written into; so is standard output under another name
+(`/dev/stdout`), whose place in the file belongs to this process.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from sparqsim.base.files.temporary import new_temporary
 
 @contextmanager
 def replaced(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary file; if the block ends well, put what it holds at `path`. It is deleted in any case.
+    """Yield a temporary file; if the block ends well, put what it holds at `path`.
+
+    It is deleted in any case.
 
     Raises
     ------
@@ -55,7 +58,10 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Wait until a file's bytes are on the disk. Raises OSError where there was no room for them."""
+    """Wait until a file's bytes are on the disk.
+
+    Raises OSError where there was no room for them.
+    """
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 

@@ -1,7 +1,8 @@
 """Temporary files beside what is written, and the sweeping of those that nobody owns any more.
 
-Temporary names hold the machine and the process that made them: `.NAME.HOST-PID-RANDOM.part`. A process that was
-killed leaves its own behind, and the next writer in the same folder removes those whose process is gone.
+Temporary names hold the machine and the process that made them: `.NAME.HOST-PID-RANDOM.part`. A
+process that was killed leaves its own behind, and the next writer in the same folder removes those
+whose process is gone.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ _SWEPT: set[Path] = set()
 
 
 def temporary_path(path: str | Path, kind: str) -> Path:
-    """Return an unused name for the work on `path`, in its folder if a rename shall put the work in place.
+    """Return an unused name for the work on `path`, in its folder if a rename shall put the work in
+    place.
 
     Parameters
     ----------
@@ -54,14 +56,19 @@ def temporary_path(path: str | Path, kind: str) -> Path:
 
 
 def new_temporary(path: str | Path) -> Path:
-    """Make the empty temporary file that is to be put at `path`. Raises OSError where none can be."""
+    """Make the empty temporary file that is to be put at `path`.
+
+    Raises OSError where none can be.
+    """
     temporary = temporary_path(path, ".part")
     temporary.touch(mode=0o600, exist_ok=False)
     return temporary
 
 
 def sweep_left_behind(folder: Path) -> None:
-    """Remove temporary files and folders of processes of this machine that are gone; once per folder and process."""
+    """Remove temporary files and folders of processes of this machine that are gone; once per
+    folder and process.
+    """
     if folder in _SWEPT:
         return
     _SWEPT.add(folder)

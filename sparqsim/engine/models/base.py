@@ -120,7 +120,8 @@ class Meter(Protocol):
     def add(self, x: Array, exact: NDArray[np.int64], signal: int) -> None:
         """Count a block of X (groups, rows, K).
 
-        `exact`: the block's exact sums, int64 (groups, rows, N). `signal`: the sum of their squares.
+        `exact`: the block's exact sums, int64 (groups, rows, N). `signal`: the sum of their
+        squares.
         """
 
     def measurement(self, macs_nonzero: int) -> Measurement:
@@ -158,7 +159,8 @@ class EngineModel(ABC):
         return ""
 
     def bound_to(self, layer: Layer) -> EngineModel:
-        """Return the engine as it runs a layer: itself, unless its PEs make themselves ready for it.
+        """Return the engine as it runs a layer: itself, unless its PEs make themselves ready for
+        it.
 
         Whatever runs a layer asks what this returned. Bound again to the same layer it stays as it
         is, and so does `spec`.
@@ -234,7 +236,9 @@ class EngineModel(ABC):
     def actions(
         self, task: Task, timing: Timing, measured: Measurement, unit_cycles: int
     ) -> Actions:
-        """Return what it did that costs energy, by name; nothing by default. The memory system counts its own.
+        """Return what it did that costs energy, by name; nothing by default.
+
+        The memory system counts its own.
 
         Parameters
         ----------

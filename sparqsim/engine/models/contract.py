@@ -1,4 +1,5 @@
-"""The contract of engine models, as checks that anyone can run: `sparqsim pe check NAME` or `FILE.py:CLASS`.
+"""The contract of engine models, as checks that anyone can run: `sparqsim pe check NAME` or
+`FILE.py:CLASS`.
 
 `define` is the definition of an engine's time, so every check compares its fast form with `define`,
 or either of them with what the engine declares. A check returns when the engine keeps it, and
@@ -65,7 +66,10 @@ def check_model(model: EngineModel) -> Iterator[Outcome]:
 
 
 def failure_of(check: Callable[[EngineModel], None], model: EngineModel) -> str:
-    """Return why an engine fails a check, or ''. Whatever the engine raises is a failure of the engine."""
+    """Return why an engine fails a check, or ''.
+
+    Whatever the engine raises is a failure of the engine.
+    """
     try:
         check(model)
     except Violation as violation:
@@ -116,7 +120,9 @@ def check_spec(model: EngineModel) -> None:
 
 
 def check_time(model: EngineModel) -> None:
-    """Expect the fast form to be the definition, whether the layer's values were read before or not."""
+    """Expect the fast form to be the definition, whether the layer's values were read before or
+    not.
+    """
     for running, task in _tasks(model):
         defined = _defined(running, task).timing
         for how, timing in (
@@ -134,7 +140,9 @@ def check_time(model: EngineModel) -> None:
 
 
 def check_outputs(model: EngineModel) -> None:
-    """Expect the values to be those of the definition, block by block as at once, operands untouched."""
+    """Expect the values to be those of the definition, block by block as at once, operands
+    untouched.
+    """
     for running, task in _tasks(model):
         layer = task.lowered
         x, weights = layer.rows(), layer.weights.copy()
@@ -160,12 +168,15 @@ def check_outputs(model: EngineModel) -> None:
         noise = int(((outputs - _exact(task)) ** 2).sum())
         expect(
             noise == whole.error.noise,
-            f"{_shown(task)}: squared error of define is {noise}, of the fast form {whole.error.noise}",
+            f"{_shown(task)}: squared error of define is {noise}, of the fast form "
+            f"{whole.error.noise}",
         )
 
 
 def check_cycles(model: EngineModel) -> None:
-    """Expect cycles that can be: no part below zero, no unit that outruns its work, values only where declared."""
+    """Expect cycles that can be: no part below zero, no unit that outruns its work, values only
+    where declared.
+    """
     seen: dict[tuple[tuple[int, ...], ArrayConfig], set[int]] = {}
     for running, task in _tasks(model):
         timing, units = running.time(task), running.capacity(task.array).units
@@ -184,7 +195,8 @@ def check_cycles(model: EngineModel) -> None:
         expect(
             min(bounds.work_cycles, gap.ragged_tiles, gap.fill_drain, gap.waiting) >= 0
             and bounds.slack_cycles <= timing.total,
-            f"{_shown(task)}: {bounds} of {timing}: expected no part below 0, no unit busier than the engine",
+            f"{_shown(task)}: {bounds} of {timing}: expected no part below 0, no unit busier "
+            "than the engine",
         )
         shape = task.shape
         key = (shape.m, shape.k, shape.n, shape.groups), task.array
@@ -199,7 +211,9 @@ def check_cycles(model: EngineModel) -> None:
 
 
 def check_memory(model: EngineModel) -> None:
-    """Expect loops whose tiles take what the layer takes, or a refusal; and both models of memory to agree."""
+    """Expect loops whose tiles take what the layer takes, or a refusal; and both models of memory
+    to agree.
+    """
     from sparqsim.event import memory as defined
 
     memory = MemoryConfig(dram=DramConfig(bandwidth_bytes_per_cycle=2, latency_cycles=3))
@@ -212,14 +226,16 @@ def check_memory(model: EngineModel) -> None:
         expect(isinstance(loops, Loops), f"loops are {loops!r}, expected Loops")
         expect(
             loops.tiles.total == timing.total,
-            f"{_shown(task)}: the tiles of loops take {loops.tiles.total} cycles, time says {timing.total}",
+            f"{_shown(task)}: the tiles of loops take {loops.tiles.total} cycles, time says "
+            f"{timing.total}",
         )
         fast = through_memory(task.layer, loops, memory)
         slow = through_memory(task.layer, loops, memory, runner=defined.run)
         expect(
             (fast.memory_stall, fast.used_pe_cycles) == (slow.memory_stall, slow.used_pe_cycles)
             and fast.memory_stall >= 0,
-            f"{_shown(task)}: memory adds {fast.memory_stall} cycles, its processes {slow.memory_stall}",
+            f"{_shown(task)}: memory adds {fast.memory_stall} cycles, its processes "
+            f"{slow.memory_stall}",
         )
         used = timing.used_pe_cycles + fast.used_pe_cycles
         most = running.capacity(task.array).units * (timing.total + fast.memory_stall)
@@ -269,7 +285,9 @@ def _tasks(model: EngineModel) -> Iterator[tuple[EngineModel, Task]]:
 
 @cache
 def _layers() -> tuple[Layer, ...]:
-    """Return layers of every shape and density, unsigned and signed, and one of two groups with zero points."""
+    """Return layers of every shape and density, unsigned and signed, and one of two groups with
+    zero points.
+    """
     rng = np.random.default_rng(20261129)
     made = []
     for m, k, n in SHAPES:

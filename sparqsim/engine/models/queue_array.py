@@ -1,7 +1,8 @@
-"""The array of PEs with operand queues, of SMT-SA: it times whole arrays, tile after tile without refilling.
+"""The array of PEs with operand queues, of SMT-SA: it times whole arrays, tile after tile without
+refilling.
 
-The rules stand in `sparqsim.pe.smt_sa`; `queue_array_definition.py` is their definition in plain Python, the kernel of
-this file the fast form. Groups run one after another, sums stay in the PEs.
+The rules stand in `sparqsim.pe.smt_sa`; `queue_array_definition.py` is their definition in plain
+Python, the kernel of this file the fast form. Groups run one after another, sums stay in the PEs.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ from sparqsim.trace.lowering import LoweredLayer
 class GroupTiming:
     """How long one group's tiles take; the parts sum to the last tile's end.
 
-    `tile_ends`: int64 (row tiles, column tiles), run row by row: the cycle by which every PE is done with a tile.
-    `compute`, `fill`, `drain`: as in a report, in cycles; what remains is stall. `pe_cycles`: int64 (rows, cols), the
-    cycles each PE would work if it never waited; `work`: the sum of them, padded outputs left out.
+    `tile_ends`: int64 (row tiles, column tiles), run row by row: the cycle by which every PE is
+    done with a tile. `compute`, `fill`, `drain`: as in a report, in cycles; what remains is stall.
+    `pe_cycles`: int64 (rows, cols), the cycles each PE would work if it never waited; `work`: the
+    sum of them, padded outputs left out.
     """
 
     tile_ends: NDArray[np.int64]
@@ -56,7 +58,9 @@ class GroupTiming:
 
     @property
     def tile_cycles(self) -> NDArray[np.int64]:
-        """For each tile the cycles from the end of the tile before it to its own: they sum to the total."""
+        """For each tile the cycles from the end of the tile before it to its own: they sum to the
+        total.
+        """
         return np.diff(self.tile_ends.ravel(), prepend=0).reshape(self.tile_ends.shape)
 
 
@@ -66,7 +70,9 @@ TileEnds: TypeAlias = Callable[[Array, Array, int, int, int, int], NDArray[np.in
 
 @dataclass(frozen=True)
 class QueueArray(PEArray):
-    """PEs that run through operand queues of their own; the array's coupling and overlap do not apply."""
+    """PEs that run through operand queues of their own; the array's coupling and overlap do not
+    apply.
+    """
 
     design: SmtSa
     name: ClassVar[str] = "queue-array"
@@ -80,12 +86,15 @@ class QueueArray(PEArray):
             )
 
     def refuse_array(self, array: ArrayConfig) -> None:
-        """Refuse more PEs than `most_pes`, since every one is stepped in every cycle; and other dataflows."""
+        """Refuse more PEs than `most_pes`, since every one is stepped in every cycle; and other
+        dataflows.
+        """
         pe = self.design
         if array.pes > pe.most_pes:
             raise InputError(
-                f"array={array.rows}x{array.cols}: {pe.spec} steps every PE in every cycle, expected at most "
-                f"{pe.most_pes:,} PEs (more with its key, e.g. {pe.name}:most_pes=1000000)"
+                f"array={array.rows}x{array.cols}: {pe.spec} steps every PE in every cycle, "
+                f"expected at most {pe.most_pes:,} PEs (more with its key, e.g. "
+                f"{pe.name}:most_pes=1000000)"
             )
         super().refuse_array(array)
 
@@ -125,7 +134,9 @@ class QueueArray(PEArray):
     def actions(
         self, task: Task, timing: Timing, measured: Measurement, unit_cycles: int
     ) -> Actions:
-        """Return what parts of the PEs did, and what their queues gave out: every PE takes all K pairs of a tile."""
+        """Return what parts of the PEs did, and what their queues gave out: every PE takes all K
+        pairs of a tile.
+        """
         taken = timing.tiles * task.array.pes * task.shape.k
         counts = QueueActions(queue_reads=2 * taken, sums_out=timing.partial_sums)
         return part_actions(measured.activity) | table_of(counts, "array")
@@ -140,8 +151,8 @@ class QueueArray(PEArray):
         x : uint8 or int8 (M, K)
             Enters at the left, a line of the array to a row.
         w : uint8 or int8 (K, N)
-            Enters from above. Where the dataflow exchanges rows and columns, weights are `x` and activations `w`,
-            both transposed.
+            Enters from above. Where the dataflow exchanges rows and columns, weights are `x` and
+            activations `w`, both transposed.
         array : ArrayConfig
             Its sides.
         ends : callable, optional
@@ -170,7 +181,9 @@ class QueueArray(PEArray):
 
 
 def _operands(layer: LoweredLayer, *, from_left: bool) -> Iterator[tuple[Array, Array]]:
-    """Yield what enters at the left and from above in each group: X (M, K) and W (K, N), or W.T and X.T."""
+    """Yield what enters at the left and from above in each group: X (M, K) and W (K, N), or W.T and
+    X.T.
+    """
     for x, w in zip(layer.rows(), layer.weights, strict=True):
         yield (x, w) if from_left else (w.T, x.T)
 
@@ -197,7 +210,9 @@ def tile_ends(
 
 
 def _padded(values: Array, side: int) -> Array:
-    """Return (length, K) with rows of zeros so that `side` divides the length, and one more column of zeros."""
+    """Return (length, K) with rows of zeros so that `side` divides the length, and one more column
+    of zeros.
+    """
     return np.ascontiguousarray(np.pad(values, ((0, -len(values) % side), (0, 1))))
 
 
@@ -212,14 +227,16 @@ def _run_queues(
     depth: int,
     ends: NDArray[np.int64],
 ) -> None:
-    """Step the array cycle by cycle: x (row tiles * rows, K) and w (column tiles * cols, K), True where not zero.
+    """Step the array cycle by cycle: x (row tiles * rows, K) and w (column tiles * cols, K), True
+    where not zero.
 
-    A queue's occupancy is the difference between the pairs its writer and its reader have taken, so counts stand for
-    queues.
+    A queue's occupancy is the difference between the pairs its writer and its reader have taken, so
+    counts stand for queues.
     """
     threads, with_work, col_tiles = len(lengths), np.count_nonzero(lengths), len(w) // cols
-    # Pairs taken per PE and thread at the start of a cycle and at its end. The frame around the array holds what the
-    # edge has delivered (above, left) and a reader that is never full (below, right).
+    # Pairs taken per PE and thread at the start of a cycle and at its end. The frame around the
+    # array holds what the edge has delivered (above, left) and a reader that is never full (below,
+    # right).
     taken = np.zeros((rows + 2, cols + 2, threads), np.int64)
     taken[rows + 1], taken[:, cols + 1] = 1 << 62, 1 << 62
     after = taken.copy()
@@ -271,7 +288,9 @@ def _run_queues(
 
 @jit
 def _deliver(taken: NDArray[np.int64], cycle: int) -> None:
-    """Set what the edge has delivered when a cycle starts: entry q of line i is there from cycle i + q + 2 on."""
+    """Set what the edge has delivered when a cycle starts: entry q of line i is there from cycle i
+    + q + 2 on.
+    """
     for i in range(1, taken.shape[0] - 1):
         taken[i, 0] = max(0, cycle - i)
     for j in range(1, taken.shape[1] - 1):
@@ -293,7 +312,9 @@ def _scan(
     row: int,
     col: int,
 ) -> int:
-    """Let the threads of PE (i, j) fire, on row `row` of x and row `col` of w; return how many finished their part."""
+    """Let the threads of PE (i, j) fire, on row `row` of x and row `col` of w; return how many
+    finished their part.
+    """
     finished, multiplied = 0, False
     for thread in range(len(lengths)):
         own, k, end = (

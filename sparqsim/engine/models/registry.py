@@ -1,7 +1,8 @@
-"""Engine models found by name: the files of this folder, entry points of other packages, a file of the user's.
+"""Engine models found by name: the files of this folder, entry points of other packages, a file of
+the user's.
 
-The name of a PE design names the engine that is made of its PEs, so that every place that takes a design takes an
-engine too.
+The name of a PE design names the engine that is made of its PEs, so that every place that takes a
+design takes an engine too.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ WHAT = "engine model"
 def get_model(spec: str | PEDesign | EngineModel) -> EngineModel:
     """Return the engine that a name, a design or 'FILE.py:CLASS[:key=value]' stands for.
 
-    A name in a file is run, so this is for what a user has typed; see `resolve` for names that stand in files.
+    A name in a file is run, so this is for what a user has typed; see `resolve` for names that
+    stand in files.
 
     Raises
     ------
@@ -54,9 +56,11 @@ def resolve(
     ----------
     spec : str, PEDesign or EngineModel
     trust_files : bool
-        Whether 'FILE.py:CLASS' may run the file. A name read from a result, a store or a golden report may not.
+        Whether 'FILE.py:CLASS' may run the file. A name read from a result, a store or a golden
+        report may not.
     known : collection of EngineModel or PEDesign
-        Those that are found by their `spec`, before all others: what the user has named for this command.
+        Those that are found by their `spec`, before all others: what the user has named for this
+        command.
 
     Raises
     ------
@@ -106,7 +110,9 @@ def hosts() -> dict[str, type[HostModel]]:
 
 
 def outside_models() -> dict[str, EntryPoint]:
-    """Return the entry points of installed packages that offer engine models, by name, not loaded."""
+    """Return the entry points of installed packages that offer engine models, by name, not
+    loaded.
+    """
     return installed(ENTRY_POINTS)
 
 
@@ -131,12 +137,13 @@ def _named(spec: str) -> EngineModel:
         return _of_class(load_installed(outside[name]), described(outside[name]), keys, spec)
     if name.startswith("@"):
         raise InputError(
-            f"{spec!r}: an assignment is taken by `simulate` and `compare` alone; expected a PE design"
+            f"{spec!r}: an assignment is taken by `simulate` and `compare` alone; expected a "
+            "PE design"
         )
     known = known_names()
     raise InputError(
-        f"PE design {name!r} is not known{nearest(name, known)}; expected one of {', '.join(known)}, "
-        "or FILE.py:CLASS"
+        f"PE design {name!r} is not known{nearest(name, known)}; expected one of "
+        f"{', '.join(known)}, or FILE.py:CLASS"
     )
 
 
@@ -154,8 +161,8 @@ def _of_class(value: Any, origin: str, keys: str, spec: str) -> EngineModel:
 def _checked_class(model: type[EngineModel], origin: str) -> type[EngineModel]:
     if issubclass(model, HostModel):
         raise InputError(
-            f"{origin} is made of PEs and has no name of its own; expected a PE design that runs on it "
-            f"(runs_on={getattr(model, 'name', model.__name__)!r})"
+            f"{origin} is made of PEs and has no name of its own; expected a PE design that runs "
+            f"on it (runs_on={getattr(model, 'name', model.__name__)!r})"
         )
     missing = sorted(getattr(model, "__abstractmethods__", ()))
     if missing or not hasattr(model, "name"):

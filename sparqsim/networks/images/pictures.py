@@ -1,4 +1,6 @@
-"""Pictures for a network, batch by batch: a directory of image files, or an array in an .npz or .npy file."""
+"""Pictures for a network, batch by batch: a directory of image files, or an array in an .npz or
+.npy file.
+"""
 
 from __future__ import annotations
 
@@ -203,15 +205,17 @@ def _stored_arrays(path: Path) -> tuple[dict[str, Array], NDArray[np.int64] | No
     counts = {name: len(array) for name, array in arrays.items()}
     if len(set(counts.values())) != 1:
         raise InputError(
-            f"{path}: holds {counts or 'nothing'} values on the first axis, expected an array named "
-            "'images', or one of each input's name, all for the same inputs"
+            f"{path}: holds {counts or 'nothing'} values on the first axis, expected an array "
+            "named 'images', or one of each input's name, all for the same inputs"
         )
     count = next(iter(counts.values()))
     return arrays, None if given is None else checked_labels(path, given, count)
 
 
 def _archived(path: Path) -> dict[str, Array]:
-    """Return the array 'images' of an archive, or every array where none is called so; labels too."""
+    """Return the array 'images' of an archive, or every array where none is called so; labels
+    too.
+    """
     names = npz_names(path)
     if len(names) == 1 or "images" in names or not names:
         return read_npz(path, "images", ["labels"])

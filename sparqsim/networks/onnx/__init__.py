@@ -1,1 +1,3 @@
-"""ONNX networks: traces by onnxruntime, shapes without data, accuracy under a design's arithmetic (extra `onnx`)."""
+"""ONNX networks: traces by onnxruntime, shapes without data, accuracy under a design's arithmetic
+(extra `onnx`).
+"""

@@ -1,4 +1,6 @@
-"""The quantised graph with every layer's sums computed by numpy, as from a trace: any design, any layer, slower."""
+"""The quantised graph with every layer's sums computed by numpy, as from a trace: any design, any
+layer, slower.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ from sparqsim.quantise.codes import Quantised
 
 @dataclass(frozen=True)
 class Segment:
-    """Nodes between two layers, as an onnxruntime session. `inputs`, `outputs`: tensors in and out."""
+    """Nodes between two layers, as an onnxruntime session.
+
+    `inputs`, `outputs`: tensors in and out.
+    """
 
     session: Any
     inputs: tuple[str, ...]

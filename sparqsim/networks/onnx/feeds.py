@@ -117,8 +117,8 @@ def _batches(
     if len(ports) != 1:
         shown = "; ".join(map(str, ports)) or "none"
         raise InputError(
-            f"{path}: inputs are {shown}; expected one input of pictures, or --images FILE.npz with "
-            "one array of each input's name"
+            f"{path}: inputs are {shown}; expected one input of pictures, or --images FILE.npz "
+            "with one array of each input's name"
         )
     port = ports[0]
     pixels = np.float32 if port.dtype.kind == "f" else port.dtype.type
@@ -135,7 +135,9 @@ def _batches(
 
 
 def _is_stored_so(port: Port, pictures: Pictures) -> bool:
-    """Return whether a uint8 array is the input as it stands, and no pictures: only so its axes fit."""
+    """Return whether a uint8 array is the input as it stands, and no pictures: only so its axes
+    fit.
+    """
     if pictures.array is None or pictures.preprocess.spec:
         return False
     _, height, width, channels = stored = pictures.array.shape

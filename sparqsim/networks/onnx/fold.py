@@ -1,4 +1,6 @@
-"""Batch normalisation folded into the convolution (or matrix product) before it, exactly in real arithmetic."""
+"""Batch normalisation folded into the convolution (or matrix product) before it, exactly in real
+arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,12 @@ class Folded:
 
 
 def folded(graph: Graph) -> Folded:
-    """Return a graph in which every batch normalisation that follows a convolution directly is part of it.
+    """Return a graph in which every batch normalisation that follows a convolution directly is part
+    of it.
 
-    y = (w * x + b - mean) * g / sqrt(var + eps) + shift has weights w * g / sqrt(var + eps). Folded where the
-    convolution's weights are constant and nobody else uses its output; others stay as they are.
+    y = (w * x + b - mean) * g / sqrt(var + eps) + shift has weights w * g / sqrt(var + eps). Folded
+    where the convolution's weights are constant and nobody else uses its output; others stay as
+    they are.
     """
     helper = needed("onnx.helper", "onnx")
     model = type(graph.model)()

@@ -1,4 +1,6 @@
-"""An ONNX graph to ask: who makes a tensor, who uses it, what is constant, which nodes multiply and accumulate."""
+"""An ONNX graph to ask: who makes a tensor, who uses it, what is constant, which nodes multiply and
+accumulate.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ Array = NDArray[Any]
 
 #: Characters of a node's name that are kept: a trace's names are not longer than 500.
 LONGEST_NAME = 300
-#: Operators of this opset are added for accuracy runs; QuantizeLinear, Unsqueeze and others changed before.
+#: Operators of this opset are added for accuracy runs; QuantizeLinear, Unsqueeze and others changed
+#: before.
 MODERN_OPSET = 13
 
 
@@ -67,7 +70,9 @@ class Graph:
         )
 
     def modern(self) -> Graph:
-        """Return the graph at `MODERN_OPSET` or later; as it is where onnx's converter cannot bring it there."""
+        """Return the graph at `MODERN_OPSET` or later; as it is where onnx's converter cannot bring
+        it there.
+        """
         if self.opset >= MODERN_OPSET:
             return self
         converter = needed("onnx.version_converter", "onnx")
@@ -182,7 +187,8 @@ class Graph:
         Raises
         ------
         InputError
-            Naming a node that multiplies and accumulates in a way that is not read here, unless it is skipped.
+            Naming a node that multiplies and accumulates in a way that is not read here, unless it
+            is skipped.
         """
         found = []
         for at, node in enumerate(self.nodes):

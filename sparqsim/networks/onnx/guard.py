@@ -51,7 +51,8 @@ def onnxruntime() -> Any:
 
 @contextmanager
 def library_errors(what: str) -> Iterator[None]:
-    """Turn whatever the ONNX libraries raise inside the block into an InputError that begins with `what`.
+    """Turn whatever the ONNX libraries raise inside the block into an InputError that begins with
+    `what`.
 
     protobuf's DecodeError, onnx's own kinds and onnxruntime's share no base class but Exception.
     """
@@ -65,7 +66,8 @@ def library_errors(what: str) -> Iterator[None]:
 
 
 def quiet_session(model: Any, *, optimised: bool = True, threads: int = 0) -> Any:
-    """Return an onnxruntime session on the processor; its remarks on graphs stay off standard error.
+    """Return an onnxruntime session on the processor; its remarks on graphs stay off standard
+    error.
 
     Parameters
     ----------

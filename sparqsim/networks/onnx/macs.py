@@ -121,7 +121,8 @@ class MacNode:
         As `codes`, of `other`.
     product : Product
     added : str
-        A tensor that is added to the output, `beta` times, where that is not a constant per channel.
+        A tensor that is added to the output, `beta` times, where that is not a constant per
+        channel.
     beta : float
     integer : bool
         The output are the sums themselves, int32 (ConvInteger, MatMulInteger).
@@ -166,7 +167,9 @@ class MacNode:
         return int(self.spatial.get("group", 1))
 
     def geometry(self, shape: tuple[int, ...]) -> ConvGeometry | None:
-        """Return the convolution's geometry for an input (batch, channels, [height,] width); None for products."""
+        """Return the convolution's geometry for an input (batch, channels, [height,] width); None
+        for products.
+        """
         if not self.convolution:
             return None
         spatial, axes = self.spatial, len(shape) - 2
@@ -192,7 +195,9 @@ class MacNode:
         )
 
     def operands(self, parts: Sequence[Quantised]) -> Operands:
-        """Return what the array takes, as a trace stores it, given stored codes in the graph's axes."""
+        """Return what the array takes, as a trace stores it, given stored codes in the graph's
+        axes.
+        """
         first = parts[0].codes
         if self.convolution:
             lifted = first[:, :, None, :] if first.ndim == 3 else first
@@ -203,7 +208,9 @@ class MacNode:
         return Operands.of(parts, rows.reshape(1, -1, rows.shape[-1]))
 
     def in_graph(self, sums: Array, *codes: Array) -> Array:
-        """Return a site's sums in the axes of the node's output, given the codes in the graph's axes."""
+        """Return a site's sums in the axes of the node's output, given the codes in the graph's
+        axes.
+        """
         axes = codes[0].ndim
         if self.convolution:
             image = sums.transpose(0, 3, 1, 2)
@@ -219,7 +226,9 @@ class MacNode:
 
 
 def _pair(values: list[int], axes: int) -> tuple[int, int]:
-    """Return (vertical, horizontal) of [1, *values]: a one-dimensional convolution has vertical 1."""
+    """Return (vertical, horizontal) of [1, *values]: a one-dimensional convolution has vertical
+    1.
+    """
     first, second = values[-2:] if axes == 2 else (values[0], values[1])
     return int(first), int(second)
 
@@ -227,7 +236,9 @@ def _pair(values: list[int], axes: int) -> tuple[int, int]:
 def _automatic_pads(
     mode: str, sizes: tuple[int, ...], kernel: list[int], strides: list[int], dilations: list[int]
 ) -> list[int]:
-    """Return ONNX's pads [begin..., end...] of auto_pad VALID, SAME_UPPER (odd pixel at the end) or SAME_LOWER."""
+    """Return ONNX's pads [begin..., end...] of auto_pad VALID, SAME_UPPER (odd pixel at the end) or
+    SAME_LOWER.
+    """
     begins, ends = [], []
     for size, taps, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
         total = (

@@ -1,8 +1,10 @@
-"""The quantised graph with every layer's sums as standard operators: onnxruntime runs the design at its own speed.
+"""The quantised graph with every layer's sums as standard operators: onnxruntime runs the design at
+its own speed.
 
-A design that transforms activations one by one is a look-up of 256 entries, one that does so pair by pair a look-up of
-65,536; the sums are ConvInteger and MatMulInteger. Weights go in as uint8, 128 higher: onnxruntime's uint8 x int8
-products saturate on some processors, its uint8 x uint8 products never do.
+A design that transforms activations one by one is a look-up of 256 entries, one that does so pair
+by pair a look-up of 65,536; the sums are ConvInteger and MatMulInteger. Weights go in as uint8, 128
+higher: onnxruntime's uint8 x int8 products saturate on some processors, its uint8 x uint8 products
+never do.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from sparqsim.pe.base import LayerFacts
 
 
 class PairTable:
-    """What a design makes of every pair of activations, or None (`of`) for a design that is not such a table.
+    """What a design makes of every pair of activations, or None (`of`) for a design that is not
+    such a table.
 
     `used`: uint8 codes (65536, 2), index x1 + 256 * x2; codes are 128 higher for signed layers.
     """
@@ -109,7 +112,8 @@ def native_fault(network: Network, mac: MacNode, pe: PEDesign) -> str | None:
 
 
 def native_model(model: Any, network: Network, designs: dict[str, PEDesign]) -> Any:
-    """Return the quantised model with `Sums` nodes as standard operators; those that cannot be are left.
+    """Return the quantised model with `Sums` nodes as standard operators; those that cannot be are
+    left.
 
     Parameters
     ----------
@@ -211,7 +215,8 @@ def _looked_up(
         index = builder.node("Pad", index, builder.constant(pads), builder.constant(np.int32(zero)))
     first, second = (_every_other(builder, index, axis, start) for start in (0, 1))
     code = builder.node("Add", first, builder.node("Mul", second, builder.constant(np.int32(256))))
-    # Beside its pair number every element keeps an axis of its own for the two positions: (..., C/2, 2, ...).
+    # Beside its pair number every element keeps an axis of its own for the two positions: (...,
+    # C/2, 2, ...).
     halves = [
         builder.node(
             "Unsqueeze",

@@ -1,4 +1,6 @@
-"""An ONNX network made ready for 8 bits: its layers, their scales found on pictures, what is left out."""
+"""An ONNX network made ready for 8 bits: its layers, their scales found on pictures, what is left
+out.
+"""
 
 from __future__ import annotations
 
@@ -128,7 +130,9 @@ class Network:
 
 
 def _own_code(values: Array, codes: ActivationCodes) -> Array:
-    """Return the network's own codes of real values that stand for them, as its QuantizeLinear does."""
+    """Return the network's own codes of real values that stand for them, as its QuantizeLinear
+    does.
+    """
     limits = np.iinfo(np.int8 if codes.signed else np.uint8)
     steps = np.asarray(values, np.float32) / np.float32(codes.scale)
     shifted = np.rint(steps) + codes.zero_point
@@ -179,7 +183,8 @@ def calibrated(
     keep_8bit : layers that stay at 8 bits
         Default: the first convolution and the last layer.
     batch : int or None
-        Pictures at a time; default: as many as the graph fixes, else 8 where that mixes none, else 1.
+        Pictures at a time; default: as many as the graph fixes, else 8 where that mixes none, else
+        1.
 
     Raises
     ------
@@ -209,7 +214,9 @@ def calibrated(
 
 @dataclass(frozen=True)
 class Seen:
-    """What layers take: real values observed; shape, in its first batch, and type of every tensor."""
+    """What layers take: real values observed; shape, in its first batch, and type of every
+    tensor.
+    """
 
     observations: Observations
     shapes: dict[str, tuple[int, ...]]

@@ -81,11 +81,16 @@ FLOATS = frozenset({1, 10, 11, 16})
 
 
 def unsupported(node: Any) -> str | None:
-    """Return why a node cannot be left to others, or None: it multiplies and accumulates, or hides nodes that do."""
+    """Return why a node cannot be left to others, or None: it multiplies and accumulates, or hides
+    nodes that do.
+    """
     if node.op_type in OTHER_MAC_OPS:
         return f"operator {node.op_type} multiplies and accumulates, and is not supported"
     if node.domain not in STANDARD_DOMAINS and node.op_type not in KNOWN_OTHERS | MAC_OPS:
-        return f"operator {node.domain}.{node.op_type} is unknown: whether it multiplies and accumulates cannot be told"
+        return (
+            f"operator {node.domain}.{node.op_type} is unknown: whether it multiplies and "
+            "accumulates cannot be told"
+        )
     inner = [hidden.op_type for hidden in hidden_nodes(node) if _hides(hidden)]
     return (
         f"operator {node.op_type} holds {inner[0]} in a subgraph, which is not supported"

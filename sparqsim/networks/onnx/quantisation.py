@@ -1,4 +1,6 @@
-"""A network's own 8-bit codes: found behind operators that only move elements, scales followed through."""
+"""A network's own 8-bit codes: found behind operators that only move elements, scales followed
+through.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class Dequantised:
 
 
 def dequantised(graph: Graph, tensor: str, through: frozenset[str]) -> Dequantised | None:
-    """Return the codes behind a tensor, looking through operators `through`; None for other values."""
+    """Return the codes behind a tensor, looking through operators `through`; None for other
+    values.
+    """
     path: list[tuple[Any, str]] = []
     while (node := graph.producer(tensor)) is not None:
         if node.op_type == "DequantizeLinear":
@@ -54,7 +58,8 @@ def dequantised(graph: Graph, tensor: str, through: frozenset[str]) -> Dequantis
 
 
 def spread(node: Any, values: Array, codes: Array, what: str) -> Array:
-    """Return a DequantizeLinear's scale or zero point for every code, as a view in the codes' shape.
+    """Return a DequantizeLinear's scale or zero point for every code, as a view in the codes'
+    shape.
 
     Raises
     ------

@@ -1,4 +1,5 @@
-"""An ONNX graph whose convolutions and products run on 8-bit integers, with the integer sums left open.
+"""An ONNX graph whose convolutions and products run on 8-bit integers, with the integer sums left
+open.
 
 Every node that the array runs becomes
 
@@ -6,8 +7,9 @@ Every node that the array runs becomes
     sums  = sparqsim.Sums(codes)         int32: sum of (x - zx) * (w - zw), in a design's arithmetic
     y     = float(sums) * scale + bias   (QLinear nodes: requantised to their own output codes)
 
-Codes are uint8 here, also for signed layers (128 higher). `direct.py` computes the sums with numpy, layer by layer;
-`native.py` replaces `Sums` by standard operators, so that onnxruntime runs the whole. All else is shared.
+Codes are uint8 here, also for signed layers (128 higher). `direct.py` computes the sums with numpy,
+layer by layer; `native.py` replaces `Sums` by standard operators, so that onnxruntime runs the
+whole. All else is shared.
 """
 
 from __future__ import annotations
@@ -82,8 +84,8 @@ def quantised_model(network: Network) -> Any:
     source = network.graph.model
     if network.graph.opset < MODERN_OPSET:
         raise InputError(
-            f"{network.graph.path}: opset {network.graph.opset} cannot be converted to {MODERN_OPSET}, "
-            "expected a model of a later opset"
+            f"{network.graph.path}: opset {network.graph.opset} cannot be converted to "
+            f"{MODERN_OPSET}, expected a model of a later opset"
         )
     model = type(source)()
     model.CopyFrom(source)
@@ -124,7 +126,9 @@ def _integer_node(network: Network, mac: MacNode, node: Any) -> GraphBuilder:
 def _integer_output(
     builder: GraphBuilder, network: Network, mac: MacNode, sums: str, output: str
 ) -> None:
-    """Give the sums in the network's own unit: as they are, or in that of the scale it finds at run time."""
+    """Give the sums in the network's own unit: as they are, or in that of the scale it finds at run
+    time.
+    """
     if not mac.dynamic_scale:
         builder.node("Identity", sums, output=output)
         return
@@ -201,7 +205,9 @@ def _added(builder: GraphBuilder, mac: MacNode, value: str) -> str:
 
 
 def output_scale(network: Network, mac: MacNode) -> NDArray[np.float32]:
-    """Return the real value of one unit of a layer's sums: float32 (output channel,), or () for two activations."""
+    """Return the real value of one unit of a layer's sums: float32 (output channel,), or () for two
+    activations.
+    """
     unit = network.site(mac).unit
     if mac.weights is None:
         return np.asarray(unit[0] * mac.product.alpha, np.float32)

@@ -1,4 +1,6 @@
-"""Reading the nodes that multiply and accumulate: which operand is weights, whose codes are used."""
+"""Reading the nodes that multiply and accumulate: which operand is weights, whose codes are
+used.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def read_nodes(graph: Graph, skip: frozenset[str] = frozenset()) -> list[MacNode
     nodes = [read_node(graph, at) for at in graph.mac_nodes(skip)]
     if not nodes:
         raise InputError(
-            f"{graph.path}: no node multiplies and accumulates, expected {', '.join(sorted(MAC_OPS))}"
+            f"{graph.path}: no node multiplies and accumulates, expected "
+            f"{', '.join(sorted(MAC_OPS))}"
         )
     return nodes
 
@@ -80,7 +83,9 @@ def _read(facts: NodeFacts) -> MacNode:
 
 
 def _weights(facts: NodeFacts, operand: Operand, mirrored: bool) -> WeightCodes | None:
-    """Return constant weights; None for a second tensor of each batch, and for a stack of constants."""
+    """Return constant weights; None for a second tensor of each batch, and for a stack of
+    constants.
+    """
     name = operand[0]
     if not facts.is_constant(name):
         if facts.kind in CONVOLUTIONS | QLINEAR_OPS | INTEGER_OPS:
@@ -117,7 +122,9 @@ def _activations(facts: NodeFacts, operand: Operand) -> tuple[str, ActivationCod
 def _integer_activations(
     facts: NodeFacts, tensor: str, zero_point: str
 ) -> tuple[str, ActivationCodes | None]:
-    """Return the codes that a ConvInteger or MatMulInteger takes; real values where they are found at run time."""
+    """Return the codes that a ConvInteger or MatMulInteger takes; real values where they are found
+    at run time.
+    """
     maker = facts.graph.producer(tensor)
     if maker is not None and maker.op_type == "DynamicQuantizeLinear":
         facts.notes.append(
@@ -175,7 +182,9 @@ def _spatial(facts: NodeFacts, weights: str, source: str) -> dict[str, Any]:
 def _bias(
     facts: NodeFacts, codes: ActivationCodes | None, weights: WeightCodes | None, mirrored: bool
 ) -> tuple[NDArray[np.float32] | None, str]:
-    """Return a constant bias per output channel, or the name of any other that is added outside of the array."""
+    """Return a constant bias per output channel, or the name of any other that is added outside of
+    the array.
+    """
     name = facts.inputs[BIAS_AT[facts.kind]] if facts.kind in BIAS_AT else ""
     if not name:
         return None, ""

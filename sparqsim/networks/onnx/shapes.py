@@ -28,7 +28,9 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class GraphShapes:
-    """layers: in the graph's order. notes: sizes that were assumed or given, skipped nodes. coverage: of the trace."""
+    """layers: in the graph's order. notes: sizes that were assumed or given, skipped nodes.
+    coverage: of the trace.
+    """
 
     layers: tuple[LayerShape, ...]
     notes: tuple[str, ...]
@@ -52,7 +54,8 @@ def read_shapes(
     Raises
     ------
     InputError
-        Naming the node whose shapes are not known, or that multiplies and accumulates in an unsupported way.
+        Naming the node whose shapes are not known, or that multiplies and accumulates in an
+        unsupported way.
     """
     model = load_model(path, data=False)
     free = _FreeSizes(model, sizes or {}, path)
@@ -207,8 +210,8 @@ def _matrices(facts: NodeFacts, left: Shape, right: Shape) -> LayerShape:
         columns = (second[0], 1)
     if rows[-1] != columns[-2]:
         raise InputError(
-            f"operands of shapes {left} and {right} have K={rows[-1]} and K={columns[-2]}, expected "
-            "the same"
+            f"operands of shapes {left} and {right} have K={rows[-1]} and K={columns[-2]}, "
+            "expected the same"
         )
     if weights is not None and not Product.is_stack(weights):
         return LayerShape.gemm(facts.name, elements(rows[:-1]), rows[-1], columns[-1])

@@ -1,4 +1,6 @@
-"""Reading a node's constant weights: (output channel, kernel position, input channel), with their own codes."""
+"""Reading a node's constant weights: (output channel, kernel position, input channel), with their
+own codes.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class WeightReader:
         return WeightCodes.of_real(self._arranged(value) * self._facts.number("alpha", 1.0))
 
     def _codes_of_node(self) -> WeightCodes:
-        """Return weights whose scale and zero point stand in the node: one, or one per output channel."""
+        """Return weights whose scale and zero point stand in the node: one, or one per output
+        channel.
+        """
         facts, (codes, scale, zero_point) = self._facts, self._operand
         arranged = self._arranged(facts.constant(codes, "weights"))
         one = np.ones(1, np.float32)
@@ -61,7 +65,9 @@ class WeightReader:
         return self._network_codes(arranged, scales, points)
 
     def _codes_behind(self, behind: Dequantised) -> WeightCodes | None:
-        """Return the codes behind real weights, followed through what moves them; None where that is not known."""
+        """Return the codes behind real weights, followed through what moves them; None where that
+        is not known.
+        """
         facts, (name, scale, zero_point) = self._facts, behind.operands
         codes = facts.constant(name, "weights")
         scales = facts.constant(scale, "the weights' scale")
@@ -81,12 +87,14 @@ class WeightReader:
         )
 
     def _per_channel(self, values: Array, what: str) -> Array:
-        """Return one value per output channel of (output channel, kernel position, input channel)."""
+        """Return one value per output channel of (output channel, kernel position, input
+        channel).
+        """
         first = values[:, :1, :1]
         if not np.array_equal(values, np.broadcast_to(first, values.shape)):
             raise self._facts.fault(
-                f"the weights' {what} differ inside of an output channel (axis of DequantizeLinear), "
-                "expected one per output channel"
+                f"the weights' {what} differ inside of an output channel (axis of "
+                "DequantizeLinear), expected one per output channel"
             )
         return first.ravel()
 

@@ -1,1 +1,3 @@
-"""TFLite networks: their own 8-bit activations and weights, from the interpreter (extra `tflite`)."""
+"""TFLite networks: their own 8-bit activations and weights, from the interpreter (extra
+`tflite`).
+"""

@@ -1,7 +1,8 @@
-"""A TFLite network computed again with numpy, every convolution and product in a design's arithmetic.
+"""A TFLite network computed again with numpy, every convolution and product in a design's
+arithmetic.
 
-Integers only, operator by operator, as TFLite's reference kernels: with exact 8-bit arithmetic the outputs are the
-interpreter's, bit for bit.
+Integers only, operator by operator, as TFLite's reference kernels: with exact 8-bit arithmetic the
+outputs are the interpreter's, bit for bit.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ class Executor:
                 self._check(operator)
 
     def run(self, pictures: Array, designs: Designs) -> dict[int, Array]:
-        """Return every activation tensor for a batch, by index; `designs`: layer name -> its design.
+        """Return every activation tensor for a batch, by index; `designs`: layer name -> its
+        design.
 
         Parameters
         ----------
@@ -219,7 +221,8 @@ def _named(model: Model, operator: Operator) -> Iterator[None]:
 
 
 def outputs_of(mac: MacOperator, value: Array, pe: PEDesign, site: Site | None = None) -> Array:
-    """Return the output codes of one operator in a design's arithmetic, in the axes of its output tensor.
+    """Return the output codes of one operator in a design's arithmetic, in the axes of its output
+    tensor.
 
     `site`: the operator's, where it serves many batches.
     """
@@ -237,9 +240,11 @@ def outputs_of(mac: MacOperator, value: Array, pe: PEDesign, site: Site | None =
 
 
 def output_factors(mac: MacOperator) -> NDArray[np.float64]:
-    """Return the real value of one unit of the sums over that of one output code, float64 (channels,) or (1,).
+    """Return the real value of one unit of the sums over that of one output code, float64
+    (channels,) or (1,).
 
-    With one weight scale the kernels multiply the two input scales in single precision, with one per channel in double.
+    With one weight scale the kernels multiply the two input scales in single precision, with one
+    per channel in double.
     """
     scales = np.unique(mac.weights.network_scales)
     if mac.per_channel:
@@ -251,7 +256,9 @@ def output_factors(mac: MacOperator) -> NDArray[np.float64]:
 
 
 def _windows(operator: Operator, value: Array, filler: int) -> tuple[Array, NDArray[np.int64]]:
-    """Return windows (batch, rows, columns, down, across, channels), and their pixels: (rows, columns, 1)."""
+    """Return windows (batch, rows, columns, down, across, channels), and their pixels: (rows,
+    columns, 1).
+    """
     options = operator.options
     taps, steps = (
         (options["filterHeight"], options["filterWidth"]),

@@ -1,10 +1,12 @@
-"""Requantisation as TFLite's reference kernels do it: a real factor as a 31-bit integer and a shift.
+"""Requantisation as TFLite's reference kernels do it: a real factor as a 31-bit integer and a
+shift.
 
-Convolutions, ADD and QUANTIZE round twice, FULLY_CONNECTED once (found by comparing with ai-edge-litert 2.3: 1200
-outputs, 18 differ by one if it is taken to round twice).
+Convolutions, ADD and QUANTIZE round twice, FULLY_CONNECTED once (found by comparing with
+ai-edge-litert 2.3: 1200 outputs, 18 differ by one if it is taken to round twice).
 
-Source: the documented scheme of gemmlowp and TFLite (a "saturating rounding doubling high multiplication", ties away
-from zero, then a rounding right shift, ties away from zero), restated; verified here against the interpreter's outputs.
+Source: the documented scheme of gemmlowp and TFLite (a "saturating rounding doubling high
+multiplication", ties away from zero, then a rounding right shift, ties away from zero), restated;
+verified here against the interpreter's outputs.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ FUSED = {0: (None, None), 1: (0.0, None), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
 
 
 def quantised_multiplier(real: float) -> tuple[int, int]:
-    """Return (multiplier, exponent) with real = multiplier / 2^31 * 2^exponent, 2^30 <= multiplier < 2^31.
+    """Return (multiplier, exponent) with real = multiplier / 2^31 * 2^exponent, 2^30 <= multiplier
+    < 2^31.
 
     Raises
     ------
@@ -56,12 +59,13 @@ def multiplied(values: NDArray[np.int64], multiplier: Array, exponent: Array) ->
     """
     exponent = np.asarray(exponent, np.int64)
     left, right = np.maximum(exponent, 0), np.maximum(-exponent, 0)
-    # First rounding, halves up: the kernels add 2^30 (for negative products 1 - 2^30) and cut towards zero, which is
-    # the floor of (product + 2^30) / 2^31 for both signs.
+    # First rounding, halves up: the kernels add 2^30 (for negative products 1 - 2^30) and cut
+    # towards zero, which is the floor of (product + 2^30) / 2^31 for both signs.
     high = (values << left) * np.asarray(multiplier, np.int64)
     high += HIGH >> 1
     high >>= 31
-    # Second rounding, halves away from zero: half less one for negative numbers, then the floor; nothing to round at 0.
+    # Second rounding, halves away from zero: half less one for negative numbers, then the floor;
+    # nothing to round at 0.
     nudge = high >> 63
     nudge *= right > 0
     high += nudge
@@ -85,7 +89,8 @@ def requantised(
     fused: int,
     rounding: Callable[[NDArray[np.int64], Array, Array], NDArray[np.int64]] = multiplied,
 ) -> Array:
-    """Return codes of `target`: zero point + values * reals, cut off at the type's range and the fused activation's.
+    """Return codes of `target`: zero point + values * reals, cut off at the type's range and the
+    fused activation's.
 
     Parameters
     ----------
@@ -106,7 +111,8 @@ def requantised(
 
 
 def codes_of(values: Array, target: Tensor) -> Array:
-    """Return codes of real values, as the kernel of QUANTIZE does: float32 division, halves away from zero.
+    """Return codes of real values, as the kernel of QUANTIZE does: float32 division, halves away
+    from zero.
 
     Parameters
     ----------

@@ -24,7 +24,10 @@ from sparqsim.networks.tflite import messages
 from sparqsim.networks.tflite.model import Array, Model, Tensor
 
 #: What the process runs: modules come from where they come here, not from the folder it starts in.
-WORKER = "import sys; sys.path[:] = sys.argv[1:]; from sparqsim.networks.tflite.worker import main; main()"
+WORKER = (
+    "import sys; sys.path[:] = sys.argv[1:]; from sparqsim.networks.tflite.worker import main; "
+    "main()"
+)
 #: What all tensors of a network may take together: the interpreter keeps every one of them.
 MOST_TENSOR_BYTES = 4 << 30
 
@@ -154,8 +157,9 @@ def _check_size(model: Model) -> None:
         total_bytes += math.prod(tensor.shape) * element_bytes
         if total_bytes > MOST_TENSOR_BYTES:
             raise InputError(
-                f"{model.path}: its tensors up to {tensor.name!r} {tensor.shape} take {total_bytes} "
-                f"bytes, expected at most {MOST_TENSOR_BYTES} for all of them, which are all kept"
+                f"{model.path}: its tensors up to {tensor.name!r} {tensor.shape} take "
+                f"{total_bytes} bytes, expected at most {MOST_TENSOR_BYTES} for all of them, which "
+                "are all kept"
             )
 
 

@@ -56,8 +56,9 @@ OTHER_MAC_OPS = frozenset(
 class MacOperator:
     """One operator, read.
 
-    `bias_codes`: int32 (output channel,), in units of activation scale * weight scale. `geometry`: None for
-    FULLY_CONNECTED. `source`, `target`: its input and output tensors. `per_channel`: a weight scale per channel.
+    `bias_codes`: int32 (output channel,), in units of activation scale * weight scale. `geometry`:
+    None for FULLY_CONNECTED. `source`, `target`: its input and output tensors. `per_channel`: a
+    weight scale per channel.
     """
 
     name: str

@@ -1,7 +1,8 @@
 """The process that runs the TFLite interpreter, started by `sparqsim.networks.tflite.interpreter`.
 
 It reads a model from standard input, then inputs of the network one by one, and answers with the
-tensors that were asked for (`sparqsim.networks.tflite.messages`). What native code prints goes elsewhere.
+tensors that were asked for (`sparqsim.networks.tflite.messages`). What native code prints goes
+elsewhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""PyTorch networks: `dump` writes a trace, `evaluate` runs the whole network in a design's arithmetic.
+"""PyTorch networks: `dump` writes a trace, `evaluate` runs the whole network in a design's
+arithmetic.
 
     from sparqsim.torch import dump, evaluate
     report = dump(model, loader, "net.safetensors", images=1)

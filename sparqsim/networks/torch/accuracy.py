@@ -1,4 +1,6 @@
-"""`Study.report`: designs on one PyTorch network, accuracy and cycles from the same weights and scales."""
+"""`Study.report`: designs on one PyTorch network, accuracy and cycles from the same weights and
+scales.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,8 @@ from sparqsim.trace import Trace
 class Study:
     """A network and what it is measured on.
 
-    `network`, `data`, `calibration`: what the report says of the network, the pictures and the calibration pictures.
-    `array`: the array of the cycles. All else as in `evaluate`.
+    `network`, `data`, `calibration`: what the report says of the network, the pictures and the
+    calibration pictures. `array`: the array of the cycles. All else as in `evaluate`.
     """
 
     model: nn.Module
@@ -65,7 +67,8 @@ class Study:
         known : sequence of AccuracyRow
             Rows of an earlier run of the same study; what they hold is not measured again.
         each : callable
-            Called with the report so far after every trial: long runs can be looked at, and cut short.
+            Called with the report so far after every trial: long runs can be looked at, and cut
+            short.
         """
         trials = [
             trial if trial.pe is None else replace(trial, pe=get_pe(trial.pe).spec)

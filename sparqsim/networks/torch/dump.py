@@ -45,14 +45,15 @@ def dump(
 ) -> DumpReport:
     """Calibrate a network, run it at 8 bits and write the operands of every layer.
 
-    Each layer computes on integers (as `mac-8b8b` does), so a layer's activations are those of the 8-bit network.
-    Batches stream: no more than one batch is in memory. Beside the layers the file carries the arrays `logits_8bit`,
-    `logits_float` and, where the loader gives them, `labels`.
+    Each layer computes on integers (as `mac-8b8b` does), so a layer's activations are those of the
+    8-bit network. Batches stream: no more than one batch is in memory. Beside the layers the file
+    carries the arrays `logits_8bit`, `logits_float` and, where the loader gives them, `labels`.
 
     Parameters
     ----------
     model : nn.Module or QuantisedNetwork
-        Not modified: a copy is run, in evaluation mode, on the CPU. A QuantisedNetwork brings its own scales and keys.
+        Not modified: a copy is run, in evaluation mode, on the CPU. A QuantisedNetwork brings its
+        own scales and keys.
     loader : iterable of batches
         Tensors or (inputs, labels); must be readable more than once.
     path : str or Path
@@ -157,7 +158,9 @@ def run_exactly(
     add: Callable[[Site, Operands], None],
     stray: StrayProducts,
 ) -> Any:
-    """Return a batch's output at 8 bits; `add` is given every layer's operands, `stray` sees the rest."""
+    """Return a batch's output at 8 bits; `add` is given every layer's operands, `stray` sees the
+    rest.
+    """
     exact = get_pe(KEPT)
 
     def sums(site: Site, operands: Operands) -> NDArray[np.int64]:

@@ -1,7 +1,8 @@
 """`evaluate`: the whole network in a design's integer arithmetic.
 
-Activations are quantised at each layer's input; the integer sums are exactly those of `PEDesign.matmul`; they are
-brought back to real units with the scales, and the bias is added in float64. All else runs in float.
+Activations are quantised at each layer's input; the integer sums are exactly those of
+`PEDesign.matmul`; they are brought back to real units with the scales, and the bias is added in
+float64. All else runs in float.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from sparqsim.results.accuracy_report import KeptAs
 class Evaluation:
     """What a network makes of inputs when its layers compute as a design does.
 
-    `pe` is None for the float network. `rows`: predictions made. `top1`, `top5`: right ones (None without labels).
-    `agreement`: predictions (top-1) that equal the float network's. `logits` float32 (rows, classes).
+    `pe` is None for the float network. `rows`: predictions made. `top1`, `top5`: right ones (None
+    without labels). `agreement`: predictions (top-1) that equal the float network's. `logits`
+    float32 (rows, classes).
     """
 
     pe: str | None
@@ -46,7 +48,9 @@ class Evaluation:
 
     @property
     def sqnr_db(self) -> dict[str, float | None]:
-        """Signal to quantisation noise of each layer that the design computed, dB; None where nothing was lost."""
+        """Signal to quantisation noise of each layer that the design computed, dB; None where
+        nothing was lost.
+        """
         return {
             layer.name: layer.error.sqnr_db
             for layer in self.layers
@@ -82,9 +86,11 @@ def evaluate(
     kept : '8bit', 'float' or 'design'
         How layers marked keep_8bit compute.
     recalibrate_bn : bool
-        Whether batch norms are measured anew under the design (`recalibrate`). Needs an nn.Module: none is then folded.
+        Whether batch norms are measured anew under the design (`recalibrate`). Needs an nn.Module:
+        none is then folded.
     error_images : int, optional
-        Inputs on which each layer's error is measured, the loader's first, in whole batches; all by default.
+        Inputs on which each layer's error is measured, the loader's first, in whole batches; all by
+        default.
     in_float : Answers, optional
         What `answers` gives for the float network, where several designs share it.
 
@@ -157,7 +163,8 @@ def _evaluation(
 def recalibrate(
     quantised: QuantisedNetwork, calibration: Iterable[Any], arithmetic: Arithmetic | None
 ) -> None:
-    """Replace running statistics by the mean over calibration batches, each norm seeing the design's own outputs.
+    """Replace running statistics by the mean over calibration batches, each norm seeing the
+    design's own outputs.
 
     As the authors' code does.
     """

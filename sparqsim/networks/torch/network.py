@@ -1,8 +1,8 @@
 """A network whose matrix products are handed, one by one, to whoever wants to see or replace them.
 
-A *call* is one place of the network where a product is computed: of a Conv2d or Linear module, or of
-two activations inside a module that the user names. `Network.run` gives each call's operands to a
-*visitor*, which returns the call's output.
+A *call* is one place of the network where a product is computed: of a Conv2d or Linear module, or
+of two activations inside a module that the user names. `Network.run` gives each call's operands to
+a *visitor*, which returns the call's output.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ Values = tuple[Tensor, ...]
 class Call:
     """One matrix product of the network.
 
-    `name`: the module's, with '#2' for its second call in one run; for products inside a named module, the module's
-    name and '.product1', ... `module`: the layer, or None for a product of two activations.
+    `name`: the module's, with '#2' for its second call in one run; for products inside a named
+    module, the module's name and '.product1', ... `module`: the layer, or None for a product of two
+    activations.
     """
 
     name: str
@@ -58,14 +59,17 @@ Visitor = Callable[[Call, Values], Tensor]
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that holds or computes a matrix product and is not in the trace; it runs in float."""
+    """Something that holds or computes a matrix product and is not in the trace; it runs in
+    float.
+    """
 
     name: str
     reason: str
 
 
 class Network:
-    """A copy of the user's network, in evaluation mode, on the CPU, its batch norms folded, with its sites in hand.
+    """A copy of the user's network, in evaluation mode, on the CPU, its batch norms folded, with
+    its sites in hand.
 
     Parameters
     ----------
@@ -166,13 +170,15 @@ class Network:
         self, name: str, op: Literal["conv2d", "linear"], module: nn.Module
     ) -> Callable[[Tensor], Tensor]:
         def forward(input: Tensor) -> Tensor:  # noqa: A002 - the name that callers may use
-            """Let the visitor compute the module; every further call of a module is a layer of its own."""
+            """Let the visitor compute the module; every further call of a module is a layer of its
+            own.
+            """
             self._counts[name] += 1
             number = self._counts[name]
             if op == "conv2d" and input.ndim != 4:
                 raise InputError(
-                    f"layer {name!r}: input has shape {tuple(input.shape)}, expected (batch, channels, "
-                    "height, width)"
+                    f"layer {name!r}: input has shape {tuple(input.shape)}, expected (batch, "
+                    "channels, height, width)"
                 )
             return self._visit(
                 Call(name if number == 1 else f"{name}#{number}", op, module), (input,)
@@ -216,8 +222,8 @@ def _own_copy(model: nn.Module) -> nn.Module:
         copied: nn.Module = copy.deepcopy(model).cpu().eval()
     except Exception as error:
         raise InputError(
-            f"model {type(model).__name__} cannot be copied to the CPU: {one_line(error)}; expected "
-            "a network that copy.deepcopy takes, its weights loaded"
+            f"model {type(model).__name__} cannot be copied to the CPU: {one_line(error)}; "
+            "expected a network that copy.deepcopy takes, its weights loaded"
         ) from error
     for module in copied.modules():
         _widen(module)
@@ -254,7 +260,7 @@ def _checked_names(model: nn.Module, names: Sequence[str]) -> frozenset[str]:
     for name in names:
         if name not in known:
             raise InputError(
-                f"matmuls: module {name!r} is not in the network{nearest(name, known)}; expected names of "
-                "model.named_modules()"
+                f"matmuls: module {name!r} is not in the network{nearest(name, known)}; expected "
+                "names of model.named_modules()"
             )
     return frozenset(names)

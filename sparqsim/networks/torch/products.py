@@ -1,4 +1,6 @@
-"""Matrix products outside Conv2d and Linear: those the user asks for become sites, all others are named."""
+"""Matrix products outside Conv2d and Linear: those the user asks for become sites, all others are
+named.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ class Watched(Protocol):
 
 
 class ProductMode(TorchFunctionMode):
-    """While active, products of two activations inside the modules that the user named go to the network."""
+    """While active, products of two activations inside the modules that the user named go to the
+    network.
+    """
 
     def __init__(self, network: Watched) -> None:
         super().__init__()
@@ -92,8 +96,8 @@ class ProductMode(TorchFunctionMode):
                 return self._attention(module, *args, **(kwargs or {}))
             if func in OPAQUE:
                 raise InputError(
-                    f"module {module!r}: {OPAQUE[func]} is not supported, expected torch.matmul, @, "
-                    "torch.bmm or scaled_dot_product_attention in the modules that matmuls names"
+                    f"module {module!r}: {OPAQUE[func]} is not supported, expected torch.matmul, "
+                    "@, torch.bmm or scaled_dot_product_attention in the modules that matmuls names"
                 )
         return func(*args, **(kwargs or {}))
 
@@ -109,7 +113,9 @@ class ProductMode(TorchFunctionMode):
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> Tensor:
-        """Compute scaled_dot_product_attention as its two products, with softmax in float between them."""
+        """Compute scaled_dot_product_attention as its two products, with softmax in float between
+        them.
+        """
         del dropout_p  # evaluation mode: nothing is dropped
         if enable_gqa:
             repeats = query.shape[-3] // key.shape[-3]

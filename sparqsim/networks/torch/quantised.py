@@ -16,7 +16,8 @@ from sparqsim.networks.torch.loaders import Inputs, batches, checked, inputs_tak
 from sparqsim.networks.torch.network import Call, Network, Values
 from sparqsim.networks.torch.sites import as_float32, operands_of, real_output, sites_of
 
-#: Which layers stay at 8 bits under every design: the first and the last to run, none, or those named.
+#: Which layers stay at 8 bits under every design: the first and the last to run, none, or those
+#: named.
 Keep = Literal["first-last", "none"] | Sequence[str]
 #: Returns a site's sums; None where it computes in float.
 Compute = Callable[[Site, Operands], NDArray[np.int64]]
@@ -43,7 +44,8 @@ class QuantisedNetwork:
     Raises
     ------
     InputError
-        For names that do not exist, NaN or infinite activations (naming the layer), or a network without layers.
+        For names that do not exist, NaN or infinite activations (naming the layer), or a network
+        without layers.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
-"""JSON Schemas of what sparqsim writes, for readers in other languages: report, comparison and accuracy.
+"""JSON Schemas of what sparqsim writes, for readers in other languages: report, comparison and
+accuracy.
 
-The files `NAME.schema.json` are derived from the records in `report.py` and `accuracy_report.py`; a test says whether
-they are current.
+The files `NAME.schema.json` are derived from the records in `report.py` and `accuracy_report.py`; a
+test says whether they are current.
 
     python -m sparqsim.results.schemas      # writes them anew
 """

@@ -1,13 +1,14 @@
 """What a transform must give, and how it changes a tensor without holding it.
 
-A transform is one frozen dataclass in one file of this folder, in a file named `FILE.py:CLASS`, or an
-entry point of the group `sparqsim.transform`. Its fields are its keys (`sparqsim.base.keys`): `NAME:key=value`.
+A transform is one frozen dataclass in one file of this folder, in a file named `FILE.py:CLASS`, or
+an entry point of the group `sparqsim.transform`. Its fields are its keys (`sparqsim.base.keys`):
+`NAME:key=value`.
 
-`apply` takes a layer and returns one of the same shapes and dtypes, with other weights, activations or
-scales, and `facts`: what it did, for the trace's provenance. Traces can be larger than memory, so a
-transform reads blocks (`TensorSource.blocks`), and what it returns is read block by block, too: `mapped`
-is for a rule that changes each value by itself. It changes nothing that it was given. A layer that it
-leaves alone is returned as it is, with a fact that says why.
+`apply` takes a layer and returns one of the same shapes and dtypes, with other weights, activations
+or scales, and `facts`: what it did, for the trace's provenance. Traces can be larger than memory,
+so a transform reads blocks (`TensorSource.blocks`), and what it returns is read block by block,
+too: `mapped` is for a rule that changes each value by itself. It changes nothing that it was given.
+A layer that it leaves alone is returned as it is, with a fact that says why.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The contract of transforms, as checks that anyone can run: `check_transform(get_transform(...))`.
 
-Each check applies the transform to small layers of every operation, signed and unsigned, and expects
-what every transform must keep. What a transform does to values is for its own tests.
+Each check applies the transform to small layers of every operation, signed and unsigned, and
+expects what every transform must keep. What a transform does to values is for its own tests.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def _expect(holds: bool, message: str) -> None:
 
 
 def trial_layers() -> list[Layer]:
-    """Return small layers of every operation: signed or not, grouped or not, kept at 8 bits or not."""
+    """Return small layers of every operation: signed or not, grouped or not, kept at 8 bits or
+    not.
+    """
     rng = np.random.default_rng(SEED)
     layers = []
     for signed, kept in product((False, True), (False, True)):

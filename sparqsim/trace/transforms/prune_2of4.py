@@ -1,11 +1,12 @@
 """`prune-2of4`: of every four weights that are adjacent along K, the two largest stay.
 
-K runs over kernel positions, row-major, with the input channel of the group innermost, as a layer is
-lowered to a matrix product. The two smaller `|w|` of a group of four become 0; of equal ones the lower
-index stays. A last group of three keeps two, one of two or one keeps all. Each filter by itself.
+K runs over kernel positions, row-major, with the input channel of the group innermost, as a layer
+is lowered to a matrix product. The two smaller `|w|` of a group of four become 0; of equal ones the
+lower index stays. A last group of three keeps two, one of two or one keeps all. Each filter by
+itself.
 
-*Source*: the pattern is that of NVIDIA's sparse tensor cores (Mishra et al., arXiv:2104.08378), which
-prune by magnitude and then train again; this does not train.
+*Source*: the pattern is that of NVIDIA's sparse tensor cores (Mishra et al., arXiv:2104.08378),
+which prune by magnitude and then train again; this does not train.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ class Prune2Of4(Transform):
             return Transformed(layer, {"left_alone": "kept at 8 bits"})
         if any(layer.record.weight_zero_points):
             raise InputError(
-                f"layer {layer.name!r}: weight_zero_points={layer.record.weight_zero_points[:3]}..., "
-                "prune-2of4 writes the code 0, expected zero points of 0"
+                f"layer {layer.name!r}: "
+                f"weight_zero_points={layer.record.weight_zero_points[:3]}..., prune-2of4 writes "
+                "the code 0, expected zero points of 0"
             )
         source = pruned_source(layer.weights_source)
         zeros = [_zeros(each) for each in (layer.weights_source, source)]

@@ -1,4 +1,6 @@
-"""Transforms found by name: the files of this folder, entry points of other packages, or a user's file."""
+"""Transforms found by name: the files of this folder, entry points of other packages, or a user's
+file.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ WHAT = "transform"
 
 
 def get_transform(spec: str | Transform) -> Transform:
-    """Return the transform that 'NAME', 'NAME:key=value,...' or 'FILE.py:CLASS[:key=value,...]' names.
+    """Return the transform that 'NAME', 'NAME:key=value,...' or 'FILE.py:CLASS[:key=value,...]'
+    names.
 
     The last one runs the file, so this is for what a user has typed.
 

@@ -3,18 +3,18 @@
 For each operand (activations, weights) whose key is below 8, with c its codes::
 
     z = planes that are zero in every |c|, from the lowest up        (stripped below)
-    B = bits that are left: of the largest |c| / 2^z, and one for the sign of signed codes; at most 8
-    s = max(0, B - b), b the key
-    code' = round-half-even(c / 2^(z + s)), saturated: 0..2^b - 1, signed -(2^(b-1) - 1)..2^(b-1) - 1
-    scale' = scale * 2^(z + s)
+    B = bits that are left: of the largest |c| / 2^z, and one for the sign of signed codes; at most
+    8 s = max(0, B - b), b the key code' = round-half-even(c / 2^(z + s)), saturated: 0..2^b - 1,
+    signed -(2^(b-1) - 1)..2^(b-1) - 1 scale' = scale * 2^(z + s)
 
 Planes above B are zero, too, and need no work. With B <= b nothing is lost. A tensor of zeros stays
-as it is. Codes stay in their uint8 or int8, since a trace has no field for bits; the provenance says
-how many bits they take: `bits`, `bits_left` = B, `planes_stripped` = z, `scale_factor` = 2^(z + s),
-`saturated` = codes beyond the limits after rounding.
+as it is. Codes stay in their uint8 or int8, since a trace has no field for bits; the provenance
+says how many bits they take: `bits`, `bits_left` = B, `planes_stripped` = z, `scale_factor` = 2^(z
++ s), `saturated` = codes beyond the limits after rounding.
 
 *Source*: the stripping of bit planes is that of BSQ (Yang et al., ICLR 2021), which also trains the
-network; this does not: it is called requantise and strip, never BSQ. Rounding and saturation are ours.
+network; this does not: it is called requantise and strip, never BSQ. Rounding and saturation are
+ours.
 """
 
 from __future__ import annotations
@@ -176,5 +176,6 @@ def _zero_point_fault(layer: Layer, field_name: str) -> InputError:
     found = getattr(layer.record, field_name)
     shown = found if isinstance(found, int) else f"{found[:3]}..."
     return InputError(
-        f"layer {layer.name!r}: {field_name}={shown}, requantise takes codes around 0 only, expected 0"
+        f"layer {layer.name!r}: {field_name}={shown}, requantise takes codes around 0 only, "
+        "expected 0"
     )
