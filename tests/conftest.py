@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from every_design import SPECS
+from every_design import COMBINED, SPECS
 from hypothesis import settings
 
 import sparqsim
@@ -33,6 +33,19 @@ settings.load_profile(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave designs with several keys off their defaults to the slow run.
+
+    The default run has each key changed alone, here and in the contract suite.
+    """
+    for item in items:
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        named = [params.get(name) for name in ("spec", "pe")]
+        if any(isinstance(name, str) and name in COMBINED for name in named):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -30,6 +30,8 @@ def every_spec() -> list[str]:
 
 
 SPECS = every_spec()
+#: Those with more than one key off its default: the default run leaves them to `-m slow`.
+COMBINED = frozenset(spec for spec in SPECS if "," in sparqsim.get_pe(spec).spec)
 #: Designs that take int8 activations.
 SIGNED = [spec for spec in SPECS if sparqsim.get_pe(spec).signed_activations]
 UNSIGNED = [spec for spec in SPECS if spec not in SIGNED]

@@ -42,6 +42,7 @@ from sparqsim.plot.style import (
     SMALL_POINTS,
     Saving,
     house_style,
+    most_height_inches,
 )
 from sparqsim.results.layer_report import Cycles
 from sparqsim.results.report import Comparison, Report
@@ -124,9 +125,10 @@ def _comparison_figure(comparison: Comparison, width: str) -> Figure:
     every_layer = comparison.reports[comparison.baseline].layers
     groups, parts = equal_cycles(reports), parts_spent(reports)
     around = label_height_inches(every_layer) + 0.5
-    room_inches = MOST_HEIGHT_INCHES - WORDS_INCHES - around
+    most_inches = most_height_inches(len(groups))
+    room_inches = most_inches - WORDS_INCHES * most_inches / MOST_HEIGHT_INCHES - around
     heights = (min(PANEL_INCHES, room_inches / len(groups)),) * len(groups)
-    layout = laid_out(len(every_layer), width, 1, BAR_POINTS, heights, around)
+    layout = laid_out(len(every_layer), width, 1, BAR_POINTS, heights, around, most_inches)
     drawn = grouped(comparison, layout.group)
     baseline = drawn.reports[comparison.baseline]
     hundredths = [
@@ -135,7 +137,9 @@ def _comparison_figure(comparison: Comparison, width: str) -> Figure:
     ]
     labels = [[design_label(report) for report in group] for group in groups]
     with house_style():
-        figure, panels = panel_rows(len(layout.rows), layout.heights_inches, width, around)
+        figure, panels = panel_rows(
+            len(layout.rows), layout.heights_inches, width, around, most_inches
+        )
         for row, axes_of_row in zip(layout.rows, panels, strict=True):
             for axes, group, names in zip(axes_of_row, groups, labels, strict=True):
                 own = drawn.reports[group[0].pe.spec]

@@ -86,8 +86,9 @@ def laid_out(
     bar_points: float,
     heights_inches: Sequence[float],
     around_inches: float,
+    most_inches: float = MOST_HEIGHT_INCHES,
 ) -> Layout:
-    """Lay out layers and the total so that the figure is at most `MOST_HEIGHT_INCHES` tall.
+    """Lay out layers and the total so that the figure is at most `most_inches` tall.
 
     Bars get thinner first, then panels lower; then consecutive layers share a slot.
 
@@ -99,8 +100,9 @@ def laid_out(
         Of the panels of a row.
     around_inches : float
         Height of what is not a panel, for each row.
+    most_inches : float
     """
-    room_inches = MOST_HEIGHT_INCHES - WORDS_INCHES
+    room_inches = most_inches - WORDS_INCHES * most_inches / MOST_HEIGHT_INCHES
     for group in range(1, layers + 1):
         for scale, thinner in itertools.product((1, LOWEST), (1, THINNEST)):
             heights = tuple(scale * height for height in heights_inches)
@@ -142,14 +144,19 @@ def _slots(layers: int, start: int, size: int, total: int) -> Iterator[Slot]:
 
 
 def panel_rows(
-    rows: int, heights_inches: Sequence[float], width: str, around_inches: float
+    rows: int,
+    heights_inches: Sequence[float],
+    width: str,
+    around_inches: float,
+    most_inches: float = MOST_HEIGHT_INCHES,
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure of `rows` x len(heights_inches) panels below each other, and its axes row by
     row.
 
     `around_inches`: height of what is not a panel, for each row: layer names, legend, title.
     """
-    figure = new_figure(width, rows * (sum(heights_inches) + around_inches) + 0.5)
+    height_inches = rows * (sum(heights_inches) + around_inches) + 0.5
+    figure = new_figure(width, height_inches, most_inches)
     axes = figure.subplots(
         rows * len(heights_inches), 1, squeeze=False, height_ratios=[*heights_inches] * rows
     )[:, 0]

@@ -33,7 +33,15 @@ from sparqsim.plot.slots import (
     panel_rows,
     set_layer_label,
 )
-from sparqsim.plot.style import INK, SMALL_POINTS, Look, Saving, house_style, looks_of
+from sparqsim.plot.style import (
+    INK,
+    SMALL_POINTS,
+    Look,
+    Saving,
+    house_style,
+    looks_of,
+    most_height_inches,
+)
 from sparqsim.results.layer_report import Error
 from sparqsim.results.report import Comparison, Report
 
@@ -95,12 +103,17 @@ def speedup_figure(comparison: Comparison, *, width: str = "page") -> Figure:
     between = () if comparison.iso_area is None else (ISO_AREA_INCHES,)
     heights = (HEIGHTS_INCHES[0], *between, HEIGHTS_INCHES[1])
     around = label_height_inches(every_layer) + 0.35
-    layout = laid_out(len(every_layer), width, len(specs), LEAST_BAR_POINTS, heights, around)
+    most_inches = most_height_inches(len(specs))
+    layout = laid_out(
+        len(every_layer), width, len(specs), LEAST_BAR_POINTS, heights, around, most_inches
+    )
     drawn = grouped(comparison, layout.group)
     shown = [drawn.reports[spec] for spec in specs]
     layers, looks, scale = shown[0].layers, looks_of(comparison.order), SqnrScale.of(shown)
     with house_style():
-        figure, panels = panel_rows(len(layout.rows), layout.heights_inches, width, around)
+        figure, panels = panel_rows(
+            len(layout.rows), layout.heights_inches, width, around, most_inches
+        )
         for row, axes in zip(layout.rows, panels, strict=True):
             _draw_speedups(axes[0], row, drawn, shown, looks)
             _draw_errors(axes[-1], row, shown, looks, scale)

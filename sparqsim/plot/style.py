@@ -32,6 +32,8 @@ WIDTHS_INCHES = {"column": 3.3, "page": 7.0}
 POINTS_PER_INCH = 72
 #: What fits a page of either, its margins and a line of caption left out.
 MOST_HEIGHT_INCHES = 9.0
+#: Designs that fit such a page; more of them make a figure taller in proportion.
+DESIGNS_OF_A_PAGE = 12
 FONT_POINTS = 7.0
 SMALL_POINTS = 6.0
 #: Of letters' size.
@@ -170,10 +172,11 @@ def house_style() -> Iterator[None]:
 class HouseFigure(Figure):
     """A figure in the house style whose texts can be drawn, whatever file they come from.
 
-    notes: what stands below it, one entry a note.
+    notes: what stands below it, one entry a note. most_inches: how tall it may grow.
     """
 
     notes: tuple[str, ...] = ()
+    most_inches: float = MOST_HEIGHT_INCHES
 
     def draw(self, renderer: RendererBase) -> None:
         """Draw it."""
@@ -189,17 +192,23 @@ class HouseFigure(Figure):
         return picture.getvalue()
 
 
-def new_figure(width: str, height_inches: float) -> Figure:
-    """Return an empty figure of a width named in `WIDTHS_INCHES`, at most `MOST_HEIGHT_INCHES`
-    tall.
+def most_height_inches(designs: int) -> float:
+    """Return how tall a figure of so many designs may be: a page, more beyond a dozen."""
+    return MOST_HEIGHT_INCHES * max(1.0, designs / DESIGNS_OF_A_PAGE)
+
+
+def new_figure(width: str, height_inches: float, most_inches: float = MOST_HEIGHT_INCHES) -> Figure:
+    """Return an empty figure of a width named in `WIDTHS_INCHES`, at most `most_inches` tall.
 
     Raises
     ------
     InputError
         For another width.
     """
-    size = width_inches(width), min(height_inches, MOST_HEIGHT_INCHES)
-    return HouseFigure(figsize=size, layout="constrained")
+    size = width_inches(width), min(height_inches, most_inches)
+    figure = HouseFigure(figsize=size, layout="constrained")
+    figure.most_inches = most_inches
+    return figure
 
 
 def figure_of(axes: Axes) -> Figure:
@@ -308,7 +317,8 @@ def grow(figure: Figure, lines: int, points: float) -> None:
     negative.
     """
     height = figure.get_figheight() + lines * LINE_HEIGHT * points / POINTS_PER_INCH
-    figure.set_figheight(min(height, MOST_HEIGHT_INCHES))
+    most_inches = figure.most_inches if isinstance(figure, HouseFigure) else MOST_HEIGHT_INCHES
+    figure.set_figheight(min(height, most_inches))
 
 
 def _metadata(file_format: str, title: str, said: str) -> dict[str, str | None]:
