@@ -25,6 +25,7 @@ from sparqsim.engine.models.registry import resolve
 from sparqsim.pe import PEDesign
 from sparqsim.pe.arithmetic import row_blocks
 from sparqsim.pe.base import Array
+from sparqsim.pe.declared import activation_cycles, weight_cycles
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import ArrayInfo, PEInfo, Provenance, Report
 from sparqsim.trace import Layer, LoweredLayer, Trace
@@ -284,7 +285,7 @@ def _activation_cycles(pe: PEDesign, layer: LoweredLayer, places: Placement) -> 
     cycles = np.zeros((places.m, pe.steps(layer.k)), np.int64)
     start = 0
     for x in row_blocks(layer):
-        cycles += by_residue(pe.step_cycles(x), places.m, start).sum(axis=0)
+        cycles += by_residue(activation_cycles(pe, x), places.m, start).sum(axis=0)
         start += x.shape[1]
     by_class: Counts = by_residue(cycles.T[None], places.s)[0].T
     return by_class
@@ -292,7 +293,7 @@ def _activation_cycles(pe: PEDesign, layer: LoweredLayer, places: Placement) -> 
 
 def _weight_cycles(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Counts:
     """Return step cycles that weights decide, summed by class, int64 (s, n)."""
-    of_groups = by_residue(pe.weight_step_cycles(layer.weights), places.s)
+    of_groups = by_residue(weight_cycles(pe, layer.weights), places.s)
     by_step = of_groups.sum(axis=0)
     by_class: Counts = by_residue(by_step.T[None], places.n)[0].T
     return by_class

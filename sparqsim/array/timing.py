@@ -14,6 +14,7 @@ from sparqsim.array.registry import dataflow_names, get_dataflow
 from sparqsim.base.errors import InputError
 from sparqsim.pe import PEDesign
 from sparqsim.pe.arithmetic import row_blocks
+from sparqsim.pe.declared import activation_cycles, fixed_step_cycles, weight_cycles
 from sparqsim.pe.operands import StepOperands
 from sparqsim.trace import Layer
 from sparqsim.trace.lowering import LoweredLayer
@@ -78,7 +79,7 @@ def fixed_cycles(pe: PEDesign) -> int | None:
     """
     if pe.cost == "unit":
         return 1
-    return int(pe.fixed_step_cycles()) if pe.cost == "shape" else None
+    return fixed_step_cycles(pe) if pe.cost == "shape" else None
 
 
 def _cycles_of(
@@ -90,8 +91,8 @@ def _cycles_of(
     if pe.cost == "pair":
         return StepOperands(layer, pe).pair_costs
     if pe.cost == "weights":
-        return SideCosts(pe.weight_step_cycles(layer.weights), "sn")
+        return SideCosts(weight_cycles(pe, layer.weights), "sn")
     if step_cycles is None:
-        blocks = [pe.step_cycles(rows) for rows in row_blocks(layer)]
+        blocks = [activation_cycles(pe, rows) for rows in row_blocks(layer)]
         step_cycles = np.concatenate(blocks, axis=1)
     return SideCosts(step_cycles, "ms")

@@ -51,6 +51,8 @@ def with_keys(kind: type[Keyed], text: str, spec: str, what: str) -> Keyed:
                 f"{what} {spec!r}: key {name!r} has no value, expected {name}="
                 f"{key_choices(kind)[name][1]} (keys: {', '.join(known)})"
             )
+        if name in values:
+            raise InputError(f"{what} {spec!r}: key {name!r} is given twice, expected once")
         if name not in known:
             accepted = ", ".join(known) or "no keys"
             raise InputError(
@@ -62,6 +64,23 @@ def with_keys(kind: type[Keyed], text: str, spec: str, what: str) -> Keyed:
         return kind(**values)
     except (ValueError, TypeError) as error:
         raise InputError(f"{what} {spec!r}: {error}") from None
+
+
+def check_keys(keyed: Any, named: str) -> None:
+    """Raise InputError for an object whose keys hold what no text could have set.
+
+    `named`: what messages call the object.
+    """
+    hints = get_type_hints(type(keyed))
+    for key in keys_of(keyed):
+        value, hint = getattr(keyed, key.name), hints[key.name]
+        if get_origin(hint) is Literal:
+            if value not in get_args(hint):
+                choices = ", ".join(map(repr, get_args(hint)))
+                raise InputError(f"{named}: {key.name}={value!r}, expected one of {choices}")
+        elif hint in {int, float} and type(value) not in {int, hint}:
+            kind = "an integer" if hint is int else "a number"
+            raise InputError(f"{named}: {key.name}={value!r}, expected {kind}")
 
 
 def _key_value(named: str, key: Field[Any], hint: Any, text: str) -> Any:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sparqsim.pe.activity import PartCounter
 from sparqsim.pe.arithmetic import Factors, row_blocks
 from sparqsim.pe.base import Array, PEDesign, padded_to
+from sparqsim.pe.declared import activation_cycles
 from sparqsim.results.layer_report import Error, Pairs
 from sparqsim.trace.lowering import LoweredLayer
 
@@ -89,7 +90,7 @@ class Meter:
             self._parts = self._parts or PartCounter(pe, self._layer.weights)
             self._parts.add(states)
         if pe.cost == "activations":
-            self._cycles.append(pe.step_cycles(x))
+            self._cycles.append(activation_cycles(pe, x))
 
     def _add_error(self, exact: NDArray[np.int64], signal: int, x: Array) -> None:
         used = self._factors.used_activations(x)

@@ -245,21 +245,24 @@ def _layer_reports(
     """
     running = [setting.running(run) for run in runs]
     models = [each.bound(layer) for each in running]
-    distinct = list(dict.fromkeys(models))
+    # Designs may be equal and yet differ in a key: a key can be left out of comparisons.
+    keys = [(model.spec, model) for model in models]
+    distinct = list(dict.fromkeys(keys))
     task = Task(layer, setting.array)
-    found = dict(zip(distinct, outcomes(setting.engine, task, distinct), strict=True))
-    reports = {model: _layer_report(task, model, setting, found[model]) for model in distinct}
-    cycles: dict[tuple[EngineModel, ArrayConfig], int] = {}
-    for run, model in zip(runs, models, strict=True):
+    outcomes_of_all = outcomes(setting.engine, task, [model for _, model in distinct])
+    found = dict(zip(distinct, outcomes_of_all, strict=True))
+    reports = {key: _layer_report(task, key[1], setting, found[key]) for key in distinct}
+    cycles: dict[tuple[tuple[str, EngineModel], ArrayConfig], int] = {}
+    for run, key in zip(runs, keys, strict=True):
         for array in setting.scaled.get(run, ()):
-            if (model, array) not in cycles:
-                cycles[model, array] = _cycles_on(task.on(array), model, setting, found[model])
+            if (key, array) not in cycles:
+                cycles[key, array] = _cycles_on(task.on(array), key[1], setting, found[key])
     return [
         (
-            reports[model].model_copy(update={"kept_8bit": each.keeps(layer)}),
-            tuple(cycles[model, array] for array in setting.scaled.get(run, ())),
+            reports[key].model_copy(update={"kept_8bit": each.keeps(layer)}),
+            tuple(cycles[key, array] for array in setting.scaled.get(run, ())),
         )
-        for run, each, model in zip(runs, running, models, strict=True)
+        for run, each, key in zip(runs, running, keys, strict=True)
     ]
 
 

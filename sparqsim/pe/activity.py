@@ -45,11 +45,16 @@ class PartCounter:
         return {part: int((joint * cycles).sum()) for part, cycles in sorted(self._table.items())}
 
 
-@lru_cache(maxsize=64)
 def part_table(pe: PEDesign) -> dict[str, NDArray[np.int64]]:
     """Return for each part of the PE the cycles it works, int64 (activation states, weight
     states).
     """
+    return _part_table(pe, pe.spec)
+
+
+@lru_cache(maxsize=64)
+def _part_table(pe: PEDesign, _spec: str) -> dict[str, NDArray[np.int64]]:
+    """Return the same; `_spec` tells designs apart that are equal but for a key."""
     xs, ws = pe.state_examples()
     table: dict[str, NDArray[np.int64]] = {}
     for row, x in enumerate(xs):

@@ -135,8 +135,9 @@ class PEDesign(ABC):
         so.
         """
         super().__init_subclass__(**settings)
-        if "matmul" in vars(cls) and "values_by_pair" not in vars(cls):
-            cls.values_by_pair = True
+        bases = [base for base in cls.__mro__ if base is not PEDesign]
+        if not any("values_by_pair" in vars(base) for base in bases):
+            cls.values_by_pair = cls.matmul is not PEDesign.matmul
 
     @abstractmethod
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:

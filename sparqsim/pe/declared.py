@@ -1,11 +1,63 @@
-"""Step cycles of whole products by a design's fast form, whatever decides them."""
+"""Step cycles by a design's hooks, checked; of whole products, whatever decides them."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.pe.base import Array, PEDesign, arranged
+from sparqsim.base.errors import InputError
+from sparqsim.pe.base import COST_HOOKS, MOST_CYCLES, Array, PEDesign, arranged
+
+
+def fixed_step_cycles(pe: PEDesign) -> int:
+    """Return `PEDesign.fixed_step_cycles`. Raises InputError for a number out of range."""
+    cycles = int(pe.fixed_step_cycles())
+    _check_range(pe, cycles, cycles)
+    return cycles
+
+
+def activation_cycles(pe: PEDesign, x: Array) -> NDArray[np.uint8]:
+    """Return `PEDesign.step_cycles` of (..., M, K).
+
+    Raises
+    ------
+    InputError
+        For another dtype or shape than the hook's, or cycles out of range.
+    """
+    return _checked(pe, pe.step_cycles(x), (*x.shape[:-1], pe.steps(x.shape[-1])))
+
+
+def weight_cycles(pe: PEDesign, w: Array) -> NDArray[np.uint8]:
+    """Return `PEDesign.weight_step_cycles` of (..., K, N), checked as `activation_cycles`."""
+    shape = (*w.shape[:-2], pe.steps(w.shape[-2]), w.shape[-1])
+    return _checked(pe, pe.weight_step_cycles(w), shape)
+
+
+def pair_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:
+    """Return `PEDesign.pair_step_cycles` of (rows, steps, lanes) and (steps, lanes, cols), checked
+    as `activation_cycles`.
+    """
+    return _checked(pe, pe.pair_step_cycles(x, w), (len(x), x.shape[1], w.shape[-1]))
+
+
+def _checked(pe: PEDesign, cycles: Array, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    if cycles.dtype != np.uint8 or cycles.shape != shape:
+        raise InputError(
+            f"{pe.spec}: `{COST_HOOKS[pe.cost]}` gives {cycles.dtype} {cycles.shape}, expected "
+            f"uint8 {shape}"
+        )
+    if cycles.size:
+        _check_range(pe, int(cycles.min()), int(cycles.max()))
+    return cycles
+
+
+def _check_range(pe: PEDesign, least: int, most: int) -> None:
+    allowed = min(pe.most_step_cycles, MOST_CYCLES)
+    if least < 1 or most > allowed:
+        raise InputError(
+            f"{pe.spec}: `{COST_HOOKS[pe.cost]}` gives {least if least < 1 else most} cycles, "
+            f"expected 1 to {allowed} (`most_step_cycles`)"
+        )
 
 
 def declared_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:

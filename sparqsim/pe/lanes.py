@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sparqsim.base.errors import InputError
+from sparqsim.base.keys import check_keys
 from sparqsim.pe.base import Array, LayerFacts, PEDesign, padded_to
 
 MOST_LANES = 64
@@ -27,6 +28,7 @@ class LanesDesign(PEDesign):
     lanes: int = field(default=16, metadata={"least": 1, "most": MOST_LANES})  # type: ignore[misc]
 
     def __post_init__(self) -> None:
+        check_keys(self, f"PE design {self.name!r}")
         if not 1 <= self.lanes <= MOST_LANES:
             raise InputError(
                 f"{self.name}: lanes={self.lanes}, expected an integer from 1 to {MOST_LANES}"

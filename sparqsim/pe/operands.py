@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.pe.base import Array, PEDesign
+from sparqsim.pe.declared import pair_cycles
 from sparqsim.trace.lowering import LoweredLayer
 
 #: Rows of X that are kept in hand, bytes.
@@ -55,7 +56,7 @@ class StepOperands:
     def pair_costs(self, group: int, m: slice, steps: slice, n: slice) -> NDArray[np.uint8]:
         """Return `PEDesign.pair_step_cycles` of these operands, uint8 (m, steps, n)."""
         x, w = self.activations(group, m, steps), self.weights(group, steps, n)
-        return self._pe.pair_step_cycles(x, w)
+        return pair_cycles(self._pe, x, w)
 
     def _elements(self, steps: slice) -> NDArray[np.int64]:
         """Return which element of K each lane takes, int64 (steps, lanes)."""

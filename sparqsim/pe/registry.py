@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from sparqsim.base.errors import InputError, nearest
+from sparqsim.base.keys import check_keys
 from sparqsim.base.keys import key_choices as choices_of_keys
 from sparqsim.base.keys import with_keys as object_with_keys
 from sparqsim.base.plugins import (
@@ -21,7 +22,7 @@ from sparqsim.base.plugins import (
     refuse_code,
     shipped_classes,
 )
-from sparqsim.pe.base import COST_HOOKS, PEDesign
+from sparqsim.pe.base import COST_HOOKS, COSTS, PEDesign
 
 ENTRY_POINTS = "sparqsim.pe"
 WHAT = "PE design"
@@ -64,6 +65,7 @@ def resolve(
     """
     if isinstance(spec, PEDesign):
         refuse_former_hooks(type(spec), f"PE design {spec.name!r}")
+        check_keys(spec, f"PE design {spec.name!r}")
         return spec
     for design in known:
         if design.spec == spec:
@@ -141,13 +143,47 @@ def refuse_former_hooks(design: type[PEDesign], origin: str) -> None:
             "`used_activations(x)` and `used_weights(w)`, each where it changes something, or "
             "`values_by_pair = True` and `matmul(x, w)` where `used_operands` gives None"
         )
-    declared = any("cost" in vars(each) for each in design.__mro__ if each is not PEDesign)
-    for cost, hook in COST_HOOKS.items():
-        if not declared and getattr(design, hook) is not getattr(PEDesign, hook):
+    _check_cost(design, origin)
+
+
+def _check_cost(design: type[PEDesign], origin: str) -> None:
+    """Raise InputError for a class whose declared `cost` and hooks contradict each other."""
+    declared = design.cost
+    if isinstance(declared, property):  # it follows a key, and the hooks with it
+        return
+    if declared not in COSTS:
+        raise InputError(f"{origin}: cost={declared!r}, expected one of {', '.join(COSTS)}")
+    own = [cost for cost, hook in COST_HOOKS.items() if has_own(design, hook)]
+    if declared != "unit" and declared not in own:
+        raise InputError(
+            f"{origin} declares cost={declared!r}, but has no `{COST_HOOKS[declared]}` of its own"
+        )
+    for cost in own:
+        if cost != declared and _is_newer(design, COST_HOOKS[cost], "cost"):
+            said = "no `cost`" if declared == "unit" else f"cost={declared!r}"
             raise InputError(
-                f"{origin} has `{hook}` but declares no `cost`, so it would never be asked; "
-                f"expected `cost = {cost!r}`"
+                f"{origin} has `{COST_HOOKS[cost]}` but declares {said}, so it would never be "
+                f"asked; expected `cost = {cost!r}`"
             )
+    most = design.most_step_cycles
+    if declared == "unit" and isinstance(most, int) and most > 1:
+        raise InputError(
+            f"{origin}: most_step_cycles={most}, but its cost is 'unit': every step takes one "
+            f"cycle; expected another `cost` of {', '.join(COSTS)}, with its hook"
+        )
+
+
+def _is_newer(design: type[PEDesign], name: str, other: str) -> bool:
+    """Return whether `name` is defined further down than `other`: whoever wrote `other` did not
+    know of it.
+    """
+    owners = [base for base in design.__mro__ if name in vars(base) or other in vars(base)]
+    return other not in vars(owners[0])
+
+
+def has_own(design: type[PEDesign], hook: str) -> bool:
+    """Return whether a design has a hook of its own."""
+    return getattr(design, hook) is not getattr(PEDesign, hook)
 
 
 def with_keys(design: type[PEDesign], text: str, spec: str) -> PEDesign:

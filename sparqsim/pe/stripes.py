@@ -73,6 +73,8 @@ class Stripes(BitSerialDesign):
     """x * w exactly, bit by bit of the activations: as many cycles as those have bits."""
 
     name: ClassVar[str] = "stripes"
+    #: 'activations' where `precision` is dynamic.
+    cost: ClassVar[Cost] = "shape"
     most_step_cycles: ClassVar[int] = 8
     precision: Precision = "layer"
 
