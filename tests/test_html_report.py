@@ -211,7 +211,7 @@ def test_definitions_are_those_of_the_records():
     assert meaning("cycles.pe_stall") == "What steps longer than a cycle add."
     assert "pe_stall: what steps longer than a cycle add" in Cycles.__doc__
     assert meaning("utilization.array") == "MACs / (total cycles x PEs x lanes)."
-    assert "array: MACs / (total cycles x PEs x\n    lanes)" in Utilization.__doc__
+    assert "array: MACs / (total cycles x PEs x lanes)" in " ".join(Utilization.__doc__.split())
     assert meaning("error.max_abs") == "Max |y' - y|, in units of one product's least bit."
     assert meaning("error.mse") == Error.mse.__doc__
     assert meaning("bounds.gap.waiting").startswith(
