@@ -40,6 +40,7 @@ def reader_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "workloads/digits_resnet.safetensors",
         "docs/examples/five_bit_pe.py",
         "docs/examples/transposed_outputs.py",
+        "docs/examples/vector_unit.py",
         "docs/accuracy/resnet20.json",
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

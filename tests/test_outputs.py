@@ -252,7 +252,7 @@ def test_a_full_disk_is_one_line(command: str, tmp_path: Path) -> None:
         "import sparqsim.trace.writer as w\n"
         "main(sys.argv[1:])"
     )
-    arguments = ["trace", "import", "t.csv", "-o", "out.safetensors"]
+    arguments = ["trace", "import", "t.csv", "--values", "stored", "-o", "out.safetensors"]
     if command == "dump":
         pytest.importorskip("onnx")
         pytest.importorskip("onnxruntime")

@@ -36,7 +36,8 @@ SETUPS = {
 }
 
 BASE, ELASTIC, LATENESS = "array/dataflow.py", "array/elastic.py", "array/lateness.py"
-SKEW, LONGER_SKEW = "skew = array.rows + array.cols - 2 ", "skew = array.rows + array.cols - 1 "
+FIXED = "array/fixed.py"
+SKEW, LONGER_SKEW = "skew = array.skew_cycles ", "skew = array.skew_cycles + 1 "
 FORMULAS = [
     (BASE, SKEW, LONGER_SKEW, "window-os", "fill", EACH_TILE),
     (
@@ -105,11 +106,18 @@ FORMULAS = [
         "pe_stall",
         EACH_TILE,
     ),
-    (ELASTIC, "else links.items - 1", "else links.items", "elastic1-os", "pe_stall", BY_DATA),
     (
-        ELASTIC,
-        "max(2 * links.items - links.period, 0)",
-        "max(2 * links.items + 1 - links.period, 0)",
+        FIXED,
+        "alone = (items - 1) * (pace - 1)",
+        "alone = items * (pace - 1)",
+        "elastic1-os",
+        "pe_stall",
+        BY_DATA,
+    ),
+    (
+        FIXED,
+        "apart = max(pace * items, links.period)",
+        "apart = max(pace * items + 1, links.period)",
         "elastic1-overlap-ws",
         "pe_stall",
         BY_DATA,

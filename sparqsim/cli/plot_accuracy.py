@@ -14,7 +14,7 @@ def is_record(paths: Sequence[str], loss: str | None) -> bool:
 
     Raises InputError for a loss of another.
     """
-    record = is_of_schema(paths[0], "sparqsim.networks.accuracy")
+    record = is_of_schema(paths[0], "sparqsim.accuracy")
     if loss is not None and not record:
         raise InputError(
             f"--loss {loss!r}: {paths[0]} is no accuracy record, expected the JSON of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -34,6 +35,8 @@ MOST_NAMED = 3
 FIXED_NOTE = "values cannot change these cycles: only shapes can"
 VARYING_NOTE = "~ cycles depend on values"
 MIXED_NOTE = "~ cycles depend on values; those of the other designs are set by shapes alone"
+#: Lines of a legend for which figures have room.
+LEGEND_LINES = 7
 #: A legend's picture beside its text, and the space to the next.
 HANDLE_POINTS = 28
 KEPT_NOTE = "* kept at 8 bits: run as mac-8b8b under every design"
@@ -97,6 +100,9 @@ def add_legend(figure: Figure, title: str, handles: Sequence[Any], labels: Seque
         title=wrapped(figure, title, FONT_POINTS),
         title_fontproperties={"size": FONT_POINTS},
     )
+    # The first lines have their room in the figure's height already.
+    entries = sum(label.count("\n") + 1 for label in labels) / columns
+    grow(figure, max(0, math.ceil(entries) - LEGEND_LINES), SMALL_POINTS)
     legend.get_title().set_multialignment("center")
     grow(figure, max(0, legend.get_title().get_text().count("\n") - 1), FONT_POINTS)
 

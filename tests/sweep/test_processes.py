@@ -181,7 +181,7 @@ def test_a_fork_server_that_loads_ends_with_its_parent(tmp_path: Path) -> None:
         "time.sleep(600)\n"
     )
     (tmp_path / "script.py").write_text(
-        "import time\nfrom sparqsim import processes\nprocesses.LOADED = ['slow']\n"
+        "import time\nfrom sparqsim.sweep import processes\nprocesses.LOADED = ['slow']\n"
         "processes.start_server()\ntime.sleep(600)\n"
     )
     process = subprocess.Popen(
@@ -221,7 +221,7 @@ def test_ctrl_c_while_workers_load_says_one_line(tmp_path: Path, trace: str) -> 
 #: Ctrl-C for the whole group while the fork server loads loads; workers never answer.
 EARLY = """
 import os, signal, sys, threading
-from sparqsim import processes
+from sparqsim.sweep import processes
 from sparqsim.sweep import local
 
 started = processes.start_server

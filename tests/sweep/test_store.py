@@ -55,7 +55,8 @@ def test_a_damaged_store_is_told(store: Path) -> None:
 def test_a_store_outlives_the_version_that_made_it(
     store: Path, trace: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sparqsim.sweep.point.VERSION", "99.0")
+    for place in ("sweep.point", "cli.show_checks"):
+        monkeypatch.setattr(f"sparqsim.{place}.VERSION", "99.0")
     summary = sweep(cases_of({"trace": trace, **AXES}), store)
     assert (summary.known, summary.done) == (
         0,
