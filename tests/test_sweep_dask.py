@@ -138,7 +138,8 @@ def wait_for_rows(store: Path, process: subprocess.Popen[str]) -> None:
 
 def test_workers_with_another_version_are_refused(folder: Path, tmp_path: Path) -> None:
     code = (
-        "import sparqsim; sparqsim.__version__ = '99'; import sys; from sparqsim.cli import main\n"
+        "from sparqsim.base import version; version.VERSION = '99'\n"
+        "import sys; from sparqsim.cli import main\n"
         "if __name__ == '__main__': main(sys.argv[1:])"
     )
     (tmp_path / "other.py").write_text(code)
