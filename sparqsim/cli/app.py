@@ -21,6 +21,14 @@ from sparqsim.cli.help import WIDEST, command_group
 
 __all__ = ["app", "exit_code_of"]
 
+
+def __getattr__(name: str) -> object:
+    """Give `main`, which has long stood here: callers of the library import it from here."""
+    if name == "main":
+        return sys.modules["sparqsim.cli"].main
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 BAD_INPUT = 2
 #: EX_SOFTWARE of sysexits.h.
 INTERNAL_ERROR = 70

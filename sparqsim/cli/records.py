@@ -17,11 +17,11 @@ def of_designs(designs: Mapping[str, type[PEDesign]]) -> list[Record]:
     return [
         {
             "design": name,
-            "lanes": design.lanes,
-            "multipliers": design.multipliers,
+            "lanes": default.lanes,
+            "multipliers": default.multipliers,
             "cost": default.cost,
-            "most_step_cycles": design.most_step_cycles,
-            "signed_activations": design.signed_activations,
+            "most_step_cycles": default.most_step_cycles,
+            "signed_activations": default.signed_activations,
             "keys": "; ".join(
                 f"{key}={accepted}" for key, (_, accepted) in key_choices(design).items()
             ),
