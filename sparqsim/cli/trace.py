@@ -225,9 +225,9 @@ def transform_(
         list[str],
         typer.Option(
             "--with",
-            metavar="NAME:key=value",
+            metavar="NAME",
             help="What is done to every layer; several are applied in the order given: "
-            "requantise:weights=4,activations=8, prune-2of4, or FILE.py:CLASS.",
+            "requantise:weights=4, prune-2of4, or FILE.py:CLASS.",
         ),
     ],
     output: Target,

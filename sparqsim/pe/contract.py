@@ -378,7 +378,7 @@ CHECKS: dict[str, Callable[[PEDesign], None]] = {
     "matmul, cycles = step, ragged products": check_products,
     "matmul = product of used operands": check_one_sided,
     "nothing decides cycles but its cost": check_cost,
-    "ready for a layer: same spec, as true": check_for_layer,
+    "ready for a layer, same spec, as true": check_for_layer,
     "stacks of products, operands untouched": check_batches,
     "exact, if declared so": check_exact,
     "refuses int8 activations it cannot take": check_signed,
