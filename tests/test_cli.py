@@ -15,7 +15,7 @@ import pytest
 
 import sparqsim
 from sparqsim.cli.options import split_designs
-from sparqsim.pe.base import keys_of
+from sparqsim.base.keys import keys_of
 from sparqsim.pe.registry import designs
 from sparqsim.results.report import Comparison, Report
 
