@@ -13,10 +13,11 @@ import typer
 from typer.cli import get_docs_for_click
 
 from sparqsim.array.timing import supported_dataflows
+from sparqsim.base.keys import key_choices
 from sparqsim.cli.app import app
 from sparqsim.cli.help import in_users_words
 from sparqsim.pe import PEDesign
-from sparqsim.pe.registry import at_defaults, designs, key_choices
+from sparqsim.pe.registry import at_defaults, designs
 from sparqsim.quantise import calibrate
 from sparqsim.results.schemas import schema_files
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import sparqsim
-from sparqsim.cli.options import split_designs
 from sparqsim.base.keys import keys_of
+from sparqsim.cli.options import split_designs
 from sparqsim.pe.registry import designs
 from sparqsim.results.report import Comparison, Report
 

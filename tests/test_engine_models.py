@@ -19,9 +19,10 @@ from sparqsim import ArrayConfig, InputError, Layer
 from sparqsim.analysis.bandwidth import bandwidth_curves
 from sparqsim.analysis.heatmap import heatmap
 from sparqsim.array.dataflow import Timing
+from sparqsim.base.contract import failure_of
 from sparqsim.base.plugins import SourceClass
 from sparqsim.engine.models import Capacity, Defined, EngineModel, get_model
-from sparqsim.engine.models.contract import CHECKS, check_model, failure_of
+from sparqsim.engine.models.contract import CHECKS, check_model
 from sparqsim.engine.models.queue_array import QueueArray, tile_ends
 from sparqsim.engine.models.registry import made_of, resolve
 from sparqsim.engine.models.systolic_array import SystolicArray

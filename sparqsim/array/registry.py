@@ -112,10 +112,10 @@ def _stamp(file: Path) -> tuple[str, int, int]:
 
 @cache
 def _in_file(source: SourceClass, _stamp: tuple[str, int, int]) -> Dataflow:
-    flow = _checked(source.load(Dataflow), f"{source.path}:{source.class_name}")
+    flow = _checked(source.load(Dataflow), source.origin)
     if flow.name in dataflow_names():
         raise InputError(
-            f"{source.path}:{source.class_name}: name={flow.name!r} is that of another dataflow; "
+            f"{source.origin}: name={flow.name!r} is that of another dataflow; "
             f"expected none of {', '.join(dataflow_names())}"
         )
     return flow

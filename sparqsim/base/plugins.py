@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -56,6 +57,11 @@ class SourceClass:
                 f"{_classes_in(spec.rstrip(':'))}; expected {EXPECTED}"
             )
         return None
+
+    @property
+    def origin(self) -> str:
+        """What messages call the class: 'FILE.py:CLASS'."""
+        return f"{self.path}:{self.class_name}"
 
     @property
     def file(self) -> Path:
@@ -148,13 +154,14 @@ def classes_of(
             yield value
 
 
-def shipped_classes(package: str, base: type[Base]) -> list[type[Base]]:
+@cache
+def shipped_classes(package: str, base: type[Base]) -> tuple[type[Base], ...]:
     """Return the subclasses of `base` in the files of a package's folder, in order of the files."""
     folder = importlib.import_module(package).__path__
     modules = [
         importlib.import_module(f"{package}.{entry.name}") for entry in pkgutil.iter_modules(folder)
     ]
-    return [each for module in modules for each in classes_of(module, base)]
+    return tuple(each for module in modules for each in classes_of(module, base))
 
 
 def installed(group: str) -> dict[str, EntryPoint]:

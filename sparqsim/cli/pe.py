@@ -13,7 +13,7 @@ from sparqsim.cli.help import command_group
 from sparqsim.cli.options import Format
 
 if TYPE_CHECKING:
-    from sparqsim.pe.contract import Outcome
+    from sparqsim.base.contract import Outcome
 
 app = command_group("List, show and check PE designs.")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sparqsim.base.keys import key_choices
 from sparqsim.pe import PEDesign
-from sparqsim.pe.registry import at_defaults, key_choices
+from sparqsim.pe.registry import at_defaults
 from sparqsim.rtl import area
 
 Record = dict[str, Any]

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparqsim.array.timing import supported_dataflows
+from sparqsim.base.contract import Outcome as Checked
 from sparqsim.base.errors import printable
+from sparqsim.base.keys import key_choices
 from sparqsim.base.version import VERSION
 from sparqsim.base.wording import counted
 from sparqsim.cli import records
@@ -17,8 +19,6 @@ from sparqsim.cli.show_designs import design_table
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.engine.models import EngineModel
 from sparqsim.pe import PEDesign
-from sparqsim.pe.contract import Outcome as Checked
-from sparqsim.pe.registry import key_choices
 from sparqsim.regress import Outcome, as_markdown, as_text
 
 

@@ -5,19 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.base.contract import Violation
 from sparqsim.pe.base import COST_HOOKS, Array, PEDesign, arranged
 from sparqsim.pe.declared import declared_cycles
 from sparqsim.pe.trials import plain_steps
-
-
-class Violation(Exception):
-    """A design does not keep its contract."""
-
-
-def expect(holds: bool, message: str) -> None:
-    """Raise Violation with the message unless the condition holds."""
-    if not holds:
-        raise Violation(message)
 
 
 def compare(pe: PEDesign, x: Array, w: Array) -> None:

@@ -10,16 +10,26 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import FrozenInstanceError, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from sparqsim.base.contract import (
+    Check,
+    Outcome,
+    Violation,
+    expect,
+    expect_frozen,
+    expect_same_of_spec,
+    outcomes_of,
+)
 from sparqsim.base.errors import InputError
 from sparqsim.base.keys import keys_of
-from sparqsim.pe.agreement import Violation, compare, compare_cost, difference_of, expect
+from sparqsim.pe.agreement import compare, compare_cost, difference_of
 from sparqsim.pe.base import COST_HOOKS, COSTS, MOST_CYCLES, Array, LayerFacts, PEDesign
+from sparqsim.pe.registry import WHAT
 from sparqsim.pe.trials import KINDS, dtype_of, modes, narrowed, operands, plain_steps, weights
 
 #: (M, K, N) of random products: K odd, K = 1, K below and above the lanes, a single row or column,
@@ -32,32 +42,9 @@ STATIONARY = ("outputs", "weights", "activations")
 BITS = ((8, 8), (8, 4), (4, 8), (3, 2), (1, 1))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one check found: `failure` is '' where the design keeps it."""
-
-    check: str
-    failure: str
-
-
 def check_design(pe: PEDesign) -> Iterator[Outcome]:
     """Run every check on a design."""
-    for name, check in CHECKS.items():
-        yield Outcome(name, failure_of(check, pe))
-
-
-def failure_of(check: Callable[[PEDesign], None], pe: PEDesign) -> str:
-    """Return why a design fails a check, or ''.
-
-    Whatever the design raises is a failure of the design.
-    """
-    try:
-        check(pe)
-    except Violation as violation:
-        return str(violation)
-    except Exception as error:  # noqa: BLE001 - whatever a design raises is the design's failure
-        return f"raised {error!r}"
-    return ""
+    return outcomes_of(CHECKS, pe)
 
 
 def variants(design: type[Keyed]) -> list[Keyed]:
@@ -143,24 +130,12 @@ def _is_name(value: object) -> bool:
 
 def check_frozen(pe: PEDesign) -> None:
     """Expect a frozen value: equal keys make equal, hashable designs."""
-    twin = replace(pe)
-    expect(
-        twin == pe and hash(twin) == hash(pe),
-        f"two designs {pe.spec} are not equal, or hash differently",
-    )
-    try:
-        pe.name = "renamed"  # type: ignore[misc]
-    except FrozenInstanceError:
-        return
-    raise Violation("attributes can be set, expected @dataclass(frozen=True)")
+    expect_frozen(pe, "designs")
 
 
 def check_spec(pe: PEDesign) -> None:
     """Expect the text that names a design, its keys included, to make the same design again."""
-    from sparqsim.pe.registry import with_keys
-
-    again = with_keys(type(pe), pe.spec.partition(":")[2], pe.spec)
-    expect(again == pe, f"spec {pe.spec!r} makes {again!r}, expected {pe!r}")
+    expect_same_of_spec(pe, WHAT)
 
 
 def check_k_order(pe: PEDesign) -> None:
@@ -368,7 +343,7 @@ def check_windows(pe: PEDesign) -> None:
 
 
 #: Every check by the name under which it is reported.
-CHECKS: dict[str, Callable[[PEDesign], None]] = {
+CHECKS: dict[str, Check[PEDesign]] = {
     "declares name, lanes, cycles, dataflows": check_declaration,
     "is frozen, hashable, equal to its twin": check_frozen,
     "its spec makes it again": check_spec,

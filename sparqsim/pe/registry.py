@@ -6,25 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import MISSING, fields
-from functools import cache
-from importlib.metadata import EntryPoint
 from typing import Any
 
-from sparqsim.base.errors import InputError, nearest
+from sparqsim.base.errors import InputError
 from sparqsim.base.keys import check_keys
-from sparqsim.base.keys import key_choices as choices_of_keys
-from sparqsim.base.keys import with_keys as object_with_keys
-from sparqsim.base.plugins import (
-    SourceClass,
-    described,
-    installed,
-    load_installed,
-    refuse_code,
-    shipped_classes,
-)
+from sparqsim.base.plugins import refuse_code
+from sparqsim.base.registry import Registry
 from sparqsim.pe.base import COST_HOOKS, COSTS, PEDesign
 
-ENTRY_POINTS = "sparqsim.pe"
 WHAT = "PE design"
 
 
@@ -72,48 +61,7 @@ def resolve(
             return design
     if not trust_files:
         refuse_code(str(spec), WHAT, "a result", "one that you name with --pe")
-    source = SourceClass.parse(str(spec), WHAT)
-    if source is not None:
-        in_file = checked_class(source.load(PEDesign), f"{source.path}:{source.class_name}")
-        return with_keys(in_file, source.keys, spec)
-    name, _, text = str(spec).partition(":")
-    return with_keys(_class_named(name), text, spec)
-
-
-@cache
-def designs() -> dict[str, type[PEDesign]]:
-    """Return every design that ships with the package, by name."""
-    shipped = shipped_classes("sparqsim.pe", PEDesign)  # type: ignore[type-abstract] # a base to look for
-    return dict(sorted((design.name, design) for design in shipped))
-
-
-def outside_designs() -> dict[str, EntryPoint]:
-    """Return the entry points of installed packages that offer designs, by name, not loaded."""
-    return installed(ENTRY_POINTS)
-
-
-def _class_named(name: str) -> type[PEDesign]:
-    if name in designs():
-        return designs()[name]
-    outside = outside_designs()
-    if name not in outside:
-        known = known_names()
-        raise InputError(
-            f"PE design {name!r} is not known{nearest(name, known)}; expected one of "
-            f"{', '.join(known)}, or FILE.py:CLASS"
-        )
-    entry = outside[name]
-    return checked_class(load_installed(entry), described(entry))
-
-
-def known_names() -> list[str]:
-    """Return the names of all designs, shipped and installed."""
-    return [*designs(), *outside_designs()]
-
-
-def is_known(name: str) -> bool:
-    """Return whether a design of this name ships or is installed."""
-    return name in designs() or name in outside_designs()
+    return REGISTRY.made(str(spec))
 
 
 def checked_class(value: Any, origin: str) -> type[PEDesign]:
@@ -186,14 +134,6 @@ def has_own(design: type[PEDesign], hook: str) -> bool:
     return getattr(design, hook) is not getattr(PEDesign, hook)
 
 
-def with_keys(design: type[PEDesign], text: str, spec: str) -> PEDesign:
-    """Return the design with the keys of 'key=value,key=value'; `spec` is what messages show.
-
-    Raises InputError.
-    """
-    return object_with_keys(design, text, spec, WHAT)
-
-
 def at_defaults(design: type[PEDesign]) -> PEDesign | type[PEDesign]:
     """Return the design with its keys at their defaults; the class itself where a key has none.
 
@@ -205,6 +145,11 @@ def at_defaults(design: type[PEDesign]) -> PEDesign | type[PEDesign]:
     return design() if has_defaults else design
 
 
-def key_choices(design: type[Any]) -> dict[str, tuple[str, str]]:
-    """Return for each key of a design its default and what it accepts, as text."""
-    return choices_of_keys(design)
+REGISTRY: Registry[PEDesign] = Registry(
+    WHAT,
+    PEDesign,  # type: ignore[type-abstract] # a base to look for
+    "sparqsim.pe",
+    "sparqsim.pe",
+    checked_class,
+)
+designs, outside_designs, known_names = REGISTRY.shipped, REGISTRY.outside, REGISTRY.names

@@ -8,8 +8,8 @@ raises `Violation` with the layer, what was expected and what was found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import FrozenInstanceError, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache, lru_cache
 
 import numpy as np
@@ -17,17 +17,23 @@ from numpy.typing import NDArray
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.dataflow import Timing
+from sparqsim.base.contract import (
+    Check,
+    Outcome,
+    expect,
+    expect_frozen,
+    expect_same_of_spec,
+    outcomes_of,
+)
 from sparqsim.base.errors import InputError
 from sparqsim.base.exact import exact_matmul
-from sparqsim.base.keys import with_keys
 from sparqsim.engine.measure import Measurement
 from sparqsim.engine.models.base import Capacity, Defined, EngineModel, HostModel, Task
 from sparqsim.engine.models.registry import WHAT, get_model
 from sparqsim.memory.config import DramConfig, MemoryConfig
 from sparqsim.memory.system import Loops, through_memory
-from sparqsim.pe.agreement import Violation, expect
 from sparqsim.pe.base import Array, PEDesign
-from sparqsim.pe.contract import Outcome, check_design, variants
+from sparqsim.pe.contract import check_design, variants
 from sparqsim.results.bounds import Bounds
 from sparqsim.trace import Layer
 
@@ -61,22 +67,7 @@ def check_variants(asked: str | PEDesign | EngineModel) -> Iterator[tuple[str, O
 
 def check_model(model: EngineModel) -> Iterator[Outcome]:
     """Run every check on an engine."""
-    for name, check in CHECKS.items():
-        yield Outcome(name, failure_of(check, model))
-
-
-def failure_of(check: Callable[[EngineModel], None], model: EngineModel) -> str:
-    """Return why an engine fails a check, or ''.
-
-    Whatever the engine raises is a failure of the engine.
-    """
-    try:
-        check(model)
-    except Violation as violation:
-        return str(violation)
-    except Exception as error:  # noqa: BLE001 - whatever an engine raises is the engine's failure
-        return f"raised {error!r}"
-    return ""
+    return outcomes_of(CHECKS, model)
 
 
 def check_declaration(model: EngineModel) -> None:
@@ -99,24 +90,13 @@ def check_declaration(model: EngineModel) -> None:
 
 def check_frozen(model: EngineModel) -> None:
     """Expect a frozen value: equal keys make equal, hashable engines."""
-    twin = replace(model)
-    expect(
-        twin == model and hash(twin) == hash(model),
-        f"two engines {model.spec} are not equal, or hash differently",
-    )
-    try:
-        model.name = "renamed"  # type: ignore[misc]
-    except FrozenInstanceError:
-        return
-    raise Violation("attributes can be set, expected @dataclass(frozen=True)")
+    expect_frozen(model, "engines")
 
 
 def check_spec(model: EngineModel) -> None:
     """Expect the text that names an engine, its keys included, to make the same engine again."""
-    if isinstance(model, HostModel):
-        return  # the design's name is the design's contract
-    again = with_keys(type(model), model.spec.partition(":")[2], model.spec, WHAT)
-    expect(again == model, f"spec {model.spec!r} makes {again!r}, expected {model!r}")
+    if not isinstance(model, HostModel):  # there the design's name is the design's contract
+        expect_same_of_spec(model, WHAT)
 
 
 def check_time(model: EngineModel) -> None:
@@ -243,7 +223,7 @@ def check_memory(model: EngineModel) -> None:
 
 
 #: Every check by the name under which it is reported.
-CHECKS: dict[str, Callable[[EngineModel], None]] = {
+CHECKS: dict[str, Check[EngineModel]] = {
     "engine declares a name and what it can do": check_declaration,
     "engine is frozen, hashable, equal to its twin": check_frozen,
     "engine's spec makes it again": check_spec,

@@ -8,8 +8,6 @@ design takes an engine too.
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import cache
-from importlib.metadata import EntryPoint
 from typing import Any
 
 from sparqsim.base.errors import InputError, nearest
@@ -17,16 +15,14 @@ from sparqsim.base.keys import with_keys
 from sparqsim.base.plugins import (
     SourceClass,
     described,
-    installed,
     load_installed,
     refuse_code,
-    shipped_classes,
 )
+from sparqsim.base.registry import Registry, unknown
 from sparqsim.engine.models.base import EngineModel, HostModel
 from sparqsim.pe import registry as pe_registry
 from sparqsim.pe.base import PEDesign
 
-ENTRY_POINTS = "sparqsim.engine.models"
 WHAT = "engine model"
 
 
@@ -79,7 +75,7 @@ def resolve(
     source = SourceClass.parse(str(spec), pe_registry.WHAT)
     if source is not None:
         loaded = source.load((PEDesign, EngineModel))
-        return _of_class(loaded, f"{source.path}:{source.class_name}", source.keys, str(spec))
+        return _of_class(loaded, source.origin, source.keys, str(spec))
     return _named(str(spec))
 
 
@@ -95,25 +91,16 @@ def made_of(design: PEDesign) -> EngineModel:
     return host(design)
 
 
-@cache
 def models() -> dict[str, type[EngineModel]]:
     """Return every engine that ships with the package and is no array of PEs, by name."""
-    shipped = shipped_classes(__package__, EngineModel)  # type: ignore[type-abstract] # a base to look for
-    return {model.name: model for model in shipped if not issubclass(model, HostModel)}
+    shipped = REGISTRY.shipped()
+    return {name: model for name, model in shipped.items() if not issubclass(model, HostModel)}
 
 
-@cache
 def hosts() -> dict[str, type[HostModel]]:
     """Return every engine that ships with the package and is made of PEs, by name."""
-    shipped = shipped_classes(__package__, HostModel)  # type: ignore[type-abstract]
-    return {model.name: model for model in shipped}
-
-
-def outside_models() -> dict[str, EntryPoint]:
-    """Return the entry points of installed packages that offer engine models, by name, not
-    loaded.
-    """
-    return installed(ENTRY_POINTS)
+    shipped = REGISTRY.shipped()
+    return {name: model for name, model in shipped.items() if issubclass(model, HostModel)}
 
 
 def model_names() -> list[str]:
@@ -130,7 +117,7 @@ def _named(spec: str) -> EngineModel:
     name, _, keys = spec.partition(":")
     if name in models():
         return with_keys(models()[name], keys, spec, WHAT)
-    if pe_registry.is_known(name):
+    if name in pe_registry.known_names():
         return made_of(pe_registry.resolve(spec))
     outside = outside_models()
     if name in outside:
@@ -140,11 +127,7 @@ def _named(spec: str) -> EngineModel:
             f"{spec!r}: an assignment is taken by `simulate` and `compare` alone; expected a "
             "PE design"
         )
-    known = known_names()
-    raise InputError(
-        f"PE design {name!r} is not known{nearest(name, known)}; expected one of "
-        f"{', '.join(known)}, or FILE.py:CLASS"
-    )
+    raise unknown(pe_registry.WHAT, name, known_names())
 
 
 def _of_class(value: Any, origin: str, keys: str, spec: str) -> EngineModel:
@@ -152,7 +135,8 @@ def _of_class(value: Any, origin: str, keys: str, spec: str) -> EngineModel:
     if isinstance(value, type) and issubclass(value, EngineModel):
         return with_keys(_checked_class(value, origin), keys, spec, WHAT)
     if isinstance(value, type) and issubclass(value, PEDesign):
-        return made_of(pe_registry.with_keys(pe_registry.checked_class(value, origin), keys, spec))
+        design = pe_registry.checked_class(value, origin)
+        return made_of(with_keys(design, keys, spec, pe_registry.WHAT))
     raise InputError(
         f"{origin} is {value!r}, expected a subclass of sparqsim.PEDesign or sparqsim.EngineModel"
     )
@@ -189,3 +173,13 @@ def _installed_host(design: PEDesign) -> type[HostModel]:
             "sparqsim.engine.models.base.HostModel"
         )
     return value
+
+
+REGISTRY: Registry[EngineModel] = Registry(
+    WHAT,
+    EngineModel,  # type: ignore[type-abstract] # a base to look for
+    "sparqsim.engine.models",
+    "sparqsim.engine.models",
+    _checked_class,
+)
+outside_models = REGISTRY.outside

@@ -7,21 +7,21 @@ expects what every transform must keep. What a transform does to values is for i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.base.contract import Check, Outcome, expect, expect_same_of_spec, outcomes_of
 from sparqsim.base.errors import InputError
-from sparqsim.base.keys import with_keys
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.source import TensorSource
 from sparqsim.trace.trace import Trace
 from sparqsim.trace.transforms.applying import KEY, transform
 from sparqsim.trace.transforms.base import Transform
+from sparqsim.trace.transforms.registry import REGISTRY
 
 Array = NDArray[Any]
 
@@ -29,37 +29,9 @@ SEED = 20
 OPERANDS = ("activations", "weights")
 
 
-class Violation(Exception):
-    """A transform does not keep its contract."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one check found: `failure` is '' where the transform keeps it."""
-
-    check: str
-    failure: str
-
-
 def check_transform(each: Transform) -> Iterator[Outcome]:
     """Run every check on a transform."""
-    for name, check in CHECKS.items():
-        yield Outcome(name, _failure_of(check, each))
-
-
-def _failure_of(check: Callable[[Transform], None], each: Transform) -> str:
-    try:
-        check(each)
-    except Violation as violation:
-        return str(violation)
-    except Exception as error:  # noqa: BLE001 - whatever a transform raises is its failure
-        return f"raised {error!r}"
-    return ""
-
-
-def _expect(holds: bool, message: str) -> None:
-    if not holds:
-        raise Violation(message)
+    return outcomes_of(CHECKS, each)
 
 
 def trial_layers() -> list[Layer]:
@@ -102,18 +74,17 @@ def _accepted(each: Transform) -> Iterator[tuple[Layer, Layer, Mapping[str, Any]
         try:
             result = each.apply(layer)
         except InputError as error:
-            _expect(repr(layer.name) in str(error), f"{error}: expected the layer's name in it")
+            expect(repr(layer.name) in str(error), f"{error}: expected the layer's name in it")
             continue
         taken += 1
         yield layer, result.layer, result.facts
-    _expect(taken > 0, "takes none of the trial layers")
+    expect(taken > 0, "takes none of the trial layers")
 
 
 def check_name(each: Transform) -> None:
     """Expect the name and the keys to make the same transform again."""
-    _expect(bool(each.name) and ":" not in each.name, f"name={each.name!r}")
-    again = with_keys(type(each), each.spec.partition(":")[2], each.spec, "transform")
-    _expect(again == each, f"{each.spec!r} makes {again!r}, expected {each!r}")
+    expect(bool(each.name) and ":" not in each.name, f"name={each.name!r}")
+    expect_same_of_spec(each, REGISTRY.what)
 
 
 def check_shapes(each: Transform) -> None:
@@ -122,20 +93,20 @@ def check_shapes(each: Transform) -> None:
         kept = ("name", "op", "geometry", "groups", "keep_8bit")
         for name in kept:
             same = getattr(before.record, name) == getattr(after.record, name)
-            _expect(same, f"layer {before.name!r}: {name} changed")
+            expect(same, f"layer {before.name!r}: {name} changed")
         for operand in OPERANDS:
             old, new = _source(before, operand), _source(after, operand)
             stated = (new.shape, new.dtype) == (old.shape, old.dtype)
             values = new.load()
             held = (values.shape, values.dtype) == (old.shape, old.dtype)
-            _expect(
+            expect(
                 stated and held,
                 f"layer {before.name!r}: {operand} are {values.dtype} {values.shape}, "
                 f"expected {old.dtype} {old.shape}",
             )
         bias = (before.bias, after.bias)
         same = bias[0] is bias[1] or np.array_equal(*bias)  # type: ignore[arg-type]
-        _expect(bool(same), f"layer {before.name!r}: bias changed")
+        expect(bool(same), f"layer {before.name!r}: bias changed")
 
 
 def check_determinism(each: Transform) -> None:
@@ -147,7 +118,7 @@ def check_determinism(each: Transform) -> None:
             values = _source(one, operand).load()
             same &= np.array_equal(values, _source(other, operand).load())
             same &= np.array_equal(values, _source(one, operand).load())
-        _expect(bool(same), f"layer {before.name!r}: differs from one time to the next")
+        expect(bool(same), f"layer {before.name!r}: differs from one time to the next")
 
 
 def check_input_untouched(each: Transform) -> None:
@@ -162,8 +133,8 @@ def check_input_untouched(each: Transform) -> None:
         for operand in OPERANDS:
             _source(after, operand).load()
             same = np.array_equal(before[operand], _source(layer, operand).load())
-            _expect(same, f"layer {layer.name!r}: its {operand} were written to")
-        _expect(record == layer.record, f"layer {layer.name!r}: its record was written to")
+            expect(same, f"layer {layer.name!r}: its {operand} were written to")
+        expect(record == layer.record, f"layer {layer.name!r}: its record was written to")
 
 
 def check_streaming(each: Transform) -> None:
@@ -173,12 +144,12 @@ def check_streaming(each: Transform) -> None:
             source = _source(after, operand)
             whole = source.load()
             blocks = np.concatenate([block.reshape(-1) for block in source.blocks()])
-            _expect(
+            expect(
                 np.array_equal(blocks, whole.reshape(-1)),
                 f"layer {before.name!r}: blocks of {operand} are not the whole",
             )
             for part in _parts(source.shape):
-                _expect(
+                expect(
                     np.array_equal(source.read(part), whole[part]),
                     f"layer {before.name!r}: {operand}[{part}] read alone differs",
                 )
@@ -190,19 +161,19 @@ def check_provenance(each: Transform) -> None:
     trace = Trace(layers, network="trial", provenance={"own": [1]})
     new = transform(trace, [each])
     told: Any = new.metadata.provenance
-    _expect(told["own"] == [1], "an entry of the provenance is lost")
+    expect(told["own"] == [1], "an entry of the provenance is lost")
     (entry,) = told[KEY]
-    _expect(entry["transform"] == each.spec, f"told {entry['transform']!r}, expected {each.spec!r}")
-    _expect(entry["source_sha256"] == trace.sha256, "source_sha256 is not the trace's")
+    expect(entry["transform"] == each.spec, f"told {entry['transform']!r}, expected {each.spec!r}")
+    expect(entry["source_sha256"] == trace.sha256, "source_sha256 is not the trace's")
     facts = entry["layers"]
-    _expect(list(facts) == [layer.name for layer in layers], "not every layer is told of")
-    _expect(json.loads(json.dumps(facts)) == facts, "facts are no JSON values")
+    expect(list(facts) == [layer.name for layer in layers], "not every layer is told of")
+    expect(json.loads(json.dumps(facts)) == facts, "facts are no JSON values")
     for before, after in zip(layers, new.layers, strict=True):
         for operand in OPERANDS:
             old, values = _source(before, operand).load(), _source(after, operand).load()
             changed = int((old != values).sum())
             counted = facts[before.name][f"{operand}_changed"]
-            _expect(counted == changed, f"layer {before.name!r}: {operand}_changed={counted}")
+            expect(counted == changed, f"layer {before.name!r}: {operand}_changed={counted}")
 
 
 def _source(layer: Layer, operand: str) -> TensorSource:
@@ -220,7 +191,7 @@ def _parts(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
         place = (*place, slice(size - 1, size))
 
 
-CHECKS: Mapping[str, Callable[[Transform], None]] = {
+CHECKS: Mapping[str, Check[Transform]] = {
     "name and keys": check_name,
     "shapes and dtypes stay": check_shapes,
     "determinism": check_determinism,
