@@ -1,8 +1,9 @@
 """sparqsim: what a processing element buys you on a real network, in cycles, error and utilization.
 
-    trace = sparqsim.load_trace("net.safetensors") both = sparqsim.compare(trace, pes=["mac-8b8b",
-    "sparq-5opt"], array=sparqsim.ArrayConfig(rows=16, cols=16)) both.speedup("sparq-5opt",
-    over="mac-8b8b")
+    trace = sparqsim.load_trace("net.safetensors")
+    array = sparqsim.ArrayConfig(rows=16, cols=16)
+    both = sparqsim.compare(trace, pes=["mac-8b8b", "sparq-5opt"], array=array)
+    both.speedup("sparq-5opt", over="mac-8b8b")
 
 Names are imported when first used, so `import sparqsim` costs next to nothing.
 """

@@ -15,8 +15,7 @@ from sparqsim.pe.registry import designs
 
 
 def every_spec() -> list[str]:
-    """Return every shipped design with every combination of its keys, e.g.
-
+    """Return every shipped design with every combination of its keys:
     'sparq-5opt:rounding=trim'.
     """
     specs = []

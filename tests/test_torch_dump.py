@@ -234,6 +234,12 @@ def test_a_network_without_layers_is_refused_with_what_it_has(path):
     assert not path.exists()
 
 
+def test_a_bare_layer_which_has_no_name_is_refused(path):
+    with pytest.raises(InputError, match=r"a bare Linear.*expected a network that holds it"):
+        dump(nn.Linear(4, 3), [torch.rand(2, 4)], path)
+    assert not path.exists()
+
+
 class Bad(nn.Module):
     def __init__(self, value):
         super().__init__()

@@ -4,8 +4,7 @@ With f(i, j, n) the cycle in which PE (i, j) starts item n (counted over all til
 the depth of a link,
 
     f(i,j,n) = max( f(i,j,n-1) + cost(i,j,n-1), f(i,j-1,n) + 1, f(i-1,j,n) + down(i-1,j,n),
-    f(i,j+1,n-D) + 1,
-                    f(i+1,j,n-D) + 1 )
+                    f(i,j+1,n-D) + 1, f(i+1,j,n-D) + 1 )
 
 where terms that do not exist are left out and an edge offers item s of tile t from cycle t * period
 + s on, a registered row edge from one cycle later on. An operand moves down a cycle after its step

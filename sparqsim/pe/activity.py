@@ -4,8 +4,8 @@ Which parts work in a step is decided by a small state of the step's activations
 of its weights. PE (m, n) pairs row m of X with column n of W, so counting rows per activation state
 and columns per weight state, step by step, is enough:
 
-    cycles of a part = sum over steps, states a, states b of rows[step, a] * cols[step, b] *
-    table[a, b, part]
+    cycles of a part = sum over steps, states a, states b of
+                       rows[step, a] * cols[step, b] * table[a, b, part]
 
 and `table` is `PEDesign.step` itself, on one example of each state.
 """

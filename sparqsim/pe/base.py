@@ -150,10 +150,7 @@ class PEDesign(ABC):
 
     @property
     def spec(self) -> str:
-        """The design's name with every key that is not at its default, e.g.
-
-        'sparq-5opt:rounding=trim'.
-        """
+        """The name with every key that is not at its default: 'sparq-5opt:rounding=trim'."""
         return spec_of(self)
 
     @property

@@ -4,8 +4,8 @@ Activations are uint8: a Gaussian per element, cut off below a threshold that le
 share of zeros, as ReLU does:
 
     g = rho * (g one channel before, same position) + sqrt(1 - rho^2) * noise  (channel innermost)
-    x = 0 where g <= t, else ceil(255 * (g - t) / (TOP - t)), at most 255;  t = the standard
-    normal's quantile of `zeros`
+    t = the standard normal's quantile of `zeros`
+    x = 0 where g <= t, else ceil(255 * (g - t) / (TOP - t)), at most 255
 
 so `zeros` is the expected share of zeros and `correlation` = rho that of neighbouring channels
 before the cut. Weights are int8, Gaussian with a standard deviation of 32 steps, and know no

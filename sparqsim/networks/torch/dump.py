@@ -85,6 +85,11 @@ def dump(
             fold=fold,
         )
     )
+    if "" in quantised.layers:
+        raise InputError(
+            f"model is a bare {type(quantised.network.model).__name__}, so its layer has no name; "
+            "expected a network that holds it, e.g. torch.nn.Sequential(model)"
+        )
     with TraceWriter(path, **_document(quantised, network, license_note)) as writer:
         dumper = TorchDumper(quantised, writer)
         for inputs, labels in quantised.batches(checked(loader, "loader"), images):

@@ -3,9 +3,10 @@
 For each operand (activations, weights) whose key is below 8, with c its codes::
 
     z = planes that are zero in every |c|, from the lowest up        (stripped below)
-    B = bits that are left: of the largest |c| / 2^z, and one for the sign of signed codes; at most
-    8 s = max(0, B - b), b the key code' = round-half-even(c / 2^(z + s)), saturated: 0..2^b - 1,
-    signed -(2^(b-1) - 1)..2^(b-1) - 1 scale' = scale * 2^(z + s)
+    B = bits that are left, at most 8: of the largest |c| / 2^z, and a sign bit of signed codes
+    s = max(0, B - b), b the key
+    code' = round-half-even(c / 2^(z + s)), saturated: 0..2^b - 1, signed +-(2^(b-1) - 1)
+    scale' = scale * 2^(z + s)
 
 Planes above B are zero, too, and need no work. With B <= b nothing is lost. A tensor of zeros stays
 as it is. Codes stay in their uint8 or int8, since a trace has no field for bits; the provenance
