@@ -1,8 +1,8 @@
 """Figures from results, drawn with matplotlib (imported nowhere else).
 
 Every `plot_*` returns the matplotlib Figure, and writes a file, .svg, .pdf or .png by its suffix,
-where a path is given; those with one pair of axes draw on yours, `ax=`. Every `*_figure` only
-returns the Figure. Equal input gives equal bytes.
+where a path is given; those with one pair of axes draw on yours, `ax=`. `*_figure` is an older name
+of the same function. Equal input gives equal bytes.
 """
 
 from sparqsim.plot.accuracy import accuracy_figure, plot_accuracy

@@ -112,18 +112,21 @@ def _speedup_of(rows: list[AccuracyRow], baseline: str | None) -> float:
     return known[str(baseline)]
 
 
-def accuracy_figure(
+def plot_accuracy(
     report: AccuracyReport,
+    path: str | Path | None = None,
     *,
     loss: str | None = None,
     baseline: str | None = None,
     ax: Axes | None = None,
     width: str = "column",
+    **saving: Unpack[Saving],
 ) -> Figure:
-    """Return one mark for each design: percentage points lost, least at the top, against speedup.
+    """Draw one mark for each design: percentage points lost, least at the top, against speedup.
 
-    `loss`, `baseline` and errors as in `loss_points`; `ax`, `width` as in `plot_accuracy`.
+    `loss`, `baseline` and errors as in `loss_points`; the rest as in `plot_pareto`.
     """
+    check_target(path, ax)
     points = loss_points(report, loss, baseline)
     array, picture = report.array, PERCENT / report.pictures
     title = (
@@ -146,7 +149,11 @@ def accuracy_figure(
         ),
     )
     ticks = partial(loss_ticks, pictures=report.pictures)
-    return points_figure(points, words, width, ticks, ax)
+    figure = points_figure(points, words, width, ticks, ax)
+    return delivered(figure, path, ax, title="Loss against speedup", **saving)
+
+
+accuracy_figure = plot_accuracy
 
 
 def loss_ticks(low: float, high: float, pictures: int) -> tuple[list[float], list[str]]:
@@ -172,23 +179,3 @@ def _round_steps(pictures: int) -> list[int]:
     return [
         share * pictures // thousandths for share in STEPS if share * pictures % thousandths == 0
     ]
-
-
-def plot_accuracy(
-    report: AccuracyReport,
-    path: str | Path | None = None,
-    *,
-    loss: str | None = None,
-    baseline: str | None = None,
-    ax: Axes | None = None,
-    width: str = "column",
-    **saving: Unpack[Saving],
-) -> Figure:
-    """Draw `accuracy_figure`, into a file or on `ax` where one is given, and return the figure.
-
-    `ax`: axes of a figure of your own; title, legend and notes are then theirs, and `width` has no
-    meaning. `path`, `width`, `saving` and errors as in `plot_speedup`.
-    """
-    check_target(path, ax)
-    figure = accuracy_figure(report, loss=loss, baseline=baseline, ax=ax, width=width)
-    return delivered(figure, path, ax, title="Loss against speedup", **saving)

@@ -40,27 +40,17 @@ def plot_bandwidth(
     width: str = "column",
     **saving: Unpack[Saving],
 ) -> Figure:
-    """Draw `bandwidth_figure`, into a file or on `ax` where one is given, and return the figure.
+    """Draw lines of speedup (x) over DRAM bandwidth (bytes per cycle, logarithmic); the last mark:
+    without memory.
 
-    `ax`: axes of a figure of your own; title, legend and notes are then theirs, and `width` has no
-    meaning. `path`, `width`, `saving` and errors as in `plot_speedup`.
-    """
-    check_target(path, ax)
-    figure = bandwidth_figure(curves, ax=ax, width=width)
-    return delivered(figure, path, ax, title="Speedup against DRAM bandwidth", **saving)
-
-
-def bandwidth_figure(
-    curves: BandwidthCurves, *, ax: Axes | None = None, width: str = "column"
-) -> Figure:
-    """Return lines of speedup (x) over DRAM bandwidth (bytes per cycle, logarithmic); the last
-    mark: without memory.
+    `path`, `ax`, `width`, `saving` and errors as in `plot_pareto`.
 
     Raises
     ------
     InputError
-        For curves without a finite bandwidth.
+        For curves without a finite bandwidth, too.
     """
+    check_target(path, ax)
     finite = [at for at, value in enumerate(curves.bandwidths) if value is not None]
     if not finite:
         raise InputError("bandwidth curves: no finite bandwidth, expected at least one")
@@ -84,7 +74,10 @@ def bandwidth_figure(
         axes.grid(visible=True)
         panel.add_legend(_title(curves), handles, [group_label(group) for group in labels])
         panel.add_notes([*_notes(curves), *group_notes(labels)])
-    return panel.figure
+    return delivered(panel.figure, path, ax, title="Speedup against DRAM bandwidth", **saving)
+
+
+bandwidth_figure = plot_bandwidth
 
 
 def _notes(curves: BandwidthCurves) -> list[str]:

@@ -65,25 +65,17 @@ def plot_curves(
     width: str = "column",
     **saving: Unpack[Saving],
 ) -> Figure:
-    """Draw `curves_figure`, into a file or on `ax` where one is given, and return the figure.
-
-    `ax`: axes of a figure of your own; title, legend and notes are then theirs, and `width` has no
-    meaning. `path`, `width`, `saving` and errors as in `plot_speedup`.
-    """
-    check_target(path, ax)
-    title = f"Speedup against {curves.kind.replace('-', ' ')}"
-    return delivered(curves_figure(curves, ax=ax, width=width), path, ax, title=title, **saving)
-
-
-def curves_figure(curves: Curves, *, ax: Axes | None = None, width: str = "column") -> Figure:
-    """Return speedups (x) over the baseline; dashed: cycles that do not depend on values, solid:
+    """Draw speedups (x) over the baseline; dashed: cycles that do not depend on values, solid:
     cycles that do.
 
     Lines join points of equal shapes alone, so over the share of zeros the dashed ones are flat.
 
     Against K, a vertical stroke reaches from the least to the greatest speedup of single layers of
     that K.
+
+    `path`, `ax`, `width`, `saving` and errors as in `plot_pareto`.
     """
+    check_target(path, ax)
     looks = looks_of([curve.specs[0] for curve in curves.curves])
     with house_style():
         panel = Panel.of(ax, width, PANEL_INCHES + 0.12 * (len(curves.curves) + 1))
@@ -101,7 +93,11 @@ def curves_figure(curves: Curves, *, ax: Axes | None = None, width: str = "colum
         labels = [group_label(_labels(curve)) for curve in curves.curves]
         panel.add_legend(_title(curves), [line, *handles], [f"{curves.baseline} = 1", *labels])
         panel.add_notes(_notes(curves))
-    return panel.figure
+    title = f"Speedup against {curves.kind.replace('-', ' ')}"
+    return delivered(panel.figure, path, ax, title=title, **saving)
+
+
+curves_figure = plot_curves
 
 
 def _scale(axes: Axes, curves: Curves, width: str) -> dict[tuple[float, ...], float]:

@@ -58,24 +58,22 @@ def plot_layers(
     width: str = "page",
     **saving: Unpack[Saving],
 ) -> Figure:
-    """Draw `layers_figure`, into a file where a path is given, and return it; as `plot_speedup`."""
-    check_target(path)
-    figure = layers_figure(result, width=width)
-    return delivered(figure, path, title="Where the cycles went", **saving)
-
-
-def layers_figure(result: Comparison | Report, *, width: str = "page") -> Figure:
-    """Return stacked bars of cycles by what they were spent on.
+    """Draw stacked bars of cycles by what they were spent on.
 
     A report gives two panels: cycles of each layer, and their shares with the total. A comparison
     gives one panel for each design, in percent of the baseline's cycles in the same layer; designs
-    with equal cycles everywhere share one.
+    with equal cycles everywhere share one. The rest as in `plot_speedup`.
     """
-    return (
+    check_target(path)
+    figure = (
         _comparison_figure(result, width)
         if isinstance(result, Comparison)
         else _report_figure(result, width)
     )
+    return delivered(figure, path, title="Where the cycles went", **saving)
+
+
+layers_figure = plot_layers
 
 
 def _report_figure(report: Report, width: str) -> Figure:

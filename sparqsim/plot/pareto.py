@@ -53,26 +53,6 @@ MARK: dict[str, Any] = {
 FRONT: dict[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 0.8}
 
 
-def plot_pareto(
-    points: Comparison | Sequence[ParetoPoint],
-    path: str | Path | None = None,
-    *,
-    quality: str = SQNR,
-    baseline: str = "the baseline",
-    ax: Axes | None = None,
-    width: str = "column",
-    **saving: Unpack[Saving],
-) -> Figure:
-    """Draw `pareto_figure`, into a file or on `ax` where one is given, and return the figure.
-
-    `ax`: axes of a figure of your own; title, legend and notes are then theirs, and `width` has no
-    meaning. `path`, `width`, `saving` and errors as in `plot_speedup`.
-    """
-    check_target(path, ax)
-    figure = pareto_figure(points, quality=quality, baseline=baseline, ax=ax, width=width)
-    return delivered(figure, path, ax, title="Quality against speedup", **saving)
-
-
 @dataclass(frozen=True)
 class ParetoWords:
     """What a figure of points says. quality: label of that axis; over: what speedups are over, at
@@ -85,16 +65,18 @@ class ParetoWords:
     notes: tuple[str, ...] = ()
 
 
-def pareto_figure(
+def plot_pareto(
     points: Comparison | Sequence[ParetoPoint],
+    path: str | Path | None = None,
     *,
     quality: str = SQNR,
     baseline: str = "the baseline",
     ax: Axes | None = None,
     width: str = "column",
+    **saving: Unpack[Saving],
 ) -> Figure:
-    """Return one mark for each design, named beside it, and the front: a line through designs that
-    no other beats.
+    """Draw one mark for each design, named beside it, and the front: a line through designs that no
+    other beats.
 
     Parameters
     ----------
@@ -105,13 +87,21 @@ def pareto_figure(
     baseline : str
         What the speedups are over, where `points` are given.
     ax : Axes, optional
-        As in `plot_pareto`.
-    width : str
-        'column' or 'page'.
+        Of a figure of your own, instead of a `path`; title, legend and notes are then theirs, and
+        `width` has no meaning.
+    path, width, **saving
+        And errors: as in `plot_speedup`.
     """
+    check_target(path, ax)
+    words = ParetoWords(quality, f"{baseline}, equal PEs")
     if isinstance(points, Comparison):
-        return points_figure(pareto_points(points), _words(points, quality), width, ax=ax)
-    return points_figure(points, ParetoWords(quality, f"{baseline}, equal PEs"), width, ax=ax)
+        words = _words(points, quality)
+        points = pareto_points(points)
+    figure = points_figure(points, words, width, ax=ax)
+    return delivered(figure, path, ax, title="Quality against speedup", **saving)
+
+
+pareto_figure = plot_pareto
 
 
 def _words(comparison: Comparison, quality: str) -> ParetoWords:

@@ -52,27 +52,17 @@ def plot_roofline(
     width: str = "column",
     **saving: Unpack[Saving],
 ) -> Figure:
-    """Draw `roofline_figure`, into a file or on `ax` where one is given, and return the figure.
-
-    `ax`: axes of a figure of your own; title, legend and notes are then theirs, and `width` has no
-    meaning. `path`, `width`, `saving` and errors as in `plot_speedup`.
-    """
-    check_target(path, ax)
-    figure = roofline_figure(result, ax=ax, width=width)
-    return delivered(figure, path, ax, title="Roofline", **saving)
-
-
-def roofline_figure(
-    result: Comparison | Report, *, ax: Axes | None = None, width: str = "column"
-) -> Figure:
-    """Return a mark for each layer and design: MACs per DRAM byte against MACs per cycle, both
+    """Draw a mark for each layer and design: MACs per DRAM byte against MACs per cycle, both
     logarithmic.
+
+    `path`, `ax`, `width`, `saving` and errors as in `plot_pareto`.
 
     Raises
     ------
     InputError
-        For results without memory.
+        For results without memory, too.
     """
+    check_target(path, ax)
     reports = (
         [result.reports[name] for name in result.order]
         if isinstance(result, Comparison)
@@ -105,7 +95,10 @@ def roofline_figure(
             )
         panel.add_notes(notes)
         _name_layers(axes, drawn, short.labels, reports[0])
-    return panel.figure
+    return delivered(panel.figure, path, ax, title="Roofline", **saving)
+
+
+roofline_figure = plot_roofline
 
 
 def _notes(roofs: Sequence[Roofline], reports: Sequence[Report], prefix: str) -> list[str]:

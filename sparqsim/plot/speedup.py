@@ -61,7 +61,12 @@ def plot_speedup(
     width: str = "page",
     **saving: Unpack[Saving],
 ) -> Figure:
-    """Draw `speedup_figure`, into a file where a path is given, and return it.
+    """Draw grouped bars of speedup over the baseline, by layer and in total, and each design's SQNR
+    below its bar.
+
+    Where the comparison tells of equal area, its speedups stand between: an error bar is the range
+    over libraries and flows. Designs that are equal in all of it share a bar; layers that do not
+    fit a page are grouped.
 
     Parameters
     ----------
@@ -85,18 +90,6 @@ def plot_speedup(
         For an unknown suffix or width, or a path that cannot be written.
     """
     check_target(path)
-    figure = speedup_figure(comparison, width=width)
-    return delivered(figure, path, title=f"Speedup over {comparison.baseline}", **saving)
-
-
-def speedup_figure(comparison: Comparison, *, width: str = "page") -> Figure:
-    """Return grouped bars of speedup over the baseline, by layer and in total, and each design's
-    SQNR below its bar.
-
-    Where the comparison tells of equal area, its speedups stand between: an error bar is the range
-    over libraries and flows. Designs that are equal in all of it share a bar; layers that do not
-    fit a page are grouped.
-    """
     groups = _shown(comparison)
     specs = [group[0] for group in groups]
     every_layer = comparison.reports[comparison.baseline].layers
@@ -123,7 +116,10 @@ def speedup_figure(comparison: Comparison, *, width: str = "page") -> Figure:
         set_layer_label(panels[-1][-1], layers)
         notes = group_note(every_layer, layout.group)
         _draw_words(figure, comparison, groups, looks, notes)
-    return figure
+    return delivered(figure, path, title=f"Speedup over {comparison.baseline}", **saving)
+
+
+speedup_figure = plot_speedup
 
 
 def _shown(comparison: Comparison) -> list[list[str]]:

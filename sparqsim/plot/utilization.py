@@ -34,19 +34,12 @@ def plot_utilization(
     width: str = "page",
     **saving: Unpack[Saving],
 ) -> Figure:
-    """Draw `utilization_figure`, into a file where a path is given, and return it.
+    """Draw two maps: cycles with a step in flight on real work, and MACs whose operands are both
+    non-zero.
 
     `heatmap` is that of `sparqsim.analysis.heatmap`; the rest as in `plot_speedup`.
     """
     check_target(path)
-    figure = utilization_figure(heatmap, width=width)
-    return delivered(figure, path, title="Busy share of each PE", **saving)
-
-
-def utilization_figure(heatmap: Heatmap, *, width: str = "page") -> Figure:
-    """Return two maps: cycles with a step in flight on real work, and MACs whose operands are both
-    non-zero.
-    """
     with house_style():
         figure = new_figure(width, 3.2 if width == "page" else 5.4)
         panels = figure.subplots(*((1, 2) if width == "page" else (2, 1)))
@@ -62,7 +55,10 @@ def utilization_figure(heatmap: Heatmap, *, width: str = "page") -> Figure:
         )
         figure.suptitle(wrapped(figure, _title(heatmap), FONT_POINTS), fontsize=FONT_POINTS)
         add_notes(figure, _notes(heatmap))
-    return figure
+    return delivered(figure, path, title="Busy share of each PE", **saving)
+
+
+utilization_figure = plot_utilization
 
 
 def _notes(heatmap: Heatmap) -> list[str]:
