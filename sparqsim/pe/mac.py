@@ -2,7 +2,8 @@
 
 `mac-8b8b` is the conventional 8-bit PE: one multiplier, exact. `mac-4b8b` keeps only the top nibble
 of each activation and has two multipliers; `mac-4b4b` keeps only the top nibble of both operands
-and has four. The nibble is static: it is always bits 7..4, whatever the value.
+and has four. The nibble is static: of a layer whose operand has b bits it is always bits
+b-1..b-4 (7..4 of 8-bit codes), whatever the value; codes of 4 bits or fewer lose nothing.
 
 Source: the arithmetic is this project's definition of a conventional 4-bit array (see docs);
 rounding is half to even and saturates (x to 0..15 for unsigned operands, -8..7 for signed ones);
@@ -12,40 +13,59 @@ rounding is half to even and saturates (x to 0..15 for unsigned operands, -8..7 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.pe.base import Array, PEDesign, Step, mask_examples, nonzero_masks, round_half_even
+from sparqsim.pe.base import (
+    Array,
+    LayerFacts,
+    PEDesign,
+    Step,
+    mask_examples,
+    nonzero_masks,
+    round_half_even,
+)
 
 Rounding = Literal["nearest-even", "trim"]
+NIBBLE_BITS = 4
 
 
-def top_nibble(value: int, lowest: int, highest: int, rounding: Rounding) -> int:
-    """Return 16 * clamp(value / 16), rounded half to even or floored: the plain definition."""
-    nibble = value // 16 if rounding == "trim" else round(value / 16)
-    return 16 * max(lowest, min(highest, nibble))
+def lowest_bit(bits: int) -> int:
+    """Return the lowest bit of the top nibble of codes of `bits` bits; 0 where all of them fit."""
+    return max(0, bits - NIBBLE_BITS)
 
 
-def top_nibbles(values: Array, rounding: Rounding) -> Array:
+def top_nibble(
+    value: int, lowest: int, highest: int, rounding: Rounding, at: int = NIBBLE_BITS
+) -> int:
+    """Return u * clamp(value / u), u = 2^at, rounded half to even or floored: the plain
+    definition.
+    """
+    unit = 1 << at
+    nibble = value // unit if rounding == "trim" else round(value / unit)
+    return unit * max(lowest, min(highest, nibble))
+
+
+def top_nibbles(values: Array, rounding: Rounding, at: int = NIBBLE_BITS) -> Array:
     """Return `top_nibble` of every element, of the dtype given (uint8 or int8), whose range it
     follows.
     """
-    return np.take(nibble_table(values.dtype == np.int8, rounding), values.view(np.uint8))
+    return np.take(nibble_table(values.dtype == np.int8, rounding, at), values.view(np.uint8))
 
 
 @cache
-def nibble_table(signed: bool, rounding: Rounding) -> Array:
+def nibble_table(signed: bool, rounding: Rounding, at: int = NIBBLE_BITS) -> Array:
     """Return `top_nibble` of all 256 bit patterns: uint8 (256,), or int8 (256,) where they are
     `signed`.
     """
     values = np.arange(256, dtype=np.uint8).view(np.int8 if signed else np.uint8)
     lowest, highest = (-8, 7) if signed else (0, 15)
-    nibbles = values.astype(np.int16) >> 4 if rounding == "trim" else round_half_even(values, 4)
-    table: Array = (16 * np.clip(nibbles, lowest, highest)).astype(values.dtype)
+    nibbles = values.astype(np.int16) >> at if rounding == "trim" else round_half_even(values, at)
+    table: Array = (np.clip(nibbles, lowest, highest) << at).astype(values.dtype)
     table.flags.writeable = False
     return table
 
@@ -121,23 +141,29 @@ class Mac4b8b(Mac):
     lanes: ClassVar[int] = 2
     multipliers: ClassVar[int] = 2
     rounding: Rounding = "nearest-even"
+    #: The lowest bit of the nibble in the layer's activations.
+    activation_at: int = field(default=NIBBLE_BITS, metadata={"key": False})
+
+    def for_layer(self, facts: LayerFacts) -> Self:
+        """Return the design with its nibbles at the top of the layer's bits."""
+        return replace(self, activation_at=lowest_bit(facts.activation_bits))
 
     def activation_pair_bits(self, storage: str) -> int:
         """Operands are stored as they are used: 4 bits each."""
-        return 8
+        return 2 * NIBBLE_BITS
 
     def used_pair(self, x: int, w: int, signed: bool) -> tuple[int, int]:
         """Return the top nibble of the activation, and the weight."""
         lowest, highest = (-8, 7) if signed else (0, 15)
-        return top_nibble(x, lowest, highest, self.rounding), w
+        return top_nibble(x, lowest, highest, self.rounding, self.activation_at), w
 
     def used_activations(self, x: Array) -> Array:
         """Trim every activation."""
-        return top_nibbles(x, self.rounding)
+        return top_nibbles(x, self.rounding, self.activation_at)
 
     def windows(self, x: Array) -> dict[int, int]:
-        """Every non-zero activation is used through bits 7..4."""
-        return {4: int(np.count_nonzero(x))}
+        """Every non-zero activation is used through its top bits, 7..4 of 8."""
+        return {self.activation_at: int(np.count_nonzero(x))}
 
 
 @dataclass(frozen=True)
@@ -147,12 +173,19 @@ class Mac4b4b(Mac4b8b):
     name: ClassVar[str] = "mac-4b4b"
     lanes: ClassVar[int] = 4
     multipliers: ClassVar[int] = 4
-    weight_bits: ClassVar[int] = 4
+    weight_bits: ClassVar[int] = NIBBLE_BITS
+    #: The lowest bit of the nibble in the layer's weights.
+    weight_at: int = field(default=NIBBLE_BITS, metadata={"key": False})
+
+    def for_layer(self, facts: LayerFacts) -> Self:
+        """Return the design with its nibbles at the top of the layer's bits."""
+        return replace(super().for_layer(facts), weight_at=lowest_bit(facts.weight_bits))
 
     def used_pair(self, x: int, w: int, signed: bool) -> tuple[int, int]:
         """Return the top nibbles of both."""
-        return super().used_pair(x, w, signed)[0], top_nibble(w, -8, 7, self.rounding)
+        weight = top_nibble(w, -8, 7, self.rounding, self.weight_at)
+        return super().used_pair(x, w, signed)[0], weight
 
     def used_weights(self, w: Array) -> Array:
         """Trim every weight."""
-        return top_nibbles(w, self.rounding)
+        return top_nibbles(w, self.rounding, self.weight_at)
