@@ -81,14 +81,16 @@ def recounted(layer: Layer, design: str, array: ArrayConfig) -> dict[str, int]:
             for part, cycles in step(left, other).active_cycles.items():
                 parts[f"pe.{part}"] = parts.get(f"pe.{part}", 0) + cycles
     counts["pe.padded_steps"] = len(run.steps) - counts["pe.steps"]
-    counts["pe.work_cycles"] = work
+    counts["pe.step_cycles"] = work
     counts["pe.idle_cycles"] = run.cycles * array.rows * array.cols - work
     counts["array.stationary_loads"] = len(held)
-    counts["array.sums_out"] = sums_out(run, tiles, array, (stream, rows, cols), stays=stays)
+    counts["array.partial_sums"] = sums_of_layer(
+        run, tiles, array, (stream, rows, cols), stays=stays
+    )
     return counts | parts
 
 
-def sums_out(run, tiles, array, sizes, *, stays: bool) -> int:
+def sums_of_layer(run, tiles, array, sizes, *, stays: bool) -> int:
     """Count the sums that left the array and are outputs or parts of them: those of columns, and
     rows, of the layer.
     """
@@ -143,7 +145,7 @@ def test_queue_reads_are_the_pairs_that_fire(monkeypatch):
     report = sparqsim.simulate(trace, "smt-sa-2t", array, engine="event")
     # Each pair that fires is an activation and a weight out of their queues.
     assert report.layers[0].actions["array.queue_reads"].count == 2 * len(fired) > 0
-    assert report.layers[0].actions["array.sums_out"].count == 5 * 4
+    assert report.layers[0].actions["array.partial_sums"].count == 5 * 4
 
 
 @pytest.mark.parametrize("dataflow", FLOWS)
@@ -163,7 +165,7 @@ def test_memory_actions_are_the_transfers(dataflow):
     read = actions["memory.activations.sram_read"]
     assert (read.unit, read.counter) == ("bytes", "memory")
     assert actions["pe.idle_cycles"].count == (
-        report.layers[0].counts.pe_cycles - actions["pe.work_cycles"].count
+        report.layers[0].counts.pe_cycles - actions["pe.step_cycles"].count
     )
 
 
@@ -215,29 +217,68 @@ def test_the_page_lists_actions_with_their_meaning():
     ]
     assert rows["memory.weights.dram_read"][3] == "From the DRAM into the scratchpad."
     assert rows["pe.multiplier_0"][3].startswith("Cycles in which the part works")
-    assert actions_table(load_result(FORMATS / "report-1.json")) is None
+    older = actions_table(load_result(FORMATS / "report-1.json"))
+    assert {row[0].text.partition(".")[0] for row in older.rows} == {"pe"}, "parts alone"
     text = page_text(Gathered.of([compared]))
     assert "array.right_hops" in text
 
 
-def test_files_of_version_1_are_read_and_stay_what_they_are():
-    path = FORMATS / "report-1.json"
-    text = path.read_text()
-    report = load_result(path)
-    assert report.to_json() == text
-    assert report.layers[0].actions == {}
-    assert report.totals.actions == {}
-    compared = load_result(FORMATS / "comparison-1.json")
-    assert compared.to_json() == (FORMATS / "comparison-1.json").read_text()
-    cycles = [compared.reports[name].cycles.total for name in ("mac-8b8b", "sparq-exact")]
-    assert compared.speedup("sparq-exact") == cycles[0] / cycles[1]
+def under_new_names(layer: dict) -> dict:
+    """Return a layer, or the totals, of a file of version 1 as version 2 names its fields."""
+    gap, traffic, use = layer["bounds"]["gap"], layer["traffic"], dict(layer["utilization"])
+    waiting = {name: gap[name] for name in ("ragged_tiles", "fill_drain", "memory_stall")}
+    named = {
+        "bounds": {
+            "busiest_pe_cycles": layer["bounds"]["slack_cycles"],
+            "work_cycles": layer["bounds"]["work_cycles"],
+            "gap_cycles": {**waiting, "pe_waiting": gap["waiting"]},
+        },
+        "utilization": {"used_pes": use.pop("mapping"), **use},
+    }
+    if traffic is not None:
+        moved = {name: traffic[name] for name in traffic if name not in ("kept", "port_stall")}
+        named["traffic"] = {**moved, "port_stall_cycles": traffic["port_stall"]}
+        if "kept" in traffic:
+            named["traffic"]["resident"] = traffic["kept"]
+    if "pe" in layer:
+        named["run_as"] = layer["pe"]
+    former = ("pe", "activity")
+    return {name: value for name, value in layer.items() if name not in former} | named
+
+
+def without_actions(measured: dict) -> dict:
+    return {name: value for name, value in measured.items() if name != "actions"}
+
+
+@pytest.mark.parametrize("name", ["report-1.json", "comparison-1.json"])
+def test_files_of_version_1_are_read_under_the_names_of_today(name, tmp_path):
+    old = json.loads((FORMATS / name).read_text())
+    result = load_result(FORMATS / name)
+    new = json.loads(result.to_json())
+    assert new["schema"] == old["schema"].replace("/1", "/2")
+    result.save(tmp_path / "again.json")
+    assert load_result(tmp_path / "again.json") == result
+    olds, news = ([each] if "pe" in each else each["reports"].values() for each in (old, new))
+    for before, after in zip(olds, news, strict=True):
+        assert after["pe"] == before["pe"]
+        assert without_actions(after["totals"]) == under_new_names(before["totals"])
+        for one, other in zip(before["layers"], after["layers"], strict=True):
+            assert without_actions(other) == under_new_names(one)
+            counts = {name: each["count"] for name, each in other.get("actions", {}).items()}
+            assert counts == {f"pe.{part}": cycles for part, cycles in one["activity"].items()}
+
+
+def test_a_file_of_version_1_that_was_changed_is_refused():
+    old = json.loads((FORMATS / "report-1.json").read_text())
+    old["totals"]["bounds"]["slack_cycles"] += 1
+    with pytest.raises(InputError, match=r"totals\.bounds\.busiest_pe_cycles"):
+        sparqsim.Report.from_json(json.dumps(old))
 
 
 def test_results_of_both_versions_stand_side_by_side(tmp_path):
     old = load_result(FORMATS / "report-1.json")
     new = old.model_copy(
         update={
-            "schema_": "sparqsim.report/2",
             "pe": old.pe.model_copy(update={"name": "other", "spec": "other"}),
         }
     )
@@ -254,7 +295,8 @@ def test_a_golden_report_of_version_1_is_compared_without_actions():
         sparqsim.Trace([gemm(2, 2, 2, 1)]), "mac-8b8b", memory=load_accelerator("edge").memory
     )
     layers = tuple(
-        layer.model_copy(update={"actions": actions.layers[0].actions}) for layer in old.layers
+        layer.model_copy(update={"actions": actions.layers[0].actions | layer.actions})
+        for layer in old.layers
     )
     assert differences(old, old.model_copy(update={"layers": layers})) == ()
     changed = (old.layers[0].model_copy(update={"tiles": 99}), *old.layers[1:])

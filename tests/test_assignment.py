@@ -65,7 +65,7 @@ def test_every_layer_is_that_of_its_design_alone(memory, keep, engine):
 def test_a_rule_of_ones_own_comes_before_keep_8bit():
     run = Assignment("sparq-5opt", [("fc", "mac-4b4b")], "classifier in four bits")
     report = sparqsim.simulate(network(), run)
-    assert [layer.pe for layer in report.layers] == [
+    assert [layer.run_as for layer in report.layers] == [
         "mac-8b8b",
         "sparq-5opt",
         "sparq-5opt",
@@ -108,7 +108,7 @@ def test_an_engine_of_its_own_runs_some_layers():
     unit = get_model(vector)
     run = Assignment("mac-8b8b", [Rule("layer4.?", unit)], "two engines")
     report = sparqsim.simulate(network(), run, ArrayConfig(3, 2))
-    assert [layer.pe for layer in report.layers] == ["mac-8b8b", "vector", "vector", "mac-8b8b"]
+    assert [layer.run_as for layer in report.layers] == ["mac-8b8b", "vector", "vector", "mac-8b8b"]
     assert [layer.cycles.total for layer in report.layers[1:3]] == [-(-5 * 9 * 6 // 16)] * 2
 
 
@@ -250,7 +250,7 @@ def test_a_file_runs_python_only_if_it_is_trusted(files, run, refused):
     assert not Path("in/RAN").exists()
     assert run(*words, "--trust").code == 0
     assert Path("in/RAN").exists()
-    assert [layer["pe"] for layer in json.loads(Path("r.json").read_text())["layers"]] == [
+    assert [layer["run_as"] for layer in json.loads(Path("r.json").read_text())["layers"]] == [
         "mac-8b8b",
         "sparq-5opt",
         "mine",

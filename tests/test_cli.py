@@ -99,7 +99,7 @@ def test_layers_kept_at_8_bits_are_named_and_can_be_included(run, small_path, tm
         "simulate", small_path, "--pe", "sparq-2opt", "--all-layers", "-o", tmp_path / "r.json"
     )
     assert "first*" not in everything.out
-    assert {layer.pe for layer in Report.load(tmp_path / "r.json").layers} == {"sparq-2opt"}
+    assert {layer.run_as for layer in Report.load(tmp_path / "r.json").layers} == {"sparq-2opt"}
 
 
 def test_nothing_is_wider_than_80_columns_in_a_pipe(digits_path, root):

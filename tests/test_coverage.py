@@ -178,7 +178,7 @@ def test_every_output_says_what_is_not_simulated(command, format_, run, partial_
         for row in csv_rows(ended.out):
             assert float(row["macs_left_out_share"]) == SHARE
             assert row["inputs"] == "3"
-            assert float(row["cycles_per_input"]) == int(row["total_cycles"]) / 3
+            assert float(row["cycles_per_input"]) == int(row["cycles_total"]) / 3
     elif format_ == "json":
         document = json.loads(ended.out)
         one = next(iter(document["reports"].values())) if command == "compare" else document
@@ -195,7 +195,7 @@ def test_cycles_of_queues_stand_with_their_note(command, format_, run, partial_p
     ended = run(command, partial_path, *COMMANDS[command], "--format", format_)
     assert "without refilling the array" in " ".join(ended.out.split())
     if format_ == "csv":
-        notes = {row["design"]: row["timing_note"] for row in csv_rows(ended.out)}
+        notes = {row["pe"]: row["timing_note"] for row in csv_rows(ended.out)}
         assert "without refilling" in notes.pop("smt-sa-2t")
         assert set(notes.values()) <= {""}
     other = run(command, partial_path, *COMMANDS[command], "--pe", "sparq-exact")
@@ -264,7 +264,7 @@ def test_regress_names_what_total_cycles_are_of():
     for measured in (document["layers"][0], document["totals"]):
         measured["cycles"]["drain"] += 1
         measured["cycles"]["total"] += 1
-        measured["bounds"]["gap"]["fill_drain"] += 1
+        measured["bounds"]["gap_cycles"]["fill_drain"] += 1
     del document["totals"]["utilization"], document["cycles_per_input"]
     first, *_ = differences(report, Report.from_json(json.dumps(document)))
     assert "simulated part of the network, 3 inputs, " in first.message

@@ -155,12 +155,16 @@ def test_bounds_and_their_gap(rows, cols, dataflow, overlap, coupling, pairs, se
     )
     timing = get_dataflow(dataflow).timing(work, array, given_costs)
     bounds = Bounds.of(timing, work.groups * work.m * work.steps * work.n, array.pes)
-    parts = (bounds.gap.ragged_tiles, bounds.gap.fill_drain, bounds.gap.waiting)
+    parts = (
+        bounds.gap_cycles.ragged_tiles,
+        bounds.gap_cycles.fill_drain,
+        bounds.gap_cycles.pe_waiting,
+    )
     assert bounds.work_cycles + sum(parts) == timing.total
     assert min(parts) >= 0
-    assert bounds.work_cycles <= bounds.slack_cycles <= timing.total
+    assert bounds.work_cycles <= bounds.busiest_pe_cycles <= timing.total
     if coupling == "lockstep":
-        assert bounds.gap.fill_drain == timing.fill + timing.drain
+        assert bounds.gap_cycles.fill_drain == timing.fill + timing.drain
 
 
 def test_a_lone_row_of_x_does_not_slow_the_padded_columns_of_is():

@@ -217,7 +217,7 @@ def test_both_ways_of_asking_give_the_same_layers(lanes, memory):
     assert own == [-(-count // lanes) for count in macs]
     assert (fast.cycles.memory_stall > 0) == (memory is not None)
     assert fast.totals.error.noise == 0
-    assert {layer.pe for layer in fast.layers} == {model.spec}
+    assert {layer.run_as for layer in fast.layers} == {model.spec}
     assert not any(layer.kept_8bit for layer in fast.layers)
     assert fast.from_json(fast.to_json()) == fast
 
@@ -256,7 +256,7 @@ def test_capacity_of_the_engine_is_what_utilization_is_of():
     assert report.units == 1
     assert counts.pe_cycles == report.cycles.total
     assert counts.lane_cycles == counts.multiplier_cycles == 8 * report.cycles.total
-    assert report.totals.utilization.mapping == 1
+    assert report.totals.utilization.used_pes == 1
 
 
 def test_what_makes_no_sense_is_refused_by_name(tmp_path):
@@ -312,7 +312,7 @@ def test_an_engine_from_a_file_through_the_command_line(trace_file, run, refused
         assert run("simulate", trace_file, *words, "--timeline", "t.json").code == 0
     fast, event = (json.loads(Path(f"{way}.json").read_text()) for way in ("fast", "event"))
     assert fast["layers"] == event["layers"]
-    assert fast["pe"]["engine"] == {
+    assert fast["pe"]["engine_model"] == {
         "kind": "is an engine of its own, no array of PEs",
         "units": 1,
         "remark": "",
@@ -452,6 +452,6 @@ def test_a_report_holds_what_the_engine_gives():
     assert layer.counts.multiplier_cycles == 2 * 48
     assert (layer.error.noise, layer.error.max_abs, layer.error.outputs) == (10, 1, 10)
     # 30 MACs at 3 a step are 10 steps, 5 for each of two units; 40 of work are 20 for each.
-    assert (layer.bounds.work_cycles, layer.bounds.slack_cycles) == (20, 21)
-    assert layer.bounds.gap.ragged_tiles == 30 - 5
+    assert (layer.bounds.work_cycles, layer.bounds.busiest_pe_cycles) == (20, 21)
+    assert layer.bounds.gap_cycles.ragged_tiles == 30 - 5
     assert layer.bounds == Bounds.of(Timing(4, 30, 5, 6, 7, 90, 11, 21, 40), 10, 2)

@@ -191,7 +191,7 @@ def test_trace_check_of_faults(name, faults, parsed, folder):
 def test_pe_show(name, parsed, run):
     got, listed = parsed("pe", "show", name), run("pe", "list", "--format", "csv").out
     assert got.code == 0
-    assert got.rows == [row for row in csv.DictReader(io.StringIO(listed)) if row["design"] == name]
+    assert got.rows == [row for row in csv.DictReader(io.StringIO(listed)) if row["pe"] == name]
     (row,) = got.rows
     keys = got.document["keys"]
     assert {f"{key}={what['accepts']}" for key, what in keys.items()} == set(
@@ -201,7 +201,7 @@ def test_pe_show(name, parsed, run):
         row[each] for each in ("lanes", "multipliers", "most_step_cycles")
     ]
     assert "Source:" in got.document["circuit"] + got.document["family"]
-    assert got.tables[0][1][:3] == [row["design"], row["lanes"], row["multipliers"]]
+    assert got.tables[0][1][:3] == [row["pe"], row["lanes"], row["multipliers"]]
     assert {
         key: {"accepts": accepted, "default": default}
         for table in got.tables[1:]
@@ -226,7 +226,7 @@ def test_pe_check(name, code, parsed, folder):
     }
     (table,) = got.tables
     assert table[1:] == [
-        [row["design"], row["check"], "ok" if row["passed"] == "true" else "FAILED", row["failure"]]
+        [row["pe"], row["check"], "ok" if row["passed"] == "true" else "FAILED", row["failure"]]
         for row in got.rows
     ]
     in_lines = re.findall(r"^  (ok|FAILED) +([^:\n]+)", got.lines, re.MULTILINE)

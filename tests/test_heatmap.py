@@ -83,9 +83,9 @@ def test_every_pe_equals_the_loop_over_its_steps(case):
     found = heatmap(report, trace)
     cycles, macs = stepped(layer, spec, array)
     np.testing.assert_array_equal(found.step_cycles, cycles)
-    np.testing.assert_array_equal(found.nonzero_macs, macs)
-    assert found.total_cycles == report.cycles.total
-    assert found.lane_cycles == report.cycles.total * get_pe(spec).lanes
+    np.testing.assert_array_equal(found.macs_nonzero, macs)
+    assert found.cycles_total == report.cycles.total
+    assert found.pe_lane_cycles == report.cycles.total * get_pe(spec).lanes
 
 
 @pytest.fixture(scope="module")
@@ -113,18 +113,18 @@ def test_a_network_adds_up_its_layers_and_agrees_with_the_report(trace, dataflow
     )
     whole = heatmap(report, trace)
     layers = [heatmap(report, trace, name) for name in ("first", "second", "third")]
-    for field in ("step_cycles", "nonzero_macs", "total_cycles", "lane_cycles"):
+    for field in ("step_cycles", "macs_nonzero", "cycles_total", "pe_lane_cycles"):
         np.testing.assert_array_equal(
             getattr(whole, field), sum(getattr(each, field) for each in layers)
         )
-    assert int(whole.nonzero_macs.sum()) == report.totals.counts.macs_nonzero
+    assert int(whole.macs_nonzero.sum()) == report.totals.counts.macs_nonzero
     assert whole.effective.mean() == pytest.approx(report.utilization.effective)
-    assert (whole.step_cycles <= whole.total_cycles).all()
+    assert (whole.step_cycles <= whole.cycles_total).all()
 
 
 def test_busy_of_a_one_lane_design_is_the_reports_utilization(trace):
     report = sparqsim.simulate(trace, "mac-8b8b", sparqsim.ArrayConfig(rows=4, cols=4))
-    assert heatmap(report, trace).busy.mean() == pytest.approx(report.utilization.array)
+    assert heatmap(report, trace).in_flight.mean() == pytest.approx(report.utilization.array)
 
 
 def test_rows_come_in_blocks_and_the_sums_do_not_change(trace, monkeypatch):
@@ -133,7 +133,7 @@ def test_rows_come_in_blocks_and_the_sums_do_not_change(trace, monkeypatch):
     monkeypatch.setattr("sparqsim.pe.arithmetic.BLOCK_ELEMENTS", 70)
     found = heatmap(report, trace)
     np.testing.assert_array_equal(found.step_cycles, expected.step_cycles)
-    np.testing.assert_array_equal(found.nonzero_macs, expected.nonzero_macs)
+    np.testing.assert_array_equal(found.macs_nonzero, expected.macs_nonzero)
 
 
 def test_by_residue_starts_where_the_block_starts():

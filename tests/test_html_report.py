@@ -214,7 +214,7 @@ def test_definitions_are_those_of_the_records():
     assert "array: MACs / (total cycles x PEs x lanes)" in " ".join(Utilization.__doc__.split())
     assert meaning("error.max_abs") == "Max |y' - y|, in units of one product's least bit."
     assert meaning("error.mse") == Error.mse.__doc__
-    assert meaning("bounds.gap.waiting").startswith(
+    assert meaning("bounds.gap_cycles.pe_waiting").startswith(
         "The rest of the array's own cycles, PEs waiting for"
     )
     assert meaning("array.dataflow").startswith(
@@ -301,7 +301,7 @@ def test_memory_has_its_table_its_settings_and_its_roofline():
     page = Page(page_text(Gathered.of([compared])))
     assert page.tags["figure"] == 4
     for expected in (
-        "DRAM traffic, and the cycles that waited for it",
+        "DRAM traffic, and the cycles that it stalled",
         "DRAM bandwidth bytes per cycle",
         "Roofline.",
         "activations scratchpad size kib",

@@ -121,7 +121,7 @@ def test_a_layer_uses_and_fetches_the_addresses_it_touches(drawn, flow, size_kib
         raise
     assert traffic.activations.used_bytes == len(touched)
     assert traffic.activations.dram_read_bytes >= len(touched)
-    if traffic.kept["activations"] == "group":
+    if traffic.resident["activations"] == "group":
         assert traffic.activations.dram_read_bytes == len(touched)
 
 

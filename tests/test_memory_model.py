@@ -731,8 +731,11 @@ def test_narrow_ports_stall_and_say_so():
     for design in ("mac-8b8b", "sparq-5opt"):
         found = outcome(layer, array, memory, design)
         assert found.program.lengths.tolist() == [cycles]
-        assert found.traffic.port_stall == cycles - layer_timing(layer, get_pe(design), array).total
-        assert found.memory_stall == found.traffic.port_stall + cycles
+        assert (
+            found.traffic.port_stall_cycles
+            == cycles - layer_timing(layer, get_pe(design), array).total
+        )
+        assert found.memory_stall == found.traffic.port_stall_cycles + cycles
 
 
 def test_an_order_of_another_dataflow_is_refused():

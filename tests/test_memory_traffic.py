@@ -63,7 +63,7 @@ def test_every_number_by_hand(design, storage, bits):
         sparqsim.Trace([layer]), design, ArrayConfig(rows=4, cols=4), memory=memory
     )
     traffic = report.layers[0].traffic
-    assert traffic.kept == {"activations": "block", "weights": "group", "outputs": "group"}
+    assert traffic.resident == {"activations": "block", "weights": "group", "outputs": "group"}
 
     activations = traffic.activations
     assert activations.used_bytes == bytes_of(4 * 4 * 4, bits)

@@ -85,7 +85,7 @@ def test_moved_cycles_are_told_by_layer_class_and_tile(cases: Path) -> None:
     def slower(document: dict) -> None:
         layer = document["layers"][1]
         layer["cycles"]["fill"] -= layer["tiles"]
-        layer["bounds"]["gap"]["fill_drain"] -= layer["tiles"]
+        layer["bounds"]["gap_cycles"]["fill_drain"] -= layer["tiles"]
         for derived in ("total",):
             del layer["cycles"][derived]
         del document["totals"], layer["utilization"]

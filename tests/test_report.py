@@ -107,7 +107,7 @@ def test_utilization_is_what_its_definition_says(layer, array, name):
     use = report.utilization
     assert use.array == layer.gemm.macs / (capacity * lanes)
     assert use.effective == nonzero / (capacity * lanes)
-    for share in (use.mapping, use.array, use.effective, use.pe, use.multiplier):
+    for share in (use.used_pes, use.array, use.effective, use.pe, use.multiplier):
         assert 0 <= share <= 1
 
 
@@ -138,7 +138,7 @@ def test_mapping_of_equal_tiles_is_the_mean_of_their_used_pes(layer, array):
     used = down * across
     room = ceil(down / array.rows) * array.rows * ceil(across / array.cols) * array.cols
     use = sparqsim.simulate(sparqsim.Trace([layer]), "sparq-5opt", array).utilization
-    assert Fraction(use.mapping).limit_denominator(room) == Fraction(used, room)
+    assert Fraction(use.used_pes).limit_denominator(room) == Fraction(used, room)
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def test_json_names_what_the_contract_names(report):
         "pe_stall",
         "memory_stall",
     }
-    assert {"mapping", "array", "effective"} <= layer["utilization"].keys()
+    assert {"used_pes", "array", "effective"} <= layer["utilization"].keys()
     assert {"both_zero", "one_zero", "both_nonzero_exact", "trimmed"} <= layer["pairs"].keys()
     assert {"mse", "sqnr_db", "max_abs"} <= layer["error"].keys()
 
@@ -317,10 +317,10 @@ def test_json_holds_no_path_time_or_host(result, root):
 def test_kept_layers_run_as_the_8_bit_baseline(report, digits):
     kept = [layer.name for layer in digits.layers if layer.keep_8bit]
     assert [layer.name for layer in report.layers if layer.kept_8bit] == kept
-    assert {layer.pe for layer in report.layers if layer.kept_8bit} == {"mac-8b8b"}
-    assert {layer.pe for layer in report.layers if not layer.kept_8bit} == {"sparq-exact"}
+    assert {layer.run_as for layer in report.layers if layer.kept_8bit} == {"mac-8b8b"}
+    assert {layer.run_as for layer in report.layers if not layer.kept_8bit} == {"sparq-exact"}
     everything = sparqsim.simulate(digits, "sparq-5opt", keep_8bit=False)
-    assert {layer.pe for layer in everything.layers} == {"sparq-5opt"}
+    assert {layer.run_as for layer in everything.layers} == {"sparq-5opt"}
 
 
 def test_sparq_cycles_do_not_depend_on_values():

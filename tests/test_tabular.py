@@ -133,7 +133,7 @@ def test_a_long_table_says_what_it_leaves_out_and_keeps_the_total(
     results: dict[str, Tabular],
 ) -> None:
     text = Elements(results["report"]._repr_html_()).text
-    total = results["report"].flat_rows()[-1]["total_cycles"]
+    total = results["report"].flat_rows()[-1]["cycles_total"]
     assert "... 6 rows more ..." in text
     assert f"{total:,}" in text.rpartition("more ...")[2]
     assert MARKUP in text, "shown as it is, as text"
@@ -153,10 +153,10 @@ def test_frames_hold_what_the_results_say(results: dict[str, Tabular]) -> None:
     frame = report.to_frame()
     layers = frame[frame["row"] == "layer"]
     assert list(layers["layer"]) == [layer.name for layer in report.layers]
-    assert list(layers["total_cycles"]) == [layer.cycles.total for layer in report.layers]
-    assert list(frame["pe_stall_cycles"])[-1] == report.cycles.pe_stall
-    assert layers["total_cycles"].sum() == frame["total_cycles"].iloc[-1] == report.cycles.total
-    totals = comparison.to_frame().query("row == 'total'").set_index("design")
+    assert list(layers["cycles_total"]) == [layer.cycles.total for layer in report.layers]
+    assert list(frame["cycles_pe_stall"])[-1] == report.cycles.pe_stall
+    assert layers["cycles_total"].sum() == frame["cycles_total"].iloc[-1] == report.cycles.total
+    totals = comparison.to_frame().query("row == 'total'").set_index("pe")
     assert totals.loc["sparq-exact", "speedup"] == comparison.speedup("sparq-exact")
     busy = results["heat map"].to_frame()
     assert len(busy) == ARRAY.rows * ARRAY.cols

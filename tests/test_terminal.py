@@ -247,25 +247,25 @@ def test_cells_stand_under_their_headings(small_trace):
     )
     report = both.reports["sparq-exact"]
     cycles, use, bounds = report.cycles, report.totals.utilization, report.totals.bounds
-    assert use.effective < use.array < use.mapping
-    shares = [f"{100 * share:.1f}" for share in (use.mapping, use.array, use.effective)]
+    assert use.effective < use.array < use.used_pes
+    shares = [f"{100 * share:.1f}" for share in (use.used_pes, use.array, use.effective)]
     parts = (cycles.compute, cycles.fill, cycles.drain, cycles.pe_stall)
     assert list(cycles_table(report).rows[-1][1:-1]) == [
         *(f"{part:,}" for part in (cycles.total, *parts)),
         *shares,
     ]
-    gap = bounds.gap
+    gap = bounds.gap_cycles
     assert list(bounds_table(report).rows[-1]) == [
         "total",
         *(
             f"{figure:,}"
             for figure in (
                 cycles.total,
-                bounds.slack_cycles,
+                bounds.busiest_pe_cycles,
                 bounds.work_cycles,
                 gap.ragged_tiles,
                 gap.fill_drain,
-                gap.waiting,
+                gap.pe_waiting,
             )
         ),
     ]
@@ -318,21 +318,30 @@ def test_csv_of_a_report_has_a_row_per_layer(run, small_path, tmp_path):
     assert [row["layer"] for row in rows] == [layer.name for layer in report.layers]
     assert {row["row"] for row in rows} == {"layer"}
     assert (total["row"], total["layer"]) == ("total", "")
-    assert float(total["array_utilization"]) == report.utilization.array
-    assert total["sqnr_db"] == str(report.totals.error.sqnr_db)
-    added = [name for name in total if name.endswith(("_cycles", "_bytes")) or name == "macs"]
-    assert len(added) >= 15
+    assert float(total["utilization_array"]) == report.utilization.array
+    assert total["error_sqnr_db"] == str(report.totals.error.sqnr_db)
+    added = [
+        name
+        for name in total
+        if name.startswith(("cycles_", "bounds_", "actions_")) or name.endswith(("_bytes", "macs"))
+    ]
+    added.remove("cycles_per_input")
+    assert len(added) >= 50
     for name in added:
-        assert int(total[name]) == sum(int(row[name]) for row in rows), name
+        assert int(total[name]) == sum(int(row[name] or 0) for row in rows), name
     for row, layer in zip(rows, report.layers, strict=True):
-        assert int(row["total_cycles"]) == layer.cycles.total
-        assert int(row["memory_stall_cycles"]) == layer.cycles.memory_stall
-        assert int(row["weight_dram_read_bytes"]) == layer.traffic.weights.dram_read_bytes
-        assert float(row["array_utilization"]) == layer.utilization.array
-        assert row["sqnr_db"] == ("" if layer.error.sqnr_db is None else str(layer.error.sqnr_db))
-        assert (row["run_as"], row["kept_8bit"]) == (layer.pe, str(layer.kept_8bit).lower())
+        assert int(row["cycles_total"]) == layer.cycles.total
+        assert int(row["cycles_memory_stall"]) == layer.cycles.memory_stall
+        assert int(row["traffic_weights_dram_read_bytes"]) == layer.traffic.weights.dram_read_bytes
+        assert float(row["utilization_array"]) == layer.utilization.array
+        assert row["error_sqnr_db"] == (
+            "" if layer.error.sqnr_db is None else str(layer.error.sqnr_db)
+        )
+        counted = layer.actions["array.right_hops"].count
+        assert int(row["actions_array_right_hops"]) == counted
+        assert (row["run_as"], row["kept_8bit"]) == (layer.run_as, str(layer.kept_8bit).lower())
         parts = ("compute", "fill", "drain", "pe_stall", "memory_stall")
-        assert int(row["total_cycles"]) == sum(int(row[f"{part}_cycles"]) for part in parts)
+        assert int(row["cycles_total"]) == sum(int(row[f"cycles_{part}"]) for part in parts)
     assert "three small layers: sparq-5opt, array 16x16" in ended.err
 
 
@@ -341,10 +350,10 @@ def test_csv_of_a_comparison_has_a_row_per_design_and_layer(run, small_path, tmp
     both = Comparison.load(tmp_path / "c.json")
     layers = both.reports[both.baseline].layers
     totals = [row for row in rows if row["row"] == "total"]
-    assert [row["design"] for row in totals] == list(both.order)
+    assert [row["pe"] for row in totals] == list(both.order)
     assert [float(row["speedup"]) for row in totals] == [both.speedup(name) for name in both.order]
     rows = [row for row in rows if row["row"] == "layer"]
-    assert [(row["design"], row["layer"]) for row in rows] == [
+    assert [(row["pe"], row["layer"]) for row in rows] == [
         (name, layer.name) for name in both.order for layer in layers
     ]
     speedups = [both.layer_speedup(name, at) for name in both.order for at in range(len(layers))]
@@ -352,9 +361,7 @@ def test_csv_of_a_comparison_has_a_row_per_design_and_layer(run, small_path, tmp
 
 
 def test_csv_of_the_other_tables(run, small_path, digits_path, digits):
-    assert [row["design"] for row in rows_of(run("pe", "list", "--format", "csv"))] == list(
-        designs()
-    )
+    assert [row["pe"] for row in rows_of(run("pe", "list", "--format", "csv"))] == list(designs())
     traced = rows_of(run("trace", "info", digits_path, "--format", "csv"))
     assert [(row["layer"], int(row["macs"])) for row in traced] == [
         (each.name, each.gemm.macs) for each in digits.layers
@@ -374,20 +381,17 @@ def test_csv_of_the_other_tables(run, small_path, digits_path, digits):
         )
     )
     assert [
-        (row["design"], row["memory_modelled"], row["dram_bandwidth_bytes_per_cycle"])
-        for row in curves
+        (row["pe"], row["memory_modelled"], row["dram_bandwidth_bytes_per_cycle"]) for row in curves
     ] == [
         (name, modelled, bandwidth)
         for name in ("mac-8b8b", "sparq-5opt")
         for modelled, bandwidth in (("true", "1.0"), ("true", "inf"), ("false", ""))
     ]
     areas = rows_of(run("rtl", "area", "--format", "csv"))
-    assert {row["design"]: row["relative_pe_area_median"] for row in areas}["mac-8b8b"] == "1.0"
-    assert {row["design"] for row in areas} >= set(designs()), (
-        "a row for those without an area, too"
-    )
-    without = {row["design"] for row in areas if not row["relative_pe_area_median"]}
-    assert without == {row["design"] for row in areas if row["left_out"]}
+    assert {row["pe"]: row["relative_pe_area_median"] for row in areas}["mac-8b8b"] == "1.0"
+    assert {row["pe"] for row in areas} >= set(designs()), "a row for those without an area, too"
+    without = {row["pe"] for row in areas if not row["relative_pe_area_median"]}
+    assert without == {row["pe"] for row in areas if row["left_out"]}
     text = " ".join(run("rtl", "area").out.split())
     assert f"Left out, no RTL here: {', '.join(sorted(without))}." in text
 

@@ -68,7 +68,7 @@ def test_a_report_runs_nothing(spec: str, mine: Path, run, refused, small_path: 
     report = json.loads(Path("r.json").read_text())
     report["pe"]["spec"] = spec
     for layer in report["layers"]:
-        layer["pe"] = spec
+        layer["run_as"] = spec
     Path("r.json").write_text(json.dumps(report))
     words = ("--kind", "utilization", "--trace", small_path, "-o", "u.svg")
     refusals = ("is not run because another file names it", "pe.spec: holds U+000A")

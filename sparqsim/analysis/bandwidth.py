@@ -111,10 +111,10 @@ class BandwidthCurves(Tabular, Record):
         }
 
     HTML_COLUMNS: ClassVar = {
-        "design": "design",
+        "pe": "design",
         "memory_modelled": "memory modelled",
         "dram_bandwidth_bytes_per_cycle": "DRAM bandwidth (bytes per cycle)",
-        "total_cycles": "cycles",
+        "cycles_total": "cycles",
         "speedup": "speedup (x)",
     }
 
@@ -134,11 +134,11 @@ class BandwidthCurves(Tabular, Record):
             for at, (bandwidth, cycles, speedup) in enumerate(figures):
                 rows.append(
                     {
-                        "design": name,
+                        "pe": name,
                         "baseline": self.baseline,
                         "memory_modelled": at < len(self.bandwidths),
                         "dram_bandwidth_bytes_per_cycle": bandwidth,
-                        "total_cycles": cycles,
+                        "cycles_total": cycles,
                         "cycles_per_input": self.coverage.per_input(cycles),
                         "speedup": speedup,
                         **coverage,

@@ -43,11 +43,11 @@ class Heatmap(Tabular):
     step_cycles : int64 (rows, cols)
         Cycles in which a PE had a step in flight on real work. Padding is not work; waiting,
         loading and draining are not steps.
-    nonzero_macs : int64 (rows, cols)
+    macs_nonzero : int64 (rows, cols)
         Multiply-accumulates whose operands were both non-zero.
-    total_cycles : int
+    cycles_total : int
         Cycles of the array.
-    lane_cycles : int
+    pe_lane_cycles : int
         Multiply-accumulates one PE could have done in that time: cycles x lanes, added up over
         layers.
     layer : str
@@ -57,9 +57,9 @@ class Heatmap(Tabular):
     """
 
     step_cycles: Counts
-    nonzero_macs: Counts
-    total_cycles: int
-    lane_cycles: int
+    macs_nonzero: Counts
+    cycles_total: int
+    pe_lane_cycles: int
     layer: str
     pe: PEInfo
     array: ArrayInfo
@@ -67,40 +67,40 @@ class Heatmap(Tabular):
 
     def __post_init__(self) -> None:
         shape = (self.array.rows, self.array.cols)
-        for field in ("step_cycles", "nonzero_macs"):
+        for field in ("step_cycles", "macs_nonzero"):
             found = getattr(self, field).shape
             if found != shape:
                 raise InputError(
                     f"heat map: {field} has shape {found}, expected {shape}, one number for each PE"
                 )
-        if self.total_cycles < 1 or self.lane_cycles < 1:
+        if self.cycles_total < 1 or self.pe_lane_cycles < 1:
             raise InputError(
-                f"heat map: total_cycles={self.total_cycles}, lane_cycles={self.lane_cycles}, "
-                "expected at least 1"
+                f"heat map: cycles_total={self.cycles_total}, "
+                f"pe_lane_cycles={self.pe_lane_cycles}, expected at least 1"
             )
 
     HTML_COLUMNS: ClassVar = {
         "row": "PE row",
         "column": "PE column",
-        "busy_share": "step in flight (0 to 1)",
+        "in_flight_share": "step in flight (0 to 1)",
         "effective_share": "both operands non-zero (0 to 1)",
     }
 
     def flat_rows(self) -> list[Row]:
         """Return a row per PE: its place, the integers counted there, and the shares they make."""
-        busy, effective = self.busy, self.effective
+        in_flight, effective = self.in_flight, self.effective
         return [
             {
-                "design": self.pe.spec,
+                "pe": self.pe.spec,
                 "layer": self.layer or None,
                 "row": row,
                 "column": column,
                 "step_cycles": int(self.step_cycles[row, column]),
-                "nonzero_macs": int(self.nonzero_macs[row, column]),
-                "busy_share": float(busy[row, column]),
+                "macs_nonzero": int(self.macs_nonzero[row, column]),
+                "in_flight_share": float(in_flight[row, column]),
                 "effective_share": float(effective[row, column]),
             }
-            for row, column in np.ndindex(busy.shape)
+            for row, column in np.ndindex(in_flight.shape)
         ]
 
     def summary(self) -> str:
@@ -111,22 +111,22 @@ class Heatmap(Tabular):
         what = f"layer {short_name(self.layer)} of " if self.layer else ""
         return (
             f"{self.pe.spec} on {what}{self.provenance.short_source()}, array {array.rows}x"
-            f"{array.cols} {array.dataflow}, mean busy {self.busy.mean():.3f}"
+            f"{array.cols} {array.dataflow}, a step in flight {self.in_flight.mean():.3f}"
         )
 
     @property
-    def busy(self) -> NDArray[np.float64]:
+    def in_flight(self) -> NDArray[np.float64]:
         """Share of the array's cycles in which a PE had a step in flight on real work, (rows,
         cols), 0 to 1.
         """
-        return self.step_cycles / self.total_cycles
+        return self.step_cycles / self.cycles_total
 
     @property
     def effective(self) -> NDArray[np.float64]:
         """MACs with both operands non-zero over those a PE could do, 0 to 1; the mean is
         `utilization.effective`.
         """
-        return self.nonzero_macs / self.lane_cycles
+        return self.macs_nonzero / self.pe_lane_cycles
 
 
 def heatmap(
@@ -172,9 +172,9 @@ def heatmap(
     pes = report.array.rows * report.array.cols
     return Heatmap(
         step_cycles=_added(steps for steps, _ in counted),
-        nonzero_macs=_added(macs for _, macs in counted),
-        total_cycles=sum(part.cycles.total for part, _ in chosen),
-        lane_cycles=sum(part.counts.lane_cycles for part, _ in chosen) // pes,
+        macs_nonzero=_added(macs for _, macs in counted),
+        cycles_total=sum(part.cycles.total for part, _ in chosen),
+        pe_lane_cycles=sum(part.counts.lane_cycles for part, _ in chosen) // pes,
         layer=layer or "",
         pe=report.pe,
         array=report.array,
@@ -184,7 +184,7 @@ def heatmap(
 
 def _check_is_array(report: Report) -> None:
     """Raise InputError for a report of an engine that is no array of PEs."""
-    engine = report.pe.engine
+    engine = report.pe.engine_model
     if engine is not None:
         raise InputError(_no_heat_map(report.pe.spec, engine.kind))
 
@@ -212,13 +212,13 @@ def _layer_counts(
     """Return step cycles and non-zero MACs of every PE for one layer, checked against the layer's
     report.
     """
-    model = resolve(part.pe, known=known).bound_to(layer)
+    model = resolve(part.run_as, known=known).bound_to(layer)
     if model.pe is None:
         raise InputError(f"layer {part.name!r}: {_no_heat_map(model.spec, model.kind)}")
     pe = model.pe
     lowered = layer.lower()
     places = Placement.of(array)
-    steps, macs = _step_cycles(pe, lowered, places), _nonzero_macs(pe, lowered, places)
+    steps, macs = _step_cycles(pe, lowered, places), _macs_nonzero(pe, lowered, places)
     if int(macs.sum()) != part.counts.macs_nonzero:
         raise InputError(
             f"layer {layer.name!r}: the trace gives {int(macs.sum())} MACs with non-zero operands, "
@@ -299,7 +299,7 @@ def _weight_cycles(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Coun
     return by_class
 
 
-def _nonzero_macs(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Counts:
+def _macs_nonzero(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Counts:
     """Return for each PE its MACs whose operands are both non-zero."""
     activations = np.zeros((layer.groups, places.m, layer.k), np.int64)
     start = 0

@@ -72,7 +72,7 @@ def save_timeline(
     InputError
         When the path cannot be written.
     """
-    designs = [resolve(layer.pe, known=known) for layer in report.layers]
+    designs = [resolve(layer.run_as, known=known) for layer in report.layers]
     runs = ((layer, outcome) for layer, _, outcome in outcomes(trace, designs, array, memory))
     return write_timeline(path, runs, layers=len(designs))
 

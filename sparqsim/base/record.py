@@ -67,9 +67,11 @@ class Record(BaseModel):
             Naming `origin`, the field and the value; also for derived values that disagree with
             their sources.
         """
-        document = json_of(text, origin, "a result of sparqsim")
+        written = json_of(text, origin, "a result of sparqsim")
+        document = cls.upgraded(written) if isinstance(written, dict) else written
+        current = text if document is written else json.dumps(document)
         try:
-            record = cls.model_validate_json(text, extra="ignore")
+            record = cls.model_validate_json(current, extra="ignore")
         except ValidationError as error:
             raise InputError(f"{origin}: {faults_of(error)[0]}") from None
         try:
@@ -85,6 +87,11 @@ class Record(BaseModel):
         if difference:
             raise InputError(f"{origin}: {difference}")
         return record
+
+    @classmethod
+    def upgraded(cls, document: dict[str, Any]) -> dict[str, Any]:
+        """Return the JSON of an older version as this one writes it; any other as it is."""
+        return document
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -51,7 +51,7 @@ def measured_cells(measured: Measured, network: Cycles) -> list[str]:
     return [
         f"{cycles.total:,}",
         *(f"{getattr(cycles, part):,}" for part in parts_shown([network])),
-        percent(use.mapping),
+        percent(use.used_pes),
         percent(use.array),
         percent(use.effective),
         decibels(measured),

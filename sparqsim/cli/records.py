@@ -17,7 +17,7 @@ def of_designs(designs: Mapping[str, type[PEDesign]]) -> list[Record]:
     """Return a row per PE design, with its keys at their defaults."""
     return [
         {
-            "design": name,
+            "pe": name,
             "lanes": default.lanes,
             "multipliers": default.multipliers,
             "cost": default.cost,
@@ -59,7 +59,7 @@ def of_areas(table: Mapping[str, Any], cols: int, without_area: Mapping[str, str
         }
         rows.append(
             {
-                "design": name,
+                "pe": name,
                 "columns_per_trim_unit": cols,
                 **{
                     f"{what}_{end}": getattr(found, attribute)
@@ -71,7 +71,7 @@ def of_areas(table: Mapping[str, Any], cols: int, without_area: Mapping[str, str
         )
     nothing = dict.fromkeys(rows[0])
     rows += [
-        nothing | {"design": name, "columns_per_trim_unit": cols, "left_out": reason}
+        nothing | {"pe": name, "columns_per_trim_unit": cols, "left_out": reason}
         for name, reason in without_area.items()
     ]
     return rows

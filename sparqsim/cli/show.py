@@ -29,11 +29,11 @@ from sparqsim.results.report import Comparison, Report
 from sparqsim.trace import Layer
 
 MAC_BASELINES = ("mac-8b8b", "mac-4b8b", "mac-4b4b")
-#: Headings of the parts of `bounds.gap`.
+#: Headings of the parts of `bounds.gap_cycles`.
 GAP = {
-    "ragged_tiles": "ragged",
+    "ragged_tiles": "ragged\ntiles",
     "fill_drain": "fill, drain",
-    "waiting": "waiting",
+    "pe_waiting": "PEs\nwaiting",
     "memory_stall": "memory\nstall",
 }
 
@@ -166,9 +166,9 @@ def _bounds_cells(measured: Measured, gap: Sequence[str]) -> list[str]:
     bounds = measured.bounds
     figures = (
         measured.cycles.total,
-        bounds.slack_cycles,
+        bounds.busiest_pe_cycles,
         bounds.work_cycles,
-        *(getattr(bounds.gap, name) for name in gap),
+        *(getattr(bounds.gap_cycles, name) for name in gap),
     )
     return [f"{figure:,}" for figure in figures]
 

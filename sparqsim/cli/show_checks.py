@@ -123,7 +123,7 @@ def contract_shown(found: Sequence[tuple[str, Checked]]) -> Shown:
         table.add_row(spec, outcome.check, "FAILED" if outcome.failure else "ok", outcome.failure)
     rows = [
         {
-            "design": spec,
+            "pe": spec,
             "check": outcome.check,
             "passed": not outcome.failure,
             "failure": outcome.failure,

@@ -50,7 +50,7 @@ def design_table(found: Sequence[Mapping[str, Any]]) -> Table:
     )
     for row in found:
         table.add_row(
-            row["design"],
+            row["pe"],
             str(row["lanes"]),
             str(row["multipliers"]),
             _step_cycles(row),

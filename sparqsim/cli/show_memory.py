@@ -13,7 +13,7 @@ from sparqsim.results.report import Report, note_lines
 
 def traffic_table(report: Report) -> Table:
     """Return the table of DRAM traffic: kilobytes by operand, loop order, share of cycles that
-    waited.
+    memory stalled.
     """
     table = new_table(
         "layer",
@@ -25,7 +25,7 @@ def traffic_table(report: Report) -> Table:
         "psum kB",
         "memory\nstall %",
         "of it\nports %",
-        title="DRAM traffic (1 kB = 1000 bytes), and the share of cycles that wait for memory",
+        title="DRAM traffic (1 kB = 1000 bytes), and the share of cycles that memory stalls",
     )
     for layer in report.layers:
         if layer.traffic is not None:
@@ -43,7 +43,7 @@ def traffic_table(report: Report) -> Table:
 
 def traffic_cells(traffic: Traffic, cycles: Cycles) -> list[str]:
     """Return DRAM traffic of activations, weights, finished outputs and partial sums, then shares
-    of waiting cycles.
+    of stalled cycles.
     """
     sums = traffic.psum_spill_bytes + traffic.psum_reload_bytes
     moved = [
@@ -52,8 +52,10 @@ def traffic_cells(traffic: Traffic, cycles: Cycles) -> list[str]:
         traffic.outputs.dram_write_bytes - traffic.psum_spill_bytes,
         sums,
     ]
-    waiting = [percent(part / cycles.total) for part in (cycles.memory_stall, traffic.port_stall)]
-    return [*(f"{size / 1000:,.1f}" for size in moved), *waiting]
+    stalls = [
+        percent(part / cycles.total) for part in (cycles.memory_stall, traffic.port_stall_cycles)
+    ]
+    return [*(f"{size / 1000:,.1f}" for size in moved), *stalls]
 
 
 def curves_shown(result: BandwidthCurves) -> Shown:

@@ -291,7 +291,7 @@ def _layer_report(
     return LayerReport(
         name=layer.name,
         op=layer.op,
-        pe=model.spec,
+        run_as=model.spec,
         kept_8bit=False,
         gemm=Gemm(m=shape.m, k=shape.k, n=shape.n, groups=shape.groups),
         cycles=cycles,
@@ -303,7 +303,6 @@ def _layer_report(
         actions=actions | memory_actions(traffic),
         pairs=measured.pairs,
         windows=measured.windows,
-        activity=measured.activity,
         error=measured.error,
     )
 

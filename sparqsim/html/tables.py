@@ -73,7 +73,7 @@ def designs_table(comparison: Comparison) -> Table:
         Column("cycles", "cycles.total"),
         Column("speedup (x)", "speedup"),
         *(Column(f"{part.replace('_', ' ')} (%)", f"cycles.{part}") for part in parts),
-        Column("PEs used (%)", "utilization.mapping"),
+        Column("PEs used (%)", "utilization.used_pes"),
         Column("array (%)", "utilization.array"),
         Column("effective (%)", "utilization.effective"),
         Column("SQNR (dB)", "error.sqnr_db"),
@@ -87,7 +87,7 @@ def designs_table(comparison: Comparison) -> Table:
                 count(cycles.total),
                 decimal(comparison.speedup(report.pe.spec)),
                 *(share(getattr(cycles, part) / cycles.total) for part in parts),
-                share(use.mapping),
+                share(use.used_pes),
                 share(use.array),
                 share(use.effective),
                 sqnr(report.totals.error),
@@ -220,13 +220,12 @@ def design_table(report: Report) -> Table:
         Column("tiles", "layer.tiles"),
         Column("cycles", "cycles.total"),
         *(Column(part.replace("_", " "), f"cycles.{part}") for part in parts),
-        Column("busiest PE", "bounds.slack_cycles"),
+        Column("busiest PE", "bounds.busiest_pe_cycles"),
         Column("work", "bounds.work_cycles"),
-        Column("ragged tiles", "bounds.gap.ragged_tiles"),
-        Column("fill, drain", "bounds.gap.fill_drain"),
-        Column("waiting", "bounds.gap.waiting"),
-        *([Column("for memory", "bounds.gap.memory_stall")] if "memory_stall" in parts else []),
-        Column("PEs used (%)", "utilization.mapping"),
+        Column("ragged tiles", "bounds.gap_cycles.ragged_tiles"),
+        Column("fill, drain", "bounds.gap_cycles.fill_drain"),
+        Column("PEs waiting", "bounds.gap_cycles.pe_waiting"),
+        Column("PEs used (%)", "utilization.used_pes"),
         Column("array (%)", "utilization.array"),
         Column("effective (%)", "utilization.effective"),
         Column("MSE", "error.mse"),
@@ -246,16 +245,15 @@ def _measured(measured: Measured, parts: Sequence[str]) -> list[Cell]:
         measured.tiles,
         cycles.total,
         *(getattr(cycles, part) for part in parts),
-        bounds.slack_cycles,
+        bounds.busiest_pe_cycles,
         bounds.work_cycles,
-        bounds.gap.ragged_tiles,
-        bounds.gap.fill_drain,
-        bounds.gap.waiting,
-        *([bounds.gap.memory_stall] if "memory_stall" in parts else []),
+        bounds.gap_cycles.ragged_tiles,
+        bounds.gap_cycles.fill_drain,
+        bounds.gap_cycles.pe_waiting,
     )
     return [
         *(count(figure) for figure in figures),
-        share(use.mapping),
+        share(use.used_pes),
         share(use.array),
         share(use.effective),
         squared_error(measured.error),
@@ -274,7 +272,7 @@ def traffic_table(comparison: Comparison) -> Table | None:
         Column("outputs (kB)", "traffic.outputs"),
         Column("partial sums (kB)", "traffic.partial_sums"),
         Column("memory stall (%)", "cycles.memory_stall"),
-        Column("of it ports (%)", "traffic.port_stall"),
+        Column("of it ports (%)", "traffic.port_stall_cycles"),
     )
     rows = []
     for report in reports_of(comparison):
@@ -292,7 +290,10 @@ def traffic_table(comparison: Comparison) -> Table | None:
             (
                 design_name(report),
                 *(decimal(size / 1000, 1) for size in moved),
-                *(share(part / cycles.total) for part in (cycles.memory_stall, traffic.port_stall)),
+                *(
+                    share(part / cycles.total)
+                    for part in (cycles.memory_stall, traffic.port_stall_cycles)
+                ),
             )
         )
-    return Table("DRAM traffic, and the cycles that waited for it", columns, tuple(rows))
+    return Table("DRAM traffic, and the cycles that it stalled", columns, tuple(rows))

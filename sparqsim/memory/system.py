@@ -197,7 +197,9 @@ def used_pes(plan: Plan, loops: Loops) -> NDArray[np.int64]:
     return np.tile(loops.used_units[index[cols], index[rows]], loops.tiles.grid.groups)
 
 
-def layer_traffic(job: Job, plan: Plan, memory: MemoryConfig, port_stall: int) -> LayerTraffic:
+def layer_traffic(
+    job: Job, plan: Plan, memory: MemoryConfig, port_stall_cycles: int
+) -> LayerTraffic:
     """Return what a layer moves."""
     groups, outputs = job.groups, plan.outputs
     used, by_array = used_bytes(job, memory), sram_bytes(plan)
@@ -226,7 +228,7 @@ def layer_traffic(job: Job, plan: Plan, memory: MemoryConfig, port_stall: int) -
         * (_padding(outputs.sizes, memory) + _padding(outputs.reload_sizes, memory)),
     )
     stream = plan.nest.order[2]
-    kept = {
+    resident = {
         "activations": plan.activations.scope,
         "weights": plan.weights.scope,
         "outputs": outputs.scope,
@@ -235,13 +237,13 @@ def layer_traffic(job: Job, plan: Plan, memory: MemoryConfig, port_stall: int) -
         **operands,
         psum_spill_bytes=groups * outputs.spilled,
         psum_reload_bytes=reloaded,
-        port_stall=port_stall,
+        port_stall_cycles=port_stall_cycles,
         loop_order=plan.nest.order,
         stream_chunks=plan.nest.pieces(stream),
         storage=job.storage,
         activation_pair_bits=job.pair_bits,
         weight_bits=job.weight_bits,
-        kept=kept,
+        resident=resident,
     )
 
 

@@ -43,8 +43,8 @@ class Traffic(Record):
     """Traffic of a layer or a network.
 
     psum_spill_bytes, psum_reload_bytes: the part of the outputs' DRAM traffic that is partial sums.
-    port_stall: the part of memory_stall in which a scratchpad's port is too narrow for the array;
-    the rest waits for the DRAM.
+    port_stall_cycles: the part of memory_stall in which a scratchpad's port is too narrow for the
+    array; the rest waits for the DRAM.
     """
 
     activations: OperandTraffic
@@ -52,7 +52,7 @@ class Traffic(Record):
     outputs: OperandTraffic
     psum_spill_bytes: int
     psum_reload_bytes: int
-    port_stall: int
+    port_stall_cycles: int
 
     @property
     def dram_bytes(self) -> int:
@@ -61,17 +61,6 @@ class Traffic(Record):
             operand.dram_read_bytes + operand.dram_write_bytes
             for operand in (self.activations, self.weights, self.outputs)
         )
-
-    def flat_fields(self) -> dict[str, int]:
-        """Return what moved and who waited, for a flat row."""
-        return {
-            "activation_dram_read_bytes": self.activations.dram_read_bytes,
-            "weight_dram_read_bytes": self.weights.dram_read_bytes,
-            "output_dram_write_bytes": self.outputs.dram_write_bytes - self.psum_spill_bytes,
-            "psum_spill_bytes": self.psum_spill_bytes,
-            "psum_reload_bytes": self.psum_reload_bytes,
-            "port_stall_cycles": self.port_stall,
-        }
 
     @classmethod
     def sum_of(cls, parts: Iterable[Traffic | None]) -> Self | None:
@@ -102,8 +91,8 @@ class LayerTraffic(Traffic):
     loop_order: outermost loop first. stream_chunks: pieces that each tile's stream is cut into.
     storage: of the activations, in effect ('raw' where pairs straddle kernel positions).
     activation_pair_bits, weight_bits: stored bits of two adjacent activations and of a weight.
-    kept: for each operand, what a scratchpad half keeps: 'block', 'outer' (all blocks of a turn of
-    the outermost loop) or 'group' (all).
+    resident: for each operand, what stays in a scratchpad half: 'block', 'outer' (all blocks of a
+    turn of the outermost loop) or 'group' (all).
     """
 
     loop_order: str
@@ -111,7 +100,7 @@ class LayerTraffic(Traffic):
     storage: str
     activation_pair_bits: int
     weight_bits: int
-    kept: dict[str, str]
+    resident: dict[str, str]
 
 
 class ScratchpadInfo(Record):

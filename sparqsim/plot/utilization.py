@@ -44,7 +44,11 @@ def plot_utilization(
         figure = new_figure(width, 3.2 if width == "page" else 5.4)
         panels = figure.subplots(*((1, 2) if width == "page" else (2, 1)))
         _draw_map(
-            panels[0], heatmap, heatmap.busy, "Step in flight on real work", "share of cycles (%)"
+            panels[0],
+            heatmap,
+            heatmap.in_flight,
+            "Step in flight on real work",
+            "share of cycles (%)",
         )
         _draw_map(
             panels[1],
@@ -72,7 +76,7 @@ def _notes(heatmap: Heatmap) -> list[str]:
 def _title(heatmap: Heatmap) -> str:
     scope = heatmap.provenance.coverage.scope()
     what = f"layer {shortened(heatmap.layer, 60)}" if heatmap.layer else scope.lower()
-    cycles = counted(heatmap.total_cycles, "cycle")
+    cycles = counted(heatmap.cycles_total, "cycle")
     about = subject(heatmap.provenance, heatmap.array)
     return f"{heatmap.pe.spec}, {what}, {cycles}\n{about}"
 

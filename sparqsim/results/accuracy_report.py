@@ -193,13 +193,13 @@ class AccuracyReport(Tabular, Record):
         )
 
     HTML_COLUMNS: ClassVar = {
-        "design": "design",
+        "pe": "design",
         "calibrator": "scales",
         "top1_pictures": "top-1 (pictures)",
         "top5_pictures": "top-5 (pictures)",
         "agree_pictures": "agree (pictures)",
-        "design_cycles": "cycles",
-        "design_speedup": "speedup (x)",
+        "network_cycles": "cycles",
+        "speedup": "speedup (x)",
     }
 
     def flat_rows(self) -> list[Row]:
@@ -215,25 +215,25 @@ class AccuracyReport(Tabular, Record):
         return [row for trial in self.rows for row in self._flat(trial, counts)]
 
     def _flat(self, row: AccuracyRow, counts: Row) -> list[Row]:
-        told = {
-            "design": row.pe or self.reference,
+        trial = {
+            "pe": row.pe or self.reference,
             "calibrator": row.calibrator,
             **{f"{name}_pictures": count for name, count in row.hits},
             **counts,
             "timing_note": self.timing_notes.get(row.pe or "", ""),
         }
         if row.pe is None:
-            return [{**told, "layer": None}]
+            return [{**trial, "layer": None}]
         return [
             {
-                **told,
+                **trial,
                 "layer": layer.name,
-                "design_cycles": row.cycles,
-                "design_cycles_per_input": self.coverage.per_input(row.cycles or 0),
-                "design_speedup": row.speedup,
+                "network_cycles": row.cycles,
+                "cycles_per_input": self.coverage.per_input(row.cycles or 0),
+                "speedup": row.speedup,
                 "kept": layer.kept,
-                "cycles": result.cycles,
-                "sqnr_db": result.sqnr_db,
+                "cycles_total": result.cycles,
+                "error_sqnr_db": result.sqnr_db,
             }
             for layer, result in zip(self.layers, row.layers, strict=False)
         ]

@@ -43,13 +43,13 @@ class PEActions:
     """What PEs of an array did.
 
     steps: steps on operands of the layer. padded_steps: steps of PEs that hold padding.
-    work_cycles: cycles of `steps`. idle_cycles: all other cycles of all PEs: padding, waiting,
+    step_cycles: cycles of `steps`. idle_cycles: all other cycles of all PEs: padding, waiting,
     filling, draining, and waiting for the memory.
     """
 
     steps: int = field(metadata={"unit": "steps"})
     padded_steps: int = field(metadata={"unit": "steps"})
-    work_cycles: int = field(metadata={"unit": "cycles"})
+    step_cycles: int = field(metadata={"unit": "cycles"})
     idle_cycles: int = field(metadata={"unit": "cycles"})
 
 
@@ -62,7 +62,7 @@ class ArrayActions:
     to the next PE on the right. down_hops: operands handed to the next PE below; none where
     operands stay. stationary_loads: operands put into the PE where they stay, padding left out;
     none where sums stay. psum_writes: writes of the register that holds a PE's partial sum, one for
-    each step. sums_out: sums that leave the array, those of K folds counted one by one.
+    each step. partial_sums: sums that leave the array, those of K folds counted one by one.
     """
 
     left_reads: int = field(metadata={"unit": STEP_OPERANDS})
@@ -71,19 +71,19 @@ class ArrayActions:
     down_hops: int = field(metadata={"unit": STEP_OPERANDS})
     stationary_loads: int = field(metadata={"unit": STEP_OPERANDS})
     psum_writes: int = field(metadata={"unit": "sums"})
-    sums_out: int = field(metadata={"unit": "sums"})
+    partial_sums: int = field(metadata={"unit": "sums"})
 
 
 @dataclass(frozen=True)
 class QueueActions:
     """What moved in an array whose PEs have operand queues.
 
-    queue_reads: operands taken from a queue, padded ones included. sums_out: sums that leave the
-    array.
+    queue_reads: operands taken from a queue, padded ones included. partial_sums: sums that leave
+    the array.
     """
 
     queue_reads: int = field(metadata={"unit": "operands"})
-    sums_out: int = field(metadata={"unit": "sums"})
+    partial_sums: int = field(metadata={"unit": "sums"})
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,16 @@ def part_actions(activity: Mapping[str, int]) -> Actions:
     return {
         f"pe.{part}": Action(count=cycles, unit="cycles", counter="pe")
         for part, cycles in activity.items()
+    }
+
+
+def part_cycles(actions: Mapping[str, Action]) -> dict[str, int]:
+    """Return the cycles in which each part of a PE worked: what `part_actions` made actions of."""
+    of_pes = {f"pe.{each.name}" for each in fields(PEActions)}
+    return {
+        name.removeprefix("pe."): action.count
+        for name, action in actions.items()
+        if name.startswith("pe.") and name not in of_pes
     }
 
 

@@ -18,13 +18,13 @@ class Gap(Record):
 
     ragged_tiles: int
     fill_drain: int
-    waiting: int
+    pe_waiting: int
     memory_stall: int = 0
 
     @property
     def total(self) -> int:
         """Cycles of all parts."""
-        return self.ragged_tiles + self.fill_drain + self.waiting + self.memory_stall
+        return self.ragged_tiles + self.fill_drain + self.pe_waiting + self.memory_stall
 
     @classmethod
     def sum_of(cls, parts: Iterable[Gap]) -> Gap:
@@ -36,25 +36,26 @@ class Gap(Record):
 
 
 class Bounds(Record):
-    """Lower bounds: work_cycles + the parts of `gap` = total cycles, exactly.
+    """Lower bounds: work_cycles + the parts of `gap_cycles` = total cycles, exactly.
 
-    slack_cycles: no array with these tiles is faster, however freely its PEs run ahead of each
+    busiest_pe_cycles: no array with these tiles is faster, however freely its PEs run ahead of each
     other: the step cycles of the PE that has most of them, over all tiles, padded steps included.
     Deeper links come closer to it; links as deep as the stream reach a tile's longest path of steps
     and links, which is more where that PE waits for operands or, in ws and is, for sums that slower
     PEs pass on. work_cycles: step cycles of all PEs without padding, spread evenly over the PEs,
     rounded up: what an array without tiles, skew or waiting would need.
 
-    gap.ragged_tiles: streamed steps at one cycle each (`compute`) less the layer's own steps spread
-    evenly over the PEs, rounded up: PEs that hold padding. gap.fill_drain: the cycles of `fill` and
-    `drain`, less those that slow steps took up (in elastic arrays they can). gap.waiting: the rest
-    of the array's own cycles, PEs waiting for slower ones, padded ones among them, or for free
-    links. gap.memory_stall: cycles in which the array waits for its memory.
+    gap_cycles.ragged_tiles: streamed steps at one cycle each (`compute`) less the layer's own steps
+    spread evenly over the PEs, rounded up: PEs that hold padding. gap_cycles.fill_drain: the cycles
+    of `fill` and `drain`, less those that slow steps took up (in elastic arrays they can).
+    gap_cycles.pe_waiting: the rest of the array's own cycles, PEs waiting for slower ones, padded
+    ones among them, or for free links. gap_cycles.memory_stall: cycles in which the array waits for
+    its memory.
     """
 
-    slack_cycles: int
+    busiest_pe_cycles: int
     work_cycles: int
-    gap: Gap
+    gap_cycles: Gap
 
     @classmethod
     def of(cls, timing: Timing, real_steps: int, pes: int, memory_stall: int = 0) -> Bounds:
@@ -76,12 +77,12 @@ class Bounds(Record):
         rest = timing.total - work - ragged
         fill_drain = min(rest, timing.fill + timing.drain)
         return cls(
-            slack_cycles=timing.busiest_pe,
+            busiest_pe_cycles=timing.busiest_pe,
             work_cycles=work,
-            gap=Gap(
+            gap_cycles=Gap(
                 ragged_tiles=ragged,
                 fill_drain=fill_drain,
-                waiting=rest - fill_drain,
+                pe_waiting=rest - fill_drain,
                 memory_stall=memory_stall,
             ),
         )
@@ -91,7 +92,7 @@ class Bounds(Record):
         """Add up layers that run one after another."""
         parts = list(parts)
         return cls(
-            slack_cycles=sum(part.slack_cycles for part in parts),
+            busiest_pe_cycles=sum(part.busiest_pe_cycles for part in parts),
             work_cycles=sum(part.work_cycles for part in parts),
-            gap=Gap.sum_of(part.gap for part in parts),
+            gap_cycles=Gap.sum_of(part.gap_cycles for part in parts),
         )

@@ -15,8 +15,9 @@ from sparqsim.base.record import Name, Record, Text
 from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
 from sparqsim.memory.traffic import LayerTraffic, Traffic
-from sparqsim.results.actions import Action, added
+from sparqsim.results.actions import Action, added, part_cycles
 from sparqsim.results.bounds import Bounds
+from sparqsim.results.flat import flat_fields
 
 #: What stands in the column `row` of flat rows: rows of layers add up to the one of the total.
 LAYER_ROW, TOTAL_ROW = "layer", "total"
@@ -164,13 +165,13 @@ class Counts(Record):
 class Utilization(Record):
     """Shares of the array's capacity, 0 to 1.
 
-    mapping: used PEs over all PEs, mean over tiles weighted by their cycles. array: MACs / (total
+    used_pes: used PEs over all PEs, mean over tiles weighted by their cycles. array: MACs / (total
     cycles x PEs x lanes). effective: MACs whose operands are both non-zero / (total cycles x PEs x
     lanes). pe: PE cycles with a non-zero product / all PE cycles. multiplier: multiplier cycles
     with a non-zero product / all multiplier cycles.
     """
 
-    mapping: float
+    used_pes: float
     array: float
     effective: float
     pe: float | None
@@ -184,7 +185,7 @@ class Utilization(Record):
             return None if part is None else part / whole
 
         return cls(
-            mapping=counts.used_pe_cycles / counts.pe_cycles,
+            used_pes=counts.used_pe_cycles / counts.pe_cycles,
             array=counts.macs / counts.lane_cycles,
             effective=counts.macs_nonzero / counts.lane_cycles,
             pe=share(counts.busy_pe_cycles, counts.pe_cycles),
@@ -196,14 +197,14 @@ class Utilization(Record):
 MEASURED_COLUMNS = {
     "layer": "layer",
     "run_as": "run as",
-    "total_cycles": "cycles",
-    "compute_cycles": "compute",
-    "fill_cycles": "fill",
-    "drain_cycles": "drain",
-    "pe_stall_cycles": "PE stall",
-    "memory_stall_cycles": "memory stall",
-    "array_utilization": "array utilization (0 to 1)",
-    "sqnr_db": "SQNR (dB; -: exact)",
+    "cycles_total": "cycles",
+    "cycles_compute": "compute",
+    "cycles_fill": "fill",
+    "cycles_drain": "drain",
+    "cycles_pe_stall": "PE stall",
+    "cycles_memory_stall": "memory stall",
+    "utilization_array": "array utilization (0 to 1)",
+    "error_sqnr_db": "SQNR (dB; -: exact)",
 }
 
 
@@ -218,43 +219,19 @@ class Measured(Record):
     pairs: Pairs
     error: Error
 
-    @model_validator(mode="before")
-    @classmethod
-    def _older_gap_has_its_memory_stall(cls, values: Any) -> Any:
-        """Complete `bounds.gap` of a file from before it had the cycles of waiting for memory."""
-        match values:
-            case {"bounds": {"gap": {**gap}}, "cycles": {"memory_stall": stall}}:
-                if "memory_stall" not in gap:
-                    bounds = values["bounds"] | {"gap": gap | {"memory_stall": stall}}
-                    return values | {"bounds": bounds}
-        return values
-
     @model_validator(mode="after")
     def _work_and_gap_are_all_cycles(self) -> Self:
-        explained = self.bounds.work_cycles + self.bounds.gap.total
+        explained = self.bounds.work_cycles + self.bounds.gap_cycles.total
         if explained != self.cycles.total:
             raise ValueError(
-                f"bounds: work_cycles + the parts of gap = {explained}, expected the total of "
-                f"cycles, {self.cycles.total}"
+                f"bounds: work_cycles + the parts of gap_cycles = {explained}, expected the total "
+                f"of cycles, {self.cycles.total}"
             )
         return self
 
     def flat_fields(self) -> Row:
-        """Return what a layer and the total have in common, for a flat row."""
-        parts = ("total", "compute", "fill", "drain", "pe_stall", "memory_stall")
-        return {
-            "macs": self.macs,
-            "tiles": self.tiles,
-            "partial_sums": self.partial_sums,
-            **{f"{part}_cycles": getattr(self.cycles, part) for part in parts},
-            "busiest_pe_cycles": self.bounds.slack_cycles,
-            "work_cycles": self.bounds.work_cycles,
-            **{f"{name}_cycles": value for name, value in self.bounds.gap.model_dump().items()},
-            **{f"{name}_utilization": value for name, value in self.utilization},
-            "mse": self.error.mse,
-            "max_abs_error": self.error.max_abs,
-            "sqnr_db": self.error.sqnr_db,
-        }
+        """Return all that was measured as columns, as `results.flat` names them."""
+        return flat_fields(self.model_dump(mode="json"))
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -272,44 +249,41 @@ class Measured(Record):
 class LayerReport(Tabular, Measured):
     """One layer.
 
-    op: its kind, as in the trace. pe: the design that ran it (`mac-8b8b` where `kept_8bit`). tiles:
-    parts of the product that fill the array once. windows: non-zero activations per left shift of
-    the window they went through; lone values that use both multipliers are not among them.
-    activity: for each part of the PE, cycles it worked, summed over PEs. partial_sums: sums that
-    left the array, K folds counted one by one. actions: what design, array and memory did that
-    costs energy, by name; absent in files of version 1, and where an engine counts none.
+    op: its kind, as in the trace. run_as: the design that ran it (`mac-8b8b` where `kept_8bit`).
+    tiles: parts of the product that fill the array once. windows: non-zero activations per left
+    shift of the window they went through; lone values that use both multipliers are not among them.
+    partial_sums: sums that left the array, K folds counted one by one. actions: what design, array
+    and memory did that costs energy, by name; absent where an engine counts none, and in files of
+    version 1 but for those of parts.
     """
 
     name: Name
     op: Text
-    pe: Name
+    run_as: Name
     kept_8bit: bool
     gemm: Gemm
     windows: dict[str, int]
-    activity: dict[str, int]
     traffic: LayerTraffic | None = None
     actions: dict[str, Action] = Field(default_factory=dict, exclude_if=lambda table: not table)
+
+    @property
+    def activity(self) -> dict[str, int]:
+        """For each part of the PE, cycles it worked, summed over PEs: actions 'pe.PART'."""
+        return part_cycles(self.actions)
 
     HTML_COLUMNS: ClassVar = MEASURED_COLUMNS
 
     def flat_rows(self) -> list[Row]:
-        """Return the layer as one row: names bear units, nothing is rounded, None is absent."""
-        row = {
-            "row": LAYER_ROW,
-            "layer": self.name,
-            "op": self.op,
-            "run_as": self.pe,
-            "kept_8bit": self.kept_8bit,
-            **self.gemm.model_dump(),
-            **self.flat_fields(),
-            **({} if self.traffic is None else self.traffic.flat_fields()),
-            **({} if self.traffic is None else {"loop_order": self.traffic.loop_order}),
-        }
-        return [row]
+        """Return the layer as one row, nothing rounded, None absent. Columns: `row`, `layer`, and
+        the path of each number in the JSON, joined by '_'.
+        """
+        fields = self.flat_fields()
+        first = {name: fields[name] for name in ("op", "run_as", "kept_8bit")}
+        return [{"row": LAYER_ROW, "layer": fields.pop("name"), **first, **fields}]
 
     def summary(self) -> str:
         """Return the layer, what ran it, its cycles."""
-        return f"{short_name(self.name)}, {self.pe}, {counted(self.cycles.total, 'cycle')}"
+        return f"{short_name(self.name)}, {self.run_as}, {counted(self.cycles.total, 'cycle')}"
 
     def check_possible(self) -> None:
         """Raise ValueError where counts cannot all be true."""

@@ -7,7 +7,7 @@ host names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
@@ -18,6 +18,7 @@ from sparqsim.base.record import Name, Record, Text, check_counts
 from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
 from sparqsim.memory.traffic import MemoryInfo
+from sparqsim.results import versions
 from sparqsim.results.iso_area import IsoArea, Range
 from sparqsim.results.layer_report import (
     MEASURED_COLUMNS,
@@ -31,9 +32,9 @@ from sparqsim.trace.coverage import Coverage
 
 REPORT_SCHEMA: Final = "sparqsim.report/2"
 COMPARISON_SCHEMA: Final = "sparqsim.comparison/2"
-#: Files of version 1 have no actions; they are read, and written again as what they are.
-REPORT_SCHEMAS: Final = ("sparqsim.report/1", REPORT_SCHEMA)
-COMPARISON_SCHEMAS: Final = ("sparqsim.comparison/1", COMPARISON_SCHEMA)
+#: What is read; of version 1 as if this one had written it, without actions.
+REPORT_SCHEMAS: Final = (*versions.REPORTS, REPORT_SCHEMA)
+COMPARISON_SCHEMAS: Final = (*versions.COMPARISONS, COMPARISON_SCHEMA)
 #: What must stand wherever cycles of a design stand that times itself.
 TIMED_BY_QUEUES: Final = (
     "timed by queues of its own, so coupling and overlap do not apply: tiles follow one another "
@@ -80,9 +81,10 @@ class PEInfo(Record):
     PE, narrow or wide. cycles_depend_on_values: False where only shapes decide cycles.
     times_itself: the design's own queues set the timing, so the array's coupling and overlap do not
     apply to it. timing_note: what must be known to compare such cycles; '' where the array sets the
-    timing. engine: what is known of an engine that is no array of PEs; absent where the design is
-    one of PEs. assignment: which designs run which layers, under the name of the assignment; absent
-    where one design runs them all. Its lanes and multipliers are the most of its designs'.
+    timing. engine_model: what is known of an engine that is no array of PEs; absent where the
+    design is one of PEs. assignment: which designs run which layers, under the name of the
+    assignment; absent where one design runs them all. Its lanes and multipliers are the most of its
+    designs'.
     """
 
     name: Name
@@ -91,7 +93,7 @@ class PEInfo(Record):
     multipliers: int
     cycles_depend_on_values: bool
     times_itself: bool = False
-    engine: EngineInfo | None = Field(default=None, exclude_if=lambda engine: engine is None)
+    engine_model: EngineInfo | None = Field(default=None, exclude_if=lambda each: each is None)
     assignment: AssignmentInfo | None = Field(default=None, exclude_if=lambda each: each is None)
 
     @computed_field  # type: ignore[prop-decorator]
@@ -105,11 +107,12 @@ class PEInfo(Record):
                 f"an assignment of designs to layers, as if each had an array of its own ({rules}, "
                 f"others: {self.assignment.default}){timed}"
             )
-        if self.engine is not None:
-            size = f"{counted(self.engine.units, 'unit')} of {counted(self.lanes, 'MAC')} per step"
-            remark = f"; {self.engine.remark}" if self.engine.remark else ""
+        engine = self.engine_model
+        if engine is not None:
+            size = f"{counted(engine.units, 'unit')} of {counted(self.lanes, 'MAC')} per step"
+            remark = f"; {engine.remark}" if engine.remark else ""
             return (
-                f"{self.engine.kind} ({size}): sides, dataflow, coupling and overlap of an array "
+                f"{engine.kind} ({size}): sides, dataflow, coupling and overlap of an array "
                 "do not apply to it, it runs layers marked keep_8bit itself, and its speedup is "
                 f"not one at equal PE count{remark}"
             )
@@ -162,8 +165,8 @@ class ArrayInfo(Record):
     def flat_fields(self) -> Row:
         """Return the array for a flat row."""
         return {
-            "array_rows": self.rows,
-            "array_cols": self.cols,
+            "rows": self.rows,
+            "cols": self.cols,
             "dataflow": self.dataflow,
             "coupling": self.coupling,
             "overlap": self.overlap,
@@ -212,9 +215,7 @@ class Report(Tabular, Record):
     network in the trace; unknown where the trace does not say how many.
     """
 
-    schema_: Literal["sparqsim.report/1", "sparqsim.report/2"] = Field(
-        default=REPORT_SCHEMA, alias="schema"
-    )
+    schema_: Literal["sparqsim.report/2"] = Field(default=REPORT_SCHEMA, alias="schema")
     provenance: Provenance
     pe: PEInfo
     array: ArrayInfo
@@ -228,6 +229,11 @@ class Report(Tabular, Record):
         for layer in self.layers:
             layer.check_possible()
         return self
+
+    @classmethod
+    def upgraded(cls, document: dict[str, Any]) -> dict[str, Any]:
+        """Return the JSON of an older version under today's names."""
+        return versions.upgraded_report(document)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -257,7 +263,7 @@ class Report(Tabular, Record):
     @property
     def units(self) -> int:
         """PEs of the array, or what stands in their place in an engine that is none."""
-        engine = self.pe.engine
+        engine = self.pe.engine_model
         return self.array.rows * self.array.cols if engine is None else engine.units
 
     @property
@@ -275,16 +281,16 @@ class Report(Tabular, Record):
     def flat_rows(self) -> list[Row]:
         """Return a row per layer, and one of the total, as `--format csv` prints them.
 
-        Names bear units, nothing is rounded, None is absent.
+        Columns are named as in `LayerReport.flat_rows`; nothing is rounded, None is absent.
         """
         totals = self.totals
-        layers = [row for layer in self.layers for row in layer.flat_rows()]
-        traffic = {} if totals.traffic is None else totals.traffic.flat_fields()
-        total = {"row": TOTAL_ROW, **totals.flat_fields(), **traffic}
-        design, about, absent = {"design": self.pe.spec}, self._about(totals.macs), layers[0]
-        rows = [{**design, **dict.fromkeys(absent), **row, **about} for row in (*layers, total)]
+        measured = [row for layer in self.layers for row in layer.flat_rows()]
+        measured.append({"row": TOTAL_ROW, **totals.flat_fields()})
+        columns = dict.fromkeys(name for row in measured for name in row)
+        about = self._about(totals.macs)
+        rows = [{"pe": self.pe.spec, **columns, **row, **about} for row in measured]
         for row in rows:
-            row["cycles_per_input"] = self.coverage.per_input(row["total_cycles"])
+            row["cycles_per_input"] = self.coverage.per_input(row["cycles_total"])
         return rows
 
     def _about(self, macs: int) -> Row:
@@ -360,9 +366,7 @@ class Comparison(Tabular, Record):
     clock. `iso_area` (absent unless asked for): the same at equal area.
     """
 
-    schema_: Literal["sparqsim.comparison/1", "sparqsim.comparison/2"] = Field(
-        default=COMPARISON_SCHEMA, alias="schema"
-    )
+    schema_: Literal["sparqsim.comparison/2"] = Field(default=COMPARISON_SCHEMA, alias="schema")
     baseline: Name
     order: tuple[Name, ...]
     reports: dict[Name, Report]
@@ -387,6 +391,11 @@ class Comparison(Tabular, Record):
                     f"iso_area.designs.{name} is not of the reports of {name} and {self.baseline}"
                 )
         return self
+
+    @classmethod
+    def upgraded(cls, document: dict[str, Any]) -> dict[str, Any]:
+        """Return the JSON of an older version, and of the reports in it, under today's names."""
+        return versions.upgraded_comparison(document)
 
     @computed_field(alias="speedup")  # type: ignore[prop-decorator]
     @property
@@ -446,7 +455,7 @@ class Comparison(Tabular, Record):
         baseline_cycles = self._report(self.baseline).layers[layer].cycles.total
         return None if design is None else design.layer_speedup(baseline_cycles, layer)
 
-    HTML_COLUMNS: ClassVar = {"design": "design", "speedup": "speedup (x)"} | {
+    HTML_COLUMNS: ClassVar = {"pe": "design", "speedup": "speedup (x)"} | {
         name: heading
         for name, heading in MEASURED_COLUMNS.items()
         if name not in {"layer", "run_as"}

@@ -14,6 +14,8 @@ from typing import Any
 from sparqsim.base.errors import InputError, csv_cell, nearest, printable
 from sparqsim.base.files import replaced
 from sparqsim.base.wording import install_hint
+from sparqsim.results.flat import flat_fields
+from sparqsim.results.versions import upgraded_report
 from sparqsim.sweep.check import Recorded
 from sparqsim.sweep.database import Database
 from sparqsim.sweep.speedup import UNREADABLE, Speedups, unreadable_report
@@ -32,8 +34,6 @@ CASE = (
     "engine",
 )
 ORIGIN = ("version", "trace_sha256", "pe_source_sha256")
-#: Sums of squares: beyond 64 bits for large networks, and there as `error_mse` and `error_sqnr_db`.
-LEFT_OUT = frozenset({"error_signal", "error_noise"})
 NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 #: Rows of a Parquet file that are in memory at a time.
 ROWS_TOGETHER = 2000
@@ -101,10 +101,9 @@ def _row(store: Database, speedups: Speedups, point: Recorded) -> dict[str, Any]
     if point.state != "done":
         return facts | {"reason": point.text}
     try:
-        report = json.loads(point.text)
+        report = upgraded_report(json.loads(point.text))
         speedup = speedups.columns(point, report["totals"]["cycles"]["total"])
-        totals = report["totals"] | {"actions": _counts(report["totals"].get("actions", {}))}
-        return facts | speedup | _about(report) | dict(_flat(totals))
+        return facts | speedup | _about(report) | _totals(report["totals"])
     except UNREADABLE as error:
         raise unreadable_report(store, point, error) from None
 
@@ -125,24 +124,15 @@ def _about(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _counts(actions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how often each action was done, by its name as a column's: 'pe.steps' is
-    'pe_steps'.
-    """
-    return {name.replace(".", "_"): action["count"] for name, action in actions.items()}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        path = prefix + name
-        if not NAME.fullmatch(path):
-            raise ValueError(f"totals.{path!r} is no name of a total")
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{path}_")
-        elif not isinstance(value, list) and path not in LEFT_OUT:
-            if not _is_possible(value):
-                raise ValueError(f"totals.{path}={value!r} is impossible")
-            yield path, value
+def _totals(totals: Mapping[str, Any]) -> dict[str, Any]:
+    """Return totals as columns. Raises ValueError for what no report has."""
+    columns = flat_fields(totals)
+    for name, value in columns.items():
+        if not NAME.fullmatch(name):
+            raise ValueError(f"totals.{name!r} is no name of a total")
+        if not _is_possible(value):
+            raise ValueError(f"totals.{name}={value!r} is impossible")
+    return columns
 
 
 def _is_possible(value: object) -> bool:

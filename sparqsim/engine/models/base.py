@@ -182,7 +182,7 @@ class EngineModel(ABC):
             multipliers=capacity.multipliers,
             cycles_depend_on_values=self.cycles_depend_on_values,
             times_itself=not self.follows_array,
-            engine=own if self.pe is None else None,
+            engine_model=own if self.pe is None else None,
         )
 
     def refuse_array(self, array: ArrayConfig) -> None:  # noqa: B027 - most take any array

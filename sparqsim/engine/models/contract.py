@@ -171,10 +171,10 @@ def check_cycles(model: EngineModel) -> None:
             f"{units} units x {timing.total} cycles",
         )
         bounds = Bounds.of(timing, running.unit_steps(task), units)
-        gap = bounds.gap
+        gap = bounds.gap_cycles
         expect(
-            min(bounds.work_cycles, gap.ragged_tiles, gap.fill_drain, gap.waiting) >= 0
-            and bounds.slack_cycles <= timing.total,
+            min(bounds.work_cycles, gap.ragged_tiles, gap.fill_drain, gap.pe_waiting) >= 0
+            and bounds.busiest_pe_cycles <= timing.total,
             f"{_shown(task)}: {bounds} of {timing}: expected no part below 0, no unit busier "
             "than the engine",
         )

@@ -138,7 +138,7 @@ class QueueArray(PEArray):
         pairs of a tile.
         """
         taken = timing.tiles * task.array.pes * task.shape.k
-        counts = QueueActions(queue_reads=2 * taken, sums_out=timing.partial_sums)
+        counts = QueueActions(queue_reads=2 * taken, partial_sums=timing.partial_sums)
         return part_actions(measured.activity) | table_of(counts, "array")
 
     def group_timing(

@@ -121,7 +121,7 @@ class SystolicArray(PEArray):
         of_pes = PEActions(
             steps=real_steps,
             padded_steps=grid.steps - real_steps,
-            work_cycles=timing.pe_work,
+            step_cycles=timing.pe_work,
             idle_cycles=unit_cycles - timing.pe_work,
         )
         moves = not flow.loads
@@ -132,7 +132,7 @@ class SystolicArray(PEArray):
             down_hops=moves * streamed * (grid.rows - 1) * grid.cols,
             stationary_loads=flow.loads * grid.used_pes,
             psum_writes=grid.steps,
-            sums_out=timing.partial_sums,
+            partial_sums=timing.partial_sums,
         )
         parts = part_actions(measured.activity)
         return table_of(of_pes, "pe") | parts | table_of(of_array, "array")
