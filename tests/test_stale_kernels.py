@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import sparqsim
+from sparqsim.base.jit import _KernelFiles
 
 SCRIPT = """
 import numpy as np, sparqsim
@@ -53,3 +54,31 @@ def test_an_edited_kernel_gives_the_new_result(tmp_path):
     assert text.count("> 15") >= 1
     design.write_text(text.replace("> 15", "> 100"))
     assert result_of(package.parent, cache) != first
+
+
+def test_two_processes_that_compile_at_once_keep_their_kernels_apart(tmp_path, monkeypatch):
+    """The second one saves between what the first one reads and what it writes: numba's index of
+    files gave both one number, and one of them ran the other's code ever after.
+    """
+    first, second, later = (_KernelFiles(str(tmp_path), "kernel", "stamp") for _ in range(3))
+    dumped, others = first._dump, iter([("b", 2)])
+
+    def interrupted(data):
+        for key, value in others:
+            second.save(key, value)
+        return dumped(data)
+
+    monkeypatch.setattr(first, "_dump", interrupted)
+    first.save("a", 1)
+    assert [later.load(key) for key in ("a", "b", "c")] == [1, 2, None]
+
+
+def test_a_damaged_kernel_is_compiled_again(tmp_path):
+    """The end of its file is missing."""
+    files = _KernelFiles(str(tmp_path), "kernel", "stamp")
+    files.save("a", list(range(1000)))
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:50])
+    assert files.load("a") is None
+    files.save("a", 7)
+    assert files.load("a") == 7

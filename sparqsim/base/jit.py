@@ -1,9 +1,12 @@
 """The only import of numba.
 
-Two traps of numba's on-disk cache give plausible wrong numbers: a cached kernel is not rebuilt when
-a function it calls *in another file* changes, nor when a module global it read changes. So kernels
-here take arrays and integers only, call jitted functions of their own file only, and the cache
-folder is named by a digest of all the package's sources: any edit starts an empty cache.
+Three traps of numba's on-disk cache give plausible wrong numbers. A cached kernel is not rebuilt
+when a function it calls *in another file* changes, nor when a module global it read changes. So
+kernels here take arrays and integers only, call jitted functions of their own file only, and the
+cache folder is named by a digest of all the package's sources: any edit starts an empty cache. And
+numba numbers a kernel's files, one per types of arguments, in an index: two processes that compile
+at once can take the same number, after which one runs code made for other types. So files are named
+by the types here, and there is no index.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 import numba
 from numba import config as numba_config
 from numba import prange
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from sparqsim.base.files import cache_folder
 
@@ -49,8 +52,31 @@ def _cache_folder() -> str | None:
 _CACHE_FOLDER = _cache_folder()
 
 
+class _KernelFiles(IndexDataCacheFile):
+    """A kernel's files: one per types of arguments, which name it."""
+
+    def save(self, key: Any, data: Any) -> None:
+        self._save_data(self._file_name(key), data)  # type: ignore[no-untyped-call]
+
+    def load(self, key: Any) -> Any:
+        """Return what was saved; None where there is nothing, or nothing whole."""
+        with suppress(Exception):  # a damaged pickle raises anything, and costs compiling again
+            return self._load_data(self._file_name(key))  # type: ignore[no-untyped-call]
+        return None
+
+    def _file_name(self, key: Any) -> str:
+        digest = hashlib.sha256(repr((self._source_stamp, key)).encode()).hexdigest()[:16]
+        return self._index_name.removesuffix(".nbi") + f".{digest}.nbc"
+
+
 class _KernelCache(FunctionCache):
     """A kernel on disk; where there is no room for it, the next process compiles it again."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        self._cache_file = _KernelFiles(  # type: ignore[no-untyped-call]
+            self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
+        )
 
     def save_overload(self, sig: Any, data: Any) -> None:
         with suppress(OSError):
@@ -66,7 +92,7 @@ def jit(function: Callable[P, R], *, parallel: bool = False) -> Callable[P, R]:
             cache=_CACHE_FOLDER is not None, parallel=parallel, nogil=True
         )(function)
         if _CACHE_FOLDER is not None:
-            vars(compiled)["_cache"] = _KernelCache(function)  # type: ignore[no-untyped-call]
+            vars(compiled)["_cache"] = _KernelCache(function)
     finally:
         setattr(numba_config, CACHE_SETTING, users_folder)
     return compiled
