@@ -240,9 +240,9 @@ def test_a_design_file_is_not_written_over(refused, small_path: Path, tmp_path: 
     assert design.read_text() == "raise SystemExit('run')"
 
 
-@pytest.mark.parametrize("command", ["dump", "import"])
+@pytest.mark.parametrize("command", ["dump", "import", "plot"])
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
-def test_a_full_disk_is_one_line(command: str, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line(command: str, tmp_path: Path, small_path: Path) -> None:
     """The limit on the size of files stands for the full disk."""
     (tmp_path / "t.csv").write_text(TOPOLOGY.replace("8, 8, 3", "80, 80, 3"))
     script = (
@@ -252,12 +252,16 @@ def test_a_full_disk_is_one_line(command: str, tmp_path: Path) -> None:
         "import sparqsim.trace.writer as w\n"
         "main(sys.argv[1:])"
     )
-    arguments = ["trace", "import", "t.csv", "--values", "stored", "-o", "out.safetensors"]
+    output = "out.safetensors"
+    arguments = ["trace", "import", "t.csv", "--values", "stored", "-o", output]
+    if command == "plot":
+        output = "out.pdf"
+        arguments = ["compare", str(small_path), "--plot", output]
     if command == "dump":
         pytest.importorskip("onnx")
         pytest.importorskip("onnxruntime")
         make_network(tmp_path)
-        arguments = ["trace", "dump", "net.onnx", "--images", "x.npy", "-o", "out.safetensors"]
+        arguments = ["trace", "dump", "net.onnx", "--images", "x.npy", "-o", output]
     ended = subprocess.run(
         [sys.executable, "-c", script, *arguments],
         cwd=tmp_path,
@@ -268,7 +272,7 @@ def test_a_full_disk_is_one_line(command: str, tmp_path: Path) -> None:
     )
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.count("\n") == 1, ended.stderr
-    assert "out.safetensors: cannot be written (File too large)" in ended.stderr
+    assert f"{output}: cannot be written (File too large)" in ended.stderr
     assert not [name for name in names_in(tmp_path) if "out" in name]
 
 

@@ -286,8 +286,11 @@ def save_figure(
     ]
     origin = [f"made by: {command}"] if command else []
     said = "; ".join([*origin, *left_out])
-    with house_style(), replaced(path) as temporary:
-        figure.savefig(temporary, format=file_format, metadata=_metadata(file_format, title, said))
+    picture = io.BytesIO()  # what draws must not meet a full disk: it ends in errors of its own
+    with house_style():
+        figure.savefig(picture, format=file_format, metadata=_metadata(file_format, title, said))
+    with replaced(path) as temporary:
+        temporary.write_bytes(picture.getvalue())
 
 
 def take_title(figure: Figure) -> list[str]:

@@ -19,6 +19,7 @@ from sparqsim.base.wording import counted
 from sparqsim.pe import PEDesign
 from sparqsim.rtl.check import Checked, check_gemm, compare, rtl_activity, simulated_activity
 from sparqsim.rtl.designs import circuit_of
+from sparqsim.rtl.runner import whole_wave
 from sparqsim.rtl.tiles import FLOWS, circuit_flow, cut
 from sparqsim.trace import Layer
 
@@ -158,5 +159,6 @@ def run_tile(
     cycles = len(simulated.advance) + 1
     with replaced(path) as temporary:
         shown = rtl_activity(design, array, alone, plan, cycles=cycles, wave=str(temporary))
+        temporary.write_bytes(whole_wave(temporary))
     compare(simulated, shown, f"{design.spec} on {array}")
     return TileRun(len(tiles), shown.cycles, simulated.psums.size)

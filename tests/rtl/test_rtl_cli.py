@@ -9,6 +9,7 @@ import pytest
 
 from sparqsim.cli import main
 from sparqsim.rtl import check
+from sparqsim.rtl.runner import whole_wave
 
 TRACE = Path(__file__).parents[2] / "workloads" / "digits_resnet.safetensors"
 
@@ -93,3 +94,15 @@ def test_area_shows_ranges_and_writes_the_table(tmp_path, capsys):
     assert "Not a figure of any paper" in " ".join(told.split())
     assert "8 columns to a trim unit" in " ".join(told.split())
     assert json.loads((tmp_path / "areas.json").read_text())["schema"] == "sparqsim.area/1"
+
+
+def test_a_waveform_without_its_end_is_refused(tmp_path):
+    """As Icarus Verilog leaves it on a full disk, with exit code 0: cut anywhere."""
+    whole = b"$date\n\tnow\n$end\n$version\n$end\n$var reg 1 7 whole $end\n#0\n07\n#43\n17\n#44\n"
+    file = tmp_path / "wave.vcd"
+    file.write_bytes(whole)
+    assert whole_wave(file) == whole[whole.index(b"$version") :]
+    for end in range(len(whole) - 5):
+        file.write_bytes(whole[:end])
+        with pytest.raises(OSError, match="a part of it only"):
+            whole_wave(file)

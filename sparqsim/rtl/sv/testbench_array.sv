@@ -8,7 +8,7 @@
 module testbench_array #(`PE_PARAMETERS, parameter FLOW = 0, ROWS = 2, COLS = 2, OVERLAP = 0, DEPTH = 0, LINES = 4096,
                          WEST = FLOW == 2 ? WW : XW, NORTH = FLOW == 2 ? XW : WW,
                          LINE = 4 + COLS * NORTH + ROWS * WEST) ();
-    reg clk = 0, rst = 1;
+    reg clk = 0, rst = 1, whole = 0;  // whole: rises at the end of a waveform, which may lack it on a full disk
     wire advance;
     wire [ROWS-1:0] west_ready;
     wire [COLS-1:0] north_ready, out_valid;
@@ -61,7 +61,8 @@ module testbench_array #(`PE_PARAMETERS, parameter FLOW = 0, ROWS = 2, COLS = 2,
             #1 clk = 0;
         end
         $fclose(record);
-        $finish(0);
+        #1 whole = 1;
+        #1 $finish(0);
     end
 
     // Lockstep: the whole edge moves on together.
