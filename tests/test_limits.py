@@ -138,6 +138,28 @@ def test_elements_to_draw_are_counted_before_any_is_drawn(tmp_path, refused, mon
         assert "t.safetensors: values to draw: 32 elements" in refused(*command, target)
 
 
+def test_a_few_bytes_do_not_ask_for_hours(tmp_path, refused, monkeypatch, run):
+    """A product of 1.7e13 multiply-accumulates: what needs no value of it is quick, the rest is
+    told at once.
+    """
+    topology, target = tmp_path / "net.csv", tmp_path / "t.safetensors"
+    topology.write_text(TOPOLOGY + "g, 1000000, 4096, 4096,\n")
+    for command in (("trace", "import", topology, "-o"), ("trace", "info"), ("trace", "check")):
+        assert run(*command, target).code == 0
+    line = refused("compare", target)
+    assert "16,777,216,000,000 multiply-accumulates, expected at most 4,398,046,511,104" in line
+    line = refused("bandwidth", target, "--config", "edge", "--pe", "mac-8b8b")
+    assert "layer 'g' in tiles of array 16x16 with a memory system: 16,000,000 tiles" in line
+    save_synthetic(target, [LayerShape.gemm("g", 30, 4, 50)], Distribution())
+    for variable, most in (("SPARQSIM_MAX_DRAWN_MACS", 6000), ("SPARQSIM_MAX_MEMORY_TILES", 8)):
+        command = ("simulate", target, "--pe", "mac-8b8b", "--config", "edge")
+        monkeypatch.setenv(variable, str(most))
+        assert run(*command).code == 0
+        monkeypatch.setenv(variable, str(most - 1))
+        assert f"{variable}={most}" in refused(*command)
+        monkeypatch.delenv(variable)
+
+
 @pytest.mark.parametrize("text", ["", "many", "-1", "0", "1e9", "٣", "9" * 5_000])
 def test_the_variable_itself(text, monkeypatch):
     monkeypatch.setenv("SPARQSIM_MAX_X", text)

@@ -347,9 +347,8 @@ def test_a_loop_without_end_is_bounded(tmp_path: Path, monkeypatch: pytest.Monke
     assert interpreter._process.wait(timeout=60) == -signal.SIGKILL
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_ctrl_c_ends_a_loop_without_end(tmp_path: Path) -> None:
-    """Pressed on a terminal it reaches the whole group: one line, code 130, no process is left."""
+def looping(tmp_path: Path) -> subprocess.Popen[str]:
+    """Return a command, leader of a group, whose interpreter is within a loop without end."""
     endless(tmp_path / "n.tflite")
     np.save(tmp_path / "x.npy", np.zeros((1, 4), np.int8))
     words = ["trace", "dump", "n.tflite", "--images", "x.npy", "--skip", "WHILE", "-o", "t"]
@@ -361,14 +360,38 @@ def test_ctrl_c_ends_a_loop_without_end(tmp_path: Path) -> None:
         start_new_session=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
     )
-    until = time.monotonic() + 60
-    while not _is_looping(process.pid) and time.monotonic() < until:
+    while not _is_looping(process.pid):
+        assert process.poll() is None
         time.sleep(0.1)
+    return process
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_ctrl_c_ends_a_loop_without_end(tmp_path: Path) -> None:
+    """Pressed on a terminal it reaches the whole group: one line, code 130, no process is left."""
+    process = looping(tmp_path)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate()
     assert (process.returncode, said.count("\n")) == (130, 1)
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_an_interpreter_ends_with_the_command_that_was_killed(tmp_path: Path) -> None:
+    with looping(tmp_path) as process:
+        (worker,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.kill()
+    while _runs(worker):
+        time.sleep(0.1)
+
+
+def _runs(pid: str) -> bool:
+    """Return whether a process runs; one that has ended, and nobody has waited for, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
 
 
 def _is_looping(pid: int) -> bool:

@@ -110,6 +110,18 @@ DRAWN_ELEMENTS_AT_ONCE = Limit(
     "elements",
     "drawn elements that a simulation holds at once: a layer's weights, or one of its pictures",
 )
+DRAWN_MACS = Limit(
+    "SPARQSIM_MAX_DRAWN_MACS",
+    1 << 42,
+    "multiply-accumulates",
+    "multiply-accumulates of all layers of a trace whose values are drawn, where they are computed",
+)
+MEMORY_TILES = Limit(
+    "SPARQSIM_MAX_MEMORY_TILES",
+    1 << 22,
+    "tiles",
+    "tiles of a group of a layer behind a memory system, which times them one by one",
+)
 ONNX_ELEMENTS = Limit(
     "SPARQSIM_MAX_ONNX_ELEMENTS",
     1 << 30,

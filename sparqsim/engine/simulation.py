@@ -213,6 +213,7 @@ def _reports(
 ) -> list[_Result]:
     for run in runs:
         _check(run, trace, setting)
+    trace.check_computable()
     layers = trace.layers if progress is None else progress(trace.layers)
     by_layer = [_layer_reports(layer, runs, setting) for layer in layers]
     results = []

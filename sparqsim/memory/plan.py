@@ -10,6 +10,7 @@ import numpy as np
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError
+from sparqsim.base.limits import MEMORY_TILES
 from sparqsim.memory.blocks import (
     Fetches,
     Formats,
@@ -87,7 +88,8 @@ def plans_of(job: Job, array: ArrayConfig, memory: MemoryConfig) -> list[Plan]:
     Raises
     ------
     InputError
-        For an order of another dataflow, or operands that fit no scratchpad half.
+        For an order of another dataflow, operands that fit no scratchpad half, or more tiles than
+        `MEMORY_TILES` allows.
     """
     orders, asked = orders_of(array.dataflow), memory.loop_order
     if asked in orders:
@@ -130,6 +132,8 @@ def plan_order(job: Job, array: ArrayConfig, memory: MemoryConfig, order: str) -
 
 def _plan(job: Job, array: ArrayConfig, memory: MemoryConfig, order: str, chunk: int) -> Plan:
     nest = Nest.of(job.sizes, array, job.lanes, order, chunk)
+    what = f"layer {job.name!r} in tiles of array {array.rows}x{array.cols} with a memory system"
+    MEMORY_TILES.check(nest.items, what)
     formats = Formats(
         job.pair_bits, job.weight_bits, memory.output_bits, memory.psum_bits, job.storage
     )

@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sparqsim.base.errors import InputError, shown
-from sparqsim.base.limits import DRAWN_ELEMENTS, DRAWN_ELEMENTS_AT_ONCE, SYNTHETIC_BYTES
+from sparqsim.base.limits import (
+    DRAWN_ELEMENTS,
+    DRAWN_ELEMENTS_AT_ONCE,
+    DRAWN_MACS,
+    SYNTHETIC_BYTES,
+)
 from sparqsim.base.tabular import Row
 from sparqsim.trace.header import written_header
 from sparqsim.trace.schema import DrawnDocument, DrawnLayerRecord, DrawnValues, LayerRecord
@@ -83,6 +88,10 @@ class DrawnTrace(Trace):
     def elements(self) -> int:
         """Elements of all layers, activations and weights: what reading the whole trace draws."""
         return sum(shape.elements for shape in self._shapes.values())
+
+    def check_computable(self) -> None:
+        """Raise InputError for more multiply-accumulates than `DRAWN_MACS` allows."""
+        DRAWN_MACS.check(self.macs, "computing with drawn values")
 
     @property
     def document(self) -> DrawnDocument:

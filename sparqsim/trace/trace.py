@@ -81,22 +81,28 @@ class Trace(Tabular):
         """Return a row per layer, without what operands would have to be read for."""
         return [row for layer in self.layers for row in layer.html_rows()]
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all layers."""
+        return sum(layer.gemm.macs for layer in self.layers)
+
+    def check_computable(self) -> None:
+        """Do nothing: whoever stores values has paid for them (`DrawnTrace` has a bound)."""
+
     def summary(self) -> str:
         """Return the network, its layers and multiply-accumulates, and whether values are drawn."""
         document = self.metadata
         drawn = " [SYNTHETIC values]" if document.synthetic else ""
-        macs = sum(layer.gemm.macs for layer in self.layers)
         return (
             f"{short_name(document.network) or 'a network without a name'}{drawn}, "
-            f"{counted(len(self.layers), 'layer')}, {counted(macs, 'MAC')}, "
+            f"{counted(len(self.layers), 'layer')}, {counted(self.macs, 'MAC')}, "
             f"{Coverage.of(document.provenance).inputs_text()}"
         )
 
     def html_caption(self) -> str:
         """Return `summary`, how values were drawn, and what of the network is left out."""
         document = self.metadata
-        macs = sum(layer.gemm.macs for layer in self.layers)
-        left_out = Coverage.of(document.provenance).left_out_text(macs)
+        left_out = Coverage.of(document.provenance).left_out_text(self.macs)
         drawn = f"SYNTHETIC values: {document.synthetic}" if document.synthetic else ""
         return "; ".join(filter(None, [self.summary(), drawn, left_out]))
 

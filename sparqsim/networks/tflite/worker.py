@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import warnings
 from typing import IO, Any
 
@@ -21,11 +22,13 @@ MOST_ADDRESS_BYTES = 8 << 30
 
 
 def main() -> None:
-    """Answer requests until the other side closes the pipe."""
+    """Answer requests until the other side closes the pipe, or is gone."""
     # Ctrl-C reaches the whole group of processes; the one that started this one ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _bound_memory()
-    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    reader, writer = os.pipe()
+    threading.Thread(target=_handed_on, args=(writer,), daemon=True).start()
+    requests, answers = os.fdopen(reader, "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     model_bytes = messages.receive(requests)["model_bytes"]
     content = messages.exactly(requests, model_bytes)
@@ -34,10 +37,18 @@ def main() -> None:
         messages.send(answers, {"arrays": 0})
         while True:
             _answer(interpreter, requests, answers)
-    except EOFError:
-        return
     except (ValueError, RuntimeError, MemoryError) as error:
         messages.send(answers, {"error": str(error) or type(error).__name__})
+
+
+def _handed_on(writer: int) -> None:
+    """Hand on what arrives, and end with the other side, even if that was killed while native code
+    runs without end.
+    """
+    with os.fdopen(writer, "wb", buffering=0) as requests:
+        while content := os.read(sys.stdin.fileno(), 1 << 16):
+            requests.write(content)
+        os._exit(0)
 
 
 def _bound_memory() -> None:
