@@ -33,6 +33,7 @@ import numpy as np
 
 import sparqsim
 from sparqsim.analysis.network import outcomes
+from sparqsim.engine.assignment import Assignment
 
 GOAL_S = 3.0
 #: Input size, kernel, channels in and out, stride; a 3x3 kernel is padded by 1, the 7x7 one by 3.
@@ -99,7 +100,8 @@ def measured(path: str, design: str, arguments: argparse.Namespace) -> dict[str,
     trace, pe = sparqsim.load_trace(path), sparqsim.get_pe(design)
     array = sparqsim.ArrayConfig.parse(arguments.array)
     memory = sparqsim.load_accelerator(arguments.config).memory
-    running = [sparqsim.get_pe("mac-8b8b") if layer.keep_8bit else pe for layer in trace.layers]
+    run = Assignment(pe).keeping_8bit()
+    running = [run.bound(layer) for layer in trace.layers]
     command = [
         sys.executable,
         "-m",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,14 +46,14 @@ def test_the_first_rule_that_takes_a_layer_decides():
 
 
 @pytest.mark.parametrize("memory", [None, "edge"])
-@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize(("keep", "kept"), [(True, "honest"), (True, "ideal"), (False, "honest")])
 @pytest.mark.parametrize("engine", ["fast", "event"])
-def test_every_layer_is_that_of_its_design_alone(memory, keep, engine):
+def test_every_layer_is_that_of_its_design_alone(memory, keep, kept, engine):
     around = load_accelerator(memory).memory if memory else None
-    how = {"memory": around, "keep_8bit": keep, "engine": engine}
+    how = {"memory": around, "keep_8bit": keep, "kept": kept, "engine": engine}
     trace, array = network(), ArrayConfig(3, 2)
     found = sparqsim.simulate(trace, MIXED, array, **how)
-    of_layers = ("mac-8b8b" if keep else "mac-4b8b", "sparq-5opt", "sparq-exact")
+    of_layers = ("mac-8b8b" if kept == "ideal" else "mac-4b8b", "sparq-5opt", "sparq-exact")
     expected = [
         sparqsim.simulate(trace, design, array, **how).layers[at]
         for at, design in enumerate((*of_layers, of_layers[0]))
@@ -65,12 +66,9 @@ def test_every_layer_is_that_of_its_design_alone(memory, keep, engine):
 def test_a_rule_of_ones_own_comes_before_keep_8bit():
     run = Assignment("sparq-5opt", [("fc", "mac-4b4b")], "classifier in four bits")
     report = sparqsim.simulate(network(), run)
-    assert [layer.run_as for layer in report.layers] == [
-        "mac-8b8b",
-        "sparq-5opt",
-        "sparq-5opt",
-        "mac-4b4b",
-    ]
+    assert [layer.run_as for layer in report.layers] == [*["sparq-5opt"] * 3, "mac-4b4b"]
+    assert "lone path" in report.layers[0].kept_mode
+    assert not report.layers[3].kept_mode
     assert [layer.kept_8bit for layer in report.layers] == [True, False, False, False]
 
 
@@ -138,6 +136,20 @@ def test_equal_area_needs_one_circuit():
         InputError, match=r"assignment 'mixed' has a circuit for each layer \(mac-4b8b,"
     ):
         sparqsim.compare(network(), [MIXED], iso="area")
+    with pytest.raises(InputError, match="baseline 'mixed' is an assignment"):
+        sparqsim.compare(network(), ["mac-4b8b"], baseline=MIXED, iso="area")
+    unit = f"{Path(__file__).parent.parent / 'docs/examples/vector_unit.py'}:VectorUnit"
+    with pytest.raises(InputError, match="vector is an engine of its own"):
+        sparqsim.compare(network(), [Assignment("mac-8b8b", [("fc", unit)], "two")], iso="area")
+
+
+def test_modes_of_one_circuit_have_its_area():
+    modes = Assignment("mac-4b8b", [("layer4.1", "mac-4b8b:rounding=trim")], "modes")
+    area = sparqsim.compare(network(), [modes, "mac-4b8b"], iso="area").iso_area.designs
+    assert area["modes"].relative_pe_area == area["mac-4b8b"].relative_pe_area
+    assert area["modes"].area_of == "mac-4b8b"
+    assert get_model("swis:shifts=2").pe.circuit == get_model("swis").pe.circuit
+    assert get_model("swis:group=2").pe.circuit != get_model("swis").pe.circuit
 
 
 @pytest.mark.parametrize(
@@ -225,7 +237,10 @@ def test_the_command_line(files, run, refused):
     assert "'mixed' runs several designs" in refused("simulate", "net.safetensors", *wave)
     assert "circuit for each layer" in refused(*words[:4], "--iso", "area")
     assert "no such file" in refused("simulate", "net.safetensors", "--pe", "@none.toml")
-    assert "assignment" in refused("bandwidth", "net.safetensors", "--config", "edge", *wave[:2])
+    around = ("net.safetensors", "--config", "edge", "--bandwidths", "1,8", "-o", "b.json")
+    assert run("bandwidth", *around, "--pe", "@mixed.toml").code == 0
+    assert json.loads(Path("b.json").read_text())["order"] == ["mac-8b8b", "mixed"]
+    assert "one design is asked for" in refused("pe", "check", "@mixed.toml")
     over = ("--pe", "@mixed.toml", "-o", "mixed.toml")
     assert "mixed.toml" in refused("simulate", "net.safetensors", *over)
     assert Path("mixed.toml").read_text() == FILE
@@ -251,8 +266,71 @@ def test_a_file_runs_python_only_if_it_is_trusted(files, run, refused):
     assert run(*words, "--trust").code == 0
     assert Path("in/RAN").exists()
     assert [layer["run_as"] for layer in json.loads(Path("r.json").read_text())["layers"]] == [
-        "mac-8b8b",
+        "mac-4b8b",
         "sparq-5opt",
         "mine",
-        "mac-8b8b",
+        "mac-4b8b",
     ]
+
+
+def test_sweeps_and_regressions_take_assignments(files, run, refused):
+    """From the folder of the file that names them, with the result that a simulation has."""
+    (files / "in").mkdir()
+    for name in ("net.safetensors", "mixed.toml"):
+        (files / name).rename(files / "in" / name)
+    Path("in/grid.toml").write_text(
+        'trace = "net.safetensors"\npe = ["@mixed.toml", "mac-8b8b"]\nkept = ["honest", "ideal"]\n'
+    )
+    ended = run("sweep", "in/grid.toml", "-o", "s.sqlite", "--jobs", "1")
+    assert "4 points: 0 known, 4 computed" in ended.out
+    assert run("sweep", "export", "s.sqlite", "-o", "s.csv", "--baseline", "mixed").code == 0
+    with Path("s.csv").open() as table:
+        rows = {(row["pe"], row["kept"]): row for row in csv.DictReader(table)}
+    for (pe, kept), row in rows.items():
+        asked = MIXED if pe == "mixed" else pe
+        report = sparqsim.simulate("in/net.safetensors", asked, kept=kept)
+        assert row["cycles_total"] == str(report.cycles.total)
+    assert rows["mixed", "honest"]["cycles_total"] != rows["mixed", "ideal"]["cycles_total"]
+    Path("in/cases.toml").write_text(
+        '[[case]]\nname = "mixed"\ntrace = "net.safetensors"\npe = "@mixed.toml"\n'
+    )
+    assert run("regress", "update", "in/cases.toml").code == 0
+    assert run("regress", "check", "in/cases.toml").code == 0
+    Path("in/cases.toml").write_text(Path("in/cases.toml").read_text() + 'kept = "ideal"\n')
+    ended = run("regress", "check", "in/cases.toml")
+    assert (ended.code, "kept is not that of the golden report" in ended.out) == (1, True)
+
+
+def test_a_changed_assignment_is_another_point(files, run, refused):
+    words = ("sweep", "net.safetensors", "--pe", "@mixed.toml", "-o", "s.sqlite", "--jobs", "1")
+    assert "1 computed" in run(*words).out
+    assert "1 known, 0 computed" in run(*words).out
+    Path("mixed.toml").write_text(FILE.replace("sparq-exact", "mac-4b4b"))
+    assert "1 computed" in run(*words).out
+    Path("other.toml").write_text(FILE)
+    both = (*words[:3], "@mixed.toml,@other.toml", *words[4:])
+    assert "another assignment is called 'mixed', too" in refused(*both)
+    Path("mixed.toml").write_text(FILE.replace("layer4.1", "layer5.*"))
+    assert "match='layer5.*' is of no layer" in run(*words).out
+
+
+def test_a_sweep_runs_python_in_an_assignment_only_if_it_is_trusted(files, run, refused):
+    Path("mine.py").write_text(
+        "from pathlib import Path\n"
+        "from dataclasses import dataclass\n"
+        "from sparqsim.pe.mac import Mac8b8b\n"
+        "Path(__file__).with_name('RAN').touch()\n"
+        "@dataclass(frozen=True)\n"
+        "class Mine(Mac8b8b):\n"
+        "    name = 'mine'\n"
+    )
+    Path("mixed.toml").write_text(FILE.replace("sparq-exact", "mine.py:Mine"))
+    Path("cases.toml").write_text(
+        '[[case]]\nname = "mixed"\ntrace = "net.safetensors"\npe = "@mixed.toml"\n'
+    )
+    sweep = ("sweep", "net.safetensors", "--pe", "@mixed.toml", "-o", "s.sqlite", "--jobs", "1")
+    for words in (sweep, ("regress", "update", "cases.toml")):
+        assert "--trust" in refused(*words)
+        assert not Path("RAN").exists()
+        assert run(*words, "--trust").code == 0
+        Path("RAN").unlink()

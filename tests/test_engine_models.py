@@ -291,7 +291,7 @@ def test_bandwidth_curves_and_timelines_take_an_engine():
         ArrayConfig(4, 4),
         memory,
         baseline="mac-8b8b",
-        kept=Mac8b8b(),
+        kept="ideal",
         bandwidths=[memory.dram.bandwidth_bytes_per_cycle],
     )
     report = sparqsim.simulate(trace, VectorUnit(), memory=memory)

@@ -385,7 +385,7 @@ def test_curves_equal_compare_at_each_bandwidth():
         ArrayConfig(),
         memory,
         baseline="mac-8b8b",
-        kept=get_pe("mac-8b8b"),
+        kept="honest",
         bandwidths=[2, 8],
     )
     compared = sparqsim.compare(trace, designs, memory=memory)

@@ -198,7 +198,7 @@ def test_bandwidth_from_reports_is_what_the_bandwidth_command_computes(traces):
         sparqsim.ArrayConfig(),
         memory,
         baseline="mac-8b8b",
-        kept=sparqsim.get_pe("mac-8b8b"),
+        kept="ideal",
         bandwidths=bandwidths,
     )
     found = curves_of_bandwidth(reports[::-1])

@@ -90,7 +90,7 @@ class Results:
                 sparqsim.ArrayConfig(),
                 MEMORY,
                 baseline="mac-8b8b",
-                kept=sparqsim.get_pe("mac-8b8b"),
+                kept="ideal",
             ),
             width=width,
         )

@@ -314,11 +314,13 @@ def test_json_holds_no_path_time_or_host(result, root):
     assert not re.search(r"/(home|tmp|root|work|usr)\b|\b20\d\d-\d\d|\d\d:\d\d", text)
 
 
-def test_kept_layers_run_as_the_8_bit_baseline(report, digits):
+def test_kept_layers_run_on_the_design_or_as_the_8_bit_baseline(report, digits):
     kept = [layer.name for layer in digits.layers if layer.keep_8bit]
     assert [layer.name for layer in report.layers if layer.kept_8bit] == kept
-    assert {layer.run_as for layer in report.layers if layer.kept_8bit} == {"mac-8b8b"}
-    assert {layer.run_as for layer in report.layers if not layer.kept_8bit} == {"sparq-exact"}
+    assert {layer.run_as for layer in report.layers} == {"sparq-exact"}
+    ideal = sparqsim.simulate(digits, "sparq-exact", kept="ideal")
+    assert {layer.run_as for layer in ideal.layers if layer.kept_8bit} == {"mac-8b8b"}
+    assert {layer.run_as for layer in ideal.layers if not layer.kept_8bit} == {"sparq-exact"}
     everything = sparqsim.simulate(digits, "sparq-5opt", keep_8bit=False)
     assert {layer.run_as for layer in everything.layers} == {"sparq-5opt"}
 

@@ -28,6 +28,7 @@ from sparqsim.networks.accuracy import Answering, accuracy
 from sparqsim.networks.images import Pictures, load_labels
 from sparqsim.networks.torch.accuracy import Study
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow, Trial
+from sparqsim.results.report import HONEST
 
 sys.path.insert(0, str(ROOT / "tests"))  # the networks are defined beside the tests that use them
 
@@ -181,10 +182,11 @@ SUBJECTS: dict[str, Callable[[Known, Each], None]] = {
 def measure(name: str, resume: bool) -> None:
     """Measure one network; its JSON file grows row by row.
 
-    With `resume`, rows it has already are kept.
+    With `resume`, rows it has already are kept, if their cycles are counted as now.
     """
     target = FILES / f"{name}.json"
-    known = AccuracyReport.load(target).rows if resume and target.exists() else ()
+    earlier = AccuracyReport.load(target) if resume and target.exists() else None
+    known = earlier.rows if earlier is not None and earlier.kept == HONEST else ()
     target.parent.mkdir(parents=True, exist_ok=True)
 
     def each(report: AccuracyReport) -> None:

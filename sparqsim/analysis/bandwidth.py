@@ -17,13 +17,12 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.base.record import Name, Record, Text, check_counts
 from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
-from sparqsim.engine.assignment import Assignment
-from sparqsim.engine.models import EngineModel, Task, get_model
+from sparqsim.engine.assignment import Assignment, Runnable, assigned
+from sparqsim.engine.models import Task
 from sparqsim.memory import recurrence
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.system import prepare
 from sparqsim.memory.traffic import MemoryInfo
-from sparqsim.pe import PEDesign
 from sparqsim.results.report import ArrayInfo, timing_notes
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import Coverage
@@ -161,12 +160,12 @@ class BandwidthCurves(Tabular, Record):
 
 def bandwidth_curves(
     trace: Trace | str | PathLike[str],
-    designs: Sequence[str | PEDesign | EngineModel],
+    designs: Sequence[Runnable],
     array: ArrayConfig,
     memory: MemoryConfig,
     *,
     baseline: str,
-    kept: PEDesign | EngineModel | None,
+    kept: str | None,
     bandwidths: Sequence[float] = BANDWIDTHS,
 ) -> BandwidthCurves:
     """Return total cycles of several designs at every DRAM bandwidth.
@@ -174,16 +173,16 @@ def bandwidth_curves(
     Parameters
     ----------
     trace : Trace, or the path of a trace file
-    designs : sequence of str, PEDesign or EngineModel
-        The baseline among them.
+    designs : sequence of str, PEDesign, EngineModel or Assignment
+        As `simulate` takes them, the baseline among them.
     array : ArrayConfig
     memory : MemoryConfig
         Its DRAM bandwidth is replaced.
     baseline : str
-        The design of speedup 1.
-    kept : PEDesign, EngineModel or None
-        What layers marked keep_8bit run as; None: as each design. An engine that is no array of PEs
-        runs them itself.
+        The design of speedup 1, or the assignment, as results call it.
+    kept : {'honest', 'ideal'} or None
+        How layers marked keep_8bit stay at 8 bits, as `simulate` takes it; None: they run as the
+        others.
     bandwidths : sequence of float
         Bytes per cycle; `math.inf`: no limit.
 
@@ -192,10 +191,11 @@ def bandwidth_curves(
     InputError
         For a design that cannot take a layer's activations or does not support the dataflow.
     """
-    trace, models = as_trace(trace), [get_model(pe) for pe in designs]
-    runs = [_run(model, kept) for model in models]
+    trace, runs = as_trace(trace), [_run(assigned(pe), kept) for pe in designs]
     for run in runs:
-        run.default.refuse_array(array)
+        run.check(trace)
+        for model in run.models:
+            model.refuse_array(array)
         for layer in trace.layers:
             run.bound(layer).refuse_layer(layer, array)
     memories = [
@@ -211,9 +211,12 @@ def bandwidth_curves(
             totals[-1] += timing.total
             programs = prepare(layer, running.loops(task, timing), memory)
             for at, each in enumerate(memories):
-                totals[at] += min(recurrence.run(one.program, each).total for one in programs)
+                totals[at] += sum(
+                    min(recurrence.run(one.program, each).total for one in of_pass)
+                    for of_pass in programs
+                )
         *cycles[run.spec], alone[run.spec] = totals
-    info = ArrayInfo.of(array)
+    info, infos = ArrayInfo.of(array), {run.spec: run.info(array) for run in runs}
     return BandwidthCurves(
         network=trace.metadata.network,
         synthetic=trace.metadata.synthetic,
@@ -221,18 +224,19 @@ def bandwidth_curves(
         array=info,
         memory=MemoryInfo.of(memory),
         baseline=baseline,
-        order=tuple(model.spec for model in models),
+        order=tuple(infos),
         bandwidths=tuple(None if value == math.inf else float(value) for value in bandwidths),
         cycles={name: tuple(values) for name, values in cycles.items()},
         array_cycles=alone,
-        cycles_depend_on_values={model.spec: model.cycles_depend_on_values for model in models},
-        timing_notes=timing_notes(model.info(array) for model in models),
+        cycles_depend_on_values={
+            name: each.cycles_depend_on_values for name, each in infos.items()
+        },
+        timing_notes=timing_notes(infos.values()),
         coverage=Coverage.of(trace.metadata.provenance),
         macs=sum(layer.gemm.macs for layer in trace.layers),
     )
 
 
-def _run(model: EngineModel, kept: PEDesign | EngineModel | None) -> Assignment:
-    """Return which design runs which layer."""
-    run = Assignment.of(model)
+def _run(run: Assignment, kept: str | None) -> Assignment:
+    """Return the assignment with what layers marked keep_8bit run on."""
     return run if kept is None else run.keeping_8bit(kept)

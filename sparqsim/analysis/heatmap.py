@@ -21,7 +21,7 @@ from sparqsim.array.timing import fixed_cycles
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.engine.models import EngineModel
-from sparqsim.engine.models.registry import resolve
+from sparqsim.engine.models.kept import ran
 from sparqsim.pe import PEDesign
 from sparqsim.pe.arithmetic import row_blocks
 from sparqsim.pe.base import Array
@@ -212,13 +212,13 @@ def _layer_counts(
     """Return step cycles and non-zero MACs of every PE for one layer, checked against the layer's
     report.
     """
-    model = resolve(part.run_as, known=known).bound_to(layer)
+    model = ran(part, layer, known)
     if model.pe is None:
         raise InputError(f"layer {part.name!r}: {_no_heat_map(model.spec, model.kind)}")
-    pe = model.pe
     lowered = layer.lower()
     places = Placement.of(array)
-    steps, macs = _step_cycles(pe, lowered, places), _macs_nonzero(pe, lowered, places)
+    steps = _added(_step_cycles(pe, lowered, places) for pe in model.pass_designs)
+    macs = _macs_nonzero(model.pe, lowered, places)
     if int(macs.sum()) != part.counts.macs_nonzero:
         raise InputError(
             f"layer {layer.name!r}: the trace gives {int(macs.sum())} MACs with non-zero operands, "

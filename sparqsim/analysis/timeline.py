@@ -19,7 +19,7 @@ from sparqsim.analysis.network import outcomes
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.files import replaced
 from sparqsim.engine.models import EngineModel
-from sparqsim.engine.models.registry import resolve
+from sparqsim.engine.models.kept import ran
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.schedule import ENGINES, Schedule, Times
 from sparqsim.memory.system import Outcome
@@ -72,7 +72,8 @@ def save_timeline(
     InputError
         When the path cannot be written.
     """
-    designs = [resolve(layer.run_as, known=known) for layer in report.layers]
+    parts = zip(report.layers, trace.layers, strict=True)
+    designs = [ran(part, layer, known) for part, layer in parts]
     runs = ((layer, outcome) for layer, _, outcome in outcomes(trace, designs, array, memory))
     return write_timeline(path, runs, layers=len(designs))
 
@@ -106,19 +107,23 @@ def write_timeline(
         file.write('{"displayTimeUnit":"ns","traceEvents":[\n')
         file.write(",\n".join(_dumped(event) for event in _names()))
         for layer, outcome in runs:
-            events, missing = layer_events(outcome.program, outcome.times, share)
+            whole = _event(0, layer.name, start, sum(each.times.total for each in outcome.passes))
+            shown, missing = [], 0
+            for each in outcome.passes:
+                most = max(1, share // len(outcome.passes))
+                events, beyond = layer_events(each.program, each.times, most)
+                shown += [
+                    _event(track, name, start + begin, end - begin)
+                    for begin, end, track, name in events
+                ]
+                missing += beyond
+                start += each.times.total
             left_out += missing
-            shown = [
-                _event(track, name, start + begin, end - begin)
-                for begin, end, track, name in events
-            ]
-            whole = _event(0, layer.name, start, outcome.times.total)
             whole["args"] = {
                 "memory_stall_cycles": outcome.memory_stall,
                 "events_left_out": missing,
             }
             file.write("".join(",\n" + _dumped(event) for event in (whole, *shown)))
-            start += outcome.times.total
         notes = {
             "unit": "1 us shown is 1 cycle",
             "most_events": most_events,

@@ -13,7 +13,7 @@ long as its slowest active PE. In broadcast it does item s in wave s, wherever i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -68,6 +68,15 @@ class Timing:
     #: Cycles that slow steps add to each tile, int64 (groups, column tiles, row tiles); None: no
     #: step is slow. Of a design that times itself: all that each tile takes beyond its steps.
     tile_stalls: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
+    #: Of a layer that is gone over several times, the timing of each pass.
+    passes: tuple[Timing, ...] = field(default=(), compare=False, repr=False)
+
+    @classmethod
+    def sum_of(cls, passes: tuple[Timing, ...]) -> Timing:
+        """Return the timing of passes that run one after another."""
+        counts = [each.name for each in fields(cls) if each.compare]
+        sums = {name: sum(getattr(each, name) for each in passes) for name in counts}
+        return cls(**sums, passes=passes)
 
     @property
     def total(self) -> int:

@@ -9,7 +9,6 @@ import typer
 
 from sparqsim.base.errors import InputError, printable, shown
 from sparqsim.base.parse import real_number
-from sparqsim.base.plugins import named_file
 from sparqsim.base.wording import counted
 from sparqsim.cli.completion import preset
 from sparqsim.cli.options import (
@@ -20,9 +19,11 @@ from sparqsim.cli.options import (
     Designs,
     Format,
     Include,
+    KeptAs,
     Output,
     Overlap,
     Trace,
+    Trust,
     accelerator_config,
 )
 
@@ -66,12 +67,14 @@ def bandwidth(
     coupling: Coupling = None,
     overlap: Overlap = None,
     all_layers: Include = False,
+    kept: KeptAs = "honest",
     output: Output = None,
     format_: Format = "table",
     plot: Annotated[
         str | None,
         typer.Option("--plot", metavar="FILE", help="Draw the curves (.svg, .pdf, .png)."),
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Show at which DRAM bandwidth the speedup of each design dies."""
     import sparqsim
@@ -80,8 +83,7 @@ def bandwidth(
     from sparqsim.cli.options import split_designs
     from sparqsim.cli.show_memory import curves_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
-    from sparqsim.engine.models import get_model
-    from sparqsim.engine.models.base import KEPT
+    from sparqsim.engine.assignment import assigned, file_of
     from sparqsim.engine.simulation import DEFAULT_PES
 
     checked_format(format_)
@@ -91,8 +93,8 @@ def bandwidth(
         figure_format(plot)  # a wrong suffix is told before the work, not after it
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     names = list(dict.fromkeys([baseline, *(split_designs(pe) if pe else DEFAULT_PES)]))
-    check_outputs({"-o": output, "--plot": plot}, [trace, config, *map(named_file, names)])
-    designs = [get_model(name) for name in names]
+    check_outputs({"-o": output, "--plot": plot}, [trace, config, *map(file_of, names)])
+    designs = [assigned(name, trust=trust) for name in names]
     if memory is None:
         raise InputError("--config: expected an accelerator with a memory")
     result = bandwidth_curves(
@@ -100,8 +102,8 @@ def bandwidth(
         designs,
         shape,
         memory,
-        baseline=get_model(baseline).spec,
-        kept=None if all_layers else get_model(KEPT),
+        baseline=designs[0].spec,
+        kept=None if all_layers else kept,
         bandwidths=parse_bandwidths(bandwidths) if bandwidths else BANDWIDTHS,
     )
 

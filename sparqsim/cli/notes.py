@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sparqsim.base.errors import printable
+from sparqsim.results.kept import OTHERWISE, kept_layers, kept_modes, where_kept
 from sparqsim.results.report import Report, note_lines, stated_coverage, timing_notes
 
 
@@ -14,7 +15,7 @@ def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
     """
     fixed = [report.pe.spec for report in reports if not report.pe.cycles_depend_on_values]
     varying = [report.pe.spec for report in reports if report.pe.cycles_depend_on_values]
-    kept = [printable(layer.name) for layer in reports[0].layers if layer.kept_8bit]
+    kept = ", ".join(map(printable, kept_layers(reports)))
     lines = []
     if fixed:
         lines.append(f"Values cannot change cycles (only shapes can): {', '.join(fixed)}.")
@@ -23,9 +24,10 @@ def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
     lines += note_lines(timing_notes(report.pe for report in reports))
     if kept:
         lines.append(
-            "* kept at 8 bits, run as mac-8b8b by every design, as the method does: "
-            f"{', '.join(kept)} (--all-layers includes them)."
+            f"* kept at 8 bits, as the method does, and run {where_kept(reports)}: {kept} "
+            f"({OTHERWISE[reports[0].kept]}; --all-layers: as the others)."
         )
+        lines += note_lines(kept_modes(reports))
     whose, waits = (
         ("of the array", "")
         if reports[0].memory is None

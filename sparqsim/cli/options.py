@@ -116,8 +116,18 @@ Include = Annotated[
     bool,
     typer.Option(
         "--all-layers",
-        help="Run layers marked keep_8bit (first convolution, classifier) as the design too, not "
-        "as mac-8b8b.",
+        help="Run layers marked keep_8bit (first convolution, classifier) as the others, not at "
+        "8 bits.",
+    ),
+]
+KeptAs = Annotated[
+    str,
+    typer.Option(
+        "--kept",
+        metavar="honest|ideal",
+        autocompletion=completion.one_of("honest", "ideal"),
+        help="Layers marked keep_8bit: on each design's own circuit, in the cycles that it needs; "
+        "or as mac-8b8b under every design.",
     ),
 ]
 Output = Annotated[

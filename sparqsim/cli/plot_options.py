@@ -110,7 +110,7 @@ Only = Annotated[
         "--only",
         metavar="KEY=VALUE",
         help="Of a store's results (curves) only these: trace (the network's name), pe, "
-        "array, dataflow, coupling, overlap, memory, keep_8bit; may be repeated.",
+        "array, dataflow, coupling, overlap, memory, keep_8bit, kept; may be repeated.",
         show_default=False,
     ),
 ]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparqsim.base.plugins import named_file
 from sparqsim.cli.options import (
     Array,
     Baseline,
@@ -20,6 +19,7 @@ from sparqsim.cli.options import (
     Engine,
     Format,
     Include,
+    KeptAs,
     Output,
     Overlap,
     Timeline,
@@ -73,6 +73,7 @@ def simulate(
     config: Config = None,
     engine: Engine = "fast",
     all_layers: Include = False,
+    kept: KeptAs = "honest",
     output: Output = None,
     format_: Format = "table",
     timeline: Timeline = None,
@@ -86,12 +87,11 @@ def simulate(
     from sparqsim.base.files import check_outputs
     from sparqsim.cli.show import layer_progress, report_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
-    from sparqsim.engine.assignment import assigned
-    from sparqsim.engine.models import get_model
+    from sparqsim.engine.assignment import assigned, file_of
 
     checked_format(format_)
     check_outputs(
-        {"-o": output, "--timeline": timeline, "--wave": wave}, [trace, config, _file_of(pe)]
+        {"-o": output, "--timeline": timeline, "--wave": wave}, [trace, config, file_of(pe)]
     )
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     if timeline and memory is None:
@@ -105,15 +105,14 @@ def simulate(
     loaded, run = sparqsim.load_trace(trace), assigned(pe, trust=trust)
     if wave:
         from sparqsim.analysis.wave import write_wave
-        from sparqsim.engine.models.base import KEPT
 
         if run.own_rules:
             raise sparqsim.InputError(
                 f"--wave: assignment {run.name!r} runs several designs; expected --pe with "
                 "one of them"
             )
-        kept = None if all_layers else get_model(KEPT)
-        write_wave(wave, loaded, run.default, shape, wave_layer, wave_tile or 0, kept=kept)
+        how = None if all_layers else kept
+        write_wave(wave, loaded, run.default, shape, wave_layer, wave_tile or 0, kept=how)
     elif wave_layer is not None or wave_tile is not None:
         raise sparqsim.InputError(
             "--wave-layer and --wave-tile choose what --wave writes; expected --wave FILE too"
@@ -125,6 +124,7 @@ def simulate(
             shape,
             memory=memory,
             keep_8bit=not all_layers,
+            kept=kept,
             engine=engine,
             progress=progress,
         )
@@ -151,6 +151,7 @@ def compare(
     config: Config = None,
     engine: Engine = "fast",
     all_layers: Include = False,
+    kept: KeptAs = "honest",
     iso: Annotated[
         str | None,
         typer.Option(
@@ -174,7 +175,7 @@ def compare(
     from sparqsim.base.files import check_outputs
     from sparqsim.cli.show import comparison_shown, layer_progress
     from sparqsim.cli.tables import checked_format, deliver, saving
-    from sparqsim.engine.assignment import assigned
+    from sparqsim.engine.assignment import assigned, file_of
     from sparqsim.engine.simulation import DEFAULT_PES
 
     checked_format(format_)
@@ -185,7 +186,7 @@ def compare(
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     designs = list(DEFAULT_PES) if pe is None else split_designs(pe)
     check_outputs(
-        {"-o": output, "--plot": plot}, [trace, config, *map(_file_of, [*designs, baseline])]
+        {"-o": output, "--plot": plot}, [trace, config, *map(file_of, [*designs, baseline])]
     )
     with layer_progress() as progress:
         result = sparqsim.compare(
@@ -195,6 +196,7 @@ def compare(
             baseline=assigned(baseline, trust=trust),
             memory=memory,
             keep_8bit=not all_layers,
+            kept=kept,
             engine=engine,
             iso=iso,
             progress=progress,
@@ -215,6 +217,8 @@ def _command(result: Comparison, trace: str, dataflow: str, config: str | None, 
     """Return the command that draws the figure again; of files only their names, so that a moved
     figure is the same.
     """
+    from sparqsim.results.report import HONEST
+
     array = result.reports[result.baseline].array
     words = [
         "sparqsim",
@@ -233,14 +237,9 @@ def _command(result: Comparison, trace: str, dataflow: str, config: str | None, 
         "--overlap",
         "on" if array.overlap else "off",
     ]
-    kept = [] if result.reports[result.baseline].keep_8bit else ["--all-layers"]
+    first = result.reports[result.baseline]
+    kept = [] if first.kept == HONEST else ["--kept", first.kept]
+    kept = kept if first.keep_8bit else ["--all-layers"]
     iso = [] if result.iso_area is None else ["--iso", "area"]
     around = [] if config is None else ["--config", Path(config).name]
     return shlex.join([*words, *iso, *around, *kept, "--plot", Path(plot).name])
-
-
-def _file_of(name: str) -> str | None:
-    """Return the file that a name of --pe is read from, None for a plain name."""
-    from sparqsim.engine.assignment import assignment_file
-
-    return assignment_file(name) or named_file(name)

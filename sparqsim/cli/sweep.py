@@ -68,8 +68,12 @@ def run(
         str | None, _axis("--config", "FILE,FILE", "Accelerator files or presets")
     ] = None,
     all_layers: Annotated[
-        bool, typer.Option("--all-layers", help="Run layers marked keep_8bit as the design too.")
+        bool, typer.Option("--all-layers", help="Run layers marked keep_8bit as the others, too.")
     ] = False,
+    kept: Annotated[
+        str | None,
+        _axis("--kept", "honest,ideal", "How else they run: on each design's circuit, as mac-8b8b"),
+    ] = None,
     engine: Annotated[
         str | None,
         _axis("--engine", "fast,event", "Engines (event: small layers only, the same reports)"),
@@ -116,6 +120,7 @@ def run(
         "overlap": overlap,
         "memory": config,
         "engine": engine,
+        "kept": kept,
     }
     axes |= {
         axis: text and [part.strip() for part in text.split(",")] for axis, text in texts.items()
@@ -139,7 +144,7 @@ def _cases(inputs: list[str], axes: dict[str, Any], *, trust: bool) -> list[Case
     if len(grids) > 1:
         raise InputError(f"{', '.join(grids)}: expected one grid file")
     axes |= {"trace": traces} if traces else {}
-    return load_grid(grids[0], axes, trust=trust) if grids else cases_of(axes)
+    return load_grid(grids[0], axes, trust=trust) if grids else cases_of(axes, trust=trust)
 
 
 def _progress() -> Any:

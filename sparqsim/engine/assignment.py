@@ -2,8 +2,9 @@
 
 Everything that is simulated is an assignment: a design alone is one without rules of its own. A
 layer runs on what the first rule that takes it names, else on the default. Layers marked keep_8bit
-run on `KEPT`, or on the default where that is no array of PEs, unless a rule of the assignment's
-own takes them: that rule stands behind the others and before the default.
+run on the default's circuit as `kept_run` says, or, if that is what was asked for, on `KEPT`;
+unless a rule of the assignment's own takes them: that rule stands behind the others and before the
+default.
 """
 
 from __future__ import annotations
@@ -12,20 +13,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError, nearest, shown
 from sparqsim.base.parse import name_fault
-from sparqsim.base.plugins import names_a_file, refuse_code
+from sparqsim.base.plugins import named_file, names_a_file, refuse_code
 from sparqsim.base.record import faults_of
 from sparqsim.base.textfile import read_text, toml_of
 from sparqsim.engine.models.base import KEPT, EngineModel
+from sparqsim.engine.models.kept import kept_run
 from sparqsim.engine.models.registry import get_model, known_names
 from sparqsim.pe.base import PEDesign
-from sparqsim.results.report import AssignedLayers, AssignmentInfo, PEInfo
+from sparqsim.results.report import HONEST, AssignedLayers, AssignmentInfo, Kept, PEInfo
 from sparqsim.trace import Layer, Trace
 
 #: What begins a name that stands for a file with an assignment: '@FILE.toml'.
@@ -58,6 +60,10 @@ class Rule:
         """Return whether the rule is for a layer."""
         return fnmatchcase(layer.name, self.match)
 
+    def run(self, layer: Layer) -> EngineModel:
+        """Return what runs a layer of the rule, ready for it."""
+        return self.model.bound_to(layer)
+
 
 @dataclass(frozen=True)
 class KeptAt8Bit(Rule):
@@ -66,6 +72,15 @@ class KeptAt8Bit(Rule):
     def takes(self, layer: Marked) -> bool:
         """Return whether the layer is marked."""
         return layer.keep_8bit
+
+
+@dataclass(frozen=True)
+class KeptOnCircuit(KeptAt8Bit):
+    """The same, on the circuit of `model`, as its design says."""
+
+    def run(self, layer: Layer) -> EngineModel:
+        """Return what runs a marked layer."""
+        return kept_run(self.model, layer)
 
 
 Model: TypeAlias = str | PEDesign | EngineModel
@@ -120,7 +135,8 @@ class Assignment:
 
     def bound(self, layer: Layer) -> EngineModel:
         """Return what runs a layer, ready for it: whatever runs layers runs this."""
-        return self.design(layer).bound_to(layer)
+        rule = self.rule_for(layer)
+        return self.default.bound_to(layer) if rule is None else rule.run(layer)
 
     def design(self, layer: Marked) -> EngineModel:
         """Return what runs a layer, as the user named it."""
@@ -132,16 +148,23 @@ class Assignment:
         return next((rule for rule in self.rules if rule.takes(layer)), None)
 
     def keeps(self, layer: Layer) -> bool:
-        """Return whether a layer runs elsewhere only because it is marked keep_8bit."""
+        """Return whether a layer runs as it does only because it is marked keep_8bit."""
         return isinstance(self.rule_for(layer), KeptAt8Bit) and self.default.pe is not None
 
-    def keeping_8bit(self, kept: Model = KEPT) -> Assignment:
-        """Return the same with layers marked keep_8bit on `kept`, the method's way.
+    def keeping_8bit(self, kept: str = HONEST) -> Assignment:
+        """Return the same with layers marked keep_8bit on the circuit of the default, or, with
+        'ideal', on `KEPT`.
 
         A default that is no array of PEs runs them itself.
+
+        Raises
+        ------
+        InputError
+            For another `kept`.
         """
-        model = self.default if self.default.pe is None else get_model(kept)
-        rule = KeptAt8Bit("layers marked keep_8bit", model)
+        ideal = checked_kept(kept) != HONEST and self.default.pe is not None
+        what = "layers marked keep_8bit"
+        rule = KeptAt8Bit(what, get_model(KEPT)) if ideal else KeptOnCircuit(what, self.default)
         return Assignment(self.default, (*self.rules, rule), name=self.name)
 
     @property
@@ -191,6 +214,14 @@ class Assignment:
                 )
 
 
+def checked_kept(kept: str) -> Kept:
+    """Return `kept` if it is a way to run layers marked keep_8bit. Raises InputError."""
+    for way in get_args(Kept):
+        if kept == way:
+            return kept  # type: ignore[return-value] # one of them
+    raise InputError(f"kept={shown(kept)}: expected {' or '.join(map(repr, get_args(Kept)))}")
+
+
 def designs_by_name(
     pe: PEDesign, layers: Iterable[Marked], *, keep_8bit: bool
 ) -> dict[str, PEDesign]:
@@ -201,10 +232,10 @@ def designs_by_name(
     pe : PEDesign
     layers : iterable of Marked
     keep_8bit : bool
-        Whether layers marked keep_8bit run on `KEPT`.
+        Whether layers marked keep_8bit run on `KEPT`: exactly, as on any circuit that keeps them.
     """
     run = Assignment.of(get_model(pe))
-    run = run.keeping_8bit() if keep_8bit else run
+    run = run.keeping_8bit("ideal") if keep_8bit else run
     chosen = {layer.name: run.design(layer).pe for layer in layers}
     return {name: design for name, design in chosen.items() if design is not None}
 
@@ -226,6 +257,11 @@ def assigned(pe: Runnable, *, trust: bool = False) -> Assignment:
 def assignment_file(pe: object) -> str | None:
     """Return the file of '@FILE.toml', None for anything else."""
     return pe[len(SIGN) :] if isinstance(pe, str) and pe.startswith(SIGN) else None
+
+
+def file_of(pe: object) -> str | None:
+    """Return the file that a name is read from, None for a plain name, or no name."""
+    return (assignment_file(pe) or named_file(pe)) if isinstance(pe, str) else None
 
 
 class _LayerTable(BaseModel):

@@ -14,7 +14,7 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.array.dataflow import Timing
 from sparqsim.base.errors import InputError
 from sparqsim.base.version import VERSION
-from sparqsim.engine.assignment import Assignment, Runnable, assigned
+from sparqsim.engine.assignment import Assignment, Runnable, assigned, checked_kept
 from sparqsim.engine.engines import ENGINES, Outcome, checked_engine, outcomes
 from sparqsim.engine.iso_area import Scaling
 from sparqsim.engine.models import EngineModel, Task
@@ -27,7 +27,7 @@ from sparqsim.results.actions import memory_actions
 from sparqsim.results.bounds import Bounds
 from sparqsim.results.iso_area import IsoArea
 from sparqsim.results.layer_report import Counts, Cycles, Gemm, LayerReport
-from sparqsim.results.report import ArrayInfo, Comparison, Provenance, Report
+from sparqsim.results.report import HONEST, ArrayInfo, Comparison, Kept, Provenance, Report
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.reader import as_trace
@@ -55,6 +55,7 @@ def simulate(
     coupling: str | None = None,
     overlap: bool | None = None,
     keep_8bit: bool = True,
+    kept: str = HONEST,
     engine: str = "fast",
     progress: Progress | None = None,
 ) -> Report:
@@ -73,8 +74,11 @@ def simulate(
     coupling, overlap
         Replace those of `array` if given.
     keep_8bit : bool
-        Whether layers marked keep_8bit run as `mac-8b8b` (the method's way), or as `pe`; an engine
-        that is no array of PEs runs them itself.
+        Whether layers marked keep_8bit stay at 8 bits (the method's way), or run as the others.
+    kept : {'honest', 'ideal'}
+        How they stay: on the design's own circuit, in as many cycles as that needs
+        (`PEDesign.kept_8bit`), or as `mac-8b8b`. An engine that is no array of PEs runs them
+        itself.
     engine : {'fast', 'event'}
         How time and values are found: by closed forms, recurrences and matrix products, or, for
         small layers, by the definition: processes or plain Python that do every step. The report is
@@ -88,7 +92,13 @@ def simulate(
         For a design that cannot take a layer's activations, a dataflow that the design does not
         support, or a layer too large for the engine.
     """
-    setting = _Setting(_array(array, coupling, overlap), memory, keep_8bit, checked_engine(engine))
+    setting = _Setting(
+        _array(array, coupling, overlap),
+        memory,
+        keep_8bit,
+        checked_engine(engine),
+        checked_kept(kept),
+    )
     return _reports(as_trace(trace), [assigned(pe)], setting, progress)[0].report
 
 
@@ -102,6 +112,7 @@ def compare(
     coupling: str | None = None,
     overlap: bool | None = None,
     keep_8bit: bool = True,
+    kept: str = HONEST,
     engine: str = "fast",
     iso: str | None = None,
     progress: Progress | None = None,
@@ -111,8 +122,7 @@ def compare(
 
     Parameters as in `simulate`; the baseline is added to `pes` where it is missing. With
     `iso='area'`, `iso_area` of the result tells the same for arrays that take the area of the
-    baseline's (`sparqsim.engine.iso_area`); layers marked keep_8bit run there, too, one MAC per PE
-    and cycle.
+    baseline's (`sparqsim.engine.iso_area`); layers marked keep_8bit run there, too.
     """
     runs = [assigned(pe) for pe in pes]
     reference = assigned(baseline)
@@ -123,11 +133,15 @@ def compare(
         raise InputError(f"pes={', '.join(names)}: a design is named twice, expected each once")
     if iso not in {None, "area"}:
         raise InputError(f"iso={iso!r}: expected 'area', or none")
+    if iso and reference.own_rules:
+        raise InputError(
+            f"iso='area': baseline {reference.name!r} is an assignment; expected a PE design"
+        )
     asked = _array(array, coupling, overlap)
     pe_of = {run: _pe_of(run) for run in runs} if iso else {}
     scaling = Scaling.of(list(pe_of.values()), pe_of[reference], asked) if iso else None
     scaled = {run: scaling.arrays.get(pe, ()) for run, pe in pe_of.items()} if scaling else {}
-    setting = _Setting(asked, memory, keep_8bit, checked_engine(engine), scaled)
+    setting = _Setting(asked, memory, keep_8bit, checked_engine(engine), checked_kept(kept), scaled)
     results = dict(zip(names, _reports(as_trace(trace), runs, setting, progress), strict=True))
     return Comparison(
         baseline=reference.spec,
@@ -140,19 +154,22 @@ def compare(
 
 
 def _pe_of(run: Assignment) -> PEDesign:
-    """Return the one design whose area counts.
+    """Return the one design whose area counts: several of an assignment may be modes of one
+    circuit.
 
-    Raises InputError where there are several, or none of PEs.
+    Raises InputError where they are not, or one is none of PEs.
     """
-    if run.own_rules:
-        circuits = ", ".join(model.spec for model in run.models)
+    designs = [model.pe for model in run.models if model.pe is not None]
+    for model in run.models:
+        if model.pe is None:
+            raise InputError(f"iso='area': {model.spec} {model.kind}; expected PE designs")
+    if len({pe.circuit for pe in designs}) > 1:
+        circuits = ", ".join(pe.spec for pe in designs)
         raise InputError(
             f"iso='area': assignment {run.name!r} has a circuit for each layer ({circuits}), and "
-            "equal area needs one PE for all; expected PE designs"
+            "equal area needs one PE for all; expected PE designs, or modes of one circuit"
         )
-    if run.default.pe is None:
-        raise InputError(f"iso='area': {run.default.spec} {run.default.kind}; expected PE designs")
-    return run.default.pe
+    return designs[0]
 
 
 def _iso_area(
@@ -193,11 +210,12 @@ class _Setting:
     memory: MemoryConfig | None
     keep_8bit: bool
     engine: str
+    kept: Kept
     scaled: Mapping[Assignment, Sequence[ArrayConfig]] = field(default_factory=dict)
 
     def running(self, run: Assignment) -> Assignment:
         """Return an assignment with what layers marked keep_8bit run on."""
-        return run.keeping_8bit() if self.keep_8bit else run
+        return run.keeping_8bit(self.kept) if self.keep_8bit else run
 
 
 @dataclass(frozen=True)
@@ -294,6 +312,7 @@ def _layer_report(
         op=layer.op,
         run_as=model.spec,
         kept_8bit=False,
+        kept_mode=model.kept_mode,
         gemm=Gemm(m=shape.m, k=shape.k, n=shape.n, groups=shape.groups),
         cycles=cycles,
         bounds=Bounds.of(timing, model.unit_steps(task), units, cycles.memory_stall),
@@ -361,5 +380,6 @@ def _report(
         array=ArrayInfo.of(array),
         memory=None if setting.memory is None else MemoryInfo.of(setting.memory),
         keep_8bit=setting.keep_8bit,
+        kept=setting.kept if setting.keep_8bit else "ideal",
         layers=tuple(layers),
     )

@@ -97,6 +97,7 @@ def accuracy_settings(report: AccuracyReport) -> list[tuple[str, str]]:
         "error pictures": f"{report.error_pictures:,}",
         "compared with": report.reference,
         "kept layers computed as": report.kept_as,
+        "kept layers timed as": report.kept,
         "skipped": ", ".join(report.skipped),
         "array": array_words(report.array).removeprefix("array "),
         "baseline": report.baseline,

@@ -71,6 +71,7 @@ def _surroundings(result: Comparison | Report) -> str:
             report.array.model_dump(),
             memory,
             report.keep_8bit,
+            report.kept,
             [layer.name for layer in report.layers],
         ]
     )

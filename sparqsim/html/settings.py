@@ -17,8 +17,12 @@ NOT_STATED = "not stated by the trace"
 #: Operations that are named with their reasons; beyond it they are counted.
 MOST_LEFT_OUT = 30
 KEEP_8BIT = (
-    "Whether layers marked keep_8bit in the trace ran as mac-8b8b under every design, as the "
-    "method does, rather than as the design."
+    "Whether layers marked keep_8bit in the trace stayed at 8 bits, as the method has it, rather "
+    "than running as the others."
+)
+KEPT = (
+    "How they stayed: honest, on each design's own circuit, in as many cycles as that needs, or "
+    "ideal, as mac-8b8b under every design."
 )
 
 
@@ -26,6 +30,8 @@ def settings_table(report: Report) -> Table:
     """Return array, memory and treatment of marked layers: setting, value, meaning."""
     rows = [*_rows("array", report.array.model_dump())]
     rows.append(("keep 8 bit", _shown(report.keep_8bit), KEEP_8BIT))
+    if report.keep_8bit:
+        rows.append(("kept", report.kept, KEPT))
     if report.memory is None:
         rows.append(
             (

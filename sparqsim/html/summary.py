@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sparqsim.base.wording import counted
 from sparqsim.html.tables import reports_of
+from sparqsim.results.kept import kept_layers, kept_modes, where_kept
 from sparqsim.results.report import Comparison, Report, note_lines
 
 #: Names are listed up to this many; beyond it they are counted.
@@ -181,13 +182,14 @@ def _memory(comparison: Comparison) -> Iterator[Piece]:
 
 
 def _kept(comparison: Comparison) -> Iterator[Piece]:
-    kept = [
-        layer.name for layer in comparison.reports[comparison.baseline].layers if layer.kept_8bit
-    ]
+    reports = [comparison.reports[name] for name in comparison.order]
+    kept = kept_layers(reports)
     if kept:
         names = f" ({_names(kept)})" if len(kept) <= MOST_NAMES else ""
         stays = "stays at 8 bits and runs" if len(kept) == 1 else "stay at 8 bits and run"
-        yield f"{counted(len(kept), 'layer')}{names} {stays} as mac-8b8b under every design. "
+        yield f"{counted(len(kept), 'layer')}{names} {stays} {where_kept(reports)}. "
+        for line in note_lines(kept_modes(reports)):
+            yield f"{line} "
 
 
 def _scope(comparison: Comparison) -> Iterator[Piece]:

@@ -25,6 +25,9 @@ Indices = NDArray[np.int64]
 class Formats:
     """Bits in memory of two adjacent activations, a weight, an output and a partial sum; the
     storage in effect.
+
+    resumes: sums of an earlier pass over the layer come back first. finishes: outputs leave
+    finished, else as partial sums for the next pass.
     """
 
     pair_bits: int
@@ -32,6 +35,13 @@ class Formats:
     output_bits: int
     psum_bits: int
     storage: str
+    resumes: bool = False
+    finishes: bool = True
+
+    @property
+    def leaving_bits(self) -> int:
+        """Bits of an output whose last fold of this pass is done."""
+        return self.output_bits if self.finishes else self.psum_bits
 
 
 @dataclass(frozen=True)
@@ -166,10 +176,11 @@ def output_writes(nest: Nest, formats: Formats, half_bytes: int) -> Writes:
 
 
 def held_bits(nest: Nest, formats: Formats) -> int:
-    """Return the bits of an output in the scratchpad: a partial sum's where several folds of K are
-    added there.
+    """Return the bits of an output in the scratchpad: a partial sum's where several folds of K, or
+    passes, are added there.
     """
-    return formats.psum_bits if nest.accumulates and nest.pieces("k") > 1 else formats.output_bits
+    added = formats.resumes or (nest.accumulates and nest.pieces("k") > 1)
+    return formats.psum_bits if added else formats.leaving_bits
 
 
 def _produced(nest: Nest, formats: Formats, generations: Indices) -> Indices:
@@ -180,26 +191,33 @@ def _produced(nest: Nest, formats: Formats, generations: Indices) -> Indices:
 
 
 def _collecting(nest: Nest, formats: Formats, scope: str) -> Writes:
-    """Return writes of blocks that stay until their last fold, then leave finished."""
+    """Return writes of blocks that stay until their last fold, then leave."""
     generations, blocks = nest.generations("outputs", scope), nest.blocks("outputs")
     last = nest.items - 1 - first_of_each(blocks[::-1])[::-1]
-    sizes = byte_count(nest.elements("outputs")[last], formats.output_bits)
-    none = np.zeros(0, np.int64)
+    sizes = byte_count(nest.elements("outputs")[last], formats.leaving_bits)
+    back = first_of_each(blocks) if formats.resumes else np.zeros(0, np.int64)
     return Writes(
-        scope, generations, last, sizes, none, none, _produced(nest, formats, generations), 0
+        scope,
+        generations,
+        last,
+        sizes,
+        back,
+        byte_count(nest.elements("outputs")[back], formats.psum_bits),
+        _produced(nest, formats, generations),
+        0 if formats.finishes else int(sizes.sum()),
     )
 
 
 def _spilling(nest: Nest, formats: Formats) -> Writes:
-    """Return writes of blocks that leave when the next one comes: finished, or as sums that come
-    back for a fold.
+    """Return writes of blocks that leave when the next one comes: after their last fold, or as
+    sums that come back for a fold.
     """
     generations, elements = nest.generations("outputs", "block"), nest.elements("outputs")
     first = first_of_each(generations)
     last = np.append(first[1:], nest.items) - 1
-    finished = nest.index["k"][last] == nest.pieces("k") - 1
-    sizes = byte_count(elements[last], np.where(finished, formats.output_bits, formats.psum_bits))
-    back = first[nest.index["k"][first] > 0]
+    folded = nest.index["k"][last] == nest.pieces("k") - 1
+    sizes = byte_count(elements[last], np.where(folded, formats.leaving_bits, formats.psum_bits))
+    back = first[formats.resumes | (nest.index["k"][first] > 0)]
     return Writes(
         "block",
         generations,
@@ -208,5 +226,5 @@ def _spilling(nest: Nest, formats: Formats) -> Writes:
         back,
         byte_count(elements[back], formats.psum_bits),
         _produced(nest, formats, generations),
-        int(sizes[~finished].sum()),
+        int(sizes[~(folded & formats.finishes)].sum()),
     )

@@ -40,6 +40,8 @@ class Job:
         Bits in memory of two adjacent activations and of a weight.
     storage : str
         The storage in effect.
+    resumes, finishes : bool
+        Of a pass, see `Formats`.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Job:
     pair_bits: int
     weight_bits: int
     storage: str
+    resumes: bool = False
+    finishes: bool = True
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,13 @@ def _plan(job: Job, array: ArrayConfig, memory: MemoryConfig, order: str, chunk:
     what = f"layer {job.name!r} in tiles of array {array.rows}x{array.cols} with a memory system"
     MEMORY_TILES.check(nest.items, what)
     formats = Formats(
-        job.pair_bits, job.weight_bits, memory.output_bits, memory.psum_bits, job.storage
+        job.pair_bits,
+        job.weight_bits,
+        memory.output_bits,
+        memory.psum_bits,
+        job.storage,
+        job.resumes,
+        job.finishes,
     )
     return Plan(
         nest,

@@ -217,10 +217,10 @@ def sram_bytes(plan: Plan) -> dict[str, Indices]:
     (items,).
 
     Operands are read once per use: every element of X of a tile, not every pixel. Sums that are
-    added up in the scratchpad are read (but for the first fold) and written.
+    added up in the scratchpad are read (but for the first fold of the first pass) and written.
     """
     nest, formats = plan.nest, plan.formats
-    back = nest.accumulates & (nest.index["k"] > 0)
+    back = formats.resumes | (nest.accumulates & (nest.index["k"] > 0))
     return {
         "activations": -(-nest.elements("activations") * formats.pair_bits // 16),
         "weights": byte_count(nest.elements("weights"), formats.weight_bits),

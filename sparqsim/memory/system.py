@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from sparqsim.memory.traffic import LayerTraffic, OperandTraffic
 from sparqsim.trace import GemmShape, Layer
 
 Runner = Callable[[Schedule, MemoryConfig], Times]
+#: Whether a pass takes up the sums of the one before, and whether it is the last.
+Part = tuple[bool, bool]
+WHOLE: Part = (False, True)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ class Loops:
         `activation_pair_bits(storage)`: bits in memory of two adjacent activations; 16 where they
         are stored raw.
     weight_bits : int
+    then : tuple of Loops
+        Further passes over the layer, each after the one before. Each pass fetches its operands and
+        leaves its sums; all but the first bring those of the pass before back, and add to them.
     """
 
     array: ArrayConfig
@@ -58,6 +64,12 @@ class Loops:
     used_units: NDArray[np.int64]
     activation_pair_bits: Callable[[str], int]
     weight_bits: int = 8
+    then: tuple[Loops, ...] = ()
+
+    @property
+    def passes(self) -> tuple[Loops, ...]:
+        """The loops of every pass over the layer, in their order."""
+        return (self, *self.then)
 
     @classmethod
     def of_cycles(
@@ -101,9 +113,16 @@ class Outcome:
     plan: Plan
     program: Schedule
     times: Times
+    #: Of further passes over the layer; stalls and traffic are those of all.
+    then: tuple[Outcome, ...] = ()
+
+    @property
+    def passes(self) -> tuple[Outcome, ...]:
+        """What ran in each pass; of the first, stalls and traffic are those of all."""
+        return (self, *self.then)
 
 
-def job_of(layer: Layer, loops: Loops, memory: MemoryConfig) -> Job:
+def job_of(layer: Layer, loops: Loops, memory: MemoryConfig, part: Part = WHOLE) -> Job:
     """Return what a layer asks of the memory when an engine goes through it in these loops."""
     shape, source = layer.gemm, InputMap.of(layer)
     raw = loops.activation_pair_bits("raw")
@@ -117,6 +136,7 @@ def job_of(layer: Layer, loops: Loops, memory: MemoryConfig) -> Job:
         stored,
         loops.weight_bits,
         memory.storage if stored != raw else "raw",
+        *part,
     )
 
 
@@ -130,12 +150,20 @@ class Prepared:
     program: Schedule
 
 
-def prepare(layer: Layer, loops: Loops, memory: MemoryConfig) -> list[Prepared]:
-    """Return a layer's program in each loop order that is left open.
+def prepare(layer: Layer, loops: Loops, memory: MemoryConfig) -> list[list[Prepared]]:
+    """Return for each pass its program in each loop order that is left open.
 
     Parameters and errors as in `through_memory`.
     """
-    job, array, tiles = job_of(layer, loops, memory), loops.array, loops.tiles
+    last = len(loops.then)
+    return [
+        _prepared(layer, each, memory, (number > 0, number == last))
+        for number, each in enumerate(loops.passes)
+    ]
+
+
+def _prepared(layer: Layer, loops: Loops, memory: MemoryConfig, part: Part) -> list[Prepared]:
+    job, array, tiles = job_of(layer, loops, memory, part), loops.array, loops.tiles
     return [
         Prepared(job, tiles, plan, schedule(plan, tiles, memory, array.dataflow))
         for plan in plans_of(job, array, memory)
@@ -174,10 +202,29 @@ def through_memory(
     """
     from sparqsim.memory import recurrence
 
-    ready, array = fastest(prepare(layer, loops, memory), memory), loops.array
+    first, *then = (
+        _outcome(fastest(programs, memory), each, memory, runner or recurrence.run)
+        for programs, each in zip(prepare(layer, loops, memory), loops.passes, strict=True)
+    )
+    if not then:
+        return first
+    passes = (first, *then)
+    stored = replace(job_of(layer, loops, memory), pair_bits=16, weight_bits=8)
+    return replace(
+        first,
+        memory_stall=sum(each.memory_stall for each in passes),
+        used_pe_cycles=sum(each.used_pe_cycles for each in passes),
+        traffic=LayerTraffic.of_passes(
+            [each.traffic for each in passes], used_bytes(stored, memory)
+        ),
+        then=tuple(then),
+    )
+
+
+def _outcome(ready: Prepared, loops: Loops, memory: MemoryConfig, runner: Runner) -> Outcome:
     plan, tiles, program = ready.plan, ready.tiles, ready.program
-    times = (runner or recurrence.run)(program, memory)
-    waits = spent_by_item(times) - item_lengths(plan.nest, tiles, array.dataflow)
+    times = runner(program, memory)
+    waits = spent_by_item(times) - item_lengths(plan.nest, tiles, loops.array.dataflow)
     traffic = layer_traffic(ready.job, plan, memory, int(program.lengths.sum()) - tiles.total)
     used_pe_cycles = int((waits * used_pes(plan, loops)).sum())
     return Outcome(int(waits.sum()), used_pe_cycles, traffic, plan, program, times)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from pydantic import computed_field
@@ -101,6 +101,20 @@ class LayerTraffic(Traffic):
     activation_pair_bits: int
     weight_bits: int
     resident: dict[str, str]
+
+    @classmethod
+    def of_passes(cls, passes: Sequence[LayerTraffic], used: Mapping[str, int]) -> LayerTraffic:
+        """Return the traffic of several passes over a layer, moved as in the first.
+
+        `used`: `used_bytes` of each operand of the whole layer.
+        """
+        total = Traffic.sum_of(passes)
+        operands = {
+            name: getattr(total, name).model_copy(update={"used_bytes": size})
+            for name, size in used.items()
+        }
+        counts = {name: getattr(total, name) for name in Traffic.model_fields}
+        return passes[0].model_copy(update=counts | operands)
 
 
 class ScratchpadInfo(Record):

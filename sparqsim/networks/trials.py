@@ -41,6 +41,7 @@ def begun(
         traced_pictures=traced_pictures,
         skipped=tuple(skipped),
         array=timing.reports[timing.baseline].array,
+        kept=timing.reports[timing.baseline].kept,
         baseline=timing.baseline,
         layers=network_layers(trace, timing),
         rows=(),

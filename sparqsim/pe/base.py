@@ -11,7 +11,8 @@ FILE.py:CLASS). Its fields are the keys a user may set. It gives
 * `cost`: what decides how long a step takes, and the hook that tells it (`COST_HOOKS`).
 
 A design may make itself ready for a layer (`for_layer`): lanes, cycles and mode by the bits of its
-operands. Everything that runs a layer then uses what `for_layer` returned.
+operands. Everything that runs a layer then uses what `for_layer` returned. Layers that stay at 8
+bits, whatever the design trims, run as `kept_8bit` says.
 
 The fast form must equal `step` for every operand: `contract.py` checks that, and `sparqsim pe
 check` runs it. A design never knows the dataflow that times it. PEs that the array does not time,
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from sparqsim.base.errors import InputError
 from sparqsim.base.exact import exact_matmul
 from sparqsim.base.keys import spec_of
+from sparqsim.pe.kept import KeptMode
 
 Array = NDArray[Any]
 
@@ -154,6 +156,13 @@ class PEDesign(ABC):
         return spec_of(self)
 
     @property
+    def circuit(self) -> str:
+        """What names the circuit of the PE; designs that share it are its modes, and one array can
+        run them layer by layer. The design's own by default.
+        """
+        return self.spec
+
+    @property
     def cycles_depend_on_values(self) -> bool:
         """Whether two operand sets of the same shape can take different numbers of cycles."""
         return self.cost in ("activations", "weights", "pair")
@@ -166,6 +175,15 @@ class PEDesign(ABC):
         to the same layer it stays as it is, and `spec` stays that of the design the user named.
         """
         return self
+
+    def kept_8bit(self, facts: LayerFacts) -> KeptMode | None:
+        """Return how the circuit runs a layer that stays at 8 bits, exactly; None where the design
+        does not say.
+
+        By default an exact design runs it as any other layer.
+        """
+        takes = self.signed_activations or not facts.signed
+        return KeptMode((self,)) if self.exact and takes else None
 
     def steps(self, k: int) -> int:
         """Return the steps that K elements take: ceil(K / lanes)."""

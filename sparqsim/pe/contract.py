@@ -29,6 +29,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.keys import keys_of
 from sparqsim.pe.agreement import compare, compare_cost, difference_of
 from sparqsim.pe.base import COST_HOOKS, COSTS, MOST_CYCLES, Array, LayerFacts, PEDesign
+from sparqsim.pe.contract_kept import check_kept
 from sparqsim.pe.registry import WHAT
 from sparqsim.pe.trials import KINDS, dtype_of, modes, narrowed, operands, plain_steps, weights
 
@@ -354,6 +355,7 @@ CHECKS: dict[str, Check[PEDesign]] = {
     "matmul = product of used operands": check_one_sided,
     "nothing decides cycles but its cost": check_cost,
     "ready for a layer, same spec, as true": check_for_layer,
+    "runs layers kept at 8 bits, exactly": check_kept,
     "stacks of products, operands untouched": check_batches,
     "exact, if declared so": check_exact,
     "refuses int8 activations it cannot take": check_signed,

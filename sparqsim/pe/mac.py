@@ -8,6 +8,11 @@ b-1..b-4 (7..4 of 8-bit codes), whatever the value; codes of 4 bits or fewer los
 Source: the arithmetic is this project's definition of a conventional 4-bit array (see docs);
 rounding is half to even and saturates (x to 0..15 for unsigned operands, -8..7 for signed ones);
 `rounding=trim` drops the low nibble (floor).
+
+Layers that stay at 8 bits run nibble by nibble: `mac-4b8b` goes over K with the high nibbles of the
+activations and then with the low ones, `mac-4b4b` once for each pair of nibbles. A low nibble has
+no sign, so the multipliers must take it as unsigned; nibbles lie in memory in planes of their own,
+and each pass fetches those it uses. Sums are added outside the array.
 """
 
 from __future__ import annotations
@@ -15,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import ClassVar, Literal, Self
+from itertools import product
+from typing import ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +35,13 @@ from sparqsim.pe.base import (
     nonzero_masks,
     round_half_even,
 )
+from sparqsim.pe.kept import KeptMode
 
 Rounding = Literal["nearest-even", "trim"]
 NIBBLE_BITS = 4
+#: What a pass takes of an operand: the value whole, what is left without its low nibble, or that.
+Part = Literal["whole", "high", "low"]
+Operand = TypeVar("Operand", int, Array)
 
 
 def lowest_bit(bits: int) -> int:
@@ -74,6 +84,11 @@ def nibble_table(signed: bool, rounding: Rounding, at: int = NIBBLE_BITS) -> Arr
 class Mac(PEDesign):
     """`lanes` multipliers and an adder tree."""
 
+    @property
+    def circuit(self) -> str:
+        """Operands are rounded before they are stored: no key changes the PE."""
+        return self.name
+
     def used_pair(self, x: int, w: int, signed: bool) -> tuple[int, int]:
         """Return the activation and the weight as a multiplier sees them."""
         return x, w
@@ -113,6 +128,7 @@ class Mac8b8b(Mac):
 
     name: ClassVar[str] = "mac-8b8b"
     lanes: ClassVar[int] = 1
+    exact: ClassVar[bool] = True
 
     def windows(self, x: Array) -> dict[int, int]:
         """Every non-zero activation is used whole."""
@@ -165,6 +181,20 @@ class Mac4b8b(Mac):
         """Every non-zero activation is used through its top bits, 7..4 of 8."""
         return {self.activation_at: int(np.count_nonzero(x))}
 
+    def kept_8bit(self, facts: LayerFacts) -> KeptMode:
+        """Return a pass for each nibble of the activations, and of weights where those are
+        narrow.
+        """
+        of_x = parts(facts.activation_bits)
+        of_w = parts(facts.weight_bits) if self.weight_bits == NIBBLE_BITS else parts(NIBBLE_BITS)
+        passes = tuple(MacPass(self, x, w) for w, x in product(of_w, of_x))
+        if len(passes) == 1:
+            return KeptMode((self,))  # it loses nothing
+        split = {"activations": of_x, "weights": of_w}
+        nibbles = " by ".join(f"nibbles of {side}" for side, each in split.items() if each[1:])
+        count = {2: "two", 4: "four"}[len(passes)]
+        return KeptMode(passes, f"{count} passes over K ({nibbles}), sums added outside the array")
+
 
 @dataclass(frozen=True)
 class Mac4b4b(Mac4b8b):
@@ -189,3 +219,59 @@ class Mac4b4b(Mac4b8b):
     def used_weights(self, w: Array) -> Array:
         """Trim every weight."""
         return top_nibbles(w, self.rounding, self.weight_at)
+
+
+def parts(bits: int) -> tuple[Part, ...]:
+    """Return what nibble-wide multipliers take of operands of `bits`, one after another."""
+    return ("high", "low") if bits > NIBBLE_BITS else ("whole",)
+
+
+def part_of(values: Operand, part: Part) -> Operand:
+    """Return what a pass takes of an operand or of many: the parts of a value add up to it."""
+    low: Operand = values & 15
+    high: Operand = values - low
+    return {"whole": values, "high": high, "low": low}[part]
+
+
+@dataclass(frozen=True)
+class MacPass(Mac):
+    """A pass of a design over parts of its operands, `pairs` of them per cycle.
+
+    Parameters
+    ----------
+    design : PEDesign
+    of_x, of_w : 'whole', 'high' or 'low'
+    pairs : int, optional
+        The design's lanes by default.
+    """
+
+    design: PEDesign = field(metadata={"key": False})
+    of_x: Part = field(default="whole", metadata={"key": False})
+    of_w: Part = field(default="whole", metadata={"key": False})
+    pairs: int = field(default=0, metadata={"key": False})
+
+    def __post_init__(self) -> None:
+        shared = ("name", "multipliers", "edge_cycles", "weight_bits", "stationary", "dataflows")
+        for name in shared:
+            object.__setattr__(self, name, getattr(self.design, name))
+        object.__setattr__(self, "lanes", self.pairs or self.design.lanes)
+
+    def activation_pair_bits(self, storage: str) -> int:
+        """As the design stores them."""
+        return self.design.activation_pair_bits(storage)
+
+    def used_pair(self, x: int, w: int, signed: bool) -> tuple[int, int]:
+        """Return the parts of both."""
+        return part_of(x, self.of_x), part_of(w, self.of_w)
+
+    def used_activations(self, x: Array) -> Array:
+        """Take the part of every activation."""
+        return part_of(x, self.of_x)
+
+    def used_weights(self, w: Array) -> Array:
+        """Take the part of every weight."""
+        return part_of(w, self.of_w)
+
+    def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+        """Return masks of operands with both nibbles."""
+        return mask_examples(self.lanes, 17), mask_examples(self.lanes, 17)

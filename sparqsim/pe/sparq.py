@@ -25,7 +25,8 @@ shifts tells which weight to use), a registered trim unit at the row edge (`edge
 activations only and refuses int8 (`signed=refuse`, the default). With `signed=magnitude` the trim
 unit splits an int8 activation into its sign and its magnitude (0..128, which fits 8 bits), the
 rules above apply to magnitudes, and each multiplier negates its product where the activation it
-holds is negative. Unsigned layers are computed as before.
+holds is negative. Unsigned layers are computed as before. Layers that stay at 8 bits always run,
+int8 ones in this way (`sparq_lone.py`): `signed=refuse` is of the others.
 """
 
 from __future__ import annotations
@@ -39,8 +40,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.pe.base import Array, PEDesign, Step, padded_to
+from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step, padded_to
+from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.windows import WHOLE, Rounding, WindowSet, window_tables
+
+#: What is told of int8 layers that stay at 8 bits.
+SIGNED_WORDS = "int8 by sign and magnitude, not in the paper"
 
 
 @dataclass(frozen=True)
@@ -176,6 +181,14 @@ class Sparq(PEDesign):
         """Trim the pair, then multiply, shift and add."""
         self.check_signedness(signed)
         return multiply_shift_add((self.signed_trim_unit if signed else self.trim_unit)(*xs), *ws)
+
+    def kept_8bit(self, facts: LayerFacts) -> KeptMode:
+        """Return one MAC per cycle through the lone path, in as many passes as its window asks
+        for.
+        """
+        from sparqsim.pe.sparq_lone import lone_mode  # its passes are made of this file's parts
+
+        return lone_mode(self, facts)
 
     def used_activations(self, x: Array) -> Array:
         """Trim every pair of activations; a last element without partner pairs with zero."""

@@ -21,8 +21,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.pe.base import Array, Cost, PEDesign, Step
+from sparqsim.pe.base import Array, Cost, LayerFacts, PEDesign, Step
+from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.sparq import (
+    SIGNED_WORDS,
     PairControl,
     Sparq5opt,
     lone_of,
@@ -72,6 +74,12 @@ class SparqExact(PEDesign):
         # lone.
         active.pop("pair_zero_detector", None)
         return Step(halves[0].value + halves[1].value, 2, active, halves[1].controls)
+
+    def kept_8bit(self, facts: LayerFacts) -> KeptMode:
+        """Return the design itself, which is exact; int8 by sign and magnitude."""
+        if facts.signed and not self.signed_activations:
+            return KeptMode((replace(self, signed="magnitude"),), SIGNED_WORDS)
+        return KeptMode((self,))
 
     def _made_lone(self, x: int, position: int) -> PairControl:
         control = split(abs(x), 0, position, self.windows_of_pair.bits)

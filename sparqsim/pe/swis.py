@@ -39,7 +39,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from typing import ClassVar, Literal
@@ -49,7 +49,8 @@ from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.parse import whole_number
-from sparqsim.pe.base import Array, Cost, PEDesign, Step
+from sparqsim.pe.base import Array, Cost, LayerFacts, PEDesign, Step
+from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.swis_filters import (
     Schedule,
     column_order,
@@ -63,6 +64,8 @@ __all__ = ["Swis", "decompose"]
 
 #: Weights of a group: lanes of a PE.
 LARGEST_GROUP = 64
+#: Far beyond it, costs of sets could not be told apart.
+MOST_ALPHA = 1_000_000
 TARGET = re.compile(r"target:([0-9]{1,3}(\.[0-9]{1,9})?)")
 ACCEPTED_SHIFTS = f"1..{POSITIONS} or target:MEAN (1..{POSITIONS})"
 
@@ -98,7 +101,7 @@ class Swis(PEDesign):
     )
     per_cycle: int = whole(1, POSITIONS)
     consecutive: Literal["off", "on"] = "off"
-    alpha: float = field(default=0.0, metadata={"least": 0})
+    alpha: float = field(default=0.0, metadata={"least": 0, "most": MOST_ALPHA})
     schedule: Schedule = "sorted"
 
     def __post_init__(self) -> None:
@@ -107,8 +110,13 @@ class Swis(PEDesign):
                 raise InputError(f"{name}={getattr(self, name)}: expected 1..{most}")
         if read_shifts(str(self.shifts)) != self.shifts or not 1 <= self.mean_shifts <= POSITIONS:
             raise InputError(f"shifts={self.shifts}: expected {ACCEPTED_SHIFTS}")
-        if not 0 <= self.alpha < np.inf:
-            raise InputError(f"alpha={self.alpha}: expected a number of at least 0")
+        if not 0 <= self.alpha <= MOST_ALPHA:
+            raise InputError(f"alpha={self.alpha}: expected a number from 0 to {MOST_ALPHA}")
+
+    @property
+    def circuit(self) -> str:
+        """Positions are data of a group: what a PE holds is `group` lanes and `per_cycle` trees."""
+        return f"{self.name}:group={self.group},per_cycle={self.per_cycle}"
 
     @property
     def mean_shifts(self) -> Fraction:
@@ -140,6 +148,11 @@ class Swis(PEDesign):
         """Cycles of a step of a filter with the most shifts."""
         return -(-self.most_shifts // self.per_cycle)
 
+    def kept_8bit(self, facts: LayerFacts) -> KeptMode:
+        """Return all eight positions, of which every magnitude is made."""
+        exact = replace(self, shifts=POSITIONS, consecutive="off", alpha=0.0)
+        return KeptMode((exact,), f"{POSITIONS} shift positions per weight")
+
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
         """Add masked activations, shift and accumulate, `per_cycle` positions in a cycle.
 
@@ -151,8 +164,8 @@ class Swis(PEDesign):
         """
         if self.by_filter:
             raise InputError(
-                f"{self.spec}: a step of one group does not follow from its own weights, its "
-                "filter's shifts depend on all filters; expected a number of shifts"
+                f"{self.spec}: cannot run step by step, since the shifts of a filter depend on all "
+                "filters; expected engine 'fast', or a number of shifts"
             )
         magnitudes = tuple(abs(w) for w in ws)
         shared = decomposed_group(

@@ -31,6 +31,8 @@ Our assumptions:
   kernel row, kernel column), and may be reordered by calibration statistics, which we leave out. So
   the same layer can meet other collisions there.
 * One T for all layers; the source picks T layer by layer.
+* Layers that stay at 8 bits run one thread at a time, exactly, int8 activations by sign and
+  magnitude: the source leaves such layers out.
 * Of the multipliers, one works per thread whose product, as trimmed, is not zero. The help that
   free multipliers give to an untrimmed pair is not counted.
 """
@@ -47,7 +49,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.jit import jit, parallel_jit, prange
-from sparqsim.pe.base import Array, PEDesign, Step, arranged
+from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step, arranged
+from sparqsim.pe.kept import KeptMode
+from sparqsim.pe.mac import MacPass
 
 Variant = Literal["wA", "A", "A0", "aW", "W", "W0"]
 Rounding = Literal["nearest-even", "trim"]
@@ -89,6 +93,11 @@ class SySmt(PEDesign):
         """Return the elements each thread takes: part t holds t * steps .. (t + 1) * steps - 1."""
         order = np.arange(self.steps(k) * self.lanes).reshape(self.lanes, -1).T
         return np.where(order < k, order, -1)
+
+    def kept_8bit(self, facts: LayerFacts) -> KeptMode:
+        """Return one thread at a time, which has the whole multiplier."""
+        words = "one thread at a time" + ", int8 by sign and magnitude" * facts.signed
+        return KeptMode((MacPass(self, pairs=1),), words)
 
     @property
     def trims_always(self) -> bool:

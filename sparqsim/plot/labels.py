@@ -15,6 +15,7 @@ from sparqsim.base.errors import printable
 from sparqsim.plot.glyphs import FONT, drawable
 from sparqsim.plot.layer_names import LayerNames, shortened
 from sparqsim.plot.style import FONT_POINTS, POINTS_PER_INCH, SMALL_POINTS, HouseFigure, grow
+from sparqsim.results.kept import kept_layers, where_kept
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import (
     ArrayInfo,
@@ -39,7 +40,6 @@ MIXED_NOTE = "~ cycles depend on values; those of the other designs are set by s
 LEGEND_LINES = 7
 #: A legend's picture beside its text, and the space to the next.
 HANDLE_POINTS = 28
-KEPT_NOTE = "* kept at 8 bits: run as mac-8b8b under every design"
 
 
 def subject(provenance: Provenance, array: ArrayInfo) -> str:
@@ -227,5 +227,6 @@ def timing_lines(reports: Iterable[Report]) -> list[str]:
 
 def reading_notes(reports: Sequence[Report]) -> list[str]:
     """Return what a reader of layers side by side must know, as one note."""
-    kept = [KEPT_NOTE] if any(layer.kept_8bit for layer in reports[0].layers) else []
+    where = where_kept(reports)
+    kept = [f"* kept at 8 bits: run {where}"] if kept_layers(reports) else []
     return ["; ".join([value_note(reports), *kept]), *result_notes(reports)]

@@ -74,8 +74,8 @@ def speedup_curves(reports: Sequence[Report], kind: str, baseline: str | None = 
     kind : {'array-size', 'k', 'zero-fraction'}
         array-size: whole networks by (rows, columns). k: layers of equal K together. zero-fraction:
         whole networks by their share of zero activations, or, where there is one trace, its layers;
-        shapes move speedups, too, so points hold theirs. Layers kept at 8 bits, which run as
-        mac-8b8b under every design, are left out where layers are shown.
+        shapes move speedups, too, so points hold theirs. Layers kept at 8 bits, which no design
+        trims, are left out where layers are shown.
     baseline : str, optional
         The design of speedup 1. Default: mac-8b8b, or the first design without it.
 

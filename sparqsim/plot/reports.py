@@ -92,6 +92,7 @@ SETTINGS: Mapping[str, Callable[[Report], str]] = {
     "overlap": lambda report: _switch(report.array.overlap),
     "memory": lambda report: "none" if report.memory is None else report.memory.name,
     "keep_8bit": lambda report: _switch(report.keep_8bit),
+    "kept": lambda report: report.kept,
 }
 #: What tells reports apart where words do not.
 EXACTLY: Mapping[str, Callable[[Report], Any]] = {

@@ -30,6 +30,7 @@ from sparqsim.plot.layer_names import shortened
 from sparqsim.plot.panel import Panel, check_target, delivered
 from sparqsim.plot.placing import Named, name_marks
 from sparqsim.plot.style import INK, SMALL_POINTS, Look, Saving, house_style, looks_of
+from sparqsim.results.kept import where_kept
 from sparqsim.results.report import Comparison, Report
 
 PANEL_INCHES = 3.0
@@ -106,7 +107,7 @@ def _notes(roofs: Sequence[Roofline], reports: Sequence[Report], prefix: str) ->
     return [
         _roof_note(roofs[0]),
         value_note(reports),
-        *(["hollow: kept at 8 bits, run as mac-8b8b under every design"] if kept else []),
+        *([f"hollow: kept at 8 bits, run {where_kept(reports)}"] if kept else []),
         *([f"layers: names begin with {shortened(prefix, LONGEST_PREFIX)}"] if prefix else []),
         *result_notes(reports),
     ]

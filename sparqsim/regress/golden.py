@@ -66,8 +66,8 @@ def load_cases(path: str | Path, *, trust: bool = False) -> list[GoldenFile]:
     ----------
     path : str or Path
     trust : bool
-        Whether the file may name designs and dataflows FILE.py:CLASS, whose code runs with the
-        cases.
+        Whether the file, and files of assignments, may name designs and dataflows FILE.py:CLASS,
+        whose code runs with the cases.
 
     Raises
     ------
@@ -84,7 +84,9 @@ def load_cases(path: str | Path, *, trust: bool = False) -> list[GoldenFile]:
         if names.count(name) > 1:
             raise InputError(f"{path}: case name {name!r} is used twice, expected unique names")
     return [
-        GoldenFile(case.found_from(home), _golden_path(path, listed.golden, case.name))
+        GoldenFile(
+            case.found_from(home).trusted(trust), _golden_path(path, listed.golden, case.name)
+        )
         for case in listed.case
     ]
 

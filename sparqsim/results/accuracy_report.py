@@ -15,7 +15,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.record import Name, Record, Text
 from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
-from sparqsim.results.report import ArrayInfo, Comparison
+from sparqsim.results.report import HONEST, ArrayInfo, Comparison, Kept
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import NO_REASON, Coverage, LeftOut
 
@@ -107,17 +107,18 @@ class AccuracyReport(Tabular, Record):
     preprocess: what was done to the pictures. pictures: answered by every design (predictions,
     where an input asks for several). traced_pictures: the first of them, on which cycles and pairs
     were measured. error_pictures: the first of them, on which SQNR was. kept_as: how layers marked
-    `kept` compute. skipped: what holds products and is in no design. baseline: the design of
-    speedup 1. reference: what answers are compared with ('float network', or a quantised network as
-    it is); a row without `pe` holds its hits. coverage: for how many inputs cycles are, and which
-    operations with multiply-accumulates are not in them; empty in older files. macs:
-    multiply-accumulates of the layers on the traced pictures; None in older files.
-    macs_left_out_share: of the network's multiply-accumulates, the share that is not in the cycles,
-    0 to 1; unknown where it was not counted. timing_notes: what must be known to compare the cycles
-    of some designs, by design. dense_output: the shape of the output of one picture where it is no
-    row of classes (boxes, a picture): it is flattened, and an answer is the place of its largest
-    number. outputs: names of the network's outputs where it has several: the first one named is
-    what answers; the others are not looked at.
+    `kept` compute. kept: how long they take: 'honest', what the design's own circuit needs, or
+    'ideal', as mac-8b8b; absent in older files, which are ideal. skipped: what holds products and
+    is in no design. baseline: the design of speedup 1. reference: what answers are compared with
+    ('float network', or a quantised network as it is); a row without `pe` holds its hits. coverage:
+    for how many inputs cycles are, and which operations with multiply-accumulates are not in them;
+    empty in older files. macs: multiply-accumulates of the layers on the traced pictures; None in
+    older files. macs_left_out_share: of the network's multiply-accumulates, the share that is not
+    in the cycles, 0 to 1; unknown where it was not counted. timing_notes: what must be known to
+    compare the cycles of some designs, by design. dense_output: the shape of the output of one
+    picture where it is no row of classes (boxes, a picture): it is flattened, and an answer is the
+    place of its largest number. outputs: names of the network's outputs where it has several: the
+    first one named is what answers; the others are not looked at.
     """
 
     schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
@@ -130,6 +131,7 @@ class AccuracyReport(Tabular, Record):
     traced_pictures: int
     error_pictures: int
     kept_as: KeptAs
+    kept: Kept = Field(default="ideal", exclude_if=lambda kept: kept != HONEST)
     skipped: tuple[Text, ...]
     array: ArrayInfo
     baseline: str

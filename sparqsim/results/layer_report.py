@@ -249,18 +249,21 @@ class Measured(Record):
 class LayerReport(Tabular, Measured):
     """One layer.
 
-    op: its kind, as in the trace. run_as: the design that ran it (`mac-8b8b` where `kept_8bit`).
-    tiles: parts of the product that fill the array once. windows: non-zero activations per left
-    shift of the window they went through; lone values that use both multipliers are not among them.
-    partial_sums: sums that left the array, K folds counted one by one. actions: what design, array
-    and memory did that costs energy, by name; absent where an engine counts none, and in files of
-    version 1 but for those of parts.
+    op: its kind, as in the trace. run_as: the design that ran it. kept_8bit: whether it ran at 8
+    bits because the trace marks it so. kept_mode: how the design's circuit then ran it; absent
+    where as any other layer, or not at 8 bits. tiles: parts of the product that fill the array
+    once, in every pass. windows: non-zero activations per left shift of the window they went
+    through; lone values that use both multipliers are not among them. partial_sums: sums that left
+    the array, K folds and passes counted one by one. actions: what design, array and memory did
+    that costs energy, by name; absent where an engine counts none, and in files of version 1 but
+    for those of parts.
     """
 
     name: Name
     op: Text
     run_as: Name
     kept_8bit: bool
+    kept_mode: Text = Field(default="", exclude_if=lambda words: not words)
     gemm: Gemm
     windows: dict[str, int]
     traffic: LayerTraffic | None = None
@@ -279,6 +282,7 @@ class LayerReport(Tabular, Measured):
         """
         fields = self.flat_fields()
         first = {name: fields[name] for name in ("op", "run_as", "kept_8bit")}
+        first["kept_mode"] = self.kept_mode
         return [{"row": LAYER_ROW, "layer": fields.pop("name"), **first, **fields}]
 
     def summary(self) -> str:

@@ -92,6 +92,7 @@ def _check_comparable(first: Report, other: Report) -> None:
         ("array", first.array, other.array),
         ("memory", first.memory, other.memory),
         ("keep_8bit", first.keep_8bit, other.keep_8bit),
+        ("kept", first.kept, other.kept),
         ("layers", [layer.name for layer in first.layers], [layer.name for layer in other.layers]),
     ):
         if one != another:

@@ -35,6 +35,9 @@ COMPARISON_SCHEMA: Final = "sparqsim.comparison/2"
 #: What is read; of version 1 as if this one had written it, without actions.
 REPORT_SCHEMAS: Final = (*versions.REPORTS, REPORT_SCHEMA)
 COMPARISON_SCHEMAS: Final = (*versions.COMPARISONS, COMPARISON_SCHEMA)
+#: How layers marked keep_8bit run: on each design's own circuit, or as mac-8b8b under every design.
+Kept = Literal["honest", "ideal"]
+HONEST: Final = "honest"
 #: What must stand wherever cycles of a design stand that times itself.
 TIMED_BY_QUEUES: Final = (
     "timed by queues of its own, so coupling and overlap do not apply: tiles follow one another "
@@ -212,7 +215,9 @@ class Report(Tabular, Record):
 
     macs_left_out_share: of the network's multiply-accumulates, the share that is not simulated, 0
     to 1; unknown where the trace does not say. cycles_per_input: total cycles / inputs of the
-    network in the trace; unknown where the trace does not say how many.
+    network in the trace; unknown where the trace does not say how many. keep_8bit: whether layers
+    marked keep_8bit in the trace ran at 8 bits. kept: how: 'honest', on the design's own circuit,
+    or 'ideal', as mac-8b8b; absent in older files, which are ideal.
     """
 
     schema_: Literal["sparqsim.report/2"] = Field(default=REPORT_SCHEMA, alias="schema")
@@ -221,6 +226,7 @@ class Report(Tabular, Record):
     array: ArrayInfo
     memory: MemoryInfo | None = None
     keep_8bit: bool
+    kept: Kept = Field(default="ideal", exclude_if=lambda kept: kept != HONEST)
     layers: tuple[LayerReport, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

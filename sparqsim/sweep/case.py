@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 import sparqsim
 from sparqsim.array.config import ArrayConfig
@@ -19,8 +19,8 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.plugins import named_file, names_a_file, refuse_code
 from sparqsim.base.record import faults_of
 from sparqsim.base.textfile import read_text, toml_of
-from sparqsim.engine.models import get_model
-from sparqsim.results.report import Report
+from sparqsim.engine.assignment import SIGN, Assignment, assigned, assignment_file, file_of
+from sparqsim.results.report import HONEST, Kept, Report
 from sparqsim.trace import Trace
 
 
@@ -49,7 +49,8 @@ class Case(BaseModel):
     trace: path of the trace file. pe: as `--pe`. memory: as `--config`, '' where memory is not
     modelled. array, dataflow, coupling, overlap: as the options; None: what the accelerator file
     says, else 16x16, os, lockstep, off. all_layers: whether layers marked keep_8bit run as the
-    design too. engine: 'event' for small layers; same report.
+    others. kept: as `--kept`, without effect where all layers do. engine: 'event' for small layers;
+    same report.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -62,7 +63,26 @@ class Case(BaseModel):
     overlap: Literal["on", "off"] | None = None
     memory: Named = ""
     all_layers: bool = False
+    kept: Kept = HONEST
     engine: Literal["fast", "event"] = "fast"
+    #: Whether an assignment's file may name Python source: said by the user, never by a file.
+    _trusts: bool = PrivateAttr(default=False)
+
+    def trusted(self, trust: bool) -> Self:
+        """Return the case as one whose assignment may, or may not, name Python source."""
+        copy = self.model_copy()
+        copy._trusts = trust  # noqa: SLF001 - its own
+        return copy
+
+    def assignment(self) -> Assignment:
+        """Return which design runs which layer.
+
+        Raises
+        ------
+        InputError
+            For an unknown name, or a file of an assignment that cannot be read or trusted.
+        """
+        return assigned(self.pe, trust=self._trusts)
 
     def accelerator(self) -> tuple[ArrayConfig, Any]:
         """Return the array and the memory around it, None where memory is not modelled.
@@ -92,7 +112,7 @@ class Case(BaseModel):
         """
         memory = self.memory if ACCELERATOR_FILE.fullmatch(self.memory) else None
         return tuple(
-            filter(None, (self.trace, memory, *map(named_file, (self.pe, self.dataflow or ""))))
+            filter(None, (self.trace, memory, file_of(self.pe), named_file(self.dataflow or "")))
         )
 
     def found_from(self, folder: Path) -> Self:
@@ -102,7 +122,11 @@ class Case(BaseModel):
         memory = (
             str(folder / self.memory) if ACCELERATOR_FILE.fullmatch(self.memory) else self.memory
         )
-        pe = str(folder / self.pe) if names_a_file(self.pe) else self.pe
+        pe, assignment = self.pe, assignment_file(self.pe)
+        if assignment is not None:
+            pe = SIGN + str(folder / assignment)
+        elif names_a_file(pe):
+            pe = str(folder / pe)
         flow = self.dataflow
         if flow is not None and names_a_file(flow):
             flow = str(folder / flow)
@@ -147,13 +171,14 @@ def run_together(trace: Trace, cases: Sequence[Case]) -> list[Report | Exception
 def _simulated(trace: Trace, cases: Sequence[Case]) -> list[Report]:
     array, memory = cases[0].accelerator()
     surroundings = {} if memory is None else {"memory": memory}
-    pes = [get_model(case.pe) for case in cases]
+    pes = [case.assignment() for case in cases]
     reports = sparqsim.compare(
         trace,
         pes,
         array,
         baseline=pes[0],
         keep_8bit=not cases[0].all_layers,
+        kept=cases[0].kept,
         engine=cases[0].engine,
         **surroundings,
     ).reports

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sparqsim.base.errors import InputError
-from sparqsim.sweep.point import DEFAULT_ENGINE
+from sparqsim.sweep.point import EARLIER
 from sparqsim.sweep.worker import unpacked
 
 TABLE = (
@@ -40,6 +40,7 @@ FACTS: Mapping[str, type] = {
     "memory": str,
     "memory_config": str,
     "all_layers": bool,
+    "kept": str,
     "engine": str,
     "pe": str,
     "pe_source_sha256": str,
@@ -47,13 +48,13 @@ FACTS: Mapping[str, type] = {
 }
 #: What SQLite calls the types of JSON values.
 JSON_TYPES: Mapping[type, str] = {str: "'text'", int: "'integer'", bool: "'true', 'false'"}
-#: The first row that is not what a sweep records, if there is one; older rows have no engine.
+#: The first row that is not what a sweep records, if there is one; older rows lack `EARLIER`.
 ODD_ROW = (
     "SELECT key, typeof(key), state, typeof(facts), typeof(packed), facts FROM points "  # noqa: S608 - names of ours
     "WHERE NOT (typeof(key) = 'text' AND typeof(state) = 'text' AND typeof(facts) = 'text' "
     "AND typeof(packed) = 'blob' AND state IN ('done', 'refused') AND json_valid(facts)"
     + "".join(
-        f" AND COALESCE(json_type(facts, '$.{name}'), '{'text' if name == 'engine' else ''}') "
+        f" AND COALESCE(json_type(facts, '$.{name}'), '{'text' if name in EARLIER else ''}') "
         f"IN ({JSON_TYPES[kind]})"
         for name, kind in FACTS.items()
     )
@@ -144,12 +145,12 @@ def _facts(text: str) -> tuple[dict[str, Any], str]:
 
     Raises ValueError for text that is no JSON.
 
-    Rows from before the engine could be chosen are the fast one's.
+    Older rows are of what could not be chosen then.
     """
     document = json.loads(text)
     if not isinstance(document, dict):
         return {}, "its facts are no JSON object"
-    facts = {"engine": DEFAULT_ENGINE} | document
+    facts = EARLIER | document
     faults = (_fact_fault(name, kind, facts) for name, kind in FACTS.items())
     return facts, next(filter(None, faults), "")
 

@@ -29,7 +29,7 @@ from typing import Self
 
 from sparqsim.base.errors import InputError
 from sparqsim.sweep.check import TABLE, Recorded, check_rows, check_schema, distrust, point_of
-from sparqsim.sweep.point import DEFAULT_ENGINE, Point
+from sparqsim.sweep.point import EARLIER, Point
 from sparqsim.sweep.sqlite import PATIENCE_SECONDS, advice_on, pragma, set_wal, transaction
 from sparqsim.sweep.worker import Result
 
@@ -37,7 +37,7 @@ APPLICATION_ID = 0x53505351  # 'SPSQ'
 FORMAT = 1
 #: Sorted by what a point is, with paths and the order of arrival left out.
 ORDER = ", ".join(
-    f"COALESCE(json_extract(facts, '$.{name}'), '{DEFAULT_ENGINE if name == 'engine' else ''}')"
+    f"COALESCE(json_extract(facts, '$.{name}'), '{EARLIER.get(name, '')}')"
     for name in (
         "trace",
         "trace_sha256",
@@ -49,6 +49,7 @@ ORDER = ", ".join(
         "memory",
         "memory_config",
         "all_layers",
+        "kept",
         "engine",
         "pe",
         "pe_source_sha256",

@@ -31,6 +31,7 @@ CASE = (
     "overlap",
     "memory",
     "all_layers",
+    "kept",
     "engine",
 )
 ORIGIN = ("version", "trace_sha256", "pe_source_sha256")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sparqsim.base.errors import InputError, nearest, shown
 from sparqsim.base.limits import GRID_CASES
 from sparqsim.base.plugins import refuse_code
+from sparqsim.results.report import Kept
 from sparqsim.sweep.case import CODE_FIELDS, REMEDY, Case, checked, read_toml
 
 
@@ -30,6 +31,7 @@ def _default_designs() -> list[str]:
 Texts = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
 Switches = Annotated[list[Literal["on", "off"]], BeforeValidator(_listed), Field(min_length=1)]
 Engines = Annotated[list[Literal["fast", "event"]], BeforeValidator(_listed), Field(min_length=1)]
+Ways = Annotated[list[Kept], BeforeValidator(_listed), Field(min_length=1)]
 Flags = Annotated[list[bool], BeforeValidator(_listed), Field(min_length=1)]
 
 
@@ -49,6 +51,7 @@ class Grid(BaseModel):
     overlap: Switches | None = None
     memory: Texts | None = None
     all_layers: Flags | None = None
+    kept: Ways | None = None
     engine: Engines | None = None
 
     def count(self) -> int:
@@ -81,7 +84,8 @@ def load_grid(
     overrides : mapping, optional
         Axes that replace those of the file; their files are relative to the current folder.
     trust : bool
-        Whether the file may name designs and dataflows FILE.py:CLASS, whose code a sweep runs.
+        Whether the file, and files of assignments, may name designs and dataflows FILE.py:CLASS,
+        whose code a sweep runs.
 
     Raises
     ------
@@ -100,7 +104,8 @@ def load_grid(
     GRID_CASES.check(sum(grid.count() for grid in grids), str(path))
     if not trust:
         _refuse_files(grids, str(path), overrides)
-    return [case.found_from(Path(path).parent) for grid in grids for case in grid.cases()]
+    home = Path(path).parent
+    return [case.found_from(home).trusted(trust) for grid in grids for case in grid.cases()]
 
 
 def _refuse_files(grids: Sequence[Grid], path: str, overrides: Mapping[str, Any]) -> None:
@@ -113,11 +118,11 @@ def _refuse_files(grids: Sequence[Grid], path: str, overrides: Mapping[str, Any]
             refuse_code(spec, what, path, REMEDY)
 
 
-def cases_of(axes: Mapping[str, Any]) -> list[Case]:
-    """Return the cases of axes given on the command line."""
+def cases_of(axes: Mapping[str, Any], *, trust: bool = False) -> list[Case]:
+    """Return the cases of axes given on the command line; `trust`: of assignments among them."""
     grid = checked(Grid, dict(axes), "grid")
     GRID_CASES.check(grid.count(), "grid")
-    return list(grid.cases())
+    return [case.trusted(trust) for case in grid.cases()]
 
 
 def _check_axes(axes: Mapping[str, Any], origin: str) -> None:

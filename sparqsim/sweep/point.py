@@ -1,12 +1,12 @@
 """A point: a case with the key it is stored under. Equal keys mean equal results.
 
 The key is the SHA-256 of what decides a result: the trace's content, the design (its canonical name
-and keys, and the source of one from outside the package), the array, the memory's content,
-keep_8bit, the report's schema, and the package: its version and a digest of its sources. Paths are
-not part of it, so a store can move, and so can a trace. The digest is there for those who change
-the simulator: results of the code as it was must not stand for those of the code as it is. The
-engine is part of it only where it is not the fast one: what was stored before it could be chosen
-holds.
+and keys, and the source of one from outside the package; of an assignment its name, rules and
+designs), the array, the memory's content, keep_8bit and how, the report's schema, and the package:
+its version and a digest of its sources. Paths are not part of it, so a store can move, and so can a
+trace. The digest is there for those who change the simulator: results of the code as it was must
+not stand for those of the code as it is. The engine is part of it only where it is not the fast
+one: what was stored before it could be chosen holds.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.array.registry import get_dataflow
 from sparqsim.base.errors import InputError, printable
 from sparqsim.base.version import VERSION
-from sparqsim.engine.models import EngineModel, get_model
+from sparqsim.engine.assignment import Assignment
+from sparqsim.engine.models import EngineModel
 from sparqsim.results.report import REPORT_SCHEMA
 from sparqsim.sweep.case import ACCELERATOR_FILE, Case
 from sparqsim.trace import load_trace
 
 DEFAULT_ENGINE = "fast"
+#: What rows say that were stored before it could be chosen.
+EARLIER = {"engine": DEFAULT_ENGINE, "kept": "ideal"}
 #: What of the package can change a result: rooms, and how a case is run.
 DECIDES_RESULTS = (
     "base",
@@ -78,13 +81,14 @@ class Planner:
 
     def point(self, case: Case) -> Point:
         """Return the point of one case."""
-        spec, source = self._design(case.pe)
+        spec, source = self._design(case)
         decisive = {
             "trace_sha256": self._trace(case.trace),
             "pe": spec,
             "pe_source_sha256": source,
             **self._accelerator(case),
             "all_layers": case.all_layers,
+            "kept": case.kept,
             "schema": REPORT_SCHEMA,
             "version": VERSION,
             "sources_sha256": package_digest(),
@@ -104,11 +108,18 @@ class Planner:
             self._traces[path] = load_trace(path).sha256
         return self._traces[path]
 
-    def _design(self, spec: str) -> tuple[str, str]:
-        if spec not in self._designs:
-            model = get_model(spec)
-            self._designs[spec] = model.spec, source_digest(model)
-        return self._designs[spec]
+    def _design(self, case: Case) -> tuple[str, str]:
+        if case.pe not in self._designs:
+            run = case.assignment()
+            found = run.spec, assignment_digest(run)
+            for spec, digest in self._designs.values():
+                if run.own_rules and spec == found[0] and digest != found[1]:
+                    raise InputError(
+                        f"{case.pe!r}: another assignment is called {spec!r}, too; expected names "
+                        "that tell them apart"
+                    )
+            self._designs[case.pe] = found
+        return self._designs[case.pe]
 
     def _accelerator(self, case: Case) -> dict[str, Any]:
         accelerator = case.model_copy(update={"trace": "", "pe": ""})
@@ -132,6 +143,18 @@ def _dataflow(array: ArrayConfig) -> dict[str, Any]:
 def shown_memory(source: str) -> str:
     """Return the name of a preset, or that of an accelerator file without its folder."""
     return printable(Path(source).name) if ACCELERATOR_FILE.fullmatch(source) else source
+
+
+def assignment_digest(run: Assignment) -> str:
+    """Return what tells an assignment from others of its name: the source of one design; of
+    several, the SHA-256 of their rules and sources.
+    """
+    sources = [source_digest(model) for model in run.models]
+    if not run.own_rules:
+        return sources[0]
+    rules = [(rule.match, rule.model.spec) for rule in run.own_rules]
+    content = json.dumps([run.default.spec, rules, sources])
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def source_digest(model: EngineModel) -> str:

@@ -48,7 +48,7 @@ class Speedups:
         InputError
             For a baseline that is asked for and is at no point of the store.
         """
-        spec = get_model(BASELINE if baseline is None else baseline).spec
+        spec = _spec(BASELINE if baseline is None else baseline)
         cycles, designs = {}, set()
         for point in store.recorded():
             designs.add(str(point.facts["pe"]))
@@ -66,6 +66,14 @@ class Speedups:
         baseline_cycles = self.cycles.get(_place(point))
         speedup = None if baseline_cycles is None else baseline_cycles / total_cycles
         return {"baseline": self.baseline, "speedup": speedup}
+
+
+def _spec(name: str) -> str:
+    """Return what facts call a design; a name that is none may be an assignment's."""
+    try:
+        return get_model(name).spec
+    except InputError:
+        return name
 
 
 def _total_cycles(store: Database, point: Recorded) -> int:

@@ -92,7 +92,7 @@ def bandwidth_document() -> Any:
         sparqsim.ArrayConfig(rows=2, cols=3),
         accelerator.memory,
         baseline="mac-8b8b",
-        kept=sparqsim.get_pe("mac-8b8b"),
+        kept="ideal",
         bandwidths=[1.0, 4.0],
     )
     return json.loads(curves.to_json())

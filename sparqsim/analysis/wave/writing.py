@@ -54,7 +54,7 @@ def write_wave(
     layer: str | None = None,
     tile: int = 0,
     *,
-    kept: PEDesign | EngineModel | None = None,
+    kept: str | None = None,
 ) -> None:
     """Write the waveform of one tile.
 
@@ -68,8 +68,9 @@ def write_wave(
         A layer's name; by default the first one that `pe` runs.
     tile : int
         Counted from 0, as tiles run: group by group, then by columns, rows innermost.
-    kept : PEDesign or EngineModel, optional
-        The design that runs layers marked keep_8bit, if not `pe`.
+    kept : {'honest', 'ideal'}, optional
+        How layers marked keep_8bit stay at 8 bits, as `simulate` takes it; without it they run as
+        the others. Of one that is gone over in passes, the first is shown.
 
     Raises
     ------
@@ -81,7 +82,8 @@ def write_wave(
     run = Assignment.of(get_model(pe))
     model = (run if kept is None else run.keeping_8bit(kept)).bound(chosen)
     window = window_of(chosen, model, array, tile)
-    about = f"{model.spec}, array {array}, layer {chosen.name}, tile {tile}"
+    mode = f" ({model.kept_mode})" if model.kept_mode else ""
+    about = f"{model.spec}{mode}, array {array}, layer {chosen.name}, tile {tile}"
     if len(window.tiles) > 1:
         about += (
             f" between tiles {window.first} to {window.first + len(window.tiles) - 1}, from an "

@@ -40,7 +40,7 @@ from sparqsim.results.report import EngineInfo, PEInfo
 from sparqsim.trace import GemmShape, Layer
 from sparqsim.trace.lowering import LoweredLayer
 
-#: The design that runs layers marked keep_8bit on an array of PEs.
+#: The design that runs layers marked keep_8bit where they are not on a design's own circuit.
 KEPT = "mac-8b8b"
 
 
@@ -149,9 +149,19 @@ class EngineModel(ABC):
         return None
 
     @property
+    def pass_designs(self) -> tuple[PEDesign, ...]:
+        """What its PEs are in each pass over the layer; none where it is no array of PEs."""
+        return () if self.pe is None else (self.pe,)
+
+    @property
     def cycles_depend_on_values(self) -> bool:
         """Whether two layers of the same shape can take different numbers of cycles."""
         return False
+
+    @property
+    def kept_mode(self) -> str:
+        """How its circuit runs a layer that stays at 8 bits, in words; '' where as any other."""
+        return ""
 
     @property
     def note(self) -> str:

@@ -124,8 +124,8 @@ def _named(spec: str) -> EngineModel:
         return _of_class(load_installed(outside[name]), described(outside[name]), keys, spec)
     if name.startswith("@"):
         raise InputError(
-            f"{spec!r}: an assignment is taken by `simulate` and `compare` alone; expected a "
-            "PE design"
+            f"{spec!r}: an assignment of designs to layers, where one design is asked for; "
+            "expected a PE design"
         )
     raise unknown(pe_registry.WHAT, name, known_names())
 

@@ -1,0 +1,209 @@
+"""Layers that stay at 8 bits, on the circuit of a design that trims others.
+
+`kept_run` asks the design how (`PEDesign.kept_8bit`); what it says runs pass after pass on the
+engine of its PEs. Every pass is timed, and moves operands, as a layer of its own; sums are added
+outside the array, and zero points corrected by whole operands.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.array.config import ArrayConfig
+from sparqsim.array.dataflow import Timing
+from sparqsim.engine.measure import Measurement
+from sparqsim.engine.models.base import KEPT, Capacity, Defined, EngineModel, Meter, Task
+from sparqsim.engine.models.registry import get_model, made_of, resolve
+from sparqsim.engine.models.values import OutputMeter
+from sparqsim.memory.system import Loops
+from sparqsim.pe.activity import PartCounter
+from sparqsim.pe.arithmetic import Factors
+from sparqsim.pe.base import Array, PEDesign
+from sparqsim.pe.binding import facts_of
+from sparqsim.results.actions import Actions, added
+from sparqsim.results.layer_report import LayerReport
+from sparqsim.trace import Layer
+from sparqsim.trace.lowering import LoweredLayer
+
+
+def kept_run(model: EngineModel, layer: Layer) -> EngineModel:
+    """Return what runs a layer that stays at 8 bits, ready for it.
+
+    An engine that is no array of PEs runs it as any other layer. A design that does not say how its
+    circuit runs it leaves it to `KEPT`.
+    """
+    if model.pe is None:
+        return model.bound_to(layer)
+    mode = model.pe.kept_8bit(facts_of(layer))
+    if mode is None:
+        return get_model(KEPT).bound_to(layer)
+    if mode.passes == (model.pe,):
+        return model.bound_to(layer)
+    passes = tuple(made_of(pe).bound_to(layer) for pe in mode.passes)
+    return InPasses(model.pe, passes, mode.words)
+
+
+def ran(
+    part: LayerReport, layer: Layer, known: Collection[EngineModel | PEDesign] = ()
+) -> EngineModel:
+    """Return what ran a layer, ready for it, by the layer's report; `known` as `resolve` takes
+    it.
+    """
+    model = resolve(part.run_as, known=known)
+    return kept_run(model, layer) if part.kept_8bit else model.bound_to(layer)
+
+
+@dataclass(frozen=True)
+class InPasses(EngineModel):
+    """An array whose PEs go over a layer in passes.
+
+    Parameters
+    ----------
+    design : PEDesign
+        As the user named it.
+    passes : tuple of EngineModel
+        Made of PEs, bound to the layer.
+    words : str
+        What the circuit does.
+    """
+
+    design: PEDesign
+    passes: tuple[EngineModel, ...]
+    words: str
+
+    @property
+    def spec(self) -> str:
+        """The design's name and keys."""
+        return self.design.spec
+
+    @property
+    def kept_mode(self) -> str:
+        """What the circuit does."""
+        return self.words
+
+    @property
+    def pe(self) -> PEDesign:
+        """What the PEs are in the first pass."""
+        return self.pass_designs[0]
+
+    @property
+    def pass_designs(self) -> tuple[PEDesign, ...]:
+        """What the PEs are in each pass."""
+        return tuple(pe for each in self.passes for pe in each.pass_designs)
+
+    @property
+    def follows_array(self) -> bool:  # type: ignore[override] # a pass decides
+        """Whether the array times the first pass."""
+        return self.passes[0].follows_array
+
+    @property
+    def cycles_depend_on_values(self) -> bool:
+        """Whether those of a pass do."""
+        return any(each.cycles_depend_on_values for each in self.passes)
+
+    def capacity(self, array: ArrayConfig) -> Capacity:
+        """Return that of the first pass."""
+        return self.passes[0].capacity(array)
+
+    def refuse_array(self, array: ArrayConfig) -> None:
+        """Refuse what a pass refuses."""
+        for each in self.passes:
+            each.refuse_array(array)
+
+    def refuse_layer(self, layer: Layer, array: ArrayConfig) -> None:
+        """Refuse what a pass refuses."""
+        for each in self.passes:
+            each.refuse_layer(layer, array)
+
+    def refuse_definition(self, layer: Layer, array: ArrayConfig) -> None:
+        """Refuse what a pass refuses."""
+        for each in self.passes:
+            each.refuse_definition(layer, array)
+
+    def meter(self, lowered: LoweredLayer) -> Meter:
+        """Return what collects error and part activity."""
+        return _Meter(self, lowered)
+
+    def outputs(self, lowered: LoweredLayer, x: Array) -> NDArray[np.int64]:
+        """Return the sums of all passes, zero points corrected."""
+        w = lowered.weights
+        product = np.sum([pe.matmul(x, w) for pe in self.pass_designs], axis=0)
+        return lowered.corrected(product, x, w)
+
+    def unit_steps(self, task: Task) -> int:
+        """Return the steps of all passes."""
+        return sum(each.unit_steps(task) for each in self.passes)
+
+    def time(self, task: Task, measured: Measurement | None = None) -> Timing:
+        """Time each pass by its fast form."""
+        return Timing.sum_of(tuple(each.time(task) for each in self.passes))
+
+    def define(self, task: Task) -> Defined:
+        """Run each pass by its definition, and add the sums."""
+        done = [each.define(task) for each in self.passes]
+        activity: Counter[str] = Counter()
+        for each in done:
+            activity.update(each.activity or {})
+        timing = Timing.sum_of(tuple(each.timing for each in done))
+        return Defined(timing, self._added(task.lowered, done), dict(activity))
+
+    def _added(self, layer: LoweredLayer, done: list[Defined]) -> NDArray[np.int64] | None:
+        """Return the corrected sums of the layer, given those of each pass; None where one has
+        none.
+        """
+        x, total = layer.rows(), np.zeros((layer.groups, layer.m, layer.n), np.int64)
+        for pe, each in zip(self.pass_designs, done, strict=True):
+            if each.outputs is None:
+                return None
+            # A pass corrects by the operands it uses: what that adds to a product of 0 goes.
+            correction = Factors(layer, pe).corrected(np.zeros_like(total), x)
+            total += each.outputs - correction
+        return layer.corrected(total, x, layer.weights)
+
+    def actions(
+        self, task: Task, timing: Timing, measured: Measurement, unit_cycles: int
+    ) -> Actions:
+        """Return what was done in all passes; waiting for the memory is counted in the first."""
+        units = self.capacity(task.array).units
+        waiting, tables = unit_cycles - units * timing.total, []
+        for model, each in zip(self.passes, timing.passes, strict=True):
+            tables.append(model.actions(task, each, measured, units * each.total + waiting))
+            waiting, measured = 0, replace(measured, activity={})  # those are of all passes
+        return added(tables)
+
+    def loops(self, task: Task, timing: Timing) -> Loops:
+        """Return the loops of each pass."""
+        first, *then = (
+            model.loops(task, each) for model, each in zip(self.passes, timing.passes, strict=True)
+        )
+        return replace(first, then=tuple(then))
+
+
+class _Meter(OutputMeter):
+    """Collects the error of the sums of all passes, and the activity of parts in each."""
+
+    def __init__(self, model: InPasses, lowered: LoweredLayer) -> None:
+        super().__init__(model.outputs, lowered)
+        self._designs = model.pass_designs
+        self._weights = lowered.weights
+        self._counters: dict[PEDesign, PartCounter] = {}
+
+    def add(self, x: Array, exact: NDArray[np.int64], signal: int) -> None:
+        """Count a block of rows."""
+        super().add(x, exact, signal)
+        for pe in self._designs:
+            states = pe.activation_states(x)
+            if states is not None:
+                self._counters.setdefault(pe, PartCounter(pe, self._weights)).add(states)
+
+    def measurement(self, macs_nonzero: int) -> Measurement:
+        """Return what was collected, with the parts of all passes."""
+        activity: Counter[str] = Counter()
+        for counter in self._counters.values():
+            activity.update(counter.cycles())
+        return replace(super().measurement(macs_nonzero), activity=dict(sorted(activity.items())))
