@@ -13,7 +13,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from sparqsim import ArrayConfig, InputError, Layer, Trace, simulate
+from sparqsim import ArrayConfig, Assignment, InputError, Layer, Trace, simulate
 from sparqsim.networks.accuracy import accuracy, best_five, hits
 from sparqsim.networks.images import Pictures
 from sparqsim.results.accuracy_report import AccuracyReport
@@ -78,6 +78,20 @@ def test_a_report_counts_and_times(tmp_path: Path) -> None:
     assert (
         accuracy(Fixed(), four(tmp_path), None, ["mac-8b8b"], keep_8bit=False).kept_as == "design"
     )
+
+
+def test_an_assignment_answers_and_is_timed(tmp_path: Path) -> None:
+    class Mixed(Fixed):
+        answers = Fixed.answers | {"mixed": [1, 2, 3, 5]}
+
+    run = Assignment("mac-8b8b", [("a", "mac-4b8b")], "mixed")
+    report = accuracy(Mixed(), four(tmp_path), None, [run, "mac-4b8b"])
+    assert [row.pe for row in report.rows] == [None, "mixed", "mac-4b8b"]
+    assert [row.hits.agree for row in report.rows] == [4, 4, 2]
+    assert report.rows[1].cycles == report.rows[2].cycles
+    unit = f"{Path(__file__).parent.parent / 'docs/examples/vector_unit.py'}:VectorUnit"
+    with pytest.raises(InputError, match=r"vector is an engine of its own.*computes no network"):
+        accuracy(Mixed(), four(tmp_path), None, [Assignment("mac-8b8b", [("a", unit)], "two")])
 
 
 def test_a_report_survives_json(tmp_path: Path) -> None:

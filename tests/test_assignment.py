@@ -129,6 +129,9 @@ def test_layers_that_stay_at_8_bits_by_name():
     assert chosen == {"a": wide, "b": narrow}
     chosen = designs_by_name(narrow, layers, keep_8bit=False)
     assert chosen == {"a": narrow, "b": narrow}
+    mixed = Assignment("sparq-5opt", [("b", narrow)], "mixed")
+    chosen = designs_by_name(mixed, layers, keep_8bit=True)
+    assert chosen == {"a": wide, "b": narrow}
 
 
 def test_equal_area_needs_one_circuit():

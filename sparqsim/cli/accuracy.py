@@ -20,6 +20,7 @@ from sparqsim.cli.options import (
     Model,
     Output,
     Overlap,
+    Trust,
     array_config,
 )
 from sparqsim.cli.trace import Batch, Calibrate, Images, Keep, MaxPixels, Skip, Steps, names
@@ -88,15 +89,16 @@ def accuracy(
     batch: Batch = None,
     output: Output = None,
     format_: Format = "table",
+    trust: Trust = False,
 ) -> None:
     """Answer pictures with every layer in a design's arithmetic: accuracy, agreement, SQNR, cycles,
     speedup.
     """
     from sparqsim.base.files import check_outputs
-    from sparqsim.base.plugins import named_file
     from sparqsim.cli.options import split_designs
     from sparqsim.cli.show_accuracy import accuracy_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
+    from sparqsim.engine.assignment import assigned, assignment_file, file_of
     from sparqsim.engine.simulation import DEFAULT_PES
     from sparqsim.networks.images import Pictures
     from sparqsim.networks.modelfiles import open_network
@@ -104,7 +106,7 @@ def accuracy(
     checked_format(format_)
     config = array_config(array, dataflow, coupling, overlap)
     designs = split_designs(pe) if pe else list(DEFAULT_PES)
-    read = [model, images, labels, *map(named_file, [*designs, baseline])]
+    read = [model, images, labels, *map(file_of, [*designs, baseline])]
     check_outputs({"-o": output}, read)
     pictures, classes = _answered(
         Pictures.open(images, preprocess, max_pixels).first(limit), labels, label_offset
@@ -121,7 +123,7 @@ def accuracy(
         network,
         pictures,
         classes,
-        designs,
+        [assigned(pe, trust=trust) if assignment_file(pe) else pe for pe in designs],
         array=config,
         baseline=baseline,
         traced_pictures=trace_pictures,

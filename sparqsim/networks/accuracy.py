@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError
+from sparqsim.engine.assignment import Computing, Runnable, computing
 from sparqsim.engine.simulation import BASELINE, compare
 from sparqsim.networks.evaluate import best, hits
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.trials import begun, rows_of
-from sparqsim.pe import PEDesign, get_pe
 from sparqsim.results.accuracy_report import (
     AccuracyReport,
     AccuracyRow,
@@ -54,12 +54,12 @@ class Answering(Protocol):
         classes.
         """
 
-    def under(self, pe: PEDesign, pictures: Pictures, *, keep_8bit: bool) -> Iterable[Array]:
+    def under(self, pe: Computing, pictures: Pictures, *, keep_8bit: bool) -> Iterable[Array]:
         """Yield scores when every layer computes as `pe` does (layers that stay at 8 bits
         exactly).
         """
 
-    def route(self, pe: PEDesign, *, keep_8bit: bool) -> str:
+    def route(self, pe: Computing, *, keep_8bit: bool) -> str:
         """Return how `under` computes: by name."""
 
     @property
@@ -82,7 +82,7 @@ def accuracy(
     network: Answering,
     pictures: Pictures,
     labels: NDArray[np.int64] | None,
-    pes: Sequence[str | PEDesign],
+    pes: Sequence[Runnable],
     *,
     array: ArrayConfig | None = None,
     baseline: str = BASELINE,
@@ -125,7 +125,7 @@ def accuracy(
     traced = pictures.first(
         network.pictures_per_run if traced_pictures is None else traced_pictures
     )
-    designs = [get_pe(pe) for pe in pes]
+    designs = [computing(pe) for pe in pes]
     trace = network.trace(traced)
     # First what can be refused (signed layers, dataflows), then what takes long.
     timing = compare(trace, designs, array, baseline=baseline, keep_8bit=keep_8bit)
@@ -173,7 +173,7 @@ class _Asked:
     progress: Progress
     output_shape: tuple[int, ...] = ()
 
-    def answered(self, pe: PEDesign | None) -> tuple[Hits, str]:
+    def answered(self, pe: Computing | None) -> tuple[Hits, str]:
         """Return what a design answers, None for the network as it is, and what computed it."""
         network = self.network
         if pe is None:

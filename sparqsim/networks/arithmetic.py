@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.engine.assignment import designs_by_name
+from sparqsim.engine.assignment import Computing, designs_by_name
 from sparqsim.engine.measure import sum_of_squares
 from sparqsim.engine.models.base import KEPT
 from sparqsim.networks.observe import naming
@@ -23,8 +23,8 @@ from sparqsim.results.layer_report import Error
 Designs = dict[str, PEDesign]
 
 
-def designs_of(sites: Iterable[Site], pe: PEDesign, *, keep_8bit: bool = True) -> Designs:
-    """Return every layer's design: `pe`, or for layers that stay at 8 bits the exact one.
+def designs_of(sites: Iterable[Site], pe: Computing, *, keep_8bit: bool = True) -> Designs:
+    """Return every layer's design: that of `pe`, or for layers that stay at 8 bits the exact one.
 
     Raises
     ------

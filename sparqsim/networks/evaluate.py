@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.engine.assignment import Computing
 from sparqsim.networks.arithmetic import Designs, designs_of
 from sparqsim.networks.dump import SiteNetwork, trace_of
 from sparqsim.networks.images import Pictures
-from sparqsim.pe import PEDesign
 from sparqsim.results.accuracy_report import Hits
 from sparqsim.trace.trace import Trace
 
@@ -71,11 +71,13 @@ class AnsweringNetwork(ABC):
     def computed(self, pictures: Pictures, designs: Designs) -> Iterable[Array]:
         """Yield its outputs, batch by batch, with every site's sums under its design."""
 
-    def under(self, pe: PEDesign, pictures: Pictures, *, keep_8bit: bool = True) -> Iterable[Array]:
+    def under(
+        self, pe: Computing, pictures: Pictures, *, keep_8bit: bool = True
+    ) -> Iterable[Array]:
         """Yield outputs under `pe`; sites that stay at 8 bits compute exactly."""
         return self.computed(pictures, designs_of(self._network.sites, pe, keep_8bit=keep_8bit))
 
-    def route(self, pe: PEDesign, *, keep_8bit: bool = True) -> str:
+    def route(self, pe: Computing, *, keep_8bit: bool = True) -> str:
         """Return how `under` computes: 'numpy', layer by layer on integers."""
         return "numpy"
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from sparqsim.base.wording import counted
+from sparqsim.engine.assignment import Computing
 from sparqsim.networks.arithmetic import Designs, designs_of
 from sparqsim.networks.evaluate import AnsweringNetwork
 from sparqsim.networks.images import Pictures
@@ -17,7 +18,6 @@ from sparqsim.networks.onnx.native import native_fault, native_model
 from sparqsim.networks.onnx.network import Network
 from sparqsim.networks.onnx.quantised import DOMAIN, quantised_model
 from sparqsim.networks.onnx.session import Session
-from sparqsim.pe import PEDesign
 
 
 class OnnxNetwork(AnsweringNetwork):
@@ -77,7 +77,7 @@ class OnnxNetwork(AnsweringNetwork):
             outputs = direct.run(feeds, designs)
             yield self._scores(dict(zip(graph.outputs, outputs, strict=True)))
 
-    def route(self, pe: PEDesign, *, keep_8bit: bool = True) -> str:
+    def route(self, pe: Computing, *, keep_8bit: bool = True) -> str:
         """Return 'onnxruntime', or which layers numpy computes and why."""
         if not self._native:
             return super().route(pe, keep_8bit=keep_8bit)
