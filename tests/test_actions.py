@@ -4,6 +4,8 @@ are still read.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -248,6 +250,32 @@ def under_new_names(layer: dict) -> dict:
 
 def without_actions(measured: dict) -> dict:
     return {name: value for name, value in measured.items() if name != "actions"}
+
+
+def test_the_terminal_and_csv_show_actions(run, tmp_path):
+    trace = sparqsim.Trace([gemm(5, 7, 4, 1)])
+    trace.save(tmp_path / "t.safetensors")
+    words = (tmp_path / "t.safetensors", "--array", "2x3", "--format")
+    both = sparqsim.compare(trace, ["mac-8b8b", "sparq-5opt"], ArrayConfig(2, 3))
+    counts = [both.reports[name].totals.actions for name in both.order]
+
+    shown = run("compare", *words, "markdown", "--pe", "sparq-5opt", "--actions").out
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in shown.splitlines()]
+    steps = [f"{each['pe.steps'].count:,}" for each in counts]
+    assert ["pe.steps", *steps] in rows
+    assert ["pe.shifter_0", "-", f"{counts[1]['pe.shifter_0'].count:,}"] in rows
+
+    alone = run("simulate", *words, "markdown", "--pe", "sparq-5opt", "--actions").out
+    assert (
+        f"| array.right_hops | operands of a step | {counts[1]['array.right_hops'].count:,} |"
+        in (" ".join(alone.replace("|", " | ").split()))
+    )
+    assert "array.right_hops" not in run("simulate", *words, "table", "--pe", "sparq-5opt").out
+    *_, total = csv.DictReader(io.StringIO(run("compare", *words, "csv", "--pe", "sparq-5opt").out))
+    columns = {name: value for name, value in total.items() if name.startswith("actions_")}
+    assert columns == {
+        f"actions_{name.replace('.', '_')}": str(action.count) for name, action in counts[1].items()
+    }
 
 
 @pytest.mark.parametrize("name", ["report-1.json", "comparison-1.json"])

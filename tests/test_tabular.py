@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -74,6 +75,40 @@ class Elements(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+#: Columns that say what a row is of; every other one is a path in the JSON.
+IDENTITY = {"pe", "row", "layer", "rows", "cols", "dataflow", "coupling", "overlap", "network"}
+IDENTITY |= {"synthetic", "inputs", "macs_left_out_share", "left_out_operations", "timing_note"}
+IDENTITY |= {"memory", "cycles_per_input"}
+
+
+def paths(value: Any, path: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return every leaf of JSON by its path, joined by '_'."""
+    if not isinstance(value, dict):
+        return {"_".join(path).replace(".", "_"): value}
+    if path[:1] == ("actions",) and len(path) == 2:
+        return paths(value["count"], path)
+    return {
+        name: leaf
+        for key, part in value.items()
+        for name, leaf in paths(part, (*path, key)).items()
+    }
+
+
+@pytest.mark.parametrize("config", [None, "edge"])
+def test_a_column_is_a_path_of_the_json(trace: sparqsim.Trace, config: str | None) -> None:
+    memory = None if config is None else sparqsim.load_accelerator(config).memory
+    few = sparqsim.Trace(list(trace.layers[:3]))
+    report = sparqsim.simulate(few, "sparq-exact", ARRAY, memory=memory)
+    document = json.loads(report.to_json())
+    rows = report.flat_rows()
+    for row, measured in zip(rows, [*document["layers"], document["totals"]], strict=True):
+        columns = {name: row[name] for name in row.keys() - IDENTITY if row[name] is not None}
+        known = {name: value for name, value in paths(measured).items() if value is not None}
+        assert columns.items() <= known.items()
+        left_out = {name for name in known.keys() - columns.keys() if "actions_memory" not in name}
+        assert left_out <= {"error_signal", "error_noise", "counts_macs", "name"}
 
 
 def test_every_repr_is_one_short_line(results: dict[str, Tabular]) -> None:

@@ -62,6 +62,15 @@ WaveTile = Annotated[
     ),
 ]
 
+Actions = Annotated[
+    bool,
+    typer.Option(
+        "--actions",
+        help="Also a table of actions that cost energy: steps, hops, reads, writes. JSON and CSV "
+        "always have them.",
+    ),
+]
+
 
 def simulate(
     trace: Trace,
@@ -76,6 +85,7 @@ def simulate(
     kept: KeptAs = "honest",
     output: Output = None,
     format_: Format = "table",
+    actions: Actions = False,
     timeline: Timeline = None,
     wave: WaveFile = None,
     wave_layer: WaveLayer = None,
@@ -137,7 +147,8 @@ def simulate(
             left_out = save_timeline(timeline, loaded, report, shape, memory, known=run.models)
             tell_left_out(timeline, left_out)
 
-    deliver(report_shown(report), format_, saving(output, report.to_json), write_timeline)
+    shown = report_shown(report, actions=actions)
+    deliver(shown, format_, saving(output, report.to_json), write_timeline)
 
 
 def compare(
@@ -164,6 +175,7 @@ def compare(
     ] = None,
     output: Output = None,
     format_: Format = "table",
+    actions: Actions = False,
     plot: Annotated[
         str | None,
         typer.Option("--plot", metavar="FILE", help="Draw speedups and error (.svg, .pdf, .png)."),
@@ -210,7 +222,9 @@ def compare(
                 result, plot, command=_command(result, trace, shape.dataflow, config, plot)
             )
 
-    deliver(comparison_shown(result), format_, saving(output, result.to_json), draw)
+    deliver(
+        comparison_shown(result, actions=actions), format_, saving(output, result.to_json), draw
+    )
 
 
 def _command(result: Comparison, trace: str, dataflow: str, config: str | None, plot: str) -> str:

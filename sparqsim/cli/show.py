@@ -64,13 +64,17 @@ def layer_progress() -> Iterator[Callable[[Sequence[Layer]], Any]]:
         yield lambda layers: bar.track(layers, description="layers")
 
 
-def report_shown(report: Report) -> Shown:
-    """Return one design's layers and total."""
+def report_shown(report: Report, *, actions: bool = False) -> Shown:
+    """Return one design's layers and total; with `actions`, also what it did that costs energy."""
     tables = [cycles_table(report), bounds_table(report)]
     if report.memory is not None:
         from sparqsim.cli.show_memory import traffic_table
 
         tables.append(traffic_table(report))
+    if actions:
+        from sparqsim.cli.show_actions import actions_table
+
+        tables.append(actions_table([report]))
     return Shown(
         report.heading(),
         tables,
@@ -80,8 +84,10 @@ def report_shown(report: Report) -> Shown:
     )
 
 
-def comparison_shown(comparison: Comparison) -> Shown:
-    """Return whole-network figures, then speedup and error layer by layer."""
+def comparison_shown(comparison: Comparison, *, actions: bool = False) -> Shown:
+    """Return whole-network figures, then speedup and error layer by layer; with `actions`, also
+    what designs did that costs energy.
+    """
     reports = [comparison.reports[name] for name in comparison.order]
     speedups = layer_table(
         comparison,
@@ -101,9 +107,19 @@ def comparison_shown(comparison: Comparison) -> Shown:
 
         equal_area = [show_iso.iso_area_table(comparison, comparison.iso_area)]
         remarks = [show_iso.notes(comparison, comparison.iso_area)]
+    done = []
+    if actions:
+        from sparqsim.cli.show_actions import actions_table
+
+        done = [actions_table(reports)]
     return Shown(
         comparison.reports[comparison.baseline].heading(design=False),
-        [totals_table(comparison), *equal_area, Joined([speedups, errors], units=("x", "dB"))],
+        [
+            totals_table(comparison),
+            *equal_area,
+            Joined([speedups, errors], units=("x", "dB")),
+            *done,
+        ],
         "\n".join([*remarks, notes(reports)]),
         comparison.flat_rows,
         comparison.to_json,
