@@ -19,6 +19,7 @@ from sparqsim import ArrayConfig, InputError, Layer
 from sparqsim.analysis.bandwidth import bandwidth_curves
 from sparqsim.analysis.heatmap import heatmap
 from sparqsim.array.dataflow import Timing
+from sparqsim.base import plugins
 from sparqsim.base.contract import failure_of
 from sparqsim.base.plugins import SourceClass
 from sparqsim.engine.models import Capacity, Defined, EngineModel, get_model
@@ -455,3 +456,13 @@ def test_a_report_holds_what_the_engine_gives():
     assert (layer.bounds.work_cycles, layer.bounds.busiest_pe_cycles) == (20, 21)
     assert layer.bounds.gap_cycles.ragged_tiles == 30 - 5
     assert layer.bounds == Bounds.of(Timing(4, 30, 5, 6, 7, 90, 11, 21, 40), 10, 2)
+
+
+def test_what_is_installed_is_not_looked_through_for_every_layer(monkeypatch):
+    """It takes 20 ms each time: longer than a small layer."""
+    looked = []
+    monkeypatch.setattr(plugins, "entry_points", lambda group: looked.append(group) or ())
+    x, w = np.ones((2, 3), np.uint8), np.ones((3, 2), np.int8)
+    layers = [Layer.from_gemm(f"layer{number}", x, w) for number in range(9)]
+    sparqsim.compare(sparqsim.Trace(layers), ["sparq-5opt", "smt-sa-2t"])
+    assert len(looked) < 9

@@ -233,7 +233,8 @@ def _reports(
         _check(run, trace, setting)
     trace.check_computable()
     layers = trace.layers if progress is None else progress(trace.layers)
-    by_layer = [_layer_reports(layer, runs, setting) for layer in layers]
+    running = [(run, setting.running(run)) for run in runs]
+    by_layer = [_layer_reports(layer, running, setting) for layer in layers]
     results = []
     for run, layers_of_run in zip(runs, zip(*by_layer, strict=True), strict=True):
         reports, scaled_cycles = zip(*layers_of_run, strict=True)
@@ -255,15 +256,14 @@ def _check(run: Assignment, trace: Trace, setting: _Setting) -> None:
 
 
 def _layer_reports(
-    layer: Layer, runs: list[Assignment], setting: _Setting
+    layer: Layer, runs: Sequence[tuple[Assignment, Assignment]], setting: _Setting
 ) -> list[tuple[LayerReport, tuple[int, ...]]]:
-    """Return one layer's report for each assignment, and its cycles on the assignment's further
-    arrays.
+    """Return one layer's report for each assignment, which comes with `_Setting.running` of it, and
+    its cycles on the assignment's further arrays.
 
     Assignments that share an outcome share the work.
     """
-    running = [setting.running(run) for run in runs]
-    models = [each.bound(layer) for each in running]
+    models = [running.bound(layer) for _, running in runs]
     # Designs may be equal and yet differ in a key: a key can be left out of comparisons.
     keys = [(model.spec, model) for model in models]
     distinct = list(dict.fromkeys(keys))
@@ -272,16 +272,16 @@ def _layer_reports(
     found = dict(zip(distinct, outcomes_of_all, strict=True))
     reports = {key: _layer_report(task, key[1], setting, found[key]) for key in distinct}
     cycles: dict[tuple[tuple[str, EngineModel], ArrayConfig], int] = {}
-    for run, key in zip(runs, keys, strict=True):
+    for (run, _), key in zip(runs, keys, strict=True):
         for array in setting.scaled.get(run, ()):
             if (key, array) not in cycles:
                 cycles[key, array] = _cycles_on(task.on(array), key[1], setting, found[key])
     return [
         (
-            reports[key].model_copy(update={"kept_8bit": each.keeps(layer)}),
+            reports[key].model_copy(update={"kept_8bit": running.keeps(layer)}),
             tuple(cycles[key, array] for array in setting.scaled.get(run, ())),
         )
-        for run, each, key in zip(runs, running, keys, strict=True)
+        for (run, running), key in zip(runs, keys, strict=True)
     ]
 
 

@@ -117,7 +117,8 @@ def _named(spec: str) -> EngineModel:
     name, _, keys = spec.partition(":")
     if name in models():
         return with_keys(models()[name], keys, spec, WHAT)
-    if name in pe_registry.known_names():
+    # What ships comes first: to look through what is installed takes as long as many layers do.
+    if name in pe_registry.designs() or name in pe_registry.outside_designs():
         return made_of(pe_registry.resolve(spec))
     outside = outside_models()
     if name in outside:
