@@ -349,6 +349,8 @@ def test_a_loop_without_end_is_bounded(tmp_path: Path, monkeypatch: pytest.Monke
 
 def looping(tmp_path: Path) -> subprocess.Popen[str]:
     """Return a command, leader of a group, whose interpreter is within a loop without end."""
+    # A shell lets its background jobs ignore Ctrl-C, and they what they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     endless(tmp_path / "n.tflite")
     np.save(tmp_path / "x.npy", np.zeros((1, 4), np.int8))
     words = ["trace", "dump", "n.tflite", "--images", "x.npy", "--skip", "WHILE", "-o", "t"]
@@ -360,6 +362,7 @@ def looping(tmp_path: Path) -> subprocess.Popen[str]:
         start_new_session=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
     )
+    signal.signal(signal.SIGINT, before)
     while not _is_looping(process.pid):
         assert process.poll() is None
         time.sleep(0.1)
