@@ -259,3 +259,18 @@ def test_ctrl_c_in_a_command_that_a_script_calls_is_one_line(run, monkeypatch) -
     monkeypatch.setattr("sparqsim.pe.registry.designs", interrupted)
     ended = run("pe", "list")
     assert (ended.code, ended.out, ended.err) == (130, "", "sparqsim: interrupted\n")
+
+
+def test_a_design_of_ones_own_that_fails_is_told_by_its_line(run, small_path, tmp_path):
+    """Not as a fault of sparqsim."""
+    design = tmp_path / "mine.py"
+    design.write_text(
+        "from sparqsim import PEDesign\nfrom sparqsim.pe import Step\n"
+        "class Mine(PEDesign):\n    name = 'mine'\n    lanes = 1\n"
+        "    def step(self, xs, ws, signed=False):\n        return Step(0)\n"
+        "    def used_activations(self, x):\n        return x // nothing\n"
+    )
+    ended = run("simulate", small_path, "--pe", f"{design}:Mine")
+    assert ended.code == 2
+    assert f"{design}:9: NameError: name 'nothing' is not defined" in ended.err
+    assert ended.err.count("\n") == 1

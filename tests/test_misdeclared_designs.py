@@ -74,9 +74,45 @@ class NewerHook(ByWeights):
         return np.ones(x.shape, np.uint8)
 
 
+class HalfALane(Slow):
+    lanes = 1.5
+
+
+class Numbered(Slow):
+    name = 7
+
+
+class Rounded(Slow):
+    most_step_cycles = 1
+
+    def used_activations(self, x):
+        return x / 2
+
+
+class Cut(Rounded):
+    def used_activations(self, x):
+        return x[..., 1:]
+
+
+class Forgotten(Rounded):
+    def used_activations(self, x):
+        return None
+
+
+class NoCycles(ByActivations):
+    def step_cycles(self, x):
+        return None
+
+
 @pytest.mark.parametrize(
     ("design", "said"),
     [
+        (HalfALane, "lanes=1.5, expected a whole number from 1 to 4096"),
+        (Numbered, "name=7, expected text"),
+        (Rounded, r"`used_activations` gives float64 \(1, 6, 8\), expected integers \(1, 6, 8\)"),
+        (Cut, r"`used_activations` gives uint8 \(1, 6, 7\), expected integers \(1, 6, 8\)"),
+        (Forgotten, "`used_activations` gives <class 'NoneType'>"),
+        (NoCycles, "`step_cycles` gives <class 'NoneType'>"),
         (Slow, "most_step_cycles=4, but its cost is 'unit'"),
         (Shaped, "`fixed_step_cycles` gives 5 cycles, expected 1 to 4"),
         (ByActivations, "`step_cycles` gives 0 cycles, expected 1 to 4"),

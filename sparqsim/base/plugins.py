@@ -12,6 +12,7 @@ import importlib.util
 import pkgutil
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +29,8 @@ SOURCE_CLASS = re.compile(r"(.+\.py):(\w+)(?::(.*))?", re.DOTALL)
 #: Also of a file without a class, which is a name that was not finished.
 SOURCE_FILE = re.compile(r"\.py(:|$)")
 EXPECTED = "FILE.py:CLASS"
+#: What the names of modules made of users' sources begin with.
+USER_MODULE = "sparqsim_user_"
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class SourceClass:
 
     def _module(self) -> ModuleType:
         file = self.file
-        module_spec = importlib.util.spec_from_file_location(f"sparqsim_user_{file.stem}", file)
+        module_spec = importlib.util.spec_from_file_location(f"{USER_MODULE}{file.stem}", file)
         if module_spec is None or module_spec.loader is None:
             raise InputError(
                 f"{self.what} file {self.path!r} is not Python source; expected {EXPECTED}"
@@ -105,6 +108,17 @@ class SourceClass:
         except (Exception, SystemExit) as error:
             raise InputError(f"{self.what} file {self.path!r} cannot be run: {error!r}") from error
         return module
+
+
+def user_place(error: BaseException) -> str | None:
+    """Return 'FILE:LINE' of the last line of a user's source that led to an error, if one did."""
+    frames = traceback.walk_tb(error.__traceback__)
+    places = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in frames
+        if str(frame.f_globals.get("__name__")).startswith(USER_MODULE)
+    ]
+    return places[-1] if places else None
 
 
 def named_file(spec: str) -> str | None:

@@ -16,6 +16,7 @@ import traceback
 import typer
 
 from sparqsim.base.errors import InputError, printable
+from sparqsim.base.plugins import user_place
 from sparqsim.cli import accuracy, memory, pe, plot, regress, report, rtl, run, sweep, trace
 from sparqsim.cli.help import WIDEST, command_group
 
@@ -105,6 +106,10 @@ def exit_code_of(arguments: list[str] | None = None) -> int:
 def _unexpected(error: Exception) -> tuple[str, int]:
     """Return what to say of an error that no one has foreseen, and the exit code."""
     text = " ".join(str(error).split())
+    place = user_place(error)
+    if place is not None:
+        told = f"{place}: {type(error).__name__}: {text or '(no message)'}"
+        return f"{told}; expected code that runs ({DEBUG}=1 shows more)", BAD_INPUT
     if isinstance(error, MemoryError):
         return f"out of memory ({text or 'no more to be had'}); expected a smaller input", BAD_INPUT
     if isinstance(error, RecursionError):

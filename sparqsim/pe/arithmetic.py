@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.base.errors import InputError
 from sparqsim.pe import PEDesign
 from sparqsim.pe.base import Array
 from sparqsim.pe.binding import bound_to
@@ -32,6 +33,16 @@ def layer_sums(layer: Layer, pe: PEDesign) -> NDArray[np.int64]:
     return np.concatenate(blocks, axis=1).transpose(1, 0, 2).reshape(lowered.m, -1)
 
 
+def _checked(pe: PEDesign, hook: str, used: Array, stored: Array) -> Array:
+    """Return what a hook makes of operands. Raises InputError for another shape, or no integers."""
+    shape, dtype = np.shape(used), getattr(used, "dtype", type(used))
+    if shape != stored.shape or not np.issubdtype(dtype, np.integer):
+        raise InputError(
+            f"{pe.spec}: `{hook}` gives {dtype} {shape}, expected integers {stored.shape}"
+        )
+    return used
+
+
 class Factors:
     """The operands of a layer as a design's multipliers see them; W is transformed once.
 
@@ -47,11 +58,15 @@ class Factors:
     def __init__(self, layer: LoweredLayer, pe: PEDesign) -> None:
         self._layer, self._pe = layer, pe
         stored = layer.weights
-        self.weights: Array = stored if pe.values_by_pair else pe.used_weights(stored)
+        self.weights: Array = stored
+        if not pe.values_by_pair:
+            self.weights = _checked(pe, "used_weights", pe.used_weights(stored), stored)
 
     def used_activations(self, x: Array) -> Array | None:
         """Return X (groups, rows, K) as it is used; None where that depends on the weights."""
-        return None if self._pe.values_by_pair else self._pe.used_activations(x)
+        if self._pe.values_by_pair:
+            return None
+        return _checked(self._pe, "used_activations", self._pe.used_activations(x), x)
 
     def exact_on(self, x: Array, used: Array | None) -> bool:
         """Return whether the design left every operand of a product as it is stored."""

@@ -41,9 +41,10 @@ def pair_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:
 
 
 def _checked(pe: PEDesign, cycles: Array, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    if cycles.dtype != np.uint8 or cycles.shape != shape:
+    dtype = getattr(cycles, "dtype", type(cycles))
+    if dtype != np.uint8 or cycles.shape != shape:
         raise InputError(
-            f"{pe.spec}: `{COST_HOOKS[pe.cost]}` gives {cycles.dtype} {cycles.shape}, expected "
+            f"{pe.spec}: `{COST_HOOKS[pe.cost]}` gives {dtype} {np.shape(cycles)}, expected "
             f"uint8 {shape}"
         )
     if cycles.size:

@@ -15,6 +15,15 @@ from sparqsim.base.registry import Registry
 from sparqsim.pe.base import COST_HOOKS, COSTS, PEDesign
 
 WHAT = "PE design"
+#: Whole numbers that a class declares, and the least of each.
+NUMBERS = {
+    "lanes": 1,
+    "multipliers": 1,
+    "edge_cycles": 0,
+    "most_step_cycles": 1,
+    "weight_bits": 1,
+}
+MOST_OF_A_PE = 4096
 
 
 def get_pe(spec: str | PEDesign) -> PEDesign:
@@ -91,7 +100,26 @@ def refuse_former_hooks(design: type[PEDesign], origin: str) -> None:
             "`used_activations(x)` and `used_weights(w)`, each where it changes something, or "
             "`values_by_pair = True` and `matmul(x, w)` where `used_operands` gives None"
         )
+    _check_numbers(design, origin)
     _check_cost(design, origin)
+
+
+def _check_numbers(design: type[PEDesign], origin: str) -> None:
+    """Raise InputError for a class whose name is no text, or whose numbers are none of a circuit.
+
+    What follows a key is a property, and is not known here.
+    """
+    if not isinstance(design.name, str):
+        raise InputError(f"{origin}: name={design.name!r}, expected text")
+    for field, least in NUMBERS.items():
+        value = getattr(design, field)
+        if isinstance(value, property):
+            continue
+        if type(value) is not int or not least <= value <= MOST_OF_A_PE:
+            raise InputError(
+                f"{origin}: {field}={value!r}, expected a whole number from {least} to "
+                f"{MOST_OF_A_PE}"
+            )
 
 
 def _check_cost(design: type[PEDesign], origin: str) -> None:

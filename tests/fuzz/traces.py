@@ -13,6 +13,10 @@ COMMANDS = (
     ("trace", "check", "{file}"),
     ("trace", "info", "{file}"),
     ("simulate", "{file}", "--pe", "sparq-5opt", "--array", "2x3"),
+    (
+        *("trace", "transform", "{file}", "--with", "requantise:weights=4,activations=3"),
+        *("--with", "prune-2of4", "-o", "{folder}/changed.safetensors"),
+    ),
 )
 ODD_LENGTHS = (0, 1, 2**31, 2**40, 2**63, 2**64 - 1)
 
