@@ -175,20 +175,22 @@ def stress_kills_of(folder: Path, times: int, chance: random.Random, start: Star
 
 
 def stress_writers(folder: Path, times: int, _: random.Random) -> Iterator[Row]:
-    """Let two commands write one file at once, over an earlier file."""
-    make_inputs(folder)
+    """Let two commands write one file at once, over an earlier file: forks, which meet at work."""
+    start, place = forking(folder), folder / "inputs"
+    place.mkdir()
+    make_inputs(place)
     for command in (*KILLED, *OTHERS):
-        whole, _length = undisturbed(command, folder)
+        whole, _length = undisturbed(command, place, start)
         row = Row(command.name)
         for _ in range(times):
-            put_earlier(command, folder)
-            pair = [started(command.words, folder) for _ in range(2)]
+            put_earlier(command, place)
+            pair = [start(command.words, place) for _ in range(2)]
             for code, err in map(ended, pair):
                 row.ends(code, err, right=code == 0 and not err)
             row.runs += 1
-            if row.look_at(command, folder, whole) != set(command.outputs):
+            if row.look_at(command, place, whole) != set(command.outputs):
                 row.faults.append("an earlier file is still there")
-            row.leaves(folder)
+            row.leaves(place)
         yield row
 
 

@@ -76,6 +76,10 @@ OTHERS = [
     Command.of(
         f"accuracy {MODEL} --images x.npy --pe sparq-5opt --array 16x16 -o out.json", "out.json"
     ),
+    Command.of(
+        f"trace transform {TRACE} --with requantise:weights=4 --with prune-2of4 -o out.safetensors",
+        "out.safetensors",
+    ),
     Command.of(f"sweep export {STORE} -o out.csv", "out.csv"),
     Command.of(f"sweep export {STORE} -o out.parquet", "out.parquet"),
     Command.of(
