@@ -154,7 +154,7 @@ def test_formula_off_by_one_fails(
         check=False,
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(copy.parent), "XDG_CACHE_HOME": str(tmp_path)},
+        env=os.environ | {"PYTHONPATH": str(copy.parent), "NUMBA_DISABLE_JIT": "1"},
         cwd=tmp_path,
     )
 

@@ -183,6 +183,7 @@ def test_without_dask(
     assert "pip install -e '.[dask]'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_kill_9_of_workers() -> None:
     ended = subprocess.run(
         [sys.executable, str(stress.__file__), "dask", "--kills", "2"],

@@ -59,6 +59,7 @@ def test_kill_9_of_the_sweep() -> None:
     stress("local", kills=2)
 
 
+@pytest.mark.slow
 def test_two_sweeps_on_one_store() -> None:
     stress("together", kills=1)
 
