@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from sparqsim.memory.system import Outcome
 from sparqsim.pe import PEDesign
 from sparqsim.results.report import Report
 from sparqsim.trace import Layer, Trace
+from sparqsim.trace.reader import as_trace
 
 Spans = NDArray[np.int64]
 
@@ -46,7 +48,7 @@ FIRST_HALF = 7
 
 def save_timeline(
     path: str | Path,
-    trace: Trace,
+    trace: Trace | str | PathLike[str],
     report: Report,
     array: ArrayConfig,
     memory: MemoryConfig,
@@ -58,7 +60,7 @@ def save_timeline(
     Parameters
     ----------
     path : str or Path
-    trace : Trace
+    trace : Trace, or the path of a trace file
         That of the report.
     report : Report
         Of `simulate(trace, ..., array, memory=memory)`: it says which design ran which layer.
@@ -72,9 +74,10 @@ def save_timeline(
     InputError
         When the path cannot be written.
     """
-    parts = zip(report.layers, trace.layers, strict=True)
+    loaded = as_trace(trace)
+    parts = zip(report.layers, loaded.layers, strict=True)
     designs = [ran(part, layer, known) for part, layer in parts]
-    runs = ((layer, outcome) for layer, _, outcome in outcomes(trace, designs, array, memory))
+    runs = ((layer, outcome) for layer, _, outcome in outcomes(loaded, designs, array, memory))
     return write_timeline(path, runs, layers=len(designs))
 
 

@@ -6,6 +6,6 @@ names.
 """
 
 from sparqsim.html.gather import Gathered, gather
-from sparqsim.html.page import page_text, write_page
+from sparqsim.html.page import page_text, save_page, write_page
 
-__all__ = ["Gathered", "gather", "page_text", "write_page"]
+__all__ = ["Gathered", "gather", "page_text", "save_page", "write_page"]

@@ -25,6 +25,7 @@ from the end of the last step (os), `stream` between. `wave` counts the waves of
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from sparqsim.engine.assignment import Assignment
 from sparqsim.engine.models import EngineModel, get_model
 from sparqsim.pe import PEDesign
 from sparqsim.trace import Layer, Trace
+from sparqsim.trace.reader import as_trace
 
 #: Enough for 2^32 products of an 8-bit activation and an 8-bit weight.
 PSUM_BITS = 48
@@ -48,8 +50,8 @@ COUNT_BITS = 32
 
 def write_wave(
     path: str | Path,
-    trace: Trace,
-    pe: PEDesign | EngineModel,
+    trace: Trace | str | PathLike[str],
+    pe: str | PEDesign | EngineModel,
     array: ArrayConfig,
     layer: str | None = None,
     tile: int = 0,
@@ -78,7 +80,7 @@ def write_wave(
         For an array, design, layer or tile that cannot be drawn, or a path that cannot be written.
     """
     check_suffix(path)
-    chosen = _layer(trace, layer, skip_kept=kept is not None)
+    chosen = _layer(as_trace(trace), layer, skip_kept=kept is not None)
     run = Assignment.of(get_model(pe))
     model = (run if kept is None else run.keeping_8bit(kept)).bound(chosen)
     window = window_of(chosen, model, array, tile)
