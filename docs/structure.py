@@ -159,12 +159,15 @@ def figures(paths: Iterable[Path]) -> Iterator[str]:
 
 
 def sources_of(package: str) -> list[Path]:
-    """Return the source files of a package that can be imported, its tests left out."""
+    """Return the source files of a package that can be imported, its tests and what was generated
+    left out.
+    """
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         raise SystemExit(f"{package}: no such package here; expected one that is installed")
     folder = Path(spec.origin).parent
-    return [path for path in sorted(folder.rglob("*.py")) if "tests" not in path.parts]
+    left_out = {"tests", "autogen"}
+    return [path for path in sorted(folder.rglob("*.py")) if left_out.isdisjoint(path.parts)]
 
 
 def tenth(values: list[int] | list[float]) -> float:
