@@ -194,3 +194,65 @@ def test_bins_stand_for_their_middles(bits, seed):
         best = (error, clip) if best is None or error < best[0] else best
     data = np.array([values * times + [largest]])
     assert observed(f"lp:{power}:{bits}", [data]).scale() == np.float32(best[1] / 255)
+
+
+OWN = """
+from sparqsim.quantise.calibrate import Observer
+
+class Quantile(Observer):
+    def __init__(self, signed=None, quantile="0.5"):
+        super().__init__(signed)
+        self.quantile, self.maxima = float(quantile), []
+
+    def look(self, batch):
+        self.maxima += batch.maxima.tolist()
+
+    def clip(self):
+        ordered = sorted(self.maxima)
+        return ordered[int(self.quantile * (len(ordered) - 1))]
+
+class Half(Observer):
+    def look(self, batch):
+        pass
+
+class Odd(Half):
+    def clip(self):
+        return float("nan")
+
+Text = "no class"
+"""
+
+
+def test_a_calibrator_from_a_file(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    maxima = sorted(float(np.abs(each).max()) for each in pictures())
+    for spec, at in (("", 5), (":1", 11), (":0", 0)):
+        made = calibrator(f"{file}:Quantile{spec}")
+        assert made.spec == f"own.py:Quantile{spec}", "records hold no folder"
+        for cuts in ([12], [5, 7]):
+            observer = made.observer()
+            for batch in np.split(pictures(), np.cumsum(cuts)[:-1]):
+                observer.update(batch)
+            assert observer.scale() == np.float32(maxima[at] / 255)
+    odd = calibrator(f"{file}:Odd").observer()
+    odd.update(pictures())
+    with pytest.raises(InputError, match=r"Odd\.clip\(\) gives nan, expected a magnitude"):
+        odd.scale()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (":Half", r"own\.py:Half is unfinished: expected clip"),
+        (":Text", "expected a subclass of Observer"),
+        (":Nothing", "no class 'Nothing'"),
+        (":Quantile:x", "could not convert"),
+        (":Quantile:1:2", "positional argument"),
+        ("", "names a file but no class"),
+    ],
+)
+def test_a_calibrator_from_a_file_that_is_none(name, message, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    with pytest.raises(InputError, match=message):
+        calibrator(f"{tmp_path / 'own.py'}{name}")

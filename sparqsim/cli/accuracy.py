@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sparqsim.base.plugins import named_file
 from sparqsim.base.wording import counted
 from sparqsim.cli.options import (
     Array,
@@ -106,7 +107,7 @@ def accuracy(
     checked_format(format_)
     config = array_config(array, dataflow, coupling, overlap)
     designs = split_designs(pe) if pe else list(DEFAULT_PES)
-    read = [model, images, labels, *map(file_of, [*designs, baseline])]
+    read = [model, images, labels, named_file(calibrate), *map(file_of, [*designs, baseline])]
     check_outputs({"-o": output}, read)
     pictures, classes = _answered(
         Pictures.open(images, preprocess, max_pixels).first(limit), labels, label_offset

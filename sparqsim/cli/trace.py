@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sparqsim.base.plugins import named_file
 from sparqsim.base.wording import counted
 from sparqsim.cli.help import command_group
 from sparqsim.cli.options import CalibrateOn, Format, Limit, Model, Trace
@@ -44,7 +45,8 @@ Calibrate = Annotated[
     typer.Option(
         "--calibrate",
         metavar="NAME",
-        help="How activation scales are found: mean-max, max, percentile:P, mse, lp:P.",
+        help="How activation scales are found: mean-max, max, percentile:P, mse, lp:P, or "
+        "FILE.py:CLASS.",
     ),
 ]
 Skip = Annotated[
@@ -135,7 +137,7 @@ def dump(
     from sparqsim.networks.modelfiles import dump as dump_model
 
     checked_format(format_)
-    check_outputs({"-o": output}, [model, images])
+    check_outputs({"-o": output}, [model, images, named_file(calibrate)])
     pictures = Pictures.open(images, preprocess, max_pixels)
     report = dump_model(
         model,
@@ -205,7 +207,7 @@ def import_(
     from sparqsim.trace.drawn import checked_values
     from sparqsim.trace.synthetic import Distribution
 
-    check_outputs({"-o": output}, [source])
+    check_outputs({"-o": output}, [source, named_file(calibrate)])
     for note in import_trace(
         source,
         output,
@@ -238,7 +240,6 @@ def transform_(
     SQNR: outputs of a layer against those of the trace read; '-': nothing is lost.
     """
     from sparqsim.base.files import check_outputs
-    from sparqsim.base.plugins import named_file
     from sparqsim.cli.show_transforms import transforms_shown
     from sparqsim.cli.tables import checked_format, show
     from sparqsim.trace.transforms import transform

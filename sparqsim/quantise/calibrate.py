@@ -16,6 +16,10 @@ differ in the clip:
 | `mse`, `mse:BITS` | the clip of least squared error when only the top BITS (default 8) are used |
 | `lp:P`, `lp:P:BITS` | the same for the mean of error^P (LAPQ's first phase; `mse` is `lp:2`) |
 
+One of your own is a class derived from `Observer` with `look` and `clip`, in a file:
+'FILE.py:CLASS', or 'FILE.py:CLASS:A:B', which makes it with the texts A and B behind `signed`.
+`HistogramObserver` keeps the histogram for it, and has `look` already.
+
 Zeros are exact at every scale, so `percentile`, `mse` and `lp` look at the other values. They see
 the magnitudes as a histogram of `BINS` equal bins from 0 to the smallest power of two above the
 largest magnitude, each bin standing for its middle; the range doubles when a larger value arrives,
@@ -41,6 +45,7 @@ from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.parse import real_number
+from sparqsim.base.plugins import EXPECTED, SourceClass
 from sparqsim.quantise.codes import float32
 
 Array = NDArray[Any]
@@ -76,13 +81,18 @@ class Calibrator:
 
 def calibrator(spec: str) -> Calibrator:
     """Return the calibrator that `spec` names: 'mean-max', 'max', 'percentile:99.9', 'mse:4',
-    'lp:3', ...
+    'lp:3', ..., or 'FILE.py:CLASS[:A:B]'.
+
+    The last one runs the file, so this is for what a user has typed.
 
     Raises
     ------
     InputError
-        For an unknown name, or a parameter out of range.
+        For an unknown name, a parameter out of range, or a class that is no observer.
     """
+    own = SourceClass.parse(spec, "calibrator")
+    if own is not None:
+        return _from_file(own)
     name, *values = spec.split(":")
     if (name, len(values)) in (("mean-max", 0), ("max", 0)):
         made: type[Observer] = MeanOfMaxima if name == "mean-max" else Largest
@@ -96,8 +106,27 @@ def calibrator(spec: str) -> Calibrator:
         return _least_error(spec, _number(spec, values[0], "P", lowest=0, highest=20), values[1:])
     raise InputError(
         f"calibrator {spec!r} is not known{nearest(spec, NAMES)}; expected one of "
-        f"{', '.join(NAMES)}"
+        f"{', '.join(NAMES)} or {EXPECTED}"
     )
+
+
+def _from_file(source: SourceClass) -> Calibrator:
+    """Return the calibrator that makes observers of a user's class; records name its file without
+    its folder.
+    """
+    made = source.load(Observer)
+    if not (isinstance(made, type) and issubclass(made, Observer)):
+        raise InputError(f"{source.origin} is {made!r}, expected a subclass of Observer")
+    missing = sorted(getattr(made, "__abstractmethods__", ()))
+    if missing:
+        raise InputError(f"{source.origin} is unfinished: expected {' and '.join(missing)}")
+    values = source.keys.split(":") if source.keys else []
+    try:
+        made(None, *values)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"calibrator {source.origin}: {':'.join(values)!r}: {error}") from None
+    spec = ":".join([source.file.name, source.class_name, *values])
+    return Calibrator(spec, lambda signed: made(signed, *values))
 
 
 def _least_error(spec: str, power: float, bits_text: list[str]) -> Calibrator:
@@ -129,7 +158,7 @@ class Magnitudes:
 
 class Observer(ABC):
     """What a calibrator keeps of one layer's activations: lowest and largest value, and what a
-    subclass adds.
+    subclass adds. The order and the sizes of batches may not matter.
     """
 
     def __init__(self, signed: bool | None = None) -> None:
@@ -165,7 +194,7 @@ class Observer(ABC):
             raise InputError("activations hold NaN or infinite values, expected finite ones")
         self.lowest = min(self.lowest, float(batch.min()))
         self.largest = max(self.largest, float(maxima.max()))
-        self._look(Magnitudes(values, maxima))
+        self.look(Magnitudes(values, maxima))
 
     def scale(self) -> float:
         """Return the real value of one step of the 8-bit code, a number that float32 holds.
@@ -175,25 +204,29 @@ class Observer(ABC):
         """
         if self.largest == 0:
             return 1.0
-        scale = np.float32(self._clip() / self.top_code)
+        clip = self.clip()
+        if not 0 <= clip < math.inf:
+            raise InputError(f"{type(self).__name__}.clip() gives {clip}, expected a magnitude")
+        scale = np.float32(clip / self.top_code)
         return float(max(scale, np.finfo(np.float32).tiny))
 
     @abstractmethod
-    def _look(self, batch: Magnitudes) -> None:
-        """Keep what the clip needs of a batch."""
+    def look(self, batch: Magnitudes) -> None:
+        """Keep what the clip needs of a batch; `lowest` and `largest` are up to date."""
 
     @abstractmethod
-    def _clip(self) -> float:
+    def clip(self) -> float:
         """Return the largest magnitude that the code shall hold; `largest` is above 0."""
 
 
 class Largest(Observer):
     """`max`."""
 
-    def _look(self, batch: Magnitudes) -> None:
+    def look(self, batch: Magnitudes) -> None:
         """Nothing more than every observer keeps."""
 
-    def _clip(self) -> float:
+    def clip(self) -> float:
+        """Return the clip that the class's docstring names."""
         return self.largest
 
 
@@ -204,12 +237,14 @@ class MeanOfMaxima(Observer):
         super().__init__(signed)
         self._sum, self._pictures = 0.0, 0
 
-    def _look(self, batch: Magnitudes) -> None:
+    def look(self, batch: Magnitudes) -> None:
+        """Keep what `clip` needs of a batch."""
         for largest in batch.maxima.tolist():  # one by one: batches must not matter
             self._sum += largest
         self._pictures += len(batch.maxima)
 
-    def _clip(self) -> float:
+    def clip(self) -> float:
+        """Return the clip that the class's docstring names."""
         return self._sum / self._pictures
 
 
@@ -221,7 +256,8 @@ class HistogramObserver(Observer):
         self._counts = np.zeros(BINS, np.int64)
         self._exponent: int | None = None  # the range is 0 .. 2^exponent
 
-    def _look(self, batch: Magnitudes) -> None:
+    def look(self, batch: Magnitudes) -> None:
+        """Keep what `clip` needs of a batch."""
         if self.largest == 0:
             return
         exponent = math.frexp(self.largest)[1]
@@ -251,7 +287,8 @@ class Percentile(HistogramObserver):
         super().__init__(signed)
         self._percent = percent
 
-    def _clip(self) -> float:
+    def clip(self) -> float:
+        """Return the clip that the class's docstring names."""
         counts, width = self.histogram()
         reached = np.cumsum(counts)
         wanted = math.ceil(self._percent * int(reached[-1]) / 100)
@@ -267,7 +304,8 @@ class LeastError(HistogramObserver):
         super().__init__(signed)
         self._power, self._bits = power, bits
 
-    def _clip(self) -> float:
+    def clip(self) -> float:
+        """Return the clip that the class's docstring names."""
         counts, width = self.histogram()
         used = np.flatnonzero(counts)
         values, weights = (used + 0.5) * width, counts[used].astype(np.float64)

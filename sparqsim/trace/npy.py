@@ -64,7 +64,7 @@ def read_directory(folder: str | Path, calibrate: str = "mean-max") -> Trace:
         layers,
         network=place.resolve().name,
         origin="sparqsim trace import (.npy files)",
-        calibrator=calibrate if scales else "none: the files hold 8-bit integers",
+        calibrator=calibrator(calibrate).spec if scales else "none: the files hold 8-bit integers",
     )
 
 
