@@ -89,7 +89,7 @@ def test_scales_are_numbers_of_float32(values, spec):
 
 def network_of_one(codes):
     """An ONNX network of which only the codes of the tensor 'x' are known."""
-    from sparqsim.networks.onnx.dump import Network
+    from sparqsim.networks.onnx.network import Network
 
     known = {
         "graph": None,

@@ -21,8 +21,8 @@ pytest.importorskip("PIL", reason="needs the extra 'onnx' (pillow)")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
+from sparqsim.networks.dump import dump, trace_of  # noqa: E402
 from sparqsim.networks.onnx.direct import DirectRun  # noqa: E402
-from sparqsim.networks.onnx.dump import dump, trace_of  # noqa: E402
 from sparqsim.networks.onnx.evaluate import OnnxNetwork  # noqa: E402
 from sparqsim.networks.onnx.fold import folded  # noqa: E402
 from sparqsim.networks.onnx.graph import Graph  # noqa: E402

@@ -21,7 +21,7 @@ import onnx  # noqa: E402
 from networks.onnx_graphs import detector, mobile  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from sparqsim.networks.onnx.dump import dump  # noqa: E402
+from sparqsim.networks.dump import dump  # noqa: E402
 from sparqsim.networks.onnx.network import calibrated  # noqa: E402
 from sparqsim.networks.onnx.shapes import read_shapes  # noqa: E402
 

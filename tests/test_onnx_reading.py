@@ -26,7 +26,7 @@ ort = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from sparqsim.networks.onnx.dump import dump, trace_of  # noqa: E402
+from sparqsim.networks.dump import dump, trace_of  # noqa: E402
 from sparqsim.networks.onnx.evaluate import OnnxNetwork  # noqa: E402
 from sparqsim.networks.onnx.network import calibrated  # noqa: E402
 from sparqsim.networks.onnx.shapes import parsed_sizes, read_shapes  # noqa: E402

@@ -17,11 +17,12 @@ pytest.importorskip("PIL", reason="needs the extra 'tflite' (pillow)")
 
 from tflite_builder import small_network
 
-from sparqsim.networks.tflite.dump import dump, prepared
+from sparqsim.networks.modelfiles import dump
 from sparqsim.networks.tflite.evaluate import TfliteNetwork
 from sparqsim.networks.tflite.execute import Executor, outputs_of
 from sparqsim.networks.tflite.macs import read_operators
 from sparqsim.networks.tflite.model import Model
+from sparqsim.networks.tflite.network import TfliteSites, prepared
 
 SHARED = Path(os.environ.get("SPARQSIM_SHARED", Path(__file__).parents[2] / "shared"))
 MOBILENETS = SHARED / "data" / "imagenet_mobilenet_int8"
@@ -106,7 +107,7 @@ def test_every_integer_equals_a_plain_recomputation(
     from networks.stepped import recorder, stepped_sums
 
     pictures = shown(tmp_path / "p.npz", 1)
-    network, seen = TfliteNetwork(network_file), recorder(monkeypatch)
+    network, seen = TfliteNetwork(TfliteSites(network_file)), recorder(monkeypatch)
     list(network.under(get_pe(design), pictures, keep_8bit=False))
     assert len(seen) == len(read_operators(Model(network_file)))
     for layer, pe, sums in seen:
@@ -150,7 +151,7 @@ def test_zero_points_are_stored_and_said(network_file: Path, tmp_path: Path) -> 
 
 
 def test_a_design_changes_answers_and_exact_ones_do_not(network_file: Path, tmp_path: Path) -> None:
-    pictures, network = shown(tmp_path / "p.npz", 6), TfliteNetwork(network_file)
+    pictures, network = shown(tmp_path / "p.npz", 6), TfliteNetwork(TfliteSites(network_file))
     reference = np.concatenate(list(network.reference(pictures)))
     assert np.array_equal(np.concatenate(list(network.under(EXACT, pictures))), reference)
     assert not np.array_equal(

@@ -26,9 +26,10 @@ schema = pytest.importorskip(
 
 from tflite_builder import Builder, small_network  # noqa: E402
 
-from sparqsim.networks.tflite.dump import dump, prepared  # noqa: E402
+from sparqsim.networks.modelfiles import dump  # noqa: E402
 from sparqsim.networks.tflite.evaluate import TfliteNetwork  # noqa: E402
 from sparqsim.networks.tflite.model import Model  # noqa: E402
+from sparqsim.networks.tflite.network import TfliteSites, prepared  # noqa: E402
 
 FLOAT32 = 0
 RANDOM = np.random.default_rng(8)
@@ -77,7 +78,7 @@ def test_real_numbers_are_quantised_as_the_network_says(tmp_path: Path, real: bo
 def test_exact_arithmetic_answers_as_the_interpreter(tmp_path: Path, real: bool) -> None:
     values = RANDOM.normal(size=(6, 12)).astype(np.float32)
     pictures = fed(tmp_path / "x.npy", values)
-    network = TfliteNetwork(classifier(tmp_path / "n.tflite", real=real))
+    network = TfliteNetwork(TfliteSites(classifier(tmp_path / "n.tflite", real=real)))
     under = np.concatenate(list(network.under(get_pe("mac-8b8b"), pictures)))
     assert np.array_equal(under, np.concatenate(list(network.reference(pictures))))
     assert len(np.unique(under)) > 5
@@ -100,7 +101,7 @@ def test_a_scale_of_zero_stands_for_zero_weights(tmp_path: Path) -> None:
     (layer,) = load_trace(tmp_path / "t.safetensors").layers
     assert not layer.weights.any()
     assert set(layer.record.weight_scales) == {1.0}
-    network = TfliteNetwork(file)
+    network = TfliteNetwork(TfliteSites(file))
     assert np.concatenate(list(network.reference(pictures))).ravel().tolist() == [3] * 5
 
 
@@ -116,7 +117,7 @@ def test_a_bias_in_units_of_scale_0_is_0(tmp_path: Path) -> None:
     build.operator("CONV_2D", [x, w, bias], y, padding=1, strideH=1, strideW=1)
     file = build.save(tmp_path / "n.tflite", [x], [y])
     codes = RANDOM.integers(-128, 128, (3, 4, 4, 3)).astype(np.int8)
-    pictures, network = fed(tmp_path / "x.npy", codes), TfliteNetwork(file)
+    pictures, network = fed(tmp_path / "x.npy", codes), TfliteNetwork(TfliteSites(file))
     expected = np.concatenate(list(network.reference(pictures)))
     under = np.concatenate(list(network.under(get_pe("mac-8b8b"), pictures, keep_8bit=False)))
     assert (expected[..., 1] == 3).all()

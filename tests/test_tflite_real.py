@@ -16,10 +16,10 @@ from sparqsim.pe.arithmetic import layer_sums
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra 'tflite'")
 
-from sparqsim.networks.tflite.dump import prepared
 from sparqsim.networks.tflite.execute import Executor
 from sparqsim.networks.tflite.macs import read_operators
 from sparqsim.networks.tflite.model import Model
+from sparqsim.networks.tflite.network import prepared
 
 EXACT = get_pe("mac-8b8b")
 #: Network, layers with products, tensors computed again.

@@ -24,7 +24,8 @@ import torch
 from accuracy_tables import FILES, ROOT, write_tables
 
 from sparqsim.base.files import write_text
-from sparqsim.networks.accuracy import Answering, accuracy
+from sparqsim.networks.accuracy import accuracy
+from sparqsim.networks.evaluate import AnsweringNetwork
 from sparqsim.networks.images import Pictures, load_labels
 from sparqsim.networks.torch.accuracy import Study
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow, Trial
@@ -113,10 +114,12 @@ def mobilenet_v2(known: Known, each: Each) -> None:
     from networks.shared import ROOT as DATA
 
     from sparqsim.networks.tflite.evaluate import TfliteNetwork
+    from sparqsim.networks.tflite.network import TfliteSites
 
     pictures = Pictures.open(DATA / "imagenet_samples", "crop:0.875,resize:224x224")
     labels = load_labels(DATA / "imagenet_samples" / "labels.csv", pictures.names) + 1
-    network = TfliteNetwork(DATA / "imagenet_mobilenet_int8" / "mobilenet_v2_1.0_224_quant.tflite")
+    file = DATA / "imagenet_mobilenet_int8" / "mobilenet_v2_1.0_224_quant.tflite"
+    network = TfliteNetwork(TfliteSites(file))
     _answers(
         network,
         pictures,
@@ -161,7 +164,12 @@ def resnet20_onnx(known: Known, each: Each) -> None:
 
 
 def _answers(
-    network: Answering, pictures: Pictures, labels: Any, known: Known, each: Each, **words: str
+    network: AnsweringNetwork,
+    pictures: Pictures,
+    labels: Any,
+    known: Known,
+    each: Each,
+    **words: str,
 ) -> None:
     accuracy(network, pictures, labels, DESIGNS, known=known, each=each, **words)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sparqsim.networks.accuracy import Answering
+    from sparqsim.networks.evaluate import AnsweringNetwork
     from sparqsim.networks.images import Pictures
     from sparqsim.results.accuracy_report import AccuracyReport
 
@@ -147,7 +147,7 @@ def _answered(
     return pictures, checked_classes(classes, labels or "labels", offset)
 
 
-def _measured(network: Answering, *arguments: Any, **settings: Any) -> AccuracyReport:
+def _measured(network: AnsweringNetwork, *arguments: Any, **settings: Any) -> AccuracyReport:
     """Return `sparqsim.networks.accuracy.accuracy` of these arguments, with progress on a
     terminal.
     """

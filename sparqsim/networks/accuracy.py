@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError
 from sparqsim.engine.assignment import Computing, Runnable, computing
 from sparqsim.engine.simulation import BASELINE, compare
-from sparqsim.networks.evaluate import best, hits
+from sparqsim.networks.evaluate import AnsweringNetwork, best, hits
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.trials import begun, rows_of
 from sparqsim.results.accuracy_report import (
@@ -27,59 +27,14 @@ from sparqsim.results.accuracy_report import (
     row_of,
     several,
 )
-from sparqsim.trace import Trace
 
 Array = NDArray[Any]
 #: Wraps the batches of one design while they are answered.
 Progress = Callable[[Iterable[Array], str], Iterable[Array]]
 
 
-class Answering(Protocol):
-    """A network that answers pictures, in its own arithmetic and in a design's."""
-
-    @property
-    def name(self) -> str:
-        """What reports call it."""
-
-    @property
-    def calibrator(self) -> str:
-        """How its scales were found."""
-
-    @property
-    def reference_name(self) -> str:
-        """What its own arithmetic is."""
-
-    def reference(self, pictures: Pictures) -> Iterable[Array]:
-        """Yield the output (pictures, ...) of the network as it is, batch by batch: scores of
-        classes.
-        """
-
-    def under(self, pe: Computing, pictures: Pictures, *, keep_8bit: bool) -> Iterable[Array]:
-        """Yield scores when every layer computes as `pe` does (layers that stay at 8 bits
-        exactly).
-        """
-
-    def route(self, pe: Computing, *, keep_8bit: bool) -> str:
-        """Return how `under` computes: by name."""
-
-    @property
-    def pictures_per_run(self) -> int:
-        """How many pictures it takes, no fewer: 1 where it takes any number."""
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Names of its outputs; the first one answers."""
-
-    @property
-    def skipped(self) -> tuple[str, ...]:
-        """What multiplies and accumulates and is in no design."""
-
-    def trace(self, pictures: Pictures) -> Trace:
-        """Return the trace of a few pictures."""
-
-
 def accuracy(
-    network: Answering,
+    network: AnsweringNetwork,
     pictures: Pictures,
     labels: NDArray[np.int64] | None,
     pes: Sequence[Runnable],
@@ -99,7 +54,7 @@ def accuracy(
 
     Parameters
     ----------
-    network : Answering
+    network : AnsweringNetwork
     pictures : Pictures
     labels : int64 (pictures,) or None
         Index of the right score.
@@ -166,7 +121,7 @@ class _Asked:
     output_shape: per picture, of the last output seen; () before the first.
     """
 
-    network: Answering
+    network: AnsweringNetwork
     pictures: Pictures
     labels: NDArray[np.int64] | None
     keep_8bit: bool

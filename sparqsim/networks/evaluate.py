@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 
 class AnsweringNetwork(ABC):
-    """See `sparqsim.networks.accuracy.Answering`.
+    """A network that answers pictures, in its own arithmetic and in a design's.
 
     A front end computes the sums of its sites with `Site.sums`, under the designs it is given.
 

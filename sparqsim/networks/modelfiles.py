@@ -17,7 +17,8 @@ from sparqsim.trace.dumpreport import DumpReport
 from sparqsim.trace.synthetic import Distribution, LayerShape
 
 if TYPE_CHECKING:
-    from sparqsim.networks.accuracy import Answering
+    from sparqsim.networks.dump import SiteNetwork
+    from sparqsim.networks.evaluate import AnsweringNetwork
 
 
 def dump(
@@ -60,27 +61,13 @@ def dump(
     InputError
         For another kind of file, and for a network or pictures that cannot be used.
     """
-    suffix = Path(model).suffix.lower()
-    if suffix == ".onnx":
-        from sparqsim.networks.onnx.dump import dump as dump_onnx
-        from sparqsim.networks.onnx.network import calibrated
+    from sparqsim.networks.dump import dump as written
 
-        measured_on = pictures if calibration is None else calibration
-        network = calibrated(
-            model, measured_on, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch
-        )
-        return dump_onnx(network, pictures, target, license_note=license_note)
-    _check_batch(model, batch)
-    if suffix == ".tflite":
-        from sparqsim.networks.tflite.dump import dump as dump_tflite
-
-        return dump_tflite(
-            model, pictures, target, skip=skip, keep_8bit=keep_8bit, license_note=license_note
-        )
-    raise InputError(
-        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: "
-        "sparqsim.torch.dump)"
+    measured_on = pictures if calibration is None else calibration
+    network = _opened(
+        model, measured_on, "dump", calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch
     )
+    return written(network, pictures, target, license_note=license_note)
 
 
 def open_network(
@@ -91,7 +78,7 @@ def open_network(
     skip: Collection[str] = (),
     keep_8bit: Collection[str] | None = None,
     batch: int | None = None,
-) -> Answering:
+) -> AnsweringNetwork:
     """Return the network of a file, ready for `sparqsim.networks.accuracy.accuracy`.
 
     Parameters are those of `dump`; `pictures` are those that scales are found on.
@@ -101,31 +88,47 @@ def open_network(
     InputError
         For another kind of file than .onnx and .tflite, and for one that cannot be used.
     """
+    network: Any = _opened(
+        model, pictures, "evaluate", calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch
+    )
+    if Path(model).suffix.lower() == ".onnx":
+        from sparqsim.networks.onnx.evaluate import OnnxNetwork
+
+        return OnnxNetwork(network)
+    from sparqsim.networks.tflite.evaluate import TfliteNetwork
+
+    return TfliteNetwork(network)
+
+
+def _opened(
+    model: str,
+    pictures: Pictures,
+    task: str,
+    calibrate: str,
+    *,
+    skip: Collection[str],
+    keep_8bit: Collection[str] | None,
+    batch: int | None,
+) -> SiteNetwork:
+    """Return the network of a file, calibrated on pictures; `task`: PyTorch's function for it."""
     suffix = Path(model).suffix.lower()
     if suffix == ".onnx":
-        from sparqsim.networks.onnx.evaluate import OnnxNetwork
         from sparqsim.networks.onnx.network import calibrated
 
-        return OnnxNetwork(
-            calibrated(model, pictures, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch)
-        )
-    _check_batch(model, batch)
-    if suffix == ".tflite":
-        from sparqsim.networks.tflite.evaluate import TfliteNetwork
-
-        return TfliteNetwork(model, skip=skip, keep_8bit=keep_8bit)
-    raise InputError(
-        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: "
-        "sparqsim.torch.evaluate)"
-    )
-
-
-def _check_batch(model: str, batch: int | None) -> None:
+        return calibrated(model, pictures, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch)
     if batch is not None:
         raise InputError(
             f"--batch {batch}: {model} says itself how many pictures it takes at a time, expected "
             "--batch for .onnx only"
         )
+    if suffix == ".tflite":
+        from sparqsim.networks.tflite.network import TfliteSites
+
+        return TfliteSites(model, skip, keep_8bit)
+    raise InputError(
+        f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: "
+        f"sparqsim.torch.{task})"
+    )
 
 
 def import_trace(

@@ -21,7 +21,7 @@ from sparqsim.networks.onnx.session import Session
 
 
 class OnnxNetwork(AnsweringNetwork):
-    """See `sparqsim.networks.accuracy.Answering`.
+    """Onnxruntime answers, numpy where it cannot.
 
     Parameters
     ----------

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
 from sparqsim.networks.arithmetic import Designs
 from sparqsim.networks.evaluate import AnsweringNetwork
 from sparqsim.networks.images import Pictures
-from sparqsim.networks.tflite.dump import TfliteSites, prepared
 from sparqsim.networks.tflite.execute import Executor
 from sparqsim.networks.tflite.interpreter import Interpreter
 from sparqsim.networks.tflite.model import Array
+from sparqsim.networks.tflite.network import TfliteSites, prepared
 
 #: Pictures at a time under a design.
 BATCH = 4
 
 
 class TfliteNetwork(AnsweringNetwork):
-    """See `sparqsim.networks.accuracy.Answering`.
-
-    Parameters
-    ----------
-    path : str or Path
-    skip : operators that stay out; none can, when the whole network is to answer
-    keep_8bit : names of layers that stay at 8 bits
-    """
+    """Operators that are left out cannot be, when the whole network is to answer."""
 
     reference_name = "TFLite, own 8 bits"
 
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        skip: Collection[str] = (),
-        keep_8bit: Collection[str] | None = None,
-    ) -> None:
-        network = TfliteSites(path, skip, keep_8bit)
+    def __init__(self, network: TfliteSites) -> None:
         super().__init__(network)
         self._model = network.model
         self._executor = Executor(network.model, network.macs)

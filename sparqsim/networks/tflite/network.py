@@ -1,4 +1,4 @@
-"""A trace of a TFLite network: the interpreter runs it, and its own 8-bit integers are stored."""
+"""A TFLite network as layers: the interpreter runs it, and its own 8-bit integers are taken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.wording import counted
-from sparqsim.networks.dump import dump as written
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.site import Operands, kept_layers
 from sparqsim.networks.tflite.fixedpoint import codes_of
@@ -22,7 +21,6 @@ from sparqsim.networks.tflite.model import Array, Model, Tensor
 from sparqsim.networks.tflite.quantised import check_activation, is_quantised
 from sparqsim.quantise.codes import OWN_SCALES
 from sparqsim.trace.coverage import Tally
-from sparqsim.trace.dumpreport import DumpReport
 
 #: What an input may be.
 INPUT_DTYPES = (np.float32, np.float16, np.uint8, np.int8)
@@ -111,32 +109,3 @@ class TfliteSites:
                 macs = macs_of(self.model, operator)
                 left_out.add(operator.name, f"{operator.kind}, left out by --skip", macs)
             yield {mac.name: mac.operands(values[mac.source.index]) for mac in self.macs}
-
-
-def dump(
-    path: str | Path,
-    pictures: Pictures,
-    target: str | Path,
-    *,
-    skip: Collection[str] = (),
-    keep_8bit: Collection[str] | None = None,
-    **document: str,
-) -> DumpReport:
-    """Write the trace of `pictures`; one picture is in memory at a time.
-
-    Parameters
-    ----------
-    path, skip, keep_8bit
-        As in `TfliteSites`.
-    pictures : Pictures
-    target : str or Path
-        The trace file.
-    **document
-        More fields of the document: license_note, ...
-
-    Raises
-    ------
-    InputError
-        For a model that is not 8-bit, unsupported operators, pictures that do not fit.
-    """
-    return written(TfliteSites(path, skip, keep_8bit), pictures, target, **document)
