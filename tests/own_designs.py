@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from sparqsim import PEDesign
 from sparqsim.pe import Step
-from sparqsim.pe.base import Cost, LayerFacts, arranged
+from sparqsim.pe.base import Cost, LayerFacts
+from sparqsim.pe.layout import arranged
 
 
 def product(xs: Sequence[int], ws: Sequence[int]) -> int:

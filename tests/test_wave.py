@@ -22,7 +22,7 @@ from sparqsim.analysis.wave import window_of, write_wave
 from sparqsim.array.dataflow import Work
 from sparqsim.array.registry import get_dataflow
 from sparqsim.event import Tile, run_tiles
-from sparqsim.pe.base import arranged
+from sparqsim.pe.layout import arranged
 
 DESIGNS = ("mac-8b8b", "mac-4b4b", "sparq-5opt", "sparq-exact", "sysmt-2t", "sysmt-4t:variant=W0")
 TRACE = Path(__file__).parent.parent / "workloads/digits_resnet.safetensors"

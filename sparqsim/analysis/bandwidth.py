@@ -23,7 +23,7 @@ from sparqsim.memory import recurrence
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.system import prepare
 from sparqsim.memory.traffic import MemoryInfo
-from sparqsim.results.report import ArrayInfo, timing_notes
+from sparqsim.results.report import ArrayInfo, Provenance, timing_notes
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.reader import as_trace
@@ -68,6 +68,17 @@ class BandwidthCurves(Tabular, Record):
         known.
         """
         return None if self.macs is None else self.coverage.share_left_out(self.macs)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Network and trace, as reports tell them."""
+        return Provenance(
+            version="",
+            engine="",
+            trace_sha256=self.trace_sha256,
+            network=self.network,
+            synthetic=self.synthetic,
+        )
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
@@ -154,7 +165,7 @@ class BandwidthCurves(Tabular, Record):
         return (
             f"{counted(len(self.order), 'design')} over {self.baseline} at "
             f"{counted(len(self.bandwidths), 'bandwidth')} on {source}{drawn}, "
-            f"array {array.rows}x{array.cols} {array.dataflow}, memory {self.memory.name}"
+            f"array {array.size} {array.dataflow}, memory {self.memory.name}"
         )
 
 
@@ -198,43 +209,53 @@ def bandwidth_curves(
             model.refuse_array(array)
         for layer in trace.layers:
             run.bound(layer).refuse_layer(layer, array)
-    memories = [
-        replace(memory, dram=replace(memory.dram, bandwidth_bytes_per_cycle=value))
-        for value in bandwidths
-    ]
+    source = trace.metadata
+    limits = [None if value == math.inf else float(value) for value in bandwidths]
     cycles, alone = {}, {}
     for run in runs:
-        totals = [0] * (len(memories) + 1)
-        for layer in trace.layers:
-            running, task = run.bound(layer), Task(layer, array)
-            timing = running.time(task)
-            totals[-1] += timing.total
-            programs = prepare(layer, running.loops(task, timing), memory)
-            for at, each in enumerate(memories):
-                totals[at] += sum(
-                    min(recurrence.run(one.program, each).total for one in of_pass)
-                    for of_pass in programs
-                )
-        *cycles[run.spec], alone[run.spec] = totals
-    info, infos = ArrayInfo.of(array), {run.spec: run.info(array) for run in runs}
+        *at_each, alone[run.spec] = _totals(run, trace, array, memory, bandwidths)
+        cycles[run.spec] = tuple(at_each)
+    infos = {run.spec: run.info(array) for run in runs}
     return BandwidthCurves(
-        network=trace.metadata.network,
-        synthetic=trace.metadata.synthetic,
+        network=source.network,
+        synthetic=source.synthetic,
         trace_sha256=trace.sha256,
-        array=info,
+        array=ArrayInfo.of(array),
         memory=MemoryInfo.of(memory),
         baseline=baseline,
         order=tuple(infos),
-        bandwidths=tuple(None if value == math.inf else float(value) for value in bandwidths),
-        cycles={name: tuple(values) for name, values in cycles.items()},
+        bandwidths=tuple(limits),
+        cycles=cycles,
         array_cycles=alone,
         cycles_depend_on_values={
             name: each.cycles_depend_on_values for name, each in infos.items()
         },
         timing_notes=timing_notes(infos.values()),
-        coverage=Coverage.of(trace.metadata.provenance),
+        coverage=Coverage.of(source.provenance),
         macs=sum(layer.gemm.macs for layer in trace.layers),
     )
+
+
+def _totals(
+    run: Assignment,
+    trace: Trace,
+    array: ArrayConfig,
+    memory: MemoryConfig,
+    bandwidths: Sequence[float],
+) -> list[int]:
+    """Return total cycles at every bandwidth, then without memory."""
+    drams = [replace(memory.dram, bandwidth_bytes_per_cycle=value) for value in bandwidths]
+    memories = [replace(memory, dram=dram) for dram in drams]
+    totals = [0] * (len(memories) + 1)
+    for layer in trace.layers:
+        running, task = run.bound(layer), Task(layer, array)
+        timing = running.time(task)
+        totals[-1] += timing.total
+        passes = prepare(layer, running.loops(task, timing), memory)
+        for at, each in enumerate(memories):
+            for programs in passes:
+                totals[at] += min(recurrence.run(one.program, each).total for one in programs)
+    return totals
 
 
 def _run(run: Assignment, kept: str | None) -> Assignment:

@@ -8,7 +8,7 @@ weights add up in a small matrix product.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from os import PathLike
 from typing import ClassVar
@@ -26,7 +26,7 @@ from sparqsim.pe import PEDesign
 from sparqsim.pe.arithmetic import row_blocks
 from sparqsim.pe.base import Array
 from sparqsim.pe.declared import activation_cycles, weight_cycles
-from sparqsim.results.layer_report import LayerReport
+from sparqsim.results.layer_report import LayerReport, Totals
 from sparqsim.results.report import ArrayInfo, PEInfo, Provenance, Report
 from sparqsim.trace import Layer, LoweredLayer, Trace
 from sparqsim.trace.reader import as_trace
@@ -168,13 +168,15 @@ def heatmap(
             f"layer {layer!r} is not in this report{nearest(str(layer), names)}; "
             f"expected one of {', '.join(names)}"
         )
-    counted = [_layer_counts(*pair, report.array, known) for pair in chosen]
-    pes = report.array.rows * report.array.cols
+    # (layers, what is counted, rows, cols): steps, then MACs.
+    counted = np.array([_layer_counts(*pair, report.array, known) for pair in chosen])
+    step_cycles, macs_nonzero = counted.sum(axis=0)
+    total = Totals.of(part for part, _ in chosen)
     return Heatmap(
-        step_cycles=_added(steps for steps, _ in counted),
-        macs_nonzero=_added(macs for _, macs in counted),
-        cycles_total=sum(part.cycles.total for part, _ in chosen),
-        pe_lane_cycles=sum(part.counts.lane_cycles for part, _ in chosen) // pes,
+        step_cycles=step_cycles,
+        macs_nonzero=macs_nonzero,
+        cycles_total=total.cycles.total,
+        pe_lane_cycles=total.counts.lane_cycles // (report.array.rows * report.array.cols),
         layer=layer or "",
         pe=report.pe,
         array=report.array,
@@ -217,7 +219,7 @@ def _layer_counts(
         raise InputError(f"layer {part.name!r}: {_no_heat_map(model.spec, model.kind)}")
     lowered = layer.lower()
     places = Placement.of(array)
-    steps = _added(_step_cycles(pe, lowered, places) for pe in model.pass_designs)
+    steps = np.sum([_step_cycles(pe, lowered, places) for pe in model.pass_designs], axis=0)
     macs = _macs_nonzero(model.pe, lowered, places)
     if int(macs.sum()) != part.counts.macs_nonzero:
         raise InputError(
@@ -333,8 +335,3 @@ def by_residue(values: Array, classes: int, start: int = 0) -> Counts:
         axis=1, dtype=np.int64
     )
     return sums
-
-
-def _added(counts: Iterable[Counts]) -> Counts:
-    total: Counts = np.sum(list(counts), axis=0)
-    return total

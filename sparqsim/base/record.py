@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -118,6 +118,23 @@ class Record(BaseModel):
             value = getattr(self, name)
             text = _brief(value)
             yield name, value if text is None else _Written(text)
+
+
+class Summed(Record):
+    """A record whose fields are counts, or records of counts: several add up, field by field."""
+
+    @classmethod
+    def sum_of(cls, parts: Iterable[Self]) -> Self:
+        """Return the sum of every field, None where one part has None."""
+        parts = list(parts)
+        columns = {name: [getattr(part, name) for part in parts] for name in cls.model_fields}
+        return cls(**{name: _sum(values) for name, values in columns.items()})
+
+
+def _sum(values: list[Any]) -> Any:
+    if values and isinstance(values[0], Summed):
+        return type(values[0]).sum_of(values)
+    return None if None in values else sum(values)
 
 
 class _Written:

@@ -23,6 +23,7 @@ from sparqsim.cli.options import (
     Overlap,
     Trust,
     array_config,
+    split_designs,
 )
 from sparqsim.cli.trace import Batch, Calibrate, Images, Keep, MaxPixels, Skip, Steps, names
 
@@ -96,7 +97,6 @@ def accuracy(
     speedup.
     """
     from sparqsim.base.files import check_outputs
-    from sparqsim.cli.options import split_designs
     from sparqsim.cli.show_accuracy import accuracy_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
     from sparqsim.engine.assignment import assigned, assignment_file, file_of

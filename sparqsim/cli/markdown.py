@@ -5,7 +5,7 @@ is made.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 #: Where a long word of a heading may be parted in a narrow table: shown as '-' there, and nowhere
 #: else.
@@ -22,14 +22,13 @@ def markdown_table(
 ) -> str:
     """Return a table: columns of words to the left, of figures to the right."""
     rule = ["---" if left else "---:" for left in words]
-    lines = [
-        [escaped(on_one_line(heading)) for heading in headings],
-        rule,
-        *([escaped(_cell(text)) for text in row] for row in rows),
-    ]
-    return "\n".join(
-        [f"**{escaped(title)}**", "", *("| " + " | ".join(line) + " |" for line in lines)]
-    )
+    lines = [f"**{escaped(title)}**", "", _line(map(on_one_line, headings))]
+    lines.append("| " + " | ".join(rule) + " |")
+    return "\n".join([*lines, *(_line(map(_cell, row)) for row in rows)])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(map(escaped, cells)) + " |"
 
 
 def on_one_line(heading: str) -> str:

@@ -25,6 +25,9 @@ from sparqsim.cli.options import (
     Trace,
     Trust,
     accelerator_config,
+    check_figure,
+    plot_option,
+    split_designs,
 )
 
 
@@ -70,27 +73,20 @@ def bandwidth(
     kept: KeptAs = "honest",
     output: Output = None,
     format_: Format = "table",
-    plot: Annotated[
-        str | None,
-        typer.Option("--plot", metavar="FILE", help="Draw the curves (.svg, .pdf, .png)."),
-    ] = None,
+    plot: Annotated[str | None, plot_option("the curves")] = None,
     trust: Trust = False,
 ) -> None:
     """Show at which DRAM bandwidth the speedup of each design dies."""
     import sparqsim
     from sparqsim.analysis.bandwidth import BANDWIDTHS, bandwidth_curves
     from sparqsim.base.files import check_outputs
-    from sparqsim.cli.options import split_designs
     from sparqsim.cli.show_memory import curves_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
     from sparqsim.engine.assignment import assigned, file_of
     from sparqsim.engine.simulation import DEFAULT_PES
 
     checked_format(format_)
-    if plot:
-        from sparqsim.plot import figure_format
-
-        figure_format(plot)  # a wrong suffix is told before the work, not after it
+    check_figure(plot)
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     names = list(dict.fromkeys([baseline, *(split_designs(pe) if pe else DEFAULT_PES)]))
     check_outputs({"-o": output, "--plot": plot}, [trace, config, *map(file_of, names)])
@@ -108,6 +104,7 @@ def bandwidth(
     )
 
     def draw() -> None:
+        """Draw the curves, where a figure is asked for."""
         if plot:
             from sparqsim.plot.bandwidth import plot_bandwidth
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,6 +67,19 @@ CalibrateOn = Annotated[
 def array_option(default: str) -> Any:
     """Return the option `--array` of a command that runs this array where none is named."""
     return typer.Option("--array", metavar="RxC", show_default=default, help="PEs: rows x columns.")
+
+
+def plot_option(what: str) -> Any:
+    """Return the option `--plot` of a command whose figure shows `what`."""
+    return typer.Option("--plot", metavar="FILE", help=f"Draw {what} (.svg, .pdf, .png).")
+
+
+def check_figure(path: str | None) -> None:
+    """Raise InputError for a suffix that is no figure's: before the work, not after it."""
+    if path:
+        from sparqsim.plot import figure_format
+
+        figure_format(path)
 
 
 Array = Annotated[str | None, array_option("16x16")]
@@ -231,3 +245,15 @@ def split_designs(text: str) -> list[str]:
     if not designs:
         raise InputError(f"--pe {text!r}: names no design; expected A,B,C (see `sparqsim pe list`)")
     return designs
+
+
+def option_words(options: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the words of a command for options by name: None is left out, True has no value, a list
+    is said again and again.
+    """
+    for name, value in options.items():
+        for each in value if isinstance(value, list) else [value]:
+            if each is not None:
+                yield f"--{name}"
+            if each is not None and each is not True:
+                yield str(each)

@@ -13,6 +13,7 @@ import typer
 
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.cli.completion import one_of
+from sparqsim.cli.options import option_words
 
 #: The options each kind of figure takes, beside those that all take.
 OPTIONS = {
@@ -161,16 +162,5 @@ def command_of(results: list[str], kind: str, options: Mapping[str, Any], output
     """Return the command that makes the figure; of the output only its name, so that a moved figure
     is the same.
     """
-    listed = {
-        name: value if isinstance(value, list) else [value] for name, value in options.items()
-    }
-    given = [
-        word
-        for name, values in listed.items()
-        for value in values
-        if value is not None
-        for word in ((f"--{name}",) if value is True else (f"--{name}", value))
-    ]
-    return shlex.join(
-        ["sparqsim", "plot", *results, "--kind", kind, *given, "-o", Path(output).name]
-    )
+    words = option_words({"kind": kind, **options})
+    return shlex.join(["sparqsim", "plot", *results, *words, "-o", Path(output).name])

@@ -12,24 +12,25 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TextColumn,
+    ProgressColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 Item = TypeVar("Item")
 
+DESCRIPTION = "{task.description}"
+
 
 @contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """Give a progress bar that is silent in a pipe."""
+def progress_bar(*columns: str | ProgressColumn) -> Iterator[Progress]:
+    """Give a progress bar that is silent in a pipe.
+
+    Without `columns` it shows how many there have been, and how long it took and will take.
+    """
+    counting = (DESCRIPTION, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        *(columns or (*counting, "left", TimeRemainingColumn())),
         console=Console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),

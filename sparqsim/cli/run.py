@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparqsim.base.errors import InputError
 from sparqsim.cli.options import (
     Array,
     Baseline,
@@ -26,10 +27,16 @@ from sparqsim.cli.options import (
     Trace,
     Trust,
     accelerator_config,
+    check_figure,
+    option_words,
+    plot_option,
     split_designs,
 )
 
 if TYPE_CHECKING:
+    import sparqsim
+    from sparqsim.array.config import ArrayConfig
+    from sparqsim.engine.assignment import Assignment
     from sparqsim.results.report import Comparison
 
 
@@ -105,28 +112,14 @@ def simulate(
     )
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     if timeline and memory is None:
-        raise sparqsim.InputError(
-            f"--timeline {timeline!r}: memory is not modelled; expected --config too"
-        )
+        raise InputError(f"--timeline {timeline!r}: memory is not modelled; expected --config too")
     if "," in pe and len(split_designs(pe)) > 1:
-        raise sparqsim.InputError(
+        raise InputError(
             f"--pe {pe!r}: names several designs, expected one; `sparqsim compare` takes several"
         )
     loaded, run = sparqsim.load_trace(trace), assigned(pe, trust=trust)
-    if wave:
-        from sparqsim.analysis.wave import write_wave
-
-        if run.own_rules:
-            raise sparqsim.InputError(
-                f"--wave: assignment {run.name!r} runs several designs; expected --pe with "
-                "one of them"
-            )
-        how = None if all_layers else kept
-        write_wave(wave, loaded, run.default, shape, wave_layer, wave_tile or 0, kept=how)
-    elif wave_layer is not None or wave_tile is not None:
-        raise sparqsim.InputError(
-            "--wave-layer and --wave-tile choose what --wave writes; expected --wave FILE too"
-        )
+    how = None if all_layers else kept
+    _write_wave(wave, loaded, run, shape, wave_layer, wave_tile, kept=how)
     with layer_progress() as progress:
         report = sparqsim.simulate(
             loaded,
@@ -140,6 +133,7 @@ def simulate(
         )
 
     def write_timeline() -> None:
+        """Write what memory and array did, where it is asked for."""
         if timeline and memory is not None:
             from sparqsim.analysis.timeline import save_timeline
             from sparqsim.cli.memory import tell_left_out
@@ -149,6 +143,32 @@ def simulate(
 
     shown = report_shown(report, actions=actions)
     deliver(shown, format_, saving(output, report.to_json), write_timeline)
+
+
+def _write_wave(
+    path: str | None,
+    trace: sparqsim.Trace,
+    run: Assignment,
+    array: ArrayConfig,
+    layer: str | None,
+    tile: int | None,
+    *,
+    kept: str | None,
+) -> None:
+    """Write the waveform of a tile, where a path is given."""
+    if not path:
+        if layer is not None or tile is not None:
+            raise InputError(
+                "--wave-layer and --wave-tile choose what --wave writes; expected --wave FILE too"
+            )
+        return
+    from sparqsim.analysis.wave import write_wave
+
+    if run.own_rules:
+        raise InputError(
+            f"--wave: assignment {run.name!r} runs several designs; expected --pe with one of them"
+        )
+    write_wave(path, trace, run.default, array, layer, tile or 0, kept=kept)
 
 
 def compare(
@@ -176,10 +196,7 @@ def compare(
     output: Output = None,
     format_: Format = "table",
     actions: Actions = False,
-    plot: Annotated[
-        str | None,
-        typer.Option("--plot", metavar="FILE", help="Draw speedups and error (.svg, .pdf, .png)."),
-    ] = None,
+    plot: Annotated[str | None, plot_option("speedups and error")] = None,
     trust: Trust = False,
 ) -> None:
     """Compare PE designs on a trace and the same array."""
@@ -191,10 +208,7 @@ def compare(
     from sparqsim.engine.simulation import DEFAULT_PES
 
     checked_format(format_)
-    if plot:
-        from sparqsim.plot import figure_format
-
-        figure_format(plot)  # a wrong suffix is told before the work, not after it
+    check_figure(plot)
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     designs = list(DEFAULT_PES) if pe is None else split_designs(pe)
     check_outputs(
@@ -215,12 +229,12 @@ def compare(
         )
 
     def draw() -> None:
+        """Draw the speedups, where a figure is asked for."""
         if plot:
             from sparqsim.plot import plot_speedup
 
-            plot_speedup(
-                result, plot, command=_command(result, trace, shape.dataflow, config, plot)
-            )
+            command = _command(result, trace, shape.dataflow, config, plot)
+            plot_speedup(result, plot, command=command)
 
     deliver(
         comparison_shown(result, actions=actions), format_, saving(output, result.to_json), draw
@@ -233,27 +247,19 @@ def _command(result: Comparison, trace: str, dataflow: str, config: str | None, 
     """
     from sparqsim.results.report import HONEST
 
-    array = result.reports[result.baseline].array
-    words = [
-        "sparqsim",
-        "compare",
-        Path(trace).name,
-        "--pe",
-        ",".join(result.order),
-        "--baseline",
-        result.baseline,
-        "--array",
-        f"{array.rows}x{array.cols}",
-        "--dataflow",
-        Path(dataflow).name,
-        "--coupling",
-        array.coupling,
-        "--overlap",
-        "on" if array.overlap else "off",
-    ]
-    first = result.reports[result.baseline]
-    kept = [] if first.kept == HONEST else ["--kept", first.kept]
-    kept = kept if first.keep_8bit else ["--all-layers"]
-    iso = [] if result.iso_area is None else ["--iso", "area"]
-    around = [] if config is None else ["--config", Path(config).name]
-    return shlex.join([*words, *iso, *around, *kept, "--plot", Path(plot).name])
+    report = result.reports[result.baseline]
+    array, plainly = report.array, not report.keep_8bit or report.kept == HONEST
+    named = {
+        "pe": ",".join(result.order),
+        "baseline": result.baseline,
+        "array": array.size,
+        "dataflow": Path(dataflow).name,
+        "coupling": array.coupling,
+        "overlap": "on" if array.overlap else "off",
+        "iso": None if result.iso_area is None else "area",
+        "config": config and Path(config).name,
+        "kept": None if plainly else report.kept,
+        "all-layers": None if report.keep_8bit else True,
+        "plot": Path(plot).name,
+    }
+    return shlex.join(["sparqsim", "compare", Path(trace).name, *option_words(named)])

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-
-from rich.console import Console
 
 from sparqsim.cli.cells import (
     decibels,
@@ -43,24 +40,12 @@ def layer_progress() -> Iterator[Callable[[Sequence[Layer]], Any]]:
     """Give a wrapper that shows progress over layers on a terminal's stderr, and nothing in a
     pipe.
     """
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with bar:
+    from sparqsim.cli.progress import DESCRIPTION, progress_bar
+
+    columns = (DESCRIPTION, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with progress_bar(*columns) as bar:
         yield lambda layers: bar.track(layers, description="layers")
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
-
-from rich.console import Console
 
 from sparqsim.base.errors import printable
 from sparqsim.base.wording import counted
@@ -22,26 +19,20 @@ def batch_progress() -> Iterator[Callable[[Iterable[Any], str], Iterable[Any]]]:
     """Give a wrapper that shows which design answers, on a terminal's stderr, and nothing in a
     pipe.
     """
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeElapsedColumn
 
-    bar = Progress(
-        TextColumn("{task.description}: batch {task.completed}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with bar:
+    from sparqsim.cli.progress import progress_bar
+
+    described = "{task.description}: batch {task.completed}"
+    with progress_bar(described, TimeElapsedColumn()) as bar:
         yield lambda batches, name: bar.track(batches, total=None, description=name)
 
 
 def accuracy_shown(report: AccuracyReport) -> Shown:
     """Return accuracy beside cycles, one design a row, then SQNR layer by layer."""
-    array = report.array
     heading = (
-        f"{report.network}: {counted(report.pictures, 'picture')}; array "
-        f"{array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap "
-        f"{'on' if array.overlap else 'off'}; scales: {report.rows[0].calibrator}"
+        f"{report.network}: {counted(report.pictures, 'picture')}; {report.array.words}; "
+        f"scales: {report.rows[0].calibrator}"
     )
     lines = [f"{row.pe}: computed by {row.route}" for row in report.rows if row.pe is not None]
     if report.macs is not None:

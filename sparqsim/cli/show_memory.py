@@ -70,12 +70,8 @@ def curves_shown(result: BandwidthCurves) -> Shown:
         table.add_row(label, *(f"{result.speedup[name][at]:.2f}" for name in result.order))
     table.add_section()
     table.add_row("no memory", *(f"{result.array_speedup[name]:.2f}" for name in result.order))
-    array = result.array
-    source = result.network or f"trace {result.trace_sha256[:12]}"
-    label = f" [SYNTHETIC values: {result.synthetic}]" if result.synthetic else ""
     heading = (
-        f"{printable(source + label)}: array {array.rows}x{array.cols}, dataflow {array.dataflow}, "
-        f"{array.coupling}, overlap {'on' if array.overlap else 'off'}, memory "
+        f"{result.provenance.source()}: {result.array.words}, memory "
         f"{printable(result.memory.name)} (storage {result.memory.storage}, loop order "
         f"{result.memory.loop_order}), {result.coverage.label(result.macs or 0)}"
     )

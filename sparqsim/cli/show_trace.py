@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparqsim.base.errors import printable
 from sparqsim.base.wording import counted
 from sparqsim.cli.cells import json_text, new_table, percent
-from sparqsim.cli.tables import Shown
+from sparqsim.cli.tables import Shown, Table
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import KEY, Coverage, LeftOut
 from sparqsim.trace.drawn import DrawnTrace
@@ -18,26 +18,35 @@ from sparqsim.trace.transforms.applying import KEY as TRANSFORMS
 def trace_shown(trace: Trace) -> Shown:
     """Return what a trace holds, reading one layer at a time; drawn values are not drawn."""
     document, layers = trace.metadata, trace.flat_rows()
-    about = {
-        name.replace("_", " "): getattr(document, name)
-        for name in ("network", "synthetic", "calibrator", "origin", "license_note")
-    }
+    held = Coverage.of(document.provenance).label(sum(row["macs"] for row in layers))
     arrays = {
         f"array {name}": f"{values.dtype} {values.shape}" for name, values in trace.arrays.items()
     }
-    table = new_table(
-        "layer",
-        "op",
-        "M",
-        "K",
-        "N",
-        "groups",
-        "MACs",
-        "type",
-        "zeros\n%",
-        "8-bit\nkept",
-        title="Layers: per group Y[M,N] = X[M,K] @ W[K,N]",
+
+    def as_json() -> str:
+        """Return the document and its layers, whatever the table leaves out included."""
+        told = document.model_dump(mode="json") | _drawn_entry(trace)
+        return json_text(told | {"sha256": trace.sha256, "layers": layers})
+
+    return Shown(
+        fields_text({**_about(document), "holds": held, **_drawn(trace), "sha256": trace.sha256}),
+        [_layer_table(layers)],
+        fields_text({**_made(document.provenance), **arrays}),
+        lambda: layers,
+        as_json,
     )
+
+
+def _about(document: Any) -> dict[str, str]:
+    """Return what a trace says of itself, by name in words."""
+    names = ("network", "synthetic", "calibrator", "origin", "license_note")
+    texts = {name.replace("_", " "): getattr(document, name) for name in names}
+    return {name: text for name, text in texts.items() if text}
+
+
+def _layer_table(layers: Sequence[Mapping[str, Any]]) -> Table:
+    headings = ("layer", "op", "M", "K", "N", "groups", "MACs", "type", "zeros\n%", "8-bit\nkept")
+    table = new_table(*headings, title="Layers: per group Y[M,N] = X[M,K] @ W[K,N]")
     for row in layers:
         table.add_row(
             printable(row["layer"]),
@@ -48,25 +57,7 @@ def trace_shown(trace: Trace) -> Shown:
             _zeros(row["zero_activation_share"]),
             "yes" if row["kept_8bit"] else "",
         )
-    macs = sum(row["macs"] for row in layers)
-    drawn = _drawn(trace)
-    held = {"holds": Coverage.of(document.provenance).label(macs)}
-    return Shown(
-        fields_text(
-            {name: text for name, text in about.items() if text}
-            | held
-            | drawn
-            | {"sha256": trace.sha256}
-        ),
-        [table],
-        fields_text({**_made(document.provenance), **arrays}),
-        lambda: layers,
-        lambda: json_text(
-            document.model_dump(mode="json")
-            | _drawn_entry(trace)
-            | {"sha256": trace.sha256, "layers": layers}
-        ),
-    )
+    return table
 
 
 def _drawn(trace: Trace) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +13,7 @@ from sparqsim.base.errors import InputError, printable
 from sparqsim.base.wording import counted
 from sparqsim.cli.completion import design
 from sparqsim.cli.help import Commands, command_group
-from sparqsim.cli.options import Format, Trust
+from sparqsim.cli.options import Format, Trust, split_designs
 
 if TYPE_CHECKING:
     from sparqsim.sweep import Case, Summary
@@ -99,7 +101,6 @@ def run(
 
     Options replace what a grid file says.
     """
-    from sparqsim.cli.options import split_designs
     from sparqsim.sweep.processes import quickest_start, start_server
 
     start = quickest_start()
@@ -109,23 +110,20 @@ def run(
     from sparqsim.cli.signals import advise
     from sparqsim.sweep import sweep
 
-    axes: dict[str, Any] = {
-        "pe": pe and split_designs(pe),
-        "all_layers": [True] if all_layers else None,
-    }
-    texts = {
-        "array": array,
-        "dataflow": dataflow,
-        "coupling": coupling,
-        "overlap": overlap,
-        "memory": config,
-        "engine": engine,
-        "kept": kept,
-    }
-    axes |= {
-        axis: text and [part.strip() for part in text.split(",")] for axis, text in texts.items()
-    }
-    cases = _cases(inputs, {axis: values for axis, values in axes.items() if values}, trust=trust)
+    axes = _axes(
+        array=array,
+        dataflow=dataflow,
+        coupling=coupling,
+        overlap=overlap,
+        memory=config,
+        engine=engine,
+        kept=kept,
+    )
+    if pe:
+        axes["pe"] = split_designs(pe)
+    if all_layers:
+        axes["all_layers"] = [True]
+    cases = _cases(inputs, axes, trust=trust)
     read = dict.fromkeys(file for case in cases for file in case.read)
     check_distinct({"-o": store}, [*inputs, *read])
     advise("what was recorded is safe, and the same command resumes")
@@ -134,6 +132,13 @@ def run(
             cases, store, jobs=jobs, scheduler=scheduler, progress=progress, start=start
         )
     _tell(summary)
+
+
+def _axes(**texts: str | None) -> dict[str, list[Any]]:
+    """Return the values that comma-separated options give an axis each."""
+    return {
+        axis: [part.strip() for part in text.split(",")] for axis, text in texts.items() if text
+    }
 
 
 def _cases(inputs: list[str], axes: dict[str, Any], *, trust: bool) -> list[Case]:
@@ -147,18 +152,13 @@ def _cases(inputs: list[str], axes: dict[str, Any], *, trust: bool) -> list[Case
     return load_grid(grids[0], axes, trust=trust) if grids else cases_of(axes, trust=trust)
 
 
-def _progress() -> Any:
-    from contextlib import contextmanager
-
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
     from sparqsim.cli.progress import progress_bar
 
-    @contextmanager
-    def bar() -> Any:
-        with progress_bar() as shown:
-            task = shown.add_task("points", total=None)
-            yield lambda done, total: shown.update(task, completed=done, total=total)
-
-    return bar()
+    with progress_bar() as shown:
+        task = shown.add_task("points", total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 def _tell(summary: Summary) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol, TypeAlias, get_args
+from typing import Any, Protocol, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -192,13 +192,18 @@ class Assignment:
         if not self.own_rules:
             return infos[0]
         rules = [AssignedLayers(match=rule.match, pe=rule.model.spec) for rule in self.own_rules]
+
+        def most(field: str) -> Any:
+            """Return the largest of what its designs have; True where one is."""
+            return max(getattr(info, field) for info in infos)
+
         return PEInfo(
             name=self.name,
             spec=self.name,
-            lanes=max(info.lanes for info in infos),
-            multipliers=max(info.multipliers for info in infos),
-            cycles_depend_on_values=any(info.cycles_depend_on_values for info in infos),
-            times_itself=any(info.times_itself for info in infos),
+            lanes=most("lanes"),
+            multipliers=most("multipliers"),
+            cycles_depend_on_values=most("cycles_depend_on_values"),
+            times_itself=most("times_itself"),
             assignment=AssignmentInfo(default=self.default.spec, layers=tuple(rules)),
         )
 

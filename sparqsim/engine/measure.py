@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from sparqsim.pe.activity import PartCounter
 from sparqsim.pe.arithmetic import Factors, row_blocks
-from sparqsim.pe.base import Array, PEDesign, padded_to
+from sparqsim.pe.base import Array, PEDesign
 from sparqsim.pe.declared import activation_cycles
+from sparqsim.pe.layout import padded_to
 from sparqsim.results.layer_report import Error, Pairs
 from sparqsim.trace.lowering import LoweredLayer
 

@@ -96,6 +96,7 @@ def step_of(pe: PEDesign, flow: Dataflow, *, signed: bool) -> Callable[[Operand,
     """
 
     def step(left: Operand, other: Operand) -> Step:
+        """Do the design's step, whichever side its activations come from."""
         x, w = (left, other) if flow.activations_from_left else (other, left)
         done = pe.step(x.values, w.values, signed)
         deciding = {"activations": x, "weights": w}.get(pe.cost)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from sparqsim.base.wording import counted
 from sparqsim.html.cells import ABSENT, EXACT, WIDE, Cell, Column, Table, count, decimal
 from sparqsim.html.figures import Drawing, optional
-from sparqsim.html.settings import array_words
 from sparqsim.html.summary import Number, Piece
 from sparqsim.plot.accuracy import accuracy_figure
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow
@@ -99,7 +98,7 @@ def accuracy_settings(report: AccuracyReport) -> list[tuple[str, str]]:
         "kept layers computed as": report.kept_as,
         "kept layers timed as": report.kept,
         "skipped": ", ".join(report.skipped),
-        "array": array_words(report.array).removeprefix("array "),
+        "array": f"{report.array.size}, {report.array.mode}",
         "baseline": report.baseline,
         "sparqsim version": report.version,
     }

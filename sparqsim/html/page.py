@@ -29,7 +29,7 @@ from sparqsim.html.equal_area import equal_area_tables
 from sparqsim.html.figures import Drawing, drawings
 from sparqsim.html.gather import Gathered
 from sparqsim.html.headline import Fact, headline
-from sparqsim.html.settings import array_words, pes_table, provenance_rows, settings_table
+from sparqsim.html.settings import pes_table, provenance_rows, settings_table
 from sparqsim.html.summary import Piece, summary
 from sparqsim.html.tables import (
     design_table,
@@ -188,7 +188,7 @@ def _run(comparison: Comparison, prefix: str) -> Run:
     by_layer = [speedup_table(comparison), sqnr_table(comparison)] if several else []
     return Run(
         title=first.provenance.network or f"trace {first.provenance.trace_sha256[:12]}",
-        subtitle=f"{array_words(first.array)}, "
+        subtitle=f"{first.array.words}, "
         f"{'memory not modelled' if first.memory is None else f'memory {first.memory.name}'}",
         summary=summary(comparison),
         headline=headline(comparison),
@@ -210,7 +210,7 @@ def _run(comparison: Comparison, prefix: str) -> Run:
 def _accuracy(report: AccuracyReport, prefix: str) -> Run:
     return Run(
         title=f"Accuracy of {report.network or 'a network'}",
-        subtitle=array_words(report.array),
+        subtitle=report.array.words,
         summary=accuracy_summary(report),
         headline=[],
         tables=[trials_table(report)],

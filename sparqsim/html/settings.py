@@ -9,7 +9,7 @@ from sparqsim.base.wording import counted
 from sparqsim.html.cells import Cell, Column, Table
 from sparqsim.html.definitions import meaning
 from sparqsim.html.tables import design_name, reports_of
-from sparqsim.results.report import ArrayInfo, Comparison, Provenance, Report
+from sparqsim.results.report import Comparison, Provenance, Report
 from sparqsim.trace.coverage import Coverage
 
 NO_LIMIT = "no limit"
@@ -71,14 +71,6 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return NO_LIMIT if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def array_words(array: ArrayInfo) -> str:
-    """Return an array's settings in one line."""
-    return (
-        f"array {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, overlap "
-        f"{'on' if array.overlap else 'off'}"
-    )
 
 
 def pes_table(comparison: Comparison) -> Table:

@@ -53,7 +53,7 @@ def _subject(comparison: Comparison) -> Iterator[Piece]:
     yield Number(counted(len(report.layers), "layer"), "layers")
     yield ", "
     yield Number(counted(report.totals.macs, "multiply-accumulate"), "measured.macs")
-    yield f". On an array of {report.array.rows}x{report.array.cols} PEs, "
+    yield f". On an array of {report.array.size} PEs, "
     yield (
         f"{comparison.baseline}, the baseline, takes "
         if len(comparison.order) > 1

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
 
 from pydantic import computed_field
 
-from sparqsim.base.record import Name, Record
+from sparqsim.base.record import Name, Record, Summed
 from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
 
 
-class OperandTraffic(Record):
+class OperandTraffic(Summed):
     """One operand's traffic.
 
     used_bytes: what the layer needs or makes of it at all. dram_*, sram_*: moved at the DRAM
@@ -39,7 +38,7 @@ class OperandTraffic(Record):
         return self.dram_read_bytes + self.dram_write_bytes - self.used_bytes
 
 
-class Traffic(Record):
+class Traffic(Summed):
     """Traffic of a layer or a network.
 
     psum_spill_bytes, psum_reload_bytes: the part of the outputs' DRAM traffic that is partial sums.
@@ -61,28 +60,6 @@ class Traffic(Record):
             operand.dram_read_bytes + operand.dram_write_bytes
             for operand in (self.activations, self.weights, self.outputs)
         )
-
-    @classmethod
-    def sum_of(cls, parts: Iterable[Traffic | None]) -> Self | None:
-        """Add traffic; None where one part is unknown."""
-        known = [part for part in parts if part is not None]
-        return (
-            cls(**_added([part.model_dump(include=set(Traffic.model_fields)) for part in known]))
-            if known
-            else None
-        )
-
-
-def _added(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Add equal nested dictionaries of numbers, derived fields left out."""
-    first = parts[0]
-    return {
-        key: _added([part[key] for part in parts])
-        if isinstance(value, dict)
-        else sum(part[key] for part in parts)
-        for key, value in first.items()
-        if key != "repeated_bytes"
-    }
 
 
 class LayerTraffic(Traffic):

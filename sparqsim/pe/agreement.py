@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.contract import Violation
-from sparqsim.pe.base import COST_HOOKS, Array, PEDesign, arranged
+from sparqsim.pe.base import COST_HOOKS, Array, PEDesign
 from sparqsim.pe.declared import declared_cycles
+from sparqsim.pe.layout import arranged
 from sparqsim.pe.trials import plain_steps
 
 
@@ -24,11 +25,10 @@ def compare(pe: PEDesign, x: Array, w: Array) -> None:
 
 def stepped(pe: PEDesign, x: Array, w: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return values and cycles of every `step` of X (M, K) @ W (K, N), int64 (M, N, steps) each."""
-    steps = list(plain_steps(pe, x, w))
-    shape = (x.shape[0], w.shape[1], pe.steps(x.shape[1]))
-    values = np.array([step.value for step in steps], np.int64)
-    cycles = np.array([step.cycles for step in steps], np.int64)
-    return values.reshape(shape), cycles.reshape(shape)
+    pairs = [(step.value, step.cycles) for step in plain_steps(pe, x, w)]
+    rows, columns, steps = len(x), w.shape[1], pe.steps(x.shape[1])
+    both = np.array(pairs, np.int64).reshape(rows, columns, steps, 2)
+    return both[..., 0], both[..., 1]
 
 
 def compare_cycles(pe: PEDesign, x: Array, w: Array, cycles: NDArray[np.int64]) -> None:
@@ -87,8 +87,10 @@ def difference_of(
 ) -> None:
     """Expect two products to be equal; name the operands of the first place where they are not."""
     for m, n in np.argwhere(found != expected)[:1]:
-        alone = pe.steps(x.shape[1]) == 1
-        where = shown(pe, x[m], w[:, n], 0) if alone else f"x={x[m].tolist()} w={w[:, n].tolist()}"
+        row, column = x[m], w[:, n]
+        where = f"x={row.tolist()} w={column.tolist()}"
+        if pe.steps(len(row)) == 1:
+            where = shown(pe, row, column, 0)
         raise Violation(f"{where}: {truth} gives {expected[m, n]}, {other} gives {found[m, n]}")
 
 

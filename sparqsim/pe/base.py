@@ -33,6 +33,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.exact import exact_matmul
 from sparqsim.base.keys import spec_of
 from sparqsim.pe.kept import KeptMode
+from sparqsim.pe.layout import arranged, nonzero_masks
 
 Array = NDArray[Any]
 
@@ -357,42 +358,6 @@ def _hook_missing(pe: PEDesign, cost: Cost) -> NotImplementedError:
     return NotImplementedError(
         f"{pe.name} has cost={pe.cost!r} and no `{COST_HOOKS[cost]}` of its own"
     )
-
-
-def padded_to(x: Array, lanes: int) -> Array:
-    """Return `x` (..., K) with zeros appended so that K is a multiple of `lanes`, C-contiguous."""
-    short = -x.shape[-1] % lanes
-    if short:
-        x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, short)])
-    return np.ascontiguousarray(x)
-
-
-def arranged(values: Array, order: NDArray[np.int64]) -> Array:
-    """Return (..., K) as (..., steps, lanes) in the order of `PEDesign.k_order`, zeros where
-    nothing is taken.
-    """
-    padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, 1)])
-    taken: Array = padded[..., order]  # an index of -1 finds the zero just appended
-    return taken
-
-
-def nonzero_masks(values: Array, lanes: int) -> NDArray[np.uint8]:
-    """Return, for each `lanes` adjacent elements of (..., K), the bit mask of those that are not
-    zero.
-    """
-    groups = padded_to(values != 0, lanes).reshape(*values.shape[:-1], -1, lanes)
-    mask = np.zeros(groups.shape[:-1], np.uint8)
-    for lane in range(lanes):
-        mask |= groups[..., lane].astype(np.uint8) << lane
-    return mask
-
-
-def mask_examples(lanes: int, value: int) -> list[tuple[int, ...]]:
-    """Return, for every bit mask, a tuple with `value` in the lanes of the mask and 0 elsewhere."""
-    return [
-        tuple(value if mask >> lane & 1 else 0 for lane in range(lanes))
-        for mask in range(1 << lanes)
-    ]
 
 
 def round_half_even(x: Array, bits: int) -> Array:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.pe.base import COST_HOOKS, MOST_CYCLES, Array, PEDesign, arranged
+from sparqsim.pe.base import COST_HOOKS, MOST_CYCLES, Array, PEDesign
+from sparqsim.pe.layout import arranged
 
 
 def fixed_step_cycles(pe: PEDesign) -> int:
@@ -93,5 +94,6 @@ def _pair_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:
     order = pe.k_order(x.shape[-1])
     by_row = arranged(x, order)
     by_column = np.moveaxis(arranged(w.swapaxes(-1, -2), order), -3, -1)
-    cycles = [pe.pair_step_cycles(by_row[at], by_column[at]) for at in np.ndindex(*x.shape[:-2])]
-    return np.stack(cycles).reshape(*x.shape[:-2], *cycles[0].shape)
+    lead = x.shape[:-2]
+    cycles = [pe.pair_step_cycles(by_row[at], by_column[at]) for at in np.ndindex(*lead)]
+    return np.stack(cycles).reshape(*lead, *cycles[0].shape)

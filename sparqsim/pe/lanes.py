@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.keys import check_keys
-from sparqsim.pe.base import Array, LayerFacts, PEDesign, padded_to
+from sparqsim.pe.base import Array, LayerFacts, PEDesign
+from sparqsim.pe.layout import padded_to
 
 MOST_LANES = 64
 #: What a design knows before it is made ready for a layer: operands have 8 bits.

@@ -26,16 +26,9 @@ from typing import ClassVar, Literal, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.pe.base import (
-    Array,
-    LayerFacts,
-    PEDesign,
-    Step,
-    mask_examples,
-    nonzero_masks,
-    round_half_even,
-)
+from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step, round_half_even
 from sparqsim.pe.kept import KeptMode
+from sparqsim.pe.layout import mask_examples, nonzero_masks
 
 Rounding = Literal["nearest-even", "trim"]
 NIBBLE_BITS = 4

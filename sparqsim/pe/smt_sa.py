@@ -49,7 +49,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.pe.base import Array, Cost, PEDesign, Step, arranged, mask_examples, nonzero_masks
+from sparqsim.pe.base import Array, Cost, PEDesign, Step
+from sparqsim.pe.layout import arranged, mask_examples, nonzero_masks
 
 #: PEs of the largest array that is stepped unless the key `most_pes` says otherwise: 128 bytes
 #: each, at most.

@@ -40,8 +40,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step, padded_to
+from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step
 from sparqsim.pe.kept import KeptMode
+from sparqsim.pe.layout import padded_to
 from sparqsim.pe.windows import WHOLE, Rounding, WindowSet, window_tables
 
 #: What is told of int8 layers that stay at 8 bits.

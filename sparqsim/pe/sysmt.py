@@ -49,8 +49,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.jit import jit, parallel_jit, prange
-from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step, arranged
+from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step
 from sparqsim.pe.kept import KeptMode
+from sparqsim.pe.layout import arranged
 from sparqsim.pe.mac import MacPass
 
 Variant = Literal["wA", "A", "A0", "aW", "W", "W0"]
@@ -160,15 +161,15 @@ class SySmt(PEDesign):
     def matmul(self, x: Array, w: Array) -> NDArray[np.int64]:
         """Return the design's exact arithmetic for X @ W; see `PEDesign.matmul`."""
         self.check_operands(x, w)
+        m, n = x.shape[-2], w.shape[-1]
+        order, tables = self.k_order(x.shape[-1]), collision_tables(self)
         lead = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
-        m, n, order = x.shape[-2], w.shape[-1], self.k_order(x.shape[-1])
         every_x = np.broadcast_to(x, (*lead, *x.shape[-2:]))
-        every_w = np.broadcast_to(w, (*lead, *w.shape[-2:]))
         by_row = arranged(every_x, order).reshape(-1, m, *order.shape)
+        every_w = np.broadcast_to(w, (*lead, *w.shape[-2:]))
         by_column = arranged(every_w.swapaxes(-1, -2), order)
         columns_last = np.ascontiguousarray(np.moveaxis(by_column, -3, -1))
         codes = columns_last.reshape(-1, *order.shape, n).view(np.uint8)
-        tables = collision_tables(self)
         by_count = np.take(tables.weights, codes, axis=1)
         out = np.zeros((len(by_row), m, n), np.int64)
         _products(by_row, tables.activations, by_count, out, STEPS_IN_32_BITS)
@@ -182,10 +183,8 @@ class SySmt(PEDesign):
 
     def weight_states(self, w: Array) -> NDArray[np.uint8]:
         """Return a number for what every thread's weight can do in a collision."""
-        tables, by_col = (
-            collision_tables(self),
-            arranged(w.swapaxes(-1, -2), self.k_order(w.shape[-2])),
-        )
+        tables = collision_tables(self)
+        by_col = arranged(w.swapaxes(-1, -2), self.k_order(w.shape[-2]))
         states = np.take(tables.weight_state, by_col.view(np.uint8))
         return _joint_states(states, len(tables.examples[1])).swapaxes(-1, -2)
 
@@ -310,9 +309,7 @@ def _add_step(
     count: NDArray[np.uint8],
     sums: NDArray[np.int32],
 ) -> None:
-    """Add one step of one row: x (lanes,), weights (4, lanes, N), scratch `count` and `sums`
-    (N,).
-    """
+    """Add a step of a row: x (lanes,), weights (4, lanes, N), scratch `count`, `sums` (N,)."""
     present = np.count_nonzero(x)
     if present > 1:
         _count_products(x, weights[0], count)
@@ -342,9 +339,7 @@ def _add_exact(a: np.int32, w: NDArray[np.int16], sums: NDArray[np.int32]) -> No
 def _add_colliding(
     a: NDArray[np.int32], w: NDArray[np.int16], count: NDArray[np.uint8], sums: NDArray[np.int32]
 ) -> None:
-    """Add one thread's products: a (4,) and w (4, N) are the operand's values by count, as in
-    `CollisionTables`.
-    """
+    """Add a thread's products: a (4,) and w (4, N) by count, as in `CollisionTables`."""
     exact_a, half_a, meets, quarter_a = a
     for n in range(len(sums)):
         exact = exact_a * np.int32(w[0, n])

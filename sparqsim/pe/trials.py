@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sparqsim.pe.base import Array, PEDesign, Step, arranged
+from sparqsim.pe.base import Array, PEDesign, Step
+from sparqsim.pe.layout import arranged
 
 KINDS = ("random", "sparse", "small", "zero", "extreme")
 

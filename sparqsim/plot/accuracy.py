@@ -128,11 +128,10 @@ def plot_accuracy(
     """
     check_target(path, ax)
     points = loss_points(report, loss, baseline)
-    array, picture = report.array, PERCENT / report.pictures
+    picture = PERCENT / report.pictures
     title = (
         f"{report.network}, {counted(report.pictures, 'picture')}, against: "
-        f"{report.reference}\narray {array.rows}x{array.cols}, dataflow {array.dataflow}, "
-        f"{array.coupling}, overlap {'on' if array.overlap else 'off'}"
+        f"{report.reference}\n{report.array.words}"
     )
     # Records of earlier versions say it in one place only.
     inputs = report.coverage.inputs or report.traced_pictures
@@ -165,8 +164,10 @@ def loss_ticks(low: float, high: float, pictures: int) -> tuple[list[float], lis
     picture = PERCENT / pictures
     least = max(1, math.ceil((high - low) / picture / MOST_TICKS))
     plain = next(count for count in STEPS if count >= least)
-    step = next((count for count in _round_steps(pictures) if least <= count <= 2 * plain), plain)
-    first, last = math.ceil(low / picture / step - EDGE), math.floor(high / picture / step + EDGE)
+    fitting = [count for count in _round_steps(pictures) if least <= count <= 2 * plain]
+    step = fitting[0] if fitting else plain
+    first = math.ceil(low / picture / step - EDGE)
+    last = math.floor(high / picture / step + EDGE)
     places = [at * step * picture for at in range(first, last + 1)]
     return places, [f"{0.0 - place:.4g}" for place in places]
 

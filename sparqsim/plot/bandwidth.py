@@ -25,7 +25,7 @@ from sparqsim.plot.labels import (
 )
 from sparqsim.plot.panel import Panel, check_target, delivered
 from sparqsim.plot.style import INK, Saving, house_style, line_color, looks_of
-from sparqsim.results.report import Provenance, note_lines
+from sparqsim.results.report import note_lines
 
 PANEL_INCHES = 2.4
 #: The mark without memory stands this many times to the right of the largest bandwidth.
@@ -72,7 +72,11 @@ def plot_bandwidth(
         axes.set_xlabel("DRAM bandwidth (bytes per cycle)")
         axes.set_ylim(bottom=0)
         axes.grid(visible=True)
-        panel.add_legend(_title(curves), handles, [group_label(group) for group in labels])
+        panel.add_legend(
+            subject(curves.provenance, curves.array),
+            handles,
+            [group_label(group) for group in labels],
+        )
         panel.add_notes([*_notes(curves), *group_notes(labels)])
     return delivered(panel.figure, path, ax, title="Speedup against DRAM bandwidth", **saving)
 
@@ -89,17 +93,6 @@ def _notes(curves: BandwidthCurves) -> list[str]:
         coverage_note(curves.coverage, curves.macs or 0),
         *note_lines(curves.timing_notes),
     ]
-
-
-def _title(curves: BandwidthCurves) -> str:
-    source = Provenance(
-        version="",
-        engine="",
-        trace_sha256=curves.trace_sha256,
-        network=curves.network,
-        synthetic=curves.synthetic,
-    )
-    return subject(source, curves.array)
 
 
 def _draw_lines(

@@ -7,6 +7,7 @@ from typing import Any
 
 from sparqsim.analysis.bandwidth import BandwidthCurves
 from sparqsim.base.errors import InputError
+from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.plot.reports import check_alike, chosen_baseline
 from sparqsim.results.report import Report, stated_coverage, timing_notes
 
@@ -22,26 +23,18 @@ def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) 
         lacks one.
     """
     known = [(report, report.memory) for report in reports if report.memory is not None]
-    if not known or len({memory.dram.bandwidth_bytes_per_cycle for _, memory in known}) < 2:
-        raise InputError(
-            "--kind bandwidth: results of one DRAM bandwidth or none, expected several, or the "
-            "JSON of `sparqsim bandwidth` (sparqsim.bandwidth/1)"
-        )
-    alike = [
-        report.model_copy(update={"memory": _without_bandwidth(memory)}) for report, memory in known
-    ]
-    check_alike(alike, "bandwidth", "bandwidth")
-    cycles: dict[str, dict[float | None, Report]] = {}
-    for report, memory in known:
-        cycles.setdefault(report.pe.spec, {})[memory.dram.bandwidth_bytes_per_cycle] = report
-    chosen = chosen_baseline(cycles, baseline)
-    bandwidths = sorted(cycles[chosen], key=lambda value: (value is None, value))
-    for name, mine in cycles.items():
+    runs = _by_design(known)
+    chosen = chosen_baseline(runs, baseline)
+    bandwidths = sorted(runs[chosen], key=lambda value: (value is None, value))
+    cycles, starved = {}, {}
+    for name, mine in runs.items():
         if set(mine) != set(bandwidths):
             raise InputError(
                 f"--kind bandwidth: {name} ran at {len(mine)} DRAM bandwidths, the baseline "
                 f"{chosen} at {len(bandwidths)}; expected the same"
             )
+        cycles[name] = tuple(mine[at].cycles.total for at in bandwidths)
+        starved[name] = mine[bandwidths[0]]
     first, memory = known[0]
     return BandwidthCurves(
         network=first.provenance.network,
@@ -52,17 +45,32 @@ def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) 
         baseline=chosen,
         order=tuple(cycles),
         bandwidths=tuple(bandwidths),
-        cycles={
-            name: tuple(mine[at].cycles.total for at in bandwidths) for name, mine in cycles.items()
-        },
-        array_cycles={name: _array_cycles(mine[bandwidths[0]]) for name, mine in cycles.items()},
+        cycles=cycles,
+        array_cycles={name: _array_cycles(report) for name, report in starved.items()},
         cycles_depend_on_values={
-            name: mine[bandwidths[0]].pe.cycles_depend_on_values for name, mine in cycles.items()
+            name: report.pe.cycles_depend_on_values for name, report in starved.items()
         },
         timing_notes=timing_notes(report.pe for report, _ in known),
         coverage=stated_coverage(report for report, _ in known),
         macs=first.totals.macs,
     )
+
+
+def _by_design(known: Sequence[tuple[Report, MemoryInfo]]) -> dict[str, dict[Any, Report]]:
+    """Return design -> DRAM bandwidth -> report, of reports that differ in nothing else."""
+    if len({memory.dram.bandwidth_bytes_per_cycle for _, memory in known}) < 2:
+        raise InputError(
+            "--kind bandwidth: results of one DRAM bandwidth or none, expected several, or the "
+            "JSON of `sparqsim bandwidth` (sparqsim.bandwidth/1)"
+        )
+    alike = [
+        report.model_copy(update={"memory": _without_bandwidth(memory)}) for report, memory in known
+    ]
+    check_alike(alike, "bandwidth", "bandwidth")
+    runs: dict[str, dict[Any, Report]] = {}
+    for report, memory in known:
+        runs.setdefault(report.pe.spec, {})[memory.dram.bandwidth_bytes_per_cycle] = report
+    return runs
 
 
 def _without_bandwidth(memory: Any) -> Any:

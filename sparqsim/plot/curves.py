@@ -144,13 +144,8 @@ def _draw(axes: Axes, curve: Curve, places: dict[tuple[float, ...], float], look
     shows.
     """
     color = line_color(look)
-    axes.vlines(
-        [places[point.place] for point in curve.points],
-        [point.low for point in curve.points],
-        [point.high for point in curve.points],
-        color=color,
-        linewidth=0.5,
-    )
+    strokes = [(places[point.place], point.low, point.high) for point in curve.points]
+    axes.vlines(*zip(*strokes, strict=True), color=color, linewidth=0.5)
     style: dict[str, Any] = {
         "color": color,
         "marker": look.marker,
@@ -213,6 +208,7 @@ def _emptier_end(curve: Curve, curves: Sequence[Curve], apart: float) -> int:
     """
 
     def crowd(points: slice) -> int:
+        """Return how many points of other curves stand where the words would."""
         height = curve.points[0].speedup
         return sum(
             0 < point.speedup - height < apart
@@ -249,12 +245,9 @@ def _title(curves: Curves) -> str:
         )
     )
     array, memory = curves.reports[0].array, curves.reports[0].memory
-    size = "" if curves.kind == "array-size" else f"array {array.rows}x{array.cols}, "
+    settings = array.mode if curves.kind == "array-size" else array.words
     around = "memory not modelled" if memory is None else f"memory {memory.name}"
-    return (
-        f"{source}{many}{drawn}\n{size}dataflow {array.dataflow}, {array.coupling}, overlap "
-        f"{'on' if array.overlap else 'off'}, {around}"
-    )
+    return f"{source}{many}{drawn}\n{settings}, {around}"
 
 
 def _notes(curves: Curves) -> list[str]:

@@ -48,20 +48,25 @@ def draw_iso_area(
                 place, speedup.middle, yerr=[[part] for part in reach(speedup)], **ERROR_BAR
             )
             if slot.index is None:
-                axes.annotate(
-                    f"{speedup.middle:.2f}",
-                    (place, speedup.high),
-                    (0, 3),
-                    textcoords="offset points",
-                    rotation=90,
-                    ha="center",
-                    va="bottom",
-                    fontsize=SMALL_POINTS,
-                    bbox=BEHIND_TEXT,
-                )
+                write_above(axes, place, speedup.high, f"{speedup.middle:.2f}", 3)
     axes.axhline(1, **BASELINE)
     axes.set_ylim(0, _highest(comparison, specs) * 1.05 + 0.45)
     axes.set_ylabel(f"speedup (x) over\n{comparison.baseline}, equal area")
+
+
+def write_above(axes: Axes, place: float, height: float, text: str, points: float) -> None:
+    """Write a bar's figure upright, so many points above it."""
+    axes.annotate(
+        text,
+        (place, height),
+        (0, points),
+        textcoords="offset points",
+        rotation=90,
+        ha="center",
+        va="bottom",
+        fontsize=SMALL_POINTS,
+        bbox=BEHIND_TEXT,
+    )
 
 
 def iso_area_speedup(comparison: Comparison, spec: str, layer: int | None) -> Range | None:

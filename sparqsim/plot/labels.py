@@ -48,10 +48,7 @@ def subject(provenance: Provenance, array: ArrayInfo) -> str:
     """
     drawn = shortened(printable(provenance.synthetic), LONGEST_SOURCE)
     label = f" [SYNTHETIC values: {drawn}]" if drawn else ""
-    return (
-        f"{source_of(provenance)}{label}\narray {array.rows}x{array.cols}, "
-        f"dataflow {array.dataflow}, {array.coupling}, overlap {'on' if array.overlap else 'off'}"
-    )
+    return f"{source_of(provenance)}{label}\n{array.words}"
 
 
 def source_of(provenance: Provenance) -> str:

@@ -90,6 +90,7 @@ def front_of(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:
     """
 
     def beaten(point: ParetoPoint) -> bool:
+        """Return whether another point is at least as good in both, and better in one."""
         return any(
             other.speedup >= point.speedup
             and other.quality >= point.quality

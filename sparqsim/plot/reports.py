@@ -86,7 +86,7 @@ def _switch(value: bool) -> str:
 SETTINGS: Mapping[str, Callable[[Report], str]] = {
     "trace": lambda report: report.provenance.network or report.provenance.trace_sha256[:12],
     "pe": lambda report: report.pe.spec,
-    "array": lambda report: f"{report.array.rows}x{report.array.cols}",
+    "array": lambda report: report.array.size,
     "dataflow": lambda report: report.array.dataflow,
     "coupling": lambda report: report.array.coupling,
     "overlap": lambda report: _switch(report.array.overlap),

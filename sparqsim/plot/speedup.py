@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sparqsim.plot.groups import group_note, grouped
-from sparqsim.plot.iso_area import BASELINE, BEHIND_TEXT, draw_iso_area, iso_area_notes
+from sparqsim.plot.iso_area import BASELINE, draw_iso_area, iso_area_notes, write_above
 from sparqsim.plot.labels import (
     add_legend,
     add_notes,
@@ -35,7 +35,6 @@ from sparqsim.plot.slots import (
 )
 from sparqsim.plot.style import (
     INK,
-    SMALL_POINTS,
     Look,
     Saving,
     house_style,
@@ -90,6 +89,14 @@ def plot_speedup(
         For an unknown suffix or width, or a path that cannot be written.
     """
     check_target(path)
+    figure = _figure(comparison, width)
+    return delivered(figure, path, title=f"Speedup over {comparison.baseline}", **saving)
+
+
+speedup_figure = plot_speedup
+
+
+def _figure(comparison: Comparison, width: str) -> Figure:
     groups = _shown(comparison)
     specs = [group[0] for group in groups]
     every_layer = comparison.reports[comparison.baseline].layers
@@ -116,10 +123,7 @@ def plot_speedup(
         set_layer_label(panels[-1][-1], layers)
         notes = group_note(every_layer, layout.group)
         _draw_words(figure, comparison, groups, looks, notes)
-    return delivered(figure, path, title=f"Speedup over {comparison.baseline}", **saving)
-
-
-speedup_figure = plot_speedup
+    return figure
 
 
 def _shown(comparison: Comparison) -> list[list[str]]:
@@ -163,17 +167,7 @@ def _draw_speedups(
             edgecolor=INK,
         )
         for place, value in zip(places, values, strict=True) if slot.index is None else ():
-            axes.annotate(
-                f"{value:.2f}",
-                (place, value),
-                (0, 1.5),
-                textcoords="offset points",
-                rotation=90,
-                ha="center",
-                va="bottom",
-                fontsize=SMALL_POINTS,
-                bbox=BEHIND_TEXT,
-            )
+            write_above(axes, place, value, f"{value:.2f}", 1.5)
     axes.axhline(1, **BASELINE)
     axes.set_ylim(0, _highest(comparison, shown) * 1.05 + 0.35)
     axes.set_ylabel(f"speedup (x) over\n{comparison.baseline}, equal PEs")

@@ -246,7 +246,7 @@ class AccuracyReport(Tabular, Record):
         array = self.array
         return (
             f"{counted(designs, 'design')} on {short_name(self.network)}, "
-            f"{counted(self.pictures, 'picture')}, array {array.rows}x{array.cols} {array.dataflow}"
+            f"{counted(self.pictures, 'picture')}, array {array.size} {array.dataflow}"
         )
 
     def html_caption(self) -> str:

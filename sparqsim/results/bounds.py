@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sparqsim.base.record import Record
+from sparqsim.base.record import Summed
 
 if TYPE_CHECKING:  # reading a report must not load the compiler
     from sparqsim.array.dataflow import Timing
 
 
-class Gap(Record):
+class Gap(Summed):
     """What lies between the work of a layer and its total cycles; `Bounds` says what each part
     is.
     """
@@ -26,16 +25,8 @@ class Gap(Record):
         """Cycles of all parts."""
         return self.ragged_tiles + self.fill_drain + self.pe_waiting + self.memory_stall
 
-    @classmethod
-    def sum_of(cls, parts: Iterable[Gap]) -> Gap:
-        """Add part by part."""
-        parts = list(parts)
-        return cls(
-            **{name: sum(getattr(part, name) for part in parts) for name in cls.model_fields}
-        )
 
-
-class Bounds(Record):
+class Bounds(Summed):
     """Lower bounds: work_cycles + the parts of `gap_cycles` = total cycles, exactly.
 
     busiest_pe_cycles: no array with these tiles is faster, however freely its PEs run ahead of each
@@ -85,14 +76,4 @@ class Bounds(Record):
                 pe_waiting=rest - fill_drain,
                 memory_stall=memory_stall,
             ),
-        )
-
-    @classmethod
-    def sum_of(cls, parts: Iterable[Bounds]) -> Bounds:
-        """Add up layers that run one after another."""
-        parts = list(parts)
-        return cls(
-            busiest_pe_cycles=sum(part.busiest_pe_cycles for part in parts),
-            work_cycles=sum(part.work_cycles for part in parts),
-            gap_cycles=Gap.sum_of(part.gap_cycles for part in parts),
         )

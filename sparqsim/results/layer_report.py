@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from pydantic import Field, computed_field, model_validator
 
-from sparqsim.base.record import Name, Record, Text
+from sparqsim.base.record import Name, Record, Summed, Text
 from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
 from sparqsim.memory.traffic import LayerTraffic, Traffic
@@ -23,7 +23,7 @@ from sparqsim.results.flat import flat_fields
 LAYER_ROW, TOTAL_ROW = "layer", "total"
 
 
-class Cycles(Record):
+class Cycles(Summed):
     """Array cycles by what they were spent on; `total` is their sum.
 
     compute: streamed steps at one cycle each. fill: skew of the wavefront, and loads of stationary
@@ -43,20 +43,6 @@ class Cycles(Record):
         """All cycles: the sum of their parts."""
         return self.compute + self.fill + self.drain + self.pe_stall + self.memory_stall
 
-    @classmethod
-    def sum_of(cls, parts: Iterable[Cycles]) -> Cycles:
-        """Add cycles class by class."""
-        parts = list(parts)
-        names = cls.model_fields
-        return cls(**{name: sum(getattr(part, name) for part in parts) for name in names})
-
-
-def _sums(record: type[Record], parts: Iterable[Record]) -> dict[str, Any]:
-    """Return the sum of every field, None where one part has None."""
-    parts = list(parts)
-    columns = {name: [getattr(part, name) for part in parts] for name in record.model_fields}
-    return {name: None if None in values else sum(values) for name, values in columns.items()}
-
 
 class Gemm(Record):
     """Per group, Y[m, n] = X[m, k] @ W[k, n].
@@ -71,7 +57,7 @@ class Gemm(Record):
     groups: int
 
 
-class Pairs(Record):
+class Pairs(Summed):
     """Pairs of adjacent activations (k, k + 1), k even, of X, by what the design makes of them
     (counts).
 
@@ -89,13 +75,8 @@ class Pairs(Record):
     trimmed: int | None
     one_zero_changed: int | None
 
-    @classmethod
-    def sum_of(cls, parts: Iterable[Pairs]) -> Pairs:
-        """Add counts; unknown where one is unknown."""
-        return cls(**_sums(cls, parts))
 
-
-class Error(Record):
+class Error(Summed):
     """Error of the outputs (integer sums) against the exact 8-bit result.
 
     Stored: `outputs` (count), `signal` = sum of y^2, `noise` = sum of (y' - y)^2, `max_abs` = max
@@ -108,15 +89,11 @@ class Error(Record):
     max_abs: int
 
     @classmethod
-    def sum_of(cls, parts: Iterable[Error]) -> Error:
+    def sum_of(cls, parts: Iterable[Self]) -> Self:
         """Put errors of several sets of outputs together."""
         parts = list(parts)
-        return cls(
-            outputs=sum(part.outputs for part in parts),
-            signal=sum(part.signal for part in parts),
-            noise=sum(part.noise for part in parts),
-            max_abs=max(part.max_abs for part in parts),
-        )
+        largest = max(part.max_abs for part in parts)
+        return super().sum_of(parts).model_copy(update={"max_abs": largest})
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -137,7 +114,7 @@ class Error(Record):
         return round(10 * (math.log10(self.signal) - math.log10(self.noise)), 9)
 
 
-class Counts(Record):
+class Counts(Summed):
     """The integers behind utilization.
 
     macs_nonzero: MACs whose activation and weight are both non-zero. pe_cycles: total cycles x PEs.
@@ -155,11 +132,6 @@ class Counts(Record):
     used_pe_cycles: int
     busy_pe_cycles: int | None
     busy_multiplier_cycles: int | None
-
-    @classmethod
-    def sum_of(cls, parts: Iterable[Counts]) -> Counts:
-        """Add counts; unknown where one is unknown."""
-        return cls(**_sums(cls, parts))
 
 
 class Utilization(Record):
@@ -208,7 +180,7 @@ MEASURED_COLUMNS = {
 }
 
 
-class Measured(Record):
+class Measured(Summed):
     """What a layer and a whole network have in common."""
 
     cycles: Cycles
@@ -322,14 +294,9 @@ class Totals(Measured):
     def of(cls, layers: Iterable[LayerReport]) -> Totals:
         """Add up layers."""
         layers = list(layers)
+        moved = [layer.traffic for layer in layers if layer.traffic is not None]
         return cls(
-            cycles=Cycles.sum_of(layer.cycles for layer in layers),
-            bounds=Bounds.sum_of(layer.bounds for layer in layers),
-            tiles=sum(layer.tiles for layer in layers),
-            partial_sums=sum(layer.partial_sums for layer in layers),
-            counts=Counts.sum_of(layer.counts for layer in layers),
-            pairs=Pairs.sum_of(layer.pairs for layer in layers),
-            error=Error.sum_of(layer.error for layer in layers),
-            traffic=Traffic.sum_of(layer.traffic for layer in layers),
+            **dict(Measured.sum_of(layers)),
+            traffic=Traffic.sum_of(moved) if moved else None,
             actions=added(layer.actions for layer in layers),
         )

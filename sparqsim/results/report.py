@@ -165,6 +165,22 @@ class ArrayInfo(Record):
             raise ValueError(f"dataflow={shown(self.dataflow)}: expected the name of a dataflow")
         return self
 
+    @property
+    def size(self) -> str:
+        """Rows and columns: '16x16'."""
+        return f"{self.rows}x{self.cols}"
+
+    @property
+    def mode(self) -> str:
+        """Dataflow, coupling and overlap, in words."""
+        overlap = "on" if self.overlap else "off"
+        return f"dataflow {self.dataflow}, {self.coupling}, overlap {overlap}"
+
+    @property
+    def words(self) -> str:
+        """The array's settings in one line."""
+        return f"array {self.size}, {self.mode}"
+
     def flat_fields(self) -> Row:
         """Return the array for a flat row."""
         return {
@@ -315,7 +331,7 @@ class Report(Tabular, Record):
         array = self.array
         return (
             f"{self.pe.spec} on {self.provenance.short_source()}, "
-            f"array {array.rows}x{array.cols} {array.dataflow}, "
+            f"array {array.size} {array.dataflow}, "
             f"{counted(len(self.layers), 'layer')}, {counted(self.cycles.total, 'cycle')}"
         )
 
@@ -323,12 +339,10 @@ class Report(Tabular, Record):
         """Return what was simulated, on one line: for how many inputs, what share, on which
         array.
         """
-        array = self.array
-        overlap = "on" if array.overlap else "off"
+        design_first = f"{self.pe.spec}, " if design else ""
         return (
-            f"{self.provenance.source()}: {f'{self.pe.spec}, ' if design else ''}"
-            f"array {array.rows}x{array.cols}, dataflow {array.dataflow}, {array.coupling}, "
-            f"overlap {overlap}, {self._memory_label()}, {self.coverage.label(self.totals.macs)}"
+            f"{self.provenance.source()}: {design_first}{self.array.words}, "
+            f"{self._memory_label()}, {self.coverage.label(self.totals.macs)}"
         )
 
     def _memory_label(self) -> str:
@@ -487,7 +501,7 @@ class Comparison(Tabular, Record):
         array = report.array
         return (
             f"{counted(len(self.order), 'design')} over {self.baseline} on "
-            f"{report.provenance.short_source()}, array {array.rows}x{array.cols} "
+            f"{report.provenance.short_source()}, array {array.size} "
             f"{array.dataflow}, {counted(len(report.layers), 'layer')}"
         )
 

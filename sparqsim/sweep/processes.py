@@ -13,10 +13,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
+from sparqsim.base.environment import environment
 from sparqsim.base.errors import InputError
 
 Start = Literal["spawn", "forkserver"]
@@ -134,21 +135,6 @@ def stops_put_off() -> Iterator[None]:
 def one_thread() -> AbstractContextManager[None]:
     """Let processes that are started in the block have one thread each."""
     return environment(dict.fromkeys(THREAD_SETTINGS, "1"))
-
-
-@contextmanager
-def environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Let processes that are started in the block have these settings."""
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

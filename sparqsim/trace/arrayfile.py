@@ -75,6 +75,18 @@ def read_npz(
     return arrays
 
 
+def finite_float32(values: Array, what: str) -> Array:
+    """Return real values as float32. Raises InputError for such that are no finite ones then."""
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise InputError(
+            f"{what} holds NaN, infinite values or such that float32 cannot hold, expected finite "
+            "ones"
+        )
+    return single
+
+
 def npz_names(path: Path) -> list[str]:
     """Return the names of the arrays in an .npz file. Raises InputError when it cannot be read."""
     try:

@@ -26,7 +26,7 @@ from sparqsim.base.parse import require_whole_number
 from sparqsim.base.textfile import csv_lines, read_text
 from sparqsim.quantise.calibrate import calibrator
 from sparqsim.quantise.codes import WeightCodes, quantise
-from sparqsim.trace.arrayfile import read_npy
+from sparqsim.trace.arrayfile import finite_float32, read_npy
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.trace import Trace
 
@@ -179,16 +179,7 @@ def _loaded(path: Path) -> Array:
     array = read_npy(path)
     if array.ndim not in (2, 4):
         raise InputError(f"{path}: {array.dtype} {array.shape}, expected numbers with 2 or 4 axes")
-    if array.dtype.kind != "f":
-        return array
-    with np.errstate(over="ignore"):
-        single = array.astype(np.float32)
-    if not np.isfinite(single).all():
-        raise InputError(
-            f"{path}: holds NaN, infinite values or such that float32 cannot hold, expected finite "
-            "ones"
-        )
-    return single
+    return finite_float32(array, f"{path}:") if array.dtype.kind == "f" else array
 
 
 def _is_integer(array: Array) -> bool:

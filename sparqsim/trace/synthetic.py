@@ -99,10 +99,16 @@ class Distribution:
         drawn = DrawnTensor(shape, [self.seed, layer, 1], dtype, _to_weights)
         return TensorSource(shape, dtype, drawn.read)
 
-    def _to_activations(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
-        before, fresh = np.float32(self.correlation), np.float32(np.sqrt(1 - self.correlation**2))
-        for channel in range(1, values.shape[-1] if self.correlation else 0):
+    def _correlate(self, values: NDArray[np.float32]) -> None:
+        """Mix every channel with the one before it, in place."""
+        before = np.float32(self.correlation)
+        fresh = np.float32(np.sqrt(1 - self.correlation**2))
+        for channel in range(1, values.shape[-1]):
             values[..., channel] = before * values[..., channel - 1] + fresh * values[..., channel]
+
+    def _to_activations(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
+        if self.correlation:
+            self._correlate(values)
         threshold = NormalDist().inv_cdf(self.zeros) if self.zeros else -np.inf
         lowest = max(threshold, -TOP)
         steps = np.ceil((values - np.float32(lowest)) * np.float32(255 / (TOP - lowest)))

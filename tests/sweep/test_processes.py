@@ -101,34 +101,29 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_keeps_what_was_recorded(tmp_path: Path, trace: str) -> None:
-    file = tmp_path / "slow.py"
+def slow_sweep(folder: Path, trace: str, seconds: int, **settings: bool) -> subprocess.Popen[str]:
+    """Start a sweep of a quick design and one that sleeps."""
+    file = folder / "slow.py"
     file.write_text(
         USER_DESIGN.format(lanes=1)
-        + "    def steps(self, k):\n        import time; time.sleep(60)\n"
+        + f"    def steps(self, k):\n        import time; time.sleep({seconds})\n"
     )
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "sparqsim",
-            "sweep",
-            trace,
-            "--pe",
-            f"mac-8b8b,{file}:Mine",
-            "-o",
-            "s.sqlite",
-            "--jobs",
-            "2",
-        ],
-        cwd=tmp_path,
+    designs = f"mac-8b8b,{file}:Mine"
+    options = ["--pe", designs, "-o", "s.sqlite", "--jobs", "2"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "sparqsim", "sweep", trace, *options],
+        cwd=folder,
         env=ENVIRONMENT,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,
+        **settings,
     )
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_keeps_what_was_recorded(tmp_path: Path, trace: str) -> None:
+    process = slow_sweep(tmp_path, trace, 60, start_new_session=True)
     wait_for_rows(tmp_path / "s.sqlite", 1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process of the group gets it
     _, told = process.communicate(timeout=30)
@@ -142,31 +137,7 @@ def test_ctrl_c_keeps_what_was_recorded(tmp_path: Path, trace: str) -> None:
 
 def test_kill_9_ends_all_processes_without_a_word(tmp_path: Path, trace: str) -> None:
     """Python's resource tracker would warn of semaphores that nobody gave back."""
-    file = tmp_path / "slow.py"
-    file.write_text(
-        USER_DESIGN.format(lanes=1)
-        + "    def steps(self, k):\n        import time; time.sleep(600)\n"
-    )
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "sparqsim",
-            "sweep",
-            trace,
-            "--pe",
-            f"mac-8b8b,{file}:Mine",
-            "-o",
-            "s.sqlite",
-            "--jobs",
-            "2",
-        ],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = slow_sweep(tmp_path, trace, 600)
     wait_for_rows(tmp_path / "s.sqlite", 1)
     process.kill()
     assert process.communicate(timeout=60) == (

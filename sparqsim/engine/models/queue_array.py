@@ -118,16 +118,22 @@ class QueueArray(PEArray):
         ]
         lengths = np.stack([group.tile_cycles for group in groups]).swapaxes(1, 2)
         used_pes = flow.grid(work, array).used_by_tile
+        pe_cycles = np.sum([group.pe_cycles for group in groups], axis=0)
+
+        def total(part: str) -> int:
+            """Return the cycles of all groups, which run one after another."""
+            return sum(getattr(group, part) for group in groups)
+
         return Timing(
-            tiles=sum(group.tile_ends.size for group in groups),
-            compute=sum(group.compute for group in groups),
-            fill=sum(group.fill for group in groups),
-            drain=sum(group.drain for group in groups),
-            pe_stall=sum(group.pe_stall for group in groups),
+            tiles=lengths.size,
+            compute=total("compute"),
+            fill=total("fill"),
+            drain=total("drain"),
+            pe_stall=total("pe_stall"),
             used_pe_cycles=int((lengths * used_pes).sum()),
             partial_sums=flow.partial_sums(work, array),
-            busiest_pe=int(np.sum([group.pe_cycles for group in groups], axis=0).max()),
-            pe_work=sum(group.work for group in groups),
+            busiest_pe=int(pe_cycles.max()),
+            pe_work=total("work"),
             tile_stalls=lengths - work.steps,
         )
 
@@ -255,19 +261,9 @@ def _run_queues(
         for i in range(rows):
             for j in range(cols):
                 if open_threads[i, j] > 0:
+                    lines = row[i, j], col[i, j]
                     open_threads[i, j] -= _scan(
-                        taken,
-                        after,
-                        place,
-                        x,
-                        w,
-                        starts,
-                        lengths,
-                        depth,
-                        i,
-                        j,
-                        row[i, j],
-                        col[i, j],
+                        taken, after, place, x, w, starts, lengths, depth, i, j, lines
                     )
                     continue
                 for thread in range(threads):
@@ -276,10 +272,8 @@ def _run_queues(
                 if tile[i, j] < len(ends):
                     ends[tile[i, j]] = cycle + 1
                     tile[i, j] += 1
-                    row[i, j], col[i, j] = (
-                        tile[i, j] // col_tiles * rows + i,
-                        tile[i, j] % col_tiles * cols + j,
-                    )
+                    row[i, j] = tile[i, j] // col_tiles * rows + i
+                    col[i, j] = tile[i, j] % col_tiles * cols + j
                     running -= tile[i, j] == len(ends)
                     open_threads[i, j] = with_work * (tile[i, j] < len(ends))
         taken, after = after, taken
@@ -309,19 +303,14 @@ def _scan(
     depth: int,
     i: int,
     j: int,
-    row: int,
-    col: int,
+    lines: tuple[int, int],
 ) -> int:
-    """Let the threads of PE (i, j) fire, on row `row` of x and row `col` of w; return how many
-    finished their part.
-    """
+    """Let the threads of PE (i, j) fire, on its `lines` of x and w; return how many finished."""
+    row, col = lines
     finished, multiplied = 0, False
     for thread in range(len(lengths)):
-        own, k, end = (
-            taken[i + 1, j + 1, thread],
-            place[i, j, thread],
-            starts[thread] + lengths[thread],
-        )
+        own, k = taken[i + 1, j + 1, thread], place[i, j, thread]
+        end = starts[thread] + lengths[thread]
         fires = (
             (not multiplied)
             & (k < end)

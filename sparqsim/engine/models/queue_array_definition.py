@@ -102,6 +102,11 @@ class Edge:
     waiting: list[deque[int | None]]
     on_link: deque[list[int | None]] = field(default_factory=lambda: deque([[]] * EDGE_LINK_CYCLES))
 
+    @classmethod
+    def behind(cls, slots: int, threads: int) -> Edge:
+        """Return an edge that begins with so many empty slots."""
+        return cls([deque([None] * slots) for _ in range(threads)])
+
     def arriving(self) -> list[int | None]:
         """Send one entry per thread; return what arrives now, sent `EDGE_LINK_CYCLES` ago."""
         self.on_link.append([queue.popleft() if queue else None for queue in self.waiting])
@@ -125,13 +130,10 @@ class Queues:
         }
         for (i, j), pe in self.pes.items():
             pe.right, pe.below = self.pes.get((i, j + 1)), self.pes.get((i + 1, j))
-        self.row_edges, self.col_edges = (
-            [Edge([deque([None] * slots) for _ in lengths]) for slots in range(side)]
-            for side in (rows, cols)
-        )
-        row_tiles, col_tiles = (
-            _tiles_by_thread(values, side, lengths) for values, side in ((x, rows), (w.T, cols))
-        )
+        self.row_edges = [Edge.behind(slots, threads) for slots in range(rows)]
+        self.col_edges = [Edge.behind(slots, threads) for slots in range(cols)]
+        row_tiles = _tiles_by_thread(x, rows, lengths)
+        col_tiles = _tiles_by_thread(w.T, cols, lengths)
         self.tiles = len(row_tiles) * len(col_tiles)
         self.to_append = iter(list(product(row_tiles, col_tiles)))
 

@@ -17,7 +17,14 @@ from sparqsim.base.errors import InputError
 from sparqsim.networks.images.decode import read_picture
 from sparqsim.networks.images.labels import checked_labels
 from sparqsim.networks.preprocess import Layout, Preprocess
-from sparqsim.trace.arrayfile import NUMBERS_AND_TRUTH, is_npz, npz_names, read_npy, read_npz
+from sparqsim.trace.arrayfile import (
+    NUMBERS_AND_TRUTH,
+    finite_float32,
+    is_npz,
+    npz_names,
+    read_npy,
+    read_npz,
+)
 
 Array = NDArray[Any]
 
@@ -106,10 +113,11 @@ class Pictures:
         contiguous = rows == list(range(rows[0], rows[0] + len(rows))) if rows else True
         # A slice shares the memory of all pictures; a list of rows is copied.
         taken = slice(rows[0], rows[-1] + 1) if rows and contiguous else rows
+        files = [self.files[row] for row in rows] if self.files else ()
         return replace(
             self,
             names=tuple(self.names[row] for row in rows),
-            files=tuple(self.files[row] for row in rows) if self.files else (),
+            files=tuple(files),
             array=None if self.array is None else self.array[taken],
             labels=None if self.labels is None else self.labels[taken],
             arrays={name: array[taken] for name, array in self.arrays.items()},
@@ -171,14 +179,7 @@ def _fed(values: Array, name: str, dtype: np.dtype[Any]) -> Array:
             f"input {name} holds {values.dtype} numbers and the network takes {dtype}, expected "
             f"{dtype} codes, or uint8 pictures (N, height, width, channels)"
         )
-    with np.errstate(over="ignore"):
-        single = values.astype(np.float32)
-    if not np.isfinite(single).all():
-        raise InputError(
-            f"input {name} holds NaN, infinite values or such that float32 cannot hold, expected "
-            "finite ones"
-        )
-    return single
+    return finite_float32(values, f"input {name}")
 
 
 def _image_files(folder: Path) -> tuple[Path, ...]:

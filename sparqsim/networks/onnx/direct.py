@@ -130,13 +130,10 @@ def _segment(
     used = dict.fromkeys(name for node in nodes for name in sorted(uses(node)))
     inputs = [name for name in used if name not in made and name not in initializers]
     outputs = [name for node in nodes for name in node.output if last_uses.get(name, -1) >= end]
-    graph = helper.make_graph(
-        nodes,
-        "segment",
-        [helper.make_tensor_value_info(name, types[name], None) for name in inputs],
-        [helper.make_empty_tensor_value_info(name) for name in outputs],
-        [initializers[name] for name in used if name in initializers],
-    )
+    given = [helper.make_tensor_value_info(name, types[name], None) for name in inputs]
+    wanted = list(map(helper.make_empty_tensor_value_info, outputs))
+    stored = [initializers[name] for name in used if name in initializers]
+    graph = helper.make_graph(nodes, "segment", given, wanted, stored)
     part = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
     return Segment(session_of(part, outputs, path), tuple(inputs), tuple(outputs))
 

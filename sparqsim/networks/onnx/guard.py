@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import threading
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.base.environment import environment
 from sparqsim.base.errors import InputError
 from sparqsim.base.limits import ONNX_SECONDS
 from sparqsim.networks.images import needed
@@ -35,18 +35,11 @@ def onnxruntime() -> Any:
     """
     if "onnxruntime" in sys.modules:
         return needed("onnxruntime", "onnx")
-    with tempfile.TemporaryDirectory(prefix="sparqsim-") as folder:
-        settings = {"TMPDIR": folder, "ORT_DISABLE_TELEMETRY": "1"}
-        before = {name: os.environ.get(name) for name in settings}
-        os.environ.update(settings)
-        try:
-            return needed("onnxruntime", "onnx")
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
+    with (
+        tempfile.TemporaryDirectory(prefix="sparqsim-") as folder,
+        environment({"TMPDIR": folder, "ORT_DISABLE_TELEMETRY": "1"}),
+    ):
+        return needed("onnxruntime", "onnx")
 
 
 @contextmanager

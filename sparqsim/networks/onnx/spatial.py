@@ -36,15 +36,9 @@ def checked_spatial(
             "or 2 dimensions"
         )
     spatial = {"kernel_shape": kernel} | attributes
-    for name, length, least in (
-        ("kernel_shape", axes, 1),
-        ("strides", axes, 1),
-        ("dilations", axes, 1),
-        ("pads", 2 * axes, 0),
-    ):
-        values = spatial.get(name, [1] * length)
-        if not _numbers(values, length, least):
-            raise InputError(f"{name} is {values!r}, expected {length} numbers from {least}")
+    for name in ("kernel_shape", "strides", "dilations"):
+        _check_numbers(spatial, name, axes, least=1)
+    _check_numbers(spatial, "pads", 2 * axes, least=0)
     if spatial["kernel_shape"] != kernel:
         raise InputError(
             f"kernel_shape is {spatial['kernel_shape']}, expected {kernel}, that of the weights"
@@ -65,9 +59,11 @@ def checked_spatial(
     return spatial
 
 
-def _numbers(values: Any, length: int, least: int) -> bool:
-    return (
-        isinstance(values, list | tuple)
-        and len(values) == length
-        and all(isinstance(each, int) and least <= each <= MOST_PIXELS for each in values)
-    )
+def _check_numbers(attributes: dict[str, Any], name: str, length: int, *, least: int) -> None:
+    values = attributes.get(name, [1] * length)
+    if (
+        not isinstance(values, list | tuple)
+        or len(values) != length
+        or not all(isinstance(each, int) and least <= each <= MOST_PIXELS for each in values)
+    ):
+        raise InputError(f"{name} is {values!r}, expected {length} numbers from {least}")

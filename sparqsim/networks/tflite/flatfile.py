@@ -150,6 +150,7 @@ class _Reader:
         self._copied_bytes = 0
 
     def graph(self) -> FileGraph:
+        """Return the main graph. Raises ValueError, and whatever the accessors raise."""
         if self._model.SubgraphsLength() < 1:
             raise ValueError("it holds no graph")
         graph = self._model.Subgraphs(0)
