@@ -113,10 +113,11 @@ def comparison_shown(comparison: Comparison, *, actions: bool = False) -> Shown:
 
 def cycles_table(report: Report) -> Table:
     """Return the table of cycles and where they went, utilization and error, layers down."""
+    cycles = report.cycles  # a sum over the layers
     table = new_table(
         "layer",
         "cycles",
-        *(part.replace("_", "\n") for part in parts_shown([report.cycles])),
+        *(part.replace("_", "\n") for part in parts_shown([cycles])),
         "PEs\nused\n%",
         "array\n%",
         "eff.\n%",
@@ -124,9 +125,9 @@ def cycles_table(report: Report) -> Table:
         title="Cycles and where they went",
     )
     for layer in report.layers:
-        table.add_row(layer_label(layer), *measured_cells(layer, report.cycles))
+        table.add_row(layer_label(layer), *measured_cells(layer, cycles))
     table.add_section()
-    table.add_row("total", *measured_cells(report.totals, report.cycles))
+    table.add_row("total", *measured_cells(report.totals, cycles))
     if (report.coverage.inputs or 1) > 1:
         table.add_row("per input", *_per_input_cells(report))
     return table
