@@ -18,7 +18,7 @@ from sparqsim.pe import get_pe
 from sparqsim.pe.registry import designs
 from sparqsim.rtl import area
 from sparqsim.rtl.check import MismatchError
-from sparqsim.rtl.designs import circuit_of
+from sparqsim.rtl.designs import REASONS, circuit_of
 from sparqsim.rtl.synthesis import libraries, measured_table, table_text
 from sparqsim.rtl.trials import largest_sums, random_trials, run_tile
 from sparqsim.trace import Layer, Trace, load_trace
@@ -35,8 +35,10 @@ def check_design(name: str, shape: str, steps: int, seed: int) -> bool:
         for trial in random_trials(design, array.rows, array.cols, steps=steps, seed=seed):
             compared += trial.checked.comparisons
             m, k, n = trial.size
+            a, w = trial.bits
+            bits = "" if a == w == 8 else f" of {a}-bit activations and {w}-bit weights"
             typer.echo(
-                f"{trial.array}: {m}x{k}x{n}, {counted(trial.checked.cycles, 'cycle')}, "
+                f"{trial.array}: {m}x{k}x{n}{bits}, {counted(trial.checked.cycles, 'cycle')}, "
                 f"{counted(trial.checked.comparisons, 'sum')} equal"
             )
         large = largest_sums(design)
@@ -113,7 +115,7 @@ def _why_no_area(name: str) -> str:
     try:
         circuit_of(get_pe(name))
     except InputError:
-        return "no RTL here"
+        return f"no RTL here ({REASONS[name]})" if name in REASONS else "no RTL here"
     return "not in this table"
 
 
@@ -148,8 +150,8 @@ def areas_shown(table: Mapping[str, Any], cols: int) -> Shown:
     notes = [
         table["label"],
         (
-            "PE: over mac-8b8b's. Per MAC: at the peak of one step per cycle (sparq-exact may "
-            "need two)."
+            "PE: over mac-8b8b's. Per MAC: at 8 bits; where values decide how long a step takes "
+            "(sparq-exact, pragmatic), at the peak of one step per cycle."
         ),
     ]
     notes += _left_out_lines(table)

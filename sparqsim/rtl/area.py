@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from sparqsim.array.timing import fixed_cycles
 from sparqsim.base.errors import InputError
 from sparqsim.pe.base import PEDesign
 from sparqsim.pe.registry import resolve
+from sparqsim.rtl.circuits.base import ScalableCircuit
+from sparqsim.rtl.designs import families
 
 TABLE = Path(__file__).with_name("area_table.json")
 BASELINES = ("mac-8b8b", "mac-2x8b8b")
@@ -66,7 +69,8 @@ def relative_pe_area(
     Parameters
     ----------
     design : PEDesign or str
-        Keys do not matter: a design is synthesised with its default ones.
+        A design is synthesised with its default keys; others do not matter, but where they make
+        another circuit (`other_than_measured`).
     baseline : str
     cols : int
         Columns of the array, which share the trim units at the row edge.
@@ -79,8 +83,27 @@ def relative_pe_area(
         For a design that the table does not have.
     """
     rows = (shipped_table() if table is None else table)["rows"]
-    name, base = resolve(design).name, resolve(baseline).name
+    resolved = [resolve(each) for each in (design, baseline)]
+    for each in resolved:
+        if other_than_measured(each):
+            raise InputError(
+                f"{each.spec}: areas are those of default keys, and these make another circuit; "
+                f"expected {each.name}"
+            )
+    name, base = (each.name for each in resolved)
     return AreaRange.of(pe_area(row, name, cols) / pe_area(row, base, cols) for row in rows)
+
+
+def other_than_measured(design: PEDesign) -> bool:
+    """Return whether a design's keys give a bit-scalable PE other parts than its defaults do."""
+    family = families().get(type(design))
+    if family is None:
+        return False
+    circuit, measured = (family.circuit(each, signed=False) for each in (design, type(design)()))
+    if not isinstance(circuit, ScalableCircuit):
+        return False
+    at_8_bits = replace(circuit, activation_bits=8, weight_bits=8)
+    return at_8_bits != measured
 
 
 def relative_area_per_mac(
@@ -89,11 +112,14 @@ def relative_area_per_mac(
     cols: int = USUAL_COLUMNS,
     table: Mapping[str, Any] | None = None,
 ) -> AreaRange:
-    """Return the area per MAC and cycle, at one step per cycle, over the baseline's; see
-    `relative_pe_area`.
+    """Return the area per MAC and cycle over the baseline's; see `relative_pe_area`.
+
+    Where values decide how long a step takes, at the peak of one step per cycle; at 8 bits.
     """
     design, base = resolve(design), resolve(baseline)
-    return relative_pe_area(design, baseline, cols, table).scaled(base.lanes / design.lanes)
+    cycles_per_mac = (fixed_cycles(design) or 1) / design.lanes
+    area = relative_pe_area(design, baseline, cols, table)
+    return area.scaled(cycles_per_mac * base.lanes)
 
 
 def pe_area(row: Mapping[str, Any], name: str, cols: int) -> float:

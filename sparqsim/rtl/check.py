@@ -23,7 +23,7 @@ from sparqsim.rtl.tiles import (
     by_place,
     circuit_flow,
     cut,
-    first_cycle_values,
+    partial_values,
     step_cycles,
     step_values,
 )
@@ -47,9 +47,19 @@ class Checked:
     comparisons: int
 
 
-def check_gemm(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Checked:
+def check_gemm(
+    design: PEDesign,
+    array: ArrayConfig,
+    x: Array,
+    w: Array,
+    *,
+    activation_bits: int = 8,
+    weight_bits: int = 8,
+) -> Checked:
     """Run X (M, K) @ W (K, N) in RTL and compare it with the simulator, its total cycles and its
     result included.
+
+    `activation_bits` and `weight_bits` are those of the layer, which the operands must fit.
 
     Raises
     ------
@@ -58,10 +68,11 @@ def check_gemm(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> Chec
     InputError
         For a design without RTL, or operands it cannot take.
     """
-    design = design.for_layer(LayerFacts(k=x.shape[1], signed=x.dtype == np.int8))
+    signed = x.dtype == np.int8
+    design = design.for_layer(LayerFacts(x.shape[1], signed, activation_bits, weight_bits))
     design.check_operands(x, w)
     # A design or a dataflow without RTL is refused before any work.
-    circuit_of(design, signed=x.dtype == np.int8)
+    circuit_of(design, signed=signed)
     circuit_flow(array)
     tiles, where = cut(design, array, x, w), f"{design.spec} on {array}"
     runs = (
@@ -133,12 +144,11 @@ def simulated_activity(
 ) -> tuple[Activity, Schedule]:
     """Return what the simulator says the array does."""
     flow = array.dataflow
-    values, first_cycle = (
-        by_place(v, flow) for v in (step_values(design, tiles), first_cycle_values(design, tiles))
-    )
+    values = by_place(step_values(design, tiles), flow)
+    partial = (by_place(each, flow) for each in partial_values(design, tiles))
     costs = np.broadcast_to(by_place(step_cycles(design, tiles), flow), values.shape)
     plan, timeline = _timeline(design, array, costs)
-    return expected(flow, array.overlap, values, first_cycle, timeline), plan
+    return expected(flow, array.overlap, values, partial, timeline), plan
 
 
 def _timeline(
@@ -182,6 +192,7 @@ def rtl_activity(
         parameters,
         array_lines(design, circuit, array, tiles, plan),
         sum(widths),
+        defines=circuit.defines,
         cycles=cycles,
         **options,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,7 @@ def expected(
     dataflow: str,
     shadowed: bool,
     values: NDArray[np.int64],
-    first_cycle: NDArray[np.int64],
+    partial_values: Iterable[NDArray[np.int64]],
     timeline: Timeline,
 ) -> Activity:
     """Return what the array must do.
@@ -46,8 +47,11 @@ def expected(
     dataflow : str
     shadowed : bool
         Whether sums drain from shadow accumulators (`os` with overlap).
-    values, first_cycle : int64 (tiles, stream, rows, cols)
-        What each step adds, and what it has added after its first cycle.
+    values : int64 (tiles, stream, rows, cols)
+        What each step adds.
+    partial_values : iterable of the same
+        What each step has added after its first cycle, its second, ...; none for steps of one
+        cycle.
     timeline : Timeline
     """
     moves = get_dataflow(dataflow).loads  # sums, down the columns
@@ -55,7 +59,10 @@ def expected(
     cycles, (_, _, rows, cols) = len(timeline.advance), values.shape
     history = History(cycles, rows, cols)
     i, j = np.arange(rows)[:, None], np.arange(cols)
-    history.write(timeline.starts, after - values + first_cycle)
+    for cycle, partial in enumerate(partial_values):
+        history.write(
+            timeline.starts + np.minimum(cycle, timeline.costs - 1), after - values + partial
+        )
     history.write(timeline.starts + timeline.costs - 1, after)
     starts = np.zeros((cycles, rows, cols), bool)
     starts[timeline.starts, i, j] = True

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,13 @@ def find_tool(name: str, package: str | None = None) -> str:
 
 
 def simulate(
-    testbench: str, parameters: Mapping[str, int], stimulus: str, columns: int, **options: object
+    testbench: str,
+    parameters: Mapping[str, int],
+    stimulus: str,
+    columns: int,
+    *,
+    defines: Sequence[str] = (),
+    **options: object,
 ) -> NDArray[np.int64]:
     """Run a test bench and return what it recorded.
 
@@ -57,6 +63,8 @@ def simulate(
         Lines of hexadecimal it reads.
     columns : int
         32-bit words per record.
+    defines : sequence of str
+        What the preprocessor is told.
     options
         Further plusargs.
 
@@ -69,7 +77,7 @@ def simulate(
     InputError
         When a tool is missing or fails, or a recorded bit is neither 0 nor 1.
     """
-    program = compiled(testbench, parameters)
+    program = compiled(testbench, parameters, defines)
     try:
         return _recorded(program, stimulus, columns, options)
     except InputError:
@@ -108,11 +116,12 @@ def known_words(file: Path) -> NDArray[np.int64]:
     return words[:, 0].astype(np.int64)
 
 
-def compiled(testbench: str, parameters: Mapping[str, int]) -> Path:
+def compiled(testbench: str, parameters: Mapping[str, int], defines: Sequence[str] = ()) -> Path:
     """Return the compiled test bench, kept from run to run under a digest of sources, tool and
-    parameters.
+    parameters; `defines` is what the preprocessor is told.
     """
     settings = [f"-P{testbench}.{name}={value}" for name, value in sorted(parameters.items())]
+    settings += [f"-D{name}" for name in defines]
     digest = hashlib.sha256(f"{_tool_and_sources()} {testbench} {settings}".encode()).hexdigest()[
         :24
     ]

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,37 @@ DEBIAN_LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 PE_SOURCES = (
     "area_*.sv",
     "delay.sv",
-    "dot*.sv",
-    "edge_*.sv",
+    "dot.sv",
+    "dot_exact.sv",
+    "dot_mac.sv",
+    "dot_sparq.sv",
+    "dot_sysmt.sv",
+    "edge_lane.sv",
+    "edge_unit.sv",
     "exact_unit.sv",
     "link.sv",
     "pe_os.sv",
     "step_control.sv",
     "trim_*.sv",
+    "parameters.svh",
+    "ripple_carry.v",
+)
+#: The same with BIT_SCALABLE.
+SCALABLE_PE_SOURCES = (
+    "area_*.sv",
+    "delay.sv",
+    "digits_unit.sv",
+    "dot_fusion.sv",
+    "dot_loom.sv",
+    "dot_pragmatic.sv",
+    "dot_scalable.sv",
+    "dot_stripes.sv",
+    "dot_swis.sv",
+    "edge_*.sv",
+    "link.sv",
+    "pe_os.sv",
+    "precision_unit.sv",
+    "step_sequence.sv",
     "parameters.svh",
     "ripple_carry.v",
 )
@@ -151,12 +175,12 @@ def measured_row(library: Library, flow: str) -> dict[str, Any]:
     """Return the areas of every PE and every edge unit in one library and flow."""
     circuits = {name: circuit_of(get_pe(name)) for name in DESIGNS}
     areas = {
-        name: synthesised(library, flow, "area_pe", circuit.parameters)
+        name: synthesised(library, flow, "area_pe", circuit.parameters, circuit.defines)
         for name, circuit in circuits.items()
     }
     edges = {
-        name: synthesised(library, flow, "area_edge", circuit.parameters)
-        if circuit.has_trim_unit
+        name: synthesised(library, flow, "area_edge", circuit.parameters, circuit.defines)
+        if circuit.has_edge_unit
         else 0.0
         for name, circuit in circuits.items()
     }
@@ -170,22 +194,30 @@ def measured_row(library: Library, flow: str) -> dict[str, Any]:
     }
 
 
-def synthesised(library: Library, flow: str, top: str, parameters: dict[str, int]) -> float:
-    """Return the area of the module `top` with these parameters.
+def synthesised(
+    library: Library,
+    flow: str,
+    top: str,
+    parameters: dict[str, int],
+    defines: Sequence[str] = (),
+) -> float:
+    """Return the area of the module `top` with these parameters; `defines` is what the preprocessor
+    is told.
 
     One run of Yosys each: names it makes up count on through a run, and `abc` gives other areas for
     other names.
     """
     with tempfile.TemporaryDirectory(prefix="sparqsim-area-") as name:
         folder = Path(name)
-        sources = sorted(path.name for pattern in PE_SOURCES for path in SOURCES.glob(pattern))
+        patterns = SCALABLE_PE_SOURCES if defines else PE_SOURCES
+        sources = sorted(path.name for pattern in patterns for path in SOURCES.glob(pattern))
         for source in sources:
             shutil.copy(SOURCES / source, folder)
         if library.liberty is not None:
             shutil.copy(library.liberty, folder / LIBERTY)
-        read = "read_verilog -sv -defer " + " ".join(
-            source for source in sources if source.endswith(".sv")
-        )
+        options = [*(f"-D{name}" for name in defines), "-sv", "-defer"]
+        modules = [source for source in sources if source.endswith(".sv")]
+        read = " ".join(["read_verilog", *options, *modules])
         (folder / "script").write_text(
             "\n".join([read, *_commands(library, flow, top, parameters)])
         )

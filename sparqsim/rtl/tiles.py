@@ -7,6 +7,7 @@ columns m, n is streamed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from sparqsim.array.registry import get_dataflow
 from sparqsim.base.errors import InputError
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.pe.declared import declared_cycles
+from sparqsim.rtl.designs import family_of
 
 #: Parameter FLOW of the circuit that does what is streamed, lies along the rows, along the columns.
 FLOWS = {"smn": 0, "msn": 1, "nsm": 2}
@@ -109,17 +111,15 @@ def step_values(design: PEDesign, tiles: Tiles) -> NDArray[np.int64]:
     return np.moveaxis(design.matmul(*_step_products(tiles)), 1, 2)
 
 
-def first_cycle_values(design: PEDesign, tiles: Tiles) -> NDArray[np.int64]:
-    """Return what each step has added after its first cycle: of a step of two cycles, lane 0
-    alone.
+def partial_values(design: PEDesign, tiles: Tiles) -> Iterator[NDArray[np.int64]]:
+    """Yield what each step has added after its first cycle, its second, ..., (tiles, m, s, n).
+
+    Nothing for designs whose steps take one cycle.
     """
-    values = step_values(design, tiles)
-    cycles = step_cycles(design, tiles)
-    if (cycles == 1).all():
-        return values
-    alone = tiles.x.copy()
-    alone[..., 1] = 0
-    return np.where(cycles == 2, step_values(design, Tiles(alone, tiles.w)), values)
+    total: Any = 0
+    for x, w in family_of(design).increments(design, *_step_products(tiles)):
+        total = total + x.astype(np.int64) @ w.astype(np.int64)
+        yield np.moveaxis(total, 1, 2)
 
 
 def step_cycles(design: PEDesign, tiles: Tiles) -> NDArray[np.uint8]:

@@ -17,6 +17,8 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.files import replaced
 from sparqsim.base.wording import counted
 from sparqsim.pe import PEDesign
+from sparqsim.pe.base import LayerFacts
+from sparqsim.pe.binding import bound_to
 from sparqsim.rtl.check import Checked, check_gemm, compare, rtl_activity, simulated_activity
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.runner import whole_wave
@@ -31,12 +33,13 @@ LARGE_SUM = 1 << 24
 class Trial:
     """One product that RTL and simulator agreed on.
 
-    size: (M, K, N). largest_sum: the largest magnitude among the results. checked: what was
-    compared.
+    size: (M, K, N). bits: of activations and of weights. largest_sum: the largest magnitude among
+    the results. checked: what was compared.
     """
 
     array: ArrayConfig
     size: tuple[int, int, int]
+    bits: tuple[int, int]
     largest_sum: int
     checked: Checked
 
@@ -45,7 +48,7 @@ def random_trials(
     design: PEDesign, rows: int = 4, cols: int = 5, *, steps: int = 40, seed: int = 0
 ) -> Iterator[Trial]:
     """Run a design's RTL on random operands in every dataflow, lockstep and elastic, overlapped and
-    not.
+    not; a design that follows the bits of a layer at 8 bits and at random ones.
 
     Parameters
     ----------
@@ -53,7 +56,7 @@ def random_trials(
     rows, cols : int
         Of the array.
     steps : int
-        Of a tile's stream.
+        Of a tile's stream; where a step can take several cycles, as many fewer.
     seed : int
         Of the operands.
 
@@ -72,11 +75,16 @@ def random_trials(
     circuit_of(design)
     rng = np.random.default_rng(seed)
     circuits = [name for name in dataflow_names() if get_dataflow(name).roles in FLOWS]
-    for coupling, dataflow, overlap in product(("lockstep", "elastic:2"), circuits, (False, True)):
+    steps = max(steps // design.most_step_cycles, 3)
+    arrays = product(("lockstep", "elastic:2"), circuits, (False, True))
+    for (coupling, dataflow, overlap), drawn in product(arrays, _bits_of_layers(design)):
         array = ArrayConfig(rows, cols, dataflow, coupling=coupling, overlap=overlap)
-        m, k, n = _random_sizes(rng, design, array, steps)
-        x = (rng.integers(0, 256, (m, k)) * (rng.random((m, k)) < 0.6)).astype(np.uint8)
-        yield _trial(design, array, x, rng.integers(-128, 128, (k, n)).astype(np.int8))
+        a, b = tuple(rng.integers(1, 9, 2).tolist()) if drawn else (8, 8)
+        bound = design.for_layer(LayerFacts(1, activation_bits=a, weight_bits=b))
+        m, k, n = _random_sizes(rng, bound, array, steps)
+        x = (rng.integers(0, 1 << a, (m, k)) * (rng.random((m, k)) < 0.6)).astype(np.uint8)
+        w = rng.integers(-(1 << b - 1), 1 << b - 1, (k, n)).astype(np.int8)
+        yield _trial(design, array, x, w, (a, b))
 
 
 def largest_sums(design: PEDesign) -> Trial:
@@ -84,16 +92,24 @@ def largest_sums(design: PEDesign) -> Trial:
 
     Errors as in `random_trials`.
     """
-    steps = -(-LARGE_SUM // (128 * 127 * design.multipliers))
+    steps = -(-LARGE_SUM // (128 * 127 * design.lanes))
     x = np.full((1, steps * design.lanes), 255, np.uint8)
     w = np.stack([np.full(x.size, 127), np.full(x.size, -128)], axis=1).astype(np.int8)
-    return _trial(design, ArrayConfig(rows=1, cols=2), x, w)
+    return _trial(design, ArrayConfig(rows=1, cols=2), x, w, (8, 8))
 
 
-def _trial(design: PEDesign, array: ArrayConfig, x: np.ndarray, w: np.ndarray) -> Trial:
-    checked = check_gemm(design, array, x, w)
+def _bits_of_layers(design: PEDesign) -> tuple[bool, ...]:
+    """Return whether bits are drawn, for each layer to try: at least one of 8 bits."""
+    wide, narrow = (design.for_layer(LayerFacts(1, False, bits, bits)) for bits in (8, 1))
+    return (False,) if wide == narrow else (False, True)
+
+
+def _trial(
+    design: PEDesign, array: ArrayConfig, x: np.ndarray, w: np.ndarray, bits: tuple[int, int]
+) -> Trial:
+    checked = check_gemm(design, array, x, w, activation_bits=bits[0], weight_bits=bits[1])
     largest = int(np.abs(design.matmul(x, w)).max())
-    return Trial(array, (*x.shape, w.shape[1]), largest, checked)
+    return Trial(array, (*x.shape, w.shape[1]), bits, largest, checked)
 
 
 def _random_sizes(
@@ -145,6 +161,7 @@ def run_tile(
     MismatchError
         At the first difference: where it is.
     """
+    design = bound_to(layer, design)
     circuit_of(design, signed=layer.signed)
     circuit_flow(array)
     lowered = layer.lower()

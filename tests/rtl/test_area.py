@@ -11,6 +11,7 @@ import pytest
 
 from sparqsim.base.errors import InputError
 from sparqsim.pe import get_pe
+from sparqsim.pe.base import LayerFacts
 from sparqsim.rtl import synthesis
 from sparqsim.rtl.area import (
     AreaRange,
@@ -68,6 +69,27 @@ def test_keys_do_not_matter_and_unknown_designs_are_refused():
         InputError, match="no 'sparq-2opt'; expected one of mac-2x8b8b, mac-8b8b, sparq-5opt"
     ):
         relative_pe_area("sparq-2opt", table=TABLE)
+
+
+def test_a_step_of_many_cycles_is_no_mac_per_cycle():
+    rows = [{"pe": {"mac-8b8b": 100, "stripes": 400}, "edge": {"mac-8b8b": 0, "stripes": 0}}]
+    assert relative_area_per_mac("stripes", table={"rows": rows}).middle == 4 * 8 / 16
+
+
+@pytest.mark.parametrize(
+    "spec", ["stripes:lanes=4", "stripes:precision=dynamic", "swis:shifts=4", "pragmatic:stage=3"]
+)
+def test_keys_that_make_another_circuit_are_refused(spec):
+    with pytest.raises(
+        InputError, match=f"these make another circuit; expected {spec.split(':')[0]}"
+    ):
+        relative_pe_area(spec)
+
+
+def test_the_bits_of_a_layer_are_modes_of_one_circuit():
+    bound = get_pe("bitfusion").for_layer(LayerFacts(9, False, 2, 4))
+    rows = [{"pe": {"mac-8b8b": 10, "bitfusion": 25}, "edge": {"mac-8b8b": 0, "bitfusion": 0}}]
+    assert relative_pe_area(bound, table={"rows": rows}).middle == 2.5
 
 
 def test_the_shipped_table_is_complete_and_says_where_it_is_from():

@@ -4,6 +4,9 @@ module edge_unit #(`PE_PARAMETERS) (
     input [XW-1:0] x,
     output [AW-1:0] a
 );
+`ifdef BIT_SCALABLE
+    edge_scalable #(`PE_PASS) unit(x, a);
+`else
     generate
         if (KIND == `SPARQ) begin : sparq
             wire lone, lost;
@@ -14,4 +17,5 @@ module edge_unit #(`PE_PARAMETERS) (
             assign a = x;
         end
     endgenerate
+`endif
 endmodule

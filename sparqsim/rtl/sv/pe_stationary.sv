@@ -28,10 +28,19 @@ module pe_stationary #(`PE_PARAMETERS, parameter FLOW = 1, OVERLAP = 0, DEPTH = 
     wire [SW-1:0] streamed_used;
     wire [LW-1:0] kept;
     wire first_used, second, two, blocked;
+`ifdef BIT_SCALABLE
+    wire [STATE:0] now, next;
+    step_sequence #(SW + 1, DEPTH, STATE) control(
+        .clk(clk), .rst(rst), .phase(phase), .advance(advance), .valid(valid), .room(room & ~blocked), .operands({first, streamed}),
+        .next(next), .used({first_used, streamed_used}), .start(start), .now(now), .finish(finish));
+    assign {second, two} = {now[0], next[0]};
+    assign stall = (DEPTH == 0) & (start | second) & two;
+`else
     step_control #(SW + 1, DEPTH) control(
         .clk(clk), .rst(rst), .phase(phase), .advance(advance), .valid(valid), .room(room & ~blocked), .operands({first, streamed}),
         .two(two), .used({first_used, streamed_used}), .start(start), .second(second), .finish(finish));
     assign stall = (DEPTH == 0) & start & two;
+`endif
 
     reg [1:0] tokens;
     reg [LW+PLACE-1:0] passing;
@@ -78,17 +87,29 @@ module pe_stationary #(`PE_PARAMETERS, parameter FLOW = 1, OVERLAP = 0, DEPTH = 
     wire signed [`VALUE-1:0] value;
     wire work = start | second;
     wire signed [`ACC-1:0] sum = (second ? psum : psum_above) + value;
-    // In a wave of two cycles a PE that needs one has added before the wave ends.
+    // In a wave of several cycles a PE that needs fewer has added before the wave ends.
+`ifdef BIT_SCALABLE
+    assign psum_below = work ? sum : psum;
+`else
     assign psum_below = KIND != `EXACT | work ? sum : psum;
+`endif
     always @(posedge clk)
         if (rst) psum <= 0;
         else if (work) psum <= sum;
 
     generate
         if (FLOW == 1) begin : weights_stay
+`ifdef BIT_SCALABLE
+            dot_scalable #(`PE_PASS) dot(streamed_used, kept, now, next, value);
+`else
             dot #(`PE_PASS) dot(streamed_used, kept, second, two, value);
+`endif
         end else begin : activations_stay
+`ifdef BIT_SCALABLE
+            dot_scalable #(`PE_PASS) dot(kept, streamed_used, now, next, value);
+`else
             dot #(`PE_PASS) dot(kept, streamed_used, second, two, value);
+`endif
         end
     endgenerate
 endmodule

@@ -1,0 +1,1 @@
+"""One file per kind of circuit in `sv/`: which designs it is, found by their classes."""
