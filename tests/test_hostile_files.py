@@ -169,7 +169,7 @@ HOSTILE_HEADERS = {
     "document is not JSON": header("{"),
     "document nested deeply": header(nested(100_000)),
     "document nested": header(nested(300)),
-    "unknown version": header(layer() | {"format": "sparqsim.trace/2"}),
+    "unknown version": header(layer() | {"format": "sparqsim.trace/3"}),
     "version is a number": header(layer() | {"format": 1}),
     "field that steers the terminal": header(layer() | {"\x1b[2J\r\u202e": 1}),
     "layers is text": header(layer() | {"layers": "a"}),

@@ -114,8 +114,11 @@ def comparison_shown(comparison: Comparison, *, actions: bool = False) -> Shown:
 def cycles_table(report: Report) -> Table:
     """Return the table of cycles and where they went, utilization and error, layers down."""
     cycles = report.cycles  # a sum over the layers
+    bits = ["bits\nof X, W"] if report.has_narrow_layers else []
+    no_bits = [""] * len(bits)
     table = new_table(
         "layer",
+        *bits,
         "cycles",
         *(part.replace("_", "\n") for part in parts_shown([cycles])),
         "PEs\nused\n%",
@@ -125,11 +128,12 @@ def cycles_table(report: Report) -> Table:
         title="Cycles and where they went",
     )
     for layer in report.layers:
-        table.add_row(layer_label(layer), *measured_cells(layer, cycles))
+        of_layer = [f"{layer.activation_bits}, {layer.weight_bits}" for _ in bits]
+        table.add_row(layer_label(layer), *of_layer, *measured_cells(layer, cycles))
     table.add_section()
-    table.add_row("total", *measured_cells(report.totals, cycles))
+    table.add_row("total", *no_bits, *measured_cells(report.totals, cycles))
     if (report.coverage.inputs or 1) > 1:
-        table.add_row("per input", *_per_input_cells(report))
+        table.add_row("per input", *no_bits, *_per_input_cells(report))
     return table
 
 

@@ -30,7 +30,7 @@ def trace_shown(trace: Trace) -> Shown:
 
     return Shown(
         fields_text({**_about(document), "holds": held, **_drawn(trace), "sha256": trace.sha256}),
-        [_layer_table(layers)],
+        [_layer_table(layers, narrow=trace.has_narrow_layers)],
         fields_text({**_made(document.provenance), **arrays}),
         lambda: layers,
         as_json,
@@ -44,9 +44,13 @@ def _about(document: Any) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text}
 
 
-def _layer_table(layers: Sequence[Mapping[str, Any]]) -> Table:
-    headings = ("layer", "op", "M", "K", "N", "groups", "MACs", "type", "zeros\n%", "8-bit\nkept")
-    table = new_table(*headings, title="Layers: per group Y[M,N] = X[M,K] @ W[K,N]")
+def _layer_table(layers: Sequence[Mapping[str, Any]], narrow: bool) -> Table:
+    table = new_table(
+        *("layer", "op", "M", "K", "N", "groups", "MACs", "type"),
+        *(["bits\nof X, W"] if narrow else []),
+        *("zeros\n%", "8-bit\nkept"),
+        title="Layers: per group Y[M,N] = X[M,K] @ W[K,N]",
+    )
     for row in layers:
         table.add_row(
             printable(row["layer"]),
@@ -54,6 +58,7 @@ def _layer_table(layers: Sequence[Mapping[str, Any]]) -> Table:
             *(f"{row[side]}" for side in ("m", "k", "n", "groups")),
             f"{row['macs']:,}",
             row["activation_dtype"],
+            *([f"{row['activation_bits']}, {row['weight_bits']}"] if narrow else []),
             _zeros(row["zero_activation_share"]),
             "yes" if row["kept_8bit"] else "",
         )

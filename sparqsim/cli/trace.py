@@ -251,6 +251,41 @@ def transform_(
     show(transforms_shown(new, len(chosen), output), format_)
 
 
+@app.command("requantise")
+def requantise_(
+    trace: Trace,
+    bits: Annotated[
+        str,
+        typer.Option(
+            "--bits",
+            metavar="FILE",
+            help="JSON file: by layer, bits of weights, or of weights and activations; a list of "
+            "BSQ, HAWQ or HAQ, too.",
+        ),
+    ],
+    output: Target,
+    scheme: Annotated[
+        str,
+        typer.Option("--scheme", metavar="NAME", help="Which list, where the file holds several."),
+    ] = "",
+    format_: Format = "table",
+) -> None:
+    """Write a trace whose layers have the bits of a list: codes to their top bits, scales to match.
+
+    SQNR: outputs of a layer against those of the trace read; '-': nothing is lost.
+    """
+    from sparqsim.base.files import check_outputs
+    from sparqsim.cli.show_transforms import transforms_shown
+    from sparqsim.cli.tables import checked_format, show
+    from sparqsim.trace.bitlist import requantise
+
+    checked_format(format_)
+    check_outputs({"-o": output}, [trace, bits])
+    new = requantise(trace, bits, scheme)
+    new.save(output)
+    show(transforms_shown(new, 1, output), format_)
+
+
 def names(text: str) -> tuple[str, ...]:
     """Return the comma-separated names of an option."""
     return tuple(filter(None, (name.strip() for name in text.split(","))))

@@ -184,11 +184,19 @@ class Assignment:
         """
         return tuple(dict.fromkeys([self.default, *(rule.model for rule in self.own_rules)]))
 
-    def info(self, array: ArrayConfig) -> PEInfo:
+    def info(self, array: ArrayConfig, layers: Iterable[Layer] = ()) -> PEInfo:
         """Return what reports say of it; of one design for all layers, what they say of the
-        design.
+        design, ready for those of `layers` that it runs.
         """
-        infos = [model.info(array) for model in self.models]
+        lanes: dict[EngineModel, list[int]] = {}
+        kept: dict[EngineModel, list[int]] = {}
+        for layer in layers:
+            found = (kept if self.keeps(layer) else lanes).setdefault(self.design(layer), [])
+            found.append(self.bound(layer).capacity(array).lanes)
+        infos = [
+            _with_lanes(model.info(array), lanes.get(model, []), kept.get(model, []))
+            for model in self.models
+        ]
         if not self.own_rules:
             return infos[0]
         rules = [AssignedLayers(match=rule.match, pe=rule.model.spec) for rule in self.own_rules]
@@ -245,6 +253,14 @@ def computing(pe: Runnable) -> Computing:
         if model.pe is None:
             raise InputError(f"{model.spec} {model.kind}, and computes no network; expected PEs")
     return run if run.own_rules or run.default.pe is None else run.default.pe
+
+
+def _with_lanes(info: PEInfo, lanes: list[int], kept: list[int]) -> PEInfo:
+    """Return what reports say of a model with the most lanes of a layer.
+
+    The circuit may run a layer that it keeps at 8 bits on fewer, which are not its own.
+    """
+    return info.model_copy(update={"lanes": max([*(lanes or [info.lanes]), *kept])})
 
 
 def designs_by_name(

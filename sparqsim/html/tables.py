@@ -184,7 +184,8 @@ def sqnr_table(comparison: Comparison) -> Table:
 
 
 def shapes_table(report: Report) -> Table:
-    """Return the layers' shapes."""
+    """Return the layers' shapes, and bits where a layer has fewer than 8."""
+    bits = ("activation_bits", "weight_bits") if report.has_narrow_layers else ()
     columns = (
         Column("layer", "layer.name", text=True),
         Column("kind", "layer.op", text=True),
@@ -192,6 +193,7 @@ def shapes_table(report: Report) -> Table:
         Column("K", "gemm.k"),
         Column("N", "gemm.n"),
         Column("groups", "gemm.groups"),
+        *(Column(name.replace("_", " "), f"layer.{name}") for name in bits),
         Column("MACs", "measured.macs"),
     )
     rows = tuple(
@@ -199,11 +201,12 @@ def shapes_table(report: Report) -> Table:
             named,
             Cell(layer.op),
             *(count(size) for size in _sizes(layer)),
+            *(count(getattr(layer, name)) for name in bits),
             count(layer.macs),
         )
         for named, layer in zip(layer_cells(report.layers), report.layers, strict=True)
     )
-    foot = (Cell("total"), *[Cell("")] * 5, count(report.totals.macs))
+    foot = (Cell("total"), *[Cell("")] * (5 + len(bits)), count(report.totals.macs))
     title, note = "Layers, per group Y[M,N] = X[M,K] @ W[K,N]", prefix_note(report.layers)
     return Table(title, columns, rows, foot, note)
 

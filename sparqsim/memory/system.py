@@ -27,6 +27,7 @@ from sparqsim.memory.schedule import (
 )
 from sparqsim.memory.traffic import LayerTraffic, OperandTraffic
 from sparqsim.trace import GemmShape, Layer
+from sparqsim.trace.codebits import ALL_BITS
 
 Runner = Callable[[Schedule, MemoryConfig], Times]
 #: Whether a pass takes up the sums of the one before, and whether it is the last.
@@ -53,6 +54,8 @@ class Loops:
         `activation_pair_bits(storage)`: bits in memory of two adjacent activations; 16 where they
         are stored raw.
     weight_bits : int
+        In memory, as `activation_pair_bits` of a layer of 8-bit codes; codes of fewer bits take no
+        more than they have (`job_of`).
     then : tuple of Loops
         Further passes over the layer, each after the one before. Each pass fetches its operands and
         leaves its sums; all but the first bring those of the pass before back, and add to them.
@@ -124,9 +127,12 @@ class Outcome:
 
 def job_of(layer: Layer, loops: Loops, memory: MemoryConfig, part: Part = WHOLE) -> Job:
     """Return what a layer asks of the memory when an engine goes through it in these loops."""
-    shape, source = layer.gemm, InputMap.of(layer)
-    raw = loops.activation_pair_bits("raw")
-    stored = loops.activation_pair_bits(memory.storage) if source.pairs_are_whole else raw
+    shape, source, bits = layer.gemm, InputMap.of(layer), layer.record.bits
+    raw = _stored_bits(loops.activation_pair_bits("raw"), bits["activations"], codes=2)
+    stored = raw
+    if source.pairs_are_whole:
+        of_design = loops.activation_pair_bits(memory.storage)
+        stored = _stored_bits(of_design, bits["activations"], codes=2)
     return Job(
         layer.name,
         {"m": shape.m, "k": shape.k, "n": shape.n},
@@ -134,10 +140,17 @@ def job_of(layer: Layer, loops: Loops, memory: MemoryConfig, part: Part = WHOLE)
         loops.lanes,
         source,
         stored,
-        loops.weight_bits,
+        _stored_bits(loops.weight_bits, bits["weights"]),
         memory.storage if stored != raw else "raw",
         *part,
     )
+
+
+def _stored_bits(of_design: int, bits: int, codes: int = 1) -> int:
+    """Return the bits that codes take in memory: as the design stores 8-bit ones, or raw where that
+    is less.
+    """
+    return of_design if bits == ALL_BITS else min(of_design, codes * bits)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from sparqsim.trace import Layer
 
 def facts_of(layer: Layer) -> LayerFacts:
     """Return what a design may know of a layer."""
-    return LayerFacts(k=layer.gemm.k, signed=layer.signed)
+    record = layer.record
+    return LayerFacts(layer.gemm.k, layer.signed, record.activation_bits, record.weight_bits)
 
 
 def bound_to(layer: Layer, pe: PEDesign) -> PEDesign:

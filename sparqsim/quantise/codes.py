@@ -8,6 +8,8 @@ weights int8.
 | activations uint8, zero point z | the same | z |
 | weights int8, zero point z | the same | z |
 | weights uint8, zero point z | code - 128, int8 | z - 128 |
+| weights int4 (int2), zero point z | the same, int8 of 4 (2) bits | z |
+| weights uint4 (uint2), zero point z | code - 8 (- 2), int8 of 4 (2) bits | z - 8 (- 2) |
 
 Every line is exact. Zero points other than 0 are corrected outside of the array
 (`LoweredLayer.corrected`).
@@ -37,6 +39,8 @@ Array = NDArray[Any]
 OWN_SCALES = "the network's own scales"
 #: Lowest and highest code that is chosen here, by signedness.
 LIMITS = {False: (0, 255), True: (-127, 127)}
+#: Bits of the types that a network's own codes may have, by NumPy's name or that of its extension.
+CODE_BITS = {"int8": 8, "uint8": 8, "int4": 4, "uint4": 4, "int2": 2, "uint2": 2}
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,13 @@ class WeightCodes:
     and zero points.
 
     `network_scales`: float64 (output channel,), the unit of integer biases; 0 for a channel that
-    the network calls empty. `zero_points`: int64 (output channel,).
+    the network calls empty. `zero_points`: int64 (output channel,). `bits`: of the codes.
     """
 
     codes: NDArray[np.int8]
     network_scales: NDArray[np.float64]
     zero_points: NDArray[np.int64]
+    bits: int = 8
 
     @property
     def scales(self) -> NDArray[np.float64]:
@@ -121,7 +126,8 @@ class WeightCodes:
 
     @classmethod
     def of_network(cls, codes: Array, scales: Array, zero_points: Array) -> WeightCodes:
-        """Return a network's own int8 or uint8 codes; scales and zero points per channel or one.
+        """Return a network's own codes of 8, 4 or 2 bits; scales and zero points per channel or
+        one.
 
         A channel of scale 0 holds real zeros whatever its codes are, and is stored as that: codes
         at the zero point, scale 1. An integer bias of such a channel is zero, too.
@@ -129,23 +135,27 @@ class WeightCodes:
         Raises
         ------
         InputError
-            For codes of another type (16-bit, 4-bit, float8), and for scales that are negative,
-            infinite or NaN.
+            For codes of another type (16-bit, float8), and for scales that are negative, infinite
+            or NaN.
         """
+        bits = CODE_BITS.get(codes.dtype.name)
+        if bits is None:
+            raise InputError(
+                f"weights are {codes.dtype}, expected codes of 8 bits or fewer "
+                f"({', '.join(CODE_BITS)})"
+            )
         channels = len(codes)
         points = np.broadcast_to(np.asarray(zero_points, np.int64).ravel(), channels)
         each = np.broadcast_to(np.asarray(scales, np.float64).ravel(), channels)
-        if codes.dtype == np.uint8:
-            codes, points = (codes ^ 128).view(np.int8), points - 128
-        elif codes.dtype != np.int8:
-            raise InputError(f"weights are {codes.dtype}, expected 8-bit codes (int8 or uint8)")
+        half = 1 << (bits - 1) if codes.dtype.name.startswith("u") else 0
+        codes, points = (codes.astype(np.int16) - half).astype(np.int8), points - half
         if bad := [scale for scale in each.tolist() if not 0 <= scale < float("inf")]:
             raise InputError(f"weights have the scale {bad[0]}, expected a finite number from 0")
         empty = each == 0
         if empty.any():
             zeros = points.astype(np.int8).reshape(-1, *[1] * (codes.ndim - 1))
             codes = np.where(empty.reshape(zeros.shape), zeros, codes)
-        return cls(codes, each, points)
+        return cls(codes, each, points, bits)
 
     @classmethod
     def of_real(cls, weights: Array) -> WeightCodes:
@@ -178,6 +188,7 @@ class WeightCodes:
         return {
             "weight_scales": tuple(float(scale) for scale in self.scales),
             "weight_zero_points": points,
+            "weight_bits": self.bits,
         }
 
 

@@ -18,6 +18,7 @@ from sparqsim.memory.traffic import LayerTraffic, Traffic
 from sparqsim.results.actions import Action, added, part_cycles
 from sparqsim.results.bounds import Bounds
 from sparqsim.results.flat import flat_fields
+from sparqsim.trace.codebits import ALL_BITS
 
 #: What stands in the column `row` of flat rows: rows of layers add up to the one of the total.
 LAYER_ROW, TOTAL_ROW = "layer", "total"
@@ -169,6 +170,8 @@ class Utilization(Record):
 MEASURED_COLUMNS = {
     "layer": "layer",
     "run_as": "run as",
+    "activation_bits": "activation bits",
+    "weight_bits": "weight bits",
     "cycles_total": "cycles",
     "cycles_compute": "compute",
     "cycles_fill": "fill",
@@ -218,17 +221,22 @@ class Measured(Summed):
         return Utilization.of(self.counts)
 
 
+def _bits() -> Any:
+    """Return a field of bits, 1 to 8, that is written only below 8."""
+    return Field(default=ALL_BITS, ge=1, le=ALL_BITS, exclude_if=lambda bits: bits == ALL_BITS)
+
+
 class LayerReport(Tabular, Measured):
     """One layer.
 
     op: its kind, as in the trace. run_as: the design that ran it. kept_8bit: whether it ran at 8
     bits because the trace marks it so. kept_mode: how the design's circuit then ran it; absent
-    where as any other layer, or not at 8 bits. tiles: parts of the product that fill the array
-    once, in every pass. windows: non-zero activations per left shift of the window they went
-    through; lone values that use both multipliers are not among them. partial_sums: sums that left
-    the array, K folds and passes counted one by one. actions: what design, array and memory did
-    that costs energy, by name; absent where an engine counts none, and in files of version 1 but
-    for those of parts.
+    where as any other layer, or not at 8 bits. activation_bits, weight_bits: of the layer's codes,
+    absent where 8. tiles: parts of the product that fill the array once, in every pass. windows:
+    non-zero activations per left shift of the window they went through; lone values that use both
+    multipliers are not among them. partial_sums: sums that left the array, K folds and passes
+    counted one by one. actions: what design, array and memory did that costs energy, by name;
+    absent where an engine counts none, and in files of version 1 but for those of parts.
     """
 
     name: Name
@@ -236,6 +244,8 @@ class LayerReport(Tabular, Measured):
     run_as: Name
     kept_8bit: bool
     kept_mode: Text = Field(default="", exclude_if=lambda words: not words)
+    activation_bits: int = _bits()
+    weight_bits: int = _bits()
     gemm: Gemm
     windows: dict[str, int]
     traffic: LayerTraffic | None = None
@@ -248,14 +258,22 @@ class LayerReport(Tabular, Measured):
 
     HTML_COLUMNS: ClassVar = MEASURED_COLUMNS
 
-    def flat_rows(self) -> list[Row]:
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an operand has fewer than 8 bits."""
+        return min(self.activation_bits, self.weight_bits) < ALL_BITS
+
+    def flat_rows(self, *, bits: bool = False) -> list[Row]:
         """Return the layer as one row, nothing rounded, None absent. Columns: `row`, `layer`, and
         the path of each number in the JSON, joined by '_'.
+
+        `bits`: show those of the operands even where both are 8.
         """
         fields = self.flat_fields()
-        first = {name: fields[name] for name in ("op", "run_as", "kept_8bit")}
-        first["kept_mode"] = self.kept_mode
-        return [{"row": LAYER_ROW, "layer": fields.pop("name"), **first, **fields}]
+        of_bits = ["activation_bits", "weight_bits"] if bits or self.is_narrow else []
+        names = ["op", "run_as", "kept_8bit", "kept_mode", *of_bits]
+        first = {name: getattr(self, name) for name in names}
+        return [{"row": LAYER_ROW, "layer": fields.pop("name"), **first, **fields | first}]
 
     def summary(self) -> str:
         """Return the layer, what ran it, its cycles."""

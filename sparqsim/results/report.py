@@ -80,14 +80,14 @@ class AssignmentInfo(Record):
 class PEInfo(Record):
     """The PE design of a report, or the engine or assignment in its place.
 
-    lanes: pairs of an activation and a weight that a PE consumes per step. multipliers: those of a
-    PE, narrow or wide. cycles_depend_on_values: False where only shapes decide cycles.
-    times_itself: the design's own queues set the timing, so the array's coupling and overlap do not
-    apply to it. timing_note: what must be known to compare such cycles; '' where the array sets the
-    timing. engine_model: what is known of an engine that is no array of PEs; absent where the
-    design is one of PEs. assignment: which designs run which layers, under the name of the
-    assignment; absent where one design runs them all. Its lanes and multipliers are the most of its
-    designs'.
+    lanes: pairs of an activation and a weight that a PE consumes per step; where that follows a
+    layer's bits, the most of any layer. multipliers: those of a PE, narrow or wide.
+    cycles_depend_on_values: False where only shapes decide cycles. times_itself: the design's own
+    queues set the timing, so the array's coupling and overlap do not apply to it. timing_note: what
+    must be known to compare such cycles; '' where the array sets the timing. engine_model: what is
+    known of an engine that is no array of PEs; absent where the design is one of PEs. assignment:
+    which designs run which layers, under the name of the assignment; absent where one design runs
+    them all. Its lanes and multipliers are the most of its designs'.
     """
 
     name: Name
@@ -300,13 +300,19 @@ class Report(Tabular, Record):
 
     HTML_COLUMNS: ClassVar = MEASURED_COLUMNS
 
+    @property
+    def has_narrow_layers(self) -> bool:
+        """Whether a layer has an operand of fewer than 8 bits."""
+        return any(layer.is_narrow for layer in self.layers)
+
     def flat_rows(self) -> list[Row]:
         """Return a row per layer, and one of the total, as `--format csv` prints them.
 
         Columns are named as in `LayerReport.flat_rows`; nothing is rounded, None is absent.
         """
         totals = self.totals
-        measured = [row for layer in self.layers for row in layer.flat_rows()]
+        bits = self.has_narrow_layers
+        measured = [row for layer in self.layers for row in layer.flat_rows(bits=bits)]
         measured.append({"row": TOTAL_ROW, **totals.flat_fields()})
         columns = dict.fromkeys(name for row in measured for name in row)
         about = self._about(totals.macs)
@@ -478,7 +484,7 @@ class Comparison(Tabular, Record):
     HTML_COLUMNS: ClassVar = {"pe": "design", "speedup": "speedup (x)"} | {
         name: heading
         for name, heading in MEASURED_COLUMNS.items()
-        if name not in {"layer", "run_as"}
+        if name not in {"layer", "run_as", "activation_bits", "weight_bits"}
     }
 
     def flat_rows(self) -> list[Row]:

@@ -24,6 +24,7 @@ from sparqsim.base.limits import (
     SYNTHETIC_BYTES,
 )
 from sparqsim.base.tabular import Row
+from sparqsim.trace.codebits import ALL_BITS
 from sparqsim.trace.header import written_header
 from sparqsim.trace.schema import DrawnDocument, DrawnLayerRecord, DrawnValues, LayerRecord
 from sparqsim.trace.synthetic import Distribution, LayerShape
@@ -71,6 +72,7 @@ class DrawnTrace(Trace):
         **document: Any,
     ) -> None:
         _check_sizes(shapes.values())
+        _check_bits(shapes.values())
         self.distribution = distribution
         self._shapes = dict(shapes)
         super().__init__(
@@ -225,6 +227,17 @@ def _check_sizes(shapes: Iterable[LayerShape]) -> None:
     for shape in shapes:
         what = f"layer {shape.record.name!r}: values drawn at once"
         DRAWN_ELEMENTS_AT_ONCE.check(shape.elements_at_once, what)
+
+
+def _check_bits(shapes: Iterable[LayerShape]) -> None:
+    for shape in shapes:
+        for operand, bits in shape.record.bits.items():
+            if bits < ALL_BITS:
+                raise InputError(
+                    f"layer {shape.record.name!r}: {operand} of {bits} bits, and values are drawn "
+                    f"with {ALL_BITS}; expected {ALL_BITS} (`sparqsim trace requantise` gives a "
+                    "trace fewer)"
+                )
 
 
 def _record(number: int, shape: LayerShape) -> DrawnLayerRecord:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from sparqsim.base.errors import InputError
 from sparqsim.base.record import faults_of
 from sparqsim.base.tabular import Row, Tabular, short_name
+from sparqsim.trace.codebits import CheckedSource, CodeOutOfRange, checked
 from sparqsim.trace.layerfaults import layer_faults
 from sparqsim.trace.lowering import LoweredLayer
 from sparqsim.trace.schema import ConvGeometry, LayerRecord
@@ -46,6 +47,8 @@ SHAPE_COLUMNS = {
     "groups": "groups",
     "macs": "MACs",
     "activation_dtype": "activations",
+    "activation_bits": "activation bits",
+    "weight_bits": "weight bits",
     "kept_8bit": "8 bits kept",
 }
 
@@ -64,7 +67,8 @@ class Layer(Tabular):
 
     Activations are uint8 or int8: (batch, height, width, channels) for 'conv2d', (groups, M, K) for
     'linear' and 'gemm'. Weights are int8: (output channel, kernel position, input channel of the
-    group). Bias is float32 (output channel,) or absent; it never reaches the array.
+    group). Bias is float32 (output channel,) or absent; it never reaches the array. Codes that do
+    not fit the record's bits raise InputError when they are read.
 
     Raises
     ------
@@ -83,6 +87,10 @@ class Layer(Tabular):
         faults = layer_faults(self)
         if faults:
             raise LayerFault(faults)
+        for operand, bits in self.record.bits.items():
+            name = f"{operand}_source"
+            place = tensor_place(self.name, operand)
+            object.__setattr__(self, name, checked(getattr(self, name), bits, place))
 
     @classmethod
     def conv2d(
@@ -112,7 +120,8 @@ class Layer(Tabular):
         groups : int
         bias : float32 (output channels,), optional
         **fields
-            Other fields of `LayerRecord`: activation_scale, weight_scales, keep_8bit, ...
+            Other fields of `LayerRecord`: activation_scale, weight_scales, activation_bits,
+            weight_bits, keep_8bit, ...
         """
         geometry = _checked(
             ConvGeometry,
@@ -143,14 +152,18 @@ class Layer(Tabular):
         bias: Array | None = None,
         **fields: Any,
     ) -> Layer:
-        """Return a fully connected layer: activations (M, K), weights int8 (N, K)."""
+        """Return a fully connected layer: activations (M, K), weights int8 (N, K); `fields` as in
+        `conv2d`.
+        """
         _expect_matrix(name, "activations", activations)
         _expect_matrix(name, "weights", weights)
         return cls._made(name, activations[None], weights[:, None, :], bias, op="linear", **fields)
 
     @classmethod
     def from_gemm(cls, name: str, x: Array, w: Array, **fields: Any) -> Layer:
-        """Return the layer Y = x @ w: x uint8 or int8 (M, K), w int8 (K, N)."""
+        """Return the layer Y = x @ w: x uint8 or int8 (M, K), w int8 (K, N); `fields` as in
+        `conv2d`.
+        """
         _expect_matrix(name, "x", x)
         _expect_matrix(name, "w", w)
         return cls._made(
@@ -164,12 +177,29 @@ class Layer(Tabular):
         if "weight_scales" in fields:
             fields["weight_scales"] = tuple(float(scale) for scale in fields["weight_scales"])
         record = _checked(LayerRecord, name, name=name, **fields)
-        return cls(
+        layer = cls(
             record,
             TensorSource.of(activations),
             TensorSource.of(weights),
             None if bias is None else TensorSource.of(bias),
         )
+        faults = layer.code_faults()
+        if faults:
+            raise LayerFault(faults)
+        return layer
+
+    def code_faults(self) -> list[str]:
+        """Return the first code of each operand that does not fit its bits, one line each; operands
+        of 8 bits are not read.
+        """
+        found = []
+        for source in (self.activations_source, self.weights_source):
+            try:
+                for _ in source.blocks() if isinstance(source, CheckedSource) else ():
+                    pass  # reading checks
+            except CodeOutOfRange as error:
+                found.append(str(error))
+        return found
 
     @property
     def name(self) -> str:
@@ -222,25 +252,29 @@ class Layer(Tabular):
         m = int(np.prod(self.output_shape[:-1]))
         return GemmShape(m, positions * depth, channels // self.record.groups, self.record.groups)
 
-    def flat_rows(self) -> list[Row]:
-        """Return the layer as one row: sizes, dtype, share of zeros; activations are read for
-        it.
-        """
-        return [self.row(zeros=float((self.activations == 0).mean()))]
+    def flat_rows(self, *, bits: bool = False) -> list[Row]:
+        """Return the layer as one row: sizes, dtype, share of zeros; activations are read for it.
 
-    def row(self, zeros: float | None) -> Row:
+        `bits`: show those of the operands even where both are 8.
+        """
+        return [self.row(float((self.activations == 0).mean()), bits=bits)]
+
+    def row(self, zeros: float | None, *, bits: bool = False) -> Row:
         """Return the layer as one row; `zeros`: share of activations that are 0, None: not
-        counted.
+        counted; `bits` as in `flat_rows`.
         """
-        return self._shape_fields() | {"zero_activation_share": zeros, "kept_8bit": self.keep_8bit}
+        told = {"zero_activation_share": zeros, "kept_8bit": self.keep_8bit}
+        return self._shape_fields(bits=bits) | told
 
-    def html_rows(self) -> list[Row]:
+    def html_rows(self, *, bits: bool = False) -> list[Row]:
         """Return the same without the share of zeros: nothing is read."""
-        return [self._shape_fields() | {"kept_8bit": self.keep_8bit}]
+        return [self._shape_fields(bits=bits) | {"kept_8bit": self.keep_8bit}]
 
-    def _shape_fields(self) -> Row:
-        gemm = self.gemm
-        return {
+    def _shape_fields(self, *, bits: bool) -> Row:
+        gemm, record = self.gemm, self.record
+        shown = bits or record.is_narrow
+        of_bits = {"activation_bits": record.activation_bits, "weight_bits": record.weight_bits}
+        fields = {
             "layer": self.name,
             "op": self.op,
             "m": gemm.m,
@@ -250,6 +284,7 @@ class Layer(Tabular):
             "macs": gemm.macs,
             "activation_dtype": str(self.activations_source.dtype),
         }
+        return fields | (of_bits if shown else {})
 
     def summary(self) -> str:
         """Return name, operation, matrix product and dtype."""
@@ -263,6 +298,11 @@ class Layer(Tabular):
     def lower(self) -> LoweredLayer:
         """Return the matrix products of the array; activations are read block by block."""
         return LoweredLayer(self.activations_source, self.weights, self.record, self.output_shape)
+
+
+def tensor_place(layer: str, operand: str) -> str:
+    """Return where a tensor of a layer is, in words that an index follows."""
+    return f"layer {layer!r}: tensor {f'{layer}/{operand}'!r}"
 
 
 def _checked(model: Any, layer: str, **fields: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from sparqsim.trace.codebits import ALL_BITS, CodeRange
 from sparqsim.trace.schema import LayerRecord
 from sparqsim.trace.source import TensorSource
 
@@ -138,7 +139,23 @@ def _record_faults(layer: Parts) -> list[str]:
         )
     if layer.bias_source is not None and layer.bias_source.shape != channels:
         found.append(f"bias has shape {layer.bias_source.shape}, expected {channels}")
-    return found + _zero_point_faults(record, channels)
+    return found + _zero_point_faults(record, channels) + _range_faults(layer)
+
+
+def _range_faults(layer: Parts) -> list[str]:
+    """Return zero points that are no codes of the layer's bits; of 8 bits the schema tells them."""
+    record = layer.record
+    found = []
+    signed = layer.activations_source.dtype == np.int8
+    for name, points, bits, is_signed in (
+        ("activation_zero_point", (record.activation_zero_point,), record.activation_bits, signed),
+        ("weight_zero_points", record.weight_zero_points, record.weight_bits, True),
+    ):
+        codes = CodeRange.of(bits, signed=is_signed)
+        outside = [point for point in points if not codes.holds(point)]
+        if bits < ALL_BITS and outside:
+            found.append(f"{name}={outside[0]}, expected {codes}")
+    return found
 
 
 def _zero_point_faults(record: LayerRecord, channels: tuple[int, ...]) -> list[str]:

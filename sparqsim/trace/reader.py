@@ -17,9 +17,11 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.limits import LAYERS
 from sparqsim.base.record import faults_of
 from sparqsim.base.textfile import json_of
+from sparqsim.trace.codebits import ALL_BITS, checked
 from sparqsim.trace.drawn import DrawnTrace, drawn_trace_of, shape_of
-from sparqsim.trace.layer import Layer, LayerFault
+from sparqsim.trace.layer import Layer, LayerFault, tensor_place
 from sparqsim.trace.schema import DRAWN_FORMAT, FORMAT, DrawnDocument, LayerRecord, TraceDocument
+from sparqsim.trace.source import TensorSource
 from sparqsim.trace.synthetic import Distribution
 from sparqsim.trace.tensorfile import TensorFile
 from sparqsim.trace.trace import ARRAYS, METADATA_KEY, Trace, name_faults
@@ -76,7 +78,7 @@ def check_trace(path: str | Path) -> list[str]:
     """Return every fault of a trace file, one line each; an empty list means it is sound.
 
     Shapes and dtypes are checked from the header, or from the document that says how values are
-    drawn; no tensor is read, and none drawn.
+    drawn; only tensors of fewer than 8 bits are read, for codes that do not fit, and none is drawn.
     """
     try:
         file = TensorFile(path)
@@ -94,8 +96,10 @@ def check_trace(path: str | Path) -> list[str]:
     else:
         records, names = document.layers, [record.name for record in document.layers]
     for record in records:
-        _, found = _layer(file, record)
+        layer, found = _layer(file, record)
         faults += found
+        if layer is not None:
+            faults += [_without_path(fault, file) for fault in layer.code_faults()]
     return faults + (_stray_tensors(file, names) if names else [])
 
 
@@ -224,11 +228,24 @@ def _layer(file: TensorFile, record: LayerRecord) -> tuple[Layer | None, list[st
     if (bias := f"{record.name}/bias") in file:
         wanted.append(bias)
     try:
-        return Layer(record, *[file.source(name) for name in wanted]), []
+        return Layer(record, *[_source(file, record, name) for name in wanted]), []
     except LayerFault as error:
         return None, error.faults
     except InputError as error:
-        return None, [str(error).removeprefix(f"{file.path}: ")]
+        return None, [_without_path(str(error), file)]
+
+
+def _source(file: TensorFile, record: LayerRecord, name: str) -> TensorSource:
+    """Return a tensor whose codes are checked against the layer's bits, errors with the file's
+    path.
+    """
+    operand = name.removeprefix(f"{record.name}/")
+    place = f"{file.path}: {tensor_place(record.name, operand)}"
+    return checked(file.source(name), record.bits.get(operand, ALL_BITS), place)
+
+
+def _without_path(fault: str, file: TensorFile) -> str:
+    return fault.removeprefix(f"{file.path}: ")
 
 
 def _stray_tensors(file: TensorFile, layers: Iterable[str]) -> list[str]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, ValidationInfo, field_validator
 
 from sparqsim.base.record import Name, Record, Text
+from sparqsim.trace.codebits import ALL_BITS
 from sparqsim.trace.coverage import Coverage
 
 FORMAT: Literal["sparqsim.trace/1"] = "sparqsim.trace/1"
+#: Of traces with a layer of fewer than 8 bits; the fields that say so are all that is new.
+BITS_FORMAT: Literal["sparqsim.trace/2"] = "sparqsim.trace/2"
 DRAWN_FORMAT: Literal["sparqsim.trace.drawn/1"] = "sparqsim.trace.drawn/1"
 #: The random stream of `sparqsim.trace.synthetic`, by its own name: another one gets another name.
 STREAM: Literal["numpy-pcg64-ziggurat-float32/1"] = "numpy-pcg64-ziggurat-float32/1"
@@ -17,6 +21,11 @@ STREAM: Literal["numpy-pcg64-ziggurat-float32/1"] = "numpy-pcg64-ziggurat-float3
 Positive = Annotated[int, Field(ge=1, le=2**31)]
 NotNegative = Annotated[int, Field(ge=0, le=2**31)]
 Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _bits() -> Any:
+    """Return a field of bits, 1 to 8, that is written only below 8."""
+    return Field(default=ALL_BITS, ge=1, le=ALL_BITS, exclude_if=lambda bits: bits == ALL_BITS)
 
 
 class ConvGeometry(Record):
@@ -52,6 +61,9 @@ class LayerRecord(Record):
     one for all, or none. Zero points other than 0 are allowed only with `zero_point_corrected`: the
     array then multiplies the stored integers, and its sums are corrected exactly outside of it
     (`LoweredLayer.corrected`).
+
+    `activation_bits`, `weight_bits`: of the codes, 1 to 8 (`sparqsim.trace.codebits`). Below 8 they
+    stand in files of format `sparqsim.trace/2` only.
     """
 
     name: Name
@@ -63,8 +75,20 @@ class LayerRecord(Record):
     weight_zero_points: tuple[Annotated[int, Field(ge=-128, le=127)], ...] = ()
     zero_point_corrected: bool = False
     weight_scales: tuple[Scale, ...] = ()
+    activation_bits: int = _bits()
+    weight_bits: int = _bits()
     keep_8bit: bool = False
     note: Text = ""
+
+    @property
+    def bits(self) -> dict[str, int]:
+        """The bits of both operands, by the names of their tensors."""
+        return {"activations": self.activation_bits, "weights": self.weight_bits}
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an operand has fewer than 8 bits."""
+        return min(self.bits.values()) < ALL_BITS
 
 
 class Document(Record):
@@ -102,8 +126,32 @@ class TraceDocument(Document):
     `synthetic`: how the values were drawn if they are not a real network's, else ''.
     """
 
-    format: Literal["sparqsim.trace/1"] = FORMAT
+    format: Literal["sparqsim.trace/1", "sparqsim.trace/2"] = FORMAT
     synthetic: Text = ""
+
+    @classmethod
+    def of(cls, layers: Iterable[LayerRecord], **document: Any) -> Self:
+        """Return the document of some layers, in the oldest format that can say it."""
+        layers = tuple(layers)
+        narrow = any(layer.is_narrow for layer in layers)
+        format_ = BITS_FORMAT if narrow else FORMAT
+        return cls(**document | {"format": format_, "layers": layers})
+
+    @field_validator("layers")
+    @classmethod
+    def _format_has_the_bits(
+        cls, layers: tuple[LayerRecord, ...], info: ValidationInfo
+    ) -> tuple[LayerRecord, ...]:
+        for layer in layers if info.data.get("format") == FORMAT else ():
+            for name in {"activation_bits", "weight_bits"} & layer.model_fields_set:
+                bits = getattr(layer, name)
+                # A file of the older format cannot have the field at all, whatever its value.
+                if bits < ALL_BITS or info.mode == "json":
+                    raise ValueError(
+                        f"layer {layer.name!r} has {name}={bits}, which the format {FORMAT!r} does "
+                        f"not know; expected the format {BITS_FORMAT!r}"
+                    )
+        return layers
 
 
 class DrawnLayerRecord(LayerRecord):

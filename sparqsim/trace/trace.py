@@ -31,7 +31,7 @@ ARRAYS = "arrays/"
 
 
 class Trace(Tabular):
-    """The 8-bit operands of a network's layers, in the order they ran.
+    """The operands of a network's layers, codes of 8 bits or fewer, in the order they ran.
 
     Parameters
     ----------
@@ -60,9 +60,7 @@ class Trace(Tabular):
         self.arrays: Mapping[str, Array] = {} if arrays is None else arrays
         self._digest = digest or self._own_digest
         try:
-            self.metadata = TraceDocument(
-                layers=tuple(layer.record for layer in self.layers), **document
-            )
+            self.metadata = TraceDocument.of((layer.record for layer in self.layers), **document)
         except ValidationError as error:
             raise InputError(f"trace: {faults_of(error)[0]}") from None
         faults = name_faults([layer.name for layer in self.layers])
@@ -75,11 +73,18 @@ class Trace(Tabular):
         """Return a row per layer, as `Layer.flat_rows`; one layer's activations at a time are
         read.
         """
-        return [row for layer in self.layers for row in layer.flat_rows()]
+        bits = self.has_narrow_layers
+        return [row for layer in self.layers for row in layer.flat_rows(bits=bits)]
 
     def html_rows(self) -> list[Row]:
         """Return a row per layer, without what operands would have to be read for."""
-        return [row for layer in self.layers for row in layer.html_rows()]
+        bits = self.has_narrow_layers
+        return [row for layer in self.layers for row in layer.html_rows(bits=bits)]
+
+    @property
+    def has_narrow_layers(self) -> bool:
+        """Whether a layer has an operand of fewer than 8 bits."""
+        return any(layer.record.is_narrow for layer in self.layers)
 
     @property
     def macs(self) -> int:

@@ -29,6 +29,7 @@ from pydantic import ValidationError
 from sparqsim.base.errors import InputError
 from sparqsim.base.files import check_writable, replaced, temporary_path, unwritable
 from sparqsim.base.record import faults_of
+from sparqsim.trace.codebits import ALL_BITS, CodeRange
 from sparqsim.trace.header import DTYPES, written_header
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.schema import LayerRecord, TraceDocument
@@ -43,20 +44,22 @@ class Spool:
     """One tensor on its way to the file: its bytes so far, in a temporary file, and its shape,
     grown along `axis`.
 
-    target: the trace file, for messages.
+    target: the trace file, for messages. bits: of its codes.
     """
 
     name: str
     path: Path
     axis: int
     target: Path
+    bits: int = ALL_BITS
     shape: tuple[int, ...] = ()
     dtype: np.dtype[Any] | None = None
 
     def append(self, values: Array) -> None:
         """Add `values` along the axis.
 
-        Raises InputError where dtype or the other sizes differ from the first batch.
+        Raises InputError where dtype or the other sizes differ from the first batch, and for a code
+        that does not fit.
         """
         if values.dtype not in DTYPES.values():
             raise InputError(
@@ -76,6 +79,10 @@ class Spool:
                 f"{self.dtype} {self.shape} but for axis {self.axis}, which grows (axes before it: "
                 "size 1)"
             )
+        if self.bits < ALL_BITS:
+            codes = CodeRange.of(self.bits, signed=values.dtype == np.int8)
+            start = (0,) * self.axis + (self.shape[self.axis],)
+            codes.check(values, f"tensor {self.name!r}", start)
         try:
             with self.path.open("ab") as file:
                 file.write(np.ascontiguousarray(values).data)
@@ -196,10 +203,13 @@ class TraceWriter:
         by_row = (
             record.op != "conv2d" and not layer.stacked
         )  # (1, M, K) grows along M, else along batch or groups
-        layer.tensors["activations"] = self._spool(f"{record.name}/activations", axis=int(by_row))
+        layer.tensors["activations"] = self._spool(
+            f"{record.name}/activations", int(by_row), record.activation_bits
+        )
         for kind, values in (("weights", weights), ("bias", bias)):
             if values is not None or kind == "weights":
-                layer.tensors[kind] = self._spool(f"{record.name}/{kind}", axis=0)
+                bits = record.bits.get(kind, ALL_BITS)
+                layer.tensors[kind] = self._spool(f"{record.name}/{kind}", 0, bits)
             if values is not None:
                 layer.tensors[kind].append(values)
 
@@ -231,11 +241,11 @@ class TraceWriter:
         """
         self._document["provenance"] = self._document.get("provenance", {}) | entries
 
-    def _spool(self, name: str, axis: int) -> Spool:
+    def _spool(self, name: str, axis: int, bits: int = ALL_BITS) -> Spool:
         if self._folder is None:
             raise RuntimeError("TraceWriter is a context manager: use it in a `with` block")
         place = self._folder / str(len(self._spools))
-        self._spools[name] = Spool(name, place, axis, self._path)
+        self._spools[name] = Spool(name, place, axis, self._path, bits)
         return self._spools[name]
 
     def _assemble(self) -> None:
@@ -258,7 +268,7 @@ class TraceWriter:
     def _checked_document(self) -> TraceDocument:
         layers = tuple(layer.finished().record for layer in self._layers.values())
         try:
-            return TraceDocument(layers=layers, **self._document)
+            return TraceDocument.of(layers, **self._document)
         except ValidationError as error:
             raise InputError(f"trace: {faults_of(error)[0]}") from None
 

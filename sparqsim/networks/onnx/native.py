@@ -89,7 +89,8 @@ def _ready(pe: PEDesign, network: Network, mac: MacNode) -> PEDesign:
     assert mac.weights is not None  # noqa: S101 - a product of two activations is never native
     _, positions, depth = mac.weights.codes.shape
     signed = network.codes[mac.source].stored_signed
-    return pe.for_layer(LayerFacts(k=positions * depth, signed=signed))
+    bits = mac.weights.bits
+    return pe.for_layer(LayerFacts(positions * depth, signed, weight_bits=bits))
 
 
 def native_fault(network: Network, mac: MacNode, pe: PEDesign) -> str | None:

@@ -14,7 +14,6 @@ from pydantic import JsonValue
 from sparqsim.base.errors import InputError
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.reader import as_trace
-from sparqsim.trace.schema import TraceDocument
 from sparqsim.trace.source import BLOCK_ELEMENTS, TensorSource
 from sparqsim.trace.trace import Trace
 from sparqsim.trace.transforms.base import Transform
@@ -72,11 +71,10 @@ def transform(trace: Trace | str | PathLike[str], transforms: Sequence[str | Tra
 def _document(source: Trace, entries: Sequence[JsonValue]) -> dict[str, Any]:
     """Return the fields of the new trace's document."""
     old = source.metadata
-    document = {name: getattr(old, name) for name in TraceDocument.model_fields if name != "layers"}
     before = old.provenance.get(KEY, [])
     earlier = before if isinstance(before, list) else [before]
     specs = ", ".join(str(entry["transform"]) for entry in entries if isinstance(entry, dict))
-    return document | {
+    return old.about | {
         "network": f"{old.network} [transformed: {specs}]".lstrip(),
         "provenance": old.provenance | {KEY: [*earlier, *entries]},
     }

@@ -9,9 +9,9 @@ For each operand (activations, weights) whose key is below 8, with c its codes::
     scale' = scale * 2^(z + s)
 
 Planes above B are zero, too, and need no work. With B <= b nothing is lost. A tensor of zeros stays
-as it is. Codes stay in their uint8 or int8, since a trace has no field for bits; the provenance
-says how many bits they take: `bits`, `bits_left` = B, `planes_stripped` = z, `scale_factor` = 2^(z
-+ s), `saturated` = codes beyond the limits after rounding.
+as it is. The layer says its new bits, b; codes stay in their uint8 or int8. An operand that has b
+bits or fewer already is left alone. The provenance says `bits`, `bits_left` = B, `planes_stripped`
+= z, `scale_factor` = 2^(z + s), `saturated` = codes beyond the limits after rounding.
 
 *Source*: the stripping of bit planes is that of BSQ (Yang et al., ICLR 2021), which also trains the
 network; this does not: it is called requantise and strip, never BSQ. Rounding and saturation are
@@ -29,13 +29,12 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from sparqsim.base.errors import InputError
+from sparqsim.trace.codebits import ALL_BITS
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.source import TensorSource
 from sparqsim.trace.transforms.base import Transform, Transformed, mapped
 
 Array = NDArray[Any]
-
-ALL_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,12 @@ class Requantise(Transform):
         if layer.keep_8bit and self.kept == "skip":
             return Transformed(layer, {"left_alone": "kept at 8 bits"})
         facts: dict[str, JsonValue] = {}
-        if self.weights < ALL_BITS:
+        if self.weights < layer.record.weight_bits:
             layer, facts["weights"] = self._weights(layer)
-        if self.activations < ALL_BITS:
+        if self.activations < layer.record.activation_bits:
             layer, facts["activations"] = self._activations(layer)
+        if not facts:
+            return Transformed(layer, {"left_alone": "has no more bits"})
         return Transformed(layer, facts)
 
     def _weights(self, layer: Layer) -> tuple[Layer, dict[str, JsonValue]]:
@@ -78,9 +79,11 @@ class Requantise(Transform):
         rule = Rule.of(layer.weights_source, self.weights)
         source = mapped(layer.weights_source, rule.codes)
         scales = layer.record.weight_scales or (1.0,) * source.shape[0]
-        record = layer.record.model_copy(
-            update={"weight_scales": tuple(scale * rule.factor for scale in scales)}
-        )
+        changes = {
+            "weight_bits": self.weights,
+            "weight_scales": tuple(scale * rule.factor for scale in scales),
+        }
+        record = layer.record.model_copy(update=changes)
         return replace(layer, record=record, weights_source=source), rule.facts(
             layer.weights_source
         )
@@ -94,10 +97,13 @@ class Requantise(Transform):
                 f"{self.activations} bit, expected activations= of at least 2"
             )
         rule = Rule.of(layer.activations_source, self.activations)
-        scale = layer.record.activation_scale * rule.factor
+        changes = {
+            "activation_bits": self.activations,
+            "activation_scale": layer.record.activation_scale * rule.factor,
+        }
         return replace(
             layer,
-            record=layer.record.model_copy(update={"activation_scale": scale}),
+            record=layer.record.model_copy(update=changes),
             activations_source=mapped(layer.activations_source, rule.codes),
         ), rule.facts(layer.activations_source)
 
