@@ -31,7 +31,7 @@ class MacCircuits(CircuitFamily):
         if design.name not in STORED_BITS:
             return None
         xbits, wbits = STORED_BITS[design.name]
-        scale = 16 - xbits - wbits
+        scale = sum(nibbles_at(design))
         return FixedCircuit(Kind.MAC, design.lanes, xbits, wbits, int(signed), scale)
 
     def words(self, design: Mac, circuit: Circuit, x: Array, w: Array) -> tuple[Words, Words]:
@@ -46,7 +46,15 @@ class MacCircuits(CircuitFamily):
         used_w = np.array(
             [design.used_pair(0, value, signed)[1] for value in every_byte.view(np.int8).tolist()]
         )
+        x_at, w_at = nibbles_at(design)
         return (
-            packed(used_x[x.view(np.uint8)] >> (8 - circuit.xbits), circuit.xbits),
-            packed(used_w[w.view(np.uint8)] >> (8 - circuit.wbits), circuit.wbits),
+            packed(used_x[x.view(np.uint8)] >> x_at, circuit.xbits),
+            packed(used_w[w.view(np.uint8)] >> w_at, circuit.wbits),
         )
+
+
+def nibbles_at(design: Mac) -> tuple[int, int]:
+    """Return the lowest bits of the nibbles that are stored of activations and of weights; 0 where
+    operands are stored whole.
+    """
+    return getattr(design, "activation_at", 0), getattr(design, "weight_at", 0)
