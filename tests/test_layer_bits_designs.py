@@ -111,6 +111,19 @@ def test_event_and_fast_agree_on_narrow_layers(name, signed):
         assert not pe.exact or reports[0].layers[0].error.noise == 0
 
 
+@pytest.mark.parametrize("bits", [(8, 4), (4, 8), (6, 5), (4, 4)])
+@pytest.mark.parametrize("name", ["mac-4b8b", "mac-4b4b"])
+def test_kept_layers_take_a_pass_for_each_nibble_that_they_have(name, bits):
+    """Nothing is lost; cycles are those of the passes, each of the design's own lanes."""
+    layer, array = kept(layer_of(*bits, 4, 19, 3)), ArrayConfig(ROWS, COLS)
+    fast, event = (simulated(layer, name, array, engine=each) for each in ("fast", "event"))
+    assert fast.layers == event.layers
+    assert fast.layers[0].error.noise == 0
+    passes = -(-bits[0] // 4) * (-(-bits[1] // 4) if name == "mac-4b4b" else 1)
+    steps = -(-19 // (4 if name == "mac-4b4b" else 2))
+    assert fast.layers[0].cycles.compute == passes * -(-4 // ROWS) * -(-3 // COLS) * steps
+
+
 @pytest.mark.parametrize("name", ["sparq-5opt", "sparq-6opt", "sparq-exact"])
 def test_windows_look_at_values_only(name):
     layer = layer_of(5, 4)
@@ -183,13 +196,12 @@ def test_lanes_of_a_report_are_those_of_its_layers():
     layers = [layer_of(8, 8), replace_name(layer_of(4, 4), "narrow"), kept(layer_of(2, 2))]
     memory = parse_accelerator("[dram]\nbandwidth_bytes_per_cycle = 4\n", "test").memory
     report = sparqsim.simulate(Trace(layers), "bitfusion", ArrayConfig(ROWS, COLS), memory=memory)
-    assert [layer.counts.lane_cycles // layer.counts.pe_cycles for layer in report.layers] == [
-        1,
-        4,
-        1,
-    ]
-    assert report.pe.lanes == 4, "the layer kept at 8 bits runs on another design"
-    assert roofline(report).compute_roof == 4 * ROWS * COLS
+    lanes = [layer.counts.lane_cycles // layer.counts.pe_cycles for layer in report.layers]
+    assert lanes == [1, 4, 16]
+    assert report.pe.lanes == 16
+    assert roofline(report).compute_roof == 16 * ROWS * COLS
+    alone = sparqsim.simulate(Trace([kept(layer_of(8, 8))]), "sparq-5opt", ArrayConfig(ROWS, COLS))
+    assert alone.pe.lanes == 2, "its own, though it runs a layer kept at 8 bits on one"
     plain = sparqsim.simulate(Trace(layers[:1]), "bitfusion", ArrayConfig(ROWS, COLS))
     assert plain.pe.lanes == 1
 

@@ -29,8 +29,8 @@ on non-consecutive shift values for small groups of weights. So the rules above 
 they are exact: the error that is minimised, every tie, the padding, how filters share a target, the
 circuit and its cycles. No number of the paper is reproduced here, and none is printed.
 
-Not modelled: memory traffic counts weights at 8 bits each, not in the compressed form, whose size
-`sparqsim.pe.swis_filters.storage_bits` gives; the parts of the PE are not counted. A target is
+Not modelled: memory traffic counts weights at the layer's bits, not in the compressed form, whose
+size `sparqsim.pe.swis_filters.storage_bits` gives; the parts of the PE are not counted. A target is
 served by every group of a grouped convolution for itself. Zero points are corrected by weights as
 they are used.
 """
