@@ -104,9 +104,7 @@ class Heatmap(Tabular):
         ]
 
     def summary(self) -> str:
-        """Return design, network or layer, array, and the mean share of cycles with a step in
-        flight.
-        """
+        """Return design, network or layer, array, mean share of cycles with a step in flight."""
         array = self.array
         what = f"layer {short_name(self.layer)} of " if self.layer else ""
         return (
@@ -211,9 +209,7 @@ def _check_same_trace(report: Report, trace: Trace) -> None:
 def _layer_counts(
     part: LayerReport, layer: Layer, array: ArrayInfo, known: Collection[EngineModel | PEDesign]
 ) -> tuple[Counts, Counts]:
-    """Return step cycles and non-zero MACs of every PE for one layer, checked against the layer's
-    report.
-    """
+    """Return step cycles and non-zero MACs of every PE for a layer, checked against its report."""
     model = ran(part, layer, known)
     if model.pe is None:
         raise InputError(f"layer {part.name!r}: {_no_heat_map(model.spec, model.kind)}")

@@ -33,8 +33,6 @@ def outcomes(
     array: ArrayConfig,
     memory: MemoryConfig,
 ) -> Iterator[tuple[Layer, Timing, Outcome]]:
-    """Yield every layer with the array's own timing and what the memory makes of it; `designs` has
-    one per layer.
-    """
+    """Yield every layer, the array's timing, and what the memory makes of it."""
     for layer, pe in zip(trace.layers, designs, strict=True):
         yield layer, *layer_outcome(layer, pe, array, memory)

@@ -180,9 +180,7 @@ def half_spans(program: Schedule, times: Times, engine: int) -> Spans:
 
 
 def _merged(spans: Spans) -> Spans:
-    """Return the union of spans: the channel is busy from the start to the end of every
-    transfer.
-    """
+    """Return the union of spans: the channel is busy from start to end of every transfer."""
     if not len(spans):
         return spans
     spans = spans[np.argsort(spans[:, 0], kind="stable")]

@@ -39,9 +39,7 @@ class SideCosts:
     axes: Literal["ms", "sn"]
 
     def by_role(self, roles: str) -> Costs:
-        """Return the cycles as (groups, *roles), the axis of the side that does not decide 1
-        long.
-        """
+        """Return the cycles as (groups, *roles), the axis that does not decide 1 long."""
         missing = next(axis for axis, role in enumerate("msn") if role not in self.axes)
         whole = np.expand_dims(self.cycles, 1 + missing)
         return whole.transpose(0, *(1 + "msn".index(role) for role in roles))
@@ -77,9 +75,7 @@ class WorkTally:
         self._tiles += len(costs)
 
     def _of_layer(self, sums: NDArray[np.int64], tiles: NDArray[np.int64]) -> int:
-        """Return the sum of `sums` (tiles, rows or 1, columns or 1) over PEs that hold real
-        work.
-        """
+        """Return the sum of `sums` (tiles, rows or 1, columns or 1) over PEs with real work."""
         grid = self._grid
         if self._sharing.columns:
             used = np.arange(grid.rows) < grid.used_rows[tiles % grid.row_tiles, None]
@@ -169,17 +165,13 @@ class SideTileCosts(TileCosts):
                 yield self._row_tiles(of_group[0 if self.sharing.columns else number])
 
     def _row_tiles(self, tiles: Costs) -> Costs:
-        """Return the row tiles of one column tile, the first one repeated where all share its
-        costs.
-        """
+        """Return the row tiles of a column tile, the first repeated where all share its costs."""
         if not self.sharing.rows:
             return tiles
         return np.broadcast_to(tiles, (self.grid.row_tiles, *tiles.shape[1:]))
 
     def _cut(self, costs: Costs) -> Costs:
-        """Return costs as (groups, column tiles, row tiles, stream, rows, columns), padded with one
-        cycle.
-        """
+        """Return costs as (groups, col tiles, row tiles, stream, rows, cols), padded with ones."""
         groups, stream, along_rows, along_cols = costs.shape
         height = 1 if self.sharing.rows else self.grid.rows
         width = 1 if self.sharing.columns else self.grid.cols

@@ -31,9 +31,7 @@ from sparqsim.base.errors import InputError
 
 @dataclass(frozen=True)
 class Work:
-    """What a layer asks of the array: per group, `m` x `n` outputs of `steps` steps; `edge_cycles`
-    of the PE design.
-    """
+    """What a layer asks of the array: per group, `m` x `n` outputs of `steps` steps."""
 
     m: int
     steps: int
@@ -118,9 +116,7 @@ class Dataflow:
 
     @property
     def loads(self) -> bool:
-        """Whether stationary operands load (R cycles) before a tile; else results drain (R cycles)
-        after it.
-        """
+        """Whether stationary operands load (R cycles) before a tile; else results drain after."""
         return self.roles[0] != "s"
 
     @property
@@ -131,9 +127,7 @@ class Dataflow:
         return "n" not in self.roles[:2]
 
     def partial_sums(self, work: Work, array: ArrayShape) -> int:
-        """Return how many sums leave the array: every output once, or once per fold of K along the
-        rows.
-        """
+        """Return how many sums leave: every output once, or once per fold of K along the rows."""
         folds = -(-work.steps // array.rows) if self.loads else 1
         return work.groups * work.m * work.n * folds
 
@@ -250,9 +244,7 @@ class Dataflow:
 
 
 def check_roles(flow: type[Dataflow]) -> None:
-    """Raise InputError unless the roles of a dataflow are those of an array whose sums move
-    down.
-    """
+    """Raise InputError unless a dataflow's roles are those of an array whose sums move down."""
     where, roles = f"dataflow {getattr(flow, 'name', flow.__name__)!r}", flow.roles
     if not isinstance(roles, str) or sorted(roles) != ["m", "n", "s"]:
         raise InputError(
@@ -274,9 +266,7 @@ def check_roles(flow: type[Dataflow]) -> None:
 
 
 def wave_stalls(costs: TileCosts, *, overlap: bool) -> NDArray[np.int64]:
-    """Return the cycles that slow steps add to each tile in lockstep, int64 (groups, column tiles,
-    row tiles).
-    """
+    """Return what slow steps add to each tile in lockstep, int64 (groups, col tiles, row tiles)."""
     grid = costs.grid
     batches = (
         tile_waves(batch, grid.stream, grid.rows, grid.cols)
@@ -295,9 +285,7 @@ def wave_stalls(costs: TileCosts, *, overlap: bool) -> NDArray[np.int64]:
 
 
 def elastic_stalls(costs: TileCosts, links: Links, *, overlap: bool) -> NDArray[np.int64]:
-    """Return the cycles that slow steps add to each tile of an elastic array, as `wave_stalls`
-    does.
-    """
+    """Return what slow steps add to each tile of an elastic array, as `wave_stalls` does."""
     grid, sharing = costs.grid, costs.sharing
     links = replace(
         links,

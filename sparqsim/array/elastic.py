@@ -175,9 +175,7 @@ def _way(costs: Costs, links: Links) -> Way:
 
 
 def _laid_out(costs: Costs) -> Costs:
-    """Return costs as the kernels take them: a single column as a row, which they run through
-    faster.
-    """
+    """Return costs as the kernels take them: a column as a row, which they run through faster."""
     if costs.shape[3] == 1:
         costs = costs.swapaxes(2, 3)
     return np.ascontiguousarray(costs)

@@ -53,9 +53,7 @@ def lockstep_fixed_stalls(cycles: int, grid: TileGrid, *, overlap: bool) -> NDAr
 def elastic_fixed_stalls(
     cycles: int, links: Links, grid: TileGrid, *, overlap: bool
 ) -> NDArray[np.int64]:
-    """Return the cycles that steps of `cycles` add to each tile of an elastic array, as in
-    lockstep.
-    """
+    """Return what steps of `cycles` add to each tile of an elastic array, as in lockstep."""
     items, pace = links.items, _pace(cycles, links, grid)
     if overlap and links.loads and items < grid.rows and cycles > 1:
         return _stepped(cycles, links, grid)

@@ -79,9 +79,7 @@ class TileGrid:
         return self._used(self.along_cols, self.cols)
 
     def slices(self, tile: int) -> tuple[int, slice, slice]:
-        """Return the group, rows and columns of the work that a tile holds; a ragged one reaches
-        beyond the end.
-        """
+        """Return group, rows and columns of a tile's work; a ragged one reaches beyond the end."""
         group, col_tile, row_tile = (int(index) for index in np.unravel_index(tile, self.shape))
         return (
             group,

@@ -37,9 +37,7 @@ Way = tuple[int, int, int, int]
 
 @jit
 def fresh_state(planes: int, rows: int, cols: int, limits: Array) -> State:
-    """Return what a chain of tiles knows of the past, as it is before the first one; see the
-    module's docstring.
-    """
+    """Return what a chain of tiles knows of the past before the first (module's docstring)."""
     edge, never = limits[0], limits[2]
     back = np.full((planes, rows + 2, cols + 2), never, limits.dtype)
     front = np.full((rows + 2, cols + 2), edge, limits.dtype)
@@ -128,9 +126,7 @@ def _running_maximum(values: Array, least: int) -> None:
 
 @jit
 def _running_sums(values: Array, costs: Costs, item: int, least: int) -> None:
-    """Replace values[j] by max(values[j], values[j - 1] + cost[j - 1] - 1), at least `least`: sums
-    go along the row.
-    """
+    """Replace values[j] by max(values[j], values[j - 1] + cost[j - 1] - 1), at least `least`."""
     late = least
     for j in range(np.uint64(len(values))):
         late = max(late, values[j])
@@ -201,9 +197,7 @@ def _copy_plane(back: Array, p: int, copy: Array) -> None:
 
 @jit
 def _common_change(before: Array, back: Array, p: int) -> int:
-    """Return by how much plane p of `back` is later than `before` if it is the same everywhere,
-    else -1.
-    """
+    """Return by how much plane p of `back` is later than `before`, -1 if not uniform."""
     rows, cols = np.uint64(before.shape[0]), np.uint64(before.shape[1])
     change = back[p, 1, 1] - before[0, 0]
     for i in range(rows):

@@ -60,9 +60,7 @@ def reported_dataflow(name: str) -> Dataflow:
 
 @cache
 def shipped_dataflows() -> dict[str, Dataflow]:
-    """Return every dataflow that ships with the package, by name: first those whose outputs
-    stay.
-    """
+    """Return every dataflow that ships, by name: first those whose outputs stay."""
     flows = [flow() for flow in shipped_classes("sparqsim.array.dataflows", Dataflow)]
     what_stays = list(STATIONARY.values())
     flows.sort(key=lambda flow: (what_stays.index(flow.stationary), flow.name))

@@ -56,9 +56,7 @@ def tile_times(
     *,
     whole: bool = False,
 ) -> TileTimes:
-    """Return the lengths of a layer's tiles; `stalls` as in `Timing.tile_stalls`, all beyond the
-    stream if `whole`.
-    """
+    """Return the lengths of a layer's tiles; `stalls`: `Timing.tile_stalls`, or a single one."""
     grid = flow.grid(work, array)
     if stalls is None:
         stalls = np.zeros((grid.groups, grid.col_tiles, grid.row_tiles), np.int64)

@@ -1,6 +1,4 @@
-"""How long an array takes for a layer, by whatever decides it: shapes, activations, or both
-operands.
-"""
+"""How long an array takes for a layer, whether shapes, activations or both operands decide."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ def check_dataflow(pe: PEDesign, array: ArrayConfig) -> None:
 
 
 def supports(pe: PEDesign | type[PEDesign], flow: Dataflow) -> bool:
-    """Return whether a design runs in a dataflow: one it names, or whose stationary operand it
-    takes.
-    """
+    """Return whether a design runs in a dataflow: one it names, or one of its `stationary`."""
     return flow.stationary in pe.stationary if pe.dataflows is None else flow.name in pe.dataflows
 
 
@@ -74,9 +70,7 @@ def array_timing(
 
 
 def fixed_cycles(pe: PEDesign) -> int | None:
-    """Return the cycles of every step of a design that the array times, None where values decide
-    them.
-    """
+    """Return the cycles of every step that the array times, None where values decide them."""
     if pe.cost == "unit":
         return 1
     return fixed_step_cycles(pe) if pe.cost == "shape" else None

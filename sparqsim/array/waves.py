@@ -67,9 +67,7 @@ def merged_waves(waves: Costs, period: int) -> Costs:
 
 
 def sliding_maxima(values: Costs, width: int) -> Costs:
-    """Return the maximum of the last `width` entries at each place of the last axis, `width` - 1
-    places longer.
-    """
+    """Return the maximum of the last `width` entries along the last axis, made longer."""
     padding = [(0, 0)] * (values.ndim - 1) + [(width - 1, width - 1)]
     result = np.pad(values, padding, constant_values=1)
     reach = 1  # result[p] is the maximum over p .. p + reach - 1
@@ -82,9 +80,7 @@ def sliding_maxima(values: Costs, width: int) -> Costs:
 
 @parallel_jit
 def _diagonal_maxima(costs: Costs, waves: Costs) -> None:
-    """Raise waves (tiles, w) to the maximum over each diagonal s + i + j = w of costs (tiles, s, i,
-    j).
-    """
+    """Raise waves (tiles, w) to the maximum over diagonals s+i+j = w of costs (tiles, s, i, j)."""
     tiles, items, rows, cols = costs.shape
     for tile in prange(tiles):
         for s in range(items):

@@ -64,9 +64,7 @@ def printable_lines(text: str) -> str:
 
 
 def unreadable(path: object, error: Exception) -> str:
-    """Return the beginning of a message about a file that cannot be read: its path, and why, in
-    plain words.
-    """
+    """Return how a message about a file that cannot be read begins: its path, and why."""
     if isinstance(error, FileNotFoundError):
         return f"{path}: no such file"
     if isinstance(error, IsADirectoryError):

@@ -36,9 +36,7 @@ def _exact_in_float32(x: Array, w: Array) -> bool:
 
 
 def _largest_magnitude(x: Array) -> int:
-    """Return a bound of |x|: what the type can hold for 8-bit integers, else the largest there
-    is.
-    """
+    """Return a bound of |x|: what the type holds for 8-bit integers, else the largest there is."""
     if x.dtype.kind in "iu" and x.dtype.itemsize == 1:
         limits = np.iinfo(x.dtype)
         return max(-int(limits.min), int(limits.max))

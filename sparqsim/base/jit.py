@@ -42,9 +42,7 @@ def _sources_digest(package: Path) -> str:
 
 
 def _cache_folder() -> str | None:
-    """Return a private folder for compiled kernels, new for every state of the sources; None where
-    none can be kept.
-    """
+    """Return a private folder for kernels, new for every state of the sources; None without one."""
     folder = cache_folder(f"kernels/{_sources_digest(Path(__file__).parent.parent)}")
     return None if folder is None else str(folder)
 

@@ -1,6 +1,4 @@
-"""Frozen records that turn into JSON and back; derived values are written out, and checked on the
-way in.
-"""
+"""Frozen records that turn into JSON and back; derived values are checked when read."""
 
 from __future__ import annotations
 
@@ -164,9 +162,7 @@ def _brief(value: object) -> str | None:
 
 
 def check_counts(record: BaseModel, path: str = "") -> None:
-    """Raise ValueError naming a field of `record`, or of a record in it, that is no count and no
-    finite number.
-    """
+    """Raise ValueError naming a field of `record`, or of one in it, that is no finite count."""
     for name in type(record).model_fields:
         _check_count(getattr(record, name), f"{path}{name}")
 

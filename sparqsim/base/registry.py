@@ -50,9 +50,7 @@ class Registry(Generic[Base]):
         return list(dict.fromkeys((*self.shipped(), *self.outside())))
 
     def class_named(self, name: str) -> type[Base]:
-        """Return the class of a name. Raises InputError, with the nearest name, for an unknown
-        one.
-        """
+        """Return the class of a name. Raises InputError, with the nearest one, if there is none."""
         if (shipped := self.shipped().get(name)) is not None:
             return shipped
         if (entry := self.outside().get(name)) is not None:

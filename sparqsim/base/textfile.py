@@ -1,6 +1,4 @@
-"""The one guarded way into a text file: bounded, decoded, and what CSV, JSON and TOML hold in
-it.
-"""
+"""The one guarded way into a text file: bounded, decoded; what CSV, JSON and TOML hold in it."""
 
 from __future__ import annotations
 
@@ -117,9 +115,7 @@ def _depth(document: Any) -> int:
 
 
 def _said(error: Exception, nesting: Limit) -> str:
-    """Return why a text cannot be read; what Python says of its own limits is put in other
-    words.
-    """
+    """Return why a text cannot be read; Python's words for its own limits are replaced."""
     if isinstance(error, RecursionError):
         return (
             f"nested too deeply: beyond what {nesting.variable}={nesting.most} allows, and Python"

@@ -148,9 +148,7 @@ def _answered(
 
 
 def _measured(network: AnsweringNetwork, *arguments: Any, **settings: Any) -> AccuracyReport:
-    """Return `sparqsim.networks.accuracy.accuracy` of these arguments, with progress on a
-    terminal.
-    """
+    """Return `sparqsim.networks.accuracy.accuracy` of these arguments, with progress shown."""
     from sparqsim.cli.show_accuracy import batch_progress
     from sparqsim.networks.accuracy import accuracy as measured
 

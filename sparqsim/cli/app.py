@@ -76,9 +76,7 @@ def _options(
 
 
 def exit_code_of(arguments: list[str] | None = None) -> int:
-    """Run a command; return its exit code, after the line on stderr that says what is wrong, if
-    anything is.
-    """
+    """Run a command; return its exit code, after the line on stderr that says what is wrong."""
     # That it has no home for its cache is nothing to do with the command.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:

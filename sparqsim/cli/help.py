@@ -1,6 +1,4 @@
-"""How `--help` looks: plain text as wide as the terminal, in which no name is cut and no word is
-broken.
-"""
+"""How `--help` looks: plain text as wide as the terminal; no name is cut, no word broken."""
 
 from __future__ import annotations
 
@@ -62,9 +60,7 @@ class WholeWords(Context.formatter_class):  # type: ignore[misc]
 
 
 def in_users_words(text: str) -> str:
-    """Return help text without what typer adds for programmers: braces, types of Python, `x` for a
-    value.
-    """
+    """Return help text without what typer adds: braces, types of Python, `x` for a value."""
     text = BRACES.sub(lambda match: f"{match['name'].removesuffix('...')}{match['more']}", text)
     text = PYTHON_TYPE.sub("", text)
     text = DEFAULT_IN_PARENTHESES.sub(r"[default: \1", text)

@@ -35,9 +35,7 @@ class Joined:
         return "\n\n".join(table.to_markdown() for table in self.tables)
 
     def within(self, width: int) -> list[Table]:
-        """Return the tables, neighbours put together as long as they need no more columns than
-        `width`.
-        """
+        """Return the tables, neighbours put together while they fit in `width` columns."""
         groups: list[list[int]] = []
         for at in range(len(self.tables)):
             grown = [*groups[-1], at] if groups else []

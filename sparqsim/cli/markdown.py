@@ -1,6 +1,4 @@
-"""Markdown as GitHub shows it: tables with every cell on one line, and text of which nothing else
-is made.
-"""
+"""Markdown as GitHub shows it: cells on one line, text of which nothing else is made."""
 
 from __future__ import annotations
 

@@ -10,9 +10,7 @@ from sparqsim.results.report import Report, note_lines, stated_coverage, timing_
 
 
 def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
-    """Return what a reader must know to read the table; with `utilizations`, one that has 'PEs
-    used' and 'eff.'.
-    """
+    """Return what must be known to read the table; `utilizations`: it has 'PEs used' and 'eff.'."""
     fixed = [report.pe.spec for report in reports if not report.pe.cycles_depend_on_values]
     varying = [report.pe.spec for report in reports if report.pe.cycles_depend_on_values]
     kept = ", ".join(map(printable, kept_layers(reports)))

@@ -215,9 +215,7 @@ def accelerator_config(
     coupling: str | None,
     overlap: str | None,
 ) -> tuple[ArrayConfig, MemoryConfig | None]:
-    """Return the array and the memory that the options describe; remarks on an imported file go to
-    stderr.
-    """
+    """Return the array and memory that the options describe; remarks on the file go to stderr."""
     if config is None:
         return array_config(array, dataflow, coupling, overlap), None
     from sparqsim.memory import load_accelerator

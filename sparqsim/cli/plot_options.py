@@ -142,9 +142,7 @@ NoNotes = Annotated[
 
 
 def check_options(kind: str, options: Mapping[str, Any]) -> None:
-    """Raise InputError for a kind of figure that is not known, or an option that it does not
-    take.
-    """
+    """Raise InputError for an unknown kind of figure, or an option that it does not take."""
     if kind not in OPTIONS:
         raise InputError(
             f"--kind {kind!r}{nearest(kind, OPTIONS)}: expected one of {', '.join(OPTIONS)}"
@@ -159,8 +157,6 @@ def check_options(kind: str, options: Mapping[str, Any]) -> None:
 
 
 def command_of(results: list[str], kind: str, options: Mapping[str, Any], output: str) -> str:
-    """Return the command that makes the figure; of the output only its name, so that a moved figure
-    is the same.
-    """
+    """Return the command that makes the figure; of the output only its name."""
     words = option_words({"kind": kind, **options})
     return shlex.join(["sparqsim", "plot", *results, *words, "-o", Path(output).name])

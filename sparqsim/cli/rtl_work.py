@@ -25,9 +25,7 @@ from sparqsim.trace import Layer, Trace, load_trace
 
 
 def check_design(name: str, shape: str, steps: int, seed: int) -> bool:
-    """Check a design in every dataflow, lockstep and elastic, overlapped and not; say what was
-    compared.
-    """
+    """Check a design in every dataflow, coupling and overlap; say what was compared."""
     design, array = get_pe(name), ArrayConfig.parse(shape)
     circuit_of(design)
     compared = 0

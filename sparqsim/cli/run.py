@@ -242,9 +242,7 @@ def compare(
 
 
 def _command(result: Comparison, trace: str, dataflow: str, config: str | None, plot: str) -> str:
-    """Return the command that draws the figure again; of files only their names, so that a moved
-    figure is the same.
-    """
+    """Return the command that draws the figure again; of files only their names."""
     from sparqsim.results.report import HONEST
 
     report = result.reports[result.baseline]

@@ -37,9 +37,7 @@ GAP = {
 
 @contextmanager
 def layer_progress() -> Iterator[Callable[[Sequence[Layer]], Any]]:
-    """Give a wrapper that shows progress over layers on a terminal's stderr, and nothing in a
-    pipe.
-    """
+    """Give a wrapper that shows progress over layers on a terminal, nothing in a pipe."""
     from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
     from sparqsim.cli.progress import DESCRIPTION, progress_bar

@@ -16,9 +16,7 @@ from sparqsim.results.report import note_lines
 
 @contextmanager
 def batch_progress() -> Iterator[Callable[[Iterable[Any], str], Iterable[Any]]]:
-    """Give a wrapper that shows which design answers, on a terminal's stderr, and nothing in a
-    pipe.
-    """
+    """Give a wrapper that shows which design answers on a terminal, nothing in a pipe."""
     from rich.progress import TimeElapsedColumn
 
     from sparqsim.cli.progress import progress_bar

@@ -136,9 +136,7 @@ def contract_shown(found: Sequence[tuple[str, Checked]]) -> Shown:
 
 
 def regress_shown(outcomes: Sequence[Outcome], suite: str) -> Shown:
-    """Return the cases of a list and what differs from their golden reports; in CSV a record for
-    each difference.
-    """
+    """Return the cases of a list and what differs from their golden reports; in CSV a row each."""
     unchanged = sum(not outcome.findings for outcome in outcomes)
     lines = [*map(as_text, outcomes), f"{unchanged} of {counted(len(outcomes), 'case')} unchanged"]
     return Shown(

@@ -19,9 +19,7 @@ def designs_shown(
     outside: Mapping[str, str],
     engines: Mapping[str, type[EngineModel]],
 ) -> Shown:
-    """Return the PE designs there are, and engines of their own; of those of other packages the
-    place of each.
-    """
+    """Return the designs there are, and engines of their own; of others where they are from."""
     found = records.of_designs(designs)
     others = [f"{name}: {first_line(engine)}" for name, engine in engines.items()]
     others += [f"{name}: from another package ({place})" for name, place in outside.items()]

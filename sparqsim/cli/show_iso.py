@@ -12,9 +12,7 @@ from sparqsim.rtl.area import BASELINES
 
 
 def iso_area_table(comparison: Comparison, iso: IsoArea) -> Table:
-    """Return the table: areas, arrays, speedups, ranges in a cell's second line; a design without
-    an area has '-'.
-    """
+    """Return areas, arrays, speedups, ranges in a second line; '-' for a design without an area."""
     areas = tuple(dict.fromkeys((*BASELINES, comparison.baseline)))
     table = new_table(
         "design",
@@ -50,9 +48,7 @@ def spread(figure: Range) -> str:
 
 
 def array_cells(design: IsoDesign) -> list[str]:
-    """Return the array of the median area, below it those of the range, smallest first; and their
-    residues.
-    """
+    """Return the array of the median area, below it the range's; and their residues."""
     arrays = design.arrays
     sizes, residues = zip(
         *(

@@ -12,9 +12,7 @@ from sparqsim.results.report import Report, note_lines
 
 
 def traffic_table(report: Report) -> Table:
-    """Return the table of DRAM traffic: kilobytes by operand, loop order, share of cycles that
-    memory stalled.
-    """
+    """Return the table of DRAM traffic: kB by operand, loop order, share of stalled cycles."""
     table = new_table(
         "layer",
         "loops",
@@ -42,9 +40,7 @@ def traffic_table(report: Report) -> Table:
 
 
 def traffic_cells(traffic: Traffic, cycles: Cycles) -> list[str]:
-    """Return DRAM traffic of activations, weights, finished outputs and partial sums, then shares
-    of stalled cycles.
-    """
+    """Return DRAM traffic of operands, finished outputs, partial sums, and shares of stalls."""
     sums = traffic.psum_spill_bytes + traffic.psum_reload_bytes
     moved = [
         traffic.activations.dram_read_bytes,

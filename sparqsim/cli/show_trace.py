@@ -74,9 +74,7 @@ def _drawn(trace: Trace) -> dict[str, str]:
 
 
 def _drawn_entry(trace: Trace) -> dict[str, Any]:
-    """Return the format of a trace that draws its values, and how; they replace those of one that
-    stores them.
-    """
+    """Return format and distribution of a trace that draws values, instead of a stored one's."""
     if not isinstance(trace, DrawnTrace):
         return {}
     document = trace.document
@@ -107,9 +105,7 @@ def _why(operation: LeftOut) -> str:
 
 
 def fields_text(fields: Mapping[str, object]) -> str:
-    """Return what something says about itself, a line for each field and for each entry of a field
-    that has several.
-    """
+    """Return what something says of itself, a line for each field, and each entry of its lists."""
     return "\n".join(f"{printable(name)}:{_value_text(value)}" for name, value in fields.items())
 
 

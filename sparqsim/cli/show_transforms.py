@@ -14,9 +14,7 @@ SQNR = "output_sqnr_db"
 
 
 def transforms_shown(trace: Trace, applied: int, target: str) -> Shown:
-    """Return what the last `applied` transforms did, layer by layer; `target`: the file of the
-    trace.
-    """
+    """Return what the last `applied` transforms did, by layer; `target`: the trace's file."""
     told: Any = trace.metadata.provenance[KEY]
     entries = told[-applied:]
     rows = [

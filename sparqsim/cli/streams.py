@@ -16,9 +16,7 @@ from typing import Any, Self
 
 
 class Descriptor(io.FileIO):
-    """A file descriptor that keeps the first error of writing in `lost`, and takes no more from
-    then on.
-    """
+    """A file descriptor that keeps the first error of writing in `lost`, and then takes no more."""
 
     def __init__(self, number: int, lost: OSError | None = None) -> None:
         super().__init__(number, "wb", closefd=False)
@@ -82,9 +80,7 @@ class StandardStreams:
 
 
 def _occupied() -> dict[int, OSError]:
-    """Open the null device where a standard stream is closed: the next file would become that
-    stream.
-    """
+    """Open the null device where a standard stream is closed: the next file would become it."""
     closed = {}
     for number in range(3):
         try:

@@ -151,9 +151,7 @@ def shortened(names: Sequence[str], width: int) -> list[str]:
 
 
 def _cut(name: str, head: int, width: int) -> str:
-    """Return a name within `width` columns; a longer one with `head` characters, an ellipsis, and
-    its end.
-    """
+    """Return a name within `width` columns; a longer one's `head`, an ellipsis, and its end."""
     if cell_len(name) <= width:
         return name
     tail = max(1, width - 1 - head)
@@ -263,9 +261,7 @@ def _show_tables(shown: Shown) -> None:
 
 
 def as_csv(records: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> str:
-    """Return rows as CSV with a line of names; absent values are empty, truth is `true` or
-    `false`.
-    """
+    """Return rows as CSV with a line of names; None is empty, truth is `true` or `false`."""
     text = io.StringIO()
     found = dict.fromkeys([*names, *(name for record in records for name in record)])
     writer = csv.DictWriter(text, list(found), lineterminator="\n")

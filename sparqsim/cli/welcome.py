@@ -50,9 +50,7 @@ def welcome() -> str:
 
 
 def shipped_trace() -> Path | None:
-    """Return the shipped trace's path from the current folder, if a checkout is around it or around
-    this file.
-    """
+    """Return the shipped trace's path, if a checkout is around the current folder or this file."""
     here = Path.cwd()
     for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
         if (folder / SHIPPED).is_file():

@@ -36,9 +36,7 @@ REMEDY = "--trust, for files that you have read"
 
 
 class Marked(Protocol):
-    """What rules look at: a layer of a trace has it, and a layer of a network before it has
-    values.
-    """
+    """What rules look at: a layer of a trace has it, and one of a network without values."""
 
     @property
     def name(self) -> str:
@@ -179,9 +177,7 @@ class Assignment:
 
     @property
     def models(self) -> tuple[EngineModel, ...]:
-        """All designs and engines in it but for layers marked keep_8bit, each once, the default
-        first.
-        """
+        """All designs and engines but for layers marked keep_8bit, once; the default first."""
         return tuple(dict.fromkeys([self.default, *(rule.model for rule in self.own_rules)]))
 
     def info(self, array: ArrayConfig, layers: Iterable[Layer] = ()) -> PEInfo:
@@ -352,9 +348,7 @@ def load_assignment(path: str | Path, *, trust: bool = False) -> Assignment:
 
 
 def _named_in(spec: str, path: Path, *, trust: bool) -> EngineModel:
-    """Return the design or engine of a name that stands in a file; a file of Python is taken from
-    its folder.
-    """
+    """Return what a name in a file stands for; a file of Python is taken from its folder."""
     if names_a_file(spec):
         if not trust:
             refuse_code(spec, "PE design", str(path), REMEDY)

@@ -69,9 +69,7 @@ class Definition:
         model.refuse_definition(layer, array)
 
     def outcome(self, model: EngineModel, task: Task, measured: Measurement) -> Outcome:
-        """Run the layer; its error and its parts' activity are those of the run, where it has
-        them.
-        """
+        """Run the layer; error and activity of its parts are the run's, where it has them."""
         done = model.define(task)
         return Outcome(done.timing, _replaced(task, done, measured))
 
@@ -101,9 +99,7 @@ ENGINES: dict[str, Engine] = {"fast": FastForm(), "event": Definition()}
 
 
 def outcomes(engine: str, task: Task, models: Sequence[EngineModel]) -> list[Outcome]:
-    """Return what each model makes of a layer; its rows are lowered and multiplied exactly once for
-    all of them.
-    """
+    """Return what each model makes of a layer; its rows are lowered and multiplied once for all."""
     lowered = task.lowered
     collected = metered(lowered, [model.meter(lowered) for model in models])
     return [

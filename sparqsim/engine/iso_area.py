@@ -130,9 +130,7 @@ def _areas(pe: PEDesign, baseline: PEDesign, asked: ArrayConfig) -> dict[str, Ar
 
 
 def _lines(array: ArrayConfig) -> str:
-    """Return the sides at which activations are trimmed: 'rows' where they enter at the left, else
-    'cols'.
-    """
+    """Return where activations are trimmed: 'rows' if they enter at the left, else 'cols'."""
     return "rows" if get_dataflow(array.dataflow).activations_from_left else "cols"
 
 

@@ -1,6 +1,4 @@
-"""What values decide, in one pass over a layer's rows: error, pair classes, windows, activity, step
-cycles.
-"""
+"""What values decide, in one pass over rows: error, classes, windows, activity, step cycles."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ class Measurement:
 
 
 def measure(layer: LoweredLayer, designs: list[PEDesign]) -> list[Measurement]:
-    """Measure designs, bound to the layer, on it; operands are lowered and multiplied once for
-    all.
-    """
+    """Measure bound designs on the layer; operands are lowered and multiplied once for all."""
     return metered(layer, [Meter(pe, layer) for pe in designs])
 
 
@@ -80,9 +76,7 @@ class Meter:
         self._cycles: list[NDArray[np.uint8]] = []
 
     def add(self, x: Array, exact: NDArray[np.int64], signal: int) -> None:
-        """Count a block of X (groups, rows, K); `exact`: its corrected product; `signal`: the sum
-        of its squares.
-        """
+        """Count a block of X (groups, rows, K), its corrected product, and its sum of squares."""
         pe = self._pe
         self._add_error(exact, signal, x)
         self._windows.update(pe.windows(x))

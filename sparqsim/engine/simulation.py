@@ -202,9 +202,7 @@ def _array(array: ArrayConfig | None, coupling: str | None, overlap: bool | None
 
 @dataclass(frozen=True)
 class _Setting:
-    """What all designs of a comparison share; `scaled`: further arrays of which cycles are wanted,
-    by design.
-    """
+    """What all designs of a comparison share; `scaled`: further arrays, by design."""
 
     array: ArrayConfig
     memory: MemoryConfig | None
@@ -356,9 +354,7 @@ def _counts(
 
 
 def _folded_batch_norms(trace: Trace) -> int | None:
-    """Return how many batch norms the trace says were folded into a layer; None where it does not
-    say.
-    """
+    """Return how many batch norms the trace says were folded; None where it does not say."""
     folded = trace.metadata.provenance.get("folded_batch_norms")
     return len(folded) if isinstance(folded, dict) else None
 

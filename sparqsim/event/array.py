@@ -59,9 +59,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step of one PE: which, when it started (cycle), how many cycles it took, and what it
-    gave.
-    """
+    """One step of one PE: which, when it started, how many cycles it took, what it gave."""
 
     tile: int
     row: int
@@ -95,9 +93,7 @@ class Run:
 
 
 class Processor:
-    """The inside of one PE: it multiplies what it gets, and keeps its sum or adds to the one that
-    passes.
-    """
+    """The inside of a PE: it multiplies, and keeps its sum or adds to the one that passes."""
 
     def __init__(self, step: StepFunction, *, holds: bool) -> None:
         self._step, self._holds = step, holds
@@ -105,9 +101,7 @@ class Processor:
         self.sum = 0
 
     def work(self, operand: Any, from_above: Any) -> tuple[Step, Any]:
-        """Do one step; return it and what moves down: the sum, or the operand that came from
-        above.
-        """
+        """Do one step; return it and what moves down: the sum, or the operand from above."""
         if self._holds:
             step = self._step(operand, self.held)
             return step, from_above + step.value

@@ -31,9 +31,7 @@ Process = Generator[simpy.Event, Any, None]
 
 
 class Link:
-    """A FIFO between two neighbours with a registered handshake; without `depth`, an edge that has
-    no limit.
-    """
+    """A FIFO between neighbours with a registered handshake; without `depth`, an unlimited edge."""
 
     def __init__(self, env: simpy.Environment, depth: int | None) -> None:
         self._env = env
@@ -173,9 +171,7 @@ class ElasticArray:
                 self._run.sums[t][s, j] = yield self._from_above[self._rows, j].take()
 
     def _drain(self, j: int) -> Process:
-        """Wait until all PEs of a column have handed over, then let their sums leave, bottom row
-        first, one a cycle.
-        """
+        """Wait until a column has handed over, then let its sums leave, bottom first."""
         for t in range(len(self._tiles)):
             for _ in range(self._rows):
                 row, finished = yield self._handed[j].get()

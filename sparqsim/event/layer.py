@@ -1,6 +1,4 @@
-"""A whole layer through the processes, every step by the design's plain-Python `step`: the slowest
-and plainest way.
-"""
+"""A whole layer through the processes, every step in plain Python: slowest and plainest."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ from sparqsim.trace.lowering import LoweredLayer
 
 @dataclass(frozen=True)
 class Operand:
-    """What a link carries or a PE holds: one step's operands, and whether they belong to the layer
-    or pad the tile.
-    """
+    """What a link carries or a PE holds: a step's operands, and whether they are of the layer."""
 
     values: tuple[int, ...]
     real: bool
@@ -108,9 +104,7 @@ def step_of(pe: PEDesign, flow: Dataflow, *, signed: bool) -> Callable[[Operand,
 
 
 def stalls_of(run: Run, work: Work, array: ArrayConfig, flow: Dataflow) -> NDArray[np.int64]:
-    """Return by how much each tile exceeds a tile of one-cycle steps, int64 (groups, column tiles,
-    row tiles).
-    """
+    """Return by how much tiles exceed one-cycle ones, int64 (groups, col tiles, row tiles)."""
     grid = flow.grid(work, array)
     unit = flow.timing_of(work, array, None, 0, 0).total
     cycles = np.array(run.tile_cycles, np.int64)
@@ -174,9 +168,7 @@ class LayerTiles:
         ]
 
     def outputs(self, sums: Sequence[dict[tuple[int, int], int]]) -> NDArray[np.int64]:
-        """Return the outputs, int64 (groups, M, N): sums of the tiles in their places, those of K
-        folds added.
-        """
+        """Return the outputs, int64 (groups, M, N): tiles in place, those of K folds added."""
         result = np.zeros((self._layer.groups, self._layer.m, self._layer.n), np.int64)
         # Sums come with the array's row where they stay, with the streamed item where they move.
         place = self._flow.roles[0] if self._flow.loads else self._flow.roles[1]

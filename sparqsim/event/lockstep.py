@@ -69,9 +69,7 @@ class LockstepArray:
         self._sums_inside = len(tiles) * self._cols * (self._items if self._holds else self._rows)
 
     def run(self) -> Run:
-        """Start every process, run the clock until the last sum has left, and return what
-        happened.
-        """
+        """Start every process, run the clock until the last sum has left; return what happened."""
         processes = [self._row_feeder(i) for i in range(self._rows)] + [
             self._pe(i, j) for i, j in self._pes
         ]
@@ -127,9 +125,7 @@ class LockstepArray:
             self._pass_on(i, j, operand, Token(operand.tile, operand.item, down))
 
     def _pass_on(self, i: int, j: int, operand: Token, down: Token) -> None:
-        """Write the neighbours' registers; a sum that passes the last row or is complete leaves the
-        PE.
-        """
+        """Write the neighbours' registers; a sum past the last row, or complete, leaves the PE."""
         if j + 1 < self._cols:
             self._from_left[i, j + 1].coming = operand
         if i + 1 < self._rows:
@@ -144,9 +140,7 @@ class LockstepArray:
         self._sums_inside -= 1
 
     def _feed(self, register: Register, tokens: Sequence[Sequence[Any]], skew: int) -> Process:
-        """Fill an edge register: item s of tile t in wave t * period + s + skew, after the first
-        load.
-        """
+        """Fill an edge register: item s of tile t in wave t * period + s + skew after the load."""
         skew += self._edge + (self._rows if self._holds else 0)
         wave = 0
         for t, items in enumerate(tokens):
@@ -166,9 +160,7 @@ class LockstepArray:
         return self._feed(self._from_above[0, j], [[0] * tile.items for tile in self._tiles], j)
 
     def _drain(self, j: int) -> Process:
-        """Shadow accumulators of a column: full from top to bottom, they move down, one sum leaving
-        in each wave.
-        """
+        """Shadow accumulators of a column: they move down, one sum leaving in each wave."""
         moved = self._rows  # how often the sums in work have moved; `rows` times: they have left
         while True:
             yield self._registers_move
@@ -195,9 +187,7 @@ class LockstepArray:
         self._leave(bottom.tile, (bottom.item, j), bottom.payload)
 
     def _loader(self, j: int) -> Process:
-        """Send stationary operands into a column, row 0's first, each when its PE has taken up the
-        last.
-        """
+        """Send stationary operands into a column, row 0's first, each when the last is taken up."""
         last = -1
         for t, tile in enumerate(self._tiles):
             for i in range(self._rows):

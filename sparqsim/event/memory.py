@@ -34,9 +34,7 @@ LAST = 2
 
 
 class ScratchpadError(AssertionError):
-    """Data were put into a half that is still in use, or more than it holds: a fault of the program
-    that was run.
-    """
+    """Data were put into a half in use, or too small: a fault of the program that was run."""
 
 
 class Scratchpad:
@@ -108,9 +106,7 @@ class Channel:
     def move(
         self, engine: int, transfer: int, size: int, *, last: bool
     ) -> Generator[simpy.Event, Any, int]:
-        """Wait for the channel and move `size` bytes, the `last` of a transfer or not; return when
-        it was granted.
-        """
+        """Wait for the channel and move `size` bytes; return when it was granted."""
         request = Request(engine, transfer, size, last, int(self._env.now), self._env.event())
         self._waiting[engine] = request
         arrived, self._arrived = self._arrived, self._env.event()

@@ -108,9 +108,7 @@ def accuracy_settings(report: AccuracyReport) -> list[tuple[str, str]]:
 
 
 def accuracy_drawings(report: AccuracyReport, prefix: str) -> Iterator[Drawing]:
-    """Yield loss against speedup, nothing where the record does not hold the network as it is or no
-    design.
-    """
+    """Yield loss against speedup; nothing without the network as it is, or without designs."""
     if any(row.speedup is not None for row in _alike(report)):
         said = (
             "Further right: faster. Further up: fewer answers lost, against the network as it is; "
@@ -127,9 +125,7 @@ def accuracy_drawings(report: AccuracyReport, prefix: str) -> Iterator[Drawing]:
 
 
 def accuracy_summary(report: AccuracyReport) -> list[Piece]:
-    """Return one sentence: the reference, the fastest design, and the most accurate that beats the
-    baseline's time.
-    """
+    """Say the reference, the fastest design, and the most accurate faster than the baseline."""
     pieces: list[Piece] = [
         "Of ",
         Number(counted(report.pictures, "picture"), "accuracy.pictures"),
@@ -182,9 +178,7 @@ def _alike(report: AccuracyReport) -> list[AccuracyRow]:
 
 
 def _term(report: AccuracyReport) -> str:
-    """Return what tells trials apart: right answers, or where pictures have no labels, those of the
-    reference.
-    """
+    """Return what tells trials apart: right answers, or those of the reference without labels."""
     return "hits.top1" if all(row.hits.top1 is not None for row in report.rows) else "hits.agree"
 
 

@@ -32,9 +32,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: what is shown, the number it sorts by (None: the text itself), and what is shown when
-    pointed at.
-    """
+    """A cell: what is shown, what it sorts by (None: its text), what is shown when pointed at."""
 
     text: str
     value: float | None = None

@@ -1,6 +1,4 @@
-"""Figures inside the page: SVG of `sparqsim.plot`, made small and safe to stand beside other
-SVGs.
-"""
+"""Figures inside the page: SVG of `sparqsim.plot`, small, safe beside other SVGs."""
 
 from __future__ import annotations
 
@@ -55,9 +53,7 @@ class Drawing:
 
 
 def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
-    """Yield the figures of one run, ids beginning with `prefix`; one that has nothing to show is
-    left out.
-    """
+    """Yield the figures of a run, ids beginning with `prefix`, without those of nothing."""
     shown, note = _few(comparison)
     several = len(shown.order) > 1
     if several:
@@ -106,9 +102,7 @@ def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
 def optional(
     title: str, said: str, terms: tuple[str, ...], prefix: str, draw: Callable[[], Figure]
 ) -> Iterator[Drawing]:
-    """Yield the figure, nothing where the results cannot give one (no memory, or no error that is a
-    number).
-    """
+    """Yield the figure; nothing where results cannot give one (no memory, no error)."""
     try:
         figure = draw()
     except InputError:

@@ -21,9 +21,7 @@ class Fact:
 
 
 def headline(comparison: Comparison) -> list[Fact]:
-    """Return speedups and errors of the best designs, the baseline's cycles, and what of the
-    network they are of.
-    """
+    """Return speedups and errors of the best designs, the baseline's cycles, their coverage."""
     return [*_gains(comparison), *_cost(comparison), *_scope(comparison)]
 
 

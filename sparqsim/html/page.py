@@ -147,9 +147,7 @@ def save_page(results: Sequence[Comparison | Report | AccuracyReport], path: str
 
 
 def check_page_path(path: str | Path) -> None:
-    """Raise InputError where a page cannot be made: another suffix than .html or .htm, or Jinja2 is
-    missing.
-    """
+    """Raise InputError where a page cannot be made: its suffix, or Jinja2 is missing."""
     if Path(path).suffix.lower() not in SUFFIXES:
         raise InputError(
             f"{path}: suffix {Path(path).suffix!r}; a report page is written as "

@@ -100,9 +100,7 @@ def _yes(value: bool) -> Cell:
 
 
 def provenance_rows(comparison: Comparison) -> list[tuple[str, str]]:
-    """Return what made the results; versions and engines are listed where reports differ in
-    them.
-    """
+    """Return what made the results; versions and engines where reports differ in them."""
     reports = reports_of(comparison)
     first = reports[0].provenance
     rows = [

@@ -87,9 +87,7 @@ def _winners(comparison: Comparison) -> Iterator[Piece]:
 
 
 def best_designs(comparison: Comparison) -> dict[str, str]:
-    """Return the fastest design and the most accurate that beats the baseline, with what each is;
-    {} if none does.
-    """
+    """Return the fastest design and the most accurate that beats the baseline; {} if none does."""
     fastest = _fastest(comparison)
     if len(comparison.order) == 1 or comparison.speedup(fastest) <= 1:
         return {}
@@ -116,9 +114,7 @@ def _fastest(comparison: Comparison) -> str:
 
 
 def _most_accurate(comparison: Comparison) -> str:
-    """Return the design of the highest SQNR among those faster than the baseline, of equal ones the
-    fastest.
-    """
+    """Return the design of highest SQNR that is faster than the baseline, of equals the fastest."""
     faster = [name for name in comparison.order if comparison.speedup(name) > 1]
     return max(
         faster, key=lambda name: (_quality(comparison.reports[name]), comparison.speedup(name))
@@ -193,9 +189,7 @@ def _kept(comparison: Comparison) -> Iterator[Piece]:
 
 
 def _scope(comparison: Comparison) -> Iterator[Piece]:
-    """Say for how many inputs cycles are, what of the network is not simulated, and who times
-    itself.
-    """
+    """Say for how many inputs cycles are, what is not simulated, and who times itself."""
     for note in comparison.coverage.notes(comparison.macs):
         yield f"{note} "
     for line in note_lines(comparison.timing_notes):

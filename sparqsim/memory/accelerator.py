@@ -1,6 +1,4 @@
-"""Accelerator files: an array and its memory in TOML, presets that ship with the package,
-SCALE-Sim's .cfg files.
-"""
+"""Accelerator files: array and memory in TOML, shipped presets, SCALE-Sim's .cfg files."""
 
 from __future__ import annotations
 

@@ -116,9 +116,7 @@ def largest_sum(values: Indices, keys: Indices) -> int:
 
 
 def weight_fetches(nest: Nest, formats: Formats, half_bytes: int) -> Fetches:
-    """Return the fetches of the weights, in the widest scope that fits, or in the narrowest if none
-    does.
-    """
+    """Return the fetches of the weights, in the widest scope that fits, else the narrowest."""
 
     def sizes(items: Indices, _: Indices) -> Indices:
         return byte_count(nest.elements("weights")[items], formats.weight_bits)
@@ -127,9 +125,7 @@ def weight_fetches(nest: Nest, formats: Formats, half_bytes: int) -> Fetches:
 
 
 def activation_fetches(nest: Nest, formats: Formats, half_bytes: int, source: InputMap) -> Fetches:
-    """Return the fetches of the activations, in the widest scope that fits, or in the narrowest if
-    none does.
-    """
+    """Return the fetches of the activations, in the widest scope that fits, else the narrowest."""
 
     def sizes(items: Indices, generations: Indices) -> Indices:
         elements = elements_fetched(
@@ -165,9 +161,7 @@ def _fetches(
 
 
 def output_writes(nest: Nest, formats: Formats, half_bytes: int) -> Writes:
-    """Return the traffic of the outputs, in the widest scope that fits, or in the narrowest if none
-    does.
-    """
+    """Return the traffic of the outputs, in the widest scope that fits, else the narrowest."""
     for scope in nest.scopes("outputs"):
         writes = _spilling(nest, formats) if scope == "block" else _collecting(nest, formats, scope)
         if writes.largest <= half_bytes:

@@ -88,9 +88,7 @@ def _is_decimal(value: object) -> bool:
 
 
 def rate(bytes_per_cycle: float) -> tuple[int, int]:
-    """Return (bytes, cycles): so many bytes in so many cycles, at most 1000; (UNLIMITED, 1) for
-    inf.
-    """
+    """Return (bytes, cycles): so many bytes in at most 1000 cycles; (UNLIMITED, 1) for inf."""
     if bytes_per_cycle == math.inf:
         return UNLIMITED, 1
     nearest_fraction = Fraction(str(bytes_per_cycle)).limit_denominator(1000)

@@ -1,6 +1,4 @@
-"""Which input elements a piece of a convolution touches: pixels with their halo, counted once,
-padding left out.
-"""
+"""Which input elements a piece of a convolution touches: pixels with their halo, each once."""
 
 from __future__ import annotations
 
@@ -58,9 +56,7 @@ class InputMap:
 
     @property
     def pairs_are_whole(self) -> bool:
-        """Whether each pair of K stays at one kernel position, so that trimmed pairs can be
-        stored.
-        """
+        """Whether each pair of K stays at one kernel position, so trimmed pairs can be stored."""
         return self.channels % 2 == 0 or self.kernel == (1, 1)
 
     def numbers(self) -> Indices:
@@ -118,9 +114,7 @@ def new_elements(
     generations: Indices,
     stamps: Indices,
 ) -> Indices:
-    """Kernel of `elements_fetched`: K is cut into cells, channel classes of equal fate at one
-    kernel position.
-    """
+    """Kernel of `elements_fetched`: K in cells, channel classes of equal fate at one position."""
     height, width, out_height, out_width = source[0], source[1], source[2], source[3]
     classes = len(widths)
     found = np.zeros(len(rows), np.int64)

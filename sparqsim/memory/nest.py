@@ -30,9 +30,7 @@ def axes_of(dataflow: str) -> tuple[str, str, str]:
 
 
 def orders_of(dataflow: str) -> tuple[str, str]:
-    """Return the loop orders of a dataflow, outermost loop first; the array's own order (rows
-    inner) first.
-    """
+    """Return a dataflow's loop orders, outermost loop first; the array's own order first."""
     rows, cols, stream = axes_of(dataflow)
     return cols + rows + stream, rows + cols + stream
 
@@ -63,9 +61,7 @@ class Nest:
     def of(
         cls, sizes: dict[str, int], array: ArrayConfig, lanes: int, order: str, chunk: int
     ) -> Nest:
-        """Cut `sizes` of m, k and n for an array; `chunk` is the length of a piece of the stream in
-        steps.
-        """
+        """Cut `sizes` of m, k and n for an array; `chunk`: steps of a piece of the stream."""
         rows, cols, stream = axes_of(array.dataflow)
         pieces = {rows: array.rows, cols: array.cols, stream: chunk}
         pieces["k"] *= lanes
@@ -106,9 +102,7 @@ class Nest:
         return self.sizes[first] * self.sizes[second]
 
     def spans(self, dim: str, items: Indices) -> Indices:
-        """Return the first and last + 1 element of a dimension of some items, int64 (len(items),
-        2).
-        """
+        """Return the first and last + 1 element of a dimension, int64 (len(items), 2)."""
         piece = self.index[dim][items]
         return np.stack([self.cuts[dim][piece], self.cuts[dim][piece + 1]], axis=1)
 

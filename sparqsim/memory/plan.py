@@ -1,6 +1,4 @@
-"""How a layer is moved: its formats, how its stream is cut so that blocks fit, and the loop
-order.
-"""
+"""How a layer is moved: formats, how its stream is cut to fit, the loop order."""
 
 from __future__ import annotations
 
@@ -157,9 +155,7 @@ def _plan(job: Job, array: ArrayConfig, memory: MemoryConfig, order: str, chunk:
 
 
 def _worst(plan: Plan, memory: MemoryConfig) -> tuple[str, float]:
-    """Return the operand that fits worst, and its bytes over the half's; one the stream cannot cut
-    counts first.
-    """
+    """Return the operand that fits worst, and its bytes over the half's; uncuttable ones first."""
     held = plan.held_bytes
     ratios = {operand: held[operand] / getattr(memory, operand).half_bytes for operand in OPERANDS}
     stream = plan.nest.order[2]
@@ -179,9 +175,7 @@ def _does_not_fit(job: Job, plan: Plan, memory: MemoryConfig, operand: str) -> I
 
 
 def used_bytes(job: Job, memory: MemoryConfig) -> dict[str, int]:
-    """Return the bytes of each operand that the layer uses, all groups; input that no window
-    touches left out.
-    """
+    """Return the bytes of each operand that is used; input that no window touches left out."""
     sizes = job.sizes
     whole = [np.array([[0, sizes[dim]]], np.int64) for dim in "mk"]
     elements = int(elements_fetched(job.source, whole[0], whole[1], np.zeros(1, np.int64))[0])

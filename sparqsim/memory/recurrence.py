@@ -78,9 +78,7 @@ def post(
     item_ends: Indices,
     free_since: Indices,
 ) -> int:
-    """Return when an engine's next transfer first asks for the channel, -1 while unknown or if
-    there is none.
-    """
+    """Return when an engine's next transfer asks for the channel, -1 while unknown."""
     if at[engine] == bounds[engine + 1]:
         return -1
     waits_for = after[order[at[engine]]]
@@ -126,9 +124,7 @@ def choose(
 
 @jit
 def channel_cycles(moved: int, engine: int, config: Indices, unlimited: int) -> int:
-    """Return how long a request of `moved` bytes holds the channel: the slower of the channel and
-    the engine's port.
-    """
+    """Return how long a request of `moved` bytes takes: the slower of channel and port."""
     cycles = 0
     if config[4] != unlimited:
         cycles = -(-(-(-moved // config[2]) * config[2]) * config[5] // config[4])

@@ -86,9 +86,7 @@ def _accelerator(cfg: Cfg, path: Path) -> Accelerator:
 
 
 class Cfg:
-    """The values of a .cfg file, found as SCALE-Sim finds them: by section, whatever the case of
-    the key.
-    """
+    """The values of a .cfg file as SCALE-Sim finds them: by section, in any case of the key."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

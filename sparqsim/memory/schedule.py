@@ -129,9 +129,7 @@ def _fetch_part(engine: int, fetches: Fetches) -> Indices:
 
 
 def _output_parts(plan: Plan) -> list[Indices]:
-    """Return writes, each before the fetches of the item after the next, which it may hold up, and
-    reloads.
-    """
+    """Return writes, each before the fetches of the item after the next, and reloads."""
     writes = plan.outputs
     return [
         _part(writes.items + 2, writes.items, 0, OUTPUTS, writes.sizes),
@@ -157,9 +155,7 @@ def _over_groups(generations: Indices, groups: int) -> Indices:
 
 
 def _last_items(generations: Indices, engine: Indices, wanted: Indices) -> Indices:
-    """Return the last item that uses filling `wanted` of an engine's scratchpad, -1 for a negative
-    one.
-    """
+    """Return the last item that uses filling `wanted` of a scratchpad, -1 for a negative one."""
     found = np.full(len(engine), -1, np.int64)
     for each in range(len(ENGINES)):
         mine = engine == each
@@ -229,9 +225,7 @@ def sram_bytes(plan: Plan) -> dict[str, Indices]:
 
 
 def sums_written(plan: Plan) -> Indices:
-    """Return the bytes that the array puts into the output scratchpad in each item of a group,
-    int64 (items,).
-    """
+    """Return the bytes put into the output scratchpad in each item of a group, int64 (items,)."""
     nest = plan.nest
     leaves = nest.accumulates | (nest.index["k"] == nest.pieces("k") - 1)
     return np.where(leaves, byte_count(nest.elements("outputs"), held_bits(nest, plan.formats)), 0)

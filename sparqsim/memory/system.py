@@ -184,9 +184,7 @@ def _prepared(layer: Layer, loops: Loops, memory: MemoryConfig, part: Part) -> l
 
 
 def fastest(programs: Sequence[Prepared], memory: MemoryConfig) -> Prepared:
-    """Return the program that takes the fewest cycles; of equal ones the first, the array's own
-    order.
-    """
+    """Return the program of the fewest cycles; of equal ones the first, the array's own."""
     from sparqsim.memory import recurrence
 
     if len(programs) == 1:
@@ -244,9 +242,7 @@ def _outcome(ready: Prepared, loops: Loops, memory: MemoryConfig, runner: Runner
 
 
 def spent_by_item(times: Times) -> NDArray[np.int64]:
-    """Return the cycles from each item's end to the next one's; the last one's reach to the end of
-    the layer.
-    """
+    """Return the cycles between items' ends; the last one's reach to the end of the layer."""
     return np.diff(np.append(times.item_ends[:-1], times.total), prepend=0)
 
 

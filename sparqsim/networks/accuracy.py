@@ -1,6 +1,4 @@
-"""Accuracy of a whole network under designs' arithmetic, and cycles and error of its layers from
-the same run.
-"""
+"""Accuracy of a network under designs' arithmetic; cycles and error from the same run."""
 
 from __future__ import annotations
 
@@ -165,9 +163,7 @@ class _Asked:
 
 
 def is_dense(output_shape: Sequence[int]) -> bool:
-    """Return whether an output of this shape per picture is no row of classes: boxes, a picture, a
-    sequence.
-    """
+    """Return whether an output of this shape per picture is no row of classes."""
     return sum(size > 1 for size in output_shape) > 1
 
 

@@ -192,9 +192,7 @@ def _import_arrays(folder: Path, target: str, calibrate: str) -> str:
 def _shapes(
     place: Path, skip: Collection[str], sizes: str
 ) -> tuple[list[LayerShape], list[str], dict[str, Any]]:
-    """Return the layers of a topology or a graph, notes on them, and fields of the trace's
-    document.
-    """
+    """Return the layers of a topology or graph, notes, and fields of the trace's document."""
     provenance: dict[str, Any] = {}
     if place.suffix.lower() == ".csv":
         from sparqsim.trace.topology import read_topology

@@ -41,9 +41,7 @@ class Operands(NamedTuple):
     def of(
         cls, parts: Sequence[Quantised], activations: Array, weights: Array | None = None
     ) -> Operands:
-        """Return operands that were laid out from `parts`; a network's own codes do not say what
-        clipped.
-        """
+        """Return operands laid out from `parts`; own codes do not say what clipped."""
         chosen = [part for part in parts if part.chosen]
         quantised = sum(part.codes.size for part in chosen)
         clipped = sum(part.clipped for part in chosen)
@@ -129,9 +127,7 @@ class Site:
 
     @property
     def unit(self) -> NDArray[np.float64]:
-        """The real value of 1 in its sums, float64 (output channel,), or (1,) for two
-        activations.
-        """
+        """The real value of 1 in its sums, float64 (output channel,), (1,) for two activations."""
         scales = self._second_scale if self.weights is None else self.weights.scales
         return self.activation.scale * scales
 

@@ -38,17 +38,13 @@ class PartCounter:
         self._rows += state_counts(states, self._rows.shape[-1])
 
     def cycles(self) -> dict[str, int]:
-        """Return the cycles in which each part worked, summed over all PEs; 0 for a part that never
-        did.
-        """
+        """Return the cycles in which each part worked, over all PEs; 0 for one that never did."""
         joint = np.einsum("gsa,gsb->ab", self._rows, self._cols)
         return {part: int((joint * cycles).sum()) for part, cycles in sorted(self._table.items())}
 
 
 def part_table(pe: PEDesign) -> dict[str, NDArray[np.int64]]:
-    """Return for each part of the PE the cycles it works, int64 (activation states, weight
-    states).
-    """
+    """Return the cycles that each part works, int64 (activation states, weight states)."""
     return _part_table(pe, pe.spec)
 
 
@@ -65,9 +61,7 @@ def _part_table(pe: PEDesign, _spec: str) -> dict[str, NDArray[np.int64]]:
 
 
 def state_counts(states: NDArray[np.uint8], number: int) -> NDArray[np.int64]:
-    """Return how often each state occurs in each step: states (groups, rows, steps) -> (groups,
-    steps, number).
-    """
+    """Return how often states occur by step: (groups, rows, steps) -> (groups, steps, number)."""
     counts = np.zeros((states.shape[0], states.shape[2], number), np.int64)
     _count_states(states, counts)
     return counts

@@ -13,9 +13,7 @@ from sparqsim.pe.trials import plain_steps
 
 
 def compare(pe: PEDesign, x: Array, w: Array) -> None:
-    """Expect `matmul` and the step cycles of X (..., M, K) @ W (..., K, N) to be those of
-    `step`.
-    """
+    """Expect `matmul` and cycles of X (..., M, K) @ W (..., K, N) to be those of `step`."""
     fast = pe.matmul(x, w)
     for at in np.ndindex(*x.shape[:-2]):
         values, cycles = stepped(pe, x[at], w[at])
@@ -32,9 +30,7 @@ def stepped(pe: PEDesign, x: Array, w: Array) -> tuple[NDArray[np.int64], NDArra
 
 
 def compare_cycles(pe: PEDesign, x: Array, w: Array, cycles: NDArray[np.int64]) -> None:
-    """Expect each step's cycles (M, N, steps) to be within bounds, and to be what `declared_cycles`
-    says.
-    """
+    """Expect steps' cycles (M, N, steps) within bounds, and as `declared_cycles` says."""
     for m, n, s in np.argwhere((cycles < 1) | (cycles > pe.most_step_cycles))[:1]:
         raise Violation(
             f"step of {shown(pe, x[m], w[:, n], s)} takes {cycles[m, n, s]} cycles, "

@@ -100,9 +100,7 @@ class Factors:
 
 
 def row_blocks(layer: LoweredLayer) -> Iterator[Array]:
-    """Yield X in blocks of rows (groups, rows, K); a block and its product have a few million
-    elements each.
-    """
+    """Yield X in blocks (groups, rows, K) of a few million elements, products included."""
     rows = max(1, BLOCK_ELEMENTS // (layer.groups * max(layer.k, layer.n)))
     for start in range(0, layer.m, rows):
         yield layer.rows(start, start + rows)

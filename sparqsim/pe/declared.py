@@ -35,9 +35,7 @@ def weight_cycles(pe: PEDesign, w: Array) -> NDArray[np.uint8]:
 
 
 def pair_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:
-    """Return `PEDesign.pair_step_cycles` of (rows, steps, lanes) and (steps, lanes, cols), checked
-    as `activation_cycles`.
-    """
+    """Return `PEDesign.pair_step_cycles` of (rows, steps, lanes), (steps, lanes, cols), checked."""
     return _checked(pe, pe.pair_step_cycles(x, w), (len(x), x.shape[1], w.shape[-1]))
 
 
@@ -88,9 +86,7 @@ def declared_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:
 
 
 def _pair_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:
-    """Return the cycles of each step, uint8 (..., M, steps, N); the hook takes one product at a
-    time.
-    """
+    """Return steps' cycles, uint8 (..., M, steps, N); the hook takes one product at a time."""
     order = pe.k_order(x.shape[-1])
     by_row = arranged(x, order)
     by_column = np.moveaxis(arranged(w.swapaxes(-1, -2), order), -3, -1)

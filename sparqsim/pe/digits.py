@@ -35,9 +35,7 @@ def digits_of(magnitude: int, form: Digits) -> tuple[Digit, ...]:
 
 
 def digit_masks(values: Array, form: Digits) -> NDArray[np.uint16]:
-    """Return which positions of each magnitude have a digit, uint16 bit masks, for uint8 or
-    int8.
-    """
+    """Return which positions of each magnitude have a digit, uint16 masks, for 8-bit values."""
     return np.take(_masks(form, values.dtype == np.int8), values.view(np.uint8))
 
 

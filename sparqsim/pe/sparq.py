@@ -73,18 +73,14 @@ def lone_of(x1: int, x2: int) -> int | None:
 
 
 def split(q: int, shift: int, position: int, bits: int) -> PairControl:
-    """Split a lone value's 2n-bit window into halves; the lone value's own multiplier gets the high
-    one.
-    """
+    """Split a lone value's 2n-bit window into halves; its own multiplier gets the high one."""
     high, low = (q >> bits, shift + bits), (q & ((1 << bits) - 1), shift)
     first, second = (high, low) if position == 0 else (low, high)
     return PairControl(*first, *second, lone=True)
 
 
 def weight_mux(control: PairControl, w1: int, w2: int) -> tuple[int, int]:
-    """Return the weights of the two multipliers; of a lone value the larger shift marks the
-    position.
-    """
+    """Return the multipliers' weights; of a lone value the larger shift marks the position."""
     if not control.lone:
         return w1, w2
     return (w1, w1) if control.shift1 > control.shift2 else (w2, w2)
@@ -118,9 +114,7 @@ def multiply_shift_add(control: PairControl, w1: int, w2: int) -> Step:
 
 @dataclass(frozen=True)
 class Sparq(PEDesign):
-    """The circuit for any window set; a named design fixes `windows_of_pair` and
-    `windows_of_lone`.
-    """
+    """The circuit for any windows; a design fixes `windows_of_pair` and `windows_of_lone`."""
 
     lanes: ClassVar[int] = 2
     multipliers: ClassVar[int] = 2
@@ -157,9 +151,7 @@ class Sparq(PEDesign):
         return replace(control, negative=negative)
 
     def activation_pair_bits(self, storage: str) -> int:
-        """Return 16 for raw activations; else two windows, two shift codes and two mux bits, or one
-        for the pair.
-        """
+        """Return 16 for raw activations; else two windows, two codes and one or two mux bits."""
         if storage == "raw":
             return 16
         windows = self.windows_of_pair
@@ -284,9 +276,7 @@ def _used_values(design: Sparq, lone: NDArray[np.bool_], x: NDArray[np.int64]) -
 def _multiplier_inputs(
     design: Sparq, lone: NDArray[np.bool_], x: NDArray[np.int64], partner: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return q and shift at the multiplier of `x`: of a lone pair a half of its lone value, else of
-    `x`.
-    """
+    """Return q and shift at the multiplier of `x`: half of a lone value, else of `x`."""
     q, shift = _windows(design.windows_of_pair, design.rounding, x)
     wide, at = _windows(design.windows_of_lone, design.rounding, x | partner)
     bits = design.windows_of_pair.bits

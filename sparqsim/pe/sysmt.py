@@ -118,9 +118,7 @@ class SySmt(PEDesign):
         return self.trims_always or wide_activation(a), self.trims_always or wide_weight(w)
 
     def trims(self, xs: Sequence[int], ws: Sequence[int]) -> list[tuple[bool, bool]]:
-        """Return for each thread whether its activation and its weight are trimmed: the collision
-        rule.
-        """
+        """Return for each thread whether activation and weight are trimmed: the collision rule."""
         products = [a * w != 0 for a, w in zip(xs, ws, strict=True)]
         rule: Callable[[int, int], tuple[bool, bool]] = (
             self.halves if sum(products) == 2 else self.quarters
@@ -262,17 +260,13 @@ def collision_tables(pe: SySmt) -> CollisionTables:
 
 
 def _numbered(values: Array, features: Array) -> tuple[NDArray[np.uint8], list[int]]:
-    """Return a number for each distinct column of `features`, from 0 on, and one value of each
-    number.
-    """
+    """Return a number for each distinct column of `features`, and one value of each number."""
     _, first, number = np.unique(features, axis=1, return_index=True, return_inverse=True)
     return number.astype(np.uint8), values[first].tolist()
 
 
 def _joint_states(states: NDArray[np.uint8], kinds: int) -> NDArray[np.uint8]:
-    """Return (..., steps, lanes) numbers below `kinds` as one number per step, lane 0 changing
-    fastest.
-    """
+    """Return (..., steps, lanes) numbers below `kinds` as one per step, lane 0 changing fastest."""
     weights = (kinds ** np.arange(states.shape[-1])).astype(np.uint8)
     joint: NDArray[np.uint8] = (states * weights).sum(-1, dtype=np.uint8)
     return joint

@@ -38,9 +38,7 @@ def weights(shape: tuple[int, ...], kind: str, seed: int) -> Array:
 def drawn(
     shape: tuple[int, ...], kind: str, rng: np.random.Generator, dtype: np.dtype[np.uint8 | np.int8]
 ) -> Array:
-    """Return random operands: half zeros if 'sparse', below 16 in size if 'small', the range's ends
-    if 'extreme'.
-    """
+    """Return random operands: half zeros if 'sparse', below 16 if 'small', ends if 'extreme'."""
     low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     values = rng.integers(low, high + 1, shape)
     if kind == "sparse":
@@ -55,16 +53,12 @@ def drawn(
 
 
 def narrowed(values: Array, bits: int) -> Array:
-    """Return operands whose values fit `bits` bits: the top bits of each, as its type has a
-    sign.
-    """
+    """Return operands of `bits` bits: the top bits of each, as its type has a sign."""
     return values >> (8 - bits)
 
 
 def plain_steps(pe: PEDesign, x: Array, w: Array) -> Iterator[Step]:
-    """Yield every step of X (M, K) @ W (K, N), by `step` alone; the order of axes is (M, N,
-    steps).
-    """
+    """Yield every step of X (M, K) @ W (K, N), by `step` alone, as (M, N, steps)."""
     order, signed = pe.k_order(x.shape[1]), x.dtype == np.int8
     by_row, by_col = arranged(x, order).tolist(), arranged(w.T, order).tolist()
     for row, col in itertools.product(by_row, by_col):

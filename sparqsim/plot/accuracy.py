@@ -1,6 +1,4 @@
-"""What a design costs a network's answers against what it gains in cycles: loss over speedup, one
-mark per design.
-"""
+"""What a design costs a network's answers against what it gains in cycles: loss over speedup."""
 
 from __future__ import annotations
 
@@ -173,9 +171,7 @@ def loss_ticks(low: float, high: float, pictures: int) -> tuple[list[float], lis
 
 
 def _round_steps(pictures: int) -> list[int]:
-    """Return the counts of pictures that are 0.001, 0.002, 0.005, 0.01... percentage points, where
-    such exist.
-    """
+    """Return the counts of pictures that are 0.001, 0.002, 0.005... percentage points."""
     thousandths = 1000 * PERCENT
     return [
         share * pictures // thousandths for share in STEPS if share * pictures % thousandths == 0

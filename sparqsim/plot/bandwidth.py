@@ -1,6 +1,4 @@
-"""Speedup over the baseline against DRAM bandwidth, one line for each design: where a design's gain
-dies.
-"""
+"""Speedup over the baseline against DRAM bandwidth, a line a design: where a gain dies."""
 
 from __future__ import annotations
 

@@ -74,9 +74,7 @@ def _by_design(known: Sequence[tuple[Report, MemoryInfo]]) -> dict[str, dict[Any
 
 
 def _without_bandwidth(memory: Any) -> Any:
-    """Return a memory without what the curves vary: the bandwidth, and the name that goes with
-    it.
-    """
+    """Return a memory without what the curves vary: the bandwidth, and its name."""
     dram = memory.dram.model_copy(update={"bandwidth_bytes_per_cycle": None})
     return memory.model_copy(update={"dram": dram, "name": ""})
 

@@ -1,6 +1,4 @@
-"""Speedup over the baseline against array size, K or the share of zeros: one line for each
-design.
-"""
+"""Speedup over the baseline against array size, K or the share of zeros, a line a design."""
 
 from __future__ import annotations
 
@@ -140,9 +138,7 @@ def _set_ticks(axes: Axes, names: dict[float, str], width: str) -> None:
 
 
 def _draw(axes: Axes, curve: Curve, places: dict[tuple[float, ...], float], look: Look) -> Line2D:
-    """Draw a curve's marks, and a line through those of equal shapes; return what the legend
-    shows.
-    """
+    """Draw a curve's marks, and a line through those of equal shapes; return the legend's."""
     color = line_color(look)
     strokes = [(places[point.place], point.low, point.high) for point in curve.points]
     axes.vlines(*zip(*strokes, strict=True), color=color, linewidth=0.5)
@@ -178,9 +174,7 @@ def _line_style(curve: Curve) -> Any:
 def _label_flat(
     axes: Axes, curves: Sequence[Curve], places: dict[tuple[float, ...], float]
 ) -> None:
-    """Say at the lines of designs whose cycles values cannot change why they are flat; close lines
-    share the words.
-    """
+    """Say at flat lines why they are: values cannot change cycles; close lines share the words."""
     apart = axes.get_ylim()[1] / LEAST_AXES_POINTS * LABEL_POINTS
     flat = sorted(
         (curve for curve in curves if curve.fixed), key=lambda curve: curve.points[0].speedup
@@ -203,9 +197,7 @@ def _label_flat(
 
 
 def _emptier_end(curve: Curve, curves: Sequence[Curve], apart: float) -> int:
-    """Return 0 for the left end, -1 for the right: where fewer points of other curves lie where the
-    words would be.
-    """
+    """Return the end with fewer points of other curves at the words' place: 0 left, -1 right."""
 
     def crowd(points: slice) -> int:
         """Return how many points of other curves stand where the words would."""
@@ -276,9 +268,7 @@ def _notes(curves: Curves) -> list[str]:
 
 
 def _sources(reports: Sequence[Report]) -> list[str]:
-    """Return for how many inputs cycles are, what is not simulated, and what times itself, each
-    said once.
-    """
+    """Return of how many inputs cycles are, what is not simulated, what times itself."""
     by_trace = {report.provenance.trace_sha256: [report] for report in reports}
     coverage = {sha256: coverage_notes(one) for sha256, one in by_trace.items()}
     said = [note for notes in coverage.values() for note in notes]

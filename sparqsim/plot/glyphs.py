@@ -1,6 +1,4 @@
-"""The one place where text enters figures: what a font cannot draw, or XML cannot hold, is
-escaped.
-"""
+"""The one place where text enters figures: what fonts or XML cannot hold is escaped."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""More layers than a page can show: consecutive ones are summed, so that the figure stays on
-one.
-"""
+"""More layers than a page can show: consecutive ones are summed until they fit."""
 
 from __future__ import annotations
 

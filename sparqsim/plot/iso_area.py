@@ -28,9 +28,7 @@ BEHIND_TEXT = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
 def draw_iso_area(
     axes: Axes, row: SlotRow, comparison: Comparison, specs: Sequence[str], looks: dict[str, Look]
 ) -> None:
-    """Draw a bar for each layer and design at the median area, its error bar from least to greatest
-    speedup.
-    """
+    """Draw a bar for each layer and design at the median area, its error bar over all speedups."""
     for slot in row.slots:
         places, width = slot.places(len(specs))
         for place, spec in zip(places, specs, strict=True):
@@ -70,9 +68,7 @@ def write_above(axes: Axes, place: float, height: float, text: str, points: floa
 
 
 def iso_area_speedup(comparison: Comparison, spec: str, layer: int | None) -> Range | None:
-    """Return the speedup of layer number `layer` or, for None, of the whole network; None without
-    an area.
-    """
+    """Return the speedup of layer number `layer`, None: of the network; None without an area."""
     if layer is not None:
         return comparison.iso_area_layer_speedup(spec, layer)
     design = comparison.iso_area.designs.get(spec) if comparison.iso_area else None

@@ -43,9 +43,7 @@ HANDLE_POINTS = 28
 
 
 def subject(provenance: Provenance, array: ArrayInfo) -> str:
-    """Return what was simulated (synthetic values are named as such) and, on a second line, on
-    which array.
-    """
+    """Return what was simulated, synthetic values named as such, and below, on which array."""
     drawn = shortened(printable(provenance.synthetic), LONGEST_SOURCE)
     label = f" [SYNTHETIC values: {drawn}]" if drawn else ""
     return f"{source_of(provenance)}{label}\n{array.words}"
@@ -74,9 +72,7 @@ def add_notes(figure: Figure, notes: Sequence[str]) -> None:
 
 
 def add_legend(figure: Figure, title: str, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """Put the figure's title and one legend above the panels, in as many columns as fit, read line
-    by line.
-    """
+    """Put the title and one legend above the panels, in as many columns as fit, read by line."""
     share = 0.97 - HANDLE_POINTS / _width_points(figure)
     labels = [wrapped(figure, label, SMALL_POINTS, share) for label in labels]
     entry_points = max(text_points(label, SMALL_POINTS) for label in labels) + HANDLE_POINTS
@@ -115,9 +111,7 @@ def filled(text: str, points: float, most_points: float) -> str:
 
 
 def _filled(line: str, points: float, most_points: float) -> str:
-    """Return a line broken so that no part is wider than asked, as long as parts keep ten
-    letters.
-    """
+    """Return a line broken to the width asked, as long as parts keep ten letters."""
     letters = max(10, int(len(line) * most_points / max(text_points(line, points), 1)))
     # Letters differ in width: a part of wide ones takes more than its share.
     while letters > 10 and text_points(textwrap.fill(line, letters), points) > most_points:
@@ -197,16 +191,12 @@ def group_notes(groups: Sequence[Sequence[str]]) -> list[str]:
 
 
 def result_notes(reports: Sequence[Report]) -> list[str]:
-    """Return what must be known of the cycles of reports on one trace: of how many inputs, of what
-    share, how timed.
-    """
+    """Return what must be known of cycles on a trace: of which inputs and share, how timed."""
     return [*coverage_notes(reports), *timing_lines(reports)]
 
 
 def coverage_notes(reports: Sequence[Report]) -> list[str]:
-    """Return for how many inputs cycles are, and what share of the network is not simulated, as one
-    note.
-    """
+    """Return for how many inputs cycles are, and what share is not simulated, as one note."""
     return [coverage_note(stated_coverage(reports), reports[0].totals.macs)]
 
 

@@ -81,9 +81,7 @@ def common_prefix(names: Sequence[str]) -> str:
 
 
 def _tries(names: Sequence[str], longest: int | None) -> Iterator[tuple[list[str], int]]:
-    """Yield labels, the most telling first, and how many letters of words they keep; the last are
-    unique always.
-    """
+    """Yield labels, most telling first, and the letters of words kept; the last are unique."""
     most = longest or max(map(len, names))
     if max(map(len, names)) <= most:
         yield list(names), 0

@@ -156,9 +156,7 @@ def _comparison_figure(comparison: Comparison, width: str) -> Figure:
 
 
 def equal_cycles(reports: Sequence[Report]) -> list[list[Report]]:
-    """Group reports whose every layer spends the same cycles on the same things, for the same
-    reason.
-    """
+    """Group reports whose every layer spends the same cycles on the same things."""
     by_name = {report.pe.spec: report for report in reports}
     spent = {
         name: (

@@ -59,9 +59,7 @@ class Panel:
         return figure_of(self.axes)
 
     def add_legend(self, title: str, handles: Sequence[Any], names: Sequence[str]) -> None:
-        """Add the title and one legend, `names` beside `handles`; an earlier legend of ours
-        goes.
-        """
+        """Add the title and one legend, `names` beside `handles`; an earlier one of ours goes."""
         if self.own:
             labels.add_legend(self.figure, title, handles, names)
             return
@@ -137,9 +135,7 @@ def delivered(
 
 
 def check_target(path: str | Path | None, ax: Axes | None = None) -> None:
-    """Raise InputError, before anything is drawn, for a suffix that is no figure's, or path and
-    axes.
-    """
+    """Raise InputError, before drawing, for a suffix that is no figure's, or path and axes."""
     if path is not None:
         figure_format(path)
     if path is not None and ax is not None:

@@ -194,9 +194,7 @@ def _name_in_room(
 def _front_legend(
     points: Sequence[ParetoPoint], names: Sequence[str], handles: Sequence[Line2D]
 ) -> tuple[list[Line2D], list[str]]:
-    """Return what the legend says of the front: its line or, where it is one design, that one's
-    mark.
-    """
+    """Return what the legend says of the front: its line or, of one design, that one's mark."""
     best = front_of(points)
     if len(best) > 1:
         return [Line2D([], [], **FRONT)], [FRONT_LABEL]
@@ -221,9 +219,7 @@ def _front_corners(points: Sequence[ParetoPoint], exact: float) -> list[tuple[fl
 def _line_points(
     axes: Axes, points: Sequence[ParetoPoint], exact: float
 ) -> Iterator[tuple[float, float]]:
-    """Yield points on the front, on the line of the baseline and on error bars, close enough to
-    keep names off.
-    """
+    """Yield points on front, baseline and error bars, close enough to keep names off."""
     low, high = axes.get_ylim()
     corners = _front_corners(points, exact)
     ends = [((1.0, low), (1.0, high)), *itertools.pairwise(corners)]

@@ -85,9 +85,7 @@ def _point(comparison: Comparison, name: str, quality: float, label: str) -> Par
 
 
 def front_of(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:
-    """Return the points that no other beats (at least as good in both, better in one), slowest
-    first.
-    """
+    """Return the points that no other beats (as good in both, better in one), slowest first."""
 
     def beaten(point: ParetoPoint) -> bool:
         """Return whether another point is at least as good in both, and better in one."""

@@ -1,6 +1,4 @@
-"""Names beside marks: where each finds room without lying over another, over a mark or over a
-line.
-"""
+"""Names beside marks: where each finds room without lying over a name, mark or line."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""From many reports, of a sweep store or of files, to speedup curves: what lies along the axis,
-what must be equal.
-"""
+"""From reports of a store or files to speedup curves: what is the axis, what must be equal."""
 
 from __future__ import annotations
 
@@ -137,9 +135,7 @@ Part = tuple[Place, Shape, int, int]
 
 
 def _points(parts: Sequence[Part]) -> tuple[Point, ...]:
-    """Put parts of equal shape at the same place together: sum of the baseline's cycles / sum of
-    the design's.
-    """
+    """Put parts of equal shape at a place together: baseline's cycles / the design's."""
     places: dict[tuple[Place, Shape], list[Part]] = {}
     for part in parts:
         places.setdefault(part[:2], []).append(part)
@@ -171,9 +167,7 @@ def _layers_by_zeros(base: Report, own: Report) -> Iterator[Part]:
 
 
 def shape_of(layers: Sequence[LayerReport]) -> Shape:
-    """Return what decides the cycles of designs that values cannot change: (M, K, N, groups) of
-    each layer.
-    """
+    """Return what decides cycles where values cannot: (M, K, N, groups) of each layer."""
     return tuple((layer.gemm.m, layer.gemm.k, layer.gemm.n, layer.gemm.groups) for layer in layers)
 
 
@@ -186,9 +180,7 @@ def _compared_layers(base: Report, own: Report) -> Iterator[tuple[LayerReport, L
 
 
 def zero_share(layers: Sequence[LayerReport]) -> float:
-    """Return the share of zeros among the elements of the layers' X, zeros of convolutions' padding
-    included.
-    """
+    """Return the share of zeros of the layers' X, zeros of convolutions' padding included."""
     elements = sum(layer.gemm.m * layer.gemm.k * layer.gemm.groups for layer in layers)
     # With odd K the last element of a row pairs with a zero that is not in X.
     added = sum(layer.gemm.m * layer.gemm.groups * (layer.gemm.k % 2) for layer in layers)

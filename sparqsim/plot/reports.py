@@ -1,6 +1,4 @@
-"""Reports for curves: of sweep stores and files, those that were asked for, alike in all that a
-curve holds fixed.
-"""
+"""Reports for curves: of stores and files, those asked for, alike in all that a curve fixes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Operational intensity against attained MACs per cycle, layer by layer, under the roofs of each
-design.
-"""
+"""Operational intensity against attained MACs per cycle, by layer, under each design's roofs."""
 
 from __future__ import annotations
 
@@ -194,9 +192,7 @@ def _set_scales(axes: Axes, high: float) -> None:
 
 
 def _draw_roof(axes: Axes, roofs: Roofline, low: float, high: float) -> None:
-    """Draw both roofs, their corner included, and say at its end how many lanes the flat one stands
-    for.
-    """
+    """Draw both roofs and their corner, and say at the end how many lanes the flat one is of."""
     corner = [] if roofs.bandwidth is None else [roofs.compute_roof / roofs.bandwidth]
     places = sorted([low, high, *(place for place in corner if low < place < high)])
     axes.plot(

@@ -70,9 +70,7 @@ class SlotRow:
 
 @dataclass(frozen=True)
 class Layout:
-    """How layers are laid out on one page: rows of slots, heights of panels, and how many layers
-    share a slot.
-    """
+    """How layers are laid out on a page: rows of slots, heights of panels, layers of a slot."""
 
     rows: list[SlotRow]
     heights_inches: tuple[float, ...]
@@ -164,9 +162,7 @@ def panel_rows(
 
 
 def frame(panels: Sequence[Axes], row: SlotRow, layers: Sequence[LayerReport]) -> None:
-    """Give the panels of a row their x axis: layer names under the last, kept layers shaded, the
-    total set off.
-    """
+    """Give a row's panels their x axis: names under the last, kept layers shaded, total set off."""
     for axes in panels:
         axes.set_xlim(0, row.width)
         axes.grid(visible=True, axis="y")

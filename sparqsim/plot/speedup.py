@@ -127,9 +127,7 @@ def _figure(comparison: Comparison, width: str) -> Figure:
 
 
 def _shown(comparison: Comparison) -> list[list[str]]:
-    """Return the designs that get a bar, equal ones together; the baseline only if it has an error
-    to show.
-    """
+    """Return the designs that get a bar, equal ones together; the baseline if it has an error."""
     names = list(comparison.order)
     others = [name for name in names if name != comparison.baseline]
     baseline_is_exact = comparison.reports[comparison.baseline].totals.error.noise == 0
@@ -186,9 +184,7 @@ def _highest(comparison: Comparison, shown: Sequence[Report]) -> float:
 
 
 class SqnrScale:
-    """The decibel axis: from just below the least SQNR to just above the greatest, then a line for
-    exact results.
-    """
+    """The decibel axis: from below the least SQNR to above the greatest, then exact results."""
 
     def __init__(self, values: Sequence[float]) -> None:
         low, high = (min(values), max(values)) if values else (0.0, 10.0)
@@ -206,9 +202,7 @@ class SqnrScale:
         return cls([value for value in values if value is not None])
 
     def place(self, error: Error) -> float:
-        """Return where an error is drawn; not-a-number for noise on an all-zero signal, which has
-        no SQNR.
-        """
+        """Return where an error is drawn; nan for noise on an all-zero signal, without SQNR."""
         if error.noise == 0:
             return self.exact
         return math.nan if error.sqnr_db is None else error.sqnr_db

@@ -91,9 +91,7 @@ Marker = str | tuple[int, Literal[1], int]
 
 @dataclass(frozen=True)
 class Look:
-    """How a design, or a class of cycles, is drawn: fill colour, hatch over it, mark in scatter
-    plots.
-    """
+    """How a design, or class of cycles, is drawn: fill colour, hatch, mark in scatter plots."""
 
     color: str
     hatch: str = ""
@@ -140,9 +138,7 @@ CYCLE_LOOKS = {
 
 
 def looks_of(specs: Sequence[str]) -> dict[str, Look]:
-    """Return a look for each design; a known design has its own, others take spare ones in
-    order.
-    """
+    """Return a look for each design; a known one has its own, others take spares in order."""
     spare = iter(SPARE_LOOKS * (1 + len(specs) // len(SPARE_LOOKS)))
     looks: dict[str, Look] = {}
     for spec in specs:
@@ -160,9 +156,7 @@ def line_color(look: Look) -> tuple[float, ...]:
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw with this module's settings, whatever the user's own configuration of matplotlib
-    says.
-    """
+    """Draw with this module's settings, whatever the user's matplotlib is set to."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)  # type: ignore[arg-type]  # keys are literals there
@@ -316,9 +310,7 @@ def take_notes(figure: Figure) -> list[str]:
 
 
 def grow(figure: Figure, lines: int, points: float) -> None:
-    """Make room for lines of text, up to the height of a page; take it away where `lines` is
-    negative.
-    """
+    """Make room for lines of text, up to a page's height; take it away for `lines` below 0."""
     height = figure.get_figheight() + lines * LINE_HEIGHT * points / POINTS_PER_INCH
     most_inches = figure.most_inches if isinstance(figure, HouseFigure) else MOST_HEIGHT_INCHES
     figure.set_figheight(min(height, most_inches))

@@ -148,9 +148,7 @@ def _number(spec: str, text: str, name: str, lowest: float, highest: float) -> f
 
 @dataclass(frozen=True)
 class Magnitudes:
-    """The magnitudes of one batch, float (B, values), and the largest of each picture, float64
-    (B,).
-    """
+    """The magnitudes of a batch, float (B, values), and each picture's largest, float64 (B,)."""
 
     values: Array
     maxima: NDArray[np.float64]

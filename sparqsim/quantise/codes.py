@@ -119,9 +119,7 @@ class WeightCodes:
 
     @property
     def scales(self) -> NDArray[np.float64]:
-        """Scales as a trace stores them, above 0: 1 for an empty channel, whose weights are
-        zeros.
-        """
+        """Scales as a trace stores them, above 0: 1 for an empty channel, of zero weights."""
         return np.where(self.network_scales > 0, self.network_scales, 1.0)
 
     @classmethod

@@ -68,9 +68,7 @@ def _cause(golden: Report, new: Report) -> tuple[Finding, ...]:
 
 
 def trace_changed(golden: Report, sha256: str, path: str = "the trace") -> Finding | None:
-    """Return that the trace has other bytes than the golden report's; None where it has the
-    same.
-    """
+    """Return that the trace has other bytes than the golden report's, None for the same."""
     old = golden.provenance.trace_sha256
     if sha256 == old:
         return None

@@ -22,9 +22,7 @@ from sparqsim.trace import load_trace
 
 
 class GoldenCase(Case):
-    """A case with the name of its golden report; its files are relative to the file that lists the
-    cases.
-    """
+    """A case and its golden report's name; files are relative to the file that lists it."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
@@ -132,9 +130,7 @@ def update(path: str | Path, *, trust: bool = False) -> list[Path]:
 
 
 def check(path: str | Path, *, trust: bool = False) -> Iterator[Outcome]:
-    """Run every case again; yield each with what differs from its golden report. trust: see
-    `load_cases`.
-    """
+    """Run every case again; yield what differs from its golden report. trust: `load_cases`."""
     for file in load_cases(path, trust=trust):
         yield Outcome(file.case, _findings(file))
 

@@ -1,6 +1,4 @@
-"""RTL against the simulator, as `sparqsim rtl` runs it: random tiles of a design, one tile of a
-trace.
-"""
+"""RTL against the simulator, for `sparqsim rtl`: random tiles, or one tile of a trace."""
 
 from __future__ import annotations
 

@@ -194,9 +194,7 @@ class DaskWorkers:
             ) from None
 
     def _hand(self, handed: Handed, near: str | None = None) -> None:
-        """Hand out a task; with the trace's bytes to the worker at `near`, which is known to need
-        them.
-        """
+        """Hand out a task; with the trace's bytes to the worker at `near`, which needs them."""
         bytes_of_trace = None if near is None else self._scattered(handed.task)
         where = {} if near is None else {"workers": [near], "allow_other_workers": True}
         future = self._asked(

@@ -99,9 +99,7 @@ def _broken() -> InputError:
 
 
 def _begin(lifeline: Connection) -> None:
-    """Make a worker leave Ctrl-C to its parent, and end when the parent does, even if that was
-    killed.
-    """
+    """Make a worker leave Ctrl-C to its parent, and end with it, even if that is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
 

@@ -47,9 +47,7 @@ def quickest_start() -> Start:
 
 
 def start_server() -> None:
-    """Start the fork server, where there is none yet; return without waiting for it to have
-    loaded.
-    """
+    """Start the fork server, if there is none; return without waiting for it to have loaded."""
     from multiprocessing import forkserver
 
     multiprocessing.get_context("forkserver").set_forkserver_preload(LOADED)
@@ -78,9 +76,7 @@ def start_tracker() -> None:
 
 @contextmanager
 def room_for_processes() -> Iterator[None]:
-    """Tell in one line what the system refuses: sockets are files in the temporary folder,
-    semaphores in /dev/shm.
-    """
+    """Tell in one line what the system refuses: sockets in its temporary folder, semaphores."""
     try:
         yield
     except OSError as error:
@@ -92,9 +88,7 @@ def room_for_processes() -> Iterator[None]:
 
 @contextmanager
 def ends_with_parent() -> Iterator[None]:
-    """End this process, a fork server that cannot see it yet, when the one that started it ends in
-    the block.
-    """
+    """End this process, a fork server that cannot see it yet, when its starter ends."""
 
     def look(*_: object) -> None:
         if str(os.getppid()) != os.environ.get(PARENT):
@@ -139,9 +133,7 @@ def one_thread() -> AbstractContextManager[None]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Block Ctrl-C, which a process started in the block inherits: it ends with its parent, and
-    says nothing.
-    """
+    """Block Ctrl-C, as does a process started in the block: it ends with its parent, in silence."""
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

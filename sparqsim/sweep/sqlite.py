@@ -51,9 +51,7 @@ def pragma(connection: sqlite3.Connection, name: str) -> int:
 
 
 def set_wal(connection: sqlite3.Connection) -> None:
-    """Switch to WAL; try again where two processes do so at once, which SQLite refuses whatever the
-    timeout.
-    """
+    """Switch to WAL; try again where two processes do so at once, which SQLite refuses."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     switched = False
     while not switched:

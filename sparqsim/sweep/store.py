@@ -20,9 +20,7 @@ class Store(Database, Tabular):
     HTML_COLUMNS: ClassVar = {"version": "sparqsim", "state": "state", "points": "points"}
 
     def rows(self, baseline: str | None = None) -> list[Row]:
-        """Return a flat row per point: case, totals and speedup; see
-        `sparqsim.sweep.export.rows_of`.
-        """
+        """Return a row per point: case, totals and speedup; see `sparqsim.sweep.export.rows_of`."""
         return rows_of(self, baseline)
 
     def flat_rows(self) -> list[Row]:
@@ -42,8 +40,6 @@ class Store(Database, Tabular):
         return f"{self.path.name}, {counted(points, 'point')}"
 
     def html_rows(self) -> list[Row]:
-        """Return how many points there are, by version of sparqsim and state; nothing is
-        unpacked.
-        """
+        """Return how many points there are, by version and state; nothing is unpacked."""
         names = ("version", "state", "points")
         return [dict(zip(names, count, strict=True)) for count in self.counts()]

@@ -22,9 +22,7 @@ class TraceUnseenError(Exception):
 
 @dataclass(frozen=True)
 class HeldTrace:
-    """An open trace and the file's stamp when its content was checked. received: whether it came as
-    bytes.
-    """
+    """An open trace and the file's stamp when it was checked. received: whether as bytes."""
 
     trace: Trace
     path: Path
@@ -40,9 +38,7 @@ class HeldTrace:
         return cls(load_trace(path), path, stamp, received)
 
     def check_unchanged(self) -> None:
-        """Raise TraceUnseenError where the file has been written to or replaced: results would be
-        of something else.
-        """
+        """Raise TraceUnseenError where the file has changed: results would be of something else."""
         if self.stamp is None or _stamp(self.path) != self.stamp:
             raise TraceUnseenError(str(self.path))
 

@@ -16,9 +16,7 @@ from sparqsim.sweep.traces import held_trace
 
 @dataclass(frozen=True)
 class Task:
-    """Points that differ in `pe` alone, so that they share a trace, an array and the exact
-    products.
-    """
+    """Points that differ in `pe` alone, so they share trace, array and exact products."""
 
     trace: str
     trace_sha256: str

@@ -1,6 +1,4 @@
-"""What a dumper did: per layer whether it is signed and why, zeros, what clipped; what was left
-out.
-"""
+"""What a dumper did: each layer's sign and why, zeros, what clipped; what was left out."""
 
 from __future__ import annotations
 

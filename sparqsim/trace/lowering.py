@@ -127,9 +127,7 @@ class LoweredLayer:
 def patches(
     images: Array, geometry: ConvGeometry, groups: int, pixels: tuple[int, ...], zero_point: int
 ) -> Array:
-    """Return a view (groups, batch, out row, out column, kernel row, kernel column, channel) of the
-    padded input.
-    """
+    """Return the padded input by (groups, batch, out row, col, kernel row, col, channel)."""
     top, bottom, left, right = geometry.padding
     margins = ((0, 0), (top, bottom), (left, right), (0, 0))
     padded = np.ascontiguousarray(np.pad(images, margins, constant_values=zero_point))

@@ -202,9 +202,7 @@ def _drawn_faults(file: TensorFile, document: DrawnDocument) -> list[str]:
 
 
 def _sound_records(text: str) -> tuple[list[LayerRecord], list[str]]:
-    """Return the sound layer records of a document that is not sound, and every layer's name that
-    it tells.
-    """
+    """Return the sound records of an unsound document, and every layer's name in it."""
     try:
         layers = json_of(text, "document")["layers"]
         entries = [entry for entry in layers if isinstance(entry, dict)][: LAYERS.most]

@@ -41,9 +41,7 @@ class ConvGeometry(Record):
     dilation: tuple[Positive, Positive] = (1, 1)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the (height, width) of the output in pixels; below 1 where the kernel does not
-        fit.
-        """
+        """Return the output's (height, width) in pixels; below 1 where the kernel does not fit."""
         top, bottom, left, right = self.padding
         sizes = []
         for size, axis in ((height + top + bottom, 0), (width + left + right, 1)):

@@ -113,9 +113,7 @@ class Trace(Tabular):
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the trace file's bytes, as `sha256sum` prints it (unsaved: of the bytes `save`
-        would write).
-        """
+        """SHA-256 of the trace file's bytes (unsaved: of the bytes that `save` would write)."""
         return self._digest()
 
     def save(self, path: str | Path) -> None:

@@ -111,9 +111,7 @@ def _never_loaded(*_: object) -> Array:
 
 @dataclass
 class Pending:
-    """A layer that is being written: its record, and whether its weights come with each batch
-    (`stacked`).
-    """
+    """A layer being written: its record, and whether weights come with each batch (`stacked`)."""
 
     record: LayerRecord
     stacked: bool
@@ -229,16 +227,12 @@ class TraceWriter:
             layer.tensors["weights"].append(weights)
 
     def append_array(self, name: str, values: Array) -> None:
-        """Add values to the array `name` that the file carries beside the layers (labels, logits),
-        along axis 0.
-        """
+        """Add values along axis 0 to array `name`, beside the layers (labels, logits)."""
         key = ARRAYS + name
         (self._spools.get(key) or self._spool(key, axis=0)).append(values)
 
     def add_provenance(self, **entries: Any) -> None:
-        """Add entries to the document's provenance: what is known only once batches were
-        written.
-        """
+        """Add entries to the document's provenance that are known only after the batches."""
         self._document["provenance"] = self._document.get("provenance", {}) | entries
 
     def _spool(self, name: str, axis: int, bits: int = ALL_BITS) -> Spool:

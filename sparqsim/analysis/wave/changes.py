@@ -77,9 +77,7 @@ def _operands(window: Window, steps: Sequence[StepRecord]) -> Iterator[Change]:
 
 
 def _active(name: str, steps: Sequence[StepRecord], ends: Sequence[int]) -> Iterator[Change]:
-    """Yield a signal that is high in one PE from the start of each of its steps to the given
-    end.
-    """
+    """Yield a signal that is high in one PE from each step's start to the given end."""
     next_starts = [*(done.start for done in steps[1:]), None]
     for done, end, next_start in zip(steps, ends, next_starts, strict=True):
         yield done.start, scope_of(done), name, 1

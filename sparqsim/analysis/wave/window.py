@@ -73,9 +73,7 @@ class Window:
 def window_of(
     layer: Layer, design: PEDesign | EngineModel, array: ArrayConfig, tile: int = 0
 ) -> Window:
-    """Run tile number `tile` of a layer, with overlap between the tiles that share the array with
-    it.
-    """
+    """Run tile number `tile` of a layer, with the tiles that overlap it in the array."""
     pe = _timed_by_array(get_model(design).bound_to(layer))
     _check(layer, pe, array)
     lowered, flow = layer.lower(), get_dataflow(array.dataflow)
@@ -114,9 +112,7 @@ def _check(layer: Layer, pe: PEDesign, array: ArrayConfig) -> None:
 
 
 def _shown(grid: TileGrid, array: ArrayConfig, tile: int, layer: str) -> range:
-    """Return the tiles to run: with overlap also those whose wavefronts are in the array together
-    with `tile`'s.
-    """
+    """Return the tiles to run: with overlap also those in the array together with `tile`."""
     if not 0 <= tile < grid.tiles:
         raise InputError(
             f"wave tile={tile}: layer {layer!r} has {counted(grid.tiles, 'tile')}, expected "

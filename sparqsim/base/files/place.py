@@ -24,9 +24,7 @@ def destination(path: str | Path) -> Path:
 
 
 def is_replaceable(path: str | Path) -> bool:
-    """Return whether a rename may put a file at `path`: nothing is there, or a file that is only a
-    file.
-    """
+    """Return whether a rename may put a file at `path`: nothing is there, or only a file."""
     try:
         status = Path(path).stat()
     except FileNotFoundError:

@@ -66,9 +66,7 @@ def new_temporary(path: str | Path) -> Path:
 
 
 def sweep_left_behind(folder: Path) -> None:
-    """Remove temporary files and folders of processes of this machine that are gone; once per
-    folder and process.
-    """
+    """Remove temporary files of processes here that are gone; once per folder and process."""
     if folder in _SWEPT:
         return
     _SWEPT.add(folder)

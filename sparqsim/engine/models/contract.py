@@ -100,9 +100,7 @@ def check_spec(model: EngineModel) -> None:
 
 
 def check_time(model: EngineModel) -> None:
-    """Expect the fast form to be the definition, whether the layer's values were read before or
-    not.
-    """
+    """Expect the fast form to be the definition, whether values were read before or not."""
     for running, task in _tasks(model):
         defined = _defined(running, task).timing
         for how, timing in (
@@ -120,9 +118,7 @@ def check_time(model: EngineModel) -> None:
 
 
 def check_outputs(model: EngineModel) -> None:
-    """Expect the values to be those of the definition, block by block as at once, operands
-    untouched.
-    """
+    """Expect the definition's values, block by block as at once, operands untouched."""
     for running, task in _tasks(model):
         layer = task.lowered
         x, weights = layer.rows(), layer.weights.copy()
@@ -154,9 +150,7 @@ def check_outputs(model: EngineModel) -> None:
 
 
 def check_cycles(model: EngineModel) -> None:
-    """Expect cycles that can be: no part below zero, no unit that outruns its work, values only
-    where declared.
-    """
+    """Expect possible cycles: no part below 0, no unit outruns its work, values if declared."""
     seen: dict[tuple[tuple[int, ...], ArrayConfig], set[int]] = {}
     for running, task in _tasks(model):
         timing, units = running.time(task), running.capacity(task.array).units
@@ -191,9 +185,7 @@ def check_cycles(model: EngineModel) -> None:
 
 
 def check_memory(model: EngineModel) -> None:
-    """Expect loops whose tiles take what the layer takes, or a refusal; and both models of memory
-    to agree.
-    """
+    """Expect loops whose tiles take the layer's cycles, or a refusal; both memories agree."""
     from sparqsim.event import memory as defined
 
     memory = MemoryConfig(dram=DramConfig(bandwidth_bytes_per_cycle=2, latency_cycles=3))
@@ -264,9 +256,7 @@ def _tasks(model: EngineModel) -> Iterator[tuple[EngineModel, Task]]:
 
 @cache
 def _layers() -> tuple[Layer, ...]:
-    """Return layers of every shape and density, unsigned and signed, and one of two groups with
-    zero points.
-    """
+    """Return layers of all shapes and densities, signed or not, one of groups with zero points."""
     rng = np.random.default_rng(20261129)
     made = []
     for m, k, n in SHAPES:

@@ -58,9 +58,7 @@ class GroupTiming:
 
     @property
     def tile_cycles(self) -> NDArray[np.int64]:
-        """For each tile the cycles from the end of the tile before it to its own: they sum to the
-        total.
-        """
+        """For each tile the cycles from the one before's end to its own; their sum is the total."""
         return np.diff(self.tile_ends.ravel(), prepend=0).reshape(self.tile_ends.shape)
 
 
@@ -70,9 +68,7 @@ TileEnds: TypeAlias = Callable[[Array, Array, int, int, int, int], NDArray[np.in
 
 @dataclass(frozen=True)
 class QueueArray(PEArray):
-    """PEs that run through operand queues of their own; the array's coupling and overlap do not
-    apply.
-    """
+    """PEs that run through queues of their own; the array's coupling and overlap do not apply."""
 
     design: SmtSa
     name: ClassVar[str] = "queue-array"
@@ -86,9 +82,7 @@ class QueueArray(PEArray):
             )
 
     def refuse_array(self, array: ArrayConfig) -> None:
-        """Refuse more PEs than `most_pes`, since every one is stepped in every cycle; and other
-        dataflows.
-        """
+        """Refuse more PEs than `most_pes`, as each is stepped in each cycle; other dataflows."""
         pe = self.design
         if array.pes > pe.most_pes:
             raise InputError(
@@ -140,9 +134,7 @@ class QueueArray(PEArray):
     def actions(
         self, task: Task, timing: Timing, measured: Measurement, unit_cycles: int
     ) -> Actions:
-        """Return what parts of the PEs did, and what their queues gave out: every PE takes all K
-        pairs of a tile.
-        """
+        """Return what parts and queues did: every PE takes all K pairs of a tile."""
         taken = timing.tiles * task.array.pes * task.shape.k
         counts = QueueActions(queue_reads=2 * taken, partial_sums=timing.partial_sums)
         return part_actions(measured.activity) | table_of(counts, "array")
@@ -187,9 +179,7 @@ class QueueArray(PEArray):
 
 
 def _operands(layer: LoweredLayer, *, from_left: bool) -> Iterator[tuple[Array, Array]]:
-    """Yield what enters at the left and from above in each group: X (M, K) and W (K, N), or W.T and
-    X.T.
-    """
+    """Yield what enters at the left and from above by group: X and W, or W.T and X.T."""
     for x, w in zip(layer.rows(), layer.weights, strict=True):
         yield (x, w) if from_left else (w.T, x.T)
 
@@ -216,9 +206,7 @@ def tile_ends(
 
 
 def _padded(values: Array, side: int) -> Array:
-    """Return (length, K) with rows of zeros so that `side` divides the length, and one more column
-    of zeros.
-    """
+    """Return (length, K) with rows of zeros until `side` divides it, and a column of them."""
     return np.ascontiguousarray(np.pad(values, ((0, -len(values) % side), (0, 1))))
 
 
@@ -282,9 +270,7 @@ def _run_queues(
 
 @jit
 def _deliver(taken: NDArray[np.int64], cycle: int) -> None:
-    """Set what the edge has delivered when a cycle starts: entry q of line i is there from cycle i
-    + q + 2 on.
-    """
+    """Set what the edge has delivered when a cycle starts: entry q of line i from i + q + 2 on."""
     for i in range(1, taken.shape[0] - 1):
         taken[i, 0] = max(0, cycle - i)
     for j in range(1, taken.shape[1] - 1):

@@ -42,9 +42,7 @@ class Thread:
 
 @dataclass
 class QueuePE:
-    """One PE: threads and an accumulator; `right` and `below` are where operands go next, None at
-    the array's ends.
-    """
+    """One PE: threads and an accumulator; operands go on `right` and `below`, None at ends."""
 
     threads: list[Thread]
     depth: int
@@ -95,9 +93,7 @@ class QueuePE:
 
 @dataclass
 class Edge:
-    """What feeds one row or column: per thread, entries not yet sent (None: an empty slot), and
-    those on the link.
-    """
+    """What feeds a row or column: per thread, entries to send (None: empty), those on the link."""
 
     waiting: list[deque[int | None]]
     on_link: deque[list[int | None]] = field(default_factory=lambda: deque([[]] * EDGE_LINK_CYCLES))
@@ -138,9 +134,7 @@ class Queues:
         self.to_append = iter(list(product(row_tiles, col_tiles)))
 
     def run(self) -> tuple[list[NDArray[np.int64]], list[int]]:
-        """Run to the end; return every tile's sums (rows, cols), and the cycle by which all PEs
-        have emitted it.
-        """
+        """Run to the end; return tiles' sums (rows, cols), and when all PEs had emitted each."""
         ends: list[int] = []
         cycle = 0
         while len(ends) < self.tiles:
@@ -163,9 +157,7 @@ class Queues:
             pe.emit()
 
     def feed(self) -> None:
-        """Append the next tile if the edge runs low (rule 5), and move the links by one cycle (rule
-        4).
-        """
+        """Append the next tile if the edge runs low (rule 5); move the links (rule 4)."""
         if len(self.row_edges[0].waiting[0]) < APPEND_BELOW:
             self.append(next(self.to_append, ([], [])))
         for i, edge in enumerate(self.row_edges):
@@ -208,9 +200,7 @@ def defined_tile_ends(
 
 
 def _tiles_by_thread(values: Array, side: int, lengths: list[int]) -> list[Parts]:
-    """Return for each tile, each of its `side` lines and each thread, the thread's elements of
-    K.
-    """
+    """Return for each tile, line and thread the thread's elements of K."""
     cuts = np.cumsum(lengths)[:-1]
     lines = [
         [part.tolist() for part in np.split(line.astype(int), cuts)]

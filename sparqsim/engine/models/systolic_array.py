@@ -1,6 +1,4 @@
-"""The array of PEs that a dataflow times: every PE does its steps, operands and sums move between
-neighbours.
-"""
+"""The array of PEs that a dataflow times: PEs do steps, operands and sums move between them."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ LARGEST_EVENT_RUN = 200_000
 
 @dataclass(frozen=True)
 class PEArray(HostModel):
-    """What arrays of PEs have in common, however they are timed: values of the design, tiles of the
-    dataflow.
-    """
+    """What arrays of PEs have in common: values of the design, tiles of the dataflow."""
 
     def refuse_array(self, array: ArrayConfig) -> None:
         """Refuse a dataflow that the design does not support."""
@@ -88,9 +84,7 @@ class SystolicArray(PEArray):
     follows_array: ClassVar[bool] = True
 
     def time(self, task: Task, measured: Measurement | None = None) -> Timing:
-        """Time by the dataflow's closed form or recurrence; values are read only if they can change
-        it.
-        """
+        """Time by closed form or recurrence; values are read only if they can change it."""
         fixed = fixed_cycles(self.design)
         if fixed is not None:
             flow = get_dataflow(task.array.dataflow)
@@ -111,9 +105,7 @@ class SystolicArray(PEArray):
     def actions(
         self, task: Task, timing: Timing, measured: Measurement, unit_cycles: int
     ) -> Actions:
-        """Return what PEs, their parts and the array did: closed forms of the tiles, and what
-        values decided.
-        """
+        """Return what PEs, parts and array did: closed forms of tiles, and what values decided."""
         flow = get_dataflow(task.array.dataflow)
         grid = flow.grid(self.work(task.layer), task.array)
         streamed = grid.tiles * grid.stream

@@ -1,6 +1,4 @@
-"""Pictures for a network, batch by batch: a directory of image files, or an array in an .npz or
-.npy file.
-"""
+"""Pictures for a network, batch by batch: image files, or an array in an .npz or .npy file."""
 
 from __future__ import annotations
 
@@ -214,9 +212,7 @@ def _stored_arrays(path: Path) -> tuple[dict[str, Array], NDArray[np.int64] | No
 
 
 def _archived(path: Path) -> dict[str, Array]:
-    """Return the array 'images' of an archive, or every array where none is called so; labels
-    too.
-    """
+    """Return the array 'images' of an archive, or every array without one; labels too."""
     names = npz_names(path)
     if len(names) == 1 or "images" in names or not names:
         return read_npz(path, "images", ["labels"])

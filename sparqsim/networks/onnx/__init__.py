@@ -1,3 +1,1 @@
-"""ONNX networks: traces by onnxruntime, shapes without data, accuracy under a design's arithmetic
-(extra `onnx`).
-"""
+"""ONNX networks: traces by onnxruntime, shapes without data, accuracy (extra `onnx`)."""

@@ -1,6 +1,4 @@
-"""The quantised graph with every layer's sums computed by numpy, as from a trace: any design, any
-layer, slower.
-"""
+"""The quantised graph with every layer's sums by numpy: any design, any layer, slower."""
 
 from __future__ import annotations
 

@@ -135,9 +135,7 @@ def _batches(
 
 
 def _is_stored_so(port: Port, pictures: Pictures) -> bool:
-    """Return whether a uint8 array is the input as it stands, and no pictures: only so its axes
-    fit.
-    """
+    """Return whether a uint8 array is the input as it stands, and no pictures: its axes say so."""
     if pictures.array is None or pictures.preprocess.spec:
         return False
     _, height, width, channels = stored = pictures.array.shape

@@ -1,6 +1,4 @@
-"""Batch normalisation folded into the convolution (or matrix product) before it, exactly in real
-arithmetic.
-"""
+"""Batch normalisation folded into the convolution or product before it, exactly in the reals."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""An ONNX graph to ask: who makes a tensor, who uses it, what is constant, which nodes multiply and
-accumulate.
-"""
+"""An ONNX graph to ask: who makes a tensor, who uses it, what is constant, what has MACs."""
 
 from __future__ import annotations
 
@@ -70,9 +68,7 @@ class Graph:
         )
 
     def modern(self) -> Graph:
-        """Return the graph at `MODERN_OPSET` or later; as it is where onnx's converter cannot bring
-        it there.
-        """
+        """Return the graph at `MODERN_OPSET` or later; as it is where onnx cannot convert it."""
         if self.opset >= MODERN_OPSET:
             return self
         converter = needed("onnx.version_converter", "onnx")

@@ -167,9 +167,7 @@ class MacNode:
         return int(self.spatial.get("group", 1))
 
     def geometry(self, shape: tuple[int, ...]) -> ConvGeometry | None:
-        """Return the convolution's geometry for an input (batch, channels, [height,] width); None
-        for products.
-        """
+        """Return the geometry for an input (batch, channels, [height,] width), None: a product."""
         if not self.convolution:
             return None
         spatial, axes = self.spatial, len(shape) - 2
@@ -195,9 +193,7 @@ class MacNode:
         )
 
     def operands(self, parts: Sequence[Quantised]) -> Operands:
-        """Return what the array takes, as a trace stores it, given stored codes in the graph's
-        axes.
-        """
+        """Return what the array takes, as in a trace, given stored codes in the graph's axes."""
         first = parts[0].codes
         if self.convolution:
             lifted = first[:, :, None, :] if first.ndim == 3 else first
@@ -208,9 +204,7 @@ class MacNode:
         return Operands.of(parts, rows.reshape(1, -1, rows.shape[-1]))
 
     def in_graph(self, sums: Array, *codes: Array) -> Array:
-        """Return a site's sums in the axes of the node's output, given the codes in the graph's
-        axes.
-        """
+        """Return a site's sums in the axes of the node's output, given codes in the graph's."""
         axes = codes[0].ndim
         if self.convolution:
             image = sums.transpose(0, 3, 1, 2)
@@ -226,9 +220,7 @@ class MacNode:
 
 
 def _pair(values: list[int], axes: int) -> tuple[int, int]:
-    """Return (vertical, horizontal) of [1, *values]: a one-dimensional convolution has vertical
-    1.
-    """
+    """Return (vertical, horizontal) of [1, *values]: one-dimensional ones have vertical 1."""
     first, second = values[-2:] if axes == 2 else (values[0], values[1])
     return int(first), int(second)
 
@@ -236,9 +228,7 @@ def _pair(values: list[int], axes: int) -> tuple[int, int]:
 def _automatic_pads(
     mode: str, sizes: tuple[int, ...], kernel: list[int], strides: list[int], dilations: list[int]
 ) -> list[int]:
-    """Return ONNX's pads [begin..., end...] of auto_pad VALID, SAME_UPPER (odd pixel at the end) or
-    SAME_LOWER.
-    """
+    """Return ONNX's pads [begin..., end...] of auto_pad VALID, SAME_UPPER or SAME_LOWER."""
     begins, ends = [], []
     for size, taps, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
         total = (

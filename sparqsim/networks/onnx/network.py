@@ -1,6 +1,4 @@
-"""An ONNX network made ready for 8 bits: its layers, their scales found on pictures, what is left
-out.
-"""
+"""An ONNX network ready for 8 bits: layers, scales found on pictures, what is left out."""
 
 from __future__ import annotations
 
@@ -130,9 +128,7 @@ class Network:
 
 
 def _own_code(values: Array, codes: ActivationCodes) -> Array:
-    """Return the network's own codes of real values that stand for them, as its QuantizeLinear
-    does.
-    """
+    """Return the own codes of real values that stand for them, as QuantizeLinear does."""
     limits = np.iinfo(np.int8 if codes.signed else np.uint8)
     steps = np.asarray(values, np.float32) / np.float32(codes.scale)
     shifted = np.rint(steps) + codes.zero_point
@@ -214,9 +210,7 @@ def calibrated(
 
 @dataclass(frozen=True)
 class Seen:
-    """What layers take: real values observed; shape, in its first batch, and type of every
-    tensor.
-    """
+    """What layers take: real values observed; shape and type of each tensor, in one batch."""
 
     observations: Observations
     shapes: dict[str, tuple[int, ...]]

@@ -119,9 +119,7 @@ def _check_attributes(model: Any, path: str | Path) -> None:
 
 
 def _check_inputs(model: Any, path: str | Path) -> None:
-    """Refuse nodes without an input that their operator needs: whoever reads one may count on
-    it.
-    """
+    """Refuse nodes without an input that their operator needs: readers count on it."""
     onnx = needed("onnx", "onnx")
     versions = {each.domain: each.version for each in model.opset_import}
     for node in (each for each in messages(model.graph) if isinstance(each, onnx.NodeProto)):
@@ -136,9 +134,7 @@ def _check_inputs(model: Any, path: str | Path) -> None:
 
 @cache
 def _needed_inputs(operator: str, domain: str, version: int) -> tuple[int, ...]:
-    """Return the places of the inputs that an operator cannot do without; () where ONNX does not
-    know it.
-    """
+    """Return the places of the inputs that an operator needs; () where ONNX does not know it."""
     defs = needed("onnx.defs", "onnx")
     if version < 1 or not defs.has(operator, version, domain):
         return ()
@@ -255,9 +251,7 @@ def _nodes_written_out(model: Any, path: str | Path) -> int:
 
 
 def _order(model: Any, path: str | Path) -> None:
-    """Check that every tensor is made once and somewhere, and put nodes in the order of their
-    use.
-    """
+    """Check that every tensor is made once, and put nodes in the order of their use."""
     graph = model.graph
     given = {value.name for value in graph.input} | {each.name for each in graph.initializer}
     makers: dict[str, int] = {}

@@ -81,9 +81,7 @@ FLOATS = frozenset({1, 10, 11, 16})
 
 
 def unsupported(node: Any) -> str | None:
-    """Return why a node cannot be left to others, or None: it multiplies and accumulates, or hides
-    nodes that do.
-    """
+    """Return why a node cannot be left to others: it has MACs, or nodes that do; else None."""
     if node.op_type in OTHER_MAC_OPS:
         return f"operator {node.op_type} multiplies and accumulates, and is not supported"
     if node.domain not in STANDARD_DOMAINS and node.op_type not in KNOWN_OTHERS | MAC_OPS:

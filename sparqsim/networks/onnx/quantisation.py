@@ -1,6 +1,4 @@
-"""A network's own 8-bit codes: found behind operators that only move elements, scales followed
-through.
-"""
+"""A network's own 8-bit codes: found behind operators that move elements, scales followed."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ class Dequantised:
 
 
 def dequantised(graph: Graph, tensor: str, through: frozenset[str]) -> Dequantised | None:
-    """Return the codes behind a tensor, looking through operators `through`; None for other
-    values.
-    """
+    """Return the codes behind a tensor, through the operators `through`; None for other values."""
     path: list[tuple[Any, str]] = []
     while (node := graph.producer(tensor)) is not None:
         if node.op_type == "DequantizeLinear":

@@ -126,9 +126,7 @@ def _integer_node(network: Network, mac: MacNode, node: Any) -> GraphBuilder:
 def _integer_output(
     builder: GraphBuilder, network: Network, mac: MacNode, sums: str, output: str
 ) -> None:
-    """Give the sums in the network's own unit: as they are, or in that of the scale it finds at run
-    time.
-    """
+    """Give the sums in the network's own unit, or in that of a scale found at run time."""
     if not mac.dynamic_scale:
         builder.node("Identity", sums, output=output)
         return
@@ -205,9 +203,7 @@ def _added(builder: GraphBuilder, mac: MacNode, value: str) -> str:
 
 
 def output_scale(network: Network, mac: MacNode) -> NDArray[np.float32]:
-    """Return the real value of one unit of a layer's sums: float32 (output channel,), or () for two
-    activations.
-    """
+    """Return the real value of 1 in a layer's sums: float32 (output channel,), or ()."""
     unit = network.site(mac).unit
     if mac.weights is None:
         return np.asarray(unit[0] * mac.product.alpha, np.float32)

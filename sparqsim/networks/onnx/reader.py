@@ -1,6 +1,4 @@
-"""Reading the nodes that multiply and accumulate: which operand is weights, whose codes are
-used.
-"""
+"""Reading the nodes with MACs: which operand is weights, whose codes are used."""
 
 from __future__ import annotations
 
@@ -83,9 +81,7 @@ def _read(facts: NodeFacts) -> MacNode:
 
 
 def _weights(facts: NodeFacts, operand: Operand, mirrored: bool) -> WeightCodes | None:
-    """Return constant weights; None for a second tensor of each batch, and for a stack of
-    constants.
-    """
+    """Return constant weights; None for a second tensor of each batch, or a stack of constants."""
     name = operand[0]
     if not facts.is_constant(name):
         if facts.kind in CONVOLUTIONS | QLINEAR_OPS | INTEGER_OPS:
@@ -122,9 +118,7 @@ def _activations(facts: NodeFacts, operand: Operand) -> tuple[str, ActivationCod
 def _integer_activations(
     facts: NodeFacts, tensor: str, zero_point: str
 ) -> tuple[str, ActivationCodes | None]:
-    """Return the codes that a ConvInteger or MatMulInteger takes; real values where they are found
-    at run time.
-    """
+    """Return the codes that an integer operator takes; real values where found at run time."""
     maker = facts.graph.producer(tensor)
     if maker is not None and maker.op_type == "DynamicQuantizeLinear":
         facts.notes.append(
@@ -182,9 +176,7 @@ def _spatial(facts: NodeFacts, weights: str, source: str) -> dict[str, Any]:
 def _bias(
     facts: NodeFacts, codes: ActivationCodes | None, weights: WeightCodes | None, mirrored: bool
 ) -> tuple[NDArray[np.float32] | None, str]:
-    """Return a constant bias per output channel, or the name of any other that is added outside of
-    the array.
-    """
+    """Return a constant bias per output channel, or the name of one that is added outside."""
     name = facts.inputs[BIAS_AT[facts.kind]] if facts.kind in BIAS_AT else ""
     if not name:
         return None, ""

@@ -102,9 +102,7 @@ def session_of(
     *,
     optimised: bool = True,
 ) -> Any:
-    """Return an onnxruntime session of `model` that gives the tensors `wanted`, and shapes of
-    others.
-    """
+    """Return a session of `model` that gives the tensors `wanted`, and shapes of others."""
     helper = needed("onnx.helper", "onnx")
     copy = type(model)()
     copy.CopyFrom(model)

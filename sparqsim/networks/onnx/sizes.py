@@ -180,9 +180,7 @@ class TensorSizes:
                 self._keep(output, value)
 
     def _check_trips(self, node: Any, what: str) -> None:
-        """Refuse loops that a file makes long; one whose trips an input decides ends in time or is
-        stopped.
-        """
+        """Refuse loops that a file makes long; one that an input decides ends, or is stopped."""
         for loop in (node, *hidden_nodes(node)):
             if loop.op_type != "Loop" or not loop.input or not loop.input[0]:
                 continue

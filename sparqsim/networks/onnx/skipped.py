@@ -49,9 +49,7 @@ class SkippedNode:
         return tuple(filter(None, names)) if self.node.op_type in RULES else ()
 
     def macs(self, shapes: Mapping[str, Shape | None]) -> int | None:
-        """Return the multiply-accumulates for tensors of these shapes, None where they are not
-        known.
-        """
+        """Return the multiply-accumulates for tensors of these shapes, None where unknown."""
         foreign = self.node.domain not in STANDARD_DOMAINS
         table = FOREIGN_RULES if foreign and self.node.op_type in FOREIGN_RULES else RULES
         rule = table.get(self.node.op_type)
@@ -92,9 +90,7 @@ def skipped_nodes(graph: Graph, skip: frozenset[str]) -> tuple[SkippedNode, ...]
 
 
 def _convolution(weights_at: int) -> Rule:
-    """Return the rule of convolutions: every output is a sum over a group's channels and the
-    kernel.
-    """
+    """Return the rule of convolutions: an output sums a group's channels over the kernel."""
     return lambda node: elements(node.outputs[0]) * elements(node.inputs[weights_at][1:])
 
 
@@ -104,9 +100,7 @@ def _transposed_convolution(node: Shapes) -> int:
 
 
 def _product(node: Shapes) -> int:
-    """Count K for every output: the left operand's last axis, or its first where it is
-    transposed.
-    """
+    """Count K for every output: the left operand's last axis, its first where transposed."""
     axis = -2 if node.attributes.get("transA", 0) else -1
     return elements(node.outputs[0]) * int(node.inputs[0][axis])
 
@@ -134,9 +128,7 @@ def _einsum(node: Shapes) -> int | None:
 
 
 def _attention(node: Shapes) -> int:
-    """Count queries times keys and weights times values: each query meets every key, earlier ones
-    too.
-    """
+    """Count queries x keys and weights x values: each query meets every key, earlier ones too."""
     query, key = node.inputs[:2]
     keys = int(key[-2]) + _earlier(node, 4)
     return keys * (elements(query) + elements(node.outputs[0]))
@@ -149,9 +141,7 @@ def _earlier(node: Shapes, at: int) -> int:
 
 
 def _attention_with_projection(node: Shapes) -> int | None:
-    """Count onnxruntime's operator: queries, keys and values are products of input and weights,
-    too.
-    """
+    """Count onnxruntime's operator: queries, keys, values are products of input and weights."""
     if len(node.inputs) > 4 and node.inputs[4] is not None:
         return None
     batch, length, _ = node.inputs[0]

@@ -1,6 +1,4 @@
-"""Reading a node's constant weights: (output channel, kernel position, input channel), with their
-own codes.
-"""
+"""Reading constant weights: (output channel, kernel position, input channel), with own codes."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ class WeightReader:
         return WeightCodes.of_real(self._arranged(value) * self._facts.number("alpha", 1.0))
 
     def _codes_of_node(self) -> WeightCodes:
-        """Return weights whose scale and zero point stand in the node: one, or one per output
-        channel.
-        """
+        """Return weights whose scale and zero point stand in the node: one, or per channel."""
         facts, (codes, scale, zero_point) = self._facts, self._operand
         arranged = self._arranged(facts.constant(codes, "weights"))
         one = np.ones(1, np.float32)
@@ -65,9 +61,7 @@ class WeightReader:
         return self._network_codes(arranged, scales, points)
 
     def _codes_behind(self, behind: Dequantised) -> WeightCodes | None:
-        """Return the codes behind real weights, followed through what moves them; None where that
-        is not known.
-        """
+        """Return the codes behind real weights, through what moves them; None where not known."""
         facts, (name, scale, zero_point) = self._facts, behind.operands
         codes = facts.constant(name, "weights")
         scales = facts.constant(scale, "the weights' scale")
@@ -87,9 +81,7 @@ class WeightReader:
         )
 
     def _per_channel(self, values: Array, what: str) -> Array:
-        """Return one value per output channel of (output channel, kernel position, input
-        channel).
-        """
+        """Return a value per output channel of (output channel, kernel position, input channel)."""
         first = values[:, :1, :1]
         if not np.array_equal(values, np.broadcast_to(first, values.shape)):
             raise self._facts.fault(

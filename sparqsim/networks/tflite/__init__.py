@@ -1,3 +1,1 @@
-"""TFLite networks: their own 8-bit activations and weights, from the interpreter (extra
-`tflite`).
-"""
+"""TFLite networks: their own 8-bit codes, from the interpreter (extra `tflite`)."""

@@ -256,9 +256,7 @@ def output_factors(mac: MacOperator) -> NDArray[np.float64]:
 
 
 def _windows(operator: Operator, value: Array, filler: int) -> tuple[Array, NDArray[np.int64]]:
-    """Return windows (batch, rows, columns, down, across, channels), and their pixels: (rows,
-    columns, 1).
-    """
+    """Return windows (batch, rows, cols, down, across, channels), their pixels (rows, cols, 1)."""
     options = operator.options
     taps, steps = (
         (options["filterHeight"], options["filterWidth"]),

@@ -39,9 +39,7 @@ def _present(tensor: Tensor | None) -> Tensor:
 
 
 def _convolution(_: Operator, sources: list[Tensor | None], targets: list[Tensor]) -> int:
-    """Return output pixels times weights; depthwise ones are (1, height, width, output
-    channels).
-    """
+    """Return output pixels x weights; depthwise ones are (1, height, width, channels)."""
     return _size(targets[0], 0, 3) * _size(sources[1], 0)
 
 

@@ -18,9 +18,7 @@ EIGHT_BITS = (np.uint8, np.int8)
 
 
 def is_quantised(tensor: Tensor) -> bool:
-    """Return whether a tensor holds 8-bit codes with one scale above 0, and a zero point in
-    range.
-    """
+    """Return whether a tensor holds 8-bit codes with one scale above 0, zero point in range."""
     if tensor.dtype not in EIGHT_BITS or tensor.scales.size != 1 or not tensor.scale:
         return False
     return _has_zero_points_in_range(tensor)

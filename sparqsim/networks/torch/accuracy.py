@@ -1,6 +1,4 @@
-"""`Study.report`: designs on one PyTorch network, accuracy and cycles from the same weights and
-scales.
-"""
+"""`Study.report`: designs on one PyTorch network, accuracy and cycles from the same scales."""
 
 from __future__ import annotations
 

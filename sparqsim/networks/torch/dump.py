@@ -163,9 +163,7 @@ def run_exactly(
     add: Callable[[Site, Operands], None],
     stray: StrayProducts,
 ) -> Any:
-    """Return a batch's output at 8 bits; `add` is given every layer's operands, `stray` sees the
-    rest.
-    """
+    """Return an output at 8 bits; `add` gets every layer's operands, `stray` sees the rest."""
     exact = get_pe(KEPT)
 
     def sums(site: Site, operands: Operands) -> NDArray[np.int64]:

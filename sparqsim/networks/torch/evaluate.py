@@ -48,9 +48,7 @@ class Evaluation:
 
     @property
     def sqnr_db(self) -> dict[str, float | None]:
-        """Signal to quantisation noise of each layer that the design computed, dB; None where
-        nothing was lost.
-        """
+        """SQNR of each layer that the design computed, dB; None where nothing was lost."""
         return {
             layer.name: layer.error.sqnr_db
             for layer in self.layers

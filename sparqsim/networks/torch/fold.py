@@ -139,9 +139,7 @@ def _followers(model: nn.Module, inputs: Inputs) -> list[tuple[str, str]]:
 
 
 class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's own is untyped
-    """While active, notes who reads the outputs of layers: norms, and any operation outside
-    them.
-    """
+    """While active, notes who reads layers' outputs: norms, and operations outside them."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -94,9 +94,7 @@ def checked(loader: Iterable[Any], name: str) -> Iterable[Any]:
 
 
 def inputs_taken(model: nn.Module) -> int:
-    """Return how many inputs a network must be given: the arguments of `forward` without
-    default.
-    """
+    """Return how many inputs a network takes: the arguments of `forward` without default."""
     try:
         parameters = inspect.signature(model.forward).parameters.values()
     except (AttributeError, TypeError, ValueError):

@@ -59,9 +59,7 @@ Visitor = Callable[[Call, Values], Tensor]
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that holds or computes a matrix product and is not in the trace; it runs in
-    float.
-    """
+    """What holds or computes a matrix product and is not in the trace; it runs in float."""
 
     name: str
     reason: str
@@ -170,9 +168,7 @@ class Network:
         self, name: str, op: Literal["conv2d", "linear"], module: nn.Module
     ) -> Callable[[Tensor], Tensor]:
         def forward(input: Tensor) -> Tensor:  # noqa: A002 - the name that callers may use
-            """Let the visitor compute the module; every further call of a module is a layer of its
-            own.
-            """
+            """Let the visitor compute the module; each further call is a layer of its own."""
             self._counts[name] += 1
             number = self._counts[name]
             if op == "conv2d" and input.ndim != 4:

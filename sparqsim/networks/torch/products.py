@@ -1,6 +1,4 @@
-"""Matrix products outside Conv2d and Linear: those the user asks for become sites, all others are
-named.
-"""
+"""Products outside Conv2d and Linear: those asked for become sites, all others are named."""
 
 from __future__ import annotations
 
@@ -72,9 +70,7 @@ class Watched(Protocol):
 
 
 class ProductMode(TorchFunctionMode):
-    """While active, products of two activations inside the modules that the user named go to the
-    network.
-    """
+    """While active, products of two activations inside named modules go to the network."""
 
     def __init__(self, network: Watched) -> None:
         super().__init__()
@@ -113,9 +109,7 @@ class ProductMode(TorchFunctionMode):
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> Tensor:
-        """Compute scaled_dot_product_attention as its two products, with softmax in float between
-        them.
-        """
+        """Compute scaled_dot_product_attention as two products, softmax in float between them."""
         del dropout_p  # evaluation mode: nothing is dropped
         if enable_gqa:
             repeats = query.shape[-3] // key.shape[-3]

@@ -1,6 +1,4 @@
-"""Calls of a PyTorch network as sites: their operands as integers, and their sums as the network's
-values.
-"""
+"""Calls of a PyTorch network as sites: operands as integers, sums as the network's values."""
 
 from __future__ import annotations
 

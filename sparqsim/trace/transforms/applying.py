@@ -137,9 +137,7 @@ def _sums(before: Layer, after: Layer) -> Iterator[tuple[NDArray[np.int64], NDAr
 
 
 def _units(layer: Layer) -> NDArray[np.float64]:
-    """Return the real value of a sum's unit, float64 (groups, 1, N); weights without scales count
-    as 1.
-    """
+    """Return the real value of 1 in sums, float64 (groups, 1, N); 1 without weight scales."""
     gemm, scales = layer.gemm, layer.record.weight_scales
     of_weights = np.asarray(scales or (1.0,), np.float64)
     per_channel = np.broadcast_to(of_weights, gemm.groups * gemm.n)

@@ -35,9 +35,7 @@ def check_transform(each: Transform) -> Iterator[Outcome]:
 
 
 def trial_layers() -> list[Layer]:
-    """Return small layers of every operation: signed or not, grouped or not, kept at 8 bits or
-    not.
-    """
+    """Return small layers of every operation: signed or not, grouped or not, kept or not."""
     rng = np.random.default_rng(SEED)
     layers = []
     for signed, kept in product((False, True), (False, True)):

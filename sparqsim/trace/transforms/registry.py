@@ -1,6 +1,4 @@
-"""Transforms found by name: the files of this folder, entry points of other packages, or a user's
-file.
-"""
+"""Transforms found by name: files of this folder, entry points, or a user's file."""
 
 from __future__ import annotations
 
