@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import sparqsim
 from sparqsim.analysis.bandwidth import BandwidthCurves
-from sparqsim.results.accuracy_report import measured_coverage
+from sparqsim.networks.trials import measured_coverage
 from sparqsim.results.report import Comparison, Report
 from sparqsim.trace.coverage import Coverage, LeftOut
 

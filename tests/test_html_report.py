@@ -30,7 +30,8 @@ from sparqsim.results.accuracy_report import (
     RowLayer,
 )
 from sparqsim.results.layer_report import Cycles, Error, Utilization
-from sparqsim.results.report import ArrayInfo, Comparison
+from sparqsim.results.report import Comparison
+from sparqsim.results.setting import ArrayInfo
 from sparqsim.trace.coverage import Coverage, LeftOut
 
 pytest.importorskip("jinja2", reason="needs Jinja2 (extra `report`)")

@@ -19,7 +19,7 @@ from sparqsim.results.accuracy_report import (
     NetworkLayer,
     RowLayer,
 )
-from sparqsim.results.report import ArrayInfo
+from sparqsim.results.setting import ArrayInfo
 
 
 def row(pe, top1, agree, speedup, calibrator="mean-max", recalibrated=False):

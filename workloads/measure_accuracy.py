@@ -29,7 +29,7 @@ from sparqsim.networks.evaluate import AnsweringNetwork
 from sparqsim.networks.images import Pictures, load_labels
 from sparqsim.networks.torch.accuracy import Study
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow, Trial
-from sparqsim.results.report import HONEST
+from sparqsim.results.setting import HONEST
 
 sys.path.insert(0, str(ROOT / "tests"))  # the networks are defined beside the tests that use them
 

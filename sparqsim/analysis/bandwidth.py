@@ -23,7 +23,7 @@ from sparqsim.memory import recurrence
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.system import prepare
 from sparqsim.memory.traffic import MemoryInfo
-from sparqsim.results.report import ArrayInfo, Provenance, timing_notes
+from sparqsim.results.setting import ArrayInfo, Provenance, timing_notes
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.reader import as_trace

@@ -27,7 +27,8 @@ from sparqsim.pe.arithmetic import row_blocks
 from sparqsim.pe.base import Array
 from sparqsim.pe.declared import activation_cycles, weight_cycles
 from sparqsim.results.layer_report import LayerReport, Totals
-from sparqsim.results.report import ArrayInfo, PEInfo, Provenance, Report
+from sparqsim.results.report import Report
+from sparqsim.results.setting import ArrayInfo, PEInfo, Provenance
 from sparqsim.trace import Layer, LoweredLayer, Trace
 from sparqsim.trace.reader import as_trace
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from sparqsim.base.errors import printable
 from sparqsim.results.kept import OTHERWISE, kept_layers, kept_modes, where_kept
-from sparqsim.results.report import Report, note_lines, stated_coverage, timing_notes
+from sparqsim.results.report import Report, stated_coverage
+from sparqsim.results.setting import note_lines, timing_notes
 
 
 def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:

@@ -243,7 +243,7 @@ def compare(
 
 def _command(result: Comparison, trace: str, dataflow: str, config: str | None, plot: str) -> str:
     """Return the command that draws the figure again; of files only their names."""
-    from sparqsim.results.report import HONEST
+    from sparqsim.results.setting import HONEST
 
     report = result.reports[result.baseline]
     array, plainly = report.array, not report.keep_8bit or report.kept == HONEST

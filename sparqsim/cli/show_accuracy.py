@@ -11,7 +11,7 @@ from sparqsim.base.wording import counted
 from sparqsim.cli.cells import heading_of, new_table
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow
-from sparqsim.results.report import note_lines
+from sparqsim.results.setting import note_lines
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from sparqsim.cli.cells import heading_of, layer_label, new_table, percent
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.memory.traffic import Traffic
 from sparqsim.results.layer_report import Cycles
-from sparqsim.results.report import Report, note_lines
+from sparqsim.results.report import Report
+from sparqsim.results.setting import note_lines
 
 
 def traffic_table(report: Report) -> Table:

@@ -27,7 +27,7 @@ from sparqsim.engine.models.base import KEPT, EngineModel
 from sparqsim.engine.models.kept import kept_run
 from sparqsim.engine.models.registry import get_model, known_names
 from sparqsim.pe.base import PEDesign
-from sparqsim.results.report import HONEST, AssignedLayers, AssignmentInfo, Kept, PEInfo
+from sparqsim.results.setting import HONEST, AssignedLayers, AssignmentInfo, Kept, PEInfo
 from sparqsim.trace import Layer, Trace
 
 #: What begins a name that stands for a file with an assignment: '@FILE.toml'.

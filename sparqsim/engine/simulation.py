@@ -27,7 +27,8 @@ from sparqsim.results.actions import memory_actions
 from sparqsim.results.bounds import Bounds
 from sparqsim.results.iso_area import IsoArea
 from sparqsim.results.layer_report import Counts, Cycles, Gemm, LayerReport
-from sparqsim.results.report import HONEST, ArrayInfo, Comparison, Kept, Provenance, Report
+from sparqsim.results.report import Comparison, Report
+from sparqsim.results.setting import HONEST, ArrayInfo, Kept, Provenance
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.reader import as_trace

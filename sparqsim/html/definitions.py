@@ -25,7 +25,8 @@ from sparqsim.results.layer_report import (
     Pairs,
     Utilization,
 )
-from sparqsim.results.report import Comparison, PEInfo
+from sparqsim.results.report import Comparison
+from sparqsim.results.setting import PEInfo
 
 #: Where the part of a term before the first dot is defined.
 RECORDS: dict[str, type] = {

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from sparqsim.base.wording import counted
 from sparqsim.html.tables import reports_of
 from sparqsim.results.kept import kept_layers, kept_modes, where_kept
-from sparqsim.results.report import Comparison, Report, note_lines
+from sparqsim.results.report import Comparison, Report
+from sparqsim.results.setting import note_lines
 
 #: Names are listed up to this many; beyond it they are counted.
 MOST_NAMES = 4

@@ -19,7 +19,8 @@ from sparqsim.html.cells import (
 )
 from sparqsim.plot.layer_names import LayerNames
 from sparqsim.results.layer_report import Cycles, LayerReport, Measured
-from sparqsim.results.report import Comparison, Report, note_lines
+from sparqsim.results.report import Comparison, Report
+from sparqsim.results.setting import note_lines
 
 
 def layer_cells(layers: Sequence[LayerReport]) -> list[Cell]:

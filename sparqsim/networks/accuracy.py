@@ -16,14 +16,12 @@ from sparqsim.engine.assignment import Computing, Runnable, computing
 from sparqsim.engine.simulation import BASELINE, compare
 from sparqsim.networks.evaluate import AnsweringNetwork, best, hits
 from sparqsim.networks.images import Pictures
-from sparqsim.networks.trials import begun, rows_of
+from sparqsim.networks.trials import begun, row_of, rows_of
 from sparqsim.results.accuracy_report import (
     AccuracyReport,
     AccuracyRow,
     Hits,
     Trial,
-    row_of,
-    several,
 )
 
 Array = NDArray[Any]
@@ -95,7 +93,7 @@ def accuracy(
         error_pictures=len(traced),
         kept_as="8bit" if keep_8bit else "design",
         reference=network.reference_name,
-        outputs=several(network.outputs),
+        outputs=network.outputs,
     )
     by_spec = {pe.spec: pe for pe in designs}
     trials = [Trial(spec, network.calibrator) for spec in (None, *(pe.spec for pe in designs))]

@@ -18,7 +18,7 @@ from sparqsim.plot.pareto import ParetoWords, points_figure
 from sparqsim.plot.pareto_points import ParetoPoint
 from sparqsim.plot.style import Saving
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow
-from sparqsim.results.report import note_lines
+from sparqsim.results.setting import note_lines
 
 #: What can be lost, and what the axis calls it.
 LOSSES: Final = {

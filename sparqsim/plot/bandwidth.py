@@ -23,7 +23,7 @@ from sparqsim.plot.labels import (
 )
 from sparqsim.plot.panel import Panel, check_target, delivered
 from sparqsim.plot.style import INK, Saving, house_style, line_color, looks_of
-from sparqsim.results.report import note_lines
+from sparqsim.results.setting import note_lines
 
 PANEL_INCHES = 2.4
 #: The mark without memory stands this many times to the right of the largest bandwidth.

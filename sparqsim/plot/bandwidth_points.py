@@ -9,7 +9,8 @@ from sparqsim.analysis.bandwidth import BandwidthCurves
 from sparqsim.base.errors import InputError
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.plot.reports import check_alike, chosen_baseline
-from sparqsim.results.report import Report, stated_coverage, timing_notes
+from sparqsim.results.report import Report, stated_coverage
+from sparqsim.results.setting import timing_notes
 
 
 def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) -> BandwidthCurves:

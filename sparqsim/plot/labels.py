@@ -17,14 +17,8 @@ from sparqsim.plot.layer_names import LayerNames, shortened
 from sparqsim.plot.style import FONT_POINTS, POINTS_PER_INCH, SMALL_POINTS, HouseFigure, grow
 from sparqsim.results.kept import kept_layers, where_kept
 from sparqsim.results.layer_report import LayerReport
-from sparqsim.results.report import (
-    ArrayInfo,
-    Provenance,
-    Report,
-    note_lines,
-    stated_coverage,
-    timing_notes,
-)
+from sparqsim.results.report import Report, stated_coverage
+from sparqsim.results.setting import ArrayInfo, Provenance, note_lines, timing_notes
 from sparqsim.trace.coverage import Coverage
 
 LONGEST_LAYER_LABEL = 22

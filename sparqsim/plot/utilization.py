@@ -18,7 +18,7 @@ from sparqsim.plot.labels import add_notes, subject, wrapped
 from sparqsim.plot.layer_names import shortened
 from sparqsim.plot.panel import check_target, delivered
 from sparqsim.plot.style import FONT_POINTS, Saving, house_style, new_figure
-from sparqsim.results.report import note_lines, timing_notes
+from sparqsim.results.setting import note_lines, timing_notes
 
 #: Equal steps of lightness: readable in grey and by the colour-blind.
 COLORS = "cividis"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sparqsim.results.report import HONEST, Report
+from sparqsim.results.report import Report
+from sparqsim.results.setting import HONEST
 
 #: Where such layers ran, by `Report.kept`.
 WHERE = {HONEST: "on each design's own circuit", "ideal": "as mac-8b8b under every design"}

@@ -20,7 +20,8 @@ from sparqsim.base.plugins import named_file, names_a_file, refuse_code
 from sparqsim.base.record import faults_of
 from sparqsim.base.textfile import read_text, toml_of
 from sparqsim.engine.assignment import SIGN, Assignment, assigned, assignment_file, file_of
-from sparqsim.results.report import HONEST, Kept, Report
+from sparqsim.results.report import Report
+from sparqsim.results.setting import HONEST, Kept
 from sparqsim.trace import Trace
 
 

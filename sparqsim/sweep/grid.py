@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sparqsim.base.errors import InputError, nearest, shown
 from sparqsim.base.limits import GRID_CASES
 from sparqsim.base.plugins import refuse_code
-from sparqsim.results.report import Kept
+from sparqsim.results.setting import Kept
 from sparqsim.sweep.case import CODE_FIELDS, REMEDY, Case, checked, read_toml
 
 

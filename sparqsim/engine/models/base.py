@@ -36,7 +36,7 @@ from sparqsim.memory.system import Loops
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.pe.binding import bound_to
 from sparqsim.results.actions import Actions
-from sparqsim.results.report import EngineInfo, PEInfo
+from sparqsim.results.setting import EngineInfo, PEInfo
 from sparqsim.trace import GemmShape, Layer
 from sparqsim.trace.lowering import LoweredLayer
 

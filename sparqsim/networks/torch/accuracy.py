@@ -15,7 +15,7 @@ from sparqsim.networks.torch.answers import Answers, answers
 from sparqsim.networks.torch.dump import trace_of
 from sparqsim.networks.torch.evaluate import Evaluation, evaluate
 from sparqsim.networks.torch.quantised import Keep, QuantisedNetwork
-from sparqsim.networks.trials import begun, rows_of
+from sparqsim.networks.trials import begun, row_of, rows_of
 from sparqsim.pe import get_pe
 from sparqsim.results.accuracy_report import (
     AccuracyReport,
@@ -23,8 +23,6 @@ from sparqsim.results.accuracy_report import (
     Hits,
     KeptAs,
     Trial,
-    row_of,
-    several,
 )
 from sparqsim.results.report import Comparison
 from sparqsim.trace import Trace
@@ -139,5 +137,5 @@ class Study:
             error_pictures=pictures if self.error_images is None else self.error_images,
             kept_as=self.kept,
             reference="float network",
-            outputs=several(in_float.outputs),
+            outputs=in_float.outputs,
         )
