@@ -57,6 +57,28 @@ def test_steps_take_the_bits_of_the_layer(name, bits):
         assert report.layers[0].error.noise == 0
 
 
+@pytest.mark.parametrize("flow", ["os", "ws", "is"])
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_serial_weights_stall_w_less_one_for_each_streamed_step(bits, flow):
+    """Of several layers, each with weights of its own bits: w cycles for every one of `compute`."""
+    rest = 9 - bits
+    layers = [layer_of(8, bits), replace_name(layer_of(8, rest, 7, 20, 4), "other")]
+    array = ArrayConfig(ROWS, COLS, flow, coupling="broadcast")
+    report = sparqsim.simulate(Trace(layers), "serial-w", array)
+    # What lies along rows, along columns, and is streamed; K in steps of 16 lanes.
+    sizes = {
+        "os": ((5, 3, 3), (7, 4, 2)),
+        "ws": ((3, 3, 5), (2, 4, 7)),
+        "is": ((3, 5, 3), (2, 7, 4)),
+    }
+    for layer, w, (rows, cols, streamed) in zip(
+        report.layers, (bits, rest), sizes[flow], strict=True
+    ):
+        steps = -(-rows // ROWS) * -(-cols // COLS) * streamed
+        assert layer.cycles.compute == steps
+        assert layer.cycles.pe_stall == (w - 1) * steps
+
+
 @pytest.mark.parametrize("bits", BITS)
 def test_fused_lanes_are_those_of_the_layers_bits(bits):
     lanes = FUSED[bits[0]] * FUSED[bits[1]]
