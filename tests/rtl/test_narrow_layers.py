@@ -1,4 +1,4 @@
-"""Tiles of layers of fewer than 8 bits: the narrow MACs store the nibbles at the top of the bits."""
+"""Tiles of layers of fewer than 8 bits run in RTL as the simulator has them: lanes, cycles, nibbles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sparqsim.trace import Layer
 
 
 @pytest.mark.parametrize("bits", [(3, 5), (4, 4), (6, 7)])
-@pytest.mark.parametrize("name", ["mac-4b8b", "mac-4b4b"])
+@pytest.mark.parametrize("name", ["mac-4b8b", "mac-4b4b", "stripes:lanes=2", "bitfusion"])
 def test_a_tile_agrees(name, bits, tmp_path):
     a, w = bits
     rng = np.random.default_rng(a)
