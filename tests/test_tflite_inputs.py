@@ -244,7 +244,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "sparse weights": (
         lambda m, g: _set(g.tensors[2], "sparsity", _sparsity()),
-        "INT8 and stored sparse, expected 8-bit constants, dense",
+        "INT8 and stored sparse, expected constants of 8 or 4 bits, dense",
     ),
     "no operator code": (lambda m, g: _set(g.operators[0], "opcodeIndex", 77), "has code 77"),
 }

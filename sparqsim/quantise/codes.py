@@ -8,8 +8,8 @@ weights int8.
 | activations uint8, zero point z | the same | z |
 | weights int8, zero point z | the same | z |
 | weights uint8, zero point z | code - 128, int8 | z - 128 |
-| weights int4 (int2), zero point z | the same, int8 of 4 (2) bits | z |
-| weights uint4 (uint2), zero point z | code - 8 (- 2), int8 of 4 (2) bits | z - 8 (- 2) |
+| weights int4, zero point z | the same, int8 of 4 bits | z |
+| weights uint4, zero point z | code - 8, int8 of 4 bits | z - 8 |
 
 Every line is exact. Zero points other than 0 are corrected outside of the array
 (`LoweredLayer.corrected`).
@@ -40,7 +40,7 @@ OWN_SCALES = "the network's own scales"
 #: Lowest and highest code that is chosen here, by signedness.
 LIMITS = {False: (0, 255), True: (-127, 127)}
 #: Bits of the types that a network's own codes may have, by NumPy's name or that of its extension.
-CODE_BITS = {"int8": 8, "uint8": 8, "int4": 4, "uint4": 4, "int2": 2, "uint2": 2}
+CODE_BITS = {"int8": 8, "uint8": 8, "int4": 4, "uint4": 4}
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class WeightCodes:
 
     @classmethod
     def of_network(cls, codes: Array, scales: Array, zero_points: Array) -> WeightCodes:
-        """Return a network's own codes of 8, 4 or 2 bits; scales and zero points per channel or
+        """Return a network's own codes of 8 or 4 bits; scales and zero points per channel or
         one.
 
         A channel of scale 0 holds real zeros whatever its codes are, and is stored as that: codes
@@ -139,8 +139,7 @@ class WeightCodes:
         bits = CODE_BITS.get(codes.dtype.name)
         if bits is None:
             raise InputError(
-                f"weights are {codes.dtype}, expected codes of 8 bits or fewer "
-                f"({', '.join(CODE_BITS)})"
+                f"weights are {codes.dtype}, expected codes of 8 or 4 bits ({', '.join(CODE_BITS)})"
             )
         channels = len(codes)
         points = np.broadcast_to(np.asarray(zero_points, np.int64).ravel(), channels)

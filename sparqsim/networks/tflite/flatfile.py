@@ -22,6 +22,8 @@ from sparqsim.networks.images import needed
 
 Array = NDArray[Any]
 
+#: The type of two codes a byte, which have no dtype of their own: the first in the low nibble.
+PACKED = "INT4"
 #: By the name of a type in the file format. Types that are not here (INT4, RESOURCE, ...) have
 #: no dtype.
 DTYPES: Mapping[str, type[np.generic]] = {
@@ -55,7 +57,8 @@ class Tensor:
 
     kind: its type in the file format, such as 'INT8'. scales, zero_points: one for all or one per
     slice of axis `axis`; empty where not quantised. constant: whether the file holds it; value: of
-    a constant that is stored dense, else None. variable: whether it keeps its value between runs.
+    a constant that is stored dense, else None; of `PACKED` codes their bytes. variable: whether it
+    keeps its value between runs.
     """
 
     index: int
@@ -295,18 +298,21 @@ def _names_by_number(table: Any) -> dict[int, str]:
 
 
 def _value(name: str, kind: str, shape: tuple[int, ...], data: memoryview) -> Array | None:
-    """Return a constant, without a copy; None for a type that numpy does not have.
+    """Return a constant, without a copy; its bytes where codes are packed, None for other types
+    that numpy does not have.
 
     Raises ValueError where its bytes are not those of its shape.
     """
-    if kind not in DTYPES:
+    if kind not in DTYPES and kind != PACKED:
         return None
-    expected = math.prod(shape) * np.dtype(DTYPES[kind]).itemsize
+    dtype = np.dtype(DTYPES.get(kind, np.uint8))
+    held = (-(-math.prod(shape) // 2),) if kind == PACKED else shape
+    expected = math.prod(held) * dtype.itemsize
     if data.nbytes != expected:
         raise ValueError(
             f"tensor {name!r}, {kind} {shape}, has {data.nbytes} bytes, expected {expected}"
         )
-    return np.frombuffer(data, DTYPES[kind]).reshape(shape)
+    return np.frombuffer(data, dtype).reshape(held)
 
 
 def _check_order(graph: FileGraph) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from sparqsim.base.errors import InputError
+from sparqsim.networks.tflite.flatfile import PACKED
 from sparqsim.networks.tflite.model import Array, Tensor
 from sparqsim.quantise.codes import ActivationCodes, WeightCodes
+from sparqsim.trace.codebits import ALL_BITS, CodeRange
 
 #: The axis of a weight tensor along which output channels lie.
 CHANNEL_AXIS: Mapping[str, int] = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
 #: Axes of a weight tensor.
 WEIGHT_AXES: Mapping[str, int] = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 2}
 EIGHT_BITS = (np.uint8, np.int8)
+PACKED_BITS = 4
 
 
 def is_quantised(tensor: Tensor) -> bool:
@@ -55,7 +60,7 @@ def weight_codes(kind: str, filters: Tensor) -> WeightCodes:
     Raises
     ------
     InputError
-        Where they are not 8-bit constants with one scale, or one per output channel.
+        Where they are not constants of 8 or 4 bits with one scale, or one per output channel.
     """
     value = _constant(filters)
     if value.ndim != WEIGHT_AXES[kind]:
@@ -63,12 +68,15 @@ def weight_codes(kind: str, filters: Tensor) -> WeightCodes:
             f"weights {filters.name!r} have shape {value.shape}, expected {WEIGHT_AXES[kind]} axes"
         )
     _check_scales(kind, filters)
-    return WeightCodes.of_network(
+    codes = WeightCodes.of_network(
         np.ascontiguousarray(_by_channel(kind, value)), filters.scales, filters.zero_points
     )
+    return replace(codes, bits=PACKED_BITS) if filters.kind == PACKED else codes
 
 
 def _constant(filters: Tensor) -> Array:
+    if filters.value is not None and filters.kind == PACKED and filters.scales.size:
+        return _unpacked(filters.value, filters.shape)
     if filters.value is not None and filters.dtype in EIGHT_BITS and filters.scales.size:
         return filters.value
     if filters.sparse:
@@ -76,10 +84,17 @@ def _constant(filters: Tensor) -> Array:
     elif not filters.constant:
         reason = "computed at run time"
     else:
-        reason = "not quantised" if not filters.scales.size else "not of 8 bits"
+        reason = "not quantised" if not filters.scales.size else "not of 8 or 4 bits"
     raise InputError(
-        f"weights {filters.name!r} are {filters.kind} and {reason}, expected 8-bit constants, dense"
+        f"weights {filters.name!r} are {filters.kind} and {reason}, expected constants of 8 or 4 "
+        "bits, dense"
     )
+
+
+def _unpacked(packed: Array, shape: tuple[int, ...]) -> Array:
+    """Return the int8 codes of bytes that hold two each, the first in the low nibble."""
+    nibbles = np.stack([packed << 4, packed], axis=-1).view(np.int8) >> 4
+    return nibbles.ravel()[: math.prod(shape)].reshape(shape)
 
 
 def _check_scales(kind: str, filters: Tensor) -> None:
@@ -106,9 +121,10 @@ def _check_scales(kind: str, filters: Tensor) -> None:
 
 
 def _has_zero_points_in_range(tensor: Tensor) -> bool:
-    limits = np.iinfo(np.int8 if tensor.dtype == np.int8 else np.uint8)
+    bits = PACKED_BITS if tensor.kind == PACKED else ALL_BITS
+    codes = CodeRange.of(bits, signed=tensor.kind in (PACKED, "INT8"))
     points = tensor.zero_points
-    return bool(((points >= limits.min) & (points <= limits.max)).all())
+    return bool(((points >= codes.lowest) & (points <= codes.highest)).all())
 
 
 def _by_channel(kind: str, value: Array) -> Array:
