@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 
 import sparqsim
 from sparqsim import ArrayConfig, InputError, Layer, MemoryConfig
-from sparqsim.base.contract import Violation
+from sparqsim.base.contract import Violation, variants
 from sparqsim.engine.models import get_model
 from sparqsim.engine.models.kept import kept_run
 from sparqsim.memory import DramConfig, load_accelerator
 from sparqsim.pe.base import LayerFacts
-from sparqsim.pe.contract import variants
 from sparqsim.pe.contract_kept import check_kept
 from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.mac import Mac4b8b, MacPass

@@ -9,15 +9,10 @@ import numpy as np
 import pytest
 from own_designs import FixedSerial, Fused, WeightSerial, WindowedSerial
 
-from sparqsim.base.contract import failure_of, outcomes_of
+from sparqsim.base.contract import failure_of, outcomes_of, variants
 from sparqsim.base.errors import InputError
 from sparqsim.pe.base import PEDesign, Step
-from sparqsim.pe.contract import (
-    CHECKS,
-    check_first_pairs,
-    check_first_products,
-    variants,
-)
+from sparqsim.pe.contract import CHECKS, check_first_pairs, check_first_products
 from sparqsim.pe.mac import Mac2x8b8b, Mac4b8b, Mac8b8b
 from sparqsim.pe.registry import designs, get_pe
 from sparqsim.pe.sparq import Sparq5opt

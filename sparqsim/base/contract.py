@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import FrozenInstanceError, dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from sparqsim.base.keys import with_keys
+from sparqsim.base.keys import keys_of, with_keys
 
 Checked = TypeVar("Checked")
+#: A frozen dataclass whose fields are keys.
+Keyed = TypeVar("Keyed")
 Check = Callable[[Checked], None]
 
 
@@ -72,3 +74,21 @@ def expect_same_of_spec(value: Any, what: str) -> None:
     """Expect the text that names an object, its keys included, to make the same again."""
     again = with_keys(type(value), value.spec.partition(":")[2], value.spec, what)
     expect(again == value, f"spec {value.spec!r} makes {again!r}, expected {value!r}")
+
+
+def variants(design: type[Keyed]) -> list[Keyed]:
+    """Return the design with default keys, and with each key changed alone.
+
+    A key takes each of its choices, its `examples`, or its two least integers.
+    """
+    default, hints = design(), get_type_hints(design)
+    found = [default]
+    for key in keys_of(design):
+        least = key.metadata.get("least", 0)
+        choices = (
+            get_args(hints[key.name])
+            if get_origin(hints[key.name]) is Literal
+            else key.metadata.get("examples", (least, least + 1))
+        )
+        found += [replace(default, **{key.name: choice}) for choice in choices]  # type: ignore[type-var]
+    return list(dict.fromkeys(found))

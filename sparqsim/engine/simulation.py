@@ -11,22 +11,18 @@ from dataclasses import dataclass, field, replace
 from os import PathLike
 
 from sparqsim.array.config import ArrayConfig
-from sparqsim.array.dataflow import Timing
 from sparqsim.base.errors import InputError
 from sparqsim.base.version import VERSION
 from sparqsim.engine.assignment import Assignment, Runnable, assigned, checked_kept
-from sparqsim.engine.engines import ENGINES, Outcome, checked_engine, outcomes
+from sparqsim.engine.engines import ENGINES, checked_engine, outcomes
 from sparqsim.engine.iso_area import Scaling
+from sparqsim.engine.layer_reports import cycles_on, layer_report
 from sparqsim.engine.models import EngineModel, Task
 from sparqsim.memory import MemoryConfig
-from sparqsim.memory.system import Outcome as Waits
-from sparqsim.memory.system import through_memory
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign
-from sparqsim.results.actions import memory_actions
-from sparqsim.results.bounds import Bounds
 from sparqsim.results.iso_area import IsoArea
-from sparqsim.results.layer_report import Counts, Cycles, Gemm, LayerReport
+from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import Comparison, Report
 from sparqsim.results.setting import HONEST, ArrayInfo, Kept, Provenance
 from sparqsim.trace import Layer, Trace
@@ -269,12 +265,14 @@ def _layer_reports(
     task = Task(layer, setting.array)
     outcomes_of_all = outcomes(setting.engine, task, [model for _, model in distinct])
     found = dict(zip(distinct, outcomes_of_all, strict=True))
-    reports = {key: _layer_report(task, key[1], setting, found[key]) for key in distinct}
+    memory, engine = setting.memory, setting.engine
+    reports = {key: layer_report(task, key[1], memory, engine, found[key]) for key in distinct}
     cycles: dict[tuple[tuple[str, EngineModel], ArrayConfig], int] = {}
     for (run, _), key in zip(runs, keys, strict=True):
         for array in setting.scaled.get(run, ()):
             if (key, array) not in cycles:
-                cycles[key, array] = _cycles_on(task.on(array), key[1], setting, found[key])
+                on_array = task.on(array)
+                cycles[key, array] = cycles_on(on_array, key[1], memory, engine, found[key])
     return [
         (
             reports[key].model_copy(update={"kept_8bit": running.keeps(layer)}),
@@ -282,76 +280,6 @@ def _layer_reports(
         )
         for (run, running), key in zip(runs, keys, strict=True)
     ]
-
-
-def _cycles_on(task: Task, model: EngineModel, setting: _Setting, outcome: Outcome) -> int:
-    """Return the total cycles of a layer that was measured, on the array of `task`."""
-    timing = ENGINES[setting.engine].outcome(model, task, outcome.measured).timing
-    waits = _waits(task, model, setting, timing)
-    return timing.total + (waits.memory_stall if waits else 0)
-
-
-def _layer_report(
-    task: Task, model: EngineModel, setting: _Setting, outcome: Outcome
-) -> LayerReport:
-    layer, shape, timing, measured = task.layer, task.shape, outcome.timing, outcome.measured
-    waits = _waits(task, model, setting, timing)
-    cycles = Cycles(
-        compute=timing.compute,
-        fill=timing.fill,
-        drain=timing.drain,
-        pe_stall=timing.pe_stall,
-        memory_stall=waits.memory_stall if waits else 0,
-    )
-    units = model.capacity(task.array).units
-    actions = model.actions(task, timing, measured, units * cycles.total)
-    traffic = waits.traffic if waits else None
-    return LayerReport(
-        name=layer.name,
-        op=layer.op,
-        run_as=model.spec,
-        kept_8bit=False,
-        kept_mode=model.kept_mode,
-        activation_bits=layer.record.activation_bits,
-        weight_bits=layer.record.weight_bits,
-        gemm=Gemm(m=shape.m, k=shape.k, n=shape.n, groups=shape.groups),
-        cycles=cycles,
-        bounds=Bounds.of(timing, model.unit_steps(task), units, cycles.memory_stall),
-        tiles=timing.tiles,
-        partial_sums=timing.partial_sums,
-        counts=_counts(task, model, cycles.total, outcome, waits),
-        traffic=traffic,
-        actions=actions | memory_actions(traffic),
-        pairs=measured.pairs,
-        windows=measured.windows,
-        error=measured.error,
-    )
-
-
-def _waits(task: Task, model: EngineModel, setting: _Setting, timing: Timing) -> Waits | None:
-    """Return what the memory system adds, None where it is not modelled."""
-    if setting.memory is None:
-        return None
-    runner = ENGINES[setting.engine].memory_runner()
-    return through_memory(task.layer, model.loops(task, timing), setting.memory, runner=runner)
-
-
-def _counts(
-    task: Task, model: EngineModel, cycles: int, outcome: Outcome, waits: Waits | None
-) -> Counts:
-    capacity, activity = model.capacity(task.array), outcome.measured.activity
-    unit_cycles = cycles * capacity.units
-    busy = sum(cycles for part, cycles in activity.items() if part.startswith("multiplier_"))
-    return Counts(
-        macs=task.shape.macs,
-        macs_nonzero=outcome.measured.macs_nonzero,
-        pe_cycles=unit_cycles,
-        lane_cycles=unit_cycles * capacity.lanes,
-        multiplier_cycles=unit_cycles * capacity.multipliers,
-        used_pe_cycles=outcome.timing.used_pe_cycles + (waits.used_pe_cycles if waits else 0),
-        busy_pe_cycles=activity.get("pe", 0) if activity else None,
-        busy_multiplier_cycles=busy if activity else None,
-    )
 
 
 def _folded_batch_norms(trace: Trace) -> int | None:

@@ -100,10 +100,7 @@ class Step:
 
 @dataclass(frozen=True)
 class PEDesign(ABC):
-    """A processing element: its arithmetic and how long each step takes.
-
-    See the module's docstring.
-    """
+    """A processing element: its arithmetic and step cycles. See the module's docstring."""
 
     name: ClassVar[str]
     #: Pairs of operands (one activation, one weight) that a PE consumes per step.
@@ -134,9 +131,7 @@ class PEDesign(ABC):
     runs_on: ClassVar[str] = "systolic-array"
 
     def __init_subclass__(cls, **settings: Any) -> None:
-        """Find that a design with a `matmul` of its own decides values by pairs, unless it says
-        so.
-        """
+        """Take a design with a `matmul` of its own for one that decides values by pairs."""
         super().__init_subclass__(**settings)
         bases = [base for base in cls.__mro__ if base is not PEDesign]
         if not any("values_by_pair" in vars(base) for base in bases):
@@ -144,8 +139,7 @@ class PEDesign(ABC):
 
     @abstractmethod
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
-        """Return what one step does with `lanes` activations and `lanes` weights: the definition of
-        the design.
+        """Return what a step does with `lanes` activations and weights: the design's definition.
 
         `signed` tells whether the layer's activations are int8 (the circuit's mode), uint8
         otherwise.
@@ -191,8 +185,7 @@ class PEDesign(ABC):
         return -(-k // self.lanes)
 
     def k_order(self, k: int) -> NDArray[np.int64]:
-        """Return which element of K each lane takes in each step: (steps, lanes) indices, -1 for a
-        padded zero.
+        """Return the element of K of each (step, lane); -1 for a padded zero.
 
         Adjacent elements by default: step s takes s * lanes .. s * lanes + lanes - 1.
         """
@@ -254,9 +247,7 @@ class PEDesign(ABC):
         return exact_matmul(self.used_activations(x), self.used_weights(w))
 
     def activation_pair_bits(self, storage: str) -> int:
-        """Return the bits that two adjacent activations take in memory; `storage` as in
-        `MemoryConfig`.
-        """
+        """Return the bits of two adjacent activations in memory; `storage`: `MemoryConfig`'s."""
         return 16
 
     def fixed_step_cycles(self) -> int:
@@ -313,30 +304,22 @@ class PEDesign(ABC):
         return None
 
     def weight_states(self, w: Array) -> NDArray[np.uint8]:
-        """Return which lanes of each step have a weight other than zero, uint8 bit masks (...,
-        steps, N).
-        """
+        """Return which lanes of each step have a weight, uint8 bit masks (..., steps, N)."""
         in_steps = arranged(w.swapaxes(-1, -2), self.k_order(w.shape[-2]))
         return nonzero_masks(in_steps.reshape(*in_steps.shape[:-2], -1), self.lanes).swapaxes(
             -1, -2
         )
 
     def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-        """Return one tuple of activations per activation state, and one tuple of weights per weight
-        state.
-        """
+        """Return a tuple of activations per activation state, one of weights per weight state."""
         raise NotImplementedError(f"{self.name} does not count its parts")
 
     def windows(self, x: Array) -> dict[int, int]:
-        """Return how many non-zero activations are used through a window at each left shift (lone
-        values apart).
-        """
+        """Return how many non-zero activations use a window at each left shift, lone ones apart."""
         return {}
 
     def check_operands(self, x: Array, w: Array) -> None:
-        """Raise InputError unless X (..., M, K) and W (..., K, N) are operands this design
-        takes.
-        """
+        """Raise InputError unless X (..., M, K) and W (..., K, N) are operands it takes."""
         if x.dtype not in (np.uint8, np.int8):
             raise InputError(f"activations are {x.dtype}, expected uint8 or int8")
         if w.dtype != np.int8:

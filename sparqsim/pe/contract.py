@@ -11,8 +11,6 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -26,7 +24,6 @@ from sparqsim.base.contract import (
     outcomes_of,
 )
 from sparqsim.base.errors import InputError
-from sparqsim.base.keys import keys_of
 from sparqsim.pe.agreement import compare, compare_cost, difference_of
 from sparqsim.pe.base import COST_HOOKS, COSTS, MOST_CYCLES, Array, LayerFacts, PEDesign
 from sparqsim.pe.contract_kept import check_kept
@@ -36,8 +33,6 @@ from sparqsim.pe.trials import KINDS, dtype_of, modes, narrowed, operands, plain
 #: (M, K, N) of random products: K odd, K = 1, K below and above the lanes, a single row or column,
 #: a long sum.
 SHAPES = ((3, 1, 2), (1, 2, 1), (4, 3, 3), (5, 7, 4), (2, 8, 3), (3, 33, 2), (1, 130, 1))
-#: A frozen dataclass whose fields are keys: a design, or an engine model.
-Keyed = TypeVar("Keyed")
 STATIONARY = ("outputs", "weights", "activations")
 #: (activation bits, weight bits) of layers that a design is made ready for.
 BITS = ((8, 8), (8, 4), (4, 8), (3, 2), (1, 1))
@@ -46,24 +41,6 @@ BITS = ((8, 8), (8, 4), (4, 8), (3, 2), (1, 1))
 def check_design(pe: PEDesign) -> Iterator[Outcome]:
     """Run every check on a design."""
     return outcomes_of(CHECKS, pe)
-
-
-def variants(design: type[Keyed]) -> list[Keyed]:
-    """Return the design with default keys, and with each key changed alone.
-
-    A key takes each of its choices, its `examples`, or its two least integers.
-    """
-    default, hints = design(), get_type_hints(design)
-    found = [default]
-    for key in keys_of(design):
-        least = key.metadata.get("least", 0)
-        choices = (
-            get_args(hints[key.name])
-            if get_origin(hints[key.name]) is Literal
-            else key.metadata.get("examples", (least, least + 1))
-        )
-        found += [replace(default, **{key.name: choice}) for choice in choices]  # type: ignore[type-var]
-    return list(dict.fromkeys(found))
 
 
 def ready(pe: PEDesign, x: Array) -> PEDesign:

@@ -24,6 +24,7 @@ from sparqsim.base.contract import (
     expect_frozen,
     expect_same_of_spec,
     outcomes_of,
+    variants,
 )
 from sparqsim.base.errors import InputError
 from sparqsim.base.exact import exact_matmul
@@ -33,7 +34,7 @@ from sparqsim.engine.models.registry import WHAT, get_model
 from sparqsim.memory.config import DramConfig, MemoryConfig
 from sparqsim.memory.system import Loops, through_memory
 from sparqsim.pe.base import Array, PEDesign
-from sparqsim.pe.contract import check_design, variants
+from sparqsim.pe.contract import check_design
 from sparqsim.results.bounds import Bounds
 from sparqsim.trace import Layer
 
