@@ -12,9 +12,10 @@ import pytest
 
 import sparqsim
 from sparqsim import ArrayConfig, Assignment, InputError, Layer
-from sparqsim.engine.assignment import Rule, designs_by_name, load_assignment
+from sparqsim.engine.assignment import Rule, load_assignment
 from sparqsim.engine.models import get_model
 from sparqsim.memory import load_accelerator
+from sparqsim.networks.computing import designs_by_name
 from sparqsim.pe.base import LayerFacts
 
 NAMES = ("stem", "layer4.0", "layer4.1", "fc")

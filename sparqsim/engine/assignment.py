@@ -232,23 +232,6 @@ def checked_kept(kept: str) -> Kept:
 
 
 Runnable: TypeAlias = str | PEDesign | EngineModel | Assignment
-#: What the layers of a network compute as.
-Computing: TypeAlias = PEDesign | Assignment
-
-
-def computing(pe: Runnable) -> Computing:
-    """Return the design, or the assignment of designs, that computes the layers of a network.
-
-    Raises
-    ------
-    InputError
-        For an engine that is no array of PEs, and so has no arithmetic of its own.
-    """
-    run = assigned(pe)
-    for model in run.models:
-        if model.pe is None:
-            raise InputError(f"{model.spec} {model.kind}, and computes no network; expected PEs")
-    return run if run.own_rules or run.default.pe is None else run.default.pe
 
 
 def _with_lanes(info: PEInfo, lanes: list[int], kept: list[int]) -> PEInfo:
@@ -257,24 +240,6 @@ def _with_lanes(info: PEInfo, lanes: list[int], kept: list[int]) -> PEInfo:
     The circuit may run a layer that it keeps at 8 bits on fewer, which are not its own.
     """
     return info.model_copy(update={"lanes": max([*(lanes or [info.lanes]), *kept])})
-
-
-def designs_by_name(
-    pe: Computing, layers: Iterable[Marked], *, keep_8bit: bool
-) -> dict[str, PEDesign]:
-    """Return which design computes which layer of a network, by the layer's name.
-
-    Parameters
-    ----------
-    pe : PEDesign or Assignment
-    layers : iterable of Marked
-    keep_8bit : bool
-        Whether layers marked keep_8bit run on `KEPT`: exactly, as on any circuit that keeps them.
-    """
-    run = pe if isinstance(pe, Assignment) else Assignment.of(get_model(pe))
-    run = run.keeping_8bit("ideal") if keep_8bit else run
-    chosen = {layer.name: run.design(layer).pe for layer in layers}
-    return {name: design for name, design in chosen.items() if design is not None}
 
 
 def assigned(pe: Runnable, *, trust: bool = False) -> Assignment:

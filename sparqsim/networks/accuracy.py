@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError
-from sparqsim.engine.assignment import Computing, Runnable, computing
+from sparqsim.engine.assignment import Runnable
 from sparqsim.engine.simulation import BASELINE, compare
+from sparqsim.networks.computing import Computing, computing
 from sparqsim.networks.evaluate import AnsweringNetwork, best, hits
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.trials import begun, row_of, rows_of

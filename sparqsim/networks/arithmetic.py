@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.engine.assignment import Computing, designs_by_name
 from sparqsim.engine.measure import sum_of_squares
 from sparqsim.engine.models.base import KEPT
+from sparqsim.networks.computing import Computing, designs_by_name
 from sparqsim.networks.observe import naming
 from sparqsim.networks.site import Operands, Site
 from sparqsim.pe import PEDesign, get_pe

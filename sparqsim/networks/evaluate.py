@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.engine.assignment import Computing
 from sparqsim.networks.arithmetic import Designs, designs_of
+from sparqsim.networks.computing import Computing
 from sparqsim.networks.dump import SiteNetwork, trace_of
 from sparqsim.networks.images import Pictures
 from sparqsim.results.accuracy_report import Hits

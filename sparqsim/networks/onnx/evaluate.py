@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from sparqsim.base.wording import counted
-from sparqsim.engine.assignment import Computing
 from sparqsim.networks.arithmetic import Designs, designs_of
+from sparqsim.networks.computing import Computing
 from sparqsim.networks.evaluate import AnsweringNetwork
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.onnx.direct import DirectRun

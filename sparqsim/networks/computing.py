@@ -1,0 +1,46 @@
+"""What the layers of a network compute as: a design, or an assignment of designs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from sparqsim.base.errors import InputError
+from sparqsim.engine.assignment import Assignment, Marked, Runnable, assigned
+from sparqsim.engine.models import get_model
+from sparqsim.pe.base import PEDesign
+
+Computing: TypeAlias = PEDesign | Assignment
+
+
+def computing(pe: Runnable) -> Computing:
+    """Return the design, or the assignment of designs, that computes the layers of a network.
+
+    Raises
+    ------
+    InputError
+        For an engine that is no array of PEs, and so has no arithmetic of its own.
+    """
+    run = assigned(pe)
+    for model in run.models:
+        if model.pe is None:
+            raise InputError(f"{model.spec} {model.kind}, and computes no network; expected PEs")
+    return run if run.own_rules or run.default.pe is None else run.default.pe
+
+
+def designs_by_name(
+    pe: Computing, layers: Iterable[Marked], *, keep_8bit: bool
+) -> dict[str, PEDesign]:
+    """Return which design computes which layer of a network, by the layer's name.
+
+    Parameters
+    ----------
+    pe : PEDesign or Assignment
+    layers : iterable of Marked
+    keep_8bit : bool
+        Whether layers marked keep_8bit run on `KEPT`: exactly, as on any circuit that keeps them.
+    """
+    run = pe if isinstance(pe, Assignment) else Assignment.of(get_model(pe))
+    run = run.keeping_8bit("ideal") if keep_8bit else run
+    chosen = {layer.name: run.design(layer).pe for layer in layers}
+    return {name: design for name, design in chosen.items() if design is not None}
