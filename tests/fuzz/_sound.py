@@ -45,9 +45,21 @@ def trace() -> sparqsim.Trace:
 
 @cache
 def trace_bytes() -> bytes:
+    return _saved(trace())
+
+
+@cache
+def narrow_trace_bytes() -> bytes:
+    rng = np.random.default_rng(4)
+    x, w = rng.integers(0, 16, (3, 7), np.uint8), rng.integers(-3, 4, (7, 2), np.int8)
+    narrow = sparqsim.Layer.from_gemm("product", x, w, activation_bits=4, weight_bits=3)
+    return _saved(sparqsim.Trace([narrow], network="a layer of fewer bits"))
+
+
+def _saved(made: sparqsim.Trace) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.safetensors"
-        trace().save(path)
+        made.save(path)
         return path.read_bytes()
 
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 
 from _mutate import altered, flipped, json_text
-from _sound import trace_bytes
+from _sound import narrow_trace_bytes, trace_bytes
 
 COMMANDS = (
     ("trace", "check", "{file}"),
@@ -22,12 +22,17 @@ ODD_LENGTHS = (0, 1, 2**31, 2**40, 2**63, 2**64 - 1)
 
 
 def mutations(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
-    rng, sound = random.Random(seed), trace_bytes()
-    end = 8 + int.from_bytes(sound[:8], "little")
-    header, data = json.loads(sound[8:end]), sound[end:]
-    yield "sound.safetensors", sound
-    for number in range(1, count):
-        yield f"m{number}.safetensors", _mutated(rng, header, data)
+    rng, sound = random.Random(seed), (trace_bytes(), narrow_trace_bytes())
+    for number, content in enumerate(sound):
+        yield f"sound{number}.safetensors", content
+    for number in range(len(sound), count):
+        yield f"m{number}.safetensors", _mutated(rng, *_parsed(sound[number % len(sound)]))
+
+
+def _parsed(content: bytes) -> tuple[dict, bytes]:
+    """Return the header of a trace file, and what follows it."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:end]), content[end:]
 
 
 def _mutated(rng: random.Random, header: dict, data: bytes) -> bytes:
