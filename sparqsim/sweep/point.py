@@ -5,8 +5,9 @@ and keys, and the source of one from outside the package; of an assignment its n
 designs), the array, the memory's content, keep_8bit and how, the report's schema, and the package:
 its version and a digest of its sources. Paths are not part of it, so a store can move, and so can a
 trace. The digest is there for those who change the simulator: results of the code as it was must
-not stand for those of the code as it is. The engine is part of it only where it is not the fast
-one: what was stored before it could be chosen holds.
+not stand for those of the code as it is. The engine, and how layers stay at 8 bits, are part of it
+only where they are not what they were before they could be chosen (`EARLIER`): what was stored then
+holds.
 """
 
 from __future__ import annotations
@@ -30,9 +31,8 @@ from sparqsim.results.report import REPORT_SCHEMA
 from sparqsim.sweep.case import ACCELERATOR_FILE, Case
 from sparqsim.trace import load_trace
 
-DEFAULT_ENGINE = "fast"
 #: What rows say that were stored before it could be chosen.
-EARLIER = {"engine": DEFAULT_ENGINE, "kept": "ideal"}
+EARLIER = {"engine": "fast", "kept": "ideal"}
 #: What of the package can change a result: rooms, and how a case is run.
 DECIDES_RESULTS = (
     "base",
@@ -88,20 +88,18 @@ class Planner:
             "pe_source_sha256": source,
             **self._accelerator(case),
             "all_layers": case.all_layers,
-            "kept": case.kept,
             "schema": REPORT_SCHEMA,
             "version": VERSION,
             "sources_sha256": package_digest(),
         }
-        if case.engine != DEFAULT_ENGINE:
-            decisive["engine"] = case.engine
+        chosen = {name: getattr(case, name) for name in EARLIER}
+        decisive |= {name: value for name, value in chosen.items() if value != EARLIER[name]}
         key = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
         names = {
             "trace": printable(Path(case.trace).name),
             "memory": shown_memory(case.memory),
-            "engine": case.engine,
         }
-        return Point(case, key, decisive | names)
+        return Point(case, key, decisive | chosen | names)
 
     def _trace(self, path: str) -> str:
         if path not in self._traces:

@@ -173,8 +173,12 @@ def test_the_fast_engine_is_not_in_the_key(trace: str, monkeypatch: pytest.Monke
         "version": "0.1.0",
         "sources_sha256": "sources",
     }
-    assert key(Case(trace=trace)) == key(Case(trace=trace, engine="fast")) == sha256_of(decisive)
-    assert key(Case(trace=trace, engine="event")) == sha256_of(decisive | {"engine": "event"})
+    before = Case(trace=trace, kept="ideal")
+    assert key(before) == key(before.model_copy(update={"engine": "fast"})) == sha256_of(decisive)
+    assert key(Case(trace=trace)) == sha256_of(decisive | {"kept": "honest"})
+    assert key(Case(trace=trace, kept="ideal", engine="event")) == sha256_of(
+        decisive | {"engine": "event"}
+    )
 
 
 def sha256_of(facts: dict[str, object]) -> str:
