@@ -466,3 +466,28 @@ def test_what_is_installed_is_not_looked_through_for_every_layer(monkeypatch):
     layers = [Layer.from_gemm(f"layer{number}", x, w) for number in range(9)]
     sparqsim.compare(sparqsim.Trace(layers), ["sparq-5opt", "smt-sa-2t"])
     assert len(looked) < 9
+
+
+def test_an_engine_that_skips_steps_says_so():
+    """One that takes no time for zeros, and does not count its steps itself, is refused in words."""
+    vector = type(get_model(VECTOR))
+
+    class Skips(vector):
+        name = "skips"
+        cycles_depend_on_values = True
+
+        def time(self, task, measured=None):
+            return self._timing(task, max(1, int((task.lowered.rows() != 0).sum())))
+
+    class Counts(Skips):
+        def unit_steps(self, task):
+            return self.time(task).compute
+
+    x = np.array([[0, 1, 0, 2], [0, 0, 0, 3]], np.uint8)
+    trace = sparqsim.Trace([sparqsim.Layer.from_gemm("half", x, np.ones((4, 3), np.int8))])
+    with pytest.raises(
+        InputError, match=r"layer 'half': skips.*compute=3 .* at least 24.*unit_steps"
+    ):
+        sparqsim.simulate(trace, Skips(lanes=1))
+    report = sparqsim.simulate(trace, Counts(lanes=1))
+    assert report.cycles.total == report.totals.bounds.work_cycles == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sparqsim.array.dataflow import Timing
+from sparqsim.base.errors import InputError
 from sparqsim.engine.engines import ENGINES, Outcome
 from sparqsim.engine.models import EngineModel, Task
 from sparqsim.memory import MemoryConfig
@@ -36,6 +37,10 @@ def layer_report(
         memory_stall=waits.memory_stall if waits else 0,
     )
     units = model.capacity(task.array).units
+    try:
+        bounds = Bounds.of(timing, model.unit_steps(task), units, cycles.memory_stall)
+    except InputError as error:
+        raise InputError(f"layer {layer.name!r}: {model.spec}: {error}") from None
     actions = model.actions(task, timing, measured, units * cycles.total)
     traffic = waits.traffic if waits else None
     return LayerReport(
@@ -48,7 +53,7 @@ def layer_report(
         weight_bits=layer.record.weight_bits,
         gemm=Gemm(m=shape.m, k=shape.k, n=shape.n, groups=shape.groups),
         cycles=cycles,
-        bounds=Bounds.of(timing, model.unit_steps(task), units, cycles.memory_stall),
+        bounds=bounds,
         tiles=timing.tiles,
         partial_sums=timing.partial_sums,
         counts=_counts(task, model, cycles.total, outcome, waits),

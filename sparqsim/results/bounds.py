@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sparqsim.base.errors import InputError
 from sparqsim.base.record import Summed
 
 if TYPE_CHECKING:  # reading a report must not load the compiler
@@ -61,8 +62,19 @@ class Bounds(Summed):
             PEs of the array.
         memory_stall : int
             Cycles that the memory system adds to the array's own.
+
+        Raises
+        ------
+        InputError
+            For fewer cycles of `compute` than there are steps.
         """
-        work, ragged = -(-timing.pe_work // pes), timing.compute - -(-real_steps // pes)
+        work, steps = -(-timing.pe_work // pes), -(-real_steps // pes)
+        ragged = timing.compute - steps
+        if ragged < 0:
+            raise InputError(
+                f"compute={timing.compute} cycles, expected at least {steps}, the steps that the "
+                "layer needs; an engine that skips some says so in unit_steps"
+            )
         # Never negative: the total is at least the busiest PE's steps, and those are at least the
         # mean of all PEs.
         rest = timing.total - work - ragged
