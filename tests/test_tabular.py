@@ -104,7 +104,7 @@ def test_a_column_is_a_path_of_the_json(trace: sparqsim.Trace, config: str | Non
     document = json.loads(report.to_json())
     rows = report.flat_rows()
     for row, measured in zip(rows, [*document["layers"], document["totals"]], strict=True):
-        columns = {name: row[name] for name in row.keys() - IDENTITY if row[name] is not None}
+        columns = {name: row[name] for name in row.keys() - IDENTITY if row[name] not in (None, "")}
         known = {name: value for name, value in paths(measured).items() if value is not None}
         assert columns.items() <= known.items()
         left_out = {name for name in known.keys() - columns.keys() if "actions_memory" not in name}
