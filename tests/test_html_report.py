@@ -125,7 +125,8 @@ def said(comparison: Comparison) -> str:
     )
 
 
-def test_summary_says_the_numbers_in_plain_words(compared):
+def test_summary_says_the_numbers_in_plain_words():
+    compared = sparqsim.compare(made_trace(network="made net"), PES, kept="ideal")
     words, reports = said(compared), compared.reports
     base, fast, accurate = (reports[name] for name in ("mac-8b8b", "mac-4b4b", "sparq-5opt"))
     assert words.startswith(
@@ -154,6 +155,8 @@ def test_summary_says_the_numbers_in_plain_words(compared):
 
 
 def test_summary_of_other_results(compared):
+    assert "stays at 8 bits and runs on each design's own circuit. " in said(compared)
+    assert "mac-4b4b: four passes over K" in said(compared)
     slow = sparqsim.compare(made_trace(network="x"), ["sparq-exact"])
     assert "Of 2 designs none is faster than the baseline. " in said(slow)
     assert "steps longer than a cycle add " in said(slow)
