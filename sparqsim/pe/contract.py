@@ -320,7 +320,7 @@ CHECKS: dict[str, Check[PEDesign]] = {
     "matmul = product of used operands": check_one_sided,
     "nothing decides cycles but its cost": check_cost,
     "ready for a layer, same spec, as true": check_for_layer,
-    "runs layers kept at 8 bits, exactly": check_kept,
+    "runs layers that stay at 8 bits": check_kept,
     "stacks of products, operands untouched": check_batches,
     "exact, if declared so": check_exact,
     "refuses int8 activations it cannot take": check_signed,
