@@ -106,3 +106,12 @@ def test_a_waveform_without_its_end_is_refused(tmp_path):
         file.write_bytes(whole[:end])
         with pytest.raises(OSError, match="a part of it only"):
             whole_wave(file)
+
+
+def test_equal_runs_give_equal_waveforms(tmp_path):
+    """No date, and no name of a file of the run."""
+    command = ("rtl", "simulate", TRACE, "--layer", "fc", "--pe", "mac-8b8b", "--array", "2x2")
+    waves = [tmp_path / name for name in ("a.vcd", "another.vcd")]
+    for wave in waves:
+        assert ended(*command, "-o", wave) == 0
+    assert waves[0].read_bytes() == waves[1].read_bytes()

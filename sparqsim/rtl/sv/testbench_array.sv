@@ -45,7 +45,9 @@ module testbench_array #(`PE_PARAMETERS, parameter FLOW = 0, ROWS = 2, COLS = 2,
         record = $fopen(record_file, "wb");
         if ($value$plusargs("wave=%s", wave_file)) begin
             $dumpfile(wave_file);
-            $dumpvars(0, testbench_array);
+            // Not the names of files, which are others in every run.
+            $dumpvars(0, dut, clk, rst, whole, advance, west_valid, west_ready, west_first, west_last, west_data,
+                      north_valid, north_ready, north_data, out_valid, out_data);
         end
         #1 clk = 1;
         #1 clk = 0;
