@@ -201,7 +201,7 @@ def test_lanes_of_a_report_are_those_of_the_bound_design():
     )
     assert fused.cycles == plain.cycles
     assert fused.counts.lane_cycles == plain.counts.lane_cycles
-    assert (fused.pe, fused.bounds) == ("fused", plain.bounds)
+    assert (fused.run_as, fused.bounds) == ("fused", plain.bounds)
     assert [Fused().for_layer(LayerFacts(9, weight_bits=bits)).lanes for bits in (1, 3, 5)] == [
         *(4, 2, 1)
     ]
