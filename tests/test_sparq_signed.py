@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqsim import ArrayConfig, InputError, Layer, Trace, get_pe, simulate
-from sparqsim.pe.sparq import lone_of
+from sparqsim.pe.sparq_parts import lone_of
 
 NAMES = ["sparq-5opt", "sparq-3opt", "sparq-2opt", "sparq-6opt", "sparq-7opt"]
 KEYS = ["", ",rounding=trim", ",pairing=off", ",rounding=trim,pairing=off"]

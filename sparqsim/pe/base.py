@@ -171,7 +171,7 @@ class PEDesign(ABC):
         """
         return self
 
-    def kept_8bit(self, facts: LayerFacts) -> KeptMode | None:
+    def kept_8bit(self, facts: LayerFacts) -> KeptMode[PEDesign] | None:
         """Return how the circuit runs a layer that stays at 8 bits, exactly; None where the design
         does not say.
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    from sparqsim.pe.base import PEDesign
+Design = TypeVar("Design")  # a PEDesign, which says by this module how it runs such layers
 
 
 @dataclass(frozen=True)
-class KeptMode:
+class KeptMode(Generic[Design]):
     """How a circuit runs an 8-bit layer exactly.
 
     Parameters
@@ -22,5 +21,5 @@ class KeptMode:
         What the circuit does, in a few words; '' where it runs the layer as any other.
     """
 
-    passes: tuple[PEDesign, ...]
+    passes: tuple[Design, ...]
     words: str = ""

@@ -174,7 +174,7 @@ class Mac4b8b(Mac):
         """Every non-zero activation is used through its top bits, 7..4 of 8."""
         return {self.activation_at: int(np.count_nonzero(x))}
 
-    def kept_8bit(self, facts: LayerFacts) -> KeptMode:
+    def kept_8bit(self, facts: LayerFacts) -> KeptMode[PEDesign]:
         """Return a pass for each nibble of the activations, and of weights where those are
         narrow.
         """

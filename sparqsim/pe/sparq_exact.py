@@ -23,16 +23,13 @@ from numpy.typing import NDArray
 
 from sparqsim.pe.base import Array, Cost, LayerFacts, PEDesign, Step
 from sparqsim.pe.kept import KeptMode
-from sparqsim.pe.sparq import (
+from sparqsim.pe.sparq import Sparq5opt, numbered_states, pair_codes, pair_tables
+from sparqsim.pe.sparq_parts import (
     SIGNED_WORDS,
     PairControl,
-    Sparq5opt,
     lone_of,
     magnitudes,
     multiply_shift_add,
-    numbered_states,
-    pair_codes,
-    pair_tables,
     split,
 )
 from sparqsim.pe.windows import WindowSet
@@ -75,7 +72,7 @@ class SparqExact(PEDesign):
         active.pop("pair_zero_detector", None)
         return Step(halves[0].value + halves[1].value, 2, active, halves[1].controls)
 
-    def kept_8bit(self, facts: LayerFacts) -> KeptMode:
+    def kept_8bit(self, facts: LayerFacts) -> KeptMode[PEDesign]:
         """Return the design itself, which is exact; int8 by sign and magnitude."""
         if facts.signed and not self.signed_activations:
             return KeptMode((replace(self, signed="magnitude"),), SIGNED_WORDS)

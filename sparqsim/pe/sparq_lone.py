@@ -20,17 +20,17 @@ from numpy.typing import NDArray
 
 from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step
 from sparqsim.pe.kept import KeptMode
-from sparqsim.pe.sparq import SIGNED_WORDS, Sparq, magnitudes, multiply_shift_add, split
+from sparqsim.pe.sparq_parts import SIGNED_WORDS, magnitudes, multiply_shift_add, split
 
 
-def lone_mode(design: Sparq, facts: LayerFacts) -> KeptMode:
-    """Return how a design runs a layer that stays at 8 bits."""
-    width = 2 * design.windows_of_pair.bits
+def lone_mode(design: PEDesign, bits: int, facts: LayerFacts) -> KeptMode[PEDesign]:
+    """Return how a design with multipliers of `bits` bits runs a layer that stays at 8 bits."""
+    width = 2 * bits
     ends = range(facts.activation_bits, 0, -width)
-    passes = tuple(LonePass(design, max(0, end - width), end) for end in ends)
-    bits = " + ".join(str(each.end - each.shift) for each in passes)
+    passes = tuple(LonePass(design, bits, max(0, end - width), end) for end in ends)
+    widths = " + ".join(str(each.end - each.shift) for each in passes)
     words = "one MAC per PE and cycle through the lone path"
-    words += f", in {len(passes)} passes over the bits of activations ({bits})" * (len(ends) > 1)
+    words += f", in {len(passes)} passes over the bits of activations ({widths})" * (len(ends) > 1)
     return KeptMode(passes, words + f", {SIGNED_WORDS}" * facts.signed)
 
 
@@ -38,7 +38,8 @@ def lone_mode(design: Sparq, facts: LayerFacts) -> KeptMode:
 class LonePass(PEDesign):
     """A pass over bits `shift` .. `end` - 1 of every magnitude, one activation per cycle."""
 
-    design: Sparq = field(metadata={"key": False})
+    design: PEDesign = field(metadata={"key": False})
+    bits: int = field(metadata={"key": False})
     shift: int = field(metadata={"key": False})
     end: int = field(metadata={"key": False})
 
@@ -51,7 +52,7 @@ class LonePass(PEDesign):
         """Send the halves of the window to both multipliers."""
         (x,), (w,) = xs, ws
         window = (abs(x) & (1 << self.end) - 1) >> self.shift
-        control = split(window, self.shift, 0, self.design.windows_of_pair.bits)
+        control = split(window, self.shift, 0, self.bits)
         done = multiply_shift_add(replace(control, negative=(x < 0, x < 0)), w, w)
         # The detector finds nothing: control made the value lone.
         active = {part: n for part, n in done.active_cycles.items() if part != "pair_zero_detector"}
@@ -77,7 +78,7 @@ class LonePass(PEDesign):
     def _states(self) -> tuple[NDArray[np.uint8], list[tuple[int, ...]]]:
         """Return the state of every magnitude, uint8 (256,), and an activation of each."""
         window = (np.arange(256, dtype=np.uint8) & self._mask) >> self.shift
-        half = self.design.windows_of_pair.bits
+        half = self.bits
         halves = (window >> half > 0) + 2 * ((window & (1 << half) - 1) > 0)
         _, first, states = np.unique(halves, return_index=True, return_inverse=True)
         return states.astype(np.uint8), [(int(value),) for value in first]

@@ -148,7 +148,7 @@ class Swis(PEDesign):
         """Cycles of a step of a filter with the most shifts."""
         return -(-self.most_shifts // self.per_cycle)
 
-    def kept_8bit(self, facts: LayerFacts) -> KeptMode:
+    def kept_8bit(self, facts: LayerFacts) -> KeptMode[PEDesign]:
         """Return all eight positions, of which every magnitude is made."""
         exact = replace(self, shifts=POSITIONS, consecutive="off", alpha=0.0)
         return KeptMode((exact,), f"{POSITIONS} shift positions per weight")

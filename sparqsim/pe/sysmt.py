@@ -95,7 +95,7 @@ class SySmt(PEDesign):
         order = np.arange(self.steps(k) * self.lanes).reshape(self.lanes, -1).T
         return np.where(order < k, order, -1)
 
-    def kept_8bit(self, facts: LayerFacts) -> KeptMode:
+    def kept_8bit(self, facts: LayerFacts) -> KeptMode[PEDesign]:
         """Return one thread at a time, which has the whole multiplier."""
         words = "one thread at a time" + ", int8 by sign and magnitude" * facts.signed
         return KeptMode((MacPass(self, pairs=1),), words)

@@ -9,8 +9,9 @@ import pytest
 
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.pe.registry import designs
-from sparqsim.pe.sparq import PairControl, Sparq, multiply_shift_add, split
+from sparqsim.pe.sparq import Sparq
 from sparqsim.pe.sparq_exact import TRIMMED
+from sparqsim.pe.sparq_parts import PairControl, multiply_shift_add, split
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.runner import simulate
 from sparqsim.rtl.stimulus import pair_lines
