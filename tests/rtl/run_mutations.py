@@ -39,6 +39,7 @@ TESTS = {
     "all arrays": ["test_arrays.py", "-k", "random_shapes"],
     "elastic": ["test_elastic.py", "-k", "starts_of_every_step or ragged or waits"],
     "elastic overlap": ["test_elastic.py", "-k", "overlapping"],
+    "bit-scalable": ["test_scalable.py", "-k", "ragged or bits_of_a_layer or largest"],
     "large sums": ["test_arrays.py", "-k", "24_bits"],
     "footprint": ["../test_memory_footprint.py"],
     "loop orders": ["../test_memory_model.py", "-k", "auto or equal_bytes or curves"],
