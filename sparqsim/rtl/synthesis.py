@@ -39,6 +39,11 @@ DESIGNS = (
     "sparq-7opt",
     "sparq-exact",
     "sysmt-2t",
+    "stripes",
+    "pragmatic",
+    "loom",
+    "bitfusion",
+    "swis",
 )
 #: A library that Debian packages. Its siblings osu035 and osu050 have the same cells: their rows
 #: would be no others.
