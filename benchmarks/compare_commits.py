@@ -5,7 +5,7 @@
 Both are checked out into a temporary folder, and the same commands run with each, in turn, so that
 a busy spell hits both. What counts is processor time, user and system, of a command and what it
 starts, which depends little on what else the machine does; of the repeats the least, since other
-work only ever adds. A first run of each, which compiles kernels, does not count. Spread: how far
+work only ever adds. A first run of each, which compiles kernels and sources, does not count. Spread: how far
 the median is above the least, of the worse commit. B is slower where
 
     least(B) / least(A) > 1 + threshold + spread
@@ -110,7 +110,7 @@ def processor_seconds(checked_out: Path, arguments: list[str]) -> float | None:
             text=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(checked_out)},
+            env=os.environ | {"PYTHONPATH": str(checked_out), "PYTHONDONTWRITEBYTECODE": ""},
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
