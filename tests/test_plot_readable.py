@@ -35,11 +35,9 @@ NETWORK = (
 )
 SYNTHETIC = "uniform, 40 % zeros"
 #: What runs: two designs of which values change the cycles of one, or every design there is.
-#: A figure of all designs at once is not readable yet: these are left out of the largest one.
-BIT_SCALABLE = {"bitfusion", "laconic", "loom", "pragmatic", "serial-w", "stripes", "swis"}
 SETS = {
     "two": ["mac-8b8b", "sparq-exact"],
-    "many": [name for name in designs() if name not in BIT_SCALABLE],
+    "many": list(designs()),
 }
 MEMORY = load_accelerator("edge").memory
 

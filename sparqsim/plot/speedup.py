@@ -225,7 +225,8 @@ def _draw_errors(
             axes.plot(
                 place,
                 scale.place(measured.error),
-                look.marker,
+                linestyle="",
+                marker=look.marker,
                 color=look.color,
                 markersize=3.2,
                 markeredgecolor=INK,
