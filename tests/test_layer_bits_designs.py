@@ -12,6 +12,7 @@ import sparqsim
 from sparqsim.analysis.roofline import roofline
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.timing import supported_dataflows
+from sparqsim.memory import MemoryConfig
 from sparqsim.memory.accelerator import parse_accelerator
 from sparqsim.pe.registry import designs
 from sparqsim.trace import Layer, Trace
@@ -149,6 +150,19 @@ def test_kept_layers_take_a_pass_for_each_nibble_that_they_have(name, bits):
     passes = -(-bits[0] // 4) * (-(-bits[1] // 4) if name == "mac-4b4b" else 1)
     steps = -(-19 // (4 if name == "mac-4b4b" else 2))
     assert fast.layers[0].cycles.compute == passes * -(-4 // ROWS) * -(-3 // COLS) * steps
+
+
+@pytest.mark.parametrize("bits", [(8, 3), (4, 8), (6, 5), (8, 8)])
+@pytest.mark.parametrize("name", ["mac-4b8b", "mac-4b4b"])
+def test_kept_layers_use_the_bytes_of_their_whole_operands(name, bits):
+    """Whatever parts of them the passes fetch, which together are no less."""
+    array = ArrayConfig(ROWS, COLS)
+    report = simulated(kept(layer_of(*bits, 4, 20, 3)), name, array, memory=MemoryConfig())
+    moved = report.layers[0].traffic
+    assert moved.activations.used_bytes == -(-4 * 20 * bits[0] // 8)
+    assert moved.weights.used_bytes == -(-20 * 3 * bits[1] // 8)
+    assert moved.activations.repeated_bytes >= 0
+    assert moved.weights.repeated_bytes >= 0
 
 
 @pytest.mark.parametrize("name", ["sparq-5opt", "sparq-6opt", "sparq-exact"])

@@ -220,14 +220,15 @@ def through_memory(
     if not then:
         return first
     passes = (first, *then)
-    stored = replace(job_of(layer, loops, memory), pair_bits=16, weight_bits=8)
+    bits = layer.record.bits  # of whole operands, whatever part of them a pass fetches
+    raw = replace(
+        job_of(layer, loops, memory), pair_bits=2 * bits["activations"], weight_bits=bits["weights"]
+    )
     return replace(
         first,
         memory_stall=sum(each.memory_stall for each in passes),
         used_pe_cycles=sum(each.used_pe_cycles for each in passes),
-        traffic=LayerTraffic.of_passes(
-            [each.traffic for each in passes], used_bytes(stored, memory)
-        ),
+        traffic=LayerTraffic.of_passes([each.traffic for each in passes], used_bytes(raw, memory)),
         then=tuple(then),
     )
 

@@ -45,6 +45,7 @@ FACTS: Mapping[str, type] = {
     "pe": str,
     "pe_source_sha256": str,
     "version": str,
+    "sources_sha256": str,
 }
 #: What SQLite calls the types of JSON values.
 JSON_TYPES: Mapping[type, str] = {str: "'text'", int: "'integer'", bool: "'true', 'false'"}

@@ -85,6 +85,10 @@ ROWS: dict[str, tuple[str, Any]] = {
     "facts, rows as truth": ("facts", facts_with(rows=True)),
     "facts, rows below 1": ("facts", facts_with(rows=-4)),
     "facts, no name": ("facts", facts_with(trace=None)),
+    "facts, no digest of sources": (
+        "facts",
+        lambda facts: {name: facts[name] for name in facts if name != "sources_sha256"},
+    ),
     "packed, junk": ("packed", b"junk"),
     "packed, cut": ("packed", lambda data: data[:-9]),
     "packed, more behind it": ("packed", lambda data: data + b"more"),
