@@ -241,6 +241,7 @@ def test_the_command_line(files, run, refused):
     assert "'mixed' runs several designs" in refused("simulate", "net.safetensors", *wave)
     assert "circuit for each layer" in refused(*words[:4], "--iso", "area")
     assert "no such file" in refused("simulate", "net.safetensors", "--pe", "@none.toml")
+    assert "expected @FILE.toml" in refused("simulate", "net.safetensors", "--pe", "@")
     around = ("net.safetensors", "--config", "edge", "--bandwidths", "1,8", "-o", "b.json")
     assert run("bandwidth", *around, "--pe", "@mixed.toml").code == 0
     assert json.loads(Path("b.json").read_text())["order"] == ["mac-8b8b", "mixed"]

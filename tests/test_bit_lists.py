@@ -128,6 +128,9 @@ class TestForms:
         content = {"networks": {"n": {"bits": [[8, -1], [5, 7], 3]}}}
         found = self.bits_of(tmp_path, content)
         assert list(found.values()) == [LayerBits(8), LayerBits(5, 7), LayerBits(3)]
+        content = {"networks": {"n": {"bits": [[-1, -1], [-1, 7], -1]}}}
+        found = self.bits_of(tmp_path, content)
+        assert list(found.values()) == [LayerBits(), LayerBits(8, 7), LayerBits()]
         with pytest.raises(sparqsim.InputError, match="2 layers in order, and the trace has 3"):
             self.bits_of(tmp_path, {"networks": {"n": {"bits": [4, 4]}}})
 
@@ -165,6 +168,7 @@ BAD = {
         {"magnitude_bits": "yes"},
         "magnitude_bits='yes', expected true or false",
     ),
+    "no schemes": ({"schemes": {}}, "layer 'schemes': {}, expected weights"),
     "a list": ([4, 4], "bits.json: is [4, 4], expected a list of bits"),
     "not quantised by name": ({"fc": {"activations": -1}}, "activations=-1, expected 1..8 bits"),
     "three in a pair": (

@@ -298,6 +298,8 @@ def load_assignment(path: str | Path, *, trust: bool = False) -> Assignment:
     InputError
         Naming the file, the field and the value.
     """
+    if not str(path):
+        raise InputError(f"{SIGN!r}: no file is named, expected {SIGN}FILE.toml")
     document = toml_of(read_text(path, "a .toml file with an assignment"), path)
     try:
         file = _AssignmentFile.model_validate(document)

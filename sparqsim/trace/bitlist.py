@@ -196,9 +196,9 @@ class ListedBits(Transform):
 def _holds(document: Mapping[str, Any], kind: str, content: str) -> bool:
     """Return whether a file holds several lists under `kind`, and is no list itself."""
     lists = document.get(kind)
-    return isinstance(lists, dict) and all(
-        isinstance(each, dict) and content in each for each in lists.values()
-    )
+    if not isinstance(lists, dict) or not lists:
+        return False
+    return all(isinstance(each, dict) and content in each for each in lists.values())
 
 
 def _chosen(path: str, kind: str, lists: Mapping[str, Any], scheme: str) -> str:
@@ -231,10 +231,8 @@ def _ordered(place: str, entry: Any) -> LayerBits:
     pair = entry if isinstance(entry, list) else [entry, NOT_QUANTISED]
     if len(pair) != len(LEAST):
         raise InputError(f"{place}: {shown(entry)}, expected bits of weights and of activations")
-    given = dict(zip(LEAST, pair, strict=True))
-    if given["activations"] == NOT_QUANTISED:
-        del given["activations"]
-    return _named(place, given, signs=False)
+    given = {name: bits for name, bits in zip(LEAST, pair, strict=True) if bits != NOT_QUANTISED}
+    return _named(place, given, signs=False) if given else LayerBits()
 
 
 def _checked(place: str, bits: Any, least: int) -> int:
