@@ -189,6 +189,21 @@ def test_one_pass_moves_no_partial_sums():
     assert found.traffic.activation_pair_bits == 16
 
 
+@pytest.mark.parametrize("memory", [None, load_accelerator("edge").memory])
+@pytest.mark.parametrize(("design", "passes", "lanes"), [("mac-4b8b", 2, 2), ("mac-4b4b", 4, 4)])
+def test_steps_and_sums_are_those_of_all_passes_and_waiting_counts_once(
+    design, passes, lanes, memory
+):
+    """Every cycle of every PE is one of a step or idle."""
+    m, k, n, array = 7, 13, 5, ArrayConfig(3, 2)
+    found = alone(design, layer(m, k, n), array, memory=memory)
+    count = {name: action.count for name, action in found.actions.items()}
+    steps = passes * m * n * -(-k // lanes)
+    assert (count["pe.steps"], count["pe.step_cycles"]) == (steps, steps)
+    assert count["pe.idle_cycles"] == 3 * 2 * found.cycles.total - steps
+    assert count["array.partial_sums"] == passes * m * n
+
+
 def test_int8_layers_that_stay_run_and_others_are_refused():
     kept = layer(3, 4, 2, signed=True)
     found = alone("sparq-5opt", kept, ArrayConfig(2, 2))
