@@ -88,9 +88,9 @@ class NumpyNetwork(AnsweringNetwork):
 
     def computed(self, pictures: Pictures, designs: Any) -> Iterator[np.ndarray]:
         x = pictures.array
-        for site in self._network.sites:
+        for site in self.sites:
             x = site.real(site.sums(stored(site, x), designs[site.name]))[0]
-            x = x if site is self._network.sites[-1] else np.maximum(x, 0)
+            x = x if site is self.sites[-1] else np.maximum(x, 0)
         yield x
 
 

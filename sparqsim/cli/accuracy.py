@@ -25,7 +25,17 @@ from sparqsim.cli.options import (
     array_config,
     split_designs,
 )
-from sparqsim.cli.trace import Batch, Calibrate, Images, Keep, MaxPixels, Skip, Steps, names
+from sparqsim.cli.trace import (
+    Batch,
+    Calibrate,
+    Images,
+    Keep,
+    MaxPixels,
+    Scheme,
+    Skip,
+    Steps,
+    names,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +77,15 @@ TracePictures = Annotated[
     ),
 ]
 
+Bits = Annotated[
+    str | None,
+    typer.Option(
+        "--bits",
+        metavar="FILE",
+        help="JSON file: by layer, bits of weights, which lose the rest (requantise and strip).",
+    ),
+]
+
 
 def accuracy(
     model: Model,
@@ -83,6 +102,8 @@ def accuracy(
     baseline: Baseline = "mac-8b8b",
     skip: Skip = "",
     keep_8bit: Keep = None,
+    bits: Bits = None,
+    scheme: Scheme = "",
     all_layers: Include = False,
     array: Array = "16x16",
     dataflow: Dataflow = "os",
@@ -96,6 +117,7 @@ def accuracy(
     """Answer pictures with every layer in a design's arithmetic: accuracy, agreement, SQNR, cycles,
     speedup.
     """
+    from sparqsim.base.errors import InputError
     from sparqsim.base.files import check_outputs
     from sparqsim.cli.show_accuracy import accuracy_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
@@ -103,11 +125,14 @@ def accuracy(
     from sparqsim.engine.simulation import DEFAULT_PES
     from sparqsim.networks.images import Pictures
     from sparqsim.networks.modelfiles import open_network
+    from sparqsim.trace.bitlist import BitList
 
     checked_format(format_)
+    if scheme and bits is None:
+        raise InputError(f"--scheme {scheme}: names a list of --bits, expected --bits FILE")
     config = array_config(array, dataflow, coupling, overlap)
     designs = split_designs(pe) if pe else list(DEFAULT_PES)
-    read = [model, images, labels, named_file(calibrate), *map(file_of, [*designs, baseline])]
+    read = [model, images, labels, bits, named_file(calibrate), *map(file_of, [*designs, baseline])]
     check_outputs({"-o": output}, read)
     pictures, classes = _answered(
         Pictures.open(images, preprocess, max_pixels).first(limit), labels, label_offset
@@ -119,6 +144,7 @@ def accuracy(
         skip=names(skip),
         keep_8bit=None if keep_8bit is None else names(keep_8bit),
         batch=batch,
+        bits=None if bits is None else BitList.load(bits, scheme),
     )
     report = _measured(
         network,

@@ -40,6 +40,11 @@ def accuracy_shown(report: AccuracyReport) -> Shown:
     lines += note_lines(report.timing_notes)
     if report.answer_note:
         lines.append(report.answer_note)
+    if report.bits:
+        lines.append(
+            f"Weights lost bits by {report.bits}: answers, cycles and SQNR are of designs on those "
+            "weights; the first row's have all bits."
+        )
     lines.append(
         "agree: first answer as the first row's. SQNR: a layer's outputs against exact 8-bit "
         "arithmetic on the traced pictures, '-': exact; * kept at 8 bits."

@@ -61,6 +61,12 @@ Keep = Annotated[
         show_default=False,
     ),
 ]
+Scheme = Annotated[
+    str,
+    typer.Option(
+        "--scheme", metavar="NAME", help="Which list of --bits, where the file holds several."
+    ),
+]
 
 Batch = Annotated[
     int | None,
@@ -264,10 +270,7 @@ def requantise_(
         ),
     ],
     output: Target,
-    scheme: Annotated[
-        str,
-        typer.Option("--scheme", metavar="NAME", help="Which list, where the file holds several."),
-    ] = "",
+    scheme: Scheme = "",
     format_: Format = "table",
 ) -> None:
     """Write a trace whose layers have the bits of a list: codes to their top bits, scales to match.

@@ -95,6 +95,7 @@ def accuracy(
         kept_as="8bit" if keep_8bit else "design",
         reference=network.reference_name,
         outputs=network.outputs,
+        bits=network.bits,
     )
     by_spec = {pe.spec: pe for pe in designs}
     trials = [Trial(spec, network.calibrator) for spec in (None, *(pe.spec for pe in designs))]

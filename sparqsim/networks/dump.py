@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -69,8 +69,9 @@ class Dumper:
         self._writer = writer
         self._layers: dict[str, DumpedLayer] = {}
         for site in sites:
-            weights = None if site.weights is None else site.weights.codes
-            writer.add_layer(site.record, weights, site.bias)
+            weights = site.stored_weights
+            codes = None if weights is None else weights.codes
+            writer.add_layer(site.record, codes, site.bias)
             self._layers[site.name] = DumpedLayer(
                 name=site.name,
                 op=site.op,
@@ -148,11 +149,14 @@ class Collector:
         return Trace(layers, **document)
 
 
-def trace_of(network: SiteNetwork, pictures: Pictures) -> Trace:
-    """Return the trace of a few pictures, in memory."""
-    collector, left_out = Collector(network.sites), Tally()
+def trace_of(
+    network: SiteNetwork, pictures: Pictures, sites: Sequence[Site] | None = None
+) -> Trace:
+    """Return the trace of a few pictures, in memory; `sites`: in the place of the network's."""
+    sites = network.sites if sites is None else sites
+    collector, left_out = Collector(sites), Tally()
     for batch in network.operands(pictures, left_out):
-        for site in network.sites:
+        for site in sites:
             collector.add(site, batch[site.name])
     return collector.trace(
         network=network.name,

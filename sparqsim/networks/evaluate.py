@@ -13,7 +13,9 @@ from sparqsim.networks.arithmetic import Designs, designs_of
 from sparqsim.networks.computing import Computing
 from sparqsim.networks.dump import SiteNetwork, trace_of
 from sparqsim.networks.images import Pictures
+from sparqsim.networks.site import with_bits
 from sparqsim.results.accuracy_report import Hits
+from sparqsim.trace.bitlist import BitList
 from sparqsim.trace.trace import Trace
 
 Array = NDArray[Any]
@@ -22,16 +24,22 @@ Array = NDArray[Any]
 class AnsweringNetwork(ABC):
     """A network that answers pictures, in its own arithmetic and in a design's.
 
-    A front end computes the sums of its sites with `Site.sums`, under the designs it is given.
+    A front end computes the sums of `sites` with `Site.sums`, under the designs it is given.
 
     Parameters
     ----------
     network : SiteNetwork
         Calibrated.
+    bits : BitList, optional
+        Of the layers' weights (`sparqsim.networks.site.with_bits`).
     """
 
-    def __init__(self, network: SiteNetwork) -> None:
+    def __init__(self, network: SiteNetwork, bits: BitList | None = None) -> None:
         self._network = network
+        #: The layers as they are computed.
+        self.sites = network.sites if bits is None else with_bits(network.sites, bits)
+        #: The title of the list of bits, '' for none.
+        self.bits = "" if bits is None else bits.title
 
     @property
     def name(self) -> str:
@@ -75,7 +83,7 @@ class AnsweringNetwork(ABC):
         self, pe: Computing, pictures: Pictures, *, keep_8bit: bool = True
     ) -> Iterable[Array]:
         """Yield outputs under `pe`; sites that stay at 8 bits compute exactly."""
-        return self.computed(pictures, designs_of(self._network.sites, pe, keep_8bit=keep_8bit))
+        return self.computed(pictures, designs_of(self.sites, pe, keep_8bit=keep_8bit))
 
     def route(self, pe: Computing, *, keep_8bit: bool = True) -> str:
         """Return how `under` computes: 'numpy', layer by layer on integers."""
@@ -83,7 +91,7 @@ class AnsweringNetwork(ABC):
 
     def trace(self, pictures: Pictures) -> Trace:
         """Return the trace of a few pictures."""
-        return trace_of(self._network, pictures)
+        return trace_of(self._network, pictures, self.sites)
 
 
 def best(scores: Array, count: int = 5) -> NDArray[np.int64]:

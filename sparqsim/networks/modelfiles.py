@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sparqsim.base.errors import InputError, printable
 from sparqsim.base.wording import counted
 from sparqsim.networks.images import Pictures
+from sparqsim.trace.bitlist import BitList
 from sparqsim.trace.drawn import Values, save_synthetic
 from sparqsim.trace.dumpreport import DumpReport
 from sparqsim.trace.synthetic import Distribution, LayerShape
@@ -78,10 +79,12 @@ def open_network(
     skip: Collection[str] = (),
     keep_8bit: Collection[str] | None = None,
     batch: int | None = None,
+    bits: BitList | None = None,
 ) -> AnsweringNetwork:
     """Return the network of a file, ready for `sparqsim.networks.accuracy.accuracy`.
 
-    Parameters are those of `dump`; `pictures` are those that scales are found on.
+    Parameters are those of `dump`; `pictures` are those that scales are found on. `bits`: of the
+    layers' weights (`sparqsim.networks.site.with_bits`).
 
     Raises
     ------
@@ -94,10 +97,10 @@ def open_network(
     if Path(model).suffix.lower() == ".onnx":
         from sparqsim.networks.onnx.evaluate import OnnxNetwork
 
-        return OnnxNetwork(network)
+        return OnnxNetwork(network, bits=bits)
     from sparqsim.networks.tflite.evaluate import TfliteNetwork
 
-    return TfliteNetwork(network)
+    return TfliteNetwork(network, bits)
 
 
 def _opened(

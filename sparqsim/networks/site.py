@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -16,9 +16,12 @@ from sparqsim.base.record import faults_of
 from sparqsim.networks.sums import Weights, layer_sums
 from sparqsim.pe import PEDesign
 from sparqsim.quantise.codes import ActivationCodes, Quantised, WeightCodes
+from sparqsim.trace.bitlist import BitList, LayerBits
+from sparqsim.trace.codebits import ALL_BITS
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.schema import ConvGeometry, LayerRecord
 from sparqsim.trace.source import TensorSource
+from sparqsim.trace.transforms.requantise import Rule
 
 Array = NDArray[Any]
 Op = Literal["conv2d", "linear", "gemm"]
@@ -72,6 +75,8 @@ class Site:
         Whether it stays at 8 bits under every design.
     note : str
         For the trace's record.
+    weight_bits : int
+        Weights of more bits are stored by their top ones, as the transform `requantise` has it.
     """
 
     name: str
@@ -85,6 +90,27 @@ class Site:
     reason: str = ""
     keep_8bit: bool = False
     note: str = ""
+    weight_bits: int = ALL_BITS
+
+    @cached_property
+    def _rule(self) -> Rule | None:
+        """How weights lose bits; None where they do not."""
+        if self.weights is None or self.weights.bits <= self.weight_bits:
+            return None
+        return Rule.of(TensorSource.of(self.weights.codes), self.weight_bits)
+
+    @cached_property
+    def stored_weights(self) -> WeightCodes | None:
+        """The weights that a trace gets and the array multiplies."""
+        weights, rule = self.weights, self._rule
+        if weights is None or rule is None:
+            return weights
+        return replace(
+            weights,
+            codes=rule.codes(weights.codes),
+            network_scales=weights.scales * rule.factor,
+            bits=rule.bits,
+        )
 
     @cached_property
     def record(self) -> LayerRecord:
@@ -117,8 +143,8 @@ class Site:
 
     @property
     def _weight_fields(self) -> dict[str, Any]:
-        if self.weights is not None:
-            return self.weights.fields
+        if self.stored_weights is not None:
+            return self.stored_weights.fields
         return {"weight_scales": tuple(self._second_scale.tolist())}
 
     @property
@@ -134,7 +160,8 @@ class Site:
     @cached_property
     def _matrices(self) -> Weights | None:
         """The weights' matrices, shared by all batches."""
-        return None if self.weights is None else Weights(self.weights.codes, self.groups)
+        weights = self.stored_weights
+        return None if weights is None else Weights(weights.codes, self.groups)
 
     def layer(self, batches: Sequence[Operands]) -> Layer:
         """Return the layer in memory.
@@ -146,8 +173,8 @@ class Site:
         parts = [batch.activations for batch in batches]
         activations = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=int(by_row))
         record = self.record
-        if self.weights is not None:
-            weights: Array = self.weights.codes
+        if self.stored_weights is not None:
+            weights: Array = self.stored_weights.codes
         else:
             weights = np.concatenate([part.weights for part in batches if part.weights is not None])
             scales = record.weight_scales * len(weights)
@@ -158,11 +185,15 @@ class Site:
     def sums(self, operands: Operands, pe: PEDesign) -> NDArray[np.int64]:
         """Return one batch's sums in a design's arithmetic, zero points corrected.
 
+        In units of the weights as they were before they lost bits: whoever brings sums back to
+        real ones needs not know of it.
+
         Returns
         -------
         int64 (batch, height, width, channels) of a convolution, else (groups, M, N)
         """
-        return layer_sums(self.layer([operands]), pe, self._matrices)
+        sums = layer_sums(self.layer([operands]), pe, self._matrices)
+        return sums if self._rule is None else sums << self._rule.shift
 
     def real(self, sums: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return sums in real units: sum * (activation scale * weight scale) + bias, in float64."""
@@ -170,6 +201,42 @@ class Site:
         if self.bias is not None:
             output += self.bias.astype(np.float64)
         return output
+
+
+def with_bits(sites: Iterable[Site], bits: BitList) -> tuple[Site, ...]:
+    """Return the layers of a network, their weights with the bits of a list.
+
+    Raises
+    ------
+    InputError
+        For a list that does not fit the layers, one with bits of activations (their rule looks at
+        all codes of a layer, which are not there before the network has answered), and layers
+        whose weights have a zero point, or are activations.
+    """
+    found = list(sites)
+    of_layers = bits.of_layers([site.name for site in found])
+    return tuple(
+        replace(site, weight_bits=_bits_of(site, of_layers[site.name], bits.place))
+        if site.name in of_layers
+        else site
+        for site in found
+    )
+
+
+def _bits_of(site: Site, bits: LayerBits, place: str) -> int:
+    name = f"{place}: layer {site.name!r}"
+    if bits.activations < ALL_BITS:
+        raise InputError(
+            f"{name}: activations={bits.activations}, expected {ALL_BITS}: a network's answers are "
+            "computed with fewer bits of weights only (sparqsim trace requantise takes both)"
+        )
+    if bits.weights == ALL_BITS:
+        return ALL_BITS
+    if site.weights is None:
+        raise InputError(f"{name}: multiplies two activations, expected a layer with weights")
+    if site.weights.zero_points.any():
+        raise InputError(f"{name}: its weights have a zero point, expected codes around 0")
+    return bits.weights
 
 
 def stacked(left: Array, right: Array) -> tuple[Array, Array]:

@@ -116,7 +116,8 @@ class AccuracyReport(Tabular, Record):
     compare the cycles of some designs, by design. dense_output: the shape of the output of one
     picture where it is no row of classes (boxes, a picture): it is flattened, and an answer is the
     place of its largest number. outputs: names of the network's outputs where it has several: the
-    first one named is what answers; the others are not looked at.
+    first one named is what answers; the others are not looked at. bits: the list that took bits
+    from the layers' weights; absent where none did. SQNR is then of designs on those weights.
     """
 
     schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
@@ -136,6 +137,7 @@ class AccuracyReport(Tabular, Record):
     reference: str
     dense_output: tuple[int, ...] = ()
     outputs: tuple[Text, ...] = ()
+    bits: Text = Field(default="", exclude_if=lambda bits: not bits)
     layers: tuple[NetworkLayer, ...]
     rows: tuple[AccuracyRow, ...]
     coverage: Coverage = Coverage()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from sparqsim.networks.onnx.network import Network
 from sparqsim.networks.onnx.opening import uses
 from sparqsim.networks.onnx.quantised import DOMAIN, Array
 from sparqsim.networks.onnx.session import session_of
+from sparqsim.networks.site import Site
 from sparqsim.pe import PEDesign
 from sparqsim.quantise.codes import Quantised
 
@@ -40,12 +41,14 @@ class DirectRun:
     model : onnx.ModelProto
         From `quantised_model`.
     network : Network
+    sites : sequence of Site
+        Its layers.
     """
 
-    def __init__(self, model: Any, network: Network) -> None:
+    def __init__(self, model: Any, network: Network, sites: Sequence[Site]) -> None:
         self._network = network
         self._macs = {node.name: node for node in network.nodes}
-        self._sites = {site.name: site for site in network.sites}
+        self._sites = {site.name: site for site in sites}
         self._outputs = [value.name for value in model.graph.output]
         self._steps = list(_steps(model, network.graph.path))
 

@@ -18,6 +18,7 @@ from sparqsim.networks.onnx.native import native_fault, native_model
 from sparqsim.networks.onnx.network import Network
 from sparqsim.networks.onnx.quantised import DOMAIN, quantised_model
 from sparqsim.networks.onnx.session import Session
+from sparqsim.trace.bitlist import BitList
 
 
 class OnnxNetwork(AnsweringNetwork):
@@ -28,12 +29,17 @@ class OnnxNetwork(AnsweringNetwork):
     network : Network
         Calibrated.
     native : bool
-        Whether onnxruntime may run designs by itself; else numpy computes every layer's sums.
+        Whether onnxruntime may run designs by itself; else numpy computes every layer's sums, as
+        where weights lose bits.
+    bits : BitList, optional
+        Of the layers' weights.
     """
 
-    def __init__(self, network: Network, *, native: bool = True) -> None:
-        super().__init__(network)
-        self._onnx, self._native = network, native
+    def __init__(
+        self, network: Network, *, native: bool = True, bits: BitList | None = None
+    ) -> None:
+        super().__init__(network, bits)
+        self._onnx, self._native = network, native and bits is None
 
     @property
     def reference_name(self) -> str:
@@ -68,7 +74,7 @@ class OnnxNetwork(AnsweringNetwork):
         if all(node.domain != DOMAIN for node in model.graph.node):
             session = Session(Graph(model, self._onnx.graph.path))
             return map(self._scores, session.batches(pictures, self._onnx.batch))
-        return self._directly(DirectRun(model, self._onnx), pictures, designs)
+        return self._directly(DirectRun(model, self._onnx, self.sites), pictures, designs)
 
     def _directly(self, direct: DirectRun, pictures: Pictures, designs: Designs) -> Iterable[Array]:
         graph = self._onnx.graph

@@ -14,6 +14,7 @@ from sparqsim.networks.tflite.execute import Executor
 from sparqsim.networks.tflite.interpreter import Interpreter
 from sparqsim.networks.tflite.model import Array
 from sparqsim.networks.tflite.network import TfliteSites, prepared
+from sparqsim.trace.bitlist import BitList
 
 #: Pictures at a time under a design.
 BATCH = 4
@@ -24,10 +25,10 @@ class TfliteNetwork(AnsweringNetwork):
 
     reference_name = "TFLite, own 8 bits"
 
-    def __init__(self, network: TfliteSites) -> None:
-        super().__init__(network)
+    def __init__(self, network: TfliteSites, bits: BitList | None = None) -> None:
+        super().__init__(network, bits)
         self._model = network.model
-        self._executor = Executor(network.model, network.macs)
+        self._executor = Executor(network.model, network.macs, self.sites)
 
     @property
     def outputs(self) -> tuple[str, ...]:

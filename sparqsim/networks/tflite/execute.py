@@ -8,7 +8,7 @@ outputs are the interpreter's, bit for bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -58,6 +58,8 @@ class Executor:
     model : Model
     macs : list of MacOperator
         All of the model's.
+    sites : sequence of Site, optional
+        Their layers, where they are not as the file has them.
 
     Raises
     ------
@@ -65,10 +67,13 @@ class Executor:
         Naming an operator that is not implemented here.
     """
 
-    def __init__(self, model: Model, macs: list[MacOperator]) -> None:
+    def __init__(
+        self, model: Model, macs: list[MacOperator], sites: Sequence[Site] | None = None
+    ) -> None:
         self._model = model
         self._macs = {mac.target.index: mac for mac in macs}
-        self._sites = {mac.name: mac.site() for mac in macs}
+        layers = [mac.site() for mac in macs] if sites is None else sites
+        self._sites = {site.name: site for site in layers}
         self._kinds: dict[str, Callable[[Operator, list[Array]], Array]] = {
             "ADD": self._add,
             "AVERAGE_POOL_2D": self._average_pool,

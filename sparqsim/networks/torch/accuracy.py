@@ -26,6 +26,7 @@ from sparqsim.results.accuracy_report import (
 )
 from sparqsim.results.report import Comparison
 from sparqsim.trace import Trace
+from sparqsim.trace.bitlist import BitList
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Study:
     keep_8bit: Keep = "first-last"
     kept: KeptAs = "8bit"
     matmuls: Sequence[str] = ()
+    bits: BitList | None = None
     error_images: int | None = None
     array: ArrayConfig = field(default_factory=ArrayConfig)
 
@@ -93,6 +95,7 @@ class Study:
             calibrate=calibrate,
             keep_8bit=self.keep_8bit,
             matmuls=self.matmuls,
+            bits=self.bits,
         )
 
     def _evaluated(
@@ -108,6 +111,7 @@ class Study:
             kept=self.kept,
             recalibrate_bn=trial.recalibrate_bn,
             matmuls=self.matmuls,
+            bits=self.bits,
             error_images=self.error_images,
             in_float=None if trial.recalibrate_bn else in_float,
         )
@@ -138,4 +142,5 @@ class Study:
             kept_as=self.kept,
             reference="float network",
             outputs=in_float.outputs,
+            bits="" if self.bits is None else self.bits.title,
         )

@@ -23,6 +23,7 @@ from sparqsim.networks.torch.network import Skipped
 from sparqsim.networks.torch.quantised import Keep, QuantisedNetwork
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.results.accuracy_report import KeptAs
+from sparqsim.trace.bitlist import BitList
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def evaluate(
     kept: KeptAs = "8bit",
     recalibrate_bn: bool = False,
     matmuls: Sequence[str] = (),
+    bits: BitList | None = None,
     images: int | None = None,
     error_images: int | None = None,
     in_float: Answers | None = None,
@@ -81,6 +83,8 @@ def evaluate(
         None: the float network.
     loader, calibrate, calibration_loader, keep_8bit, matmuls, images
         As in `dump`.
+    bits : BitList, optional
+        As in `QuantisedNetwork`. Errors of layers are then of the design on those weights.
     kept : '8bit', 'float' or 'design'
         How layers marked keep_8bit compute.
     recalibrate_bn : bool
@@ -108,6 +112,7 @@ def evaluate(
         calibrate=calibrate,
         keep_8bit=keep_8bit,
         matmuls=matmuls,
+        bits=bits,
     )
     arithmetic = None
     if pe is not None:

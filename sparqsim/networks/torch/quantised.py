@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from sparqsim.base.errors import InputError
 from sparqsim.networks.observe import Observations, naming
-from sparqsim.networks.site import Operands, Site, check_layer_names
+from sparqsim.networks.site import Operands, Site, check_layer_names, with_bits
 from sparqsim.networks.torch.loaders import Inputs, batches, checked, inputs_taken
 from sparqsim.networks.torch.network import Call, Network, Values
 from sparqsim.networks.torch.sites import as_float32, operands_of, real_output, sites_of
+from sparqsim.trace.bitlist import BitList
 
 #: Which layers stay at 8 bits under every design: the first and the last to run, none, or those
 #: named.
@@ -40,6 +41,8 @@ class QuantisedNetwork:
         Inside them products of two activations are layers too.
     fold : bool
         Whether batch norms are folded; norms that are not are computed in float.
+    bits : BitList, optional
+        Of the layers' weights (`sparqsim.networks.site.with_bits`).
 
     Raises
     ------
@@ -57,6 +60,7 @@ class QuantisedNetwork:
         keep_8bit: Keep = "first-last",
         matmuls: Sequence[str] = (),
         fold: bool = True,
+        bits: BitList | None = None,
     ) -> None:
         seen = Observations(calibrate)
         self.calibrator = seen.calibrator
@@ -80,6 +84,8 @@ class QuantisedNetwork:
             self.network.run(inputs, observe)
         #: The network's layers, by name, in the order they ran.
         self.layers = sites_of(met.values(), seen, kept)
+        if bits is not None:
+            self.layers = {site.name: site for site in with_bits(self.layers.values(), bits)}
 
     def batches(
         self, loader: Iterable[Any], limit: int | None = None
