@@ -245,6 +245,9 @@ def test_the_command_line(files, run, refused):
     around = ("net.safetensors", "--config", "edge", "--bandwidths", "1,8", "-o", "b.json")
     assert run("bandwidth", *around, "--pe", "@mixed.toml").code == 0
     assert json.loads(Path("b.json").read_text())["order"] == ["mac-8b8b", "mixed"]
+    Path("other.toml").write_text(FILE.replace("sparq-exact", "mac-4b4b"))
+    told = refused("bandwidth", *around, "--pe", "@mixed.toml,@other.toml")
+    assert "pes=mac-8b8b, mixed, mixed: a design is named twice" in told
     assert "one design is asked for" in refused("pe", "check", "@mixed.toml")
     over = ("--pe", "@mixed.toml", "-o", "mixed.toml")
     assert "mixed.toml" in refused("simulate", "net.safetensors", *over)

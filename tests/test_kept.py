@@ -305,3 +305,5 @@ def test_bandwidth_curves_are_simulations():
     )
     expected = sparqsim.simulate(trace, "mac-4b4b", array, memory=MEMORY).cycles.total
     assert curves.cycles["mac-4b4b"] == (expected,)
+    with pytest.raises(InputError, match="baseline='mac-8b8b': expected one of mac-4b4b"):
+        bandwidth_curves(trace, ["mac-4b4b"], array, MEMORY, baseline="mac-8b8b", kept=None)

@@ -14,10 +14,11 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, computed_field, model_validator
 
 from sparqsim.array.config import ArrayConfig
+from sparqsim.base.errors import InputError
 from sparqsim.base.record import Name, Record, Text, check_counts
 from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
-from sparqsim.engine.assignment import Assignment, Runnable, assigned
+from sparqsim.engine.assignment import Assignment, Runnable, assigned, names_of
 from sparqsim.engine.models import Task
 from sparqsim.memory import recurrence
 from sparqsim.memory.config import MemoryConfig
@@ -200,9 +201,13 @@ def bandwidth_curves(
     Raises
     ------
     InputError
-        For a design that cannot take a layer's activations or does not support the dataflow.
+        For a design that cannot take a layer's activations or does not support the dataflow, that
+        is named twice, or for a baseline that is none of them.
     """
     trace, runs = as_trace(trace), [_run(assigned(pe), kept) for pe in designs]
+    names = names_of(runs)
+    if baseline not in names:
+        raise InputError(f"baseline={baseline!r}: expected one of {', '.join(names)}")
     for run in runs:
         run.check(trace)
         for model in run.models:

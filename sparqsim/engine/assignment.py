@@ -253,6 +253,14 @@ def assigned(pe: Runnable, *, trust: bool = False) -> Assignment:
     return Assignment.of(get_model(pe)) if file is None else load_assignment(file, trust=trust)
 
 
+def names_of(runs: Iterable[Assignment]) -> list[str]:
+    """Return what results call each assignment. Raises InputError for a name that stands twice."""
+    names = [run.spec for run in runs]
+    if len(set(names)) < len(names):
+        raise InputError(f"pes={', '.join(names)}: a design is named twice, expected each once")
+    return names
+
+
 def assignment_file(pe: object) -> str | None:
     """Return the file of '@FILE.toml', None for anything else."""
     return pe[len(SIGN) :] if isinstance(pe, str) and pe.startswith(SIGN) else None

@@ -13,7 +13,7 @@ from os import PathLike
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError
 from sparqsim.base.version import VERSION
-from sparqsim.engine.assignment import Assignment, Runnable, assigned, checked_kept
+from sparqsim.engine.assignment import Assignment, Runnable, assigned, checked_kept, names_of
 from sparqsim.engine.engines import ENGINES, checked_engine, outcomes
 from sparqsim.engine.iso_area import Scaling
 from sparqsim.engine.layer_reports import cycles_on, layer_report
@@ -125,9 +125,7 @@ def compare(
     reference = assigned(baseline)
     if reference not in runs:
         runs.insert(0, reference)
-    names = [run.spec for run in runs]
-    if len(set(names)) < len(names):
-        raise InputError(f"pes={', '.join(names)}: a design is named twice, expected each once")
+    names = names_of(runs)
     if iso not in {None, "area"}:
         raise InputError(f"iso={iso!r}: expected 'area', or none")
     if iso and reference.own_rules:
