@@ -1,0 +1,187 @@
+"""Make the tables of docs/rivals/*.md from docs/rivals/*.json.
+
+    python workloads/rivals_tables.py            # writes them
+    python workloads/rivals_tables.py --check    # exit code 1 if a page holds others
+
+All but what stands between `<!-- table KIND_NETWORK -->` and `<!-- end -->` is written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from accuracy_tables import ROOT, TABLE, markdown_table
+
+from sparqsim.base.files import write_text
+
+FOLDER = ROOT / "docs" / "rivals"
+
+YARDSTICKS = ("mac-8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt")
+SHIFTS = ("swis:shifts=2", "swis", "swis:shifts=4", "swis:consecutive=on")
+BIT_DESIGNS = ("bitfusion", "serial-w", "stripes", "loom")
+BITS = (8, 7, 6, 5, 4, 3, 2)
+
+Row = dict[str, Any]
+HEADS = (
+    "design",
+    "bits of weights",
+    "top-1",
+    "agree",
+    "SQNR of layers, dB: median / lowest",
+    "cycles",
+    "speedup",
+    "at equal area: array",
+    "cycles",
+    "speedup (least to greatest)",
+)
+
+
+def loaded(network: str) -> dict[str, Any]:
+    """Return the record of a network."""
+    text = (FOLDER / f"{network}.json").read_text(encoding="utf-8")
+    record: dict[str, Any] = json.loads(text)
+    return record
+
+
+def row_of(record: dict[str, Any], pe: str, bits: int = 8) -> Row:
+    """Return the row of a design on weights of some bits."""
+    return next(row for row in record["rows"] if (row["pe"], row["bits"]) == (pe, bits))
+
+
+def levels(row: Row) -> list[float]:
+    """Return the SQNR of every layer that was not kept, dB; infinite where nothing was lost."""
+    return [math.inf if level is None else level for level in row["sqnr_db"]]
+
+
+def cells(record: dict[str, Any], row: Row) -> list[str]:
+    """Return a row of the tables."""
+    share = [f"{row[key]}/{record['pictures']}" for key in ("top1", "agree")]
+    found = levels(row)
+    exact = min(found) == math.inf
+    speedup = row_of(record, YARDSTICKS[0])["cycles"] / row["cycles"]
+    return [
+        f"`{row['pe']}`",
+        str(row["bits"]),
+        f"{share[0]} ({row['top1'] / record['pictures']:.1%})",
+        share[1],
+        "exact" if exact else f"{median(found):.1f} / {min(found):.1f}",
+        f"{row['cycles']:,}",
+        f"{speedup:.3f}",
+        *_equal_area(row),
+    ]
+
+
+def _equal_area(row: Row) -> list[str]:
+    found = row.get("equal_area")
+    if found is None:
+        return ["-"] * 3
+    least, middle, greatest = found["speedup"]
+    array = f"{found['rows']}x{found['cols']}"
+    return [array, f"{found['cycles']:,}", f"{middle:.3f} ({least:.3f} to {greatest:.3f})"]
+
+
+def _table(record: dict[str, Any], rows: Sequence[Row]) -> list[str]:
+    return markdown_table(HEADS, [cells(record, row) for row in rows])
+
+
+def _about(record: dict[str, Any]) -> list[str]:
+    answered = record["float_network"]["top1"]
+    return [
+        (
+            f"{record['network']}, {record['pictures']} {record['data']}, scales "
+            f"from the first {record['calibration_pictures']}. The float network has {answered} "
+            f"right; agree: with it. SQNR of {record['error_pictures']} pictures, of the sums of "
+            f"{len(record['layers'])} layers, against exact ones of weights of 8 bits. Cycles of 1 "
+            f"picture on {record['array']}; the first and the last layer stay at 8 bits and take "
+            "what each design's own circuit needs."
+        ),
+        "",
+    ]
+
+
+def bits_table(record: dict[str, Any]) -> list[str]:
+    """Return the table of designs that follow the bits of weights."""
+    rows = [row_of(record, pe) for pe in YARDSTICKS]
+    rows += [row_of(record, pe, bits) for pe in BIT_DESIGNS for bits in BITS]
+    return [*_about(record), *_table(record, rows)]
+
+
+def gap_table(record: dict[str, Any]) -> list[str]:
+    """Return how far `bitfusion` is behind `serial-w`, each over its own 8 bits."""
+    lines = []
+    for bits in BITS:
+        shares = [share(record, pe, bits) for pe in ("serial-w", "bitfusion")]
+        figures = [*shares, gap(record, bits), width(bits) / bits]
+        lines.append([str(bits), *(f"{figure:.3f}" for figure in figures)])
+    heads = ("bits", "`serial-w`", "`bitfusion`", "`bitfusion` / `serial-w`", "of lanes alone")
+    return markdown_table(heads, lines)
+
+
+def share(record: dict[str, Any], pe: str, bits: int) -> float:
+    """Return cycles of the layers not kept, over those at 8 bits."""
+    fewer, whole = (sum(row_of(record, pe, each)["cycles_of_layers"]) for each in (bits, 8))
+    return fewer / whole
+
+
+def gap(record: dict[str, Any], bits: int) -> float:
+    """Return how much less `bitfusion` gains from fewer bits than `serial-w`."""
+    return share(record, "bitfusion", bits) / share(record, "serial-w", bits)
+
+
+def width(bits: int) -> int:
+    """Return the least of 2, 4, 8 that holds a weight: what `bitfusion` makes of it."""
+    return next(each for each in (2, 4, 8) if each >= bits)
+
+
+def swis_table(record: dict[str, Any]) -> list[str]:
+    """Return the table of weights that share shifts."""
+    rows = [row_of(record, pe) for pe in (*YARDSTICKS, *SHIFTS)]
+    return [*_about(record), *_table(record, rows)]
+
+
+TABLES = {"bits": bits_table, "gap": gap_table, "swis": swis_table}
+
+
+def pages() -> list[Path]:
+    """Return the pages that hold tables."""
+    return sorted(FOLDER.glob("*.md"))
+
+
+def table(name: str) -> str:
+    """Return the table KIND_NETWORK."""
+    kind, network = name.split("_")
+    return "\n".join(TABLES[kind](loaded(network))) + "\n"
+
+
+def rendered(document: str) -> str:
+    """Return a page with its tables made anew."""
+    return TABLE.sub(lambda match: match[1] + table(match[2]) + match[3], document)
+
+
+def write_tables() -> None:
+    """Write every page with new tables."""
+    for page in pages():
+        write_text(page, rendered(page.read_text(encoding="utf-8")))
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="only say whether tables are current")
+    if not parser.parse_args().check:
+        write_tables()
+        return
+    for page in pages():
+        if rendered(text := page.read_text(encoding="utf-8")) != text:
+            sys.exit(f"{page}: holds other tables; run python workloads/rivals_tables.py")
+
+
+if __name__ == "__main__":
+    main()
