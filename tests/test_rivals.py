@@ -9,6 +9,8 @@ from statistics import median
 
 import pytest
 
+from sparqsim.results.accuracy_report import AccuracyReport, Trial
+
 
 @pytest.fixture(scope="module")
 def tables(root):
@@ -60,6 +62,14 @@ def test_answers_at_eight_bits_are_those_of_the_exact_array(tables, record):
     for pe in tables.BIT_DESIGNS:
         row = tables.row_of(record, pe, 8)
         assert (row["top1"], row["agree"]) == (exact["top1"], exact["agree"])
+
+
+def test_answers_are_those_of_the_accuracy_record(tables, record, root):
+    report = AccuracyReport.load(root / "docs" / "accuracy" / "resnet20.json")
+    rows = {row.trial: row.hits for row in report.rows}
+    for pe in tables.YARDSTICKS:
+        row, hits = tables.row_of(record, pe), rows[Trial(pe)]
+        assert (row["top1"], row["agree"]) == (hits.top1, hits.agree)
 
 
 def test_a_bit_less_saves_the_same_cycles(tables, record):
