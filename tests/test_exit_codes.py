@@ -136,7 +136,8 @@ def started(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", script, *arguments],
         cwd=cwd,
-        env=ENVIRONMENT,
+        # What Python keeps beside a design's file is no file of ours.
+        env={**ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": "1"},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -489,8 +489,9 @@ def test_padding_holds_the_zero_point_on_both_routes(tmp_path: Path, design: str
     from sparqsim.networks.onnx.quantised import quantised_model
 
     model, designs = quantised_model(network), {"q": get_pe(design)}
-    direct = DirectRun(model, network).run(feeds, designs)[0]
-    native = DirectRun(native_model(model, network, designs), network).run(feeds, designs)[0]
+    direct = DirectRun(model, network, network.sites).run(feeds, designs)[0]
+    natively = native_model(model, network, designs)
+    native = DirectRun(natively, network, network.sites).run(feeds, designs)[0]
     assert np.array_equal(direct, native)
 
 
