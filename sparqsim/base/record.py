@@ -41,7 +41,9 @@ LONGEST_REPR, MOST_SHOWN_ENTRIES = 200, 8
 class Record(BaseModel):
     """A frozen record that refuses unknown keys and wrong types."""
 
+    # Validators are built when they are needed: a command needs few of all records.
     model_config = ConfigDict(
+        defer_build=True,
         frozen=True,
         extra="forbid",
         strict=True,
