@@ -20,7 +20,7 @@ def tables(root):
     return rivals_tables
 
 
-@pytest.fixture(scope="module", params=["resnet20"])
+@pytest.fixture(scope="module", params=["resnet20", "resnet18"])
 def record(request, tables):
     return tables.loaded(request.param)
 
@@ -65,7 +65,8 @@ def test_answers_at_eight_bits_are_those_of_the_exact_array(tables, record):
 
 
 def test_answers_are_those_of_the_accuracy_record(tables, record, root):
-    report = AccuracyReport.load(root / "docs" / "accuracy" / "resnet20.json")
+    stem = record["network"].lower().replace("-", "")
+    report = AccuracyReport.load(root / "docs" / "accuracy" / f"{stem}.json")
     rows = {row.trial: row.hits for row in report.rows}
     for pe in tables.YARDSTICKS:
         row, hits = tables.row_of(record, pe), rows[Trial(pe)]
