@@ -72,6 +72,8 @@ def sized(design, array, signed):
     ("dataflow", "coupling", "overlap", "signed"),
     [
         ("os", "lockstep", True, False),
+        # A column whose lowest PE only pads is done before those above it.
+        ("os", "elastic:1", False, False),
         ("ws", "elastic:2", True, True),
         ("is", "lockstep", False, True),
     ],

@@ -46,7 +46,20 @@ module array_os #(`PE_PARAMETERS, parameter ROWS = 2, COLS = 2, OVERLAP = 0, DEP
                 w_valid[j], unused, w[j], start[j]);
 
             wire [ROWS-1:0] shift, leaving;
-            drain_control #(ROWS) drain(clk, rst, advance, moving[(ROWS-1)*COLS+j], shift, leaving, out_valid[j]);
+            wire whole;  // the last of the column's sums starts to move
+            if (DEPTH == 0) begin : in_step
+                assign whole = moving[(ROWS-1)*COLS+j];
+            end else begin : gathered
+                // A PE whose last step is short may be done before those above it.
+                wire [ROWS-1:0] now;
+                reg [ROWS-1:0] moved;
+                for (i = 0; i < ROWS; i = i + 1) begin : row
+                    assign now[i] = moving[i*COLS+j];
+                end
+                assign whole = &(moved | now);
+                always @(posedge clk) moved <= rst | whole ? 0 : moved | now;
+            end
+            drain_control #(ROWS) drain(clk, rst, advance, whole, shift, leaving, out_valid[j]);
             assign column[j] = 0;
             assign out_data[j*`ACC+:`ACC] = column[ROWS*COLS+j] <<< SCALE;
         end
