@@ -188,6 +188,8 @@ NAMES = {
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize("name", NAMES)
 def test_names_leave_as_text(name: str, suffix: str, store: Path, tmp_path: Path) -> None:
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
     given, in_csv = NAMES[name]
     key = altered(store, "facts", facts_with(trace=given))
     with Store(store) as opened:
