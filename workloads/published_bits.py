@@ -87,8 +87,8 @@ def _without_values(
     )
 
 
-def _no_values(part: tuple[slice, ...]) -> np.ndarray:
-    raise NotImplementedError("shapes only: no value may be read")
+def _no_values(_part: tuple[slice, ...]) -> np.ndarray:
+    raise RuntimeError("a layer of shapes alone: its values were asked for, and there are none")
 
 
 def cycles_of(network: list[Layer], design: str, memory: str = "") -> int:

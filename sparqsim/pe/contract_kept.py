@@ -42,9 +42,10 @@ def check_kept(pe: PEDesign) -> None:
 def _check_every_product(pe: PEDesign, passes: list[PEDesign], facts: LayerFacts) -> None:
     """Expect the sums of all passes to be exact for every activation and every weight."""
     codes = np.arange(256).astype(np.uint8)
-    x = narrowed(codes.view(dtype_of(facts.signed)), facts.activation_bits)[:, None]
-    w = narrowed(codes.view(np.int8), facts.weight_bits)[None]
-    x, w = np.repeat(x, facts.k, axis=1), np.repeat(w, facts.k, axis=0)
+    activations = narrowed(codes.view(dtype_of(facts.signed)), facts.activation_bits)
+    weights = narrowed(codes.view(np.int8), facts.weight_bits)
+    x = np.repeat(activations[:, None], facts.k, axis=1)
+    w = np.repeat(weights[None], facts.k, axis=0)
     found = sum(each.matmul(x, w) for each in passes)
     exact = x.astype(np.int64) @ w.astype(np.int64)
     difference_of(pe, x, w, np.asarray(found), exact, "x @ w", "the sum of kept_8bit's passes")

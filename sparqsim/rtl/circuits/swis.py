@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -50,15 +50,9 @@ class SwisCircuits(CircuitFamily):
         shared = [_shared(design, group) for group in flat]
         signs = np.where(groups < 0, -1, 1)
         for first in range(0, design.most_shifts, design.per_cycle):
-            parts = [
-                [
-                    sum(m & 1 << at for at in each.positions[first:][: design.per_cycle])
-                    for m in mags
-                ]
-                for each in shared
-                for mags in (each.magnitudes,)
-            ]
-            part = np.array(parts, np.int64).reshape(groups.shape) * signs
+            last = first + design.per_cycle
+            masked = [_at_positions(each.magnitudes, each.positions[first:last]) for each in shared]
+            part = np.array(masked, np.int64).reshape(groups.shape) * signs
             yield x, part.swapaxes(-1, -2)
 
 
@@ -67,6 +61,12 @@ def _shared(design: Swis, group: list[int]) -> SharedShifts:
     return decomposed_group(
         magnitudes, design.most_shifts, design.consecutive == "on", design.alpha
     )
+
+
+def _at_positions(magnitudes: Sequence[int], positions: Sequence[int]) -> list[int]:
+    """Return the parts of magnitudes that stand at some positions."""
+    mask = sum(1 << position for position in positions)
+    return [magnitude & mask for magnitude in magnitudes]
 
 
 def _word(design: Swis, group: list[int]) -> int:
