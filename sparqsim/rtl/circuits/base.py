@@ -96,16 +96,9 @@ class ScalableCircuit(Circuit):
     per_cycle: int = 1
 
     @property
-    def w_width(self) -> int:
-        """Bits of the weights of one step; of `swis` signs, masks and positions."""
-        if self.kind == Kind.SWIS:
-            return self.lanes * (1 + self.shifts) + 3 * self.shifts
-        return super().w_width
-
-    @property
     def has_edge_unit(self) -> bool:
-        """Whether a precision, signs or digits are found at the edge."""
-        return bool(self.dynamic or self.naf or (self.kind == Kind.PRAGMATIC and self.signed))
+        """Whether a precision or digits are found at the edge."""
+        return bool(self.dynamic or self.naf)
 
 
 class CircuitFamily(ABC):

@@ -14,6 +14,15 @@ from sparqsim.pe.pragmatic import Pragmatic
 from sparqsim.rtl.circuits.base import CircuitFamily, Kind, ScalableCircuit
 
 
+class PragmaticCircuit(ScalableCircuit):
+    """A PE that takes signs, and digits, as the edge makes them."""
+
+    @property
+    def has_edge_unit(self) -> bool:
+        """Whether signs or digits are found at the edge."""
+        return bool(self.naf or self.signed)
+
+
 class PragmaticCircuits(CircuitFamily):
     """`pragmatic`: signs and signed digits are made at the edge, once for a row."""
 
@@ -21,9 +30,9 @@ class PragmaticCircuits(CircuitFamily):
     expected: ClassVar[str] = "pragmatic"
     design = Pragmatic
 
-    def circuit(self, design: Pragmatic, *, signed: bool) -> ScalableCircuit:
+    def circuit(self, design: Pragmatic, *, signed: bool) -> PragmaticCircuit:
         """Return the circuit."""
-        return ScalableCircuit(
+        return PragmaticCircuit(
             Kind.PRAGMATIC,
             design.lanes,
             signed=int(signed),

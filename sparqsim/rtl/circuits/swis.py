@@ -16,6 +16,15 @@ from sparqsim.rtl.circuits.base import Circuit, CircuitFamily, Kind, ScalableCir
 POSITION_BITS = (POSITIONS - 1).bit_length()
 
 
+class SwisCircuit(ScalableCircuit):
+    """A PE to which weights come as signs, masks and positions."""
+
+    @property
+    def w_width(self) -> int:
+        """Bits of the signs, masks and positions of one step."""
+        return self.lanes * (1 + self.shifts) + POSITION_BITS * self.shifts
+
+
 class SwisCircuits(CircuitFamily):
     """`swis`: weights are decomposed before they enter."""
 
@@ -23,14 +32,14 @@ class SwisCircuits(CircuitFamily):
     expected: ClassVar[str] = "swis with a number of shifts"
     design = Swis
 
-    def circuit(self, design: Swis, *, signed: bool) -> ScalableCircuit:
+    def circuit(self, design: Swis, *, signed: bool) -> SwisCircuit:
         """Return the circuit. Raises InputError where filters have shifts of their own."""
         if design.by_filter:
             raise InputError(
                 f"{design.spec}: has no RTL (the circuit has one number of shifts); expected "
                 f"shifts=1..{POSITIONS}"
             )
-        return ScalableCircuit(
+        return SwisCircuit(
             Kind.SWIS,
             design.group,
             signed=int(signed),
