@@ -43,28 +43,33 @@ def tell_left_out(path: str, left_out: int) -> None:
         )
 
 
+Accelerator = Annotated[
+    str,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        autocompletion=preset,
+        help="Accelerator; its DRAM bandwidth is replaced.",
+    ),
+]
+Bandwidths = Annotated[
+    str | None,
+    typer.Option(
+        "--bandwidths",
+        metavar="B,B,...",
+        show_default="1,2,4,...,512",
+        help="DRAM bandwidths in bytes per cycle.",
+    ),
+]
+Curves = Annotated[str | None, plot_option("the curves")]
+
+
 def bandwidth(
     trace: Trace,
-    config: Annotated[
-        str,
-        typer.Option(
-            "--config",
-            metavar="FILE",
-            autocompletion=preset,
-            help="Accelerator; its DRAM bandwidth is replaced.",
-        ),
-    ],
+    config: Accelerator,
     pe: Designs = None,
     baseline: Baseline = "mac-8b8b",
-    bandwidths: Annotated[
-        str | None,
-        typer.Option(
-            "--bandwidths",
-            metavar="B,B,...",
-            show_default="1,2,4,...,512",
-            help="DRAM bandwidths in bytes per cycle.",
-        ),
-    ] = None,
+    bandwidths: Bandwidths = None,
     array: Array = None,
     dataflow: Dataflow = None,
     coupling: Coupling = None,
@@ -73,7 +78,7 @@ def bandwidth(
     kept: KeptAs = "honest",
     output: Output = None,
     format_: Format = "table",
-    plot: Annotated[str | None, plot_option("the curves")] = None,
+    plot: Curves = None,
     trust: Trust = False,
 ) -> None:
     """Show at which DRAM bandwidth the speedup of each design dies."""

@@ -47,54 +47,65 @@ def _axis(name: str, metavar: str, what: str) -> Any:
     )
 
 
+Inputs = Annotated[
+    list[str],
+    typer.Argument(metavar="GRID.toml|TRACE...", help="A grid file, or traces, or both."),
+]
+StoreFile = Annotated[
+    str,
+    typer.Option("-o", "--output", metavar="STORE", help="Where results are kept (SQLite)."),
+]
+PEAxis = Annotated[str | None, _axis("--pe", "A,B", "PE designs (without them those of `compare`)")]
+ArrayAxis = Annotated[str | None, _axis("--array", "RxC,RxC", "Arrays")]
+DataflowAxis = Annotated[
+    str | None, _axis("--dataflow", "A,B", "Dataflows, names or FILE.py:CLASS")
+]
+CouplingAxis = Annotated[str | None, _axis("--coupling", "lockstep,elastic:2", "Couplings")]
+OverlapAxis = Annotated[str | None, _axis("--overlap", "off,on", "Overlaps")]
+ConfigAxis = Annotated[str | None, _axis("--config", "FILE,FILE", "Accelerator files or presets")]
+EveryLayer = Annotated[
+    bool, typer.Option("--all-layers", help="Run layers marked keep_8bit as the others, too.")
+]
+KeptAxis = Annotated[
+    str | None,
+    _axis("--kept", "honest,ideal", "How else they run: on each design's circuit, as mac-8b8b"),
+]
+EngineAxis = Annotated[
+    str | None,
+    _axis("--engine", "fast,event", "Engines (event: small layers only, the same reports)"),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", metavar="N", help="Processes. [default: one per core]", show_default=False
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="tcp://HOST:PORT",
+        help="Use the workers of this Dask cluster instead (tls://HOST:PORT where others are "
+        "on the network).",
+    ),
+]
+
+
 @app.command()
 def run(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="GRID.toml|TRACE...", help="A grid file, or traces, or both."),
-    ],
-    store: Annotated[
-        str,
-        typer.Option("-o", "--output", metavar="STORE", help="Where results are kept (SQLite)."),
-    ],
-    pe: Annotated[
-        str | None, _axis("--pe", "A,B", "PE designs (without them those of `compare`)")
-    ] = None,
-    array: Annotated[str | None, _axis("--array", "RxC,RxC", "Arrays")] = None,
-    dataflow: Annotated[
-        str | None, _axis("--dataflow", "A,B", "Dataflows, names or FILE.py:CLASS")
-    ] = None,
-    coupling: Annotated[str | None, _axis("--coupling", "lockstep,elastic:2", "Couplings")] = None,
-    overlap: Annotated[str | None, _axis("--overlap", "off,on", "Overlaps")] = None,
-    config: Annotated[
-        str | None, _axis("--config", "FILE,FILE", "Accelerator files or presets")
-    ] = None,
-    all_layers: Annotated[
-        bool, typer.Option("--all-layers", help="Run layers marked keep_8bit as the others, too.")
-    ] = False,
-    kept: Annotated[
-        str | None,
-        _axis("--kept", "honest,ideal", "How else they run: on each design's circuit, as mac-8b8b"),
-    ] = None,
-    engine: Annotated[
-        str | None,
-        _axis("--engine", "fast,event", "Engines (event: small layers only, the same reports)"),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs", metavar="N", help="Processes. [default: one per core]", show_default=False
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            "--scheduler",
-            metavar="tcp://HOST:PORT",
-            help="Use the workers of this Dask cluster instead (tls://HOST:PORT where others are "
-            "on the network).",
-        ),
-    ] = None,
+    inputs: Inputs,
+    store: StoreFile,
+    pe: PEAxis = None,
+    array: ArrayAxis = None,
+    dataflow: DataflowAxis = None,
+    coupling: CouplingAxis = None,
+    overlap: OverlapAxis = None,
+    config: ConfigAxis = None,
+    all_layers: EveryLayer = False,
+    kept: KeptAxis = None,
+    engine: EngineAxis = None,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
     trust: Trust = False,
 ) -> None:
     """Compute every point of a grid that STORE does not hold yet.

@@ -159,50 +159,57 @@ def dump(
     show(dump_shown(report, output), format_)
 
 
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="SCALE-Sim topology (.csv), ONNX graph (.onnx, shapes only), or directory of "
+        "act-*.npy and wgt-*.npy.",
+    ),
+]
+Zeros = Annotated[
+    float,
+    typer.Option(
+        "--zeros",
+        metavar="SHARE",
+        help="Expected share of zero activations, where values are drawn.",
+    ),
+]
+Correlation = Annotated[
+    float, typer.Option("--correlation", metavar="R", help="Of neighbouring channels.")
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="N")]
+Values = Annotated[
+    str,
+    typer.Option(
+        "--values",
+        metavar="drawn|stored",
+        help="Whether the file says how values are drawn (small; whoever reads it draws "
+        "them), or stores them.",
+    ),
+]
+Sizes = Annotated[
+    str,
+    typer.Option(
+        "--size",
+        metavar="NAME=N,...",
+        help="Free sizes of an ONNX graph: the name of a size, or INPUT:AXIS. [default: batch 1]",
+        show_default=False,
+    ),
+]
+
+
 @app.command("import")
 def import_(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="SCALE-Sim topology (.csv), ONNX graph (.onnx, shapes only), or directory of "
-            "act-*.npy and wgt-*.npy.",
-        ),
-    ],
+    source: Source,
     output: Target,
-    zeros: Annotated[
-        float,
-        typer.Option(
-            "--zeros",
-            metavar="SHARE",
-            help="Expected share of zero activations, where values are drawn.",
-        ),
-    ] = 0.5,
-    correlation: Annotated[
-        float, typer.Option("--correlation", metavar="R", help="Of neighbouring channels.")
-    ] = 0.0,
-    seed: Annotated[int, typer.Option("--seed", metavar="N")] = 0,
-    values: Annotated[
-        str,
-        typer.Option(
-            "--values",
-            metavar="drawn|stored",
-            help="Whether the file says how values are drawn (small; whoever reads it draws "
-            "them), or stores them.",
-        ),
-    ] = "drawn",
+    zeros: Zeros = 0.5,
+    correlation: Correlation = 0.0,
+    seed: Seed = 0,
+    values: Values = "drawn",
     calibrate: Calibrate = "mean-max",
     skip: Skip = "",
-    size: Annotated[
-        str,
-        typer.Option(
-            "--size",
-            metavar="NAME=N,...",
-            help="Free sizes of an ONNX graph: the name of a size, or INPUT:AXIS. [default: batch "
-            "1]",
-            show_default=False,
-        ),
-    ] = "",
+    size: Sizes = "",
 ) -> None:
     """Make a trace of layer shapes, with drawn values that are labelled synthetic; or of .npy
     files.
