@@ -12,7 +12,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,20 +126,19 @@ class Library:
         return f"{self.liberty.name} {digest}"
 
     def mapping(self, abc_options: str) -> list[str]:
-        """Return the Yosys commands that map to the library and print statistics."""
+        """Return the Yosys commands that map to the library."""
         if self.liberty is None:
-            return [
-                "dfflegalize -cell $_DFF_P_ x",
-                f"abc -g cmos2 {abc_options}",
-                "opt_clean",
-                "stat -tech cmos",
-            ]
+            return ["dfflegalize -cell $_DFF_P_ x", f"abc -g cmos2 {abc_options}", "opt_clean"]
         return [
             f"dfflibmap -liberty {LIBERTY}",
             f"abc -liberty {LIBERTY} {abc_options}",
             "opt_clean",
-            f"stat -liberty {LIBERTY}",
         ]
+
+    def statistics(self) -> str:
+        """Return the Yosys command that writes the areas to a file of this name."""
+        options = "-tech cmos" if self.liberty is None else f"-liberty {LIBERTY}"
+        return f"tee -q -o statistics stat {options}"
 
 
 def libraries(liberty: str | None = None) -> list[Library]:
@@ -208,11 +208,28 @@ def synthesised(
 ) -> float:
     """Return the area of the module `top` with these parameters; `defines` is what the preprocessor
     is told.
+    """
+    stat = library.statistics()
+    with synthesised_folder(library, flow, top, parameters, defines, stat) as folder:
+        return area_in((folder / "statistics").read_text(), library.name)
+
+
+@contextmanager
+def synthesised_folder(
+    library: Library,
+    flow: str,
+    top: str,
+    parameters: Mapping[str, int],
+    defines: Sequence[str],
+    then: str,
+) -> Iterator[Path]:
+    """Synthesise the module `top`, run the command `then` on it, and give the folder where Yosys
+    ran while it is there.
 
     One run of Yosys each: names it makes up count on through a run, and `abc` gives other areas for
     other names.
     """
-    with tempfile.TemporaryDirectory(prefix="sparqsim-area-") as name:
+    with tempfile.TemporaryDirectory(prefix="sparqsim-yosys-") as name:
         folder = Path(name)
         patterns = SCALABLE_PE_SOURCES if defines else PE_SOURCES
         sources = sorted(path.name for pattern in patterns for path in SOURCES.glob(pattern))
@@ -224,10 +241,10 @@ def synthesised(
         modules = [source for source in sources if source.endswith(".sv")]
         read = " ".join(["read_verilog", *options, *modules])
         (folder / "script").write_text(
-            "\n".join([read, *_commands(library, flow, top, parameters)])
+            "\n".join([read, *_commands(library, flow, top, parameters), then])
         )
         _run_yosys(folder, library.name)
-        return area_in((folder / "statistics").read_text(), library.name)
+        yield folder
 
 
 def _run_yosys(folder: Path, library: str) -> None:
@@ -245,17 +262,15 @@ def _run_yosys(folder: Path, library: str) -> None:
         )
 
 
-def _commands(library: Library, flow: str, top: str, parameters: dict[str, int]) -> list[str]:
+def _commands(library: Library, flow: str, top: str, parameters: Mapping[str, int]) -> list[str]:
     set_parameters = " ".join(
         f"-chparam {name} {value}" for name, value in sorted(parameters.items())
     )
     synthesis, abc_options = FLOWS[flow]
-    *mapping, stat = library.mapping(abc_options)
     return [
         f"hierarchy -top {top} {set_parameters}",
         *(command.format(top=top) for command in synthesis),
-        *mapping,
-        f"tee -q -o statistics {stat}",
+        *library.mapping(abc_options),
     ]
 
 
