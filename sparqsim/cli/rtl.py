@@ -22,6 +22,16 @@ from sparqsim.cli.options import (
 #: Of a single tile in RTL: small enough to look at.
 SMALL_ARRAY = "8x8"
 
+Liberty = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--liberty",
+        metavar="FILE",
+        help="Synthesise for this library; repeat for one that comes in several files.",
+        show_default=False,
+    ),
+]
+
 app = command_group("Run and synthesise the SystemVerilog of the arrays and PE designs.")
 
 
@@ -88,9 +98,7 @@ def simulate(
 
 @app.command()
 def area(
-    liberty: Annotated[
-        str | None, typer.Option("--liberty", metavar="FILE", help="Synthesise for it.")
-    ] = None,
+    liberty: Liberty = None,
     measure: Annotated[
         bool,
         typer.Option(
@@ -117,6 +125,46 @@ def area(
     from sparqsim.rtl.synthesis import table_text
 
     checked_format(format_)
-    check_outputs({"-o": output}, [liberty])
-    table = area_table(liberty, measure)
+    check_outputs({"-o": output}, liberty or [])
+    table = area_table(liberty or [], measure)
     deliver(areas_shown(table, cols), format_, saving(output, lambda: table_text(table)))
+
+
+@app.command()
+def timing(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DESIGN]...",
+            help="PE designs. Default: all of the table.",
+            autocompletion=design,
+            show_default=False,
+        ),
+    ] = None,
+    liberty: Liberty = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure", help="Time again for the shipped table's library, Debian's osu018."
+        ),
+    ] = False,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Write it as JSON.")
+    ] = None,
+    format_: Format = "table",
+) -> None:
+    """Show the shortest clock period of the PE designs, and the path that limits it.
+
+    From the table that ships, or (--measure, --liberty) synthesised and timed now; that needs Yosys
+    and OpenSTA.
+    """
+    from sparqsim.base.files import check_outputs
+    from sparqsim.cli.rtl_timing import timing_shown, timing_table
+    from sparqsim.cli.rtl_work import synthesis_progress
+    from sparqsim.cli.tables import checked_format, deliver, saving
+    from sparqsim.rtl.synthesis import table_text
+
+    checked_format(format_)
+    check_outputs({"-o": output}, liberty or [])
+    table = timing_table(names or [], liberty or [], measure, synthesis_progress)
+    deliver(timing_shown(table, names or []), format_, saving(output, lambda: table_text(table)))

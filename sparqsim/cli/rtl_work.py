@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -83,20 +83,21 @@ def _layer_named(trace: Trace, name: str, path: str) -> Layer:
     )
 
 
-def area_table(liberty: str | None, measure: bool) -> Mapping[str, Any]:
+def area_table(liberty: Sequence[str], measure: bool) -> Mapping[str, Any]:
     """Return the table that ships, or synthesise one."""
-    if liberty is None and not measure:
+    if not liberty and not measure:
         return area.shipped_table()
-    return measured_table(libraries(liberty), _synthesis_progress)
+    return measured_table(libraries(*liberty), synthesis_progress)
 
 
-def _synthesis_progress(runs: list[Any]) -> Iterable[Any]:
+def synthesis_progress(runs: list[Any]) -> Iterable[Any]:
+    """Show how far a measurement is, on a terminal."""
     from rich.console import Console
     from rich.progress import track
 
     return track(
         runs,
-        "libraries x flows",
+        "syntheses",
         console=Console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),

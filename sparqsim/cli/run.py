@@ -79,6 +79,18 @@ Actions = Annotated[
 ]
 
 
+ClockOption = Annotated[
+    str | None,
+    typer.Option(
+        "--clock",
+        metavar="equal|own",
+        show_default=False,
+        help="Also times: one clock for all, the slowest design's, or each design at its own "
+        "shortest period, by this project's timing. Without it: cycles, at one clock.",
+    ),
+]
+
+
 def simulate(
     trace: Trace,
     pe: Design,
@@ -193,6 +205,7 @@ def compare(
             "take the area of the baseline's, by this project's synthesis.",
         ),
     ] = None,
+    clock: ClockOption = None,
     output: Output = None,
     format_: Format = "table",
     actions: Actions = False,
@@ -225,6 +238,7 @@ def compare(
             kept=kept,
             engine=engine,
             iso=iso,
+            clock=clock,
             progress=progress,
         )
 
@@ -255,6 +269,7 @@ def _command(result: Comparison, trace: str, dataflow: str, config: str | None, 
         "coupling": array.coupling,
         "overlap": "on" if array.overlap else "off",
         "iso": None if result.iso_area is None else "area",
+        "clock": None if result.clock is None else result.clock.kind,
         "config": config and Path(config).name,
         "kept": None if plainly else report.kept,
         "all-layers": None if report.keep_8bit else True,

@@ -84,12 +84,7 @@ def comparison_shown(comparison: Comparison, *, actions: bool = False) -> Shown:
         lambda name, at: decibels(comparison.reports[name].layers[at]),
         lambda name: decibels(comparison.reports[name].totals),
     )
-    equal_area, remarks = [], []
-    if comparison.iso_area is not None:
-        from sparqsim.cli import show_iso
-
-        equal_area = [show_iso.iso_area_table(comparison, comparison.iso_area)]
-        remarks = [show_iso.notes(comparison, comparison.iso_area)]
+    further, remarks = _further_tables(comparison)
     done = []
     if actions:
         from sparqsim.cli.show_actions import actions_table
@@ -99,7 +94,7 @@ def comparison_shown(comparison: Comparison, *, actions: bool = False) -> Shown:
         comparison.reports[comparison.baseline].heading(design=False),
         [
             totals_table(comparison),
-            *equal_area,
+            *further,
             Joined([speedups, errors], units=("x", "dB")),
             *done,
         ],
@@ -107,6 +102,24 @@ def comparison_shown(comparison: Comparison, *, actions: bool = False) -> Shown:
         comparison.flat_rows,
         comparison.to_json,
     )
+
+
+def _further_tables(comparison: Comparison) -> tuple[list[Table], list[str]]:
+    """Return what was asked for beside cycles: equal area, clocks; and what must be known of it."""
+    tables, remarks = [], []
+    if comparison.iso_area is not None:
+        from sparqsim.cli import show_iso
+
+        tables.append(show_iso.iso_area_table(comparison, comparison.iso_area))
+        remarks.append(show_iso.notes(comparison, comparison.iso_area))
+    from sparqsim.cli import show_clock
+
+    if comparison.clock is not None:
+        tables.append(show_clock.clock_table(comparison, comparison.clock))
+        remarks.append(show_clock.notes(comparison, comparison.clock))
+    else:
+        remarks += show_clock.note_of_one_clock(comparison)
+    return tables, remarks
 
 
 def cycles_table(report: Report) -> Table:

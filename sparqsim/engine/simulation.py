@@ -14,6 +14,7 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError
 from sparqsim.base.version import VERSION
 from sparqsim.engine.assignment import Assignment, Runnable, assigned, checked_kept, names_of
+from sparqsim.engine.clock import Clocks, checked_clock
 from sparqsim.engine.engines import ENGINES, checked_engine, outcomes
 from sparqsim.engine.iso_area import Scaling
 from sparqsim.engine.layer_reports import cycles_on, layer_report
@@ -112,6 +113,7 @@ def compare(
     kept: str = HONEST,
     engine: str = "fast",
     iso: str | None = None,
+    clock: str | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Return what several PE designs do on a trace and the same array, and their speedups over
@@ -119,7 +121,10 @@ def compare(
 
     Parameters as in `simulate`; the baseline is added to `pes` where it is missing. With
     `iso='area'`, `iso_area` of the result tells the same for arrays that take the area of the
-    baseline's (`sparqsim.engine.iso_area`); layers marked keep_8bit run there, too.
+    baseline's (`sparqsim.engine.iso_area`); layers marked keep_8bit run there, too. With `clock`,
+    `clock` of the result tells periods, times and speedups in time (`sparqsim.engine.clock`):
+    'equal', all at the clock of the slowest, or 'own', each at its own shortest period; without
+    it, cycles alone, which is one clock of unknown period.
     """
     runs = [assigned(pe) for pe in pes]
     reference = assigned(baseline)
@@ -133,18 +138,22 @@ def compare(
             f"iso='area': baseline {reference.name!r} is an assignment; expected a PE design"
         )
     asked = _array(array, coupling, overlap)
+    kind = checked_clock(clock, asked)
+    clocks = Clocks.of(kind, runs, reference) if kind else None
     pe_of = {run: _pe_of(run) for run in runs} if iso else {}
     scaling = Scaling.of(list(pe_of.values()), pe_of[reference], asked) if iso else None
     scaled = {run: scaling.arrays.get(pe, ()) for run, pe in pe_of.items()} if scaling else {}
     setting = _Setting(asked, memory, keep_8bit, checked_engine(engine), checked_kept(kept), scaled)
     results = dict(zip(names, _reports(as_trace(trace), runs, setting, progress), strict=True))
+    by_name = {run.spec: pe for run, pe in pe_of.items()}
+    at_equal_area = _iso_area(scaling, by_name, results) if scaling else None
+    cycles = {name: result.report.cycles.total for name, result in results.items()}
     return Comparison(
         baseline=reference.spec,
         order=tuple(names),
         reports={name: result.report for name, result in results.items()},
-        iso_area=_iso_area(scaling, {run.spec: pe for run, pe in pe_of.items()}, results)
-        if scaling
-        else None,
+        iso_area=at_equal_area,
+        clock=clocks.block(cycles, at_equal_area) if clocks else None,
     )
 
 

@@ -15,6 +15,7 @@ from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
 from sparqsim.memory.traffic import LayerTraffic, Traffic
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow, Hits, RowLayer
 from sparqsim.results.bounds import Bounds
+from sparqsim.results.clock import DesignClock, TimeAtEqualArea
 from sparqsim.results.iso_area import IsoDesign, ScaledArray
 from sparqsim.results.layer_report import (
     Cycles,
@@ -33,6 +34,8 @@ RECORDS: dict[str, type] = {
     "accuracy": AccuracyReport,
     "array": ArrayConfig,
     "bounds": Bounds,
+    "clock": DesignClock,
+    "clock_area": TimeAtEqualArea,
     "cycles": Cycles,
     "dram": DramConfig,
     "error": Error,

@@ -24,6 +24,7 @@ from sparqsim.html.accuracy import (
 )
 from sparqsim.html.actions import actions_table
 from sparqsim.html.cells import Table
+from sparqsim.html.clock import clock_tables
 from sparqsim.html.definitions import meaning
 from sparqsim.html.equal_area import equal_area_tables
 from sparqsim.html.figures import Drawing, drawings
@@ -190,7 +191,11 @@ def _run(comparison: Comparison, prefix: str) -> Run:
         f"{'memory not modelled' if first.memory is None else f'memory {first.memory.name}'}",
         summary=summary(comparison),
         headline=headline(comparison),
-        tables=[designs_table(comparison), *equal_area_tables(comparison)],
+        tables=[
+            designs_table(comparison),
+            *equal_area_tables(comparison),
+            *clock_tables(comparison),
+        ],
         figures=list(drawings(comparison, prefix)),
         by_layer=by_layer,
         details=[

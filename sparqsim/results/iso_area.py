@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field, computed_field
@@ -110,6 +110,22 @@ class IsoArea(Record):
     combinations: int
     designs: dict[str, IsoDesign]
     without_area: dict[str, str]
+
+    def check_belongs(self, baseline: str, layer_cycles: Mapping[str, Sequence[int]]) -> None:
+        """Raise ValueError where a design is not of the reports with these cycles of layers."""
+        for name, design in self.designs.items():
+            told = [sum(layer_cycles.get(spec, ())) for spec in (baseline, name)]
+            lengths = {len(array.layer_cycles) for array in design.arrays.all}
+            if (
+                name not in layer_cycles
+                or design.baseline != baseline
+                or design.baseline not in design.relative_pe_area
+                or told != [design.baseline_cycles, design.equal_pe_cycles]
+                or lengths != {len(layer_cycles[name])}
+            ):
+                raise ValueError(
+                    f"iso_area.designs.{name} is not of the reports of {name} and {baseline}"
+                )
 
 
 def _speedup(baseline_cycles: int, cycles: Sequence[int]) -> Range:

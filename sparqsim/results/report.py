@@ -17,6 +17,7 @@ from sparqsim.base.tabular import Row, Tabular
 from sparqsim.base.wording import counted
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.results import versions
+from sparqsim.results.clock import Clock
 from sparqsim.results.iso_area import IsoArea, Range
 from sparqsim.results.layer_report import (
     MEASURED_COLUMNS,
@@ -109,6 +110,11 @@ class Report(Tabular, Record):
     def cycles(self) -> Cycles:
         """Cycles of the whole network."""
         return Cycles.sum_of(layer.cycles for layer in self.layers)
+
+    @property
+    def layer_cycles(self) -> tuple[int, ...]:
+        """Total cycles of each layer."""
+        return tuple(layer.cycles.total for layer in self.layers)
 
     @property
     def utilization(self) -> Utilization:
@@ -206,7 +212,8 @@ class Comparison(Tabular, Record):
     """Several designs on one trace and one array.
 
     Speedup = total cycles of the baseline / total cycles of the design, at equal PE count and equal
-    clock. `iso_area` (absent unless asked for): the same at equal area.
+    clock. `iso_area`, `clock` (absent unless asked for): the same at equal area; clock periods,
+    times, and speedups in time.
     """
 
     schema_: Literal["sparqsim.comparison/2"] = Field(default=COMPARISON_SCHEMA, alias="schema")
@@ -214,25 +221,15 @@ class Comparison(Tabular, Record):
     order: tuple[Name, ...]
     reports: dict[Name, Report]
     iso_area: IsoArea | None = Field(default=None, exclude_if=lambda block: block is None)
+    clock: Clock | None = Field(default=None, exclude_if=lambda block: block is None)
 
     @model_validator(mode="after")
-    def _iso_area_belongs_to_the_reports(self) -> Self:
-        for name, design in (self.iso_area.designs if self.iso_area else {}).items():
-            told = (
-                (self.reports[spec].cycles.total for spec in (self.baseline, name))
-                if name in self.reports
-                else ()
-            )
-            lengths = {len(array.layer_cycles) for array in design.arrays.all}
-            if (
-                design.baseline != self.baseline
-                or design.baseline not in design.relative_pe_area
-                or tuple(told) != (design.baseline_cycles, design.equal_pe_cycles)
-                or lengths != {len(self.reports[name].layers)}
-            ):
-                raise ValueError(
-                    f"iso_area.designs.{name} is not of the reports of {name} and {self.baseline}"
-                )
+    def _blocks_belong_to_the_reports(self) -> Self:
+        cycles = {name: report.layer_cycles for name, report in self.reports.items()}
+        if self.iso_area is not None:
+            self.iso_area.check_belongs(self.baseline, cycles)
+        if self.clock is not None:
+            self.clock.check_belongs(self.baseline, cycles, self.iso_area)
         return self
 
     @classmethod
@@ -307,15 +304,19 @@ class Comparison(Tabular, Record):
     def flat_rows(self) -> list[Row]:
         """Return a row per design and layer, and one of every design's total, with its speedup.
 
-        The speedup is over the baseline, at equal PE count and equal clock; other columns as in
-        `Report.flat_rows`.
+        The speedup is over the baseline, at equal PE count and equal clock, `speedup_in_time` at
+        the clocks of the block `clock`; other columns as in `Report.flat_rows`.
         """
         rows = []
         for name in self.order:
             *layers, total = self._report(name).flat_rows()
             speedups = [self.layer_speedup(name, at) for at in range(len(layers))]
             for row, speedup in zip((*layers, total), (*speedups, self.speedup(name)), strict=True):
-                rows.append(row | {"baseline": self.baseline, "speedup": speedup})
+                over = {"baseline": self.baseline, "speedup": speedup}
+                time = (
+                    self.clock.flat_fields(name, row["cycles_total"], speedup) if self.clock else {}
+                )
+                rows.append(row | over | time)
         return rows
 
     def summary(self) -> str:

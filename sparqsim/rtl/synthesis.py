@@ -15,12 +15,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sparqsim.base.errors import InputError
 from sparqsim.pe import get_pe
 from sparqsim.rtl.designs import circuit_of
+from sparqsim.rtl.liberty import ENCODING, merged
 from sparqsim.rtl.runner import SOURCES, find_tool, tool_version
 
 SCHEMA = "sparqsim.area/1"
@@ -90,6 +92,10 @@ SCALABLE_PE_SOURCES = (
 )
 #: The liberty file's name where Yosys runs: its commands take no path with a space in it.
 LIBERTY = "library.lib"
+#: What `abc` does by itself with a library, as commands of its own.
+_MAPPED = "strash;&get,-n;&fraig,-x;&put;scorr;dc2;dretime;strash;&get,-n;&dch,-f;&nf;&put"
+_CHOICES = "strash;ifraig;scorr;dc2;dc2;strash;dch,-f;map,-B,0.9;topo"
+_SIZED = "buffer,-c;upsize;dnsize"
 #: How each flow synthesises {top}, and what it tells `abc`, which maps to the library.
 FLOWS = {
     "default": (["synth -flatten -top {top}"], ""),
@@ -111,19 +117,42 @@ FLOWS = {
 }
 
 
+#: Flows that look at delays, too: nets of many gates get buffers, and gates their sizes. The
+#: transistor estimate has no delays.
+FLOWS_FOR_SPEED = {
+    "buffered and sized": (
+        ["synth -flatten -top {top}"],
+        f"-script +{_MAPPED};topo;{_SIZED}",
+    ),
+    "mapping with choices, buffered and sized": (
+        ["synth -flatten -top {top}"],
+        f"-script +{_CHOICES};{_SIZED}",
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Library:
-    """Cells to map to: a liberty file, or (None) Yosys' estimate of CMOS transistors."""
+    """Cells to map to: a liberty file, or (None) Yosys' estimate of CMOS transistors.
+
+    `more`: further files of the same library, each with other cells.
+    """
 
     liberty: Path | None = None
+    more: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
-        """Name for the table, with a digest of the file."""
+        """Name for the table, with a digest of the file, or of several merged."""
         if self.liberty is None:
             return "transistor estimate"
-        digest = hashlib.sha256(self.liberty.read_bytes()).hexdigest()[:12]
-        return f"{self.liberty.name} {digest}"
+        digest = hashlib.sha256(self.text.encode(ENCODING)).hexdigest()[:12]
+        return f"{'+'.join(path.name for path in (self.liberty, *self.more))} {digest}"
+
+    @cached_property
+    def text(self) -> str:
+        """The library as one liberty file; the estimate has none."""
+        return "" if self.liberty is None else merged((self.liberty, *self.more))
 
     def mapping(self, abc_options: str) -> list[str]:
         """Return the Yosys commands that map to the library."""
@@ -141,25 +170,34 @@ class Library:
         return f"tee -q -o statistics stat {options}"
 
 
-def libraries(liberty: str | None = None) -> list[Library]:
-    """Return the user's library, or those of the table that ships: the transistor estimate and
-    Debian's.
+def libraries(*liberty: str) -> list[Library]:
+    """Return the user's library, which may come in several files, or those of the table that ships:
+    the transistor estimate and Debian's.
 
     Raises
     ------
     InputError
-        When the liberty file is none, or Debian's is not installed.
+        When a liberty file is none, or Debian's is not installed.
     """
-    if liberty is not None:
-        path = Path(liberty)
-        if not path.is_file() or '"' in liberty:
-            raise InputError(f"--liberty {liberty!r} is not a file; expected a liberty (.lib) file")
-        return [Library(path.resolve())]
+    return [library_of(liberty)] if liberty else [Library(), debian_library()]
+
+
+def library_of(liberty: Sequence[str]) -> Library:
+    """Return the library that the files hold. Raises InputError where one is no file."""
+    for name in liberty:
+        if not Path(name).is_file() or '"' in name:
+            raise InputError(f"--liberty {name!r} is not a file; expected a liberty (.lib) file")
+    first, *more = (Path(name).resolve() for name in liberty)
+    return Library(first, tuple(more))
+
+
+def debian_library() -> Library:
+    """Return Debian's library. Raises InputError where it is not installed."""
     if not DEBIAN_LIBERTY.is_file():
         raise InputError(
             f"{DEBIAN_LIBERTY} is missing; expected Debian's package qflow-tech-osu018"
         )
-    return [Library(), Library(DEBIAN_LIBERTY)]
+    return Library(DEBIAN_LIBERTY)
 
 
 def measured_table(
@@ -236,7 +274,7 @@ def synthesised_folder(
         for source in sources:
             shutil.copy(SOURCES / source, folder)
         if library.liberty is not None:
-            shutil.copy(library.liberty, folder / LIBERTY)
+            (folder / LIBERTY).write_bytes(library.text.encode(ENCODING))
         options = [*(f"-D{name}" for name in defines), "-sv", "-defer"]
         modules = [source for source in sources if source.endswith(".sv")]
         read = " ".join(["read_verilog", *options, *modules])
@@ -266,7 +304,7 @@ def _commands(library: Library, flow: str, top: str, parameters: Mapping[str, in
     set_parameters = " ".join(
         f"-chparam {name} {value}" for name, value in sorted(parameters.items())
     )
-    synthesis, abc_options = FLOWS[flow]
+    synthesis, abc_options = {**FLOWS, **FLOWS_FOR_SPEED}[flow]
     return [
         f"hierarchy -top {top} {set_parameters}",
         *(command.format(top=top) for command in synthesis),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
@@ -105,12 +105,26 @@ class CircuitFamily(ABC):
     """The circuits of a class of designs.
 
     `design`: the class, subclasses included unless they have a family of their own. `expected`: how
-    messages name its designs.
+    messages name its designs. `parts`: what each field of the operands passes on its way to the
+    accumulator, in the order of the RTL; "" for fields that are not named. `edge_parts`: the same
+    for activations in the unit at the edge.
     """
 
     name: ClassVar[str]
     expected: ClassVar[str]
     design: ClassVar[type[PEDesign]]
+    parts: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    edge_parts: ClassVar[tuple[str, ...]] = ()
+
+    def parts_of(self, circuit: Any) -> Mapping[str, tuple[str, ...]]:
+        """Return `parts` of one circuit."""
+        return self.parts
+
+    def activation_fields(self, circuit: Any) -> tuple[tuple[str, int], ...]:
+        """Return the fields of a step's activations as PEs see them, the lowest first: names and
+        bits.
+        """
+        return (("activations", circuit.x_width),)
 
     @abstractmethod
     def circuit(self, design: Any, *, signed: bool) -> Circuit | None:

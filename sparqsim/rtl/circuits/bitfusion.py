@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from sparqsim.pe.base import Array
@@ -15,6 +16,18 @@ class BitFusionCircuits(CircuitFamily):
     name: ClassVar[str] = "bitfusion"
     expected: ClassVar[str] = "bitfusion"
     design = BitFusion
+    parts: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "": (
+            "choice of the digits by the mode",
+            "2-bit multipliers",
+            "shifters and adders within groups",
+            "shifters and adders between groups",
+        )
+    }
+
+    def activation_fields(self, circuit: ScalableCircuit) -> tuple[tuple[str, int], ...]:
+        """Return the fields of `dot_fusion.sv`."""
+        return ("activations", circuit.x_width), ("mode", 4)
 
     def circuit(self, design: BitFusion, *, signed: bool) -> ScalableCircuit:
         """Return the circuit, whose lanes are digits for its 16 multipliers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -25,6 +26,10 @@ class MacCircuits(CircuitFamily):
     name: ClassVar[str] = "mac"
     expected: ClassVar[str] = "mac-*"
     design = Mac
+
+    def parts_of(self, circuit: Circuit) -> Mapping[str, tuple[str, ...]]:
+        """Return what operands pass: adders where there are several lanes."""
+        return {"": ("multiplier", "adders of the lanes") if circuit.lanes > 1 else ("multiplier",)}
 
     def circuit(self, design: Mac, *, signed: bool) -> Circuit | None:
         """Return the circuit; sums of nibbles are scaled where they leave."""

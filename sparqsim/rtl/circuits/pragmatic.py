@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sparqsim.pe.base import Array
 from sparqsim.pe.digits import digits_of
 from sparqsim.pe.pragmatic import Pragmatic
-from sparqsim.rtl.circuits.base import CircuitFamily, Kind, ScalableCircuit
+from sparqsim.rtl.circuits.base import Circuit, CircuitFamily, Kind, ScalableCircuit
 
 
 class PragmaticCircuit(ScalableCircuit):
@@ -29,6 +29,19 @@ class PragmaticCircuits(CircuitFamily):
     name: ClassVar[str] = "pragmatic"
     expected: ClassVar[str] = "pragmatic"
     design = Pragmatic
+    parts: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "": (
+            "search for the lowest digit of all lanes",
+            "shifters of the lanes",
+            "adders of the lanes",
+            "shifter of the sum",
+        ),
+        "weights": ("shifters of the lanes", "adders of the lanes", "shifter of the sum"),
+    }
+
+    def activation_fields(self, circuit: Circuit) -> tuple[tuple[str, int], ...]:
+        """Return the fields of `dot_pragmatic.sv`: digits and signs lane by lane."""
+        return ()
 
     def circuit(self, design: Pragmatic, *, signed: bool) -> PragmaticCircuit:
         """Return the circuit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,19 @@ from sparqsim.pe.sparq_exact import SparqExact
 from sparqsim.pe.windows import WindowSet
 from sparqsim.rtl.circuits.base import CircuitFamily, FixedCircuit, Kind
 
+MULTIPLYING = ("narrow multipliers", "shifters", "adder of the two products")
+CHOOSING = ("comparison of the shifts", "multiplexers of the weights")
+#: From codes and weights by way of the multiplexers; windows meet their weights behind them.
+PARTS = {
+    "": (*CHOOSING, *MULTIPLYING),
+    "weights": (CHOOSING[-1], *MULTIPLYING),
+    "flag of a lone value": (CHOOSING[-1], *MULTIPLYING),
+    "windows": MULTIPLYING,
+}
+#: What `sparq-exact` has before that.
+HALVES = "choice of the cycle's windows"
+TRIMMING = ("search for the leading one", "windows", "rounding", "choice of two values or one")
+
 
 class SparqCircuits(CircuitFamily):
     """`sparq-*opt`."""
@@ -21,6 +34,12 @@ class SparqCircuits(CircuitFamily):
     name: ClassVar[str] = "sparq"
     expected: ClassVar[str] = "sparq-*opt"
     design = Sparq
+    parts: ClassVar[Mapping[str, tuple[str, ...]]] = PARTS
+    edge_parts: ClassVar[tuple[str, ...]] = TRIMMING
+
+    def activation_fields(self, circuit: FixedCircuit) -> tuple[tuple[str, int], ...]:
+        """Return the fields of `trim_unit.sv`."""
+        return _pair_fields(circuit)
 
     def circuit(self, design: Sparq, *, signed: bool) -> FixedCircuit:
         """Return the circuit. Raises InputError for signed activations."""
@@ -41,6 +60,18 @@ class SparqExactCircuits(CircuitFamily):
     name: ClassVar[str] = "sparq-exact"
     expected: ClassVar[str] = "sparq-exact"
     design = SparqExact
+    parts: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        **{field: (HALVES, *parts) for field, parts in PARTS.items()},
+        "weights": PARTS["weights"],
+        "second pair of windows": (HALVES, *MULTIPLYING),
+        "second cycle": (HALVES, *PARTS[""]),
+    }
+    edge_parts: ClassVar[tuple[str, ...]] = TRIMMING
+
+    def activation_fields(self, circuit: FixedCircuit) -> tuple[tuple[str, int], ...]:
+        """Return the fields of `exact_unit.sv`."""
+        later = ("second pair of windows", 2 * circuit.bits)
+        return (*_pair_fields(circuit), later, ("flag of two cycles", 1))
 
     def circuit(self, design: SparqExact, *, signed: bool) -> FixedCircuit:
         """Return the circuit. Raises InputError for signed activations."""
@@ -61,6 +92,14 @@ def _refuse_signed(design: PEDesign, signed: bool) -> None:
             f"{design.spec}: the RTL takes unsigned activations only, signs beside "
             "magnitudes have none"
         )
+
+
+def _pair_fields(circuit: FixedCircuit) -> tuple[tuple[str, int], ...]:
+    return (
+        ("windows", 2 * circuit.bits),
+        ("shift codes", 2 * circuit.code),
+        ("flag of a lone value", 1),
+    )
 
 
 def _windows(windows: WindowSet) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +18,15 @@ class StripesCircuits(CircuitFamily):
     name: ClassVar[str] = "stripes"
     expected: ClassVar[str] = "stripes"
     design = Stripes
+    parts: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "": ("choice of the bit of each lane", "adders of the lanes", "shifter of the sum"),
+        "weights": ("gates of the lanes", "adders of the lanes", "shifter of the sum"),
+        "last position": ("comparison of positions", "sign of the sum", "shifter of the sum"),
+    }
+
+    def activation_fields(self, circuit: ScalableCircuit) -> tuple[tuple[str, int], ...]:
+        """Return the fields of `dot_stripes.sv`."""
+        return ("activations", circuit.x_width), ("last position", 3)
 
     def circuit(self, design: Stripes, *, signed: bool) -> ScalableCircuit:
         """Return the circuit."""
@@ -44,6 +53,14 @@ class LoomCircuits(CircuitFamily):
     name: ClassVar[str] = "loom"
     expected: ClassVar[str] = "loom"
     design = Loom
+    parts: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "": ("choice of both bits of each lane", "counter of the lanes", "shifter of the count"),
+        "last positions": ("comparison of positions", "sign of the count", "shifter of the count"),
+    }
+
+    def activation_fields(self, circuit: ScalableCircuit) -> tuple[tuple[str, int], ...]:
+        """Return the fields of `dot_loom.sv`."""
+        return ("activations", circuit.x_width), ("last positions", 6)
 
     def circuit(self, design: Loom, *, signed: bool) -> ScalableCircuit:
         """Return the circuit."""

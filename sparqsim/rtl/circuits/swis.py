@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -31,6 +31,14 @@ class SwisCircuits(CircuitFamily):
     name: ClassVar[str] = "swis"
     expected: ClassVar[str] = "swis with a number of shifts"
     design = Swis
+    parts: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "": ("signs and masks", "adders of the lanes", "shifter of the sum"),
+        "state of the step": (
+            "choice of the position and of the masks",
+            "adders of the lanes",
+            "shifter of the sum",
+        ),
+    }
 
     def circuit(self, design: Swis, *, signed: bool) -> SwisCircuit:
         """Return the circuit. Raises InputError where filters have shifts of their own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from sparqsim.pe.sysmt import SySmt2t
@@ -14,6 +15,15 @@ class SySmtCircuits(CircuitFamily):
     name: ClassVar[str] = "sysmt-2t"
     expected: ClassVar[str] = "sysmt-2t with variant=wA"
     design = SySmt2t
+    parts: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "": (
+            "tests for zero and for 4 bits",
+            "multiplexers of the operands",
+            "narrow multipliers",
+            "shifters",
+            "adder of the two products",
+        )
+    }
 
     def circuit(self, design: SySmt2t, *, signed: bool) -> FixedCircuit | None:
         """Return the circuit."""
