@@ -140,6 +140,7 @@ def test_standard_output_under_another_name_gets_table_and_report(
         ("report", "IN", "-o", "OUT"),
         ("plot", "IN", "-o", "OUT"),
         ("rtl", "area", "--liberty", "IN", "-o", "OUT"),
+        ("rtl", "energy", "IN", "--pe", "mac-8b8b", "-o", "OUT"),
         ("rtl", "simulate", "IN", "--layer", "gemm", "--pe", "mac-8b8b", "-o", "OUT"),
         ("sweep", "export", "IN", "-o", "OUT"),
         ("regress", "check", "CASES", "--junit", "OUT"),

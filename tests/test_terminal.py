@@ -442,6 +442,7 @@ def test_markdown_makes_nothing_of_names_from_a_file():
         ("pe", "list"),
         ("trace", "info", "no.safetensors"),
         ("rtl", "area"),
+        ("rtl", "energy", "no.safetensors"),
         ("accuracy", "no.onnx", "--images", "no"),
     ],
 )

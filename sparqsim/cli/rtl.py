@@ -12,6 +12,7 @@ from sparqsim.cli.options import (
     Coupling,
     Dataflow,
     Design,
+    Designs,
     Format,
     Overlap,
     Trace,
@@ -21,6 +22,8 @@ from sparqsim.cli.options import (
 
 #: Of a single tile in RTL: small enough to look at.
 SMALL_ARRAY = "8x8"
+#: Whose tiles are sampled.
+ENERGY_ARRAY = "16x16"
 
 Liberty = Annotated[
     list[str] | None,
@@ -168,3 +171,84 @@ def timing(
     check_outputs({"-o": output}, liberty or [])
     table = timing_table(names or [], liberty or [], measure, synthesis_progress)
     deliver(timing_shown(table, names or []), format_, saving(output, lambda: table_text(table)))
+
+
+@app.command()
+def energy(
+    trace: Trace,
+    pe: Designs = None,
+    sample: Annotated[
+        int, typer.Option("--sample", metavar="N", min=2, help="Outputs sampled of each layer.")
+    ] = 128,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers", metavar="A,B", help="Names of layers. [default: all]", show_default=False
+        ),
+    ] = None,
+    array: Annotated[str, array_option(ENERGY_ARRAY)] = ENERGY_ARRAY,
+    liberty: Liberty = None,
+    clock_ns: Annotated[
+        float, typer.Option("--clock-ns", metavar="P", min=1e-3, help="Clock period, for leakage.")
+    ] = 10.0,
+    slew_ns: Annotated[
+        float,
+        typer.Option("--slew-ns", metavar="S", min=0, help="Slew of every input, for the tables."),
+    ] = 0.1,
+    check: Annotated[
+        int,
+        typer.Option(
+            "--check",
+            metavar="N",
+            min=0,
+            help="Samples of each layer that run in Icarus Verilog too, as netlist and as RTL, for "
+            "1,024 cycles at most.",
+        ),
+    ] = 1,
+    random: Annotated[
+        bool, typer.Option("--random", help="Draw operands at random instead of the trace's.")
+    ] = False,
+    vectorless: Annotated[
+        bool,
+        typer.Option(
+            "--vectorless", help="Beside it what a statistical model of activity expects."
+        ),
+    ] = False,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="Seed of what is sampled.")
+    ] = 0,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Write it as JSON.")
+    ] = None,
+    format_: Format = "table",
+) -> None:
+    """Measure energy at gate level: netlists of PE and edge unit, driven by a trace's operands.
+
+    Needs Yosys and Icarus Verilog. Ends with exit code 1 where netlist, RTL and simulator differ.
+    """
+    from sparqsim.base.files import check_outputs
+    from sparqsim.cli.options import split_designs
+    from sparqsim.cli.rtl_energy import energies_shown, energy_record
+    from sparqsim.cli.tables import checked_format, deliver, saving
+    from sparqsim.engine.simulation import DEFAULT_PES
+    from sparqsim.rtl.gates.costs import Operating
+    from sparqsim.rtl.gates.reference import Plan
+    from sparqsim.rtl.synthesis import debian_library, library_of
+
+    checked_format(format_)
+    check_outputs({"-o": output}, [trace, *(liberty or [])])
+    plan = Plan(
+        library_of(liberty) if liberty else debian_library(),
+        Operating(clock_ns, slew_ns),
+        array_config(array, "os", "lockstep", "off"),
+        sample,
+        check,
+        seed,
+        random,
+        vectorless,
+    )
+    names = DEFAULT_PES if pe is None else split_designs(pe)
+    record = energy_record(trace, names, plan, None if layers is None else layers.split(","))
+    if record is None:
+        raise typer.Exit(1)
+    deliver(energies_shown(record), format_, saving(output, record.to_json))

@@ -47,6 +47,10 @@ JSON_KINDS: Mapping[str, Kind] = {
         "an area table",
         "no command reads it; `sparqsim compare --iso area` uses the one that ships",
     ),
+    "energy_reference": Kind(
+        "a gate-level record of `sparqsim rtl energy`",
+        "models of energy are fitted to it",
+    ),
 }
 
 

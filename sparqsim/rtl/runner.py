@@ -94,7 +94,7 @@ def _recorded(
         stimulus_file.write_text(stimulus)
         files = {"stimulus": stimulus_file, "record": record_file}
         plusargs = [f"+{key}={value}" for key, value in {**files, **options}.items()]
-        _run([find_tool("vvp", "iverilog"), "-N", str(program), *plusargs])
+        run_tool([find_tool("vvp", "iverilog"), "-N", str(program), *plusargs])
         return known_words(record_file).reshape(-1, columns)
 
 
@@ -134,7 +134,7 @@ def compiled(testbench: str, parameters: Mapping[str, int], defines: Sequence[st
 def _compile(testbench: str, settings: list[str], program: Path) -> None:
     """Put a compiled test bench in place, if it is whole. Raises InputError where it is not."""
     with replaced(program) as temporary:
-        _run(
+        run_tool(
             [
                 find_tool("iverilog"),
                 "-g2012",
@@ -157,7 +157,7 @@ def _compile(testbench: str, settings: list[str], program: Path) -> None:
 
 def tool_version(*command: str) -> str:
     """Return the first line a tool prints about itself."""
-    return _run([find_tool(command[0]), *command[1:]]).splitlines()[0].strip()
+    return run_tool([find_tool(command[0]), *command[1:]]).splitlines()[0].strip()
 
 
 @cache
@@ -214,7 +214,8 @@ def whole_wave(file: Path) -> bytes:
     return content[content.index(b"$version") :]
 
 
-def _run(command: list[str]) -> str:
+def run_tool(command: list[str]) -> str:
+    """Return what a tool prints. Raises InputError where it fails."""
     process: subprocess.CompletedProcess[Any] = subprocess.run(  # noqa: S603 - the tools found on PATH, our own arguments
         command, capture_output=True, text=True, check=False, timeout=LONGEST_WORK_S
     )

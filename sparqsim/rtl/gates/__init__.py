@@ -1,0 +1,1 @@
+"""Energy of gates: cells from a liberty file, a netlist of them, what toggles, what it costs."""
