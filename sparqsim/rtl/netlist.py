@@ -90,5 +90,7 @@ def module_netlist(
     then = f"{library.statistics()}\n{WRITE}"
     with synthesised_folder(library, flow, top, parameters, defines, then) as folder:
         verilog = (folder / "netlist.v").read_text(encoding="utf-8")
-        area = area_in((folder / "statistics").read_text(), library.name)
+        statistics = (folder / "statistics").read_text()
+    # Yosys tells no area of a module of wires alone, which the edge of many designs is.
+    area = area_in(statistics, library.name) if _CELL.search(verilog) else 0.0
     return Netlist(verilog, top, tool_version("yosys", "-V"), area)
