@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -14,7 +17,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import DIGITS
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError
 from sparqsim.cli import main
@@ -36,6 +38,10 @@ from sparqsim.rtl.gates.vectorless import propagated
 from sparqsim.rtl.synthesis import DEBIAN_LIBERTY, Library
 from sparqsim.trace import load_trace
 
+ROOT = Path(__file__).parents[2]
+DIGITS = ROOT / "workloads" / "digits_resnet.safetensors"
+SHARED = Path(os.environ.get("SPARQSIM_SHARED", ROOT.parent / "shared"))
+NO_SHARED = f"shared data not found at {SHARED} (set SPARQSIM_SHARED)"
 AT = Operating(10.0, 0.1)
 #: One cycle and several, with an edge unit and without, values that decide a step's cycles.
 SPECS = ("mac-8b8b", "sparq-2opt", "sparq-exact", "stripes:precision=dynamic,lanes=4", "swis")
@@ -107,6 +113,31 @@ def test_netlist_rtl_and_simulator_agree_in_every_cycle(spec, gates, rng, compar
 def test_signed_activations_agree_too(spec, gates, rng):
     design, netlists = gates(spec, signed=True)
     assert measure(design, netlists, drawn(rng, 5, 20, signed=True), checked=1).checks.sums > 0
+
+
+@pytest.mark.parametrize(
+    "files",
+    [("sky130hd_tt.lib.gz",), ("asap7_invbuf.lib.gz", "asap7_simple.lib.gz", "asap7_seq.lib.gz")],
+    ids=["sky130", "asap7"],
+)
+def test_other_libraries_agree_too(files, library, rng, tmp_path):
+    """Inverted registers, states of clock pins, grounds beside supplies, tables the other way."""
+    if not (SHARED / "data" / "cells").is_dir():
+        pytest.skip(NO_SHARED)
+    paths = []
+    for name in files:
+        paths.append(tmp_path / name.removesuffix(".gz"))
+        paths[-1].write_bytes(gzip.decompress((SHARED / "data" / "cells" / name).read_bytes()))
+    cells, own = load_cells(paths), Library(paths[0], tuple(paths[1:]))
+    design = get_pe("sparq-2opt")
+    netlists = design_gates(circuit_of(design), own, cells, FLOW, AT)
+    operands = drawn(rng, 6, 30)
+    found = measure(design, netlists, operands, checked=1)
+    assert found.checks.nets > 0
+    idle = measured_cycles(design, netlists, operands)[0].idle
+    assert idle.switching_pj == idle.internal_pj == 0 < idle.clock_pj
+    assert (found.pe.switching > 0).all()
+    assert (found.pe.internal > 0).all()
 
 
 @pytest.mark.parametrize("spec", SPECS)

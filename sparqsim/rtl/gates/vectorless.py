@@ -138,9 +138,9 @@ def _through(step: _Step, known: Statistics) -> tuple[float, float]:
         one, half = known.ones[net], known.transitions[net] / 2
         half = min(half, one, 1 - one)
         both = np.array([1 - one - half, half, half, one - half])
-        ones = np.tensordot(np.array([1 - one, one]), ones, 1)
-        changes = np.tensordot(both, changes, 1)
-    return float(ones), float(changes)
+        ones = np.array([1 - one, one]) @ ones.reshape(2, -1)
+        changes = both @ changes.reshape(4, -1)
+    return ones.item(), changes.item()
 
 
 def _states(gates: Gates, library: CellLibrary, known: Statistics) -> Floats:
