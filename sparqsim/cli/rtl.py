@@ -14,6 +14,7 @@ from sparqsim.cli.options import (
     Design,
     Designs,
     Format,
+    Output,
     Overlap,
     Trace,
     array_config,
@@ -173,53 +174,57 @@ def timing(
     deliver(timing_shown(table, names or []), format_, saving(output, lambda: table_text(table)))
 
 
+Sample = Annotated[
+    int, typer.Option("--sample", metavar="N", min=2, help="Outputs sampled of each layer.")
+]
+Layers = Annotated[
+    str | None,
+    typer.Option(
+        "--layers", metavar="A,B", help="Names of layers. [default: all]", show_default=False
+    ),
+]
+ClockPeriod = Annotated[
+    float, typer.Option("--clock-ns", metavar="P", min=1e-3, help="Clock period, for leakage.")
+]
+Slew = Annotated[
+    float,
+    typer.Option("--slew-ns", metavar="S", min=0, help="Slew of every input, for the tables."),
+]
+InIcarus = Annotated[
+    int,
+    typer.Option(
+        "--check",
+        metavar="N",
+        min=0,
+        help="Samples of each layer that run in Icarus Verilog too, as netlist and as RTL, for "
+        "1,024 cycles at most.",
+    ),
+]
+RandomOperands = Annotated[
+    bool, typer.Option("--random", help="Draw operands at random instead of the trace's.")
+]
+Vectorless = Annotated[
+    bool,
+    typer.Option("--vectorless", help="Beside it what a statistical model of activity expects."),
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of what is sampled.")]
+
+
 @app.command()
 def energy(
     trace: Trace,
     pe: Designs = None,
-    sample: Annotated[
-        int, typer.Option("--sample", metavar="N", min=2, help="Outputs sampled of each layer.")
-    ] = 128,
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            "--layers", metavar="A,B", help="Names of layers. [default: all]", show_default=False
-        ),
-    ] = None,
+    sample: Sample = 128,
+    layers: Layers = None,
     array: Annotated[str, array_option(ENERGY_ARRAY)] = ENERGY_ARRAY,
     liberty: Liberty = None,
-    clock_ns: Annotated[
-        float, typer.Option("--clock-ns", metavar="P", min=1e-3, help="Clock period, for leakage.")
-    ] = 10.0,
-    slew_ns: Annotated[
-        float,
-        typer.Option("--slew-ns", metavar="S", min=0, help="Slew of every input, for the tables."),
-    ] = 0.1,
-    check: Annotated[
-        int,
-        typer.Option(
-            "--check",
-            metavar="N",
-            min=0,
-            help="Samples of each layer that run in Icarus Verilog too, as netlist and as RTL, for "
-            "1,024 cycles at most.",
-        ),
-    ] = 1,
-    random: Annotated[
-        bool, typer.Option("--random", help="Draw operands at random instead of the trace's.")
-    ] = False,
-    vectorless: Annotated[
-        bool,
-        typer.Option(
-            "--vectorless", help="Beside it what a statistical model of activity expects."
-        ),
-    ] = False,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, help="Seed of what is sampled.")
-    ] = 0,
-    output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FILE", help="Write it as JSON.")
-    ] = None,
+    clock_ns: ClockPeriod = 10.0,
+    slew_ns: Slew = 0.1,
+    check: InIcarus = 1,
+    random: RandomOperands = False,
+    vectorless: Vectorless = False,
+    seed: Seed = 0,
+    output: Output = None,
     format_: Format = "table",
 ) -> None:
     """Measure energy at gate level: netlists of PE and edge unit, driven by a trace's operands.

@@ -60,6 +60,47 @@ class Drive:
     stall: NDArray[np.uint64]
 
 
+@dataclass(frozen=True)
+class _Timing:
+    """Which step the PE (`at`) and the edge (`edge_at`) are at, int64 (samples, cycles)."""
+
+    at: NDArray[np.int64]
+    edge_at: NDArray[np.int64]
+    length: int
+
+    @classmethod
+    def of(cls, cycles: NDArray[np.int64], edge_cycles: int) -> _Timing:
+        """Place steps of so many cycles; the edge is `edge_cycles` steps ahead."""
+        at = _step_in_cycle(cycles)
+        return cls(at, at + edge_cycles, cycles.shape[1])
+
+    @property
+    def working(self) -> NDArray[np.bool_]:
+        """Where the PE is in a step."""
+        return _within(self.at, self.length)
+
+    @property
+    def edge_working(self) -> NDArray[np.bool_]:
+        """Where the edge has a step's activations."""
+        return _within(self.edge_at, self.length)
+
+    @property
+    def begins(self) -> NDArray[np.bool_]:
+        """Where a step is in its first cycle."""
+        new: NDArray[np.bool_] = np.diff(self.at, axis=1, prepend=-2) != 0
+        return self.working & new
+
+    @property
+    def ends(self) -> NDArray[np.bool_]:
+        """Where a step is in its last cycle."""
+        left: NDArray[np.bool_] = np.diff(self.at, axis=1, append=self.length + 1) != 0
+        return self.working & left
+
+
+def _within(at: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
+    return (at >= 0) & (at < length)
+
+
 def drive(
     design: PEDesign,
     circuit: Circuit,
@@ -68,50 +109,61 @@ def drive(
     old_sums: NDArray[np.int64],
 ) -> Drive:
     """Return the inputs of up to 64 samples; `old_sums` (samples,) is what accumulators hold."""
-    samples, length = steps.cycles.shape
-    if samples > LANES:
-        raise ValueError(f"{samples} samples, expected at most {LANES}")
+    if len(steps.cycles) > LANES:
+        raise ValueError(f"{len(steps.cycles)} samples, expected at most {LANES}")
+    timing = _Timing.of(steps.cycles, design.edge_cycles)
     scale = int(getattr(circuit, "scale", 0))
     x_words, w_words = family_of(design).words(
         design, circuit, steps.tiles.x[:, 0], steps.tiles.w[:, :, 0]
     )
-    at = _step_in_cycle(steps.cycles)
-    working = (at >= 0) & (at < length)
-    edge_at = at + design.edge_cycles
-    edge_working = (edge_at >= 0) & (edge_at < length)
-    begins = working & (np.diff(at, axis=1, prepend=-2) != 0)
-    ends = working & (np.diff(at, axis=1, append=length + 1) != 0)
-    advance = _planes(ends | ~working)
-    sums, old = steps.sums >> scale, old_sums >> scale
-    pe = {
-        "advance": advance,
-        "phase": _planes(working & ~begins),
-        "rst": _planes(_only(at, slice(0, RESET_CYCLES))),
-        "shift": _planes(_only(at, slice(RESET_CYCLES, RESET_CYCLES + 1))),
-        "w": _chosen(word_planes(w_words, widths.w), at),
-        "above": _chosen_sums(steps.sums_above >> scale, old, at),
-    }
-    edge = {
-        "advance": advance,
-        "rst": pe["rst"],
-        "in_valid": _planes(edge_working),
-        "in_flags": _planes(edge_at == length - 1, edge_at == 0),
-        "in_data": _chosen(word_planes(x_words, widths.x), edge_at),
-    }
-    held = np.repeat(sums[:, -1:], at.shape[1], axis=1)
-    held[:, : WARM_UP + 1] = old[:, None]
-    held[:, WARM_UP + 1 : WARM_UP + 1 + sums.shape[1]] = sums
+    old = old_sums >> scale
+    above = _chosen_sums(steps.sums_above >> scale, old, timing.at)
     return Drive(
-        pe,
-        edge,
+        _pe_inputs(timing, word_planes(w_words, widths.w), above),
+        _edge_inputs(timing, word_planes(x_words, widths.x)),
         WARM_UP,
         WARM_UP - design.edge_cycles,
-        _planes(working)[:, 0],
-        _planes(edge_working)[:, 0],
+        _planes(timing.working)[:, 0],
+        _planes(timing.edge_working)[:, 0],
         steps.cycles.sum(1),
-        held,
-        _planes(working & ~ends)[:, 0],
+        _held(timing, steps.sums >> scale, old),
+        _planes(timing.working & ~timing.ends)[:, 0],
     )
+
+
+def _pe_inputs(timing: _Timing, w: NDArray[np.bool_], above: NDArray[np.uint64]) -> Planes:
+    return {
+        **_control(timing),
+        "phase": _planes(timing.working & ~timing.begins),
+        "shift": _planes(_only(timing.at, slice(RESET_CYCLES, RESET_CYCLES + 1))),
+        "w": _chosen(w, timing.at),
+        "above": above,
+    }
+
+
+def _edge_inputs(timing: _Timing, x: NDArray[np.bool_]) -> Planes:
+    last, first = timing.edge_at == timing.length - 1, timing.edge_at == 0
+    return {
+        **_control(timing),
+        "in_valid": _planes(timing.edge_working),
+        "in_flags": _planes(last, first),
+        "in_data": _chosen(x, timing.edge_at),
+    }
+
+
+def _control(timing: _Timing) -> Planes:
+    return {
+        "advance": _planes(timing.ends | ~timing.working),
+        "rst": _planes(_only(timing.at, slice(0, RESET_CYCLES))),
+    }
+
+
+def _held(timing: _Timing, sums: NDArray[np.int64], old: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return what accumulators hold in each cycle: each sum from the cycle after it is made."""
+    held = np.repeat(sums[:, -1:], timing.at.shape[1], axis=1)
+    held[:, : WARM_UP + 1] = old[:, None]
+    held[:, WARM_UP + 1 : WARM_UP + 1 + sums.shape[1]] = sums
+    return held
 
 
 def _step_in_cycle(cycles: NDArray[np.int64]) -> NDArray[np.int64]:
