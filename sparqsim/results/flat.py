@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 #: What another column tells; the first two, sums of squares, are beyond 64 bits for large networks.
-LEFT_OUT = frozenset({"error_signal", "error_noise", "counts_macs"})
+LEFT_OUT = frozenset({"error_signal", "error_noise", "counts_macs", "energy_pj_macs"})
+#: Absent where it was not asked for, or is not modelled.
+OPTIONAL = frozenset({"traffic", "energy_pj_sram", "energy_pj_dram"})
 #: Actions of the memory are the columns of `traffic`.
 TOLD_BY_TRAFFIC = "memory."
 
@@ -28,7 +30,7 @@ def flat_fields(measured: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in _leaves({**measured, "actions": counts})
-        if name not in LEFT_OUT and not (name == "traffic" and value is None)
+        if name not in LEFT_OUT and not (name in OPTIONAL and value is None)
     }
 
 

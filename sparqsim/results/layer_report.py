@@ -17,6 +17,7 @@ from sparqsim.base.wording import counted
 from sparqsim.memory.traffic import LayerTraffic, Traffic
 from sparqsim.results.actions import Action, added, part_cycles
 from sparqsim.results.bounds import Bounds
+from sparqsim.results.energy import Energy, energy_field
 from sparqsim.results.flat import flat_fields
 from sparqsim.trace.codebits import ALL_BITS
 
@@ -236,7 +237,8 @@ class LayerReport(Tabular, Measured):
     non-zero activations per left shift of the window they went through; lone values that use both
     multipliers are not among them. partial_sums: sums that left the array, K folds and passes
     counted one by one. actions: what design, array and memory did that costs energy, by name;
-    absent where an engine counts none, and in files of version 1 but for those of parts.
+    absent where an engine counts none, and in files of version 1 but for those of parts. energy_pj:
+    what it cost, absent unless asked for.
     """
 
     name: Name
@@ -250,6 +252,7 @@ class LayerReport(Tabular, Measured):
     windows: dict[str, int]
     traffic: LayerTraffic | None = None
     actions: dict[str, Action] = Field(default_factory=dict, exclude_if=lambda table: not table)
+    energy_pj: Energy | None = energy_field()
 
     @property
     def activity(self) -> dict[str, int]:
@@ -293,6 +296,9 @@ class LayerReport(Tabular, Measured):
             f"error.max_abs={error.max_abs}: expected at most the root of error.noise": (
                 error.max_abs**2 <= error.noise
             ),
+            f"energy_pj.macs: expected counts.macs={counts.macs}": (
+                self.energy_pj is None or self.energy_pj.macs == counts.macs
+            ),
         }
         for fault, holds in rules.items():
             if not holds:
@@ -307,14 +313,17 @@ class Totals(Measured):
 
     traffic: Traffic | None = None
     actions: dict[str, Action] = Field(default_factory=dict, exclude_if=lambda table: not table)
+    energy_pj: Energy | None = energy_field()
 
     @classmethod
     def of(cls, layers: Iterable[LayerReport]) -> Totals:
         """Add up layers."""
         layers = list(layers)
         moved = [layer.traffic for layer in layers if layer.traffic is not None]
+        energies = [layer.energy_pj for layer in layers if layer.energy_pj is not None]
         return cls(
             **dict(Measured.sum_of(layers)),
             traffic=Traffic.sum_of(moved) if moved else None,
             actions=added(layer.actions for layer in layers),
+            energy_pj=Energy.sum_of(energies) if energies else None,
         )

@@ -12,12 +12,13 @@ from typing import Any, ClassVar, Final, Literal, Self
 from pydantic import Field, computed_field, model_validator
 
 from sparqsim.base.errors import InputError, nearest
-from sparqsim.base.record import Name, Record, check_counts
+from sparqsim.base.record import Name, Record, Text, check_counts
 from sparqsim.base.tabular import Row, Tabular
 from sparqsim.base.wording import counted
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.results import versions
 from sparqsim.results.clock import Clock
+from sparqsim.results.energy import EnergyInfo, check_energies, energy_field
 from sparqsim.results.iso_area import IsoArea, Range
 from sparqsim.results.layer_report import (
     MEASURED_COLUMNS,
@@ -51,7 +52,8 @@ class Report(Tabular, Record):
     to 1; unknown where the trace does not say. cycles_per_input: total cycles / inputs of the
     network in the trace; unknown where the trace does not say how many. keep_8bit: whether layers
     marked keep_8bit in the trace ran at 8 bits. kept: how: 'honest', on the design's own circuit,
-    or 'ideal', as mac-8b8b; absent in older files, which are ideal.
+    or 'ideal', as mac-8b8b; absent in older files, which are ideal. energy: what the layers'
+    energy_pj is of; absent unless asked for. energy_absent: why there is none though it was.
     """
 
     schema_: Literal["sparqsim.report/2"] = Field(default=REPORT_SCHEMA, alias="schema")
@@ -61,6 +63,8 @@ class Report(Tabular, Record):
     memory: MemoryInfo | None = None
     keep_8bit: bool
     kept: Kept = Field(default="ideal", exclude_if=lambda kept: kept != HONEST)
+    energy: EnergyInfo | None = energy_field()
+    energy_absent: Text = Field(default="", exclude_if=lambda words: not words)
     layers: tuple[LayerReport, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -68,6 +72,8 @@ class Report(Tabular, Record):
         check_counts(self)
         for layer in self.layers:
             layer.check_possible()
+        energies = ((layer.name, layer.energy_pj) for layer in self.layers)
+        check_energies(energies, self.energy, self.energy_absent)
         return self
 
     @classmethod
@@ -103,8 +109,8 @@ class Report(Tabular, Record):
     @property
     def units(self) -> int:
         """PEs of the array, or what stands in their place in an engine that is none."""
-        engine = self.pe.engine_model
-        return self.array.rows * self.array.cols if engine is None else engine.units
+        engine, array = self.pe.engine_model, self.array
+        return array.rows * array.cols if engine is None else engine.units
 
     @property
     def cycles(self) -> Cycles:
@@ -152,16 +158,16 @@ class Report(Tabular, Record):
             "network": self.provenance.network,
             "synthetic": self.provenance.synthetic,
             **self.coverage.flat_fields(macs),
+            **({} if self.energy is None else self.energy.flat_fields()),
             "timing_note": self.pe.timing_note,
         }
 
     def summary(self) -> str:
         """Return design, network, array, layers and cycles."""
-        array = self.array
+        layers, cycles = counted(len(self.layers), "layer"), counted(self.cycles.total, "cycle")
         return (
             f"{self.pe.spec} on {self.provenance.short_source()}, "
-            f"array {array.size} {array.dataflow}, "
-            f"{counted(len(self.layers), 'layer')}, {counted(self.cycles.total, 'cycle')}"
+            f"array {self.array.size} {self.array.dataflow}, {layers}, {cycles}"
         )
 
     def heading(self, *, design: bool = True) -> str:
@@ -321,12 +327,10 @@ class Comparison(Tabular, Record):
 
     def summary(self) -> str:
         """Return the designs, the baseline, the network and the array."""
-        report = self._report(self.baseline)
-        array = report.array
+        report, designs = self._report(self.baseline), counted(len(self.order), "design")
         return (
-            f"{counted(len(self.order), 'design')} over {self.baseline} on "
-            f"{report.provenance.short_source()}, array {array.size} "
-            f"{array.dataflow}, {counted(len(report.layers), 'layer')}"
+            f"{designs} over {self.baseline} on {report.provenance.short_source()}, array "
+            f"{report.array.size} {report.array.dataflow}, {counted(len(report.layers), 'layer')}"
         )
 
     def html_caption(self) -> str:
