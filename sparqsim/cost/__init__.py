@@ -1,0 +1,1 @@
+"""What a run costs in energy: exact counts, a model fitted on gates, words of memory."""

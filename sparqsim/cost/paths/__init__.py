@@ -1,0 +1,1 @@
+"""What PEs hold and multiply, one file for each family of circuits."""
