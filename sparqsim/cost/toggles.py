@@ -20,14 +20,18 @@ from sparqsim.pe.base import Array, PEDesign
 
 @dataclass(frozen=True)
 class Toggles:
-    """What changed in all PEs between successive cycles, padded PEs included.
+    """What changed in all PEs and edge units between successive cycles, padded ones included.
 
     activation_bits, weight_bits: bits of the operands' registers that toggled. products_activation,
     products_weight, products_both: bits of partial products (a bit of a multiplier's activation and
     a bit of its weight) that toggled, because of the activation alone, of the weight alone, of
     both. signs: multipliers whose product became negative, or ceased to be. products: multipliers x
     cycles with a product other than zero; kept_products: those whose cycle before had one, too.
-    product_bits: bits of the magnitudes of both operands of `products`.
+    product_bits: bits of the magnitudes of both operands of `products`. live_outputs: outputs of
+    tiles whose row has activations other than zeros, and whose column has such weights: a sum
+    begins and another one goes. drain_moves: PEs that those sums go through, down to the last row.
+    edge_raw_bits, edge_used_bits: bits of activations that toggled at the inputs of the rows' edge
+    units, and in their registers; 0 where a design has no such units.
     """
 
     activation_bits: int = 0
@@ -39,6 +43,10 @@ class Toggles:
     products: int = 0
     kept_products: int = 0
     product_bits: int = 0
+    live_outputs: int = 0
+    drain_moves: int = 0
+    edge_raw_bits: int = 0
+    edge_used_bits: int = 0
 
     def __add__(self, other: Self) -> Self:
         return type(self)(*(one + two for one, two in zip(self.all, other.all, strict=True)))
@@ -79,11 +87,30 @@ def defined_toggles(
     padded_x = np.pad(x, ((0, -len(x) % rows), (0, 1)))[:, order].tolist()
     padded_w = np.pad(w, ((0, 1), (0, -w.shape[1] % cols)))[order].transpose(2, 0, 1).tolist()
     total = Toggles()
-    for xs in padded_x:
-        for ws in padded_w:
+    for at, xs in enumerate(padded_x):
+        for col, ws in enumerate(padded_w):
             states = list(_states(path, design, xs, ws))
             for before, now in itertools.pairwise(states):
                 total += between(before, now, path.weight_bits(design))
+            live_row = any(each.word != states[0].word for each in states)
+            live = live_row and any(any(each.weights) for each in states)
+            below = rows - 1 - at % rows
+            total += Toggles(live_outputs=int(live), drain_moves=live * below)
+            if path.edge_unit and col % cols == 0:
+                total += _of_edge(path, design, xs)
+    return total
+
+
+def _of_edge(path: DataPath, design: PEDesign, xs: Sequence[Sequence[int]]) -> Toggles:
+    """Return what toggles at a row's edge while a tile goes by."""
+    zeros = (0,) * design.lanes
+    total = Toggles()
+    for before, now in itertools.pairwise([zeros, *map(tuple, xs), zeros]):
+        raw, used = (
+            (word(design, before) ^ word(design, now)).bit_count()
+            for word in (path.raw_word, path.used_word)
+        )
+        total += Toggles(edge_raw_bits=raw, edge_used_bits=used)
     return total
 
 

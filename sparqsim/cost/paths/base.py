@@ -62,11 +62,13 @@ class PathTables:
 class DataPath(ABC):
     """The activation's and the weight's way through the PEs of a class of designs.
 
-    `design`: the class, subclasses included unless they have a path of their own.
+    `design`: the class, subclasses included unless they have a path of their own. `edge_unit`:
+    whether rows have a unit at the edge, into which codes enter.
     """
 
     name: ClassVar[str]
     design: ClassVar[type[PEDesign]]
+    edge_unit: ClassVar[bool] = False
 
     @abstractmethod
     def cycles(self, design: Any, xs: Sequence[int]) -> list[Cycle]:
@@ -98,9 +100,13 @@ class DataPath(ABC):
         """Return the bits of a lane's weight in the PE's register."""
         return 8
 
-    def edge_word(self, design: Any, xs: Sequence[int]) -> int:
+    def raw_word(self, design: Any, xs: Sequence[int]) -> int:
         """Return a step's activations as they enter at the edge, 8 bits each: the definition."""
         return sum(x << (8 * lane) for lane, x in enumerate(xs))
+
+    def used_word(self, design: Any, xs: Sequence[int]) -> int:
+        """Return a step's activations as PEs take them."""
+        return self.cycles(design, xs)[0].word
 
 
 def static_lanes(multipliers: int) -> int:

@@ -25,6 +25,7 @@ class SparqPath(DataPath):
 
     name: ClassVar[str] = "sparq"
     design = Sparq
+    edge_unit: ClassVar[bool] = True
 
     def cycles(self, design: Sparq, xs: Sequence[int]) -> list[Cycle]:
         """Return one cycle: what the trim unit makes of the pair."""
@@ -45,16 +46,21 @@ class LonePath(DataPath):
 
     name: ClassVar[str] = "sparq-lone"
     design = LonePass
+    edge_unit: ClassVar[bool] = True
 
     def cycles(self, design: LonePass, xs: Sequence[int]) -> list[Cycle]:
         """Return one cycle: the window's halves, as a lone value's."""
         windows = _windows(design)
-        taken = (xs[0] & (1 << design.end) - 1) >> design.shift
+        taken = self.raw_word(design, xs)
         return [cycle_of(split(taken, design.shift, 0, design.bits), windows)]
 
-    def codes(self, design: LonePass, x: Array) -> NDArray[np.uint8]:
-        """Return the activations."""
-        return x
+    def raw_word(self, design: LonePass, xs: Sequence[int]) -> int:
+        """Return the bits of the pass."""
+        return (xs[0] & (1 << design.end) - 1) >> design.shift
+
+    def codes(self, design: LonePass, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the bits of the pass of every activation."""
+        return (x & np.uint8((1 << design.end) - 1)) >> np.uint8(design.shift)
 
     def tables(self, design: LonePass) -> PathTables:
         """Return `cycles` of 256 activations."""
@@ -169,6 +175,6 @@ def _pair_tables(design: Sparq) -> PathTables:
 
 @lru_cache(maxsize=16)
 def _lone_tables(design: LonePass) -> PathTables:
-    taken = (np.arange(256) & (1 << design.end) - 1) >> design.shift
-    first, shift = np.ones(256, bool), np.full(256, design.shift)
+    taken = np.arange(1 << (design.end - design.shift))
+    first, shift = np.ones(len(taken), bool), np.full(len(taken), design.shift)
     return one_cycle_tables(Controls.of_lone(taken, shift, first, design.bits), _windows(design))

@@ -26,6 +26,7 @@ class SparqExactPath(DataPath):
 
     name: ClassVar[str] = "sparq-exact"
     design = SparqExact
+    edge_unit: ClassVar[bool] = True
 
     def cycles(self, design: SparqExact, xs: Sequence[int]) -> list[Cycle]:
         """Return one cycle, or one for each activation; the word has the second one's halves."""
