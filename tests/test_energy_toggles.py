@@ -52,15 +52,16 @@ def _path(design: PEDesign):
     return path
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
 @pytest.mark.parametrize("design", DESIGNS, ids=repr)
-def test_tables_are_the_definition(design: PEDesign) -> None:
+def test_tables_are_the_definition(design: PEDesign, dtype: type) -> None:
     path = _path(design)
     tables = path.tables(design)
     drawn = np.random.default_rng(0).integers(0, 256, (3000, design.lanes), np.uint8)
     small = np.random.default_rng(1).integers(0, 3, (300, design.lanes), np.uint8)
-    for xs in [*drawn.tolist(), *small.tolist()]:
-        (code,) = path.codes(design, np.array(xs, np.uint8))
-        cycles = path.cycles(design, xs)
+    for xs in [*drawn.view(dtype).tolist(), *small.tolist()]:
+        (code,) = path.codes(design, np.array(xs, dtype))
+        cycles = path.cycles(design, xs, signed=dtype is np.int8)
         assert bool(tables.two[code]) == (len(cycles) == 2)
         ends = (
             (cycles[0], tables.first, tables.first_lanes),
@@ -89,7 +90,8 @@ def operands(draw: st.DrawFn) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
     random = np.random.default_rng(seed)
     x = random.integers(0, 256, (m, k)) * (random.random((m, k)) >= zeros)
     w = random.integers(-128, 128, (k, n)) * (random.random((k, n)) >= zeros / 2)
-    return x.astype(np.uint8), w.astype(np.int8)
+    signed = draw(st.booleans())
+    return x.astype(np.uint8).view(np.int8 if signed else np.uint8), w.astype(np.int8)
 
 
 @pytest.mark.parametrize("design", DESIGNS, ids=repr)

@@ -55,8 +55,8 @@ class ToggleCounter:
         self._between = np.zeros((groups, steps + 1, self._pairs.count, ROW_FACTS), np.int64)
         self._within = np.zeros((groups, steps, self._pairs.count, ROW_FACTS), np.int64)
 
-    def add(self, x: NDArray[np.uint8]) -> None:
-        """Count a block of rows, uint8 (groups, rows, K)."""
+    def add(self, x: Array) -> None:
+        """Count a block of rows, uint8 or int8 (groups, rows, K)."""
         codes = np.ascontiguousarray(self._path.codes(self._design, x))
         tables = self._tables
         tell_rows(

@@ -80,7 +80,7 @@ def defined_toggles(
     ----------
     path : DataPath
     design : PEDesign
-    x : uint8 (M, K)
+    x : uint8 or int8 (M, K)
     w : int8 (K, N)
     """
     order = design.k_order(x.shape[1])
@@ -89,7 +89,7 @@ def defined_toggles(
     total = Toggles()
     for at, xs in enumerate(padded_x):
         for col, ws in enumerate(padded_w):
-            states = list(_states(path, design, xs, ws))
+            states = list(_states(path, design, xs, ws, signed=x.dtype == np.int8))
             for before, now in itertools.pairwise(states):
                 total += between(before, now, path.weight_bits(design))
             live_row = any(each.word != states[0].word for each in states)
@@ -106,25 +106,32 @@ def _of_edge(path: DataPath, design: PEDesign, xs: Sequence[Sequence[int]]) -> T
     zeros = (0,) * design.lanes
     total = Toggles()
     for before, now in itertools.pairwise([zeros, *map(tuple, xs), zeros]):
-        raw, used = (
-            (word(design, before) ^ word(design, now)).bit_count()
-            for word in (path.raw_word, path.used_word)
-        )
-        total += Toggles(edge_raw_bits=raw, edge_used_bits=used)
+        raw = path.raw_word(design, before) ^ path.raw_word(design, now)
+        used = _used_word(path, design, before) ^ _used_word(path, design, now)
+        total += Toggles(edge_raw_bits=raw.bit_count(), edge_used_bits=used.bit_count())
     return total
 
 
 def _states(
-    path: DataPath, design: PEDesign, xs: Sequence[Sequence[int]], ws: Sequence[Sequence[int]]
+    path: DataPath,
+    design: PEDesign,
+    xs: Sequence[Sequence[int]],
+    ws: Sequence[Sequence[int]],
+    *,
+    signed: bool,
 ) -> Iterator[State]:
     zeros = (0,) * design.lanes
     (resting,) = path.cycles(design, zeros)
     yield State.of(resting, zeros)
     for of_x, of_w in zip(xs, ws, strict=True):
         weights = [path.weight(design, w) for w in of_w]
-        for cycle in path.cycles(design, of_x):
+        for cycle in path.cycles(design, of_x, signed=signed):
             yield State.of(cycle, weights)
     yield State.of(resting, zeros)
+
+
+def _used_word(path: DataPath, design: PEDesign, xs: Sequence[int]) -> int:
+    return path.cycles(design, xs)[0].word
 
 
 def between(before: State, now: State, weight_bits: int) -> Toggles:

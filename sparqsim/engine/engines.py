@@ -13,7 +13,7 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.array.dataflow import Timing
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.exact import exact_matmul
-from sparqsim.engine.measure import Measurement, metered, sum_of_squares
+from sparqsim.engine.measure import Measurement, Watcher, metered, sum_of_squares
 from sparqsim.engine.models.base import Defined, EngineModel, Task
 from sparqsim.engine.models.values import error_of
 from sparqsim.memory import recurrence
@@ -98,10 +98,15 @@ def _replaced(task: Task, done: Defined, measured: Measurement) -> Measurement:
 ENGINES: dict[str, Engine] = {"fast": FastForm(), "event": Definition()}
 
 
-def outcomes(engine: str, task: Task, models: Sequence[EngineModel]) -> list[Outcome]:
-    """Return what each model makes of a layer; its rows are lowered and multiplied once for all."""
+def outcomes(
+    engine: str, task: Task, models: Sequence[EngineModel], watchers: Sequence[Watcher] = ()
+) -> list[Outcome]:
+    """Return what each model makes of a layer; its rows are lowered and multiplied once for all.
+
+    `watchers` see the rows, too.
+    """
     lowered = task.lowered
-    collected = metered(lowered, [model.meter(lowered) for model in models])
+    collected = metered(lowered, [model.meter(lowered) for model in models], watchers)
     return [
         ENGINES[engine].outcome(model, task, measured)
         for model, measured in zip(models, collected, strict=True)

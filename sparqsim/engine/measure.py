@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,13 +44,24 @@ def measure(layer: LoweredLayer, designs: list[PEDesign]) -> list[Measurement]:
     return metered(layer, [Meter(pe, layer) for pe in designs])
 
 
-def metered(layer: LoweredLayer, meters: Sequence[Any]) -> list[Measurement]:
+class Watcher(Protocol):
+    """What sees a layer's rows pass."""
+
+    def add_rows(self, x: Array) -> None:
+        """Take a block of X (groups, rows, K)."""
+
+
+def metered(
+    layer: LoweredLayer, meters: Sequence[Any], watchers: Sequence[Watcher] = ()
+) -> list[Measurement]:
     """Show the layer's rows and exact sums to every meter, and return what each has collected.
 
     Parameters
     ----------
     layer : LoweredLayer
     meters : sequence of `Meter`, or of what has the same methods `add` and `measurement`
+    watchers : sequence of Watcher
+        See the rows alone.
     """
     nonzero = np.zeros((layer.groups, layer.k), np.int64)
     for x in row_blocks(layer):
@@ -59,6 +70,8 @@ def metered(layer: LoweredLayer, meters: Sequence[Any]) -> list[Measurement]:
         nonzero += np.count_nonzero(x, axis=1)
         for meter in meters:
             meter.add(x, exact, signal)
+        for watcher in watchers:
+            watcher.add_rows(x)
     macs_nonzero = int((nonzero * np.count_nonzero(layer.weights, axis=2)).sum())
     return [meter.measurement(macs_nonzero) for meter in meters]
 

@@ -9,26 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
+from typing import TYPE_CHECKING
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError
-from sparqsim.base.version import VERSION
 from sparqsim.engine.assignment import Assignment, Runnable, assigned, checked_kept, names_of
 from sparqsim.engine.clock import Clocks, checked_clock
 from sparqsim.engine.engines import ENGINES, checked_engine, outcomes
 from sparqsim.engine.iso_area import Scaling
 from sparqsim.engine.layer_reports import cycles_on, layer_report
 from sparqsim.engine.models import EngineModel, Task
+from sparqsim.engine.provenance import provenance_of
 from sparqsim.memory import MemoryConfig
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign
 from sparqsim.results.iso_area import IsoArea
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import Comparison, Report
-from sparqsim.results.setting import HONEST, ArrayInfo, Kept, Provenance
+from sparqsim.results.setting import HONEST, ArrayInfo, Kept
 from sparqsim.trace import Layer, Trace
-from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.reader import as_trace
+
+if TYPE_CHECKING:
+    from sparqsim.cost.plan import EnergyPlan
+    from sparqsim.engine.energy import Metering
 
 DEFAULT_PES = (
     "mac-8b8b",
@@ -55,6 +59,7 @@ def simulate(
     keep_8bit: bool = True,
     kept: str = HONEST,
     engine: str = "fast",
+    energy: EnergyPlan | str | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Return what one PE design does on a trace.
@@ -81,6 +86,9 @@ def simulate(
         How time and values are found: by closed forms, recurrences and matrix products, or, for
         small layers, by the definition: processes or plain Python that do every step. The report is
         the same.
+    energy : EnergyPlan or str, optional
+        What the report's energies are found with: a plan, or the name or file of a table of cells
+        (`sparqsim.cost`); without it a report has none.
     progress : callable, optional
         Wraps the sequence of layers while they are worked on.
 
@@ -88,14 +96,16 @@ def simulate(
     ------
     InputError
         For a design that cannot take a layer's activations, a dataflow that the design does not
-        support, or a layer too large for the engine.
+        support, a layer too large for the engine, or energies that the table does not know.
     """
+    asked = _array(array, coupling, overlap)
     setting = _Setting(
-        _array(array, coupling, overlap),
+        asked,
         memory,
         keep_8bit,
         checked_engine(engine),
         checked_kept(kept),
+        metering=_metering(energy, asked, memory, engine),
     )
     return _reports(as_trace(trace), [assigned(pe)], setting, progress)[0].report
 
@@ -114,6 +124,7 @@ def compare(
     engine: str = "fast",
     iso: str | None = None,
     clock: str | None = None,
+    energy: EnergyPlan | str | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Return what several PE designs do on a trace and the same array, and their speedups over
@@ -125,6 +136,7 @@ def compare(
     `clock` of the result tells periods, times and speedups in time (`sparqsim.engine.clock`):
     'equal', all at the clock of the slowest, or 'own', each at its own shortest period; without
     it, cycles alone, which is one clock of unknown period.
+    With `energy`, designs that its table does not know have none; their reports say why.
     """
     runs = [assigned(pe) for pe in pes]
     reference = assigned(baseline)
@@ -143,7 +155,15 @@ def compare(
     pe_of = {run: _pe_of(run) for run in runs} if iso else {}
     scaling = Scaling.of(list(pe_of.values()), pe_of[reference], asked) if iso else None
     scaled = {run: scaling.arrays.get(pe, ()) for run, pe in pe_of.items()} if scaling else {}
-    setting = _Setting(asked, memory, keep_8bit, checked_engine(engine), checked_kept(kept), scaled)
+    setting = _Setting(
+        asked,
+        memory,
+        keep_8bit,
+        checked_engine(engine),
+        checked_kept(kept),
+        scaled,
+        _metering(energy, asked, memory, engine),
+    )
     results = dict(zip(names, _reports(as_trace(trace), runs, setting, progress), strict=True))
     by_name = {run.spec: pe for run, pe in pe_of.items()}
     at_equal_area = _iso_area(scaling, by_name, results) if scaling else None
@@ -204,9 +224,22 @@ def _array(array: ArrayConfig | None, coupling: str | None, overlap: bool | None
     )
 
 
+def _metering(
+    energy: EnergyPlan | str | None, array: ArrayConfig, memory: MemoryConfig | None, engine: str
+) -> Metering | None:
+    """Return how energies are found; None where they are not asked for."""
+    if energy is None:
+        return None
+    from sparqsim.engine.energy import Metering
+
+    return Metering.of(energy, array, stepped=engine == "event", with_memory=memory is not None)
+
+
 @dataclass(frozen=True)
 class _Setting:
-    """What all designs of a comparison share; `scaled`: further arrays, by design."""
+    """What all designs of a comparison share; `scaled`: further arrays, by design; `metering`: how
+    energies are found, None where they are not asked for.
+    """
 
     array: ArrayConfig
     memory: MemoryConfig | None
@@ -214,6 +247,7 @@ class _Setting:
     engine: str
     kept: Kept
     scaled: Mapping[Assignment, Sequence[ArrayConfig]] = field(default_factory=dict)
+    metering: Metering | None = None
 
     def running(self, run: Assignment) -> Assignment:
         """Return an assignment with what layers marked keep_8bit run on."""
@@ -233,14 +267,18 @@ def _reports(
 ) -> list[_Result]:
     for run in runs:
         _check(run, trace, setting)
+    metering, running_runs = setting.metering, [setting.running(run) for run in runs]
+    reasons = [""] * len(runs)
+    if metering is not None:
+        reasons = metering.absences(running_runs, trace.layers)
     trace.check_computable()
     layers = trace.layers if progress is None else progress(trace.layers)
-    running = [(run, setting.running(run)) for run in runs]
+    running = list(zip(runs, running_runs, strict=True))
     by_layer = [_layer_reports(layer, running, setting) for layer in layers]
     results = []
-    for run, layers_of_run in zip(runs, zip(*by_layer, strict=True), strict=True):
+    for run, reason, layers_of_run in zip(runs, reasons, zip(*by_layer, strict=True), strict=True):
         reports, scaled_cycles = zip(*layers_of_run, strict=True)
-        report = _report(trace, run, setting, reports)
+        report = _report(trace, run, setting, reports, reason)
         results.append(_Result(report, list(zip(*scaled_cycles, strict=True))))
     return results
 
@@ -270,10 +308,16 @@ def _layer_reports(
     keys = [(model.spec, model) for model in models]
     distinct = list(dict.fromkeys(keys))
     task = Task(layer, setting.array)
-    outcomes_of_all = outcomes(setting.engine, task, [model for _, model in distinct])
+    metering = setting.metering
+    counters = {} if metering is None else metering.counters(task, distinct)
+    models_of_all = [model for _, model in distinct]
+    outcomes_of_all = outcomes(setting.engine, task, models_of_all, list(counters.values()))
     found = dict(zip(distinct, outcomes_of_all, strict=True))
     memory, engine = setting.memory, setting.engine
     reports = {key: layer_report(task, key[1], memory, engine, found[key]) for key in distinct}
+    if metering is not None:
+        for key, counter in counters.items():
+            reports[key] = metering.with_energy(reports[key], key[1], counter)
     cycles: dict[tuple[tuple[str, EngineModel], ArrayConfig], int] = {}
     for (run, _), key in zip(runs, keys, strict=True):
         for array in setting.scaled.get(run, ()):
@@ -289,31 +333,27 @@ def _layer_reports(
     ]
 
 
-def _folded_batch_norms(trace: Trace) -> int | None:
-    """Return how many batch norms the trace says were folded; None where it does not say."""
-    folded = trace.metadata.provenance.get("folded_batch_norms")
-    return len(folded) if isinstance(folded, dict) else None
-
-
 def _report(
-    trace: Trace, run: Assignment, setting: _Setting, layers: Sequence[LayerReport]
+    trace: Trace,
+    run: Assignment,
+    setting: _Setting,
+    layers: Sequence[LayerReport],
+    without_energy: str,
 ) -> Report:
-    array = setting.array
+    array, metering = setting.array, setting.metering
+    energy = None
+    if metering is not None and not without_energy:
+        energy = metering.info(setting.running(run), trace.layers)
+    if energy is None:
+        layers = [layer.model_copy(update={"energy_pj": None}) for layer in layers]
     return Report(
-        provenance=Provenance(
-            version=VERSION,
-            engine=setting.engine,
-            trace_sha256=trace.sha256,
-            network=trace.metadata.network,
-            synthetic=trace.metadata.synthetic,
-            coverage=Coverage.of(trace.metadata.provenance),
-            calibrator=trace.metadata.calibrator,
-            folded_batch_norms=_folded_batch_norms(trace),
-        ),
+        provenance=provenance_of(trace, setting.engine),
         pe=setting.running(run).info(array, trace.layers),
         array=ArrayInfo.of(array),
         memory=None if setting.memory is None else MemoryInfo.of(setting.memory),
         keep_8bit=setting.keep_8bit,
         kept=setting.kept if setting.keep_8bit else "ideal",
+        energy=energy,
+        energy_absent=without_energy,
         layers=tuple(layers),
     )

@@ -43,6 +43,12 @@ JSON_KINDS: Mapping[str, Kind] = {
     "bandwidth": Kind(
         "the curves of `sparqsim bandwidth`", "`sparqsim plot --kind bandwidth` takes one such file"
     ),
+    "energy_reference": Kind(
+        "gate-level energies of sampled outputs", "`sparqsim rtl fit` makes an energy table of it"
+    ),
+    "energy_table": Kind(
+        "an energy table", "`sparqsim simulate` and `sparqsim compare` take it with --energy"
+    ),
     "area": Kind(
         "an area table",
         "no command reads it; `sparqsim compare --iso area` uses the one that ships",

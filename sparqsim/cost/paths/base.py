@@ -71,13 +71,10 @@ class DataPath(ABC):
     edge_unit: ClassVar[bool] = False
 
     @abstractmethod
-    def cycles(self, design: Any, xs: Sequence[int]) -> list[Cycle]:
-        """Return what a PE does in the cycles of a step, of unsigned activations: the definition.
+    def cycles(self, design: Any, xs: Sequence[int], *, signed: bool = False) -> list[Cycle]:
+        """Return what a PE does in the cycles of a step: the definition.
 
-        Raises
-        ------
-        InputError
-            For keys that make another circuit, of which nothing is known here.
+        `signed`: activations are int8. Bits of a two's complement are then taken as they are.
         """
 
     @abstractmethod
@@ -86,7 +83,7 @@ class DataPath(ABC):
 
     @abstractmethod
     def codes(self, design: Any, x: Array) -> NDArray[Any]:
-        """Return the codes of uint8 activations (..., K), uint8 or uint16 (..., steps)."""
+        """Return the codes of uint8 or int8 activations (..., K), uint8 or uint16 (..., steps)."""
 
     def weight(self, design: Any, w: int) -> int:
         """Return a weight as the PE's register holds it."""
@@ -101,12 +98,11 @@ class DataPath(ABC):
         return 8
 
     def raw_word(self, design: Any, xs: Sequence[int]) -> int:
-        """Return a step's activations as they enter at the edge, 8 bits each: the definition."""
-        return sum(x << (8 * lane) for lane, x in enumerate(xs))
+        """Return a step's activations as they enter at the edge: the definition.
 
-    def used_word(self, design: Any, xs: Sequence[int]) -> int:
-        """Return a step's activations as PEs take them."""
-        return self.cycles(design, xs)[0].word
+        8 bits each, of int8 ones the magnitude.
+        """
+        return sum(abs(x) << (8 * lane) for lane, x in enumerate(xs))
 
 
 def static_lanes(multipliers: int) -> int:

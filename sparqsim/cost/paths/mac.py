@@ -26,24 +26,27 @@ class MacPath(DataPath):
         """Return the stored bits of an activation and of a weight."""
         return STORED_BITS[design.name]
 
-    def stored(self, design: Mac, x: int) -> int:
-        """Return what is stored of an activation."""
-        return design.used_pair(x, 0, signed=False)[0] >> nibbles_at(design)[0]
+    def stored(self, design: Mac, x: int, *, signed: bool) -> int:
+        """Return the bits that are stored of an activation."""
+        used = design.used_pair(x, 0, signed)[0] >> nibbles_at(design)[0]
+        return used & (1 << self.bits(design)[0]) - 1
 
     def weight(self, design: Mac, w: int) -> int:
         """Return what is stored of a weight."""
         return design.used_pair(0, w, signed=False)[1] >> nibbles_at(design)[1]
 
-    def cycles(self, design: Mac, xs: Sequence[int]) -> list[Cycle]:
+    def cycles(self, design: Mac, xs: Sequence[int], *, signed: bool = False) -> list[Cycle]:
         """Return one cycle: each activation on the multiplier of its lane."""
-        bits, stored = self.bits(design)[0], [self.stored(design, x) for x in xs]
+        bits = self.bits(design)[0]
+        stored = [self.stored(design, x, signed=signed) for x in xs]
         word = sum(value << (bits * lane) for lane, value in enumerate(stored))
         return [Cycle(word, tuple(Port(value, lane) for lane, value in enumerate(stored)))]
 
     def codes(self, design: Mac, x: Array) -> Array:
         """Return the stored words: they are their own codes."""
         bits = self.bits(design)[0]
-        stored = padded_to(np.take(self._stored_bytes(design), x), design.lanes)
+        table = _stored_activations(self, design, x.dtype == np.int8)
+        stored = padded_to(np.take(table, x.view(np.uint8)), design.lanes)
         in_steps = stored.reshape(*stored.shape[:-1], -1, design.lanes)
         word = in_steps[..., 0]
         if bits * design.lanes > 8:
@@ -72,13 +75,11 @@ class MacPath(DataPath):
         """Return 8 or 4."""
         return self.bits(design)[1]
 
-    def _stored_bytes(self, design: Mac) -> NDArray[np.uint8]:
-        return _stored_activations(self, design)
-
 
 @lru_cache(maxsize=64)
-def _stored_activations(path: MacPath, design: Mac) -> NDArray[np.uint8]:
-    return np.array([path.stored(design, x) for x in range(256)], np.uint8)
+def _stored_activations(path: MacPath, design: Mac, signed: bool) -> NDArray[np.uint8]:
+    every = np.arange(256, dtype=np.uint8).view(np.int8 if signed else np.uint8).tolist()
+    return np.array([path.stored(design, x, signed=signed) for x in every], np.uint8)
 
 
 @lru_cache(maxsize=64)

@@ -19,9 +19,9 @@ class MacPassPath(MacPath):
         """Return the stored bits of the design whose pass it is."""
         return STORED_BITS[design.name]
 
-    def stored(self, design: MacPass, x: int) -> int:  # type: ignore[override]
-        """Return the nibble of an activation."""
-        return _nibble(x, design.of_x)
+    def stored(self, design: MacPass, x: int, *, signed: bool) -> int:  # type: ignore[override]
+        """Return the nibble of an activation, or the activation."""
+        return _nibble(x, design.of_x) & (1 << self.bits(design)[0]) - 1
 
     def weight(self, design: MacPass, w: int) -> int:  # type: ignore[override]
         """Return the nibble of a weight, or the weight."""

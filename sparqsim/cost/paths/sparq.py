@@ -14,7 +14,7 @@ from sparqsim.cost.paths.base import PORT_BITS, Cycle, DataPath, PathTables, Por
 from sparqsim.pe.base import Array
 from sparqsim.pe.sparq import Sparq, pair_codes
 from sparqsim.pe.sparq_lone import LonePass
-from sparqsim.pe.sparq_parts import PairControl, split
+from sparqsim.pe.sparq_parts import PairControl, magnitudes, split
 from sparqsim.pe.windows import WindowSet, window_tables
 
 Integers = NDArray[np.int64]
@@ -27,14 +27,14 @@ class SparqPath(DataPath):
     design = Sparq
     edge_unit: ClassVar[bool] = True
 
-    def cycles(self, design: Sparq, xs: Sequence[int]) -> list[Cycle]:
-        """Return one cycle: what the trim unit makes of the pair."""
-        x1, x2 = xs
+    def cycles(self, design: Sparq, xs: Sequence[int], *, signed: bool = False) -> list[Cycle]:
+        """Return one cycle: what the trim unit makes of the pair, of int8 ones of magnitudes."""
+        x1, x2 = map(abs, xs)
         return [cycle_of(design.trim_unit(x1, x2), design.windows_of_pair)]
 
     def codes(self, design: Sparq, x: Array) -> NDArray[np.uint16]:
         """Return x1 + 256 * x2 of every pair."""
-        return pair_codes(x)
+        return pair_codes(magnitudes(x))
 
     def tables(self, design: Sparq) -> PathTables:
         """Return the trim unit for all pairs."""
@@ -48,19 +48,19 @@ class LonePath(DataPath):
     design = LonePass
     edge_unit: ClassVar[bool] = True
 
-    def cycles(self, design: LonePass, xs: Sequence[int]) -> list[Cycle]:
-        """Return one cycle: the window's halves, as a lone value's."""
+    def cycles(self, design: LonePass, xs: Sequence[int], *, signed: bool = False) -> list[Cycle]:
+        """Return one cycle: the halves of the magnitude's window, as a lone value's."""
         windows = _windows(design)
         taken = self.raw_word(design, xs)
         return [cycle_of(split(taken, design.shift, 0, design.bits), windows)]
 
     def raw_word(self, design: LonePass, xs: Sequence[int]) -> int:
         """Return the bits of the pass."""
-        return (xs[0] & (1 << design.end) - 1) >> design.shift
+        return (abs(xs[0]) & (1 << design.end) - 1) >> design.shift
 
-    def codes(self, design: LonePass, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def codes(self, design: LonePass, x: Array) -> NDArray[np.uint8]:
         """Return the bits of the pass of every activation."""
-        return (x & np.uint8((1 << design.end) - 1)) >> np.uint8(design.shift)
+        return (magnitudes(x) & np.uint8((1 << design.end) - 1)) >> np.uint8(design.shift)
 
     def tables(self, design: LonePass) -> PathTables:
         """Return `cycles` of 256 activations."""

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from sparqsim.cost.paths.base import Cycle, DataPath, PathTables
 from sparqsim.cost.paths.sparq import Controls, cycle_of, shift_codes
+from sparqsim.pe.base import Array
 from sparqsim.pe.sparq import pair_codes
 from sparqsim.pe.sparq_exact import TRIMMED, SparqExact
-from sparqsim.pe.sparq_parts import split
+from sparqsim.pe.sparq_parts import magnitudes, split
 
 WINDOWS = SparqExact.windows_of_pair
 #: Places of the second cycle's halves, and of the bit that asks for it.
@@ -28,12 +29,12 @@ class SparqExactPath(DataPath):
     design = SparqExact
     edge_unit: ClassVar[bool] = True
 
-    def cycles(self, design: SparqExact, xs: Sequence[int]) -> list[Cycle]:
+    def cycles(self, design: SparqExact, xs: Sequence[int], *, signed: bool = False) -> list[Cycle]:
         """Return one cycle, or one for each activation; the word has the second one's halves."""
-        bits, (x1, x2) = WINDOWS.bits, xs
+        bits, (x1, x2) = WINDOWS.bits, map(abs, xs)
         low = (1 << bits) - 1
         later = (x2 & low) << LATER_AT | (x2 >> bits) << (LATER_AT + bits)
-        trimmed = TRIMMED.step(xs, (1, 0)).value, TRIMMED.step(xs, (0, 1)).value
+        trimmed = tuple(TRIMMED.step((x1, x2), w).value for w in ((1, 0), (0, 1)))
         if trimmed == (x1, x2):
             one = cycle_of(TRIMMED.trim_unit(x1, x2), WINDOWS)
             return [Cycle(one.word | later, one.ports)]
@@ -42,9 +43,9 @@ class SparqExactPath(DataPath):
         second = cycle_of(split(x2, 0, 1, bits), WINDOWS)
         return [Cycle(word, first.ports), Cycle(word, second.ports)]
 
-    def codes(self, design: SparqExact, x: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    def codes(self, design: SparqExact, x: Array) -> NDArray[np.uint16]:
         """Return x1 + 256 * x2 of every pair."""
-        return pair_codes(x)
+        return pair_codes(magnitudes(x))
 
     def tables(self, design: SparqExact) -> PathTables:
         """Return `cycles` of all pairs."""
