@@ -37,6 +37,20 @@ def dataflow(incomplete: str) -> list[str]:
     return [name for name in dataflow_names() if name.startswith(incomplete)]
 
 
+def energy_table(incomplete: str) -> list[str]:
+    """Complete the name of an energy table that ships; files are completed by the shell."""
+    from sparqsim.cost.table import shipped_tables
+
+    return [name for name in shipped_tables() if name.startswith(incomplete)]
+
+
+def memory_energy(incomplete: str) -> list[str]:
+    """Complete the name of a table of memory energies that ships."""
+    from sparqsim.cost.memory import shipped_memories
+
+    return [name for name in shipped_memories() if name.startswith(incomplete)]
+
+
 def preset(incomplete: str) -> list[str]:
     """Complete the name of an accelerator that ships; files are completed by the shell."""
     from sparqsim.memory import preset_names

@@ -13,6 +13,7 @@ from sparqsim.base.errors import InputError, printable
 from sparqsim.cli import completion
 
 if TYPE_CHECKING:
+    from sparqsim.cost.plan import EnergyPlan
     from sparqsim.memory import MemoryConfig
 
 Trace = Annotated[str, typer.Argument(metavar="TRACE", help="Trace file (.safetensors).")]
@@ -175,6 +176,37 @@ Config = Annotated[
         "tpu-v1-like, eyeriss-like. Its array holds unless --array and the like say otherwise.",
     ),
 ]
+EnergyTable = Annotated[
+    str | None,
+    typer.Option(
+        "--energy",
+        metavar="TABLE",
+        autocompletion=completion.energy_table,
+        help="Also energy, by the fast model: osu018, the table that ships, or the FILE.json of "
+        "`sparqsim rtl fit`. Of os, lockstep, overlap off.",
+    ),
+]
+MemoryEnergy = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-energy",
+        metavar="TABLE",
+        autocompletion=completion.memory_energy,
+        show_default="45nm",
+        help="With --energy and --config: what a word of the memory costs; a table that ships "
+        "(45nm, 45nm-wide, 28nm, 22nm), or FILE.json.",
+    ),
+]
+ScaleTo = Annotated[
+    float | None,
+    typer.Option(
+        "--scale-to",
+        metavar="NM",
+        show_default=False,
+        help="With --energy: bring figures of the chip to this node by Stillmaker and Baas 2017; "
+        "45, 32, 28, 20, 16, 14, 7 nm alone. Without it figures of different nodes are not added.",
+    ),
+]
 Timeline = Annotated[
     str | None,
     typer.Option(
@@ -224,6 +256,24 @@ def accelerator_config(
     for remark in accelerator.remarks:
         typer.echo(printable(f"{config}: {remark}"), err=True)
     return array_config(array, dataflow, coupling, overlap, accelerator.array), accelerator.memory
+
+
+def energy_plan(
+    table: str | None, memory_energy: str | None, scale_to: float | None
+) -> EnergyPlan | None:
+    """Return what energies are found with; None where they are not asked for."""
+    if table is None:
+        asked = {"--memory-energy": memory_energy, "--scale-to": scale_to}
+        for option, value in asked.items():
+            if value is not None:
+                raise InputError(
+                    f"{option} {value}: energy is not asked for; expected --energy too"
+                )
+        return None
+    from sparqsim.cost.memory import DEFAULT
+    from sparqsim.cost.plan import EnergyPlan
+
+    return EnergyPlan.of(table, memory_energy or DEFAULT, scale_to)
 
 
 def split_designs(text: str) -> list[str]:

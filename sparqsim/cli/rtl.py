@@ -257,3 +257,55 @@ def energy(
     if record is None:
         raise typer.Exit(1)
     deliver(energies_shown(record), format_, saving(output, record.to_json))
+
+
+@app.command()
+def fit(
+    record: Annotated[
+        str, typer.Argument(metavar="RECORD", help="What `sparqsim rtl energy -o` wrote.")
+    ],
+    trace: Trace,
+    node: Annotated[
+        float,
+        typer.Option(
+            "--node", metavar="NM", min=1, help="The library's node, which it does not say."
+        ),
+    ],
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="TABLE.json", help="Where the table goes.")
+    ],
+    test: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--test",
+            metavar="RECORD=TRACE",
+            show_default=False,
+            help="Try it on a record of another trace; repeat for more.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="Of the table. [default: of its file]",
+            show_default=False,
+        ),
+    ] = None,
+    format_: Format = "table",
+) -> None:
+    """Fit an energy table on gate-level runs of a trace, for --energy of simulate and compare.
+
+    Coefficients come from RECORD alone; --test says how wrong they are elsewhere.
+    """
+    from pathlib import Path
+
+    from sparqsim.base.files import check_outputs
+    from sparqsim.cli.rtl_fit import fitted_table, split_test, table_shown
+    from sparqsim.cli.tables import checked_format, deliver, saving
+
+    checked_format(format_)
+    tests = [split_test(each) for each in test or []]
+    check_outputs({"-o": output}, [record, trace, *(path for pair in tests for path in pair)])
+    table = fitted_table(name or Path(output).stem, (record, trace), tests, node)
+    deliver(table_shown(table), format_, saving(output, table.to_json))

@@ -17,17 +17,21 @@ from sparqsim.cli.options import (
     Dataflow,
     Design,
     Designs,
+    EnergyTable,
     Engine,
     Format,
     Include,
     KeptAs,
+    MemoryEnergy,
     Output,
     Overlap,
+    ScaleTo,
     Timeline,
     Trace,
     Trust,
     accelerator_config,
     check_figure,
+    energy_plan,
     option_words,
     plot_option,
     split_designs,
@@ -105,6 +109,9 @@ def simulate(
     output: Output = None,
     format_: Format = "table",
     actions: Actions = False,
+    energy: EnergyTable = None,
+    memory_energy: MemoryEnergy = None,
+    scale_to: ScaleTo = None,
     timeline: Timeline = None,
     wave: WaveFile = None,
     wave_layer: WaveLayer = None,
@@ -120,8 +127,10 @@ def simulate(
 
     checked_format(format_)
     check_outputs(
-        {"-o": output, "--timeline": timeline, "--wave": wave}, [trace, config, file_of(pe)]
+        {"-o": output, "--timeline": timeline, "--wave": wave},
+        [trace, config, file_of(pe), energy, memory_energy],
     )
+    plan = energy_plan(energy, memory_energy, scale_to)
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     if timeline and memory is None:
         raise InputError(f"--timeline {timeline!r}: memory is not modelled; expected --config too")
@@ -141,6 +150,7 @@ def simulate(
             keep_8bit=not all_layers,
             kept=kept,
             engine=engine,
+            energy=plan,
             progress=progress,
         )
 
@@ -206,6 +216,9 @@ def compare(
         ),
     ] = None,
     clock: ClockOption = None,
+    energy: EnergyTable = None,
+    memory_energy: MemoryEnergy = None,
+    scale_to: ScaleTo = None,
     output: Output = None,
     format_: Format = "table",
     actions: Actions = False,
@@ -224,9 +237,9 @@ def compare(
     check_figure(plot)
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     designs = list(DEFAULT_PES) if pe is None else split_designs(pe)
-    check_outputs(
-        {"-o": output, "--plot": plot}, [trace, config, *map(file_of, [*designs, baseline])]
-    )
+    read = [trace, config, energy, memory_energy, *map(file_of, [*designs, baseline])]
+    check_outputs({"-o": output, "--plot": plot}, read)
+    plan = energy_plan(energy, memory_energy, scale_to)
     with layer_progress() as progress:
         result = sparqsim.compare(
             sparqsim.load_trace(trace),
@@ -239,6 +252,7 @@ def compare(
             engine=engine,
             iso=iso,
             clock=clock,
+            energy=plan,
             progress=progress,
         )
 

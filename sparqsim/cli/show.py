@@ -54,6 +54,12 @@ def report_shown(report: Report, *, actions: bool = False) -> Shown:
         from sparqsim.cli.show_memory import traffic_table
 
         tables.append(traffic_table(report))
+    remarks = []
+    if report.energy is not None:
+        from sparqsim.cli import show_energy
+
+        tables.append(show_energy.layers_energy_table(report))
+        remarks.append(show_energy.notes([report]))
     if actions:
         from sparqsim.cli.show_actions import actions_table
 
@@ -61,7 +67,7 @@ def report_shown(report: Report, *, actions: bool = False) -> Shown:
     return Shown(
         report.heading(),
         tables,
-        notes([report], utilizations=True),
+        "\n".join([*remarks, notes([report], utilizations=True)]),
         report.flat_rows,
         report.to_json,
     )
@@ -119,6 +125,12 @@ def _further_tables(comparison: Comparison) -> tuple[list[Table], list[str]]:
         remarks.append(show_clock.notes(comparison, comparison.clock))
     else:
         remarks += show_clock.note_of_one_clock(comparison)
+    reports = [comparison.reports[name] for name in comparison.order]
+    if any(report.energy is not None for report in reports):
+        from sparqsim.cli import show_energy
+
+        tables.append(show_energy.designs_energy_table(reports))
+        remarks.append(show_energy.notes(reports))
     return tables, remarks
 
 

@@ -74,6 +74,9 @@ EngineAxis = Annotated[
     str | None,
     _axis("--engine", "fast,event", "Engines (event: small layers only, the same reports)"),
 ]
+EnergyAxis = Annotated[
+    str | None, _axis("--energy", "TABLE,TABLE", "Energy tables, as `simulate` takes them")
+]
 Jobs = Annotated[
     int | None,
     typer.Option(
@@ -104,6 +107,7 @@ def run(
     all_layers: EveryLayer = False,
     kept: KeptAxis = None,
     engine: EngineAxis = None,
+    energy: EnergyAxis = None,
     jobs: Jobs = None,
     scheduler: Scheduler = None,
     trust: Trust = False,
@@ -129,6 +133,7 @@ def run(
         memory=config,
         engine=engine,
         kept=kept,
+        energy=energy,
     )
     if pe:
         axes["pe"] = split_designs(pe)

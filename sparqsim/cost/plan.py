@@ -25,7 +25,10 @@ METHOD = (
     "fast model: toggled bits, products, sums and cycles, counted exactly, times coefficients that "
     "were fitted on gate-level runs of sampled outputs"
 )
-NOT_COUNTED = "Not counted: skew registers at the edge, control, wires, the clock tree, glitches."
+NOT_COUNTED = (
+    "Not counted: skew registers at the edge, control, wires, the clock tree, glitches, adders of "
+    "PEs that wait for others."
+)
 WITHOUT_MEMORY = "Memory is not modelled (no --config): the total is that of the array alone."
 
 

@@ -22,6 +22,7 @@ from fractions import Fraction
 from sparqsim.array.config import LARGEST_SIDE, ArrayConfig
 from sparqsim.array.registry import get_dataflow
 from sparqsim.base.errors import InputError
+from sparqsim.engine.assignment import Assignment
 from sparqsim.pe.base import PEDesign
 from sparqsim.results.iso_area import IsoArea, IsoDesign, Range, ScaledArray, ScaledArrays
 from sparqsim.rtl.area import BASELINES, AreaRange, relative_pe_area, shipped_table
@@ -156,3 +157,22 @@ def scaled_array(asked: ArrayConfig, relative_pe_area: float) -> ArrayConfig:
         getattr(asked, side) / Fraction(relative_pe_area)
     )  # exact: a float quotient may look like a tie
     return replace(asked, **{side: min(max(lines, 1), LARGEST_SIDE)})
+
+
+def pe_with_area(run: Assignment) -> PEDesign:
+    """Return the one design whose area counts: several of an assignment may be modes of one
+    circuit.
+
+    Raises InputError where they are not, or one is none of PEs.
+    """
+    designs = [model.pe for model in run.models if model.pe is not None]
+    for model in run.models:
+        if model.pe is None:
+            raise InputError(f"iso='area': {model.spec} {model.kind}; expected PE designs")
+    if len({pe.circuit for pe in designs}) > 1:
+        circuits = ", ".join(pe.spec for pe in designs)
+        raise InputError(
+            f"iso='area': assignment {run.name!r} has a circuit for each layer ({circuits}), and "
+            "equal area needs one PE for all; expected PE designs, or modes of one circuit"
+        )
+    return designs[0]

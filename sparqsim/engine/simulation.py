@@ -16,7 +16,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.engine.assignment import Assignment, Runnable, assigned, checked_kept, names_of
 from sparqsim.engine.clock import Clocks, checked_clock
 from sparqsim.engine.engines import ENGINES, checked_engine, outcomes
-from sparqsim.engine.iso_area import Scaling
+from sparqsim.engine.iso_area import Scaling, pe_with_area
 from sparqsim.engine.layer_reports import cycles_on, layer_report
 from sparqsim.engine.models import EngineModel, Task
 from sparqsim.engine.provenance import provenance_of
@@ -152,7 +152,7 @@ def compare(
     asked = _array(array, coupling, overlap)
     kind = checked_clock(clock, asked)
     clocks = Clocks.of(kind, runs, reference) if kind else None
-    pe_of = {run: _pe_of(run) for run in runs} if iso else {}
+    pe_of = {run: pe_with_area(run) for run in runs} if iso else {}
     scaling = Scaling.of(list(pe_of.values()), pe_of[reference], asked) if iso else None
     scaled = {run: scaling.arrays.get(pe, ()) for run, pe in pe_of.items()} if scaling else {}
     setting = _Setting(
@@ -175,25 +175,6 @@ def compare(
         iso_area=at_equal_area,
         clock=clocks.block(cycles, at_equal_area) if clocks else None,
     )
-
-
-def _pe_of(run: Assignment) -> PEDesign:
-    """Return the one design whose area counts: several of an assignment may be modes of one
-    circuit.
-
-    Raises InputError where they are not, or one is none of PEs.
-    """
-    designs = [model.pe for model in run.models if model.pe is not None]
-    for model in run.models:
-        if model.pe is None:
-            raise InputError(f"iso='area': {model.spec} {model.kind}; expected PE designs")
-    if len({pe.circuit for pe in designs}) > 1:
-        circuits = ", ".join(pe.spec for pe in designs)
-        raise InputError(
-            f"iso='area': assignment {run.name!r} has a circuit for each layer ({circuits}), and "
-            "equal area needs one PE for all; expected PE designs, or modes of one circuit"
-        )
-    return designs[0]
 
 
 def _iso_area(

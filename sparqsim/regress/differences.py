@@ -55,7 +55,7 @@ def _cause(golden: Report, new: Report) -> tuple[Finding, ...]:
     moved = trace_changed(golden, new.provenance.trace_sha256)
     if moved is not None:
         return (moved,)
-    for part in ("pe", "array", "memory", "keep_8bit", "kept"):
+    for part in ("pe", "array", "memory", "keep_8bit", "kept", "energy"):
         before, after = getattr(golden, part), getattr(new, part)
         if before != after:
             what = f"{part} is not that of the golden report: {shown(before)} -> {shown(after)}"

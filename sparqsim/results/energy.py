@@ -15,6 +15,8 @@ from pydantic import Field, computed_field, model_validator
 from sparqsim.base.record import Name, Record, Summed, Text
 from sparqsim.base.tabular import Row
 
+#: Parts of the energy of cells.
+PARTS = ("switching", "internal", "clock", "leakage")
 #: pJ x ns of one nJ x us.
 PJ_NS_PER_NJ_US = 1e6
 
@@ -254,19 +256,17 @@ class EnergyInfo(Record):
         return row
 
 
-def check_energies(
-    layers: Iterable[tuple[str, Energy | None]], info: EnergyInfo | None, absent: str
-) -> None:
+def check_energies(layers: Iterable[Any], info: EnergyInfo | None, absent: str) -> None:
     """Raise ValueError unless all layers have energies, or none, as `info` says.
 
-    `layers`: name and energy. `absent`: why there are none though they were asked for; '' where
+    `layers`: reports of them. `absent`: why there are none though they were asked for; '' where
     they are, or were not.
     """
-    for name, energy in layers:
-        if (energy is None) != (info is None):
+    for layer in layers:
+        if (layer.energy_pj is None) != (info is None):
             raise ValueError(
-                f"layer {name!r}: energy_pj: expected where, and only where, `energy` says what "
-                "it is of"
+                f"layer {layer.name!r}: energy_pj: expected where, and only where, `energy` says "
+                "what it is of"
             )
     if info is not None and absent:
         raise ValueError("energy_absent: expected only where there is no `energy`")

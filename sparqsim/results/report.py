@@ -72,8 +72,7 @@ class Report(Tabular, Record):
         check_counts(self)
         for layer in self.layers:
             layer.check_possible()
-        energies = ((layer.name, layer.energy_pj) for layer in self.layers)
-        check_energies(energies, self.energy, self.energy_absent)
+        check_energies(self.layers, self.energy, self.energy_absent)
         return self
 
     @classmethod

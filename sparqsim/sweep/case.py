@@ -37,6 +37,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 #: Names of accelerator files, as opposed to presets.
 ACCELERATOR_FILE = re.compile(r".+\.(toml|cfg)")
+#: Names of files of energy tables, as opposed to those that ship.
+ENERGY_FILE = re.compile(r".+\.json")
 
 
 #: Fields of a case that may name Python source, and what of it.
@@ -51,7 +53,7 @@ class Case(BaseModel):
     modelled. array, dataflow, coupling, overlap: as the options; None: what the accelerator file
     says, else 16x16, os, lockstep, off. all_layers: whether layers marked keep_8bit run as the
     others. kept: as `--kept`, without effect where all layers do. engine: 'event' for small layers;
-    same report.
+    same report. energy: as `--energy`, '' where it is not asked for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -66,6 +68,7 @@ class Case(BaseModel):
     all_layers: bool = False
     kept: Kept = HONEST
     engine: Literal["fast", "event"] = "fast"
+    energy: Named = ""
     #: Whether an assignment's file may name Python source: said by the user, never by a file.
     _trusts: bool = PrivateAttr(default=False)
 
@@ -112,9 +115,9 @@ class Case(BaseModel):
         files.
         """
         memory = self.memory if ACCELERATOR_FILE.fullmatch(self.memory) else None
-        return tuple(
-            filter(None, (self.trace, memory, file_of(self.pe), named_file(self.dataflow or "")))
-        )
+        table = self.energy if ENERGY_FILE.fullmatch(self.energy) else None
+        designs = (file_of(self.pe), named_file(self.dataflow or ""))
+        return tuple(filter(None, (self.trace, memory, table, *designs)))
 
     def found_from(self, folder: Path) -> Self:
         """Return the case with its relative files (trace, FILE.py:CLASS, accelerator file) taken
@@ -131,10 +134,11 @@ class Case(BaseModel):
         flow = self.dataflow
         if flow is not None and names_a_file(flow):
             flow = str(folder / flow)
-        trace = str(folder / self.trace)
-        return self.model_copy(
-            update={"trace": trace, "pe": pe, "dataflow": flow, "memory": memory}
-        )
+        table = self.energy
+        if ENERGY_FILE.fullmatch(table):
+            table = str(folder / table)
+        found = {"pe": pe, "dataflow": flow, "memory": memory, "energy": table}
+        return self.model_copy(update={"trace": str(folder / self.trace), **found})
 
 
 def _accelerator(source: str) -> tuple[ArrayConfig | None, Any]:
@@ -181,8 +185,12 @@ def _simulated(trace: Trace, cases: Sequence[Case]) -> list[Report]:
         keep_8bit=not cases[0].all_layers,
         kept=cases[0].kept,
         engine=cases[0].engine,
+        energy=cases[0].energy or None,
         **surroundings,
     ).reports
+    for report in reports.values():
+        if report.energy_absent:
+            raise InputError(f"energy: {report.energy_absent}")
     return [reports[pe.spec] for pe in pes]
 
 

@@ -51,6 +51,7 @@ ORDER = ", ".join(
         "all_layers",
         "kept",
         "engine",
+        "energy",
         "pe",
         "pe_source_sha256",
         "version",

@@ -99,6 +99,8 @@ def _row(store: Database, speedups: Speedups, point: Recorded) -> dict[str, Any]
         "state": point.state,
         "key": point.key,
     }
+    if "energy" in point.facts:
+        facts["energy_table"] = point.facts["energy"]
     if point.state != "done":
         return facts | {"reason": point.text}
     try:

@@ -53,6 +53,7 @@ class Grid(BaseModel):
     all_layers: Flags | None = None
     kept: Ways | None = None
     engine: Engines | None = None
+    energy: Texts | None = None
 
     def count(self) -> int:
         """Return how many cases there are, without making them."""

@@ -43,6 +43,7 @@ DECIDES_RESULTS = (
     "memory",
     "event",
     "results",
+    "cost",
     "engine",
     "sweep/case.py",
 )
@@ -91,6 +92,7 @@ class Planner:
             "schema": REPORT_SCHEMA,
             "version": VERSION,
             "sources_sha256": package_digest(),
+            **_energy(case),
         }
         chosen = {name: getattr(case, name) for name in EARLIER}
         decisive |= {name: value for name, value in chosen.items() if value != EARLIER[name]}
@@ -129,6 +131,17 @@ class Planner:
                 asdict(array) | _dataflow(array) | {"memory_config": content}
             )
         return self._accelerators[accelerator]
+
+
+def _energy(case: Case) -> dict[str, Any]:
+    """Return the energy table's name and the digest of its file; nothing where none is named."""
+    if not case.energy:
+        return {}
+    from sparqsim.cost.table import load_table
+
+    table = load_table(case.energy)
+    digest = hashlib.sha256(table.to_json().encode()).hexdigest()
+    return {"energy": table.name, "energy_sha256": digest}
 
 
 def _dataflow(array: ArrayConfig) -> dict[str, Any]:

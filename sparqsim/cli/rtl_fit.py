@@ -1,0 +1,115 @@
+"""What `sparqsim rtl fit` does and prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from sparqsim.base.errors import InputError
+from sparqsim.cli.cells import new_table
+from sparqsim.cli.tables import Shown
+from sparqsim.cost.table import DesignCosts, EnergyTable, TriedLayer
+from sparqsim.cost.trying import Measured, table_of
+from sparqsim.results.filekinds import result_text
+from sparqsim.rtl.gates.record import SCHEMA, EnergyReference
+from sparqsim.trace import load_trace
+
+Pair = tuple[str, str]
+
+
+def split_test(text: str) -> Pair:
+    """Return record and trace of 'RECORD=TRACE'."""
+    record, equals, trace = text.partition("=")
+    if not equals or not record or not trace:
+        raise InputError(f"--test {text!r}: expected RECORD=TRACE")
+    return record, trace
+
+
+def fitted_table(name: str, fit: Pair, tests: Sequence[Pair], node_nm: float) -> EnergyTable:
+    """Return the table of a record, tried on others."""
+    return table_of(name, _measured(fit), [_measured(pair) for pair in tests], node_nm)
+
+
+def _measured(pair: Pair) -> Measured:
+    path, trace = pair
+    text, _ = result_text(path, [SCHEMA], "the -o of `sparqsim rtl energy`")
+    return Measured(EnergyReference.from_json(text, path), load_trace(trace), path)
+
+
+def table_shown(table: EnergyTable) -> Shown:
+    """Return how good the coefficients of every design are."""
+    shown = new_table(
+        "design",
+        "layers\nof fit",
+        "error %\nmedian",
+        "\nworst",
+        "layers\ntried",
+        "error %\nmedian",
+        "\nworst",
+        "int8\nworst",
+        "constant\nmedian",
+        "\nworst",
+        title="Fast energy model against gate-level runs, whole layers; constant: one energy per "
+        "MAC instead",
+    )
+    for name, costs in table.designs.items():
+        shown.add_row(name, *_cells(costs))
+    return Shown("", [shown], _notes(table), lambda: _flat(table), table.to_json)
+
+
+def _cells(costs: DesignCosts) -> list[str]:
+    of_fit = [abs(each.error_percent) for each in costs.fitted if not each.signed]
+    constant = [abs(each.constant_error_percent) for each in costs.measured_tests]
+    figures = [
+        costs.median_percent,
+        costs.worst_percent,
+        costs.signed_worst_percent,
+        median(constant) if constant else None,
+        max(constant, default=None),
+    ]
+    return [
+        str(len(of_fit)),
+        _percent(median(of_fit)),
+        _percent(max(of_fit)),
+        str(len(constant)),
+        *map(_percent, figures),
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _notes(table: EnergyTable) -> str:
+    orders = table.orders
+    return "\n".join(
+        [
+            (
+                f"{table.library}, {table.node_nm:g} nm, {table.corner}, {table.voltage_v:g} V, "
+                f"clock of {table.clock_ns:g} ns, slew {table.slew_ns:g} ns; "
+                f"{', '.join(table.tools)}."
+            ),
+            f"Fitted on {table.samples} sampled outputs of each layer of {table.trace}.",
+            (
+                f"Of {orders.pairs:,} pairs of designs on a tried layer the reference tells "
+                f"{orders.separated:,} apart (two standard errors); the model orders "
+                f"{orders.right:,} of them alike."
+            ),
+            *table.notes,
+        ]
+    )
+
+
+def _flat(table: EnergyTable) -> list[dict[str, Any]]:
+    """Return a row per design and layer."""
+    return [
+        {"design": name, "use": use, **each.model_dump()}
+        for name, costs in table.designs.items()
+        for use, layers in _uses(costs)
+        for each in layers
+    ]
+
+
+def _uses(costs: DesignCosts) -> list[tuple[str, tuple[TriedLayer, ...]]]:
+    return [("fit", costs.fitted), ("test", costs.tested)]
