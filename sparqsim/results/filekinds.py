@@ -44,7 +44,8 @@ JSON_KINDS: Mapping[str, Kind] = {
         "the curves of `sparqsim bandwidth`", "`sparqsim plot --kind bandwidth` takes one such file"
     ),
     "energy_reference": Kind(
-        "gate-level energies of sampled outputs", "`sparqsim rtl fit` makes an energy table of it"
+        "a gate-level record of `sparqsim rtl energy`",
+        "`sparqsim rtl fit` makes an energy table of it",
     ),
     "energy_table": Kind(
         "an energy table", "`sparqsim simulate` and `sparqsim compare` take it with --energy"
@@ -52,10 +53,6 @@ JSON_KINDS: Mapping[str, Kind] = {
     "area": Kind(
         "an area table",
         "no command reads it; `sparqsim compare --iso area` uses the one that ships",
-    ),
-    "energy_reference": Kind(
-        "a gate-level record of `sparqsim rtl energy`",
-        "models of energy are fitted to it",
     ),
 }
 
