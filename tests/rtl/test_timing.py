@@ -165,7 +165,7 @@ def _periods_of_adders(library, folder):
 
 def test_a_ripple_adder_of_32_bits_takes_more_than_twice_one_of_8(tools, tmp_path):
     periods = _periods_of_adders(debian_library(), tmp_path)
-    assert 2 < periods[32] / periods[8] < 4
+    assert 2 < periods[32] / periods[8] < 5
 
 
 #: Files of the other libraries, of one library each.
@@ -188,7 +188,7 @@ def other(request, shared, tmp_path):
 @pytest.mark.parametrize("other", OTHERS, indirect=True)
 def test_other_libraries_are_timed(other, tools, tmp_path, monkeypatch):
     periods = _periods_of_adders(other, tmp_path)
-    assert 2 < periods[32] / periods[8] < 4
+    assert 2 < periods[32] / periods[8] < 5
     monkeypatch.setattr(timing_run, "TIMED_FLOWS", (list(FLOWS_FOR_SPEED)[-1],))
     table = measured_timing(other, [get_pe("mac-4b4b"), get_pe("sparq-2opt")])
     assert table["rows"][0]["library"] == other.name
