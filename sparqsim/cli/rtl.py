@@ -139,7 +139,7 @@ def timing(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[DESIGN]...",
+            metavar="DESIGN",
             help="PE designs. Default: all of the table.",
             autocompletion=design,
             show_default=False,

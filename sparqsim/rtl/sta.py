@@ -137,7 +137,7 @@ def _report(library: Library, verilog: str) -> str:
 
 def _register(library: Library, netlist: Netlist, place: str, flip_flop: str) -> str:
     """Return the name of the register that a flip-flop is: of the net that it drives, directly or
-    through inverters.
+    through inverters; its own where synthesis left none of that.
     """
     # A register that stands outside has its name there.
     if place.startswith("from_"):
@@ -149,8 +149,8 @@ def _register(library: Library, netlist: Netlist, place: str, flip_flop: str) ->
         names = sorted(net for net in driven if not re.fullmatch(r"_\d+_", net))
         if names:
             return names[0]
-        at = next(
-            cell
-            for cell in cells
-            if cell is not at and len(cell.pins) == INVERTER_PINS and driven & {*cell.pins.values()}
-        )
+        behind = (cell for cell in cells if cell is not at and driven & {*cell.pins.values()})
+        inverters = [cell for cell in behind if len(cell.pins) == INVERTER_PINS]
+        if not inverters:
+            return flip_flop
+        at = inverters[0]

@@ -158,7 +158,8 @@ endmodule
 def _periods_of_adders(library, folder):
     paths = {bits: timed(library, [_adder(library, bits, folder)], AROUND) for bits in (8, 32)}
     for bits, path in paths.items():
-        assert re.fullmatch(r"[xy]\[[01]\]", path.start.name)
+        # Where gates take the inverted output of a flip-flop, its register has no name left.
+        assert re.fullmatch(r"[xy]\[[01]\]|_\d+_", path.start.name)
         assert re.fullmatch(rf"sum\[({bits}|{bits - 1})\]", path.end.name)
     return {bits: path.period_ns for bits, path in paths.items()}
 
