@@ -37,6 +37,7 @@ _HOMES = {
     "get_pe": "pe",
     "load_accelerator": "memory",
     "load_trace": "trace",
+    "predict": "engine.prediction",
     "simulate": "engine.simulation",
 }
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from sparqsim.base.errors import InputError as InputError
     from sparqsim.engine.assignment import Assignment as Assignment
     from sparqsim.engine.models import EngineModel as EngineModel
+    from sparqsim.engine.prediction import predict as predict
     from sparqsim.engine.simulation import compare as compare
     from sparqsim.engine.simulation import simulate as simulate
     from sparqsim.memory import MemoryConfig as MemoryConfig

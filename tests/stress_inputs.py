@@ -73,6 +73,7 @@ OTHERS = [
         "out.json",
         "out.pdf",
     ),
+    Command.of(f"predict {TRACE} --config edge --pe sparq-5opt -o out.json", "out.json"),
     Command.of(
         f"accuracy {MODEL} --images x.npy --pe sparq-5opt --array 16x16 -o out.json", "out.json"
     ),

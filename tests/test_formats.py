@@ -349,6 +349,7 @@ COMMANDS = {
     "simulate": ("simulate", "small.safetensors", "--pe", "sparq-exact", "--config", "edge"),
     "compare": ("compare", "small.safetensors", "--iso", "area"),
     "bandwidth": ("bandwidth", "small.safetensors", "--config", "edge", "--bandwidths", "1,2"),
+    "predict": ("predict", "small.safetensors", "--config", "edge"),
     "info": ("trace", "info", "small.safetensors"),
     "pe list": ("pe", "list"),
     "pe show": ("pe", "show", "sparq-5opt"),

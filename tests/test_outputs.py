@@ -133,6 +133,7 @@ def test_standard_output_under_another_name_gets_table_and_report(
         ("simulate", "IN", "--pe", "mac-8b8b", "--config", "edge", "--timeline", "OUT"),
         ("compare", "IN", "--pe", "mac-8b8b", "-o", "OUT"),
         ("bandwidth", "IN", "--config", "edge", "--pe", "mac-8b8b", "-o", "OUT"),
+        ("predict", "IN", "--pe", "mac-8b8b", "-o", "OUT"),
         ("sweep", "IN", "--pe", "mac-8b8b", "-o", "OUT", "--jobs", "1"),
         ("accuracy", "net.onnx", "--images", "IN", "-o", "OUT"),
         ("trace", "dump", "net.onnx", "--images", "IN", "-o", "OUT"),

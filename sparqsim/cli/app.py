@@ -17,7 +17,19 @@ import typer
 
 from sparqsim.base.errors import InputError, printable
 from sparqsim.base.plugins import user_place
-from sparqsim.cli import accuracy, memory, pe, plot, regress, report, rtl, run, sweep, trace
+from sparqsim.cli import (
+    accuracy,
+    memory,
+    pe,
+    plot,
+    predict,
+    regress,
+    report,
+    rtl,
+    run,
+    sweep,
+    trace,
+)
 from sparqsim.cli.help import WIDEST, command_group
 
 __all__ = ["app", "exit_code_of"]
@@ -48,6 +60,7 @@ app = command_group(
 )
 app.command("simulate")(run.simulate)
 app.command("compare")(run.compare)
+app.command("predict")(predict.predict)
 app.command("plot")(plot.plot)
 app.command("report")(report.report)
 app.command("bandwidth")(memory.bandwidth)

@@ -1,1 +1,3 @@
-"""What a run costs in energy: exact counts, a model fitted on gates, words of memory."""
+"""What a design costs: bit operations, published fits and rooflines before a run; energy of a run,
+from exact counts, a model fitted on gates, and words of memory.
+"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +126,23 @@ class Outcome:
         return (self, *self.then)
 
 
-def job_of(layer: Layer, loops: Loops, memory: MemoryConfig, part: Part = WHOLE) -> Job:
+class StoredOperands(Protocol):
+    """How operands lie in memory, and how many a step takes: `Loops` say it, and PE designs."""
+
+    @property
+    def lanes(self) -> int:
+        """Elements of K that one step takes."""
+
+    @property
+    def weight_bits(self) -> int:
+        """Of a weight."""
+
+    @property
+    def activation_pair_bits(self) -> Callable[[str], int]:
+        """`activation_pair_bits(storage)`: of two adjacent activations."""
+
+
+def job_of(layer: Layer, loops: StoredOperands, memory: MemoryConfig, part: Part = WHOLE) -> Job:
     """Return what a layer asks of the memory when an engine goes through it in these loops."""
     shape, source, bits = layer.gemm, InputMap.of(layer), layer.record.bits
     raw = _stored_bits(loops.activation_pair_bits("raw"), bits["activations"], codes=2)

@@ -107,6 +107,9 @@ class PEDesign(ABC):
     lanes: ClassVar[int]
     #: Narrow or wide multipliers in a PE, the denominator of multiplier utilization.
     multipliers: ClassVar[int] = 1
+    #: Bits of the activation and of the weight that each multiplier takes whole, one product a
+    #: step; None: the circuit is more, or other, than such multipliers and adders.
+    multiplier_bits: ClassVar[tuple[int, int] | None] = None
     #: Whether int8 activations are accepted.
     signed_activations: ClassVar[bool] = True
     #: What decides how long a step takes; a design gives the method that `COST_HOOKS` names for it.

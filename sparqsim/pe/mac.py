@@ -121,6 +121,7 @@ class Mac8b8b(Mac):
 
     name: ClassVar[str] = "mac-8b8b"
     lanes: ClassVar[int] = 1
+    multiplier_bits: ClassVar[tuple[int, int] | None] = (8, 8)
     exact: ClassVar[bool] = True
 
     def windows(self, x: Array) -> dict[int, int]:
@@ -149,6 +150,7 @@ class Mac4b8b(Mac):
     name: ClassVar[str] = "mac-4b8b"
     lanes: ClassVar[int] = 2
     multipliers: ClassVar[int] = 2
+    multiplier_bits: ClassVar[tuple[int, int] | None] = (NIBBLE_BITS, 8)
     rounding: Rounding = "nearest-even"
     #: The lowest bit of the nibble in the layer's activations.
     activation_at: int = field(default=NIBBLE_BITS, metadata={"key": False})
@@ -196,6 +198,7 @@ class Mac4b4b(Mac4b8b):
     name: ClassVar[str] = "mac-4b4b"
     lanes: ClassVar[int] = 4
     multipliers: ClassVar[int] = 4
+    multiplier_bits: ClassVar[tuple[int, int] | None] = (NIBBLE_BITS, NIBBLE_BITS)
     weight_bits: ClassVar[int] = NIBBLE_BITS
     #: The lowest bit of the nibble in the layer's weights.
     weight_at: int = field(default=NIBBLE_BITS, metadata={"key": False})

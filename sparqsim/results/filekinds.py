@@ -50,6 +50,9 @@ JSON_KINDS: Mapping[str, Kind] = {
     "energy_table": Kind(
         "an energy table", "`sparqsim simulate` and `sparqsim compare` take it with --energy"
     ),
+    "prediction": Kind(
+        "a prediction", "no command reads it; `sparqsim.results.prediction.Prediction.load` does"
+    ),
     "area": Kind(
         "an area table",
         "no command reads it; `sparqsim compare --iso area` uses the one that ships",

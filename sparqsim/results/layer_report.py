@@ -58,6 +58,11 @@ class Gemm(Record):
     n: int
     groups: int
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all groups."""
+        return self.groups * self.m * self.k * self.n
+
 
 class Pairs(Summed):
     """Pairs of adjacent activations (k, k + 1), k even, of X, by what the design makes of them
@@ -285,9 +290,10 @@ class LayerReport(Tabular, Measured):
     def check_possible(self) -> None:
         """Raise ValueError where counts cannot all be true."""
         gemm, counts, error = self.gemm, self.counts, self.error
-        macs = gemm.m * gemm.k * gemm.n * gemm.groups
         rules = {
-            f"counts.macs={counts.macs}: expected {macs}, those of gemm": counts.macs == macs,
+            f"counts.macs={counts.macs}: expected {gemm.macs}, those of gemm": (
+                counts.macs == gemm.macs
+            ),
             f"counts.macs_nonzero={counts.macs_nonzero}: expected at most "
             f"counts.macs={counts.macs}": (counts.macs_nonzero <= counts.macs),
             f"counts.used_pe_cycles={counts.used_pe_cycles}: expected at most counts.pe_cycles": (

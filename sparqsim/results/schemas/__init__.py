@@ -1,8 +1,8 @@
-"""JSON Schemas of what sparqsim writes, for readers in other languages: report, comparison and
-accuracy.
+"""JSON Schemas of what sparqsim writes, for readers in other languages: report, comparison,
+accuracy and prediction.
 
-The files `NAME.schema.json` are derived from the records in `report.py` and `accuracy_report.py`; a
-test says whether they are current.
+The files `NAME.schema.json` are derived from the records in `report.py`, `accuracy_report.py` and
+`prediction.py`; a test says whether they are current.
 
     python -m sparqsim.results.schemas      # writes them anew
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sparqsim.base.record import Record
 from sparqsim.results.accuracy_report import AccuracyReport
+from sparqsim.results.prediction import Prediction
 from sparqsim.results.report import Comparison, Report
 
 FOLDER = Path(__file__).parent
@@ -32,5 +33,6 @@ def schema_files() -> dict[Path, str]:
         "report": Report,
         "comparison": Comparison,
         "accuracy": AccuracyReport,
+        "prediction": Prediction,
     }
     return {FOLDER / f"{name}.schema.json": schema_text(record) for name, record in records.items()}
