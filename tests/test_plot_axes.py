@@ -21,7 +21,7 @@ from sparqsim.plot.panel import NOTES
 from sparqsim.results.accuracy_report import AccuracyReport
 
 ROOT = Path(__file__).resolve().parent.parent
-ONE_AXES = {"pareto", "curves", "bandwidth", "roofline", "accuracy"}
+ONE_AXES = {"pareto", "curves", "bandwidth", "roofline", "energy", "accuracy"}
 ARRAY = sparqsim.ArrayConfig(4, 4)
 
 
@@ -50,6 +50,7 @@ def shown() -> dict[str, object]:
         "pareto": comparison,
         "utilization": heatmap(reports[1], trace),
         "roofline": with_memory,
+        "energy": sparqsim.compare(trace, pes, ARRAY, energy="osu018"),
         "curves": plot.speedup_curves(reports, "k"),
         "bandwidth": bandwidth_curves(
             trace, designs, ARRAY, memory, baseline=pes[0], kept=None, bandwidths=(1.0, 8.0)

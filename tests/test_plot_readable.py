@@ -67,6 +67,7 @@ class Results:
         self.names, self.trace = names, made_trace()
         self.compared = sparqsim.compare(self.trace, names, iso="area")
         self.with_memory = sparqsim.compare(self.trace, names, memory=MEMORY)
+        self.with_energy = sparqsim.compare(self.trace, names, energy="osu018")
         self.by = cache(self._by)
 
     def _by(self, arrays: str = "16x16", zeros: tuple[float, ...] = (0.4,)) -> list[Report]:
@@ -118,6 +119,7 @@ KINDS: dict[str, Callable[[Results, str], Figure]] = {
     "pareto": lambda results, width: plot.pareto_figure(results.compared, width=width),
     "pareto of answers": loss,
     "roofline": lambda results, width: roofline_figure(results.with_memory, width=width),
+    "energy": lambda results, width: plot.energy_figure(results.with_energy, width=width),
     "bandwidth": lambda results, width: results.bandwidth(width),
     "array-size": lambda results, width: curves_figure(
         speedup_curves(results.by("2x2 4x4 8x8 16x16 32x32 64x128 128x128"), "array-size"),
@@ -162,7 +164,7 @@ def check_axes(figure: Figure) -> None:
     labels = [axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()]
     assert labels
     for label in labels:
-        assert label.startswith("layer") or any(unit in label for unit in UNITS), label
+        assert label.startswith(("layer", "design")) or any(unit in label for unit in UNITS), label
 
 
 UNITS = (
@@ -171,6 +173,7 @@ UNITS = (
     "(dB)",
     "(percentage points)",
     "(MACs per",
+    "(pJ per MAC)",
     "(bytes per cycle)",
     "(count)",
     "(thousands)",

@@ -16,6 +16,7 @@ PLOTS = (
     "utilization",
     "pareto",
     "roofline",
+    "energy",
     "bandwidth",
     "array-size",
     "k",

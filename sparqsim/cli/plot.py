@@ -120,10 +120,12 @@ def _plot_results(
     from sparqsim.plot import plot_layers, plot_pareto, plot_speedup
     from sparqsim.results.loading import as_comparison
 
-    if kind == "roofline":
+    if kind in {"roofline", "energy"}:
+        from sparqsim.plot.energy import plot_energy
         from sparqsim.plot.roofline import plot_roofline
 
-        plot_roofline(as_comparison(results), output, **how)
+        of_all = plot_roofline if kind == "roofline" else plot_energy
+        of_all(as_comparison(results), output, **how)
     elif kind == "layers":
         one = pe is not None or (len(results) == 1 and not hasattr(results[0], "reports"))
         plot_layers(

@@ -16,6 +16,7 @@ from sparqsim.memory.traffic import LayerTraffic, Traffic
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow, Hits, RowLayer
 from sparqsim.results.bounds import Bounds
 from sparqsim.results.clock import DesignClock, TimeAtEqualArea
+from sparqsim.results.energy import CellEnergy, Energy
 from sparqsim.results.iso_area import IsoDesign, ScaledArray
 from sparqsim.results.layer_report import (
     Cycles,
@@ -34,10 +35,12 @@ RECORDS: dict[str, type] = {
     "accuracy": AccuracyReport,
     "array": ArrayConfig,
     "bounds": Bounds,
+    "cells": CellEnergy,
     "clock": DesignClock,
     "clock_area": TimeAtEqualArea,
     "cycles": Cycles,
     "dram": DramConfig,
+    "energy": Energy,
     "error": Error,
     "gemm": Gemm,
     "hits": Hits,

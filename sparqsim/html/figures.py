@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from sparqsim.base.errors import InputError
 from sparqsim.html.tables import parts_of, reports_of
 from sparqsim.plot import layers_figure, pareto_figure, pareto_points, speedup_figure
+from sparqsim.plot.energy import energy_figure
 from sparqsim.plot.pareto_points import ParetoPoint, front_of
 from sparqsim.plot.roofline import roofline_figure
 from sparqsim.plot.style import WIDTHS_INCHES, house_style, take_notes, take_title
@@ -96,6 +97,13 @@ def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
         ("measured.macs", "dram.bandwidth_bytes_per_cycle"),
         f"{prefix}-roofline",
         lambda: roofline_figure(shown),
+    )
+    yield from optional(
+        "Energy by part",
+        "pJ per multiply-accumulate of the exact layers, by what it went into.",
+        ("energy.array_per_mac", "energy.per_mac"),
+        f"{prefix}-energy",
+        lambda: energy_figure(comparison, width="page"),
     )
 
 

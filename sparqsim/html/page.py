@@ -26,6 +26,7 @@ from sparqsim.html.actions import actions_table
 from sparqsim.html.cells import Table
 from sparqsim.html.clock import clock_tables
 from sparqsim.html.definitions import meaning
+from sparqsim.html.energy import energy_tables
 from sparqsim.html.equal_area import equal_area_tables
 from sparqsim.html.figures import Drawing, drawings
 from sparqsim.html.gather import Gathered
@@ -195,6 +196,7 @@ def _run(comparison: Comparison, prefix: str) -> Run:
             designs_table(comparison),
             *equal_area_tables(comparison),
             *clock_tables(comparison),
+            *energy_tables(comparison),
         ],
         figures=list(drawings(comparison, prefix)),
         by_layer=by_layer,

@@ -8,6 +8,7 @@ of the same function. Equal input gives equal bytes.
 from sparqsim.plot.accuracy import accuracy_figure, plot_accuracy
 from sparqsim.plot.bandwidth import bandwidth_figure, plot_bandwidth
 from sparqsim.plot.curves import curves_figure, plot_curves
+from sparqsim.plot.energy import energy_figure, plot_energy
 from sparqsim.plot.layers import layers_figure, plot_layers
 from sparqsim.plot.pareto import pareto_figure, plot_pareto
 from sparqsim.plot.pareto_points import ParetoPoint, pareto_points
@@ -23,6 +24,7 @@ __all__ = [
     "accuracy_figure",
     "bandwidth_figure",
     "curves_figure",
+    "energy_figure",
     "figure_format",
     "layers_figure",
     "pareto_figure",
@@ -30,6 +32,7 @@ __all__ = [
     "plot_accuracy",
     "plot_bandwidth",
     "plot_curves",
+    "plot_energy",
     "plot_layers",
     "plot_pareto",
     "plot_roofline",

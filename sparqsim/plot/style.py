@@ -137,6 +137,17 @@ CYCLE_LOOKS = {
 }
 
 
+ENERGY_LOOKS = {
+    "switching": Look("#0072b2"),
+    "internal": Look("#c6e4f7", "////"),
+    "clock": Look("#e69f00"),
+    "leakage": Look("#4d4d4d"),
+    "edge": Look("#009e73", "\\\\\\\\"),
+    "sram": Look("#d9d9d9", "...."),
+    "dram": Look("#d55e00", "xxxx"),
+}
+
+
 def looks_of(specs: Sequence[str]) -> dict[str, Look]:
     """Return a look for each design; a known one has its own, others take spares in order."""
     spare = iter(SPARE_LOOKS * (1 + len(specs) // len(SPARE_LOOKS)))

@@ -10,6 +10,7 @@ from _sound import report_document
 COMMANDS = (
     ("report", "{file}", "-o", "{folder}/page.html"),
     ("plot", "{file}", "--kind", "roofline", "-o", "{folder}/a.svg"),
+    ("plot", "{file}", "--kind", "energy", "-o", "{folder}/a.svg"),
 )
 
 
