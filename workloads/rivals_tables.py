@@ -1,4 +1,4 @@
-"""Make the tables of docs/rivals/*.md from docs/rivals/*.json.
+"""Make the tables of docs/rivals/*.md from docs/rivals/*.json, and docs/rivals/predictions/*.json.
 
     python workloads/rivals_tables.py            # writes them
     python workloads/rivals_tables.py --check    # exit code 1 if a page holds others
@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import prediction_tables
 from accuracy_tables import ROOT, TABLE, markdown_table
 
 from sparqsim.base.files import write_text
@@ -157,7 +158,9 @@ def pages() -> list[Path]:
 def table(name: str) -> str:
     """Return the table KIND_NETWORK."""
     kind, network = name.split("_")
-    return "\n".join(TABLES[kind](loaded(network))) + "\n"
+    predicted = prediction_tables.TABLES.get(kind)
+    lines = predicted(network) if predicted else TABLES[kind](loaded(network))
+    return "\n".join(lines) + "\n"
 
 
 def rendered(document: str) -> str:
