@@ -376,6 +376,28 @@ def test_auto_is_the_best_of_all_orders(layer, array, memory, design):
         assert found.times.total == cycles_of[order]
 
 
+def test_auto_cycles_moves_more_bytes_where_that_takes_fewer_cycles():
+    """A layer whose orders part: one has the fewest bytes, the other the fewest cycles."""
+    small = ScratchpadConfig(size_kib=0.5)
+    memory = MemoryConfig(
+        activations=ScratchpadConfig(size_kib=1),
+        weights=small,
+        outputs=small,
+        dram=DramConfig(bandwidth_bytes_per_cycle=4, burst_bytes=1),
+    )
+    layer, array = gemm(24, 30, 8), ArrayConfig(rows=4, cols=4)
+    lean, quick = (
+        outcome(layer, array, replace(memory, loop_order=order)) for order in ("mnk", "nmk")
+    )
+    assert lean.traffic.dram_bytes < quick.traffic.dram_bytes
+    assert quick.times.total < lean.times.total
+    by_bytes, by_cycles = (
+        outcome(layer, array, replace(memory, loop_order=asked)).traffic.loop_order
+        for asked in ("auto", "auto-cycles")
+    )
+    assert (by_bytes, by_cycles) == ("mnk", "nmk")
+
+
 def test_on_equal_bytes_the_order_of_fewer_cycles_wins():
     """Both orders move every byte once; the array's own, listed first, waits longer for its
     operands.
