@@ -189,6 +189,21 @@ class WideWeightCycles(WeightSerial):
         return super().weight_step_cycles(w).astype(np.int64)
 
 
+class OneFilterShort(WeightSerial):
+    def of_filters(self, w):
+        return super().of_filters(w)[1:]
+
+
+class FilterOfOtherLanes(WeightSerial):
+    def of_filters(self, w):
+        return [*super().of_filters(w)[1:], Mac8b8b()]
+
+
+class FilterInTwoColumns(WeightSerial):
+    def filter_order(self, w):
+        return np.maximum(super().filter_order(w), 1)
+
+
 class OtherFixedCycles(FixedSerial):
     def fixed_step_cycles(self):
         return self.bits + 1
@@ -319,6 +334,21 @@ def check_called(part):
             ),
         ),
         (WideWeightCycles, "ragged products", "weight_step_cycles gives int64, expected uint8"),
+        (
+            OneFilterShort,
+            "column per filter",
+            r"of_filters of 1 filters gives \[\], expected 1 designs",
+        ),
+        (
+            FilterOfOtherLanes,
+            "column per filter",
+            r"of_filters of 1 .* expected 1 designs of 2 lanes",
+        ),
+        (
+            FilterInTwoColumns,
+            "column per filter",
+            r"of 1 filters gives \[1\], expected 0\.\.0",
+        ),
         (OtherFixedCycles, "ragged products", r"takes 8 cycles, but the fast form says 9"),
         (RoundsInMatmulOnly, "used operands", r"used_activations\(x\) @ used_weights\(w\) gives"),
         (BecomesAnother, "ready for a layer", "design of spec 'mac-8b8b', expected 'fused'"),

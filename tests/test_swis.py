@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import sparqsim
+from sparqsim.analysis.heatmap import heatmap
 from sparqsim.base.errors import InputError
+from sparqsim.pe.contract import check_design
 from sparqsim.pe.swis import Swis
 from sparqsim.pe.swis_groups import defined_decompose
 
@@ -110,10 +112,11 @@ def test_a_target_is_one_design_a_filter(w, eighths, per_cycle):
     x = np.random.default_rng(1).integers(0, 256, (2, 11)).astype(np.uint8)
     shifts, found = pe.column_shifts(w), pe.matmul(x, w)
     assert Fraction(int(shifts.sum()), len(shifts)) <= target
-    steps = replace(pe, schedule="given").weight_step_cycles(w)
-    assert steps.tolist() == [[-(-n // per_cycle) for n in shifts.tolist()]] * 3
-    ordered = sorted(shifts.tolist(), reverse=True)
-    assert pe.weight_step_cycles(w).tolist() == [[-(-n // per_cycle) for n in ordered]] * 3
+    assert pe.of_filters(w) == [replace(pe, shifts=number) for number in shifts.tolist()]
+    assert pe.weight_step_cycles(w).tolist() == [[-(-n // per_cycle) for n in shifts]] * 3
+    in_order = shifts[pe.filter_order(w)].tolist()
+    assert in_order == sorted(shifts.tolist(), reverse=True)
+    assert replace(pe, schedule="given").filter_order(w).tolist() == [0, 1, 2, 3, 4]
     for column, number in enumerate(shifts.tolist()):
         alone = replace(pe, shifts=number).matmul(x, w[:, column : column + 1])
         assert alone[:, 0].tolist() == found[:, column].tolist()
@@ -196,14 +199,69 @@ def test_a_target_in_a_list_of_designs(run, small_path):
     assert "swis:group=2,shifts=target:3.25,per_cycle=8" in ended.out
 
 
-def test_processes_cannot_step_a_target(refused, small_path):
-    said = refused("simulate", small_path, "--pe", "swis:shifts=target:3", "--engine", "event")
-    assert "the shifts of a filter depend on all filters; expected engine 'fast'" in said
+def test_processes_step_a_target(run, small_path):
+    ended = run("simulate", small_path, "--pe", "swis:shifts=target:3", "--engine", "event")
+    assert ended.code == 0, ended.err
 
 
-def test_a_step_of_a_target_is_refused():
+def test_a_target_has_no_step_of_its_own():
     with pytest.raises(InputError, match="shifts of a filter depend on all filters"):
         sparqsim.get_pe("swis:shifts=target:3").step((0,) * 4, (0,) * 4)
+
+
+@pytest.mark.parametrize("spec", ["swis:shifts=target:3.25", "swis:shifts=target:2,schedule=given"])
+def test_a_target_keeps_the_contract(spec):
+    outcomes = list(check_design(sparqsim.get_pe(spec)))
+    assert [outcome for outcome in outcomes if outcome.failure] == []
+
+
+ARRAYS = st.builds(
+    sparqsim.ArrayConfig,
+    rows=st.integers(1, 3),
+    cols=st.integers(1, 4),
+    dataflow=st.sampled_from(["os", "ws", "is"]),
+    coupling=st.sampled_from(["lockstep", "broadcast", "elastic:1", "elastic:3"]),
+    overlap=st.booleans(),
+)
+TARGETS = st.builds(
+    Swis,
+    group=st.integers(1, 5),
+    shifts=st.integers(8, 64).map(lambda eighths: f"target:{eighths / 8}"),
+    per_cycle=st.integers(1, 3),
+    consecutive=st.sampled_from(["off", "on"]),
+    schedule=st.sampled_from(["sorted", "given"]),
+)
+
+
+@settings(max_examples=60)
+@given(TARGETS, ARRAYS, st.integers(0, 999), st.booleans(), st.integers(1, 7), st.integers(1, 9))
+def test_a_target_takes_what_its_filters_take_step_by_step(pe, array, seed, signed, k, n):
+    """Processes in which each filter is its own design: cycles, waits, values, the same integers."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 256, (rng.integers(1, 6), k)).astype(np.uint8)
+    # Filters of very different ranges, so that their numbers of shifts differ.
+    w = (rng.integers(-128, 128, (k, n)) >> rng.integers(0, 8, n)).astype(np.int8)
+    layer = sparqsim.Layer.from_gemm("gemm", x.view(np.int8) if signed else x, w)
+    fast, event = (
+        sparqsim.simulate(sparqsim.Trace([layer]), pe=pe, array=array, engine=engine)
+        for engine in ("fast", "event")
+    )
+    assert fast.layers == event.layers
+
+
+@pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
+def test_groups_of_a_convolution_meet_a_target_each_for_itself(dataflow):
+    rng = np.random.default_rng(4)
+    x = rng.integers(0, 256, (1, 5, 5, 4)).astype(np.uint8)
+    w = (rng.integers(-128, 128, (6, 4, 2)) >> rng.integers(0, 7, (6, 1, 1))).astype(np.int8)
+    layer = sparqsim.Layer.conv2d("conv", x, w, kernel=(2, 2), groups=2)
+    trace = sparqsim.Trace([layer])
+    array = sparqsim.ArrayConfig(rows=3, cols=2, dataflow=dataflow)
+    fast, event = (
+        sparqsim.simulate(trace, pe="swis:shifts=target:2.5", array=array, engine=engine)
+        for engine in ("fast", "event")
+    )
+    assert fast.layers == event.layers
 
 
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
@@ -227,7 +285,7 @@ def test_error_falls_with_shifts(digits):
 def gemm(m, k, n, seed=0):
     """A layer of one product, random operands of 8 bits."""
     rng = np.random.default_rng(seed)
-    x, w = rng.integers(0, 256, (m, k)), rng.integers(-128, 128, (k, n))
+    x, w = rng.integers(0, 256, (m, k)), rng.integers(-128, 128, (k, n)) >> rng.integers(0, 8, n)
     return sparqsim.Layer.from_gemm("gemm", x.astype(np.uint8), w.astype(np.int8))
 
 
@@ -260,6 +318,14 @@ def test_sorted_is_the_layer_with_its_filters_sorted(target, seed, per_cycle, da
         by_shifts.column_shifts(w).tolist(), reverse=True
     )
     assert cycles_of(layer, by_shifts, array) == cycles_of(moved, as_given, array)
+    by_pe, by_pe_moved = (
+        heatmap(sparqsim.simulate(trace, pe=pe, array=array), trace)
+        for trace, pe in (
+            (sparqsim.Trace([layer]), by_shifts),
+            (sparqsim.Trace([moved]), as_given),
+        )
+    )
+    assert by_pe.macs_nonzero.tolist() == by_pe_moved.macs_nonzero.tolist()
 
 
 @settings(max_examples=15)

@@ -25,7 +25,7 @@ from sparqsim.engine.models.kept import ran
 from sparqsim.pe import PEDesign
 from sparqsim.pe.arithmetic import row_blocks
 from sparqsim.pe.base import Array
-from sparqsim.pe.declared import activation_cycles, weight_cycles
+from sparqsim.pe.declared import activation_cycles, filter_order, in_columns, weight_cycles
 from sparqsim.results.layer_report import LayerReport, Totals
 from sparqsim.results.report import Report
 from sparqsim.results.setting import ArrayInfo, PEInfo, Provenance
@@ -168,7 +168,7 @@ def heatmap(
             f"expected one of {', '.join(names)}"
         )
     # (layers, what is counted, rows, cols): steps, then MACs.
-    counted = np.array([_layer_counts(*pair, report.array, known) for pair in chosen])
+    counted = np.array([_layer_counts(*pair, report, known) for pair in chosen])
     step_cycles, macs_nonzero = counted.sum(axis=0)
     total = Totals.of(part for part, _ in chosen)
     return Heatmap(
@@ -208,14 +208,14 @@ def _check_same_trace(report: Report, trace: Trace) -> None:
 
 
 def _layer_counts(
-    part: LayerReport, layer: Layer, array: ArrayInfo, known: Collection[EngineModel | PEDesign]
+    part: LayerReport, layer: Layer, report: Report, known: Collection[EngineModel | PEDesign]
 ) -> tuple[Counts, Counts]:
     """Return step cycles and non-zero MACs of every PE for a layer, checked against its report."""
     model = ran(part, layer, known)
     if model.pe is None:
         raise InputError(f"layer {part.name!r}: {_no_heat_map(model.spec, model.kind)}")
     lowered = layer.lower()
-    places = Placement.of(array)
+    places = Placement.of(report.array)
     steps = np.sum([_step_cycles(pe, lowered, places) for pe in model.pass_designs], axis=0)
     macs = _macs_nonzero(model.pe, lowered, places)
     if int(macs.sum()) != part.counts.macs_nonzero:
@@ -305,7 +305,8 @@ def _macs_nonzero(pe: PEDesign, layer: LoweredLayer, places: Placement) -> Count
     for x in row_blocks(layer):
         activations += by_residue(x != 0, places.m, start)
         start += x.shape[1]
-    weights = by_residue(layer.weights.swapaxes(1, 2) != 0, places.n)
+    in_array = in_columns(layer.weights, filter_order(pe, layer.weights))
+    weights = by_residue(in_array.swapaxes(1, 2) != 0, places.n)
     order = pe.k_order(layer.k)
     counts = np.empty((places.m, places.s, places.n), np.int64)
     for step_class in range(places.s):

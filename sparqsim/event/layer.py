@@ -18,13 +18,20 @@ from sparqsim.pe.base import Array, PEDesign, Step
 from sparqsim.pe.operands import StepOperands
 from sparqsim.trace.lowering import LoweredLayer
 
+#: Which m, s and n a tile has.
+Part = dict[str, slice]
+
 
 @dataclass(frozen=True)
 class Operand:
-    """What a link carries or a PE holds: a step's operands, and whether they are of the layer."""
+    """What a link carries or a PE holds: a step's operands, and whether they are of the layer.
+
+    `design`: what steps weights, that of their filter; the first filter's in columns that only pad.
+    """
 
     values: tuple[int, ...]
     real: bool
+    design: PEDesign | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def run_layer(
 
 
 def step_of(pe: PEDesign, flow: Dataflow, *, signed: bool) -> Callable[[Operand, Operand], Step]:
-    """Return the design's `step`, given operands as they meet in the array.
+    """Return the `step` of the filter's design, given operands as they meet in the array.
 
     Where the values of one side decide how long a step takes, a step whose operands there only pad
     the tile takes one cycle: there is nothing to wait for, whatever the circuit would do with
@@ -94,7 +101,7 @@ def step_of(pe: PEDesign, flow: Dataflow, *, signed: bool) -> Callable[[Operand,
     def step(left: Operand, other: Operand) -> Step:
         """Do the design's step, whichever side its activations come from."""
         x, w = (left, other) if flow.activations_from_left else (other, left)
-        done = pe.step(x.values, w.values, signed)
+        done = (w.design or pe).step(x.values, w.values, signed)
         deciding = {"activations": x, "weights": w}.get(pe.cost)
         if deciding is None or deciding.real:
             return done
@@ -118,6 +125,18 @@ def stalls_of(run: Run, work: Work, array: ArrayConfig, flow: Dataflow) -> NDArr
     return stalls
 
 
+@dataclass(frozen=True)
+class Side:
+    """The activations of a tile, axes 'ms', or its weights, 'sn': operands along both axes."""
+
+    axes: str
+    operands: Sequence[Sequence[Operand]]
+
+    def by(self, axes: str) -> Sequence[Sequence[Operand]]:
+        """Return the operands along the same axes in the order asked for."""
+        return self.operands if axes == self.axes else list(zip(*self.operands, strict=True))
+
+
 class LayerTiles:
     """A layer cut into tiles of operands, and put together again from the sums of its tiles."""
 
@@ -125,12 +144,13 @@ class LayerTiles:
         self._layer, self._flow, self._grid = layer, flow, grid
         self._operands = StepOperands(layer, pe)
         self._sizes = {"m": layer.m, "s": pe.steps(layer.k), "n": layer.n}
+        self._designs = [pe.of_filters(matrix) for matrix in layer.weights]
 
     def tiles(self) -> list[Tile]:
         """Return the operands of every tile."""
         return [self.tile(number) for number in range(self._grid.tiles)]
 
-    def _part(self, number: int) -> tuple[int, dict[str, slice]]:
+    def _part(self, number: int) -> tuple[int, Part]:
         group, rows, cols = self._grid.slices(number)
         return group, dict(
             zip(self._flow.roles, (slice(0, self._grid.stream), rows, cols), strict=True)
@@ -139,26 +159,35 @@ class LayerTiles:
     def tile(self, number: int) -> Tile:
         """Return the operands of one tile."""
         group, part = self._part(number)
-        x = self._operands.activations(group, part["m"], part["s"])
-        w = self._operands.weights(group, part["s"], part["n"]).swapaxes(1, 2)
-        left, other = (x, "ms"), (w, "sn")
+        left, other = self._activations(group, part), self._weights(group, part)
         if not self._flow.activations_from_left:
             left, other = other, left
         stream, row, col = tuple(self._flow.roles)
-        rows = self._marked(*left, row + stream, part)
+        rows = left.by(row + stream)
         if self._flow.loads:
-            return Tile(rows=rows, held=self._marked(*other, row + col, part))
-        return Tile(rows=rows, cols=self._marked(*other, col + stream, part))
+            return Tile(rows=rows, held=other.by(row + col))
+        return Tile(rows=rows, cols=other.by(col + stream))
 
-    def _marked(
-        self, values: Array, axes: str, roles: str, part: dict[str, slice]
-    ) -> list[list[Operand]]:
-        """Return values, whose first two axes are `axes`, by `roles`, the same two; real are those
-        within the layer.
-        """
-        values = values if axes == roles else values.swapaxes(0, 1)
-        first, second = (range(part[role].start, part[role].stop) for role in roles)
-        ends = [self._sizes[role] for role in roles]
+    def _activations(self, group: int, part: Part) -> Side:
+        values = self._operands.activations(group, part["m"], part["s"])
+        return Side("ms", self._marked(values, "ms", part))
+
+    def _weights(self, group: int, part: Part) -> Side:
+        values = self._operands.weights(group, part["s"], part["n"]).swapaxes(1, 2)
+        designs = self._designs[group]
+        filters = self._operands.filters(group)[part["n"]].tolist()
+        padding = part["n"].stop - part["n"].start - len(filters)
+        by_column = [designs[number] for number in filters] + [designs[0]] * padding
+        lines = [
+            [replace(each, design=design) for each, design in zip(line, by_column, strict=True)]
+            for line in self._marked(values, "sn", part)
+        ]
+        return Side("sn", lines)
+
+    def _marked(self, values: Array, axes: str, part: Part) -> list[list[Operand]]:
+        """Return values, whose first two axes are `axes`; real are those within the layer."""
+        first, second = (range(part[axis].start, part[axis].stop) for axis in axes)
+        ends = [self._sizes[axis] for axis in axes]
         return [
             [
                 Operand(tuple(lanes), one < ends[0] and other < ends[1])
@@ -174,9 +203,10 @@ class LayerTiles:
         place = self._flow.roles[0] if self._flow.loads else self._flow.roles[1]
         for number, of_tile in enumerate(sums):
             group, part = self._part(number)
+            filters = self._operands.filters(group)
             for (first, col), value in of_tile.items():
                 at = {place: first, self._flow.roles[2]: col}
                 m, n = (at[role] + part[role].start for role in "mn")
                 if m < self._layer.m and n < self._layer.n:
-                    result[group, m, n] += value
+                    result[group, m, filters[n]] += value
         return result

@@ -144,8 +144,7 @@ class PEDesign(ABC):
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
         """Return what a step does with `lanes` activations and weights: the design's definition.
 
-        `signed` tells whether the layer's activations are int8 (the circuit's mode), uint8
-        otherwise.
+        `signed` tells whether the layer's activations are int8, uint8 otherwise.
         """
 
     @property
@@ -182,6 +181,14 @@ class PEDesign(ABC):
         """
         takes = self.signed_activations or not facts.signed
         return KeptMode((self,)) if self.exact and takes else None
+
+    def of_filters(self, w: Array) -> Sequence[PEDesign]:
+        """Return the design whose `step` defines each filter of (K, N): N of them, of its lanes."""
+        return [self] * w.shape[-1]
+
+    def filter_order(self, w: Array) -> NDArray[np.int64]:
+        """Return which filter of (..., K, N) lies in each column of the array, int64 (..., N)."""
+        return np.broadcast_to(np.arange(w.shape[-1]), (*w.shape[:-2], w.shape[-1]))
 
     def steps(self, k: int) -> int:
         """Return the steps that K elements take: ceil(K / lanes)."""
@@ -271,7 +278,7 @@ class PEDesign(ABC):
         raise _hook_missing(self, "activations")
 
     def weight_step_cycles(self, w: Array) -> NDArray[np.uint8]:
-        """Return the cycles of each step, where `cost` is 'weights'.
+        """Return the cycles of each step, where `cost` is 'weights', filters as they come.
 
         Parameters
         ----------
@@ -344,10 +351,3 @@ def _hook_missing(pe: PEDesign, cost: Cost) -> NotImplementedError:
     return NotImplementedError(
         f"{pe.name} has cost={pe.cost!r} and no `{COST_HOOKS[cost]}` of its own"
     )
-
-
-def round_half_even(x: Array, bits: int) -> Array:
-    """Return round(x / 2^bits), ties to even, for an integer array, as int32."""
-    x = x.astype(np.int32)
-    half_less_one = (1 << bits >> 1) - 1
-    return (x + half_less_one + (x >> bits & 1)) >> bits if bits else x

@@ -132,6 +132,23 @@ def check_k_order(pe: PEDesign) -> None:
         )
 
 
+def check_filters(pe: PEDesign) -> None:
+    """Expect a design of the same lanes for every filter, and every filter in one column."""
+    for k, n in ((1, 1), (7, 4), (33, 9)):
+        w = weights((k, n), "random", seed=18)
+        designs = list(pe.of_filters(w))
+        expect(
+            len(designs) == n
+            and all(isinstance(each, PEDesign) and each.lanes == pe.lanes for each in designs),
+            f"of_filters of {n} filters gives {designs}, expected {n} designs of {pe.lanes} lanes",
+        )
+        order = pe.filter_order(w)
+        expect(
+            np.array_equal(np.sort(order), np.arange(n)),
+            f"filter_order of {n} filters gives {order.tolist()}, expected 0..{n - 1} once each",
+        )
+
+
 def check_first_pairs(pe: PEDesign) -> None:
     """Expect `matmul` = `step` for all values of a step's first two activations."""
     for signed in modes(pe):
@@ -314,6 +331,7 @@ CHECKS: dict[str, Check[PEDesign]] = {
     "is frozen, hashable, equal to its twin": check_frozen,
     "its spec makes it again": check_spec,
     "takes every element of K once": check_k_order,
+    "has a design and a column per filter": check_filters,
     "matmul = step, all pairs of activations": check_first_pairs,
     "matmul = step, all activations x weights": check_first_products,
     "matmul, cycles = step, ragged products": check_products,

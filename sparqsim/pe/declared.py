@@ -29,9 +29,34 @@ def activation_cycles(pe: PEDesign, x: Array) -> NDArray[np.uint8]:
 
 
 def weight_cycles(pe: PEDesign, w: Array) -> NDArray[np.uint8]:
-    """Return `PEDesign.weight_step_cycles` of (..., K, N), checked as `activation_cycles`."""
+    """Return `PEDesign.weight_step_cycles` of (..., K, N), checked as `activation_cycles`, columns
+    as `filter_order` has them.
+    """
     shape = (*w.shape[:-2], pe.steps(w.shape[-2]), w.shape[-1])
-    return _checked(pe, pe.weight_step_cycles(w), shape)
+    by_filter = _checked(pe, pe.weight_step_cycles(w), shape)
+    return in_columns(by_filter, filter_order(pe, w))
+
+
+def filter_order(pe: PEDesign, w: Array) -> NDArray[np.int64]:
+    """Return `PEDesign.filter_order` of (..., K, N).
+
+    Raises InputError unless every filter of a matrix has one column.
+    """
+    order = pe.filter_order(w)
+    every = np.arange(w.shape[-1])
+    shape = (*w.shape[:-2], w.shape[-1])
+    if order.shape != shape or not np.array_equal(np.sort(order), np.broadcast_to(every, shape)):
+        raise InputError(
+            f"{pe.spec}: `filter_order` gives {order.dtype} {order.shape}, expected shape {shape} "
+            f"and every filter of 0..{w.shape[-1] - 1} once"
+        )
+    return order
+
+
+def in_columns(values: Array, order: NDArray[np.int64]) -> Array:
+    """Return values (..., K or steps, N) of filters, the last axis by columns as `filter_order`."""
+    placed: Array = np.take_along_axis(values, order[..., None, :], axis=-1)
+    return placed
 
 
 def pair_cycles(pe: PEDesign, x: Array, w: Array) -> NDArray[np.uint8]:

@@ -26,7 +26,7 @@ from typing import ClassVar, Literal, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step, round_half_even
+from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step
 from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.layout import mask_examples, nonzero_masks
 
@@ -58,6 +58,13 @@ def top_nibbles(values: Array, rounding: Rounding, at: int = NIBBLE_BITS) -> Arr
     follows.
     """
     return np.take(nibble_table(values.dtype == np.int8, rounding, at), values.view(np.uint8))
+
+
+def round_half_even(x: Array, bits: int) -> Array:
+    """Return round(x / 2^bits), ties to even, for an integer array, as int32."""
+    x = x.astype(np.int32)
+    half_less_one = (1 << bits >> 1) - 1
+    return (x + half_less_one + (x >> bits & 1)) >> bits if bits else x
 
 
 @cache

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.pe.base import Array, PEDesign
-from sparqsim.pe.declared import pair_cycles
+from sparqsim.pe.declared import filter_order, pair_cycles
 from sparqsim.trace.lowering import LoweredLayer
 
 #: Rows of X that are kept in hand, bytes.
@@ -25,7 +25,7 @@ class _Block(NamedTuple):
 
 class StepOperands:
     """Activations and weights of any rows, steps and columns of a layer; what lies beyond the layer
-    is zero.
+    is zero. Columns are the array's, in which filters lie as the design orders them.
 
     Parameters
     ----------
@@ -40,6 +40,7 @@ class StepOperands:
         self._order = np.where(
             order < 0, layer.k, order
         )  # element K of every row is a zero, appended below
+        self._filters = filter_order(pe, layer.weights)
         self._block = _Block(-1, slice(0, 0), np.zeros((0, 0), np.uint8))
 
     def activations(self, group: int, m: slice, steps: slice) -> Array:
@@ -48,10 +49,15 @@ class StepOperands:
 
     def weights(self, group: int, steps: slice, n: slice) -> NDArray[np.int8]:
         """Return weights of columns `n`, int8 (steps, lanes, cols)."""
-        columns = self._layer.weights[group, :, n]
+        columns = self._layer.weights[group][:, self.filters(group)[n]]
         padded = np.zeros((self._layer.k + 1, n.stop - n.start), np.int8)
         padded[:-1, : columns.shape[1]] = columns
         return padded[self._elements(steps)]
+
+    def filters(self, group: int) -> NDArray[np.int64]:
+        """Return the filter in each column, int64 (N,)."""
+        filters: NDArray[np.int64] = self._filters[group]
+        return filters
 
     def pair_costs(self, group: int, m: slice, steps: slice, n: slice) -> NDArray[np.uint8]:
         """Return `PEDesign.pair_step_cycles` of these operands, uint8 (m, steps, n)."""

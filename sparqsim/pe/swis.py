@@ -55,6 +55,8 @@ from sparqsim.pe.swis_filters import (
     Schedule,
     column_order,
     decompose_filters,
+    defined_shifts,
+    defined_squared_errors,
     shifts_of_filters,
     squared_errors,
 )
@@ -159,13 +161,13 @@ class Swis(PEDesign):
         Raises
         ------
         InputError
-            With `shifts=target:...`: a step does not know how many shifts its filter has. The
-            design of one filter is `replace(self, shifts=N)`.
+            With `shifts=target:...`: how many shifts a filter has depends on all filters. What
+            steps one is among `of_filters`.
         """
         if self.by_filter:
             raise InputError(
-                f"{self.spec}: cannot run step by step, since the shifts of a filter depend on all "
-                "filters; expected engine 'fast', or a number of shifts"
+                f"{self.spec}: no step of its own, since the shifts of a filter depend on all "
+                "filters; expected one of `of_filters(w)`, or a number of shifts"
             )
         magnitudes = tuple(abs(w) for w in ws)
         shared = decomposed_group(
@@ -220,6 +222,28 @@ class Swis(PEDesign):
         shifts = np.array([self._shifts_of(each) for each in matrices], np.int64)
         return shifts.reshape(magnitudes.shape[:-1])
 
+    def of_filters(self, w: Array) -> Sequence[PEDesign]:
+        """Return the design of each filter: the same with the filter's own number of shifts.
+
+        By definition: every group of every filter is decomposed in plain Python, for 1 to 8 shifts.
+        """
+        if not self.by_filter:
+            return super().of_filters(w)
+        filters = np.abs(w.T.astype(np.int16)).tolist()
+        rule = self.group, self.consecutive == "on", self.alpha
+        losses = [defined_squared_errors(each, *rule) for each in filters]
+        numbers = defined_shifts(losses, self.mean_shifts)
+        return [replace(self, shifts=number) for number in numbers]
+
+    def filter_order(self, w: Array) -> NDArray[np.int64]:
+        """Return which filter lies in each column: the order of `schedule`, matrix by matrix."""
+        if not self.by_filter:
+            return super().filter_order(w)
+        shifts = self.column_shifts(w)
+        by_matrix = shifts.reshape(-1, shifts.shape[-1])
+        orders = [column_order(each, self.schedule) for each in by_matrix]
+        return np.array(orders, np.int64).reshape(shifts.shape)
+
     @property
     def cost(self) -> Cost:  # type: ignore[override]
         """The shape alone, or the weights, where filters have shifts of their own."""
@@ -230,22 +254,11 @@ class Swis(PEDesign):
         return self.most_step_cycles
 
     def weight_step_cycles(self, w: Array) -> NDArray[np.uint8]:
-        """Return the cycles of each step, columns in the order of `schedule`.
+        """Return ceil(shifts / per_cycle) of each filter, for every step.
 
-        Filters lie in the array's columns in that order; sums are put back where they belong, which
-        takes no time.
-
-        Parameters
-        ----------
-        w : int8 (..., K, N)
-
-        Returns
-        -------
-        uint8 (..., steps, N)
+        Filters lie in the array's columns as `filter_order` says; sums are put back where they
+        belong, which takes no time.
         """
-        shifts = self.column_shifts(w)
-        by_column = shifts.reshape(-1, shifts.shape[-1])
-        placed = np.array([each[column_order(each, self.schedule)] for each in by_column])
-        cycles = (-(-placed // self.per_cycle)).astype(np.uint8).reshape(shifts.shape)
+        cycles = -(-self.column_shifts(w) // self.per_cycle)
         steps = self.steps(w.shape[-2])
-        return np.repeat(cycles[..., None, :], steps, axis=-2)
+        return np.repeat(cycles.astype(np.uint8)[..., None, :], steps, axis=-2)

@@ -16,15 +16,28 @@ from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
 from sparqsim.pe.base import Array
-from sparqsim.pe.swis_groups import POSITIONS, decompose
+from sparqsim.pe.swis_groups import POSITIONS, decompose, defined_decompose
 
 Schedule = Literal["sorted", "given"]
+
+
+def defined_squared_errors(
+    magnitudes: Sequence[int], group: int, consecutive: bool = False, alpha: float = 0.0
+) -> list[int]:
+    """Return the squared error of one filter for 1, 2, ... 8 shifts: the definition."""
+    losses = []
+    for shifts in range(1, POSITIONS + 1):
+        nearest = defined_decompose(magnitudes, group, shifts, consecutive, alpha)
+        pairs = zip(nearest, magnitudes, strict=True)
+        losses.append(sum((approximated - true) ** 2 for approximated, true in pairs))
+    return losses
 
 
 def squared_errors(
     magnitudes: Array, group: int, consecutive: bool = False, alpha: float = 0.0
 ) -> NDArray[np.int64]:
-    """Return the squared error of each filter for 1, 2, ... 8 shifts, in units of the codes.
+    """Return the squared error of each filter for 1, 2, ... 8 shifts: the fast form of
+    `defined_squared_errors`.
 
     Parameters
     ----------

@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.base.jit import parallel_jit, prange
+from sparqsim.base.jit import jit, parallel_jit, prange
 from sparqsim.pe.base import Array
 
 #: Positions of a bit in a magnitude.
 POSITIONS = 8
+#: Groups that one thread decomposes before others have started.
+FEW_GROUPS = 256
 
 Positions = tuple[int, ...]
 
@@ -119,8 +121,10 @@ def decompose(
     padded[..., :k] = magnitudes
     nearest = np.empty_like(padded, order="C")
     tables = shift_tables(shifts, consecutive)
-    _take_best_sets(
-        padded.reshape(-1, group),
+    groups = padded.reshape(-1, group)
+    take = _take_few if len(groups) <= FEW_GROUPS else _take_best_sets
+    take(
+        groups,
         tables.nearest,
         tables.errors,
         float(alpha),
@@ -184,15 +188,40 @@ def _take_best_sets(
 ) -> None:
     """Write what each group (groups, M) becomes; tables as in `ShiftTables`, by set."""
     for at in prange(len(groups)):
-        best, least = 0, np.inf
-        for number in range(len(errors)):
-            squares, signed = 0, 0
-            for member in groups[at]:
-                error = errors[number, member]
-                squares += error * error
-                signed += error
-            cost = squares + alpha * (signed * signed)
-            if cost < least:
-                best, least = number, cost
-        for place in range(groups.shape[1]):
-            out[at, place] = nearest[best, groups[at, place]]
+        _take_best_set(groups[at], nearest, errors, alpha, out[at])
+
+
+@jit
+def _take_few(
+    groups: NDArray[np.uint8],
+    nearest: NDArray[np.uint8],
+    errors: NDArray[np.int64],
+    alpha: float,
+    out: NDArray[np.uint8],
+) -> None:
+    """Do the same in one thread."""
+    for at in range(len(groups)):
+        _take_best_set(groups[at], nearest, errors, alpha, out[at])
+
+
+@jit
+def _take_best_set(
+    group: NDArray[np.uint8],
+    nearest: NDArray[np.uint8],
+    errors: NDArray[np.int64],
+    alpha: float,
+    out: NDArray[np.uint8],
+) -> None:
+    """Write what a group (M,) becomes."""
+    best, least = 0, np.inf
+    for number in range(len(errors)):
+        squares, signed = 0, 0
+        for member in group:
+            error = errors[number, member]
+            squares += error * error
+            signed += error
+        cost = squares + alpha * (signed * signed)
+        if cost < least:
+            best, least = number, cost
+    for place in range(len(group)):
+        out[place] = nearest[best, group[place]]

@@ -58,9 +58,12 @@ def narrowed(values: Array, bits: int) -> Array:
 
 
 def plain_steps(pe: PEDesign, x: Array, w: Array) -> Iterator[Step]:
-    """Yield every step of X (M, K) @ W (K, N), by `step` alone, as (M, N, steps)."""
+    """Yield every step of X (M, K) @ W (K, N), by `step` of each filter's design alone, as
+    (M, N, steps).
+    """
     order, signed = pe.k_order(x.shape[1]), x.dtype == np.int8
     by_row, by_col = arranged(x, order).tolist(), arranged(w.T, order).tolist()
-    for row, col in itertools.product(by_row, by_col):
+    filters = zip(pe.of_filters(w), by_col, strict=True)
+    for row, (design, col) in itertools.product(by_row, filters):
         for xs, ws in zip(row, col, strict=True):
-            yield pe.step(xs, ws, signed)
+            yield design.step(xs, ws, signed)
