@@ -171,7 +171,16 @@ def test_modes_of_one_circuit_have_its_area():
             lambda: Assignment("mac-8b8b", [("a", "mac-4b8b")], "sparq-5opt"),
             "name='sparq-5opt': a PE design is called so",
         ),
+        (
+            lambda: Assignment("mac-8b8b", [("a", "mac-4b8b")], "sparq-5opt:rounding=trim"),
+            "name='sparq-5opt:rounding=trim': a PE design is called so",
+        ),
         (lambda: Assignment("mac-8b8b", name="two\nlines"), "assignment name="),
+        (lambda: Assignment("mac-8b8b", name="@x"), "name='@x': names of files begin with '@'"),
+        (
+            lambda: Assignment("mac-8b8b", [("a", "mac-4b8b")], "a,b"),
+            "name='a,b': commas separate names",
+        ),
         (lambda: Assignment("mac-8b8b", name=""), "assignment name=''"),
         (lambda: sparqsim.compare(network(), [MIXED, MIXED]), "a design is named twice"),
     ],
@@ -237,6 +246,16 @@ def test_the_command_line(files, run, refused):
     assert run("simulate", "net.safetensors", "--pe", "@mixed.toml", *timeline).code == 0
     map_ = ("--kind", "utilization", "--trace", "net.safetensors", "-o", "u.svg")
     assert run("plot", "r.json", *map_).code == 0
+    for kind in (("--kind", "layers", "-o", "l.svg"), map_):
+        drawn = run("plot", "c.json", "--pe", "@mixed.toml", *kind)
+        assert drawn.code == 0, drawn.err
+    assert "no such file" in refused("plot", "c.json", "--pe", "@gone.toml", *map_)
+    over = ("--pe", "@mixed.toml", *map_[:-1], "mixed.toml")
+    assert "mixed.toml" in refused("plot", "c.json", *over)
+    Path("other.toml").write_text(FILE.replace("mixed", "unmixed"))
+    said = refused("plot", "c.json", "--pe", "@other.toml", *map_)
+    assert "'unmixed' is not in the results (did you mean mixed?)" in said
+    assert Path("mixed.toml").read_text() == FILE
     wave = ("--pe", "@mixed.toml", "--wave", "w.vcd")
     assert "'mixed' runs several designs" in refused("simulate", "net.safetensors", *wave)
     assert "circuit for each layer" in refused(*words[:4], "--iso", "area")
@@ -273,6 +292,10 @@ def test_a_file_runs_python_only_if_it_is_trusted(files, run, refused):
     assert not Path("in/RAN").exists()
     assert run(*words, "--trust").code == 0
     assert Path("in/RAN").exists()
+    figure = ("plot", "r.json", "--kind", "utilization", "--trace", "net.safetensors")
+    assert "--trust" in refused(*figure, "--pe", "@in/a.toml", "-o", "u.svg")
+    drawn = run(*figure, "--pe", "@in/a.toml", "--trust", "-o", "u.svg")
+    assert drawn.code == 0, drawn.err
     assert [layer["run_as"] for layer in json.loads(Path("r.json").read_text())["layers"]] == [
         "mac-4b8b",
         "sparq-5opt",

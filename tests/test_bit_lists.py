@@ -134,6 +134,30 @@ class TestForms:
         with pytest.raises(sparqsim.InputError, match="2 layers in order, and the trace has 3"):
             self.bits_of(tmp_path, {"networks": {"n": {"bits": [4, 4]}}})
 
+    def test_lists_of_the_file_that_fit_are_named(self, tmp_path):
+        """Of the right number, or of layers that are there; lists that cannot be read do not."""
+        content = {"networks": {"n": {"bits": [4, 4]}, "m": {"bits": [4, 4, 4]}}}
+        with pytest.raises(sparqsim.InputError, match=r"as many \(of the same file, m would fit\)"):
+            self.bits_of(tmp_path, content, "n")
+        content["networks"] |= {"m": {"bits": [99] * 3}}
+        with pytest.raises(sparqsim.InputError, match=r"the trace has 3: expected as many$"):
+            self.bits_of(tmp_path, content, "n")
+        by_name = {"a": {"fc1": 4, "fc": 4}, "b": {"fc": 4}, "c": {"conv1": 4}, "d": {"x": 4}}
+        content = {"schemes": {name: {"layers": layers} for name, layers in by_name.items()}}
+        with pytest.raises(sparqsim.InputError) as refused:
+            self.bits_of(tmp_path, content, "a")
+        said = str(refused.value)
+        assert (
+            "a: layer 'fc1' is not in the trace (did you mean fc?), which has 1 of the list's 2"
+            in said
+        )
+        assert said.endswith(
+            "expected some of conv1, layer1.0.conv1, fc (of the same file, b, c would fit)"
+        )
+        content["schemes"] = {name: content["schemes"][name] for name in ("a", "d")}
+        with pytest.raises(sparqsim.InputError, match=r"\(no other list of the file fits\)$"):
+            self.bits_of(tmp_path, content, "a")
+
     def test_published_lists_are_read(self, shared):
         folder = shared / "data" / "bitlists"
         content = json.loads((folder / "hawq_resnet18.json").read_text())
@@ -153,7 +177,10 @@ class TestForms:
 
 
 BAD = {
-    "an unknown layer": ({"conv2": 4}, "'conv2' is not in the trace (did you mean conv1?)"),
+    "an unknown layer": (
+        {"conv2": 4},
+        "'conv2' is not in the trace (did you mean conv1?), which has 0 of the list's 1 layer; expected some of conv1, ",
+    ),
     "no layer": ({}, "bits.json: names no layer, expected some of conv1, layer1.0.conv1, fc"),
     "only the sign": ({"magnitude_bits": True}, "names no layer"),
     "9 bits": ({"fc": 9}, "layer 'fc': weights=9, expected 2..8 bits"),

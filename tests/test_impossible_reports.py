@@ -15,6 +15,7 @@ import pytest
 
 import sparqsim
 from sparqsim.analysis.bandwidth import BandwidthCurves
+from sparqsim.analysis.heatmap import heatmap
 from sparqsim.base.errors import InputError, csv_cell
 from sparqsim.regress import Finding, Outcome, as_junit, as_markdown, as_text
 from sparqsim.regress.golden import GoldenCase
@@ -66,6 +67,98 @@ def test_impossible_reports_are_refused(name: str, small_trace: sparqsim.Trace) 
     set_at(*path)(document, value)
     with pytest.raises(InputError, match=r"^odd: .*expected"):
         sparqsim.Report.from_json(json.dumps(document), "odd")
+
+
+FIRST, OTHER = 0, 1
+#: Of a report of sparq-5opt, whose first layer is kept: the layer, what is edited, what is said.
+RUNS = {
+    "an unknown design": (
+        OTHER,
+        {"run_as": "unknown"},
+        "layer 'grouped': run_as='unknown', expected sparq-5opt",
+    ),
+    "a kept layer on an unknown design": (
+        FIRST,
+        {"run_as": "sparq-6opt"},
+        "layer 'first': run_as='sparq-6opt', expected sparq-5opt or mac-8b8b",
+    ),
+    "kept by its words only": (
+        FIRST,
+        {"kept_8bit": False},
+        (
+            "layer 'first': kept_mode='one MAC per PE and cycle through the lone path', "
+            "expected kept_8bit=True with it"
+        ),
+    ),
+    "on the circuit of kept layers": (
+        OTHER,
+        {"run_as": "mac-8b8b"},
+        "layer 'grouped': run_as='mac-8b8b', expected sparq-5opt",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_layers_run_on_what_the_setting_says(name: str, small_trace: sparqsim.Trace) -> None:
+    at, changes, says = RUNS[name]
+    document = stored_fields(json.loads(sparqsim.simulate(small_trace, "sparq-5opt").to_json()))
+    document["layers"][at].update(changes)
+    with pytest.raises(InputError) as refused:
+        sparqsim.Report.from_json(json.dumps(document), "edited")
+    assert str(refused.value).startswith(f"edited: document: {says} (found")
+
+
+@pytest.mark.parametrize(
+    ("kept", "changes", "says"),
+    [
+        ("ideal", {"run_as": "sparq-5opt"}, "run_as='sparq-5opt', expected mac-8b8b"),
+        ("honest", {"run_as": "mac-4b8b"}, "run_as='mac-4b8b', expected sparq-5opt or mac-8b8b"),
+    ],
+)
+def test_kept_layers_run_as_kept_says(kept, changes, says, small_trace) -> None:
+    report = sparqsim.simulate(small_trace, "sparq-5opt", kept=kept)
+    document = stored_fields(json.loads(report.to_json()))
+    document["layers"][FIRST].update(changes)
+    with pytest.raises(InputError, match=rf"^edited: document: layer 'first': {says} \(f"):
+        sparqsim.Report.from_json(json.dumps(document), "edited")
+
+
+def test_no_layer_is_kept_where_the_report_keeps_none(small_trace: sparqsim.Trace) -> None:
+    report = sparqsim.simulate(small_trace, "sparq-5opt", keep_8bit=False)
+    document = stored_fields(json.loads(report.to_json()))
+    document["layers"][OTHER]["kept_8bit"] = True
+    with pytest.raises(InputError, match="kept_8bit=True, expected False, as keep_8bit of the"):
+        sparqsim.Report.from_json(json.dumps(document), "edited")
+
+
+@pytest.mark.parametrize(
+    ("at", "changes", "says"),
+    [
+        (OTHER, {"run_as": "mac-8b8b"}, "run_as='mac-8b8b', expected sparq-5opt"),
+        (
+            OTHER,
+            {"kept_8bit": True},
+            "kept_8bit=True, expected False: a rule gives it to sparq-5opt",
+        ),
+        (2, {"run_as": "sparq-5opt"}, "run_as='sparq-5opt', expected mac-4b8b"),
+    ],
+)
+def test_layers_of_an_assignment_run_as_its_rules_say(at, changes, says, small_trace) -> None:
+    mixed = sparqsim.Assignment("mac-4b8b", [("group*", "sparq-5opt")], "mixed")
+    document = stored_fields(json.loads(sparqsim.simulate(small_trace, mixed).to_json()))
+    sparqsim.Report.from_json(json.dumps(document), "sound")
+    document["layers"][at].update(changes)
+    with pytest.raises(InputError, match=says):
+        sparqsim.Report.from_json(json.dumps(document), "edited")
+
+
+def test_a_heat_map_sees_that_a_kept_layer_was_edited(small_trace: sparqsim.Trace) -> None:
+    document = stored_fields(json.loads(sparqsim.simulate(small_trace, "sparq-5opt").to_json()))
+    document["layers"][FIRST].update(kept_8bit=False)
+    del document["layers"][FIRST]["kept_mode"]
+    edited = sparqsim.Report.from_json(json.dumps(document), "edited")
+    with pytest.raises(InputError, match="kept_8bit=False, the trace makes it True; expected"):
+        heatmap(edited, small_trace)
 
 
 CURVES = {

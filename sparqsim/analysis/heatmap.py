@@ -28,6 +28,7 @@ from sparqsim.pe.base import Array
 from sparqsim.pe.declared import activation_cycles, filter_order, in_columns, weight_cycles
 from sparqsim.results.layer_report import LayerReport, Totals
 from sparqsim.results.report import Report
+from sparqsim.results.runs import is_kept
 from sparqsim.results.setting import ArrayInfo, PEInfo, Provenance
 from sparqsim.trace import Layer, LoweredLayer, Trace
 from sparqsim.trace.reader import as_trace
@@ -214,6 +215,12 @@ def _layer_counts(
     model = ran(part, layer, known)
     if model.pe is None:
         raise InputError(f"layer {part.name!r}: {_no_heat_map(model.spec, model.kind)}")
+    kept = is_kept(report.pe, layer.name, keep_8bit=report.keep_8bit, marked=layer.keep_8bit)
+    if part.kept_8bit != kept:
+        raise InputError(
+            f"layer {layer.name!r}: the report says kept_8bit={part.kept_8bit}, the trace makes it "
+            f"{kept}; expected a report made from this trace"
+        )
     lowered = layer.lower()
     places = Placement.of(report.array)
     steps = np.sum([_step_cycles(pe, lowered, places) for pe in model.pass_designs], axis=0)

@@ -116,12 +116,15 @@ class Assignment:
         made = tuple(
             rule if isinstance(rule, Rule) else Rule(rule[0], get_model(rule[1])) for rule in rules
         )
-        fault = name_fault(name) if isinstance(name, str) and name else "expected a text"
-        if fault:
+        if fault := _name_fault(name):
             raise InputError(f"assignment name={shown(name)}: {fault}")
         for field_name, value in (("default", get_model(default)), ("rules", made), ("name", name)):
             object.__setattr__(self, field_name, value)
-        if self.own_rules and name in known_names():
+        if self.own_rules and "," in name:
+            raise InputError(
+                f"assignment name={name!r}: commas separate names, expected none in it"
+            )
+        if self.own_rules and name.partition(":")[0] in known_names():
             raise InputError(
                 f"assignment name={name!r}: a PE design is called so, expected a name of its own"
             )
@@ -221,6 +224,15 @@ class Assignment:
                     f"trace{nearest(rule.match, names)}; expected a shell pattern on a layer's "
                     f"name, e.g. {names[0]!r}"
                 )
+
+
+def _name_fault(name: object) -> str:
+    """Return why an assignment cannot be called `name`, '' where it can."""
+    if not isinstance(name, str) or not name:
+        return "expected a text"
+    if name.startswith(SIGN):
+        return f"names of files begin with {SIGN!r}, expected a name that does not"
+    return name_fault(name)
 
 
 def checked_kept(kept: str) -> Kept:

@@ -214,7 +214,7 @@ def with_bits(sites: Iterable[Site], bits: BitList) -> tuple[Site, ...]:
         whose weights have a zero point, or are activations.
     """
     found = list(sites)
-    of_layers = bits.of_layers([site.name for site in found])
+    of_layers = bits.of_layers([site.name for site in found], of="network")
     return tuple(
         replace(site, weight_bits=_bits_of(site, of_layers[site.name], bits.place))
         if site.name in of_layers

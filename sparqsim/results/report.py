@@ -28,6 +28,7 @@ from sparqsim.results.layer_report import (
     Totals,
     Utilization,
 )
+from sparqsim.results.runs import check_layers
 from sparqsim.results.setting import (
     HONEST,
     ArrayInfo,
@@ -70,8 +71,7 @@ class Report(Tabular, Record):
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
         check_counts(self)
-        for layer in self.layers:
-            layer.check_possible()
+        check_layers(self.pe, self.layers, self.kept, keep_8bit=self.keep_8bit)
         check_energies(self.layers, self.energy, self.energy_absent)
         return self
 

@@ -17,7 +17,8 @@ marked keep_8bit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,13 +53,14 @@ class BitList:
     """Bits of layers, by name or in the order of a network.
 
     `title`: the file's name and the scheme's, for the trace's provenance. `place`: the file, for
-    messages.
+    messages. `others`: the other lists of the file, by name.
     """
 
     title: str
     by_name: Mapping[str, LayerBits] | None
     in_order: Sequence[LayerBits] = ()
     place: str = ""
+    others: Mapping[str, BitList] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: str | PathLike[str], scheme: str = "") -> BitList:
@@ -80,9 +82,10 @@ class BitList:
             raise InputError(f"{path}: is {shown(document)}, expected {EXPECTED}")
         for kind, content in (("schemes", "layers"), ("networks", "bits")):
             if _holds(document, kind, content):
-                name = _chosen(str(path), kind, document[kind], scheme)
-                entries = document[kind][name][content]
-                return cls._of(f"{path}: {name}", f"{Path(path).name} {name}", entries)
+                entries = {name: each[content] for name, each in document[kind].items()}
+                name = _chosen(str(path), kind, entries, scheme)
+                chosen = cls._named_of(path, name, entries.pop(name))
+                return replace(chosen, others=cls._sound_of(path, entries))
         if scheme:
             raise InputError(f"{path}: holds one list, expected no scheme (found {shown(scheme)})")
         return cls._of(str(path), Path(path).name, document)
@@ -91,6 +94,19 @@ class BitList:
     def of(cls, layers: Mapping[str, Any], title: str = "list of bits") -> BitList:
         """Return the list that a mapping in the first or second form is."""
         return cls._of(title, title, layers)
+
+    @classmethod
+    def _named_of(cls, path: str | PathLike[str], name: str, entries: Any) -> BitList:
+        return cls._of(f"{path}: {name}", f"{Path(path).name} {name}", entries)
+
+    @classmethod
+    def _sound_of(cls, path: str | PathLike[str], lists: Mapping[str, Any]) -> dict[str, BitList]:
+        """Return those of several lists that can be read."""
+        sound = {}
+        for name, entries in lists.items():
+            with suppress(InputError):
+                sound[name] = cls._named_of(path, name, entries)
+        return sound
 
     @classmethod
     def _of(cls, place: str, title: str, entries: Any) -> BitList:
@@ -109,31 +125,47 @@ class BitList:
         }
         return cls(title, found, place=place)
 
-    def of_layers(self, names: Sequence[str]) -> dict[str, LayerBits]:
-        """Return the bits of a trace's layers, by name.
+    def of_layers(self, names: Sequence[str], of: str = "trace") -> dict[str, LayerBits]:
+        """Return the bits of the layers called `names`, by name; `of`: what they are layers of.
 
         Raises
         ------
         InputError
-            For a list that names no layer, a layer that the trace does not have, or another number
-            of layers.
+            For a list that names no layer, a layer that is not there, or another number of layers;
+            saying which lists of the same file fit.
         """
+        if fault := self.fault(names, of):
+            raise InputError(f"{self.place}: {fault}{self._others_that_fit(names, of)}")
         if self.by_name is None:
-            if len(self.in_order) != len(names):
-                raise InputError(
-                    f"{self.place}: bits of {counted(len(self.in_order), 'layer')} in order, and "
-                    f"the trace has {len(names)}: expected as many"
-                )
             return dict(zip(names, self.in_order, strict=True))
-        if not self.by_name:
-            raise InputError(f"{self.place}: names no layer, expected some of {', '.join(names)}")
-        for name in self.by_name:
-            if name not in names:
-                raise InputError(
-                    f"{self.place}: layer {shown(name)} is not in the trace{nearest(name, names)}; "
-                    f"expected some of {', '.join(names)}"
-                )
         return dict(self.by_name)
+
+    def fault(self, names: Sequence[str], of: str) -> str:
+        """Return why the list does not fit layers, '' where it does."""
+        if self.by_name is None:
+            if len(self.in_order) == len(names):
+                return ""
+            return (
+                f"bits of {counted(len(self.in_order), 'layer')} in order, and the {of} has "
+                f"{len(names)}: expected as many"
+            )
+        expected = f"expected some of {', '.join(names)}"
+        if not self.by_name:
+            return f"names no layer, {expected}"
+        unknown = [name for name in self.by_name if name not in names]
+        if not unknown:
+            return ""
+        known = len(self.by_name) - len(unknown)
+        return (
+            f"layer {shown(unknown[0])} is not in the {of}{nearest(unknown[0], names)}, "
+            f"which has {known} of the list's {counted(len(self.by_name), 'layer')}; {expected}"
+        )
+
+    def _others_that_fit(self, names: Sequence[str], of: str) -> str:
+        fit = [name for name, other in self.others.items() if not other.fault(names, of)]
+        if fit:
+            return f" (of the same file, {', '.join(fit)} would fit)"
+        return " (no other list of the file fits)" if self.others else ""
 
 
 def requantise(
