@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from sparqsim import ArrayConfig, Assignment, InputError, Layer, Trace, simulate
+from sparqsim.cli.show_accuracy import accuracy_shown
 from sparqsim.networks.accuracy import accuracy, best_five, hits
 from sparqsim.networks.images import Pictures
 from sparqsim.results.accuracy_report import AccuracyReport
@@ -79,6 +80,34 @@ def test_a_report_counts_and_times(tmp_path: Path) -> None:
     assert (
         accuracy(Fixed(), four(tmp_path), None, ["mac-8b8b"], keep_8bit=False).kept_as == "design"
     )
+
+
+@pytest.mark.parametrize("kept", ["honest", "ideal"])
+def test_kept_layers_are_timed_as_asked(kept, tmp_path: Path) -> None:
+    """The cycles of `simulate` on the same trace; answers do not change."""
+
+    class Kept(Fixed):
+        def trace(self, pictures: Pictures) -> Trace:
+            x = np.full((20, 31), 39, np.uint8)
+            names = (("a", True), ("b", False))
+            return Trace(
+                [
+                    Layer.from_gemm(name, x, np.ones((31, 9), np.int8), keep_8bit=keep)
+                    for name, keep in names
+                ]
+            )
+
+    array = ArrayConfig(4, 4)
+    report = accuracy(Kept(), four(tmp_path), None, ["mac-4b8b"], array=array, kept=kept)
+    expected = simulate(Kept().trace(four(tmp_path)), "mac-4b8b", array, kept=kept)
+    assert (report.kept, report.rows[1].cycles) == (kept, expected.cycles.total)
+    assert [layer.cycles for layer in report.rows[1].layers] == [
+        layer.cycles.total for layer in expected.layers
+    ]
+    assert report.rows[1].hits.agree == 2
+    said = accuracy_shown(report).notes
+    where = "on each design's own circuit" if kept == "honest" else "as mac-8b8b under every"
+    assert f"* kept out of the designs: computed exactly, timed {where}" in said
 
 
 def test_an_assignment_answers_and_is_timed(tmp_path: Path) -> None:
@@ -221,6 +250,12 @@ def test_the_command_line_from_model_to_speedup(network: Path) -> None:
     assert report.rows[0].hits.top1 is not None
     assert report.rows[2].speedup > 1
     assert "second" in done.stdout
+    ideal = network.with_name("ideal.json")
+    again = sparqsim(
+        "accuracy", network, *images, "--pe", "sparq-5opt", "--kept", "ideal", "-o", ideal
+    )
+    assert (again.returncode, again.stderr) == (0, "")
+    assert (report.kept, AccuracyReport.load(ideal).kept) == ("honest", "ideal")
 
 
 @pytest.mark.parametrize(
@@ -257,6 +292,7 @@ def test_the_command_line_from_model_to_speedup(network: Path) -> None:
             ("layer 'first'", "sparq-5opt takes unsigned"),
         ),
         (("accuracy", "net.onnx", "--images", "p.npz", "--pe", "nothing"), ("nothing",)),
+        (("accuracy", "net.onnx", "--images", "p.npz", "--kept", "free"), ("'honest' or 'ideal'",)),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(

@@ -17,6 +17,7 @@ from sparqsim.cli.options import (
     Designs,
     Format,
     Include,
+    KeptAs,
     Limit,
     Model,
     Output,
@@ -105,6 +106,7 @@ def accuracy(
     bits: Bits = None,
     scheme: Scheme = "",
     all_layers: Include = False,
+    kept: KeptAs = "honest",
     array: Array = "16x16",
     dataflow: Dataflow = "os",
     coupling: Coupling = "lockstep",
@@ -121,13 +123,14 @@ def accuracy(
     from sparqsim.base.files import check_outputs
     from sparqsim.cli.show_accuracy import accuracy_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
-    from sparqsim.engine.assignment import assigned, assignment_file, file_of
+    from sparqsim.engine.assignment import assigned, assignment_file, checked_kept, file_of
     from sparqsim.engine.simulation import DEFAULT_PES
     from sparqsim.networks.images import Pictures
     from sparqsim.networks.modelfiles import open_network
     from sparqsim.trace.bitlist import BitList
 
     checked_format(format_)
+    checked_kept(kept)
     if scheme and bits is None:
         raise InputError(f"--scheme {scheme}: names a list of --bits, expected --bits FILE")
     config = array_config(array, dataflow, coupling, overlap)
@@ -155,6 +158,7 @@ def accuracy(
         baseline=baseline,
         traced_pictures=trace_pictures,
         keep_8bit=not all_layers,
+        kept=kept,
         data=counted(len(pictures), "picture"),
         calibration=f"{len(pictures.first(calibrate_on))} of them",
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparqsim.base.errors import InputError, nearest
+from sparqsim.cli.options import Trust
 from sparqsim.cli.plot_options import (
     OPTIONS,
     Baseline,
@@ -28,6 +29,7 @@ from sparqsim.cli.plot_options import (
 if TYPE_CHECKING:
     from sparqsim.analysis.bandwidth import BandwidthCurves
     from sparqsim.analysis.heatmap import Heatmap
+    from sparqsim.engine.assignment import Assignment
     from sparqsim.engine.models import EngineModel
     from sparqsim.results.report import Comparison, Report
 
@@ -46,12 +48,13 @@ def plot(
     width: Width = None,
     no_title: NoTitle = False,
     no_notes: NoNotes = False,
+    trust: Trust = False,
 ) -> None:
     """Draw a figure from results: speedups, where cycles went, busy PEs, error against speedup."""
     from sparqsim.base.files import check_outputs
-    from sparqsim.base.plugins import named_file
     from sparqsim.cli.plot_accuracy import is_record, plot_record
-    from sparqsim.plot import figure_format
+    from sparqsim.engine.assignment import file_of
+    from sparqsim.plot import figure_format, plot_utilization
 
     options = {
         "baseline": baseline,
@@ -64,8 +67,15 @@ def plot(
     check_options(kind, options)
     output = output if Path(output).suffix else f"{output}.svg"
     figure_format(output)
-    check_outputs({"-o": output}, [*results, trace, pe and named_file(pe)])
-    drawn = {**options, "width": width, "no-title": no_title or None, "no-notes": no_notes or None}
+    check_outputs({"-o": output}, [*results, trace, file_of(pe)])
+    named = _designs_of_file(pe, trust=trust)
+    drawn = {
+        **options,
+        "trust": trust or None,
+        "width": width,
+        "no-title": no_title or None,
+        "no-notes": no_notes or None,
+    }
     how: dict[str, Any] = {
         "command": command_of(results, kind, drawn, output),
         "with_title": not no_title,
@@ -78,9 +88,12 @@ def plot(
     elif kind == "pareto" and is_record(results, loss):
         plot_record(results, output, loss, baseline, how)
     elif kind == "utilization":
-        _plot_busy_pes(_loaded(results, kind), pe, trace, layer, output, how)
+        report = _one_report(_loaded(results, kind), named.spec if named else pe)
+        known = named.models if named else ()
+        plot_utilization(_heatmap(report, trace, layer, known), output, **how)
     else:
-        _plot_results(_loaded(results, kind), kind, pe, baseline, output, how)
+        one = named.spec if named else pe
+        _plot_results(_loaded(results, kind), kind, one, baseline, output, how)
 
 
 def _loaded(results: list[str], kind: str) -> list[Comparison | Report]:
@@ -92,21 +105,11 @@ def _loaded(results: list[str], kind: str) -> list[Comparison | Report]:
     return [load_result(path, f"the -o of {commands}") for path in results]
 
 
-def _plot_busy_pes(
-    results: list[Comparison | Report],
-    pe: str | None,
-    trace: str | None,
-    layer: str | None,
-    output: str,
-    how: Mapping[str, Any],
-) -> None:
-    from sparqsim.base.plugins import named_file
-    from sparqsim.engine.models import get_model
-    from sparqsim.plot import plot_utilization
+def _designs_of_file(pe: str | None, *, trust: bool) -> Assignment | None:
+    """Return what '@FILE.toml' or FILE.py:CLASS stands for; None for the name of a result."""
+    from sparqsim.engine.assignment import assigned, file_of
 
-    named = [] if pe is None or named_file(pe) is None else [get_model(pe)]
-    name = named[0].spec if named else pe
-    plot_utilization(_heatmap(_one_report(results, name), trace, layer, named), output, **how)
+    return None if pe is None or file_of(pe) is None else assigned(pe, trust=trust)
 
 
 def _plot_results(

@@ -74,8 +74,9 @@ Design = Annotated[
     typer.Option(
         "--pe",
         metavar="NAME",
-        help="The one design of a comparison to draw (layers, utilization); FILE.py:CLASS for "
-        "utilization of one of your own: no file runs because a result names it.",
+        help="The one design of a comparison to draw (layers, utilization), or assignment, by name "
+        "or as @FILE.toml; FILE.py:CLASS for utilization of one of your own: no file runs because "
+        "a result names it.",
         show_default=False,
     ),
 ]

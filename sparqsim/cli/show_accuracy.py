@@ -11,7 +11,11 @@ from sparqsim.base.wording import counted
 from sparqsim.cli.cells import heading_of, new_table
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow
+from sparqsim.results.kept import OTHERWISE, WHERE
 from sparqsim.results.setting import note_lines
+
+#: How kept layers compute, by `AccuracyReport.kept_as`.
+ANSWERED = {"8bit": "exactly", "float": "in float"}
 
 
 @contextmanager
@@ -40,6 +44,11 @@ def accuracy_shown(report: AccuracyReport) -> Shown:
     lines += note_lines(report.timing_notes)
     if report.answer_note:
         lines.append(report.answer_note)
+    if report.kept_as != "design" and any(layer.kept for layer in report.layers):
+        lines.append(
+            f"* kept out of the designs: computed {ANSWERED[report.kept_as]}, timed "
+            f"{WHERE[report.kept]} ({OTHERWISE[report.kept]}; --all-layers: as the others)."
+        )
     if report.bits:
         lines.append(
             f"Weights lost bits by {report.bits}: answers, cycles and SQNR are of designs on those "
@@ -47,7 +56,7 @@ def accuracy_shown(report: AccuracyReport) -> Shown:
         )
     lines.append(
         "agree: first answer as the first row's. SQNR: a layer's outputs against exact 8-bit "
-        "arithmetic on the traced pictures, '-': exact; * kept at 8 bits."
+        "arithmetic on the traced pictures, '-': exact."
     )
     return Shown(
         printable(heading),

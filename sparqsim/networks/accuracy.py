@@ -24,6 +24,7 @@ from sparqsim.results.accuracy_report import (
     Hits,
     Trial,
 )
+from sparqsim.results.setting import HONEST
 
 Array = NDArray[Any]
 #: Wraps the batches of one design while they are answered.
@@ -40,6 +41,7 @@ def accuracy(
     baseline: str = BASELINE,
     traced_pictures: int | None = None,
     keep_8bit: bool = True,
+    kept: str = HONEST,
     progress: Progress = lambda batches, _: batches,
     data: str = "",
     calibration: str = "",
@@ -60,8 +62,8 @@ def accuracy(
     traced_pictures : int, optional
         The first pictures, on which cycles and SQNR are measured. By default as few as the network
         takes at a time.
-    keep_8bit : bool
-        As in `simulate`.
+    keep_8bit, kept
+        As in `simulate`; `kept` decides cycles, answers are the same.
     data, calibration : str
         For the record: which pictures answered, and which set the scales, in words.
     known : sequence of AccuracyRow
@@ -80,7 +82,7 @@ def accuracy(
     designs = [computing(pe) for pe in pes]
     trace = network.trace(traced)
     # First what can be refused (signed layers, dataflows), then what takes long.
-    timing = compare(trace, designs, array, baseline=baseline, keep_8bit=keep_8bit)
+    timing = compare(trace, designs, array, baseline=baseline, keep_8bit=keep_8bit, kept=kept)
     report = begun(
         trace,
         timing,

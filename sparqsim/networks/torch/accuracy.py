@@ -25,6 +25,7 @@ from sparqsim.results.accuracy_report import (
     Trial,
 )
 from sparqsim.results.report import Comparison
+from sparqsim.results.setting import HONEST, Kept
 from sparqsim.trace import Trace
 from sparqsim.trace.bitlist import BitList
 
@@ -34,7 +35,8 @@ class Study:
     """A network and what it is measured on.
 
     `network`, `data`, `calibration`: what the report says of the network, the pictures and the
-    calibration pictures. `array`: the array of the cycles. All else as in `evaluate`.
+    calibration pictures. `array`: the array of the cycles; `kept_cycles`: how long layers that are
+    kept take, as `kept` of `compare`. All else as in `evaluate`.
     """
 
     model: nn.Module
@@ -45,6 +47,7 @@ class Study:
     calibration: str = ""
     keep_8bit: Keep = "first-last"
     kept: KeptAs = "8bit"
+    kept_cycles: Kept = HONEST
     matmuls: Sequence[str] = ()
     bits: BitList | None = None
     error_images: int | None = None
@@ -122,7 +125,8 @@ class Study:
         """Return the trace of the first input, and every trial's design on it."""
         designs = list(dict.fromkeys(get_pe(trial.pe) for trial in trials if trial.pe is not None))
         trace = trace_of(quantised, self.loader, images=1)
-        return trace, compare(trace, designs, self.array, keep_8bit=self.kept != "design")
+        keep = self.kept != "design"
+        return trace, compare(trace, designs, self.array, keep_8bit=keep, kept=self.kept_cycles)
 
     def _begun(
         self, quantised: QuantisedNetwork, trace: Trace, timing: Comparison, in_float: Answers
