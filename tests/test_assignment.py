@@ -152,8 +152,13 @@ def test_modes_of_one_circuit_have_its_area():
     area = sparqsim.compare(network(), [modes, "mac-4b8b"], iso="area").iso_area.designs
     assert area["modes"].relative_pe_area == area["mac-4b8b"].relative_pe_area
     assert area["modes"].area_of == "mac-4b8b"
-    assert get_model("swis:shifts=2").pe.circuit == get_model("swis").pe.circuit
-    assert get_model("swis:group=2").pe.circuit != get_model("swis").pe.circuit
+    one = get_model("swis").pe.circuit
+    assert get_model("swis:consecutive=on,alpha=2").pe.circuit == one
+    for key in ("shifts=2", "shifts=target:3", "group=2", "per_cycle=2"):
+        assert get_model(f"swis:{key}").pe.circuit != one
+    shifts = Assignment("swis", [("layer4.1", "swis:shifts=5")], "shifts")
+    with pytest.raises(InputError, match=r"a circuit for each layer \(swis, swis:shifts=5\)"):
+        sparqsim.compare(network(), [shifts], iso="area")
 
 
 @pytest.mark.parametrize(

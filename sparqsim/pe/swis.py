@@ -117,8 +117,12 @@ class Swis(PEDesign):
 
     @property
     def circuit(self) -> str:
-        """Positions are data of a group: what a PE holds is `group` lanes and `per_cycle` trees."""
-        return f"{self.name}:group={self.group},per_cycle={self.per_cycle}"
+        """A PE holds `group` lanes, masks and positions of `shifts`, and `per_cycle` trees; which
+        positions, and how they were chosen, is data.
+        """
+        return (
+            f"{self.name}:group={self.group},shifts={self.most_shifts},per_cycle={self.per_cycle}"
+        )
 
     @property
     def mean_shifts(self) -> Fraction:
