@@ -278,15 +278,8 @@ class PEDesign(ABC):
         raise _hook_missing(self, "activations")
 
     def weight_step_cycles(self, w: Array) -> NDArray[np.uint8]:
-        """Return the cycles of each step, where `cost` is 'weights', filters as they come.
-
-        Parameters
-        ----------
-        w : int8 (..., K, N)
-
-        Returns
-        -------
-        uint8 (..., steps, N)
+        """Return the cycles of each step, where `cost` is 'weights': of int8 W (..., K, N), filters
+        as they come, uint8 (..., steps, N).
         """
         raise _hook_missing(self, "weights")
 
