@@ -88,7 +88,8 @@ def _steps(
         design, gates.circuit, gates.widths, steps, np.zeros(len(steps.cycles), np.int64)
     )
     ran = run(gates, driven)
-    first = WARM_UP + int(steps.cycles[:, 0].max()) + 1
+    # The mark of the first step is in the registers behind a cycle later than in the PE.
+    first = WARM_UP + int(steps.cycles[:, 0].max()) + 2
     last = max(WARM_UP + shortest - int(steps.cycles[:, -1].max()) - 1, first + 1)
     kinds = []
     for name, part in (("pe", gates.pe), ("edge", gates.edge)):

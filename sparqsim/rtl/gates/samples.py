@@ -44,7 +44,8 @@ def sampled_positions(
     """Return `count` outputs of (groups, M, N), one drawn in each of as many equal parts.
 
     Outputs are ordered by group, then by tile of an output-stationary array, so every tile or group
-    has its share. All outputs where there are no more.
+    has its share. All outputs where there are no more; where there are few more, one that lies in
+    two parts can be drawn for both.
     """
     groups, rows, cols = sizes
     outputs = groups * rows * cols
