@@ -236,7 +236,7 @@ def test_the_bound_changes_sides_where_the_bandwidth_does():
     x, w = np.ones((64, 64), np.uint8), np.ones((64, 64), np.int8)
     trace = Trace([Layer.from_gemm("square", x, w)])
     moved = 3 * 64 * 64
-    for bandwidth, bound in ((1, "DRAM"), (moved, "compute"), (math.inf, "compute")):
+    for bandwidth, bound in ((1, "bandwidth"), (moved, "compute"), (math.inf, "compute")):
         memory = MemoryConfig(dram=DramConfig(bandwidth))
         (found,) = sparqsim.predict(trace, ["mac-8b8b"], memory=memory).design("mac-8b8b").layers
         assert (found.least_dram_bytes, found.roofline_bound) == (moved, bound)

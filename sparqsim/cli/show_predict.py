@@ -130,9 +130,9 @@ def _notes(prediction: Prediction) -> list[str]:
         *prediction.provenance.coverage.notes(macs),
         (
             "predicted: a lower bound, error = (predicted - simulated) / simulated. Bounds: "
-            "compute (tiles with skew, loads and drains, each step at its least) or DRAM (each "
-            "used byte once, at the channel's bandwidth). roofline: HCM's, all PEs at work in "
-            "every cycle, or DRAM. Not predicted: steps that values make longer, waiting, "
+            "compute (tiles with skew, loads and drains, each step at its least) or bandwidth "
+            "(each used byte once over the DRAM channel). roofline: HCM's, all PEs at work in "
+            "every cycle, or bandwidth. Not predicted: steps that values make longer, waiting, "
             "refetches, latency, ports of scratchpads."
         ),
         *_exact(prediction),

@@ -28,7 +28,7 @@ from sparqsim.results.setting import ArrayInfo, Kept, PEInfo, Provenance
 LONG_STREAM = 4
 #: Digits of percentages.
 DIGITS = 9
-Bound = Literal["compute", "DRAM"]
+Bound = Literal["compute", "bandwidth"]
 #: Fields of a layer that say how many cycles it takes before it is simulated.
 PREDICTIONS = ("predicted_cycles", "roofline_cycles")
 
@@ -91,8 +91,8 @@ class LayerPrediction(Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def roofline_bound(self) -> Bound:
-        """What bounds the roofline: 'compute' or 'DRAM'."""
-        return "DRAM" if (self.dram_cycles or 0) > self.compute_cycles else "compute"
+        """What bounds the roofline: 'compute' or 'bandwidth'."""
+        return "bandwidth" if (self.dram_cycles or 0) > self.compute_cycles else "compute"
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -103,8 +103,8 @@ class LayerPrediction(Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def bound(self) -> Bound:
-        """What bounds the prediction: 'compute', with what the array adds to it, or 'DRAM'."""
-        return "DRAM" if self.predicted_cycles > self.array_cycles else "compute"
+        """What bounds the prediction: 'compute', with what the array adds to it, or 'bandwidth'."""
+        return "bandwidth" if self.predicted_cycles > self.array_cycles else "compute"
 
     @computed_field  # type: ignore[prop-decorator]
     @property
