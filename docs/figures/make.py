@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from cost_figure import draw_costs
 from processes import Recorded, recorded
 from timing_figures import draw_coupling, draw_dataflows, draw_overlap, draw_tile, draw_wavefront
 
@@ -52,6 +53,7 @@ def figures() -> dict[str, Callable[[Path], None]]:
     flows = [recorded("mac-8b8b", "4x4", flow, rows=6, k=4, cols=4) for flow in ("os", "ws", "is")]
     return {
         "speedup.svg": speedup,
+        "costs.svg": lambda path: draw_costs(path, command=COMMAND),
         "wavefront.svg": _timing(draw_wavefront, one_tile),
         "tile.svg": _timing(draw_tile, one_tile),
         "overlap.svg": _timing(draw_overlap, *three),
