@@ -249,18 +249,16 @@ def _swap_rise_and_fall(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rows, "RISE", facts.FALL)
     patch.setattr(rows, "FALL", facts.RISE)
     patch.setattr(rows, "_packed_facts", rows._packed_facts.__wrapped__)
+    patch.setattr(joint, "_prepared", joint._prepared.__wrapped__)
 
 
 def _own_lane_always(patch: pytest.MonkeyPatch) -> None:
-    original = facts.LanePairs.of
-
-    def of(tables: Any, lanes: int) -> Any:
-        own = np.full_like(tables.first_lanes, 4)
-        return original(replace(tables, first_lanes=own, last_lanes=own), lanes)
-
-    path = path_of(sparqsim.get_pe("sparq-5opt"))
-    tables = path.tables(sparqsim.get_pe("sparq-5opt"))
+    design = sparqsim.get_pe("sparq-5opt")
+    path = path_of(design)
+    assert path is not None
+    tables = path.tables(design)
     own = np.full_like(tables.first_lanes, 4)
+    patch.setattr(joint, "_prepared", joint._prepared.__wrapped__)
     patch.setattr(type(path), "tables", lambda *_: replace(tables, first_lanes=own, last_lanes=own))
 
 

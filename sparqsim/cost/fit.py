@@ -29,7 +29,8 @@ from sparqsim.trace import Layer, Trace
 
 Floats = NDArray[np.float64]
 
-#: How much a layer's mean weighs, in its samples.
+#: How much a layer's mean weighs, in its samples. Chosen on the trace that ships, leaving out one
+#: of its layers at a time.
 LAYER_WEIGHT = 10
 #: Counts that samples tell nothing of: their sums are not drained.
 NOT_SAMPLED = ("drain_moves",)

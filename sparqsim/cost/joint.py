@@ -12,7 +12,7 @@ its magnitude. Columns tell the same of the weights of two lanes, and of their s
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,15 +39,22 @@ from sparqsim.cost.toggles import Toggles
 from sparqsim.pe.base import Array, PEDesign
 
 
+@lru_cache(maxsize=64)
+def _prepared(path: DataPath, design: PEDesign, _spec: str) -> tuple[RowTables, LanePairs, int]:
+    """Return what is the same for all layers; `_spec` tells designs apart that are equal but for a
+    key.
+    """
+    tables = path.tables(design)
+    return RowTables.of(tables), LanePairs.of(tables, design.lanes), tables.multipliers
+
+
 class ToggleCounter:
     """Counts what toggles in the PEs of one design over the row blocks of one layer."""
 
     def __init__(self, path: DataPath, design: PEDesign, weights: Array) -> None:
         """Start with no rows; `weights` int8 (groups, K, N)."""
         self._path, self._design = path, design
-        tables = path.tables(design)
-        self._tables, self._multipliers = RowTables.of(tables), tables.multipliers
-        self._pairs = LanePairs.of(tables, design.lanes)
+        self._tables, self._pairs, self._multipliers = _prepared(path, design, design.spec)
         self._weights = weights
         groups, steps = weights.shape[0], design.steps(weights.shape[1])
         self._words, self._raw = np.zeros((2, groups, steps + 1), np.int64)
@@ -128,6 +135,6 @@ def _of_multipliers(joint: Sums) -> dict[str, Sums]:
         "products_both": fact(RISE, RISE) + fact(FALL, FALL),
         "signs": was + now - 2 * fact(BOTH, NEGATIVE_BOTH),
         "products": fact(IS, IS),
-        "kept_products": fact(BOTH, BOTH),
+        "new_products": fact(IS, IS) - fact(BOTH, BOTH),
         "product_bits": fact(BITS, IS) + fact(IS, BITS),
     }

@@ -26,7 +26,7 @@ class Toggles:
     products_weight, products_both: bits of partial products (a bit of a multiplier's activation and
     a bit of its weight) that toggled, because of the activation alone, of the weight alone, of
     both. signs: multipliers whose product became negative, or ceased to be. products: multipliers x
-    cycles with a product other than zero; kept_products: those whose cycle before had one, too.
+    cycles with a product other than zero; new_products: those whose cycle before had none.
     product_bits: bits of the magnitudes of both operands of `products`. live_outputs: outputs of
     tiles whose row has activations other than zeros, and whose column has such weights: a sum
     begins and another one goes. drain_moves: PEs that those sums go through, down to the last row.
@@ -41,7 +41,7 @@ class Toggles:
     products_both: int = 0
     signs: int = 0
     products: int = 0
-    kept_products: int = 0
+    new_products: int = 0
     product_bits: int = 0
     live_outputs: int = 0
     drain_moves: int = 0
@@ -165,6 +165,6 @@ def _of_multiplier(old_x: int, new_x: int, old_w: int, new_w: int, mask: int) ->
         products_both=by_both,
         signs=int((old < 0) != (new < 0)),
         products=int(new != 0),
-        kept_products=int(old != 0 and new != 0),
+        new_products=int(old == 0 and new != 0),
         product_bits=(new_x.bit_length() + abs(new_w).bit_length()) * (new != 0),
     )
