@@ -11,6 +11,9 @@ import pytest
 from energy_cases import layer, memory, table, trace
 
 import sparqsim
+from sparqsim.base.errors import InputError
+from sparqsim.html.gather import Gathered
+from sparqsim.results.loading import as_comparison
 from sparqsim.sweep import sweep
 from sparqsim.sweep.case import Case
 from sparqsim.sweep.case import run as run_case
@@ -125,6 +128,18 @@ def test_a_design_without_coefficients_is_listed(run, path):
     ended = run("compare", path, "--pe", "mac-8b8b,stripes", "--energy", "osu018")
     assert ended.code == 0, ended.err
     assert "No energy: stripes, layer 'a'" in " ".join(ended.out.split())
+
+
+def test_energies_of_different_cells_do_not_stand_side_by_side(path, at_45_nm, tmp_path):
+    loaded = sparqsim.load_trace(path)
+    one = sparqsim.simulate(loaded, "mac-8b8b", energy="osu018")
+    other = sparqsim.simulate(loaded, "sparq-5opt", energy=at_45_nm)
+    with pytest.raises(InputError, match=r"180 nm.*45 nm"):
+        as_comparison([one, other])
+    beside = sparqsim.simulate(loaded, "sparq-5opt", energy="osu018")
+    assert as_comparison([one, beside]).reports["sparq-5opt"] == beside
+    assert len(Gathered.of([one, other]).runs) == 2
+    assert len(Gathered.of([one, beside]).runs) == 1
 
 
 def test_a_sweep_records_energy_and_tells_tables_apart(path, at_45_nm, tmp_path):

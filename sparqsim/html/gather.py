@@ -72,6 +72,7 @@ def _surroundings(result: Comparison | Report) -> str:
             memory,
             report.keep_8bit,
             report.kept,
+            None if report.energy is None else report.energy.basis,
             [layer.name for layer in report.layers],
         ]
     )

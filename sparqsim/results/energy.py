@@ -237,6 +237,17 @@ class EnergyInfo(Record):
             )
         return self
 
+    @property
+    def basis(self) -> str:
+        """What energies must have in common to stand side by side, in words."""
+        cells, memory, scaled = self.cells, self.memory, self.scaled
+        words = "" if memory is None else f", {memory.sram.label()}, {memory.dram.label()}"
+        node = "" if scaled is None else f", scaled to {scaled.to_nm:g} nm"
+        return (
+            f"table {self.table}, {cells.library}, {cells.node_nm:g} nm, {cells.corner}, "
+            f"{cells.voltage_v:g} V, clock {cells.clock_ns:g} ns{words}{node}"
+        )
+
     def flat_fields(self) -> Row:
         """Return for a flat row what its energies are of."""
         cells, memory = self.cells, self.memory

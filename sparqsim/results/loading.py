@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sparqsim.base.errors import InputError
@@ -69,6 +69,7 @@ def as_comparison(
         if report.pe.spec != name:
             raise InputError(f"reports.{name}.pe.spec: found {report.pe.spec!r}, expected {name!r}")
         _check_comparable(named[0][1], report)
+    _check_energies(reports)
     baselines = [result.baseline for result in results if isinstance(result, Comparison)]
     chosen = baseline or [*baselines, *reports][0]
     if chosen not in reports:
@@ -84,6 +85,20 @@ def _named_reports(result: Comparison | Report) -> list[tuple[str, Report]]:
     if isinstance(result, Report):
         return [(result.pe.spec, result)]
     return [(name, result.reports[name]) for name in result.order]
+
+
+def _check_energies(reports: Mapping[str, Report]) -> None:
+    """Raise InputError for energies of different cells, memories or nodes, naming both."""
+    of_basis: dict[str, str] = {}
+    for name, report in reports.items():
+        if report.energy is not None:
+            of_basis.setdefault(report.energy.basis, name)
+    if len(of_basis) > 1:
+        (one, first), (other, second), *_ = of_basis.items()
+        raise InputError(
+            f"energies of {first} and {second} are of different cells or memories ({one}; "
+            f"{other}); expected results of one energy table"
+        )
 
 
 def _check_comparable(first: Report, other: Report) -> None:
