@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch", reason="extra 'torch' is not installed")
 
 from networks.shared import NO_SHARED, ROOT
 from networks.small import batches, small
+from peak_memory import PEAK_KIB
 from torch import nn
 from torch.nn import functional
 
@@ -150,7 +151,7 @@ def test_pair_counts_of_even_channels_count_padding():
 # ---------------------------------------------------------------------------------------------------------
 
 STREAM = """
-import resource, sys, torch
+import sys, torch
 from torch import nn
 from sparqsim.torch import dump
 class Batches:
@@ -161,14 +162,14 @@ class Batches:
 torch.set_num_threads(1)
 model = nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.Flatten(2), nn.Linear(16384, 4))
 dump(model, Batches(), sys.argv[2], keep_8bit="none", calibration_loader=[torch.rand(2, 8, 128, 128)])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(peak_kib())
 """
 
 
 def peak_kib(number, path):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     run = subprocess.run(
-        [sys.executable, "-c", STREAM, str(number), str(path)],
+        [sys.executable, "-c", PEAK_KIB + STREAM, str(number), str(path)],
         check=True,
         capture_output=True,
         text=True,

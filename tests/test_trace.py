@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from peak_memory import PEAK_KIB
 
 import sparqsim
 from sparqsim.cli import main
@@ -127,9 +128,9 @@ def test_the_shipped_trace_holds_its_accuracy(digits):
 
 
 BIG = """
-import resource, sys
+import sys
 import numpy as np, sparqsim
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+def peak(): return peak_kib() // 1024
 warm = sparqsim.Layer.from_gemm("warm", np.ones((4, 4), np.uint8), np.ones((4, 4), np.int8))
 sparqsim.simulate(sparqsim.Trace([warm]))
 trace = sparqsim.load_trace(sys.argv[1])
@@ -169,14 +170,14 @@ def big_path(tmp_path_factory):
 
 
 @pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="ru_maxrss is in kilobytes on Linux only"
+    not sys.platform.startswith("linux"), reason="peaks of memory are read from /proc"
 )
 def test_a_big_trace_is_not_read_before_use(big_path, root):
     """Growth of peak resident memory, MB: nothing to open the file, and for all eight layers what
     one layer needs.
     """
     ended = subprocess.run(
-        [sys.executable, "-c", BIG, str(big_path)],
+        [sys.executable, "-c", PEAK_KIB + BIG, str(big_path)],
         capture_output=True,
         text=True,
         check=True,
@@ -285,9 +286,8 @@ def test_dead_layers_are_remarked_on_and_no_fault(tmp_path, capsys):
 
 
 WIDE = """
-import resource
 import numpy as np, sparqsim
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+def peak(): return peak_kib() // 1024
 def run(m, k, n):
     layer = sparqsim.Layer.from_gemm("l", np.ones((m, k), np.uint8), np.ones((k, n), np.int8))
     sparqsim.simulate(sparqsim.Trace([layer], digest=lambda: ""), "sparq-5opt")
@@ -299,11 +299,15 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="ru_maxrss is in kilobytes on Linux only"
+    not sys.platform.startswith("linux"), reason="peaks of memory are read from /proc"
 )
 def test_outputs_are_not_held_at_once(root):
     """48 million outputs, 384 MB as int64; the growth of peak resident memory, MB."""
     ended = subprocess.run(
-        [sys.executable, "-c", WIDE], capture_output=True, text=True, check=True, cwd=root
+        [sys.executable, "-c", PEAK_KIB + WIDE],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=root,
     )
     assert int(ended.stdout) < 250
