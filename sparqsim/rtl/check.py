@@ -4,7 +4,7 @@ results leave.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.registry import get_dataflow
 from sparqsim.array.timing import array_timing
-from sparqsim.base.errors import InputError
 from sparqsim.pe.base import Array, LayerFacts, PEDesign
+from sparqsim.rtl.accumulator import Accumulator, refuse_overflow, unit_of
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.expected import Activity, expected
 from sparqsim.rtl.runner import simulate
@@ -32,7 +32,9 @@ from sparqsim.trace import Layer
 
 #: Cycles that are run after the last expected result, to see that nothing more comes.
 EXTRA_CYCLES = 3
-LONGEST_ELASTIC_CYCLES = 4096
+USUAL_ACCUMULATOR = Accumulator()
+#: Lines of stimulus that the test bench of an elastic array holds, where no more are needed.
+USUAL_LINES = 4095
 
 
 class MismatchError(Exception):
@@ -55,18 +57,20 @@ def check_gemm(
     *,
     activation_bits: int = 8,
     weight_bits: int = 8,
+    accumulator: Accumulator = USUAL_ACCUMULATOR,
 ) -> Checked:
     """Run X (M, K) @ W (K, N) in RTL and compare it with the simulator, its total cycles and its
     result included.
 
-    `activation_bits` and `weight_bits` are those of the layer, which the operands must fit.
+    `activation_bits` and `weight_bits` are those of the layer, which the operands must fit. Sums
+    that the accumulator may not hold are refused, or wrap.
 
     Raises
     ------
     MismatchError
         Where they disagree.
     InputError
-        For a design without RTL, or operands it cannot take.
+        For a design without RTL, operands it cannot take, or sums that can overflow.
     """
     signed = x.dtype == np.int8
     design = design.for_layer(LayerFacts(x.shape[1], signed, activation_bits, weight_bits))
@@ -74,13 +78,16 @@ def check_gemm(
     # A design or a dataflow without RTL is refused before any work.
     circuit_of(design, signed=signed)
     circuit_flow(array)
+    if accumulator.overflow == "refuse":
+        what = f"{x.shape[0]}x{x.shape[1]}x{w.shape[1]} on {array}"
+        refuse_overflow(design, array, x.shape[1], accumulator.bits, signed=signed, what=what)
     tiles, where = cut(design, array, x, w), f"{design.spec} on {array}"
     runs = (
         [tiles]
         if array.link_depth is None or array.overlap
         else [tiles.only(tile) for tile in range(len(tiles))]
     )
-    shown = [check_tiles(design, array, run) for run in runs]
+    shown = [check_tiles(design, array, run, accumulator) for run in runs]
     total = sum(activity.cycles for activity in shown)
     if total != (told := simulated_cycles(design, array, x, w)):
         raise MismatchError(f"{where}: the RTL takes {total} cycles, the simulator says {told}")
@@ -90,10 +97,13 @@ def check_gemm(
         x,
         w,
     )
-    if not np.array_equal(result, design.matmul(x, w)):
+    # Folds of K are added outside the array: sums that wrapped are equal modulo the width.
+    unit = unit_of(design, signed)
+    ours, theirs = (accumulator.held(sums, unit) for sums in (design.matmul(x, w), result))
+    if not np.array_equal(ours, theirs):
         raise MismatchError(
             f"{where}: the RTL's result differs from the simulator's at (m, n) "
-            f"{tuple(np.argwhere(result != design.matmul(x, w))[0].tolist())}"
+            f"{tuple(np.argwhere(ours != theirs)[0].tolist())}"
         )
     return Checked(total, sum(activity.psums.size for activity in shown))
 
@@ -104,14 +114,24 @@ def simulated_cycles(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -
     return array_timing(layer.lower(), design, array).total
 
 
-def check_tiles(design: PEDesign, array: ArrayConfig, tiles: Tiles) -> Activity:
+def check_tiles(
+    design: PEDesign, array: ArrayConfig, tiles: Tiles, accumulator: Accumulator = USUAL_ACCUMULATOR
+) -> Activity:
     """Run tiles one after the other in RTL, compare every cycle and return what the RTL did; see
     `check_gemm`.
     """
     simulated, plan = simulated_activity(design, array, tiles)
-    shown = rtl_activity(design, array, tiles, plan, cycles=len(simulated.advance) + EXTRA_CYCLES)
+    simulated = _wrapped(simulated, accumulator, unit_of(design, tiles.x.dtype == np.int8))
+    cycles = len(simulated.advance) + EXTRA_CYCLES
+    shown = rtl_activity(design, array, tiles, plan, cycles=cycles, accumulator=accumulator)
     compare(simulated, shown, f"{design.spec} on {array}")
     return shown
+
+
+def _wrapped(simulated: Activity, accumulator: Accumulator, unit: int) -> Activity:
+    """Return the activity of accumulators so wide: their sums are modulo 2^bits in every cycle."""
+    psums, outputs = (accumulator.held(each, unit) for each in (simulated.psums, simulated.outputs))
+    return replace(simulated, psums=psums, outputs=outputs)
 
 
 def results(array: ArrayConfig, tiles: Tiles, shown: Activity) -> NDArray[np.int64]:
@@ -167,13 +187,9 @@ def rtl_activity(
     *,
     cycles: int,
     wave: str | None = None,
+    accumulator: Accumulator = USUAL_ACCUMULATOR,
 ) -> Activity:
     """Return what the RTL does in `cycles` cycles; `wave` names a file for its waveform."""
-    if array.link_depth is not None and cycles > LONGEST_ELASTIC_CYCLES:
-        raise InputError(
-            f"{cycles} cycles of an array with elastic links; expected at most "
-            f"{LONGEST_ELASTIC_CYCLES}"
-        )
     circuit = circuit_of(design, signed=tiles.x.dtype == np.int8)
     rows, cols = array.rows, array.cols
     parameters = {
@@ -184,15 +200,20 @@ def rtl_activity(
         "OVERLAP": int(array.overlap),
         "DEPTH": array.link_depth or 0,
     }
+    if array.link_depth and cycles > USUAL_LINES:
+        parameters["LINES"] = 1 << cycles.bit_length()
+    words_of_result = result_words(design, accumulator, signed=tiles.x.dtype == np.int8)
+    wide = () if words_of_result == 1 else (f"RESULT={32 * words_of_result}",)
     start_words, valid_words = -(-rows * cols // 32), -(-cols // 32)
-    widths = [1, start_words, valid_words, cols, rows * cols]
+    sums = cols * words_of_result, rows * cols * words_of_result
+    widths = [1, start_words, valid_words, *sums]
     options = {"wave": wave} if wave else {}
     words = simulate(
         "testbench_array",
         parameters,
         array_lines(design, circuit, array, tiles, plan),
         sum(widths),
-        defines=circuit.defines,
+        defines=(*circuit.defines, *accumulator.defines, *wide),
         cycles=cycles,
         **options,
     )
@@ -200,10 +221,23 @@ def rtl_activity(
     return Activity(
         advance[:, 0] != 0,
         _bits(starts)[:, : rows * cols].reshape(-1, rows, cols),
-        psums.reshape(-1, rows, cols),
+        _numbers(psums, words_of_result).reshape(-1, rows, cols),
         _bits(valid)[:, :cols],
-        outputs,
+        _numbers(outputs, words_of_result),
     )
+
+
+def result_words(design: PEDesign, accumulator: Accumulator, *, signed: bool) -> int:
+    """Return the words of 32 bits that a scaled sum is recorded in."""
+    scaled_bits = accumulator.bits + unit_of(design, signed).bit_length() - 1
+    return -(-scaled_bits // 32)
+
+
+def _numbers(words: NDArray[np.int64], each: int) -> NDArray[np.int64]:
+    """Return (records, numbers of one or two signed words, the lower one first) as numbers."""
+    if each == 1:
+        return words
+    return (words[:, 1::2] << 32) + (words[:, ::2] & 0xFFFF_FFFF)
 
 
 def _bits(words: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -17,14 +17,22 @@ from sparqsim.base.wording import counted
 from sparqsim.pe import PEDesign
 from sparqsim.pe.base import LayerFacts
 from sparqsim.pe.binding import bound_to
-from sparqsim.rtl.check import Checked, check_gemm, compare, rtl_activity, simulated_activity
+from sparqsim.rtl.accumulator import Accumulator, sum_range
+from sparqsim.rtl.check import (
+    USUAL_ACCUMULATOR,
+    Checked,
+    check_gemm,
+    compare,
+    rtl_activity,
+    simulated_activity,
+)
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.runner import whole_wave
 from sparqsim.rtl.tiles import FLOWS, circuit_flow, cut
 from sparqsim.trace import Layer
 
-#: A sum that takes more than 24 bits.
-LARGE_SUM = 1 << 24
+#: Beyond it sums go, of the accumulator's own units: random operands do not reach it.
+LARGE_SUM = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,13 @@ class Trial:
 
 
 def random_trials(
-    design: PEDesign, rows: int = 4, cols: int = 5, *, steps: int = 40, seed: int = 0
+    design: PEDesign,
+    rows: int = 4,
+    cols: int = 5,
+    *,
+    steps: int = 40,
+    seed: int = 0,
+    accumulator: Accumulator = USUAL_ACCUMULATOR,
 ) -> Iterator[Trial]:
     """Run a design's RTL on random operands in every dataflow, lockstep and elastic, overlapped and
     not; a design that follows the bits of a layer at 8 bits and at random ones.
@@ -57,6 +71,8 @@ def random_trials(
         Of a tile's stream; where a step can take several cycles, as many fewer.
     seed : int
         Of the operands.
+    accumulator : Accumulator
+        Its width, and whether sums that it may not hold are refused or wrap.
 
     Yields
     ------
@@ -66,7 +82,7 @@ def random_trials(
     Raises
     ------
     InputError
-        For a design without a circuit, or without Icarus Verilog.
+        For a design without a circuit, sums that can overflow, or without Icarus Verilog.
     MismatchError
         At the first difference: where it is.
     """
@@ -82,18 +98,24 @@ def random_trials(
         m, k, n = _random_sizes(rng, bound, array, steps)
         x = (rng.integers(0, 1 << a, (m, k)) * (rng.random((m, k)) < 0.6)).astype(np.uint8)
         w = rng.integers(-(1 << b - 1), 1 << b - 1, (k, n)).astype(np.int8)
-        yield _trial(design, array, x, w, (a, b))
+        yield _trial(design, array, x, w, (a, b), accumulator)
 
 
-def largest_sums(design: PEDesign) -> Trial:
-    """Check sums that random operands do not reach, beyond 24 bits either way.
+def largest_sums(design: PEDesign, accumulator: Accumulator = USUAL_ACCUMULATOR) -> Trial:
+    """Check sums that random operands do not reach: the largest operands of either sign, until the
+    accumulator's own count is beyond 2^23 (`mac-4b4b` counts products of nibbles).
 
-    Errors as in `random_trials`.
+    Narrower accumulators that refuse to overflow get as many steps as they surely hold. Errors as
+    in `random_trials`.
     """
-    steps = -(-LARGE_SUM // (128 * 127 * design.lanes))
+    step = sum_range(design, design.lanes)
+    steps = LARGE_SUM // min(step.highest, -step.lowest) + 1
+    if accumulator.overflow == "refuse":
+        largest = (1 << accumulator.bits - 1) - 1
+        steps = max(min(steps, largest // max(step.highest, -step.lowest)), 1)
     x = np.full((1, steps * design.lanes), 255, np.uint8)
     w = np.stack([np.full(x.size, 127), np.full(x.size, -128)], axis=1).astype(np.int8)
-    return _trial(design, ArrayConfig(rows=1, cols=2), x, w, (8, 8))
+    return _trial(design, ArrayConfig(rows=1, cols=2), x, w, (8, 8), accumulator)
 
 
 def _bits_of_layers(design: PEDesign) -> tuple[bool, ...]:
@@ -103,9 +125,22 @@ def _bits_of_layers(design: PEDesign) -> tuple[bool, ...]:
 
 
 def _trial(
-    design: PEDesign, array: ArrayConfig, x: np.ndarray, w: np.ndarray, bits: tuple[int, int]
+    design: PEDesign,
+    array: ArrayConfig,
+    x: np.ndarray,
+    w: np.ndarray,
+    bits: tuple[int, int],
+    accumulator: Accumulator,
 ) -> Trial:
-    checked = check_gemm(design, array, x, w, activation_bits=bits[0], weight_bits=bits[1])
+    checked = check_gemm(
+        design,
+        array,
+        x,
+        w,
+        activation_bits=bits[0],
+        weight_bits=bits[1],
+        accumulator=accumulator,
+    )
     largest = int(np.abs(design.matmul(x, w)).max())
     return Trial(array, (*x.shape, w.shape[1]), bits, largest, checked)
 

@@ -13,7 +13,7 @@ module array_os #(`PE_PARAMETERS, parameter ROWS = 2, COLS = 2, OVERLAP = 0, DEP
     input [COLS*WW-1:0] north_data,
     output [COLS-1:0] north_ready,
     output [COLS-1:0] out_valid,
-    output [COLS*`ACC-1:0] out_data
+    output [COLS*`RESULT-1:0] out_data
 );
     // Item (i, j) of each list enters PE (i, j) from the left or from above; a list has one column or row more than the array.
     wire a_valid[0:ROWS*(COLS+1)-1], a_ready[0:ROWS*(COLS+1)-1];
@@ -21,7 +21,7 @@ module array_os #(`PE_PARAMETERS, parameter ROWS = 2, COLS = 2, OVERLAP = 0, DEP
     wire w_valid[0:(ROWS+1)*COLS-1], w_ready[0:(ROWS+1)*COLS-1];
     wire [WW-1:0] w[0:(ROWS+1)*COLS-1];
     wire signed [`ACC-1:0] column[0:(ROWS+1)*COLS-1];
-    wire signed [`ACC-1:0] psum[0:ROWS*COLS-1];  // for the test bench
+    wire signed [`RESULT-1:0] psum[0:ROWS*COLS-1];  // for the test bench
     wire start[0:ROWS*COLS-1];
     wire done[0:ROWS*COLS-1], moving[0:ROWS*COLS-1];  // a tile's last step ends; its sum starts to move
     wire stalled[0:ROWS];  // in the rows above row i a PE takes a second cycle
@@ -50,18 +50,15 @@ module array_os #(`PE_PARAMETERS, parameter ROWS = 2, COLS = 2, OVERLAP = 0, DEP
             if (DEPTH == 0) begin : in_step
                 assign whole = moving[(ROWS-1)*COLS+j];
             end else begin : gathered
-                // A PE whose last step is short may be done before those above it.
                 wire [ROWS-1:0] now;
-                reg [ROWS-1:0] moved;
                 for (i = 0; i < ROWS; i = i + 1) begin : row
                     assign now[i] = moving[i*COLS+j];
                 end
-                assign whole = &(moved | now);
-                always @(posedge clk) moved <= rst | whole ? 0 : moved | now;
+                gather #(ROWS) gather(clk, rst, now, whole);
             end
             drain_control #(ROWS) drain(clk, rst, advance, whole, shift, leaving, out_valid[j]);
             assign column[j] = 0;
-            assign out_data[j*`ACC+:`ACC] = column[ROWS*COLS+j] <<< SCALE;
+            assign out_data[j*`RESULT+:`RESULT] = column[ROWS*COLS+j] <<< SCALE;
         end
         for (i = 0; i < ROWS; i = i + 1) begin : row
             wire [COLS-1:0] stall;

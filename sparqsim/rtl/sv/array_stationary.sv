@@ -3,7 +3,7 @@
 `include "parameters.svh"
 module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2, OVERLAP = 0, DEPTH = 0,
                           WEST = FLOW == 1 ? XW : WW, NORTH = FLOW == 1 ? WW : XW,
-                          SW = FLOW == 1 ? AW : WW, LW = FLOW == 1 ? WW : AW, PLACE = OVERLAP && DEPTH ? 16 : 0) (
+                          SW = FLOW == 1 ? AW : WW, LW = FLOW == 1 ? WW : AW, PLACE = OVERLAP && DEPTH ? (ROWS > 2 ? $clog2(ROWS) : 1) : 0) (
     input clk,
     input rst,
     output advance,
@@ -15,7 +15,7 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
     input [COLS*NORTH-1:0] north_data,
     output [COLS-1:0] north_ready,
     output [COLS-1:0] out_valid,
-    output [COLS*`ACC-1:0] out_data
+    output [COLS*`RESULT-1:0] out_data
 );
     wire s_valid[0:ROWS*(COLS+1)-1], s_ready[0:ROWS*(COLS+1)-1];
     wire [SW:0] s[0:ROWS*(COLS+1)-1];  // {first, streamed operand}
@@ -23,7 +23,7 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
     wire [LW+PLACE-1:0] load[0:(ROWS+1)*COLS-1];
     wire above_valid[0:(ROWS+1)*COLS-1], below_ready[0:(ROWS+1)*COLS-1];
     wire signed [`ACC-1:0] above[0:(ROWS+1)*COLS-1];
-    wire signed [`ACC-1:0] psum[0:ROWS*COLS-1];  // for the test bench
+    wire signed [`RESULT-1:0] psum[0:ROWS*COLS-1];  // for the test bench
     wire start[0:ROWS*COLS-1], taken[0:ROWS*COLS-1];
     wire stalled[0:ROWS];  // in the rows above row i a PE takes a second cycle
 
@@ -50,7 +50,7 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
                 for (r = 0; r < ROWS; r = r + 1) begin : of_row
                     assign column_taken[r] = taken[r*COLS+j];
                 end
-                load_control #(ROWS, LW) control(clk, rst, valid, operand, pop, column_taken, token[j], load[j]);
+                load_control #(ROWS, LW, PLACE) control(clk, rst, valid, operand, pop, column_taken, token[j], load[j]);
             end else begin : by_token
                 assign {token[j], load[j], pop} = {valid, operand, 1'b1};
             end
@@ -64,7 +64,7 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
                 localparam A = i * (COLS + 1) + j, W = i * COLS + j;
                 wire signed [`ACC-1:0] sum, kept_sum;  // at the end of the step; in the PE's register
                 wire finish;
-                pe_stationary #(`PE_PASS, .FLOW(FLOW), .OVERLAP(OVERLAP), .DEPTH(DEPTH)) pe(
+                pe_stationary #(`PE_PASS, .FLOW(FLOW), .OVERLAP(OVERLAP), .DEPTH(DEPTH), .PLACE(PLACE)) pe(
                     .clk(clk), .rst(rst), .phase(phase), .advance(advance),
                     .valid(s_valid[A] & above_valid[W]), .room(s_ready[A+1] & below_ready[W+COLS]),
                     .first(s[A][SW]), .streamed(s[A][SW-1:0]), .token(token[W]), .load(load[W]),
@@ -81,7 +81,7 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
                 if (i == ROWS - 1) begin : down_end
                     assign below_ready[W+COLS] = 1'b1;
                     assign out_valid[j] = finish;
-                    assign out_data[j*`ACC+:`ACC] = sum <<< SCALE;
+                    assign out_data[j*`RESULT+:`RESULT] = sum <<< SCALE;
                 end else if (DEPTH == 0) begin : down_register
                     assign above[W+COLS] = kept_sum;
                     assign above_valid[W+COLS] = 1'b1;

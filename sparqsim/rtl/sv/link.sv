@@ -24,7 +24,9 @@ module link #(parameter WIDTH = 8, DEPTH = 0) (
             assign out_data = data;
         end else begin : fifo
             reg [WIDTH-1:0] slots[0:DEPTH-1];
-            reg [15:0] count, head, tail;
+            localparam AT = DEPTH > 1 ? $clog2(DEPTH) : 1;  // bits of a place
+            reg [$clog2(DEPTH+1)-1:0] count;
+            reg [AT-1:0] head, tail;
             wire push = in_valid & in_ready;
             assign in_ready = count != DEPTH;
             assign out_valid = count != 0;

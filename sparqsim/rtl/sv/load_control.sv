@@ -1,6 +1,6 @@
 // Sends stationary operands into a column of an array with elastic links and OVERLAP: row 0's first, one a cycle, each once its PE has
 // taken up the one before. An operand carries the number of rows it has yet to pass.
-module load_control #(parameter ROWS = 2, WIDTH = 8) (
+module load_control #(parameter ROWS = 2, WIDTH = 8, PLACE = 1) (
     input clk,
     input rst,
     input in_valid,
@@ -8,9 +8,9 @@ module load_control #(parameter ROWS = 2, WIDTH = 8) (
     output in_ready,
     input [ROWS-1:0] taken,  // the PE takes its operand up in this cycle
     output out_valid,
-    output [WIDTH+15:0] out_data
+    output [WIDTH+PLACE-1:0] out_data
 );
-    reg [15:0] row;
+    reg [PLACE-1:0] row;
     reg [ROWS-1:0] sent;  // an operand is on its way to the row, or waits there
     assign in_ready = ~sent[row] | taken[row];
     assign out_valid = in_valid & in_ready;

@@ -15,7 +15,12 @@
 `define PRAGMATIC 7 // digit by digit of the activations
 `define SWIS 8      // shift by shift of the weights
 
-`define ACC 32    // bits of a partial sum, in every design
+`ifndef ACC
+`define ACC 32    // bits of a partial sum, in every design, where the preprocessor is told no others
+`endif
+`ifndef RESULT
+`define RESULT 32 // bits of a result outside the array, scaled
+`endif
 `ifdef BIT_SCALABLE
 `define VALUE 24  // bits of what one cycle adds to it, with up to 64 lanes
 `else

@@ -1,10 +1,10 @@
 // A PE that keeps one operand (FLOW = 1: the weight, 2: the activation), passes the other to the right and its sum down. Loading: operands move
 // down one row per cycle, a token one row every two cycles; the operand for row r enters r cycles after the token, which meets it there.
 // With OVERLAP the next operand waits in a second register until the first step of its tile. With elastic links as well, an operand
-// says how many rows it has yet to pass (load_control), and a tile's first step waits for it.
+// says in PLACE bits how many rows it has yet to pass (load_control), and a tile's first step waits for it.
 `include "parameters.svh"
 module pe_stationary #(`PE_PARAMETERS, parameter FLOW = 1, OVERLAP = 0, DEPTH = 0,
-                       SW = FLOW == 1 ? AW : WW, LW = FLOW == 1 ? WW : AW, PLACE = OVERLAP && DEPTH ? 16 : 0) (
+                       SW = FLOW == 1 ? AW : WW, LW = FLOW == 1 ? WW : AW, PLACE = 0) (
     input clk,
     input rst,
     input phase,
@@ -61,14 +61,14 @@ module pe_stationary #(`PE_PARAMETERS, parameter FLOW = 1, OVERLAP = 0, DEPTH = 
         if (PLACE != 0) begin : by_place
             reg [LW-1:0] next;
             reg full;
-            wire mine = token & load[LW+:16] == 0;
+            wire mine = token & load[LW+:PLACE] == 0;
             assign token_below = tokens[0];
             assign taken = start & first;
             assign blocked = first & ~full;
             assign kept = taken ? next : active;
             always @(posedge clk) begin
                 tokens <= {1'b0, ~rst & token & ~mine};
-                passing <= {load[LW+:16] - 16'd1, load[LW-1:0]};
+                passing <= {load[LW+:PLACE] - 1'b1, load[LW-1:0]};
                 full <= ~rst & (mine | full & ~taken);
                 if (mine) next <= load[LW-1:0];
                 if (taken) active <= next;

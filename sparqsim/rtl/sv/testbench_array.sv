@@ -12,7 +12,7 @@ module testbench_array #(`PE_PARAMETERS, parameter FLOW = 0, ROWS = 2, COLS = 2,
     wire advance;
     wire [ROWS-1:0] west_ready;
     wire [COLS-1:0] north_ready, out_valid;
-    wire [COLS*`ACC-1:0] out_data;
+    wire [COLS*`RESULT-1:0] out_data;
     reg [ROWS-1:0] west_valid = 0, west_first = 0, west_last = 0;
     reg [ROWS*WEST-1:0] west_data = 0;
     reg [COLS-1:0] north_valid = 0;
@@ -121,7 +121,8 @@ module testbench_array #(`PE_PARAMETERS, parameter FLOW = 0, ROWS = 2, COLS = 2,
     endtask
 
     reg [(ROWS*COLS+31)/32*32-1:0] starts = 0;
-    reg [ROWS*COLS*32-1:0] psums;
+    reg [ROWS*COLS*`RESULT-1:0] psums;
+    reg [`RESULT-1:0] result;
     task write_record;
         begin
             word = advance;
@@ -133,10 +134,10 @@ module testbench_array #(`PE_PARAMETERS, parameter FLOW = 0, ROWS = 2, COLS = 2,
                 $fwrite(record, "%z", word);
             end
             for (k = 0; k < COLS; k = k + 1) begin
-                word = out_valid[k] ? out_data[k*32+:32] : 0;
-                $fwrite(record, "%z", word);
+                result = out_valid[k] ? out_data[k*`RESULT+:`RESULT] : 0;
+                $fwrite(record, "%z", result);
             end
-            for (k = 0; k < ROWS * COLS; k = k + 1) psums[k*32+:32] = dut.array.psum[k];
+            for (k = 0; k < ROWS * COLS; k = k + 1) psums[k*`RESULT+:`RESULT] = dut.array.psum[k];
             $fwrite(record, "%z", psums);
         end
     endtask
