@@ -4,9 +4,10 @@ it is told.
 
 from __future__ import annotations
 
+import csv
 import json
 import math
-from fractions import Fraction
+from statistics import median
 
 import jsonschema
 import numpy as np
@@ -20,12 +21,14 @@ import sparqsim
 from sparqsim import plot
 from sparqsim.cli.show_iso import iso_area_table
 from sparqsim.engine.iso_area import scaled_array
+from sparqsim.html import save_page
 from sparqsim.results.iso_area import Range
 from sparqsim.results.loading import as_comparison, load_result
 from sparqsim.results.report import Comparison
 from sparqsim.results.schemas import schema_text
-from sparqsim.rtl.area import relative_pe_area
+from sparqsim.rtl.area import ArrayAreas, relative_pe_area, shipped_table
 
+LEAST_WIDTH = "accumulators of the least width that holds sums over K = 4608"
 PES = ["mac-2x8b8b", "sparq-5opt", "sparq-exact", "sparq-2opt:rounding=trim", "smt-sa-2t"]
 
 
@@ -35,22 +38,18 @@ def digits_iso(digits):
 
 
 @given(
-    st.integers(1, 40), st.integers(1, 40), st.sampled_from(["os", "ws", "is"]), st.floats(0.3, 4)
+    st.integers(1, 40), st.integers(1, 40), st.sampled_from(["os", "ws", "is"]), st.floats(0.1, 90)
 )
-def test_an_array_is_scaled_to_the_nearest_number_of_lines(rows, cols, dataflow, area):
+def test_an_array_is_scaled_to_the_nearest_number_of_lines(rows, cols, dataflow, fit):
     asked = sparqsim.ArrayConfig(rows, cols, dataflow, coupling="elastic:3", overlap=True)
-    scaled = scaled_array(asked, area)
+    scaled = scaled_array(asked, fit)
     kept, free = ("rows", "cols") if dataflow == "is" else ("cols", "rows")
     assert getattr(scaled, kept) == getattr(asked, kept)
     assert (scaled.dataflow, scaled.coupling, scaled.overlap) == (dataflow, "elastic:3", True)
-
-    def off(lines):
-        return abs(lines * Fraction(area) - getattr(asked, free))
-
     lines = getattr(scaled, free)
     assert lines >= 1
-    assert off(lines) <= off(lines + 1)
-    assert lines == 1 or off(lines) <= off(lines - 1)
+    assert abs(lines - fit) <= abs(lines + 1 - fit)
+    assert lines == 1 or abs(lines - fit) <= abs(lines - 1 - fit)
 
 
 @pytest.mark.parametrize(
@@ -86,31 +85,115 @@ def _resized(asked, scaled):
     )
 
 
-@pytest.mark.parametrize(("dataflow", "sharing"), [("os", 12), ("ws", 12), ("is", 5)])
-def test_areas_arrays_and_residues_of_every_design(small_trace, dataflow, sharing):
-    """A trim unit is shared along a row, or, where activations stay in columns, along a column."""
-    both = sparqsim.compare(
-        small_trace, PES[:-1], sparqsim.ArrayConfig(5, 12, dataflow), iso="area"
-    )
+@pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
+@pytest.mark.parametrize(("coupling", "overlap"), [("lockstep", True), ("elastic:2", False)])
+def test_areas_arrays_and_residues_of_every_design(dataflow, coupling, overlap, small_trace):
+    asked = sparqsim.ArrayConfig(5, 12, dataflow, coupling, overlap)
+    both = sparqsim.compare(small_trace, PES[:-1], asked, iso="area")
+    areas = ArrayAreas.of(asked)
+    length = 5 if dataflow == "is" else 12
     for name, design in both.iso_area.designs.items():
         assert design.area_of == name.partition(":")[0]
+        assert design.acc_bits == 32
         for base in ("mac-8b8b", "mac-2x8b8b"):
-            area = relative_pe_area(name, base, sharing)
+            area = relative_pe_area(name, base, asked)
             assert design.relative_pe_area[base] == Range(
                 low=area.low, middle=area.middle, high=area.high
             )
-        area = design.relative_pe_area["mac-8b8b"]
-        for ratio, scaled in zip(
-            (area.low, area.middle, area.high), design.arrays.all, strict=True
-        ):
+        pairs = zip(areas.parts(name), areas.parts("mac-8b8b"), strict=True)
+        fit = sorted(bisected(asked, *pair) for pair in pairs)
+        told = [scaled.pes_that_fit / length for scaled in design.arrays.all]
+        assert told == pytest.approx([fit[-1], median(fit), fit[0]])
+        for scaled in design.arrays.all:
             assert scaled.residue_percent == pytest.approx(
-                100 * (scaled.rows * scaled.cols * ratio / 60 - 1), abs=1e-8
+                100 * (scaled.rows * scaled.cols / scaled.pes_that_fit - 1), abs=1e-8
             )
     baseline = both.iso_area.designs["mac-8b8b"]
     assert {
         (scaled.rows, scaled.cols, scaled.residue_percent) for scaled in baseline.arrays.all
     } == {(5, 12, 0)}
     assert baseline.speedup == baseline.speedup_per_area == Range(low=1, middle=1, high=1)
+
+
+def bisected(asked, parts, base):
+    """The lines at which the array's area is the baseline's, found by halving."""
+    low, high = 0.0, 1000.0
+    for _ in range(100):
+        half = (low + high) / 2
+        sides = (asked.rows, half) if asked.dataflow == "is" else (half, asked.cols)
+        larger = parts.of_array(*sides) > base.of_array(asked.rows, asked.cols)
+        low, high = (low, half) if larger else (half, high)
+    return low
+
+
+@pytest.mark.parametrize("asked", ["os", "ws elastic overlapped", "least"])
+def test_it_says_which_areas_it_took(asked, small_trace, small_path, tmp_path, run):
+    array, acc_bits, words = {
+        "os": ([], "32", "os, lockstep, without overlap, 32-bit accumulators"),
+        "ws elastic overlapped": (
+            ["--dataflow", "ws", "--coupling", "elastic:2", "--overlap", "on"],
+            "32",
+            "ws, elastic:2, with overlap, 32-bit accumulators",
+        ),
+        "least": (
+            [],
+            "least",
+            "os, lockstep, without overlap, " + LEAST_WIDTH,
+        ),
+    }[asked]
+    out = tmp_path / "both.json"
+    command = ["compare", small_path, "--pe", "mac-4b4b,serial-w", "--array", "4x4", *array]
+    command += ["--iso", "area", "--acc-bits", acc_bits]
+    table = run(*command, "-o", out)
+    assert (table.code, table.err) == (0, "")
+    assert f"Areas: {words};" in " ".join(table.out.split())
+    block = json.loads(out.read_text())["iso_area"]
+    assert block["areas_of"]["acc_bits"] == (acc_bits if asked == "least" else 32)
+    assert block["designs"]["mac-4b4b"]["acc_bits"] == (21 if asked == "least" else 32)
+    assert "a fifth bit" in block["kept_without_area"]["mac-4b4b"]
+    rows = list(csv.DictReader(run(*command, "--format", "csv").out.splitlines()))
+    assert {row["equal_area_of"] for row in rows} == {words}
+    total = next(row for row in rows if (row["pe"], row["row"]) == ("mac-4b4b", "total"))
+    speedup = Comparison.load(out).iso_area.designs["mac-4b4b"].speedup
+    assert float(total["equal_area_speedup_median"]) == speedup.middle
+    assert float(total["equal_area_speedup_min"]) == speedup.low
+    assert {row["equal_area_speedup_max"] for row in rows if row["pe"] == "serial-w"} == {""}
+    save_page([Comparison.load(out)], tmp_path / "page.html")
+    assert words in (tmp_path / "page.html").read_text()
+
+
+def test_files_from_before_say_what_their_areas_were_of(digits_iso):
+    document = json.loads(digits_iso.to_json())
+    del document["iso_area"]["areas_of"], document["iso_area"]["kept_without_area"]
+    for design in document["iso_area"]["designs"].values():
+        del design["acc_bits"]
+    old = Comparison.from_json(json.dumps(document))
+    assert old.iso_area.taken_from == "PEs of lockstep os arrays without overlap"
+
+
+def test_a_layer_that_can_overflow_is_refused(refused, tmp_path):
+    k = 65_900  # 255 * 128 * k is beyond 2^31
+    x, w = np.zeros((2, k), np.uint8), np.zeros((k, 2), np.int8)
+    long = sparqsim.Trace([sparqsim.Layer.from_gemm("long", x, w)])
+    with pytest.raises(sparqsim.InputError, match=r"layer 'long': sums over 65900 .* 33 bits"):
+        sparqsim.compare(long, ["mac-4b4b"], iso="area")
+    folded = sparqsim.ArrayConfig(16, 16, "ws")  # adds up 16 rows in the array, the rest outside
+    assert sparqsim.compare(long, ["mac-4b4b"], folded, iso="area").iso_area is not None
+    assert sparqsim.compare(long, ["mac-4b4b"]).iso_area is None
+
+
+def test_areas_from_a_table_of_ones_own(small_trace, tmp_path):
+    table = json.loads(json.dumps(shipped_table()))
+    table["rows"] = table["rows"][:1]
+    for parts in table["rows"][0]["designs"].values():
+        parts.update(pe=100.0, row=0.0, column=0.0, array=0.0, skew_bit=0.0)
+    table["rows"][0]["designs"]["mac-4b4b"]["pe"] = 50.0
+    file = tmp_path / "areas.json"
+    file.write_text(json.dumps(table))
+    for areas in (table, file):
+        both = sparqsim.compare(small_trace, ["mac-4b4b"], iso="area", areas=areas)
+        assert both.iso_area.combinations == 1
+        assert both.iso_area.designs["mac-4b4b"].arrays.middle.rows == 32
 
 
 def test_speedups_and_their_ranges(digits_iso):

@@ -226,7 +226,7 @@ def test_of_one_nothing_is_in_the_plural(run, tmp_path, monkeypatch):
         ("sweep", "one.safetensors", "--pe", "mac-8b8b", "-o", "s.sqlite", "--jobs", "1"),
         ("sweep", "status", "s.sqlite"),
         ("sweep", "export", "s.sqlite", "-o", "s.csv"),
-        ("rtl", "area", "--cols", "1"),
+        ("rtl", "area", "--array", "1x1"),
         ("trace", "import", "one.csv", "-o", "imported.safetensors"),
         ("trace", "info", "one.safetensors"),
     ):
@@ -235,7 +235,7 @@ def test_of_one_nothing_is_in_the_plural(run, tmp_path, monkeypatch):
         outputs.append(ended.out + ended.err)
     text = "\n".join(outputs)
     assert not ONE_OF_MANY.findall(text)
-    assert {"1 input", "1 case", "1 point", "1 row", "1 layer", "1 column"} <= set(
+    assert {"1 input", "1 case", "1 point", "1 row", "1 layer"} <= set(
         re.findall(r"\b1 [a-z]+", text)
     )
 

@@ -145,6 +145,25 @@ KeptAs = Annotated[
         "or as mac-8b8b under every design.",
     ),
 ]
+AccBits = Annotated[
+    str,
+    typer.Option(
+        "--acc-bits",
+        metavar="N|least",
+        autocompletion=completion.one_of("32", "least"),
+        help="Accumulators of areas: N bits, or of each design the least that holds sums over "
+        "K = 4608.",
+    ),
+]
+Areas = Annotated[
+    str | None,
+    typer.Option(
+        "--areas",
+        metavar="FILE",
+        help="Areas from this table, which `rtl area -o` wrote, instead of the one that ships.",
+        show_default=False,
+    ),
+]
 Output = Annotated[
     str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the result as JSON.")
 ]
@@ -305,3 +324,8 @@ def option_words(options: Mapping[str, Any]) -> Iterator[str]:
                 yield f"--{name}"
             if each is not None and each is not True:
                 yield str(each)
+
+
+def accumulator_option(text: str) -> int | str:
+    """Return what `--acc-bits` names."""
+    return int(text) if text.isdecimal() and len(text) < 4 else text

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from sparqsim.cli.completion import design
+from sparqsim.cli.completion import design, one_of
 from sparqsim.cli.help import command_group
 from sparqsim.cli.options import (
+    AccBits,
+    Areas,
     Coupling,
     Dataflow,
     Design,
@@ -17,6 +19,7 @@ from sparqsim.cli.options import (
     Output,
     Overlap,
     Trace,
+    accumulator_option,
     array_config,
     array_option,
 )
@@ -51,11 +54,27 @@ def check(
         str, typer.Option("--array", metavar="RxC", help="PEs: rows x columns.")
     ] = "4x5",
     steps: Annotated[
-        int, typer.Option("--steps", metavar="N", min=1, max=2000, help="Steps of a tile's stream.")
+        int,
+        typer.Option(
+            "--steps", metavar="N", min=1, max=1_000_000, help="Steps of a tile's stream."
+        ),
     ] = 40,
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", min=0, help="Seed of the random operands.")
     ] = 0,
+    acc_bits: Annotated[
+        int, typer.Option("--acc-bits", metavar="N", help="Bits of the accumulators, 8 to 32.")
+    ] = 32,
+    overflow: Annotated[
+        str,
+        typer.Option(
+            "--overflow",
+            metavar="refuse|wrap",
+            autocompletion=one_of("refuse", "wrap"),
+            help="Operands whose sums the accumulators may not hold: refused, or (wrap) checked to "
+            "come out modulo 2^N.",
+        ),
+    ] = "refuse",
 ) -> None:
     """Run a design's RTL in every dataflow on random operands and compare it with the simulator,
     cycle by cycle.
@@ -63,8 +82,9 @@ def check(
     Needs Icarus Verilog. Ends with exit code 1 at the first difference.
     """
     from sparqsim.cli.rtl_work import check_design
+    from sparqsim.rtl.accumulator import Accumulator
 
-    if not check_design(name, array, steps, seed):
+    if not check_design(name, array, steps, seed, Accumulator(acc_bits, overflow)):
         raise typer.Exit(1)
 
 
@@ -100,38 +120,54 @@ def simulate(
         raise typer.Exit(1)
 
 
+SizedArray = Annotated[str, array_option("16x16")]
+Measure = Annotated[
+    bool,
+    typer.Option(
+        "--measure",
+        help="Synthesise again for the shipped table's libraries: Yosys' transistor estimate, "
+        "Debian's qflow-tech-osu018. All rows of that table, or with an option that names the "
+        "array or its accumulators the parts of that one in every flow.",
+    ),
+]
+
+
 @app.command()
 def area(
     liberty: Liberty = None,
-    measure: Annotated[
-        bool,
-        typer.Option(
-            "--measure",
-            help="Synthesise again for the shipped table's libraries: "
-            "Yosys' transistor estimate, Debian's qflow-tech-osu018.",
-        ),
-    ] = False,
-    cols: Annotated[
-        int, typer.Option("--cols", metavar="N", min=1, help="Columns that share a trim unit.")
-    ] = 16,
+    measure: Measure = False,
+    areas: Areas = None,
+    array: SizedArray = "16x16",
+    dataflow: Dataflow = None,
+    coupling: Coupling = None,
+    overlap: Overlap = None,
+    acc_bits: AccBits = "32",
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FILE", help="Write it as JSON.")
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the table as JSON.")
     ] = None,
     format_: Format = "table",
 ) -> None:
-    """Show areas of the PE designs relative to the conventional ones.
+    """Show areas of the PE designs relative to the conventional ones, each with its part of what
+    else an array has.
 
     From the table that ships, or (--measure, --liberty) synthesised now; that needs Yosys.
     """
     from sparqsim.base.files import check_outputs
     from sparqsim.cli.rtl_work import area_table, areas_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
-    from sparqsim.rtl.synthesis import table_text
+    from sparqsim.rtl.area import ArrayAreas
+    from sparqsim.rtl.measure import area_text
+    from sparqsim.rtl.structure import Structure
 
     checked_format(format_)
-    check_outputs({"-o": output}, liberty or [])
-    table = area_table(liberty or [], measure)
-    deliver(areas_shown(table, cols), format_, saving(output, lambda: table_text(table)))
+    check_outputs({"-o": output}, [areas, *(liberty or [])])
+    asked = array_config(array, dataflow or "os", coupling or "lockstep", overlap or "off")
+    bits = accumulator_option(acc_bits)
+    one = any((dataflow, coupling, overlap)) or bits != 32
+    structure = Structure.of(asked, bits)
+    table = area_table(liberty or [], measure, areas, structure if one or liberty else None)
+    shown = areas_shown(table, ArrayAreas.of(asked, bits, table))
+    deliver(shown, format_, saving(output, lambda: area_text(table)))
 
 
 @app.command()

@@ -10,6 +10,8 @@ import typer
 
 from sparqsim.base.errors import InputError
 from sparqsim.cli.options import (
+    AccBits,
+    Areas,
     Array,
     Baseline,
     Config,
@@ -30,6 +32,7 @@ from sparqsim.cli.options import (
     Trace,
     Trust,
     accelerator_config,
+    accumulator_option,
     check_figure,
     energy_plan,
     option_words,
@@ -215,6 +218,8 @@ def compare(
             "take the area of the baseline's, by this project's synthesis.",
         ),
     ] = None,
+    acc_bits: AccBits = "32",
+    areas: Areas = None,
     clock: ClockOption = None,
     energy: EnergyTable = None,
     memory_energy: MemoryEnergy = None,
@@ -237,7 +242,7 @@ def compare(
     check_figure(plot)
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
     designs = list(DEFAULT_PES) if pe is None else split_designs(pe)
-    read = [trace, config, energy, memory_energy, *map(file_of, [*designs, baseline])]
+    read = [trace, config, areas, energy, memory_energy, *map(file_of, [*designs, baseline])]
     check_outputs({"-o": output, "--plot": plot}, read)
     plan = energy_plan(energy, memory_energy, scale_to)
     with layer_progress() as progress:
@@ -251,6 +256,8 @@ def compare(
             kept=kept,
             engine=engine,
             iso=iso,
+            acc_bits=accumulator_option(acc_bits),
+            areas=areas,
             clock=clock,
             energy=plan,
             progress=progress,
@@ -261,7 +268,7 @@ def compare(
         if plot:
             from sparqsim.plot import plot_speedup
 
-            command = _command(result, trace, shape.dataflow, config, plot)
+            command = _command(result, trace, shape.dataflow, config, areas, plot)
             plot_speedup(result, plot, command=command)
 
     deliver(
@@ -269,7 +276,14 @@ def compare(
     )
 
 
-def _command(result: Comparison, trace: str, dataflow: str, config: str | None, plot: str) -> str:
+def _command(
+    result: Comparison,
+    trace: str,
+    dataflow: str,
+    config: str | None,
+    areas: str | None,
+    plot: str,
+) -> str:
     """Return the command that draws the figure again; of files only their names."""
     from sparqsim.results.setting import HONEST
 
@@ -284,9 +298,17 @@ def _command(result: Comparison, trace: str, dataflow: str, config: str | None, 
         "overlap": "on" if array.overlap else "off",
         "iso": None if result.iso_area is None else "area",
         "clock": None if result.clock is None else result.clock.kind,
+        "acc-bits": _other_accumulators(result),
+        "areas": areas and Path(areas).name,
         "config": config and Path(config).name,
         "kept": None if plainly else report.kept,
         "all-layers": None if report.keep_8bit else True,
         "plot": Path(plot).name,
     }
     return shlex.join(["sparqsim", "compare", Path(trace).name, *option_words(named)])
+
+
+def _other_accumulators(result: Comparison) -> str | None:
+    """Return the width of the accumulators of areas, where it is not the usual one."""
+    areas_of = result.iso_area and result.iso_area.areas_of
+    return None if not areas_of or areas_of.acc_bits == 32 else str(areas_of.acc_bits)

@@ -69,15 +69,20 @@ def notes(comparison: Comparison, iso: IsoArea) -> str:
     lines, length = ("rows", array.cols) if by_row else ("columns", array.rows)
     told = [
         (
-            f"Median (range) over {iso.combinations} libraries x flows: gates of lockstep os PEs, "
-            f"no timing, placement or wires; no paper's figures. = area: as many {lines} of "
-            f"{length} PEs as come nearest to the area of {array.rows}x{array.cols} PEs of "
-            f"{comparison.baseline}; off: what the median's area is off by. per area: speedup at "
-            "equal PEs / PE area, free of whole numbers. Layers kept at 8 bits run on the same "
-            "arrays, one MAC per PE and cycle."
+            f"Areas: {iso.taken_from}; median (range) over {iso.combinations} libraries x flows: "
+            "gates of whole arrays, with skew, edge units and control, no timing, placement or "
+            f"wires; no paper's figures. = area: as many {lines} of {length} PEs as come nearest "
+            f"to the area of {array.rows}x{array.cols} PEs of {comparison.baseline}; off: what "
+            "whole lines miss the median's by. per area: speedup at equal PEs / PE area, free of "
+            "whole numbers. Layers kept at 8 bits run on the same arrays, in the cycles that the "
+            "design's circuit needs."
         )
     ]
     told += [f"No area: {printable(reason)}." for reason in iso.without_area.values()]
+    told += [
+        f"Layers kept at 8 bits, {name}: not in the area, {printable(needs)}."
+        for name, needs in iso.kept_without_area.items()
+    ]
     keyed = [name for name, design in iso.designs.items() if design.area_of != name]
     if keyed:
         told.append(f"{', '.join(keyed)}: area with default keys.")

@@ -43,7 +43,7 @@ from sparqsim.results.prediction import (
     Prediction,
 )
 from sparqsim.results.setting import HONEST, ArrayInfo, Provenance
-from sparqsim.rtl.area import relative_pe_area
+from sparqsim.rtl.area import ArrayAreas
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.drawn import synthetic_trace
@@ -253,11 +253,14 @@ def _synthesised(pe: PEDesign, array: ArrayConfig) -> tuple[Range | None, str]:
     """Return the area over a PE of mac-8b8b, or why there is none."""
     if array.broadcast:
         return None, "there is no RTL that broadcasts operands"
-    reason = why_no_area(pe)
+    try:
+        areas = ArrayAreas.of(array)
+    except InputError as error:
+        return None, str(error)
+    reason = why_no_area(pe, areas)
     if reason is not None:
         return None, reason.removeprefix(f"{pe.spec}: ")
-    from_left = get_dataflow(array.dataflow).activations_from_left
-    area = relative_pe_area(pe, BASELINE, array.cols if from_left else array.rows)
+    area = areas.relative_pe_area(pe, BASELINE)
     return Range(low=area.low, middle=area.middle, high=area.high), ""
 
 

@@ -27,6 +27,8 @@ from sparqsim.results.iso_area import IsoArea
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import Comparison, Report
 from sparqsim.results.setting import HONEST, ArrayInfo, Kept
+from sparqsim.rtl.accumulator import USUAL_BITS
+from sparqsim.rtl.area import Table
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.reader import as_trace
 
@@ -123,6 +125,8 @@ def compare(
     kept: str = HONEST,
     engine: str = "fast",
     iso: str | None = None,
+    acc_bits: int | str = USUAL_BITS,
+    areas: Table | str | PathLike[str] | None = None,
     clock: str | None = None,
     energy: EnergyPlan | str | None = None,
     progress: Progress | None = None,
@@ -137,6 +141,8 @@ def compare(
     'equal', all at the clock of the slowest, or 'own', each at its own shortest period; without
     it, cycles alone, which is one clock of unknown period.
     With `energy`, designs that its table does not know have none; their reports say why.
+    Areas are those of accumulators of `acc_bits` bits, or ('least') of each design's own; from the
+    table `areas`, or its file, if given. A layer whose sums can overflow is refused.
     """
     runs = [assigned(pe) for pe in pes]
     reference = assigned(baseline)
@@ -153,7 +159,11 @@ def compare(
     kind = checked_clock(clock, asked)
     clocks = Clocks.of(kind, runs, reference) if kind else None
     pe_of = {run: pe_with_area(run) for run in runs} if iso else {}
-    scaling = Scaling.of(list(pe_of.values()), pe_of[reference], asked) if iso else None
+    trace = as_trace(trace)
+    designs = list(pe_of.values())
+    scaling = Scaling.of(designs, pe_of[reference], asked, acc_bits, areas) if iso else None
+    if scaling:
+        scaling.refuse_overflow(trace)
     scaled = {run: scaling.arrays.get(pe, ()) for run, pe in pe_of.items()} if scaling else {}
     setting = _Setting(
         asked,
@@ -164,7 +174,7 @@ def compare(
         scaled,
         _metering(energy, asked, memory, engine),
     )
-    results = dict(zip(names, _reports(as_trace(trace), runs, setting, progress), strict=True))
+    results = dict(zip(names, _reports(trace, runs, setting, progress), strict=True))
     by_name = {run.spec: pe for run, pe in pe_of.items()}
     at_equal_area = _iso_area(scaling, by_name, results) if scaling else None
     cycles = {name: result.report.cycles.total for name, result in results.items()}

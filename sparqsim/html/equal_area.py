@@ -35,7 +35,11 @@ def _table(iso: IsoArea, comparison: Comparison) -> Table:
         *ranges,
     )
     rows = tuple(_row(name, iso.designs[name]) for name in comparison.order if name in iso.designs)
-    note = f"Areas: {iso.source}, {iso.combinations} libraries and flows."
+    note = f"Areas: {iso.source}, {iso.taken_from}, {iso.combinations} libraries and flows."
+    note += "".join(
+        f" Layers kept at 8 bits, {name}: not in the area, {needs}."
+        for name, needs in iso.kept_without_area.items()
+    )
     note += "".join(f" No area: {reason}." for reason in iso.without_area.values())
     return Table(
         f"Equal area instead of equal PEs, over {comparison.baseline}",

@@ -91,7 +91,7 @@ def iso_area_notes(iso: IsoArea) -> list[str]:
     missing = f"; no area: {', '.join(iso.without_area)}" if iso.without_area else ""
     return [
         (
-            f"equal area: {iso.source}, median and range of {iso.combinations} libraries x "
-            f"flows, gates only{missing}"
+            f"equal area: {iso.source} ({iso.taken_from}), median and range of "
+            f"{iso.combinations} libraries x flows, gates only{missing}"
         )
     ]

@@ -55,7 +55,7 @@ JSON_KINDS: Mapping[str, Kind] = {
     ),
     "area": Kind(
         "an area table",
-        "no command reads it; `sparqsim compare --iso area` uses the one that ships",
+        "`sparqsim compare --iso area` and `sparqsim rtl area` take it with --areas",
     ),
 }
 

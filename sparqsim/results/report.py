@@ -19,7 +19,7 @@ from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.results import versions
 from sparqsim.results.clock import Clock
 from sparqsim.results.energy import EnergyInfo, check_energies, energy_field
-from sparqsim.results.iso_area import IsoArea, Range
+from sparqsim.results.iso_area import IsoArea, Range, area_columns
 from sparqsim.results.layer_report import (
     MEASURED_COLUMNS,
     TOTAL_ROW,
@@ -310,18 +310,20 @@ class Comparison(Tabular, Record):
         """Return a row per design and layer, and one of every design's total, with its speedup.
 
         The speedup is over the baseline, at equal PE count and equal clock, `speedup_in_time` at
-        the clocks of the block `clock`; other columns as in `Report.flat_rows`.
+        the clocks of the block `clock`, `equal_area_...` as `area_columns` has them; other columns
+        as in `Report.flat_rows`.
         """
-        rows = []
+        rows, base = [], self._report(self.baseline).layer_cycles
         for name in self.order:
-            *layers, total = self._report(name).flat_rows()
-            speedups = [self.layer_speedup(name, at) for at in range(len(layers))]
-            for row, speedup in zip((*layers, total), (*speedups, self.speedup(name)), strict=True):
+            speedups = [self.layer_speedup(name, at) for at in range(len(base))]
+            speedups.append(self.speedup(name))
+            at_area = area_columns(self.iso_area, name, base)
+            told = zip(self._report(name).flat_rows(), speedups, at_area, strict=True)
+            for row, speedup, area in told:
                 over = {"baseline": self.baseline, "speedup": speedup}
-                time = (
-                    self.clock.flat_fields(name, row["cycles_total"], speedup) if self.clock else {}
-                )
-                rows.append(row | over | time)
+                if self.clock:
+                    over |= self.clock.flat_fields(name, row["cycles_total"], speedup)
+                rows.append(row | over | area)
         return rows
 
     def summary(self) -> str:

@@ -1,4 +1,4 @@
-"""Areas from Yosys: every PE and trim unit, over libraries and flows.
+"""Areas from Yosys: any module of the arrays, over libraries and flows.
 
 No timing, placement or wires: gate areas of our own RTL, by open tools. Useful as ratios, in a
 range over libraries and flows.
@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,16 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from sparqsim.base.errors import InputError
-from sparqsim.pe import get_pe
-from sparqsim.rtl.designs import circuit_of
+from sparqsim.rtl.circuits.base import BIT_SCALABLE
 from sparqsim.rtl.liberty import ENCODING, merged
-from sparqsim.rtl.runner import SOURCES, find_tool, tool_version
+from sparqsim.rtl.runner import SOURCES, find_tool
 
-SCHEMA = "sparqsim.area/1"
-LABEL = (
-    "Open-tool synthesis of this project's own RTL: gate area without timing, placement or wires. "
-    "Not a figure of any paper."
-)
 DESIGNS = (
     "mac-8b8b",
     "mac-2x8b8b",
@@ -51,30 +45,19 @@ DESIGNS = (
 #: A library that Debian packages. Its siblings osu035 and osu050 have the same cells: their rows
 #: would be no others.
 DEBIAN_LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
-#: What the synthesised modules are made of. Nothing else is read: Yosys numbers the names it makes
-#: up, and an unused module would change the areas of others.
-PE_SOURCES = (
-    "area_*.sv",
-    "delay.sv",
+#: What makes up the dot unit and the edge unit of any design, and with BIT_SCALABLE.
+UNITS = (
     "dot.sv",
     "dot_exact.sv",
     "dot_mac.sv",
     "dot_sparq.sv",
     "dot_sysmt.sv",
-    "edge_lane.sv",
     "edge_unit.sv",
     "exact_unit.sv",
-    "link.sv",
-    "pe_os.sv",
     "step_control.sv",
     "trim_*.sv",
-    "parameters.svh",
-    "ripple_carry.v",
 )
-#: The same with BIT_SCALABLE.
-SCALABLE_PE_SOURCES = (
-    "area_*.sv",
-    "delay.sv",
+SCALABLE_UNITS = (
     "digits_unit.sv",
     "dot_fusion.sv",
     "dot_loom.sv",
@@ -82,14 +65,30 @@ SCALABLE_PE_SOURCES = (
     "dot_scalable.sv",
     "dot_stripes.sv",
     "dot_swis.sv",
-    "edge_*.sv",
-    "link.sv",
-    "pe_os.sv",
+    "edge_scalable.sv",
+    "edge_unit.sv",
     "precision_unit.sv",
     "step_sequence.sv",
-    "parameters.svh",
-    "ripple_carry.v",
 )
+LOCKSTEP_OS = ("area_edge.sv", "area_pe.sv", "delay.sv", "edge_lane.sv", "link.sv", "pe_os.sv")
+#: What each module is made of beside the units. Nothing else is read: Yosys numbers the names it
+#: makes up, and an unused module would change the areas of others.
+BESIDE_UNITS = {
+    "area_pe": LOCKSTEP_OS,
+    "area_edge": LOCKSTEP_OS,
+    "area_os": ("area_os.sv", "link.sv", "pe_os.sv", "shadow.sv"),
+    "area_stationary": ("area_stationary.sv", "link.sv", "pe_stationary.sv"),
+    "area_lane": ("area_lane.sv", "delay.sv", "edge_lane.sv"),
+}
+#: Modules without units.
+WITHOUT_UNITS = {
+    "area_drain": ("area_drain.sv", "drain_control.sv", "gather.sv"),
+    "area_load": ("area_load.sv", "load_control.sv"),
+    "area_link": ("area_link.sv", "link.sv"),
+    "area_stall": ("area_stall.sv",),
+    "delay": ("delay.sv",),
+    "link": ("link.sv",),
+}
 #: The liberty file's name where Yosys runs: its commands take no path with a space in it.
 LIBERTY = "library.lib"
 #: What `abc` does by itself with a library, as commands of its own.
@@ -200,41 +199,9 @@ def debian_library() -> Library:
     return Library(DEBIAN_LIBERTY)
 
 
-def measured_table(
-    chosen: Iterable[Library], progress: Callable[[list[Any]], Iterable[Any]] = iter
-) -> dict[str, Any]:
-    """Synthesise every design in every library and flow; return the table that `area.py` reads."""
-    runs = [(library, flow) for library in chosen for flow in FLOWS]
-    rows = [measured_row(library, flow) for library, flow in progress(runs)]
-    return {"schema": SCHEMA, "label": LABEL, "rows": rows}
-
-
 def table_text(table: Mapping[str, Any]) -> str:
     """Return a table as the text of its file."""
     return json.dumps(table, indent=1, sort_keys=True) + "\n"
-
-
-def measured_row(library: Library, flow: str) -> dict[str, Any]:
-    """Return the areas of every PE and every edge unit in one library and flow."""
-    circuits = {name: circuit_of(get_pe(name)) for name in DESIGNS}
-    areas = {
-        name: synthesised(library, flow, "area_pe", circuit.parameters, circuit.defines)
-        for name, circuit in circuits.items()
-    }
-    edges = {
-        name: synthesised(library, flow, "area_edge", circuit.parameters, circuit.defines)
-        if circuit.has_edge_unit
-        else 0.0
-        for name, circuit in circuits.items()
-    }
-    return {
-        "tool": tool_version("yosys", "-V"),
-        "flow": flow,
-        "library": library.name,
-        "unit": "transistors" if library.liberty is None else "the library's area unit",
-        "pe": areas,
-        "edge": edges,
-    }
 
 
 def synthesised(
@@ -250,6 +217,14 @@ def synthesised(
     stat = library.statistics()
     with synthesised_folder(library, flow, top, parameters, defines, stat) as folder:
         return area_in((folder / "statistics").read_text(), library.name)
+
+
+def sources_of(top: str, defines: Sequence[str]) -> list[str]:
+    """Return the files of `sv/` that the module `top` is made of, sorted."""
+    units = SCALABLE_UNITS if BIT_SCALABLE in defines else UNITS
+    files = WITHOUT_UNITS[top] if top in WITHOUT_UNITS else (*BESIDE_UNITS[top], *units)
+    patterns = {*files, "parameters.svh", "ripple_carry.v"}
+    return sorted(path.name for pattern in patterns for path in SOURCES.glob(pattern))
 
 
 @contextmanager
@@ -269,8 +244,7 @@ def synthesised_folder(
     """
     with tempfile.TemporaryDirectory(prefix="sparqsim-yosys-") as name:
         folder = Path(name)
-        patterns = SCALABLE_PE_SOURCES if defines else PE_SOURCES
-        sources = sorted(path.name for pattern in patterns for path in SOURCES.glob(pattern))
+        sources = sources_of(top, defines)
         for source in sources:
             shutil.copy(SOURCES / source, folder)
         if library.liberty is not None:

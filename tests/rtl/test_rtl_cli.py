@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -89,11 +90,61 @@ def test_a_missing_simulator_is_named(monkeypatch, capsys):
 
 @pytest.mark.no_simulator
 def test_area_shows_ranges_and_writes_the_table(tmp_path, capsys):
-    assert ended("rtl", "area", "--cols", 8, "-o", tmp_path / "areas.json") == 0
-    told = capsys.readouterr().out
-    assert "Not a figure of any paper" in " ".join(told.split())
-    assert "8 columns to a trim unit" in " ".join(told.split())
-    assert json.loads((tmp_path / "areas.json").read_text())["schema"] == "sparqsim.area/1"
+    assert ended("rtl", "area", "--array", "8x4", "-o", tmp_path / "areas.json") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Not a figure of any paper" in told
+    assert "8x4 os, lockstep, overlap off" in told
+    assert "Layers kept at 8 bits, mac-4b4b: not in the area, low nibbles of weights" in told
+    assert "cannot overflow at K = 4608" in told
+    assert json.loads((tmp_path / "areas.json").read_text())["schema"] == "sparqsim.area/2"
+    # What was written is read again.
+    assert ended("rtl", "area", "--array", "8x4", "--areas", tmp_path / "areas.json") == 0
+    assert " ".join(capsys.readouterr().out.split()) == told
+
+
+@pytest.mark.no_simulator
+def test_areas_of_any_array_and_their_accumulators_as_csv(capsys):
+    options = ("--dataflow", "ws", "--coupling", "elastic:2", "--overlap", "on", "--format", "csv")
+    assert ended("rtl", "area", *options) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    row = next(row for row in rows if row["pe"] == "mac-4b4b")
+    assert (row["dataflow"], row["coupling"], row["overlap"]) == ("ws", "elastic:2", "true")
+    assert (row["acc_bits"], row["least_acc_bits"], row["stages"]) == ("32", "21", "1")
+    assert "a fifth bit" in row["kept_needs"]
+    assert ended("rtl", "area", "--acc-bits", "least", "--format", "csv") == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    measured = [row for row in rows if not row["left_out"]]
+    assert all(row["acc_bits"] == row["least_acc_bits"] for row in measured)
+
+
+@pytest.mark.no_simulator
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ("--coupling", "elastic:7"),
+            "no areas of os, elastic:7, overlap off, acc_bits 32 in the table; expected one of",
+        ),
+        (("--coupling", "elastic:7"), "elastic:2"),
+        (("--coupling", "broadcast"), "no RTL of an array that broadcasts"),
+        (("--acc-bits", "33"), "acc_bits=33: expected an integer from 8 to 32"),
+        (("--acc-bits", "wide"), "acc_bits='wide': expected a number of bits, or 'least'"),
+        (("--areas", "nowhere.json"), "nowhere.json"),
+    ],
+)
+def test_area_refuses(arguments, told, capsys):
+    assert ended("rtl", "area", *arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_check_takes_narrow_accumulators_and_many_steps(capsys):
+    command = ("rtl", "check", "mac-4b4b", "--array", "1x2", "--steps", "5000")
+    assert ended(*command, "--acc-bits", "22") == 0
+    assert "counted in units of 256 in 22 bits" in capsys.readouterr().out
+    assert ended(*command, "--acc-bits", "20") == 2
+    assert "can take 22 bits on mac-4b4b" in capsys.readouterr().err
+    narrow = ("rtl", "check", "mac-8b8b", "--array", "2x2", "--steps", "9", "--acc-bits", "16")
+    assert ended(*narrow, "--overflow", "wrap") == 0
 
 
 def test_a_waveform_without_its_end_is_refused(tmp_path):

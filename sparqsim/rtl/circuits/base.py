@@ -15,6 +15,9 @@ from sparqsim.pe.base import Array, PEDesign
 
 Words = NDArray[np.object_]
 
+#: What the preprocessor is told for the designs whose modules `sv/parameters.svh` sets apart.
+BIT_SCALABLE = "BIT_SCALABLE"
+
 
 class Kind(IntEnum):
     """Kinds of PE, as `sv/parameters.svh` numbers them."""
@@ -86,7 +89,7 @@ class FixedCircuit(Circuit):
 class ScalableCircuit(Circuit):
     """A PE that goes through bits, digits or shifts, or whose multipliers fuse."""
 
-    defines: ClassVar[tuple[str, ...]] = ("BIT_SCALABLE",)
+    defines: ClassVar[tuple[str, ...]] = (BIT_SCALABLE,)
     activation_bits: int = 8
     weight_bits: int = 8
     dynamic: int = 0
@@ -132,6 +135,12 @@ class CircuitFamily(ABC):
 
         None for a design of the class that has no RTL.
         """
+
+    def kept_needs(self, design: Any) -> str:
+        """Return what the circuit lacks to run layers that stay at 8 bits as the design says
+        (`PEDesign.kept_8bit`), uint8 activations; '' where operands laid out for it do.
+        """
+        return ""
 
     def words(self, design: Any, circuit: Circuit, x: Array, w: Array) -> tuple[Words, Words]:
         """Return the operands of steps as memory holds them, integers of `x_width` and `w_width`

@@ -39,6 +39,12 @@ class MacCircuits(CircuitFamily):
         scale = sum(nibbles_at(design))
         return FixedCircuit(Kind.MAC, design.lanes, xbits, wbits, int(signed), scale)
 
+    def kept_needs(self, design: Mac) -> str:
+        """Return what passes over the low nibbles of weights need."""
+        if design.weight_bits == 8:
+            return ""
+        return "low nibbles of weights are unsigned: a fifth bit for each multiplier's weight"
+
     def words(self, design: Mac, circuit: Circuit, x: Array, w: Array) -> tuple[Words, Words]:
         """Return the operands, of designs that store nibbles their nibbles."""
         if circuit.xbits == circuit.wbits == 8:

@@ -53,6 +53,12 @@ class SparqCircuits(CircuitFamily):
             pairing=int(design.pairing == "on"),
         )
 
+    def kept_needs(self, design: Sparq) -> str:
+        """Return what passes over the bits of lone activations need."""
+        if design.windows_of_pair.bits == 4:
+            return ""  # a zero beside each activation makes it lone
+        return "a mask of the activations' bits before each trim unit, one for every pass"
+
 
 class SparqExactCircuits(CircuitFamily):
     """`sparq-exact`."""

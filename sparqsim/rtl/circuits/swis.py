@@ -55,6 +55,10 @@ class SwisCircuits(CircuitFamily):
             per_cycle=design.per_cycle,
         )
 
+    def kept_needs(self, design: Swis) -> str:
+        """Return what a step with more shifts needs."""
+        return f"steps of {POSITIONS} shift positions: wider words of weights and a longer count"
+
     def words(self, design: Swis, circuit: Circuit, x: Array, w: Array) -> tuple[Words, Words]:
         """Return the activations, and of the weights {positions, of each lane {sign, masks}}."""
         groups = [_word(design, group) for group in w.reshape(-1, w.shape[-1]).tolist()]
