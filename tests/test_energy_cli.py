@@ -101,7 +101,7 @@ def test_a_memory_table_of_the_cells_node_gives_a_total(run, path, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--energy", "osu01"), "did you mean 'osu018'"),
+        (("--energy", "osu01"), "did you mean osu018"),
         (("--energy", "osu018", "--memory-energy", "46nm"), "45nm"),
         (("--energy", "osu018", "--dataflow", "ws"), "dataflow os, lockstep"),
         (("--energy", "osu018", "--scale-to", "45"), "not 180"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -298,3 +300,17 @@ def test_tables_that_ship_keep_what_they_promise(name: str) -> None:
         assert costs.worst_percent <= 15
         fitted = {(each.network, each.layer) for each in costs.fitted}
         assert not fitted & {(each.network, each.layer) for each in tested}
+
+
+def test_the_page_tells_the_errors_of_the_table_that_ships(root: Path) -> None:
+    page = (root / "docs" / "how-to" / "energy.md").read_text(encoding="utf-8")
+    shipped = load_table("osu018")
+    for name, costs in shipped.designs.items():
+        constant = [abs(each.constant_error_percent) for each in costs.measured_tests]
+        assert costs.median_percent is not None
+        assert (
+            f"| `{name}` | {costs.median_percent:.1f} | {costs.worst_percent:.1f} | "
+            f"{median(constant):.1f} | {max(constant):.0f} |"
+        ) in page
+    assert f"Of {shipped.orders.separated:,} pairs" in page
+    assert f"orders {shipped.orders.right:,} alike" in page

@@ -96,9 +96,21 @@ def _notes(table: EnergyTable) -> str:
                 f"{orders.separated:,} apart (two standard errors); the model orders "
                 f"{orders.right:,} of them alike."
             ),
+            *_statistical(table),
             *table.notes,
         ]
     )
+
+
+def _statistical(table: EnergyTable) -> list[str]:
+    """Return how far a statistical model of activity is from the reference, where records say."""
+    tried = [each for costs in table.designs.values() for each in costs.measured_tests]
+    errors = [each.vectorless_error_percent for each in tried]
+    known = [abs(error) for error in errors if error is not None]
+    if not known:
+        return []
+    told = f"A statistical model of activity errs by {median(known):.0f} % (median) on "
+    return [f"{told}{len(known):,} of these layers x designs, by {max(known):.0f} % at most."]
 
 
 def _flat(table: EnergyTable) -> list[dict[str, Any]]:
