@@ -134,7 +134,7 @@ def test_zeros_cost_clock_and_leakage_alone(design: str) -> None:
 
 
 def test_random_operands_cost_the_baseline_more_than_real_ones(digits: sparqsim.Trace) -> None:
-    """By 13 to 40 % in the measurements that the contract names; sums of them are as many."""
+    """By 13 to 40 % in measurements of gates on such layers."""
     real = next(each for each in digits.layers if each.name == "layer1.0.conv2")
     shape = real.gemm
     random = np.random.default_rng(0)
@@ -147,7 +147,7 @@ def test_random_operands_cost_the_baseline_more_than_real_ones(digits: sparqsim.
         _energy(sparqsim.simulate(trace(each), "mac-8b8b", energy="osu018"))
         for each in (real, drawn)
     )
-    assert 1.13 < of_drawn.array_per_mac / of_real.array_per_mac < 1.6
+    assert 1.13 < of_drawn.array_per_mac / of_real.array_per_mac < 1.40
 
 
 def test_padding_waiting_and_draining_cost_clock_and_what_toggles() -> None:
