@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sparqsim.html.cells import Cell, Column, Table, decimal
-from sparqsim.plot.energy import cells_text, table_of
+from sparqsim.plot.energy import cells_text
 from sparqsim.results.energy import Energy, EnergyInfo
 from sparqsim.results.report import Comparison, Report
 
@@ -32,7 +32,7 @@ def energy_tables(comparison: Comparison) -> Iterator[Table]:
     groups: dict[str, list[tuple[Report, EnergyInfo]]] = {}
     for report in reports:
         if report.energy is not None:
-            groups.setdefault(table_of(report.energy), []).append((report, report.energy))
+            groups.setdefault(report.energy.basis, []).append((report, report.energy))
     absent = [f"{each.pe.spec}: {each.energy_absent}." for each in reports if each.energy_absent]
     for group in groups.values():
         yield _table(group, absent)

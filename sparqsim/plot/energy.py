@@ -119,16 +119,11 @@ def _info_of(reports: Sequence[Report]) -> EnergyInfo:
         raise InputError(
             f"report of {reports[0].pe.spec}: has no energy; expected a run with --energy"
         )
-    if len({table_of(each) for each in found}) > 1:
-        tables = ", ".join(dict.fromkeys(table_of(each) for each in found))
+    bases = dict.fromkeys(each.basis for each in found)
+    if len(bases) > 1:
+        tables = "; ".join(map(printable, bases))
         raise InputError(f"energies of different tables ({tables}); expected all of one")
     return found[0]
-
-
-def table_of(info: EnergyInfo) -> str:
-    """Return which table energies are of, and of which cells: only equal ones are compared."""
-    scaled = f" scaled to {info.scaled.to_nm:g} nm" if info.scaled else ""
-    return f"{info.table}: {cells_text(info)}{scaled}"
 
 
 def cells_text(info: EnergyInfo) -> str:
