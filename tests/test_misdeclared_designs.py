@@ -82,6 +82,18 @@ class Numbered(Slow):
     name = 7
 
 
+class Arrays(Slow):
+    cost = np.zeros(3)
+
+
+class Unsure(Slow):
+    signed_activations = "no"
+
+
+class OneName(Slow):
+    stationary = "outputs"
+
+
 class Rounded(Slow):
     most_step_cycles = 1
 
@@ -109,6 +121,9 @@ class NoCycles(ByActivations):
     [
         (HalfALane, "lanes=1.5, expected a whole number from 1 to 4096"),
         (Numbered, "name=7, expected text"),
+        (Arrays, r"cost=array\(\[0., 0., 0.\]\), expected text"),
+        (Unsure, "signed_activations='no', expected True or False"),
+        (OneName, "stationary='outputs', expected a tuple of names, or None"),
         (Rounded, r"`used_activations` gives float64 \(1, 6, 8\), expected integers \(1, 6, 8\)"),
         (Cut, r"`used_activations` gives uint8 \(1, 6, 7\), expected integers \(1, 6, 8\)"),
         (Forgotten, "`used_activations` gives <class 'NoneType'>"),

@@ -4,11 +4,11 @@ user's.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, fields
 from typing import Any
 
-from sparqsim.base.errors import InputError
+from sparqsim.base.errors import InputError, shown
 from sparqsim.base.keys import check_keys
 from sparqsim.base.plugins import refuse_code
 from sparqsim.base.registry import Registry
@@ -24,6 +24,10 @@ NUMBERS = {
     "weight_bits": 1,
 }
 MOST_OF_A_PE = 4096
+#: What else a class declares, by its kind.
+TEXTS = ("name", "cost", "runs_on")
+TRUTHS = ("signed_activations", "exact", "values_by_pair")
+LISTS_OF_NAMES = ("stationary", "dataflows")
 
 
 def get_pe(spec: str | PEDesign) -> PEDesign:
@@ -100,24 +104,43 @@ def refuse_former_hooks(design: type[PEDesign], origin: str) -> None:
             "`used_activations(x)` and `used_weights(w)`, each where it changes something, or "
             "`values_by_pair = True` and `matmul(x, w)` where `used_operands` gives None"
         )
+    _check_kinds(design, origin)
     _check_numbers(design, origin)
     _check_cost(design, origin)
 
 
-def _check_numbers(design: type[PEDesign], origin: str) -> None:
-    """Raise InputError for a class whose name is no text, or whose numbers are none of a circuit.
+def _check_kinds(design: type[PEDesign], origin: str) -> None:
+    """Raise InputError for a class that declares something of another kind than asked for.
 
     What follows a key is a property, and is not known here.
     """
-    if not isinstance(design.name, str):
-        raise InputError(f"{origin}: name={design.name!r}, expected text")
+    expected: list[tuple[str, Callable[[object], bool], str]] = [
+        *((field, lambda value: isinstance(value, str), "text") for field in TEXTS),
+        *((field, lambda value: isinstance(value, bool), "True or False") for field in TRUTHS),
+        *((field, _is_names, "a tuple of names, or None") for field in LISTS_OF_NAMES),
+    ]
+    for field, fits, wanted in expected:
+        value = getattr(design, field)
+        if not isinstance(value, property) and not fits(value):
+            raise InputError(f"{origin}: {field}={shown(value)}, expected {wanted}")
+
+
+def _is_names(value: object) -> bool:
+    """Return whether a value is a tuple of texts, or None."""
+    return value is None or (
+        isinstance(value, tuple) and all(isinstance(name, str) for name in value)
+    )
+
+
+def _check_numbers(design: type[PEDesign], origin: str) -> None:
+    """Raise InputError for a class whose numbers are none of a circuit."""
     for field, least in NUMBERS.items():
         value = getattr(design, field)
         if isinstance(value, property):
             continue
         if type(value) is not int or not least <= value <= MOST_OF_A_PE:
             raise InputError(
-                f"{origin}: {field}={value!r}, expected a whole number from {least} to "
+                f"{origin}: {field}={shown(value)}, expected a whole number from {least} to "
                 f"{MOST_OF_A_PE}"
             )
 
