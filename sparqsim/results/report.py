@@ -309,17 +309,15 @@ class Comparison(Tabular, Record):
     def flat_rows(self) -> list[Row]:
         """Return a row per design and layer, and one of every design's total, with its speedup.
 
-        The speedup is over the baseline, at equal PE count and equal clock, `speedup_in_time` at
-        the clocks of the block `clock`, `equal_area_...` as `area_columns` has them; other columns
-        as in `Report.flat_rows`.
+        `speedup`: over the baseline, at equal PE count and clock; `speedup_in_time`: at the clocks
+        of the block `clock`; `equal_area_...`: as `area_columns`; others: as `Report.flat_rows`.
         """
         rows, base = [], self._report(self.baseline).layer_cycles
         for name in self.order:
-            speedups = [self.layer_speedup(name, at) for at in range(len(base))]
-            speedups.append(self.speedup(name))
-            at_area = area_columns(self.iso_area, name, base)
-            told = zip(self._report(name).flat_rows(), speedups, at_area, strict=True)
-            for row, speedup, area in told:
+            by_layer = (self.layer_speedup(name, at) for at in range(len(base)))
+            speedups = (*by_layer, self.speedup(name))
+            told, areas = self._report(name).flat_rows(), area_columns(self.iso_area, name, base)
+            for row, speedup, area in zip(told, speedups, areas, strict=True):
                 over = {"baseline": self.baseline, "speedup": speedup}
                 if self.clock:
                     over |= self.clock.flat_fields(name, row["cycles_total"], speedup)
