@@ -58,7 +58,7 @@ def recounted(layer: Layer, design: str, array: ArrayConfig) -> dict[str, int]:
         x, w = (left, other) if flow.activations_from_left else (other, left)
         return pe.step(x.values, w.values, layer.signed)
 
-    run = run_tiles(tiles, step, array, pe.edge_cycles)
+    run = run_tiles(tiles, step, array, pe.edge_cycles, pe.stage_cycles)
     names = ("left_reads", "top_reads", "right_hops", "down_hops", "psum_writes")
     counts = dict.fromkeys((*(f"array.{name}" for name in names), "pe.steps"), 0)
     work, held = 0, set()

@@ -153,6 +153,36 @@ def test_the_page_has_the_clocks_and_what_each_number_means(compared, tmp_path):
     assert "Time at" not in text(compared(None))
 
 
+def _figures_on_the_page(root):
+    """Return the rows of the page's checked tables: design, and the figures behind it."""
+    text = (root / "docs" / "how-to" / "clock.md").read_text()
+    for table in text.split("<!-- checked by tests/test_clock.py -->\n")[1:]:
+        lines = table.partition("\n\n")[0].splitlines()[2:]
+        yield [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in lines]
+
+
+def _told(figure):
+    return f"{figure.middle:.2f} ({figure.low:.2f}-{figure.high:.2f})"
+
+
+def test_the_page_on_clocks_tells_what_is_measured(root, digits):
+    for rows in _figures_on_the_page(root):
+        names = [row[0] for row in rows]
+        iso = "area" if len(rows[0]) > 4 else None
+        both = sparqsim.compare(digits, names, baseline=names[0], iso=iso, clock="own")
+        for name, *figures in rows:
+            design = both.clock.designs[name]
+            expected = [
+                f"{design.shortest_period_ns:.3f}",
+                f"{both.speedup(name):.2f}",
+                f"{design.speedup:.2f}",
+            ]
+            if iso:
+                per_area = both.iso_area.designs[name].speedup_per_area
+                expected += [_told(per_area), _told(design.equal_area.speedup_per_area)]
+            assert figures == expected, name
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

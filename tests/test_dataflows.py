@@ -22,7 +22,7 @@ FLOWS = ("os", "ws", "is")
 
 def contract_total(dataflow: str, overlap: bool, rows: int, cols: int, work: Work) -> int:
     """Return the total that the table of DESIGN 1.3 gives."""
-    m, s, n, e = work.m, work.steps, work.n, work.edge_cycles
+    m, s, n, e = work.m, work.steps, work.n, work.edge_cycles + work.stage_cycles
 
     def folds(along_rows, along_cols):
         return work.groups * -(-along_rows // rows) * -(-along_cols // cols)
@@ -36,7 +36,8 @@ def contract_total(dataflow: str, overlap: bool, rows: int, cols: int, work: Wor
 
 
 sizes = st.integers(1, 70)
-works = st.builds(Work, sizes, sizes, sizes, st.integers(1, 3), st.integers(0, 1))
+registers = st.integers(0, 1)
+works = st.builds(Work, sizes, sizes, sizes, st.integers(1, 3), registers, registers)
 arrays = st.builds(
     ArrayConfig,
     st.integers(1, 20),

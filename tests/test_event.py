@@ -84,7 +84,8 @@ class Case:
             return {"cols": [[(tile, j, s) for s in range(grid.stream)] for j in range(grid.cols)]}
 
         tiles = [Tile(of_rows(tile), **of_columns(tile)) for tile in range(grid.tiles)]
-        run = run_tiles(tiles, step, self.array, self.work.edge_cycles)
+        registers = self.work.edge_cycles, self.work.stage_cycles
+        run = run_tiles(tiles, step, self.array, *registers)
         busiest = max(map(max, run.busy_cycles(grid.rows, grid.cols)))
         work = sum(step.cycles for step in run.steps if self.is_real(step))
         stalls = stalls_of(run, self.work, self.array, self.flow)
@@ -117,8 +118,10 @@ def cases(draw) -> Case:
     roles = get_dataflow(array.dataflow).roles
     sizes = dict(zip(roles, (stream, along_rows, along_cols), strict=True))
     padded = dict(zip(roles, (stream, rows * row_tiles, cols * col_tiles), strict=True))
-    work = Work(sizes["m"], sizes["s"], sizes["n"], groups, draw(st.integers(0, 1)))
     rank = draw(st.sampled_from(["unit", "fixed", "activation", "weight", "pair"]))
+    stages = draw(st.integers(0, 1)) if rank == "unit" else 0
+    edge = draw(st.integers(0, 1))
+    work = Work(sizes["m"], sizes["s"], sizes["n"], groups, edge, stages)
     shape = (groups, padded["m"], padded["s"], padded["n"])
     return Case(array, work, rank, drawn_costs(draw, rank, work, shape))
 

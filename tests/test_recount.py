@@ -50,7 +50,9 @@ class Counted:
     pe_work: int
 
 
-def counted(run: Run, array: ArrayConfig, sizes: tuple[int, int, int], edge: int) -> Counted:
+def counted(
+    run: Run, array: ArrayConfig, sizes: tuple[int, int, int], edge: int, stage: int
+) -> Counted:
     """Count a layer of one group from its record.
 
     `sizes`: of what is streamed, along rows, along columns. A tile reaches from its first offer to
@@ -81,7 +83,7 @@ def counted(run: Run, array: ArrayConfig, sizes: tuple[int, int, int], edge: int
         used_of[tile] = len(used)
     compute = sum(map(len, items.values()))
     # From the first offer to the far corner's first step, if nothing is slow: PEs and registers.
-    skew = (0 if array.coupling == "broadcast" else array.rows - 1 + array.cols - 1) + edge
+    skew = (0 if array.coupling == "broadcast" else array.rows - 1 + array.cols - 1) + edge + stage
     times = 1 if array.overlap else len(tiles)
     waits = (len(tiles) - 1) * max(0, array.rows - sizes[0]) if array.overlap else 0
     around = times * array.rows + waits
@@ -117,7 +119,9 @@ def layer_of(seed: int, sizes: dict[str, int], lanes: int) -> Layer:
     flow=st.sampled_from(list(FLOWS)),
     coupling=st.sampled_from(["lockstep", "broadcast", "elastic:1", "elastic:2", "elastic:4"]),
     overlap=st.booleans(),
-    spec=st.sampled_from(["mac-8b8b", "sparq-5opt", "sparq-exact", "pragmatic:lanes=2"]),
+    spec=st.sampled_from(
+        ["mac-8b8b", "sparq-5opt", "sparq-exact", "pragmatic:lanes=2", "sparq-5opt:stages=2"]
+    ),
     data=st.data(),
 )
 def test_fast_timing_is_what_the_steps_say(rows, cols, flow, coupling, overlap, spec, data):
@@ -137,9 +141,9 @@ def test_fast_timing_is_what_the_steps_say(rows, cols, flow, coupling, overlap, 
         x, w = (other, left) if "n" in FLOWS[flow][0][:2] else (left, other)
         return pe.step(x.values, w.values, False)
 
-    run = run_tiles(cut.tiles(), step, array, pe.edge_cycles)
+    run = run_tiles(cut.tiles(), step, array, pe.edge_cycles, pe.stage_cycles)
     timing = array_timing(lowered, pe, array, measure(lowered, [pe])[0].step_cycles)
-    expected = counted(run, array, sizes, pe.edge_cycles)
+    expected = counted(run, array, sizes, pe.edge_cycles, pe.stage_cycles)
     assert {name: getattr(timing, name) for name in vars(expected)} == vars(expected)
     folds = len({tile % -(-sizes[1] // rows) for tile in range(expected.tiles)})
     assert timing.partial_sums == by_role["m"] * by_role["n"] * (folds if FLOWS[flow][1] else 1)

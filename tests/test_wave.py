@@ -163,6 +163,7 @@ class Drawn:
             lambda left, col: self.step(left[0], left[1], col, left[2]),
             self.array,
             self.pe.edge_cycles,
+            self.pe.stage_cycles,
         )
 
     def drawn(self, tmp):

@@ -31,13 +31,23 @@ from sparqsim.base.errors import InputError
 
 @dataclass(frozen=True)
 class Work:
-    """What a layer asks of the array: per group, `m` x `n` outputs of `steps` steps."""
+    """What a layer asks of the array: per group, `m` x `n` outputs of `steps` steps.
+
+    `edge_cycles`, `stage_cycles`: registers in front of the first PE, and between a PE's
+    multipliers and its sum.
+    """
 
     m: int
     steps: int
     n: int
     groups: int = 1
     edge_cycles: int = 0
+    stage_cycles: int = 0
+
+    @property
+    def register_cycles(self) -> int:
+        """Cycles that a sum comes later than without those registers."""
+        return self.edge_cycles + self.stage_cycles
 
 
 #: Cycles of the steps of a layer: of all, by the operands of one side, or by both sides.
@@ -203,7 +213,7 @@ class Dataflow:
             As in `Timing`.
         """
         grid = self.grid(work, array)
-        skew = array.skew_cycles + work.edge_cycles
+        skew = array.skew_cycles + work.register_cycles
         period = max(grid.stream, array.rows)
         if array.overlap:
             fill, edge, exposed = skew, array.rows, (grid.tiles - 1) * (period - grid.stream)

@@ -60,7 +60,7 @@ def tile_times(
     grid = flow.grid(work, array)
     if stalls is None:
         stalls = np.zeros((grid.groups, grid.col_tiles, grid.row_tiles), np.int64)
-    skew = array.skew_cycles + work.edge_cycles
+    skew = array.skew_cycles + work.register_cycles
     load, drain = (array.rows, 0) if flow.loads else (0, array.rows)
     if whole:
         return TileTimes(grid, 0, 0, 0, 0, stalls)

@@ -64,7 +64,8 @@ def array_timing(
     step_cycles : uint8 (groups, M, steps), optional
         What `PEDesign.step_cycles` gives for all rows, where that is known already.
     """
-    work = Work(layer.m, pe.steps(layer.k), layer.n, layer.groups, pe.edge_cycles)
+    steps, registers = pe.steps(layer.k), (pe.edge_cycles, pe.stage_cycles)
+    work = Work(layer.m, steps, layer.n, layer.groups, *registers)
     cycles = _cycles_of(layer, pe, step_cycles)
     return get_dataflow(array.dataflow).timing(work, array, cycles)
 

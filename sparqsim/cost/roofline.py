@@ -61,7 +61,8 @@ def compute_cycles(layer: Layer, passes: Sequence[PEDesign], pes: int) -> int:
 def work_of(layer: Layer, pe: PEDesign) -> Work:
     """Return what a layer asks of an array of such PEs."""
     shape = layer.gemm
-    return Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, pe.edge_cycles)
+    registers = pe.edge_cycles, pe.stage_cycles
+    return Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, *registers)
 
 
 def array_cycles(layer: Layer, passes: Sequence[PEDesign], array: ArrayConfig) -> int:

@@ -11,10 +11,12 @@ works, and all registers move when it ends:
   ended; one leaves at the bottom in each wave after that.
 * Stationary operands are pushed into a column of shadow registers at its top, the last row's first,
   one in each wave; all PEs take theirs up at once, when their tile starts.
+* With s registers between multipliers and sums, a sum stands s waves after its last step.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -30,7 +32,12 @@ class BroadcastArray:
     """Processes of the array that share every step; `run` gives what they did."""
 
     def __init__(
-        self, tiles: Sequence[Tile], step: StepFunction, array: ArrayConfig, edge_cycles: int
+        self,
+        tiles: Sequence[Tile],
+        step: StepFunction,
+        array: ArrayConfig,
+        edge_cycles: int,
+        stage_cycles: int = 0,
     ) -> None:
         env = self._env = simpy.Environment()
         self._tiles, self._items = tiles, tiles[0].items
@@ -38,6 +45,7 @@ class BroadcastArray:
         self._holds = tiles[0].held is not None
         self._period = max(self._items, self._rows)
         self._first = edge_cycles + (self._rows if self._holds else 0)
+        self._late = stage_cycles
         grid = [(i, j) for i in range(self._rows) for j in range(self._cols)]
         self._pes = {at: Processor(step, holds=self._holds) for at in grid}
         #: Column by column: sums on their way out (os), or operands that wait for their tile.
@@ -128,16 +136,20 @@ class BroadcastArray:
 
     def _adder(self, j: int) -> Process:
         """Let the sum of a column leave at the end of every wave in which it works."""
+        behind: deque[tuple[int, int, int] | None] = deque([None] * self._late)
         while True:
             yield self._wave_ends
-            if self._shown is not None:
-                tile, item = self._shown
-                self._leave(tile, (item, j), sum(self._complete[j]))
-                self._complete[j].clear()
+            behind.append(None if self._shown is None else (*self._shown, sum(self._complete[j])))
+            self._complete[j].clear()
+            complete = behind.popleft()
+            if complete is not None:
+                tile, item, total = complete
+                self._leave(tile, (item, j), total)
 
     def _drain(self, j: int) -> Process:
         """Let one sum of a column leave at the end of every wave, and take over complete ones."""
         shadow = self._shadow[j]
+        behind: deque[list[tuple[int, int, int]]] = deque([[] for _ in range(self._late)])
         while True:
             yield self._wave_ends
             if shadow[-1] is not None:
@@ -145,16 +157,19 @@ class BroadcastArray:
                 self._leave(tile, (row, j), total)
             shadow[1:] = shadow[:-1]
             shadow[0] = None
-            if self._complete[j]:
-                self._hand_over(j)
+            behind.append(self._finished(j))
+            complete = behind.popleft()
+            if complete and shadow != [None] * self._rows:
+                raise AssertionError(f"column {j} hands over while {shadow} is still there")
+            shadow[:] = complete or shadow
 
-    def _hand_over(self, j: int) -> None:
-        """Put the complete sums of a column into its shadow registers."""
-        shadow = self._shadow[j]
-        if shadow != [None] * self._rows or self._shown is None:
-            raise AssertionError(f"column {j} hands over while {shadow} is still there")
-        shadow[:] = [(self._shown[0], row, total) for row, total in enumerate(self._complete[j])]
+    def _finished(self, j: int) -> list[tuple[int, int, int]]:
+        """Take the sums of a column whose last steps end with this wave: tile, row and sum."""
+        if self._shown is None:
+            return []
+        finished = [(self._shown[0], row, total) for row, total in enumerate(self._complete[j])]
         self._complete[j].clear()
+        return finished
 
     def _leave(self, tile: int, place: tuple[int, int], value: int) -> None:
         self._run.sums[tile][place] = value

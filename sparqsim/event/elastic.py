@@ -14,6 +14,12 @@ for its sum.
   moved on; a column drains when all its PEs have handed over.
 * Stationary operands enter a column row 0's first, one a cycle, each once the PE it is for has
   taken up the one before, and move down a row a cycle.
+
+With s registers between multipliers and sums, a sum stands s cycles after its step. Sums that move
+do so in every PE alike: a PE starts as without, since the sum above and the slot below will be
+there s cycles later, when its product is. Sums that stay are handed over s cycles later; the next
+tile's first product is no sooner in the PE's sum. Steps of one cycle (other designs have no such
+registers) never make a sum wait for the one before.
 """
 
 from __future__ import annotations
@@ -71,10 +77,15 @@ class ElasticArray:
     """Processes of the array, each at its own pace; `run` gives what they did."""
 
     def __init__(
-        self, tiles: Sequence[Tile], step: StepFunction, array: ArrayConfig, edge_cycles: int
+        self,
+        tiles: Sequence[Tile],
+        step: StepFunction,
+        array: ArrayConfig,
+        edge_cycles: int,
+        stage_cycles: int = 0,
     ) -> None:
         env = self._env = simpy.Environment()
-        self._tiles, self._edge = tiles, edge_cycles
+        self._tiles, self._edge, self._late = tiles, edge_cycles, stage_cycles
         self._rows, self._cols = array.rows, array.cols
         self._period = max(tiles[0].items, array.rows)
         self._holds = tiles[0].held is not None
@@ -117,7 +128,7 @@ class ElasticArray:
             env.process(self._collector(j))
             last.append(env.process(self._loader(j) if self._holds else self._drain(j)))
         env.run(until=env.all_of(last))
-        self._run.cycles = int(env.now)
+        self._run.cycles = int(env.now) + (self._late if self._holds else 0)
         env.run()  # sums on their way to the collectors
         return cut_at_starts(
             self._run, len(self._tiles), self._edge + (self._rows if self._holds else 0)
@@ -142,8 +153,18 @@ class ElasticArray:
             for s in range(tile.items):
                 yield from self._step(t, i, j, s)
             if not self._holds:
-                yield self._free_shadow[i, j].get(1)
-                self._handed[j].put((i, pe.hand_over()))
+                handing_over = self._env.process(self._hand_over(i, j, pe.hand_over()))
+                if not self._late:
+                    yield handing_over
+
+    def _hand_over(self, i: int, j: int, finished: int) -> Process:
+        """Hand a sum over when it is complete and the one before has moved on."""
+        yield self._env.timeout(self._late)
+        complete = self._env.now
+        yield self._free_shadow[i, j].get(1)
+        if self._late and self._env.now > complete:
+            raise AssertionError(f"PE ({i}, {j}) goes on while its sum waits for the one before")
+        self._handed[j].put((i, finished))
 
     def _step(self, t: int, i: int, j: int, s: int) -> Process:
         left, above = self._from_left[i, j], self._from_above[i, j]

@@ -61,7 +61,8 @@ def run_layer(
     signed : bool
         Whether activations are int8.
     """
-    work = Work(layer.m, pe.steps(layer.k), layer.n, layer.groups, pe.edge_cycles)
+    steps, registers = pe.steps(layer.k), (pe.edge_cycles, pe.stage_cycles)
+    work = Work(layer.m, steps, layer.n, layer.groups, *registers)
     cut = LayerTiles(layer, pe, flow, flow.grid(work, array))
     design_step = step_of(pe, flow, signed=signed)
     activity: Counter[str] = Counter()
@@ -76,7 +77,7 @@ def run_layer(
             pe_work += done.cycles
         return done
 
-    run = run_tiles(cut.tiles(), step, array, pe.edge_cycles)
+    run = run_tiles(cut.tiles(), step, array, pe.edge_cycles, pe.stage_cycles)
     busiest = max(map(max, run.busy_cycles(array.rows, array.cols)))
     timing = flow.timing_of(work, array, stalls_of(run, work, array, flow), busiest, pe_work)
     if timing.total != run.cycles:

@@ -4,13 +4,17 @@ In every wave each PE whose input registers are filled does a step; the wave las
 of them is done, one cycle if none works. Then all registers move at once: operands right and down,
 sums down, drains down, stationary operands into the array. Edges are skewed: row i gets item s of a
 tile s + i waves after the tile's start, column j s + j waves after it, both e waves later for a
-registered edge.
+registered edge. With s registers between multipliers and sums, a sum stands s waves after its
+step, in every PE alike: so sums that move meet the products they are added to, and only where they
+leave, or are handed to drain, are they later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import simpy
@@ -46,10 +50,15 @@ class LockstepArray:
     """Processes of the array under one clock; `run` gives what they did."""
 
     def __init__(
-        self, tiles: Sequence[Tile], step: StepFunction, array: ArrayConfig, edge_cycles: int
+        self,
+        tiles: Sequence[Tile],
+        step: StepFunction,
+        array: ArrayConfig,
+        edge_cycles: int,
+        stage_cycles: int = 0,
     ) -> None:
         self._env = simpy.Environment()
-        self._tiles, self._edge = tiles, edge_cycles
+        self._tiles, self._edge, self._late = tiles, edge_cycles, stage_cycles
         self._rows, self._cols, self._items = array.rows, array.cols, tiles[0].items
         self._period = max(self._items, array.rows)
         self._holds = tiles[0].held is not None
@@ -65,6 +74,8 @@ class LockstepArray:
         self._wave, self._registers_move = self._env.event(), self._env.event()
         self._number = -1
         self._working: list[simpy.Event] = []
+        #: What sums do when they are complete, by the wave in which they are.
+        self._due: dict[int, list[Callable[[], None]]] = defaultdict(list)
         self._run = Run(sums=[{} for _ in tiles])
         self._sums_inside = len(tiles) * self._cols * (self._items if self._holds else self._rows)
 
@@ -98,6 +109,8 @@ class LockstepArray:
             if not self._sums_inside:
                 return
             self._number += 1
+            for sum_is_complete in self._due.pop(self._number, []):
+                sum_is_complete()
             wave, self._wave = self._wave, self._env.event()
             wave.succeed()
             yield self._env.timeout(1)
@@ -131,9 +144,17 @@ class LockstepArray:
         if i + 1 < self._rows:
             self._from_above[i + 1, j].coming = down
         elif self._holds:
-            self._leave(down.tile, (down.item, j), down.payload)
+            self._when_complete(partial(self._leave, down.tile, (down.item, j), down.payload))
         if not self._holds and operand.item == self._items - 1:
-            self._handed[i, j] = Token(operand.tile, i, self._pes[i, j].hand_over())
+            finished = Token(operand.tile, i, self._pes[i, j].hand_over())
+            self._when_complete(partial(self._handed.__setitem__, (i, j), finished))
+
+    def _when_complete(self, action: Callable[[], None]) -> None:
+        """Do something when the sum of this wave's step is complete."""
+        if self._late:
+            self._due[self._number + self._late].append(action)
+        else:
+            action()
 
     def _leave(self, tile: int, place: tuple[int, int], value: int) -> None:
         self._run.sums[tile][place] = value

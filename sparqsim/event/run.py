@@ -12,7 +12,11 @@ from sparqsim.event.lockstep import LockstepArray
 
 
 def run_tiles(
-    tiles: Sequence[Tile], step: StepFunction, array: ArrayConfig, edge_cycles: int = 0
+    tiles: Sequence[Tile],
+    step: StepFunction,
+    array: ArrayConfig,
+    edge_cycles: int = 0,
+    stage_cycles: int = 0,
 ) -> Run:
     """Run tiles through the array of processes.
 
@@ -26,11 +30,14 @@ def run_tiles(
         Its sides, coupling and overlap; the tiles decide whether operands are held.
     edge_cycles : int
         Registers between the left edge and the first PE of each row.
+    stage_cycles : int
+        Registers between a PE's multipliers and its sum, of designs whose steps take one cycle.
     """
     model = _model(array)
+    registers = edge_cycles, stage_cycles
     if array.overlap:
-        return model(tiles, step, array, edge_cycles).run()
-    return joined([model([tile], step, array, edge_cycles).run() for tile in tiles])
+        return model(tiles, step, array, *registers).run()
+    return joined([model([tile], step, array, *registers).run() for tile in tiles])
 
 
 def _model(array: ArrayConfig) -> Callable[..., LockstepArray | ElasticArray | BroadcastArray]:

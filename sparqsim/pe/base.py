@@ -118,6 +118,9 @@ class PEDesign(ABC):
     most_step_cycles: ClassVar[int] = 1
     #: Registers an operand passes between the array's edge and the first PE, in cycles.
     edge_cycles: ClassVar[int] = 0
+    #: Registers between a PE's multipliers and its sum, in cycles: a sum follows its step so much
+    #: later. Only where steps take one cycle.
+    stage_cycles: ClassVar[int] = 0
     #: Bits of a weight as it is stored.
     weight_bits: ClassVar[int] = 8
     #: What may stay in a PE for a whole tile; of each dataflow the design supports, one of these

@@ -65,12 +65,18 @@ def check_declaration(pe: PEDesign) -> None:
         ("multipliers", 1),
         ("most_step_cycles", 1),
         ("edge_cycles", 0),
+        ("stage_cycles", 0),
     ):
         value = getattr(pe, what)
         expect(
             type(value) is int and value >= least,
             f"{what}={value!r}, expected an integer of at least {least}",
         )
+    expect(
+        pe.stage_cycles == 0 or pe.cost == "unit",
+        f"stage_cycles={pe.stage_cycles} with cost={pe.cost!r}, expected 0: a step of several "
+        "cycles adds to its sum in each",
+    )
     _check_cost_declared(pe)
     expect(
         bool(pe.stationary) and set(pe.stationary) <= set(STATIONARY),

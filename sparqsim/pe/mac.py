@@ -9,6 +9,9 @@ Source: the arithmetic is this project's definition of a conventional 4-bit arra
 rounding is half to even and saturates (x to 0..15 for unsigned operands, -8..7 for signed ones);
 `rounding=trim` drops the low nibble (floor).
 
+`stages=2` is a PE with one register behind its multipliers: its clock can be faster, every sum
+comes a cycle later, and nothing else changes.
+
 Layers that stay at 8 bits run nibble by nibble: `mac-4b8b` goes over K with the high nibbles of the
 activations and then with the low ones, `mac-4b4b` once for each pair of nibbles. A low nibble has
 no sign, so the multipliers must take it as unsigned; nibbles lie in memory in planes of their own,
@@ -30,10 +33,21 @@ from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step
 from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.layout import mask_examples, nonzero_masks
 
+#: What a pass over a kept layer has of the design whose circuit it runs on.
+SHARED_BY_PASSES = (
+    "name",
+    "multipliers",
+    "edge_cycles",
+    "stage_cycles",
+    "weight_bits",
+    "stationary",
+    "dataflows",
+)
 Rounding = Literal["nearest-even", "trim"]
 NIBBLE_BITS = 4
 #: What a pass takes of an operand: the value whole, what is left without its low nibble, or that.
 Part = Literal["whole", "high", "low"]
+Stages = Literal["1", "2"]
 Operand = TypeVar("Operand", int, Array)
 
 
@@ -82,12 +96,18 @@ def nibble_table(signed: bool, rounding: Rounding, at: int = NIBBLE_BITS) -> Arr
 
 @dataclass(frozen=True)
 class Mac(PEDesign):
-    """`lanes` multipliers and an adder tree."""
+    """`lanes` multipliers and an adder tree, which stand in one cycle or, with `stages=2`, in two,
+    with a register between them.
+    """
+
+    def __post_init__(self) -> None:
+        # Of this design with its keys.
+        object.__setattr__(self, "stage_cycles", int(getattr(self, "stages", "1")) - 1)
 
     @property
     def circuit(self) -> str:
-        """Operands are rounded before they are stored: no key changes the PE."""
-        return self.name
+        """Operands are rounded before they are stored: only stages change the PE."""
+        return f"{self.name}:stages=2" if self.stage_cycles else self.name
 
     def used_pair(self, x: int, w: int, signed: bool) -> tuple[int, int]:
         """Return the activation and the weight as a multiplier sees them."""
@@ -130,6 +150,7 @@ class Mac8b8b(Mac):
     lanes: ClassVar[int] = 1
     multiplier_bits: ClassVar[tuple[int, int] | None] = (8, 8)
     exact: ClassVar[bool] = True
+    stages: Stages = "1"
 
     def windows(self, x: Array) -> dict[int, int]:
         """Every non-zero activation is used whole."""
@@ -159,6 +180,7 @@ class Mac4b8b(Mac):
     multipliers: ClassVar[int] = 2
     multiplier_bits: ClassVar[tuple[int, int] | None] = (NIBBLE_BITS, 8)
     rounding: Rounding = "nearest-even"
+    stages: Stages = "1"
     #: The lowest bit of the nibble in the layer's activations.
     activation_at: int = field(default=NIBBLE_BITS, metadata={"key": False})
 
@@ -254,8 +276,7 @@ class MacPass(Mac):
     pairs: int = field(default=0, metadata={"key": False})
 
     def __post_init__(self) -> None:
-        shared = ("name", "multipliers", "edge_cycles", "weight_bits", "stationary", "dataflows")
-        for name in shared:
+        for name in SHARED_BY_PASSES:
             object.__setattr__(self, name, getattr(self.design, name))
         object.__setattr__(self, "lanes", self.pairs or self.design.lanes)
 

@@ -20,6 +20,7 @@ NUMBERS = {
     "lanes": 1,
     "multipliers": 1,
     "edge_cycles": 0,
+    "stage_cycles": 0,
     "most_step_cycles": 1,
     "weight_bits": 1,
 }

@@ -14,7 +14,9 @@ What the circuit does with a pair (x1, w1), (x2, w2) in one cycle (its parts: `s
 
 y = (q1 * wA << s1) + (q2 * wB << s2)
 
-Steps always take one cycle: values change error, window use and switching, never cycles.
+Steps always take one cycle: values change error, window use and switching, never cycles. With
+`stages=2`, an extension of ours, a register stands behind the multipliers: the clock can be faster,
+every sum comes a cycle later.
 
 Source: SPARQ, Shomron et al., NeurIPS 2021 (arXiv 2105.11010). The zero test looks at activations
 only, before trimming. Our assumptions: one mux bit per pair (for a lone value the order of the two
@@ -61,10 +63,12 @@ class Sparq(PEDesign):
     rounding: Rounding = "nearest-even"
     pairing: Literal["on", "off"] = "on"
     signed: Literal["refuse", "magnitude"] = "refuse"
+    stages: Literal["1", "2"] = "1"
 
     def __post_init__(self) -> None:
         # Of this design with these keys; the class says what the name alone takes.
         object.__setattr__(self, "signed_activations", self.signed == "magnitude")
+        object.__setattr__(self, "stage_cycles", int(self.stages) - 1)
 
     def check_signedness(self, signed: bool) -> None:
         """Raise InputError for int8 activations, unless `signed=magnitude` was asked for by

@@ -45,7 +45,8 @@ class LonePass(PEDesign):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lanes", 1)
-        for name in ("name", "multipliers", "edge_cycles", "stationary", "dataflows"):
+        shared = ("name", "multipliers", "edge_cycles", "stage_cycles", "stationary", "dataflows")
+        for name in shared:
             object.__setattr__(self, name, getattr(self.design, name))
 
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:

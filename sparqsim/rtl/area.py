@@ -263,7 +263,11 @@ def relative_area_per_mac(
 
 
 def other_than_measured(design: PEDesign) -> bool:
-    """Return whether a design's keys give a bit-scalable PE other parts than its defaults do."""
+    """Return whether a design's keys give its PE other parts than its defaults do: two stages, or
+    those of a bit-scalable PE.
+    """
+    if design.stage_cycles:
+        return True
     family = families().get(type(design))
     if family is None:
         return False

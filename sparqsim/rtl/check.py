@@ -27,7 +27,7 @@ from sparqsim.rtl.tiles import (
     step_cycles,
     step_values,
 )
-from sparqsim.rtl.timeline import Schedule, Timeline, elastic, lockstep
+from sparqsim.rtl.timeline import Registers, Schedule, Timeline, elastic, lockstep
 from sparqsim.trace import Layer
 
 #: Cycles that are run after the last expected result, to see that nothing more comes.
@@ -175,8 +175,8 @@ def _timeline(
     design: PEDesign, array: ArrayConfig, costs: NDArray[np.uint8]
 ) -> tuple[Schedule, Timeline]:
     if array.link_depth is None:
-        return lockstep(array, costs, design.edge_cycles)
-    return elastic(array, costs, design.edge_cycles)
+        return lockstep(array, costs, Registers.of(design))
+    return elastic(array, costs, Registers.of(design))
 
 
 def rtl_activity(

@@ -42,6 +42,13 @@ def family_of(design: PEDesign) -> CircuitFamily:
     raise _without_rtl(design)
 
 
+def measured_as(design: PEDesign) -> str:
+    """Return the spec under which a design's circuit is measured: of its keys only those that make
+    another RTL.
+    """
+    return f"{design.name}:stages={1 + design.stage_cycles}" if design.stage_cycles else design.name
+
+
 @cache
 def families() -> dict[type, CircuitFamily]:
     """Return all families of circuits, by the class of their designs."""

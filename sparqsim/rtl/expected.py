@@ -63,7 +63,7 @@ def expected(
         history.write(
             timeline.starts + np.minimum(cycle, timeline.costs - 1), after - values + partial
         )
-    history.write(timeline.starts + timeline.costs - 1, after)
+    history.write(timeline.starts + timeline.costs - 1 + timeline.late, after)
     starts = np.zeros((cycles, rows, cols), bool)
     starts[timeline.starts, i, j] = True
     results = after[:, :, -1] if moves else after[:, -1]

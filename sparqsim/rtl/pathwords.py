@@ -22,6 +22,9 @@ _PLACES = {
     "lower": "the PE below",
 }
 THERE = "flag that operands are there"
+FIRST = "flag of a tile's first step"
+#: The register behind the multipliers of a PE of two stages.
+PRODUCTS = "products"
 #: Roles of registers, by their names in the netlist of a PE.
 _ROLES = (
     (r"(?:to_the_right\.register\.data|right)", "activations"),
@@ -29,6 +32,9 @@ _ROLES = (
     (r"(?:downwards\.register\.data|down)", "weights"),
     (r"(?:pe\.acc|acc|below)", "partial sum"),
     (r"pe\.control\.kept", "state of the step"),
+    (r"pe\.restart", FIRST),
+    (r"pe\.work", "flag that a step is added"),
+    (r"pe\.dot\..*\.(?:product|shift)\d?", PRODUCTS),
 )
 _NAME = re.compile(r"(.*?)(?:\[(\d+)\])?$")
 ACCUMULATING = "adder of the accumulator"
@@ -80,7 +86,7 @@ def _bit(family: CircuitFamily, circuit: Circuit, width: int, register: Register
         if number < bits:
             return _Bit(field, number if bits > 1 else None, register.place)
         number -= bits
-    return _Bit("flag of a tile's first step", None, register.place)
+    return _Bit(FIRST, None, register.place)
 
 
 def _parts_of_name(name: str) -> tuple[str, int | None]:
@@ -90,19 +96,20 @@ def _parts_of_name(name: str) -> tuple[str, int | None]:
 
 
 def _through(parts: Mapping[str, tuple[str, ...]], start: _Bit, end: _Bit) -> tuple[str, ...]:
-    if end.field == "state of the step":
-        return ("next state of the step",)
+    of_operands = parts.get(start.field, parts.get("", ()))
     if end.field != "partial sum":
-        return ()
-    if start.field == "flag of a tile's first step":
+        return {"state of the step": ("next state of the step",), PRODUCTS: of_operands}.get(
+            end.field, ()
+        )
+    if start.field == FIRST:
         return "choice between zero and the sum so far", ACCUMULATING
     if start.field == "partial sum":
         return (ACCUMULATING,) if start.place == end.place else ("drain",)
-    if start.place == "controller" or start.field == THERE:
+    if start.place == "controller" or start.field.startswith("flag that"):
         # Whether a step has a second cycle may decide what is multiplied.
         within = parts.get("second cycle", ())
         return (*within, ACCUMULATING) if within else ("enable of the accumulator",)
-    return *parts.get(start.field, parts.get("", ())), ACCUMULATING
+    return *of_operands, ACCUMULATING
 
 
 def _edge_bit(register: Register) -> _Bit:

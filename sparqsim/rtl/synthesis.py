@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sparqsim.base.errors import InputError
-from sparqsim.rtl.circuits.base import BIT_SCALABLE
+from sparqsim.rtl.circuits.base import BIT_SCALABLE, TWO_STAGES
 from sparqsim.rtl.liberty import ENCODING, merged
 from sparqsim.rtl.runner import SOURCES, find_tool
 
@@ -70,6 +70,15 @@ SCALABLE_UNITS = (
     "precision_unit.sv",
     "step_sequence.sv",
 )
+#: The same with TWO_STAGES, and the PEs that then stand in for others.
+STAGED_UNITS = (
+    *(name for name in UNITS if not name.startswith("dot")),
+    *("dot_staged.sv", "staged_*.sv"),
+)
+STAGED_PES = {
+    "pe_os.sv": "pe_os_staged.sv",
+    "pe_stationary.sv": "pe_stationary_staged.sv",
+}
 LOCKSTEP_OS = ("area_edge.sv", "area_pe.sv", "delay.sv", "edge_lane.sv", "link.sv", "pe_os.sv")
 #: What each module is made of beside the units. Nothing else is read: Yosys numbers the names it
 #: makes up, and an unused module would change the areas of others.
@@ -111,7 +120,7 @@ FLOWS = {
     "fast mapping": (["synth -flatten -top {top}"], "-fast"),
     "mapping with choices": (
         ["synth -flatten -top {top}"],
-        "-script +strash;ifraig;scorr;dc2;dc2;strash;dch,-f;map,-B,0.9;topo",
+        f"-script +{_CHOICES}",
     ),
 }
 
@@ -125,6 +134,10 @@ FLOWS_FOR_SPEED = {
     ),
     "mapping with choices, buffered and sized": (
         ["synth -flatten -top {top}"],
+        f"-script +{_CHOICES};{_SIZED}",
+    ),
+    "no adder sharing, mapping with choices, buffered and sized": (
+        ["synth -flatten -noalumacc -top {top}"],
         f"-script +{_CHOICES};{_SIZED}",
     ),
 }
@@ -222,7 +235,11 @@ def synthesised(
 def sources_of(top: str, defines: Sequence[str]) -> list[str]:
     """Return the files of `sv/` that the module `top` is made of, sorted."""
     units = SCALABLE_UNITS if BIT_SCALABLE in defines else UNITS
+    if TWO_STAGES in defines:
+        units = STAGED_UNITS
     files = WITHOUT_UNITS[top] if top in WITHOUT_UNITS else (*BESIDE_UNITS[top], *units)
+    if TWO_STAGES in defines:
+        files = tuple(STAGED_PES.get(name, name) for name in files)
     patterns = {*files, "parameters.svh", "ripple_carry.v"}
     return sorted(path.name for pattern in patterns for path in SOURCES.glob(pattern))
 

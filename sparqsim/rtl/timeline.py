@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.registry import get_dataflow
 from sparqsim.array.waves import merged_waves, tile_waves
+from sparqsim.pe.base import PEDesign
 
 Cycles = NDArray[np.int64]
 
@@ -29,10 +30,23 @@ class Schedule:
     advances: int
 
 
-def schedule(array: ArrayConfig, tiles: int, stream: int, edge_cycles: int) -> Schedule:
-    """Return the closed forms of the dataflow, tile by tile."""
+@dataclass(frozen=True)
+class Registers:
+    """Cycles that registers of a design take: at the edge, and between multipliers and sums."""
+
+    edge: int
+    stage: int
+
+    @classmethod
+    def of(cls, design: PEDesign) -> Registers:
+        """Return those of a design."""
+        return cls(design.edge_cycles, design.stage_cycles)
+
+
+def schedule(array: ArrayConfig, tiles: int, stream: int, registers: int) -> Schedule:
+    """Return the closed forms of the dataflow, tile by tile; `registers`: cycles of all of them."""
     around = array.rows
-    skewed = stream + array.rows + array.cols - 2 + edge_cycles
+    skewed = stream + array.rows + array.cols - 2 + registers
     period = max(stream, array.rows) if array.overlap else skewed + around
     starts = [tile * period for tile in range(tiles)]
     end = starts[-1] + skewed + around
@@ -48,40 +62,44 @@ class Timeline:
 
     `starts`: int64 (tiles, stream, rows, cols), the cycle in which a PE starts a step. `costs`: how
     long it takes. `drains`: int64 (tiles, rows, cols), `os` only: the cycle of each of a column's
-    shifts (row r is in the first r). `leaves`: the cycle in which each result leaves the array,
+    shifts (row r is in the first r). `late`: cycles by which a sum is written after its step.
+    `leaves`: the cycle in which each result leaves the array,
     (tiles, rows, cols) in `os`, else (tiles, stream, cols). `advance`: bool (cycles,), the last
     cycle of a wave.
     """
 
     starts: Cycles
     costs: NDArray[np.uint8]
+    late: int
     drains: Cycles | None
     leaves: Cycles
     advance: NDArray[np.bool_]
 
 
 def lockstep(
-    array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int
+    array: ArrayConfig, costs: NDArray[np.uint8], registers: Registers
 ) -> tuple[Schedule, Timeline]:
     """Return when the steps of tiles with these costs, uint8 (tiles, stream, rows, cols), happen in
     lockstep.
     """
     tiles, stream, rows, cols = costs.shape
-    plan = schedule(array, tiles, stream, edge_cycles)
-    lengths = _advance_lengths(array, costs, plan, edge_cycles)
+    late = registers.stage
+    plan = schedule(array, tiles, stream, registers.edge + late)
+    lengths = _advance_lengths(array, costs, plan, registers.edge)
     ends = np.cumsum(lengths) - 1
     begins = ends - lengths + 1
-    first = np.asarray(plan.streams)[:, None, None, None] + edge_cycles
+    first = np.asarray(plan.streams)[:, None, None, None] + registers.edge
     s, i, j = (np.arange(size) for size in (stream, rows, cols))
     at = first + s[:, None, None] + i[:, None] + j
     if not get_dataflow(array.dataflow).loads:
-        drain_at = first[..., 0] + stream - 1 + rows + j + i[:, None]  # shift i of every column
+        # Shift i of every column.
+        drain_at = first[..., 0] + stream - 1 + late + rows + j + i[:, None]
         drains, leaves = ends[drain_at], ends[drain_at[:, ::-1]]
     else:
-        drains, leaves = None, ends[at[:, :, -1]]
+        drains, leaves = None, ends[at[:, :, -1] + late]
     advance = np.zeros(ends[-1] + 1, bool)
     advance[ends] = True
-    return plan, Timeline(begins[at], costs, drains, leaves, advance)
+    return plan, Timeline(begins[at], costs, late, drains, leaves, advance)
 
 
 def _advance_lengths(
@@ -104,7 +122,7 @@ def _advance_lengths(
 
 
 def elastic(
-    array: ArrayConfig, costs: NDArray[np.uint8], edge_cycles: int
+    array: ArrayConfig, costs: NDArray[np.uint8], registers: Registers
 ) -> tuple[Schedule, Timeline]:
     """Return when the steps of tiles happen with elastic links; costs uint8 (tiles, stream, rows,
     cols).
@@ -115,18 +133,18 @@ def elastic(
     tiles, stream, rows, _ = costs.shape
     offers = schedule(array, tiles, stream, 0)
     loads = [tile * rows for tile in range(tiles)] if offers.loads else []
-    first = edge_cycles + (rows if offers.loads else 0)
+    first, late = registers.edge + (rows if offers.loads else 0), registers.stage
     starts, drained = elastic_starts(array, costs)
     starts += first
-    ends = starts + costs - 1
+    ends = starts + costs - 1 + late
     if not get_dataflow(array.dataflow).loads:
-        drains = first + drained[:, None] + np.arange(rows)[:, None]
+        drains = first + late + drained[:, None] + np.arange(rows)[:, None]
         leaves = drains[:, ::-1]
         length = drains.max() + 1
     else:
         drains, leaves, length = None, ends[:, :, -1], ends.max() + 1
     return Schedule(offers.streams, loads, offers.advances), Timeline(
-        starts, costs, drains, leaves, np.ones(length, bool)
+        starts, costs, late, drains, leaves, np.ones(length, bool)
     )
 
 

@@ -18,6 +18,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.pe.base import PEDesign
 from sparqsim.pe.registry import resolve
 from sparqsim.rtl.area import other_than_measured
+from sparqsim.rtl.designs import measured_as
 
 TABLE = Path(__file__).with_name("timing_table.json")
 
@@ -114,17 +115,18 @@ def _timed_as(design: PEDesign, timed: Mapping[str, Any]) -> str:
     """Return the name under which a table has a design's circuit."""
     if design.spec in timed:
         return design.spec
-    if design.name not in timed:
+    name = measured_as(design)
+    if name not in timed:
         raise InputError(
-            f"{design.spec}: the timing table has no {design.name!r}; expected one of "
+            f"{design.spec}: the timing table has no {name!r}; expected one of "
             f"{', '.join(sorted(timed))}"
         )
-    if other_than_measured(design):
+    if name == design.name and other_than_measured(design):
         raise InputError(
             f"{design.spec}: periods are those of default keys, and these make another circuit; "
             f"expected {design.name}"
         )
-    return design.name
+    return name
 
 
 def _part(row: Mapping[str, Any], part: str, spec: str) -> Part:

@@ -128,7 +128,15 @@ def test_a_step_of_many_cycles_is_no_mac_per_cycle():
 
 
 @pytest.mark.parametrize(
-    "spec", ["stripes:lanes=4", "stripes:precision=dynamic", "swis:shifts=4", "pragmatic:stage=3"]
+    "spec",
+    [
+        "stripes:lanes=4",
+        "stripes:precision=dynamic",
+        "swis:shifts=4",
+        "pragmatic:stage=3",
+        "mac-8b8b:stages=2",
+        "sparq-5opt:rounding=trim,stages=2",
+    ],
 )
 def test_keys_that_make_another_circuit_are_refused(spec):
     with pytest.raises(

@@ -25,6 +25,10 @@ SPECS = [
     "sparq-6opt",
     "sparq-7opt",
     "sparq-exact",
+    "mac-8b8b:stages=2",
+    "mac-4b4b:stages=2",
+    "sparq-5opt:stages=2",
+    "sparq-6opt:stages=2",
     *[name for name in ("sysmt-2t",) if name in designs()],
 ]
 FLOWS = pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
@@ -86,7 +90,7 @@ def test_long_streams_on_8x8(spec, dataflow, overlap, agree, sized):
     ids=str,
 )
 @pytest.mark.parametrize("sides", [(1, 1), (1, 4), (4, 1), (4, 4)], ids=str)
-@pytest.mark.parametrize("spec", ["mac-4b4b", "sparq-5opt", "sparq-exact"])
+@pytest.mark.parametrize("spec", ["mac-4b4b", "sparq-5opt", "sparq-exact", "sparq-5opt:stages=2"])
 def test_smallest_and_ragged(spec, sides, shape, agree):
     for dataflow in ("os", "ws", "is"):
         for overlap in (False, True):
@@ -99,7 +103,9 @@ def test_16x16(spec, dataflow, agree, sized):
     agree(design, ArrayConfig(16, 16, dataflow=dataflow), sized(dataflow, 300, 16, 16, design))
 
 
-@pytest.mark.parametrize("spec", ["mac-8b8b", "mac-4b8b", "mac-4b4b:rounding=trim"])
+@pytest.mark.parametrize(
+    "spec", ["mac-8b8b", "mac-4b8b", "mac-4b4b:rounding=trim", "mac-2x8b8b:stages=2"]
+)
 @FLOWS
 def test_signed_activations(spec, dataflow, agree):
     agree(get_pe(spec), ArrayConfig(3, 4, dataflow=dataflow), (7, 13, 6), signed=True)

@@ -18,7 +18,7 @@ from sparqsim.rtl.timeline import elastic_starts
 @pytest.mark.parametrize("sides", [(1, 1), (1, 5), (5, 1), (5, 3), (8, 8)], ids=str)
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
-@pytest.mark.parametrize("spec", ["mac-8b8b", "sparq-exact"])
+@pytest.mark.parametrize("spec", ["mac-8b8b", "sparq-exact", "mac-8b8b:stages=2"])
 def test_starts_of_every_step(spec, dataflow, depth, sides, agree, sized):
     design, array = (
         get_pe(spec),
@@ -28,7 +28,7 @@ def test_starts_of_every_step(spec, dataflow, depth, sides, agree, sized):
 
 
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
-@pytest.mark.parametrize("spec", ["sparq-5opt", "mac-4b4b", "sparq-exact"])
+@pytest.mark.parametrize("spec", ["sparq-5opt", "mac-4b4b", "sparq-exact", "sparq-5opt:stages=2"])
 def test_ragged_tiles(spec, dataflow, agree):
     agree(get_pe(spec), ArrayConfig(3, 4, dataflow=dataflow, coupling="elastic:2"), (4, 15, 5))
     agree(get_pe(spec), ArrayConfig(3, 4, dataflow=dataflow, coupling="elastic:2"), (1, 1, 1))
@@ -37,7 +37,7 @@ def test_ragged_tiles(spec, dataflow, agree):
 @pytest.mark.parametrize("steps", [1, 3, 17], ids=lambda steps: f"{steps} steps")
 @pytest.mark.parametrize("depth", [1, 2, 4])
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
-@pytest.mark.parametrize("spec", ["sparq-5opt", "mac-4b8b", "sparq-exact"])
+@pytest.mark.parametrize("spec", ["sparq-5opt", "mac-4b8b", "sparq-exact", "mac-4b4b:stages=2"])
 def test_overlapping_tiles(spec, dataflow, depth, steps, agree, sized):
     """Six tiles, of more and of fewer items than rows, so that shadows and second operand registers
     are waited for.

@@ -43,8 +43,16 @@ DIGITS = ROOT / "workloads" / "digits_resnet.safetensors"
 SHARED = Path(os.environ.get("SPARQSIM_SHARED", ROOT.parent / "shared"))
 NO_SHARED = f"shared data not found at {SHARED} (set SPARQSIM_SHARED)"
 AT = Operating(10.0, 0.1)
-#: One cycle and several, with an edge unit and without, values that decide a step's cycles.
-SPECS = ("mac-8b8b", "sparq-2opt", "sparq-exact", "stripes:precision=dynamic,lanes=4", "swis")
+#: One cycle and several, with an edge unit and without, values that decide a step's cycles, a
+#: register behind the multipliers.
+SPECS = (
+    "mac-8b8b",
+    "sparq-2opt",
+    "sparq-2opt:stages=2",
+    "sparq-exact",
+    "stripes:precision=dynamic,lanes=4",
+    "swis",
+)
 
 
 @pytest.fixture(scope="module")

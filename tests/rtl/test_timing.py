@@ -79,6 +79,16 @@ def test_keys_do_not_matter_but_where_they_make_another_circuit():
         period("mac-4b4b", TABLE)
 
 
+def test_two_stages_are_timed_apart():
+    one, two = period("sparq-5opt:rounding=trim"), period("sparq-5opt:rounding=trim,stages=2")
+    assert (one.timed_as, two.timed_as) == ("sparq-5opt", "sparq-5opt:stages=2")
+    for name in ("mac-8b8b", "mac-2x8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-7opt"):
+        assert period(f"{name}:stages=2").period_ns < period(name).period_ns
+        assert period(f"{name}:stages=2").edge == period(name).edge
+    with pytest.raises(InputError, match="the timing table has no 'mac-8b8b:stages=2'"):
+        period("mac-8b8b:stages=2", TABLE)
+
+
 def test_the_shipped_table_is_complete_and_says_where_it_is_from():
     table = shipped_timing()
     assert table["label"] == LABEL

@@ -30,7 +30,7 @@ def changes(window: Window) -> Iterator[Change]:
             _operands(window, steps),
             _active("busy", steps, ends),
             _active("valid", steps, wait_ends),
-            _psums(steps, sums),
+            _psums(steps, sums, window.late),
         ]
     return merge(*parts, key=lambda change: change[0])
 
@@ -85,10 +85,10 @@ def _active(name: str, steps: Sequence[StepRecord], ends: Sequence[int]) -> Iter
             yield end, scope_of(done), name, 0
 
 
-def _psums(steps: Sequence[StepRecord], sums: Sequence[int]) -> Iterator[Change]:
-    """Yield the sum that each step of one PE leaves, when the step ends."""
+def _psums(steps: Sequence[StepRecord], sums: Sequence[int], late: int) -> Iterator[Change]:
+    """Yield the sum that each step of one PE leaves, `late` cycles after the step ends."""
     for done, total in zip(steps, sums, strict=True):
-        yield done.start + done.cycles, scope_of(done), "psum", total
+        yield done.start + done.cycles + late, scope_of(done), "psum", total
 
 
 def _with_sums(window: Window) -> Iterator[tuple[StepRecord, int]]:

@@ -31,7 +31,8 @@ class Window:
     """Successive tiles of a layer on an array, and what the array of processes did with them.
 
     `first`: the first one's number in the layer. `run.steps` count tiles from there. `step`: the
-    design's, given the operands from the left and from above (os) or held (ws, is).
+    design's, given the operands from the left and from above (os) or held (ws, is). `late`: cycles
+    by which a sum follows its step.
     """
 
     array: ArrayConfig
@@ -39,6 +40,7 @@ class Window:
     tiles: list[Operands]
     run: Run
     step: StepFunction
+    late: int
 
     @property
     def loads(self) -> bool:
@@ -82,7 +84,8 @@ def window_of(
     cut = LayerTiles(lowered, pe, flow, grid)
     step = cache(step_of(pe, flow, signed=layer.signed))
     tiles = [cut.tile(number) for number in shown]
-    return Window(array, shown.start, tiles, run_tiles(tiles, step, array, pe.edge_cycles), step)
+    run = run_tiles(tiles, step, array, pe.edge_cycles, pe.stage_cycles)
+    return Window(array, shown.start, tiles, run, step, pe.stage_cycles)
 
 
 def _timed_by_array(model: EngineModel) -> PEDesign:

@@ -13,9 +13,9 @@ layer. Signals of `pe_I_J`:
   they belong to.
 * `valid`: a step is in the PE. `busy`: the PE works at it. In lockstep a PE that is done before its
   wave is over waits with `valid` alone.
-* `psum`: written when the step ends. In `os` it is the PE's accumulator, and stays until the first
-  step of the next tile ends (a shadow register, not shown, drains the finished sum); in `ws` and
-  `is` it moves down a column.
+* `psum`: written when the step ends, with `stages=2` a cycle later. In `os` it is the PE's
+  accumulator, and stays until the first step of the next tile ends (a shadow register, not shown,
+  drains the finished sum); in `ws` and `is` it moves down a column.
 * `ctl_...`: the control codes of the step, as the design names them.
 
 `load`, `stream` and `drain` say what the array does: `load` in its first R cycles (ws, is), `drain`

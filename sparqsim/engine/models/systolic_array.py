@@ -53,7 +53,8 @@ class PEArray(HostModel):
     def work(self, layer: Layer) -> Work:
         """Return what a layer asks of the array."""
         shape, pe = layer.gemm, self.design
-        return Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, pe.edge_cycles)
+        registers = pe.edge_cycles, pe.stage_cycles
+        return Work(shape.m, pe.steps(shape.k), shape.n, shape.groups, *registers)
 
     def loops(self, task: Task, timing: Timing) -> Loops:
         """Return the dataflow's loops, with the cycles of each tile."""

@@ -17,6 +17,7 @@ Words = NDArray[np.object_]
 
 #: What the preprocessor is told for the designs whose modules `sv/parameters.svh` sets apart.
 BIT_SCALABLE = "BIT_SCALABLE"
+TWO_STAGES = "TWO_STAGES"
 
 
 class Kind(IntEnum):
@@ -86,6 +87,13 @@ class FixedCircuit(Circuit):
 
 
 @dataclass(frozen=True)
+class StagedCircuit(FixedCircuit):
+    """The same with a register behind the multipliers."""
+
+    defines: ClassVar[tuple[str, ...]] = (TWO_STAGES,)
+
+
+@dataclass(frozen=True)
 class ScalableCircuit(Circuit):
     """A PE that goes through bits, digits or shifts, or whose multipliers fuse."""
 
@@ -109,7 +117,8 @@ class CircuitFamily(ABC):
 
     `design`: the class, subclasses included unless they have a family of their own. `expected`: how
     messages name its designs. `parts`: what each field of the operands passes on its way to the
-    accumulator, in the order of the RTL; "" for fields that are not named. `edge_parts`: the same
+    accumulator, in the order of the RTL; "" for fields that are not named; of two stages up to
+    "products", which then is a field, too. `edge_parts`: the same
     for activations in the unit at the edge.
     """
 

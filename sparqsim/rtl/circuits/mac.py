@@ -9,7 +9,15 @@ import numpy as np
 
 from sparqsim.pe.base import Array
 from sparqsim.pe.mac import Mac
-from sparqsim.rtl.circuits.base import Circuit, CircuitFamily, FixedCircuit, Kind, Words, packed
+from sparqsim.rtl.circuits.base import (
+    Circuit,
+    CircuitFamily,
+    FixedCircuit,
+    Kind,
+    StagedCircuit,
+    Words,
+    packed,
+)
 
 #: Bits of an activation and of a weight as they are stored.
 STORED_BITS = {
@@ -29,7 +37,10 @@ class MacCircuits(CircuitFamily):
 
     def parts_of(self, circuit: Circuit) -> Mapping[str, tuple[str, ...]]:
         """Return what operands pass: adders where there are several lanes."""
-        return {"": ("multiplier", "adders of the lanes") if circuit.lanes > 1 else ("multiplier",)}
+        adders = ("adders of the lanes",) if circuit.lanes > 1 else ()
+        if isinstance(circuit, StagedCircuit):
+            return {"": ("multiplier",), "products": adders}
+        return {"": ("multiplier", *adders)}
 
     def circuit(self, design: Mac, *, signed: bool) -> Circuit | None:
         """Return the circuit; sums of nibbles are scaled where they leave."""
@@ -37,7 +48,8 @@ class MacCircuits(CircuitFamily):
             return None
         xbits, wbits = STORED_BITS[design.name]
         scale = sum(nibbles_at(design))
-        return FixedCircuit(Kind.MAC, design.lanes, xbits, wbits, int(signed), scale)
+        kind = StagedCircuit if design.stage_cycles else FixedCircuit
+        return kind(Kind.MAC, design.lanes, xbits, wbits, int(signed), scale)
 
     def kept_needs(self, design: Mac) -> str:
         """Return what passes over the low nibbles of weights need."""

@@ -12,7 +12,7 @@ from sparqsim.pe.base import Array, PEDesign
 from sparqsim.pe.sparq import Sparq
 from sparqsim.pe.sparq_exact import SparqExact
 from sparqsim.pe.windows import WindowSet
-from sparqsim.rtl.circuits.base import CircuitFamily, FixedCircuit, Kind
+from sparqsim.rtl.circuits.base import CircuitFamily, FixedCircuit, Kind, StagedCircuit
 
 MULTIPLYING = ("narrow multipliers", "shifters", "adder of the two products")
 CHOOSING = ("comparison of the shifts", "multiplexers of the weights")
@@ -41,10 +41,19 @@ class SparqCircuits(CircuitFamily):
         """Return the fields of `trim_unit.sv`."""
         return _pair_fields(circuit)
 
+    def parts_of(self, circuit: FixedCircuit) -> Mapping[str, tuple[str, ...]]:
+        """Return what operands pass: with two stages, shifters and adder follow the products."""
+        if not isinstance(circuit, StagedCircuit):
+            return self.parts
+        behind = len(MULTIPLYING) - 1
+        fields = {field: parts[:-behind] for field, parts in self.parts.items()}
+        return {**fields, "products": MULTIPLYING[-behind:]}
+
     def circuit(self, design: Sparq, *, signed: bool) -> FixedCircuit:
         """Return the circuit. Raises InputError for signed activations."""
         _refuse_signed(design, signed)
-        return FixedCircuit(
+        kind = StagedCircuit if design.stage_cycles else FixedCircuit
+        return kind(
             Kind.SPARQ,
             2,
             **_windows(design.windows_of_pair),

@@ -88,8 +88,9 @@ def _steps(
         design, gates.circuit, gates.widths, steps, np.zeros(len(steps.cycles), np.int64)
     )
     ran = run(gates, driven)
-    # The mark of the first step is in the registers behind a cycle later than in the PE.
-    first = WARM_UP + int(steps.cycles[:, 0].max()) + 2
+    # The mark of the first step is in the registers behind a cycle later than in the PE, and in
+    # what follows those behind the multipliers later still.
+    first = WARM_UP + int(steps.cycles[:, 0].max()) + 2 + design.stage_cycles
     last = max(WARM_UP + shortest - int(steps.cycles[:, -1].max()) - 1, first + 1)
     kinds = []
     for name, part in (("pe", gates.pe), ("edge", gates.edge)):

@@ -2,7 +2,8 @@
 
 A sample: two cycles of reset; one in which the accumulator takes the sum that a drained tile would
 have left there, the final sum of the sample before; one idle; then the steps, each its cycles long;
-then idle cycles until nothing moves. Transitions are counted from the one that brings the first
+then idle cycles until nothing moves, one more for each register behind the multipliers, since sums
+follow their steps so much later. Transitions are counted from the one that brings the first
 operands: those that lead from zero operands to the first and from the last back to zero are in it,
 as in an array where a tile's operands follow the drain of the tile before.
 """
@@ -69,9 +70,11 @@ class _Timing:
     length: int
 
     @classmethod
-    def of(cls, cycles: NDArray[np.int64], edge_cycles: int) -> _Timing:
-        """Place steps of so many cycles; the edge is `edge_cycles` steps ahead."""
-        at = _step_in_cycle(cycles)
+    def of(cls, cycles: NDArray[np.int64], edge_cycles: int, stage_cycles: int) -> _Timing:
+        """Place steps of so many cycles; the edge is `edge_cycles` steps ahead, and sums are
+        `stage_cycles` behind.
+        """
+        at = _step_in_cycle(cycles, TAIL + stage_cycles)
         return cls(at, at + edge_cycles, cycles.shape[1])
 
     @property
@@ -111,13 +114,14 @@ def drive(
     """Return the inputs of up to 64 samples; `old_sums` (samples,) is what accumulators hold."""
     if len(steps.cycles) > LANES:
         raise ValueError(f"{len(steps.cycles)} samples, expected at most {LANES}")
-    timing = _Timing.of(steps.cycles, design.edge_cycles)
+    late = design.stage_cycles
+    timing = _Timing.of(steps.cycles, design.edge_cycles, late)
     scale = int(getattr(circuit, "scale", 0))
     x_words, w_words = family_of(design).words(
         design, circuit, steps.tiles.x[:, 0], steps.tiles.w[:, :, 0]
     )
     old = old_sums >> scale
-    above = _chosen_sums(steps.sums_above >> scale, old, timing.at)
+    above = _chosen_sums(steps.sums_above >> scale, old, _later(timing.at, late))
     return Drive(
         _pe_inputs(timing, word_planes(w_words, widths.w), above),
         _edge_inputs(timing, word_planes(x_words, widths.x)),
@@ -126,7 +130,7 @@ def drive(
         _planes(timing.working)[:, 0],
         _planes(timing.edge_working)[:, 0],
         steps.cycles.sum(1),
-        _held(timing, steps.sums >> scale, old),
+        _held(timing, steps.sums >> scale, old, late),
         _planes(timing.working & ~timing.ends)[:, 0],
     )
 
@@ -158,21 +162,30 @@ def _control(timing: _Timing) -> Planes:
     }
 
 
-def _held(timing: _Timing, sums: NDArray[np.int64], old: NDArray[np.int64]) -> NDArray[np.int64]:
+def _held(
+    timing: _Timing, sums: NDArray[np.int64], old: NDArray[np.int64], late: int
+) -> NDArray[np.int64]:
     """Return what accumulators hold in each cycle: each sum from the cycle after it is made."""
     held = np.repeat(sums[:, -1:], timing.at.shape[1], axis=1)
-    held[:, : WARM_UP + 1] = old[:, None]
-    held[:, WARM_UP + 1 : WARM_UP + 1 + sums.shape[1]] = sums
+    first = WARM_UP + 1 + late
+    held[:, :first] = old[:, None]
+    held[:, first : first + sums.shape[1]] = sums
     return held
 
 
-def _step_in_cycle(cycles: NDArray[np.int64]) -> NDArray[np.int64]:
+def _later(at: NDArray[np.int64], cycles: int) -> NDArray[np.int64]:
+    """Return which step each sample was at so many cycles before, (samples, cycles)."""
+    before = np.repeat(at[:, :1], cycles, axis=1)
+    return np.concatenate([before, at], axis=1)[:, : at.shape[1]]
+
+
+def _step_in_cycle(cycles: NDArray[np.int64], tail: int) -> NDArray[np.int64]:
     """Return which step each sample is at, (samples, cycles): -1 in the cycle before the first, -2
     earlier, `steps` and more afterwards.
     """
     samples, length = cycles.shape
     longest = int(cycles.sum(1).max())
-    at = np.full((samples, WARM_UP + longest + TAIL), length + 1, np.int64)
+    at = np.full((samples, WARM_UP + longest + tail), length + 1, np.int64)
     at[:, : WARM_UP - 1], at[:, WARM_UP - 1] = -2 - WARM_UP, -1
     for sample, costs in enumerate(cycles):
         steps = np.repeat(np.arange(length), costs)

@@ -21,7 +21,7 @@ module area_pe #(`PE_PARAMETERS) (
 );
     wire start, unused_ready_a, unused_ready_w, unused_valid;
     wire signed [`ACC-1:0] acc;
-    pe_os #(`PE_PASS) pe(
+    `PE_OS #(`PE_PASS) pe(
         .clk(clk), .rst(rst), .phase(phase), .advance(advance), .valid(valid), .room(1'b1), .first(first), .last(last),
         .a(a), .w(w), .start(start), .done(done), .stall(stall), .shift(shift), .above(above), .below(below), .acc(acc));
     link #(AW + 2) to_the_right(clk, rst, advance, valid, {first, last, a}, unused_ready_a, right_valid, right, 1'b1);

@@ -68,7 +68,7 @@ module array_os #(`PE_PARAMETERS, parameter ROWS = 2, COLS = 2, OVERLAP = 0, DEP
                 wire signed [`ACC-1:0] acc;
                 wire signed [`ACC-1:0] below;
                 wire waiting;
-                pe_os #(`PE_PASS, .OVERLAP(OVERLAP && DEPTH == 0), .DEPTH(DEPTH)) pe(
+                `PE_OS #(`PE_PASS, .OVERLAP(OVERLAP && DEPTH == 0), .DEPTH(DEPTH)) pe(
                     .clk(clk), .rst(rst), .phase(phase), .advance(advance),
                     .valid(a_valid[A] & (DEPTH == 0 | w_valid[W])), .room(a_ready[A+1] & w_ready[W+COLS] & ~waiting),
                     .first(a[A][AW+1]), .last(a[A][AW]), .a(a[A][AW-1:0]), .w(w[W]),

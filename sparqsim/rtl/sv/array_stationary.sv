@@ -25,6 +25,7 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
     wire signed [`ACC-1:0] above[0:(ROWS+1)*COLS-1];
     wire signed [`RESULT-1:0] psum[0:ROWS*COLS-1];  // for the test bench
     wire start[0:ROWS*COLS-1], taken[0:ROWS*COLS-1];
+    wire finished[0:ROWS*COLS-1];  // the PE's sum is complete at the end of this cycle
     wire stalled[0:ROWS];  // in the rows above row i a PE takes a second cycle
 
     reg phase;
@@ -64,7 +65,8 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
                 localparam A = i * (COLS + 1) + j, W = i * COLS + j;
                 wire signed [`ACC-1:0] sum, kept_sum;  // at the end of the step; in the PE's register
                 wire finish;
-                pe_stationary #(`PE_PASS, .FLOW(FLOW), .OVERLAP(OVERLAP), .DEPTH(DEPTH), .PLACE(PLACE)) pe(
+                assign finished[W] = finish;
+                `PE_STATIONARY #(`PE_PASS, .FLOW(FLOW), .OVERLAP(OVERLAP), .DEPTH(DEPTH), .PLACE(PLACE)) pe(
                     .clk(clk), .rst(rst), .phase(phase), .advance(advance),
                     .valid(s_valid[A] & above_valid[W]), .room(s_ready[A+1] & below_ready[W+COLS]),
                     .first(s[A][SW]), .streamed(s[A][SW-1:0]), .token(token[W]), .load(load[W]),
@@ -86,8 +88,17 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
                     assign above[W+COLS] = kept_sum;
                     assign above_valid[W+COLS] = 1'b1;
                 end else begin : down
+`ifdef TWO_STAGES
+                    // A PE starts when a sum is on its way; the sum comes when the product does, and so does the slot's end.
+                    wire one, ready, there;
+                    link #(1, DEPTH) promise(clk, rst, advance, start[W], 1'b1, below_ready[W+COLS],
+                                             above_valid[W+COLS], one, start[W+COLS]);
+                    link #(`ACC, DEPTH) link(clk, rst, advance, finish, sum, ready,
+                                             there, above[W+COLS], finished[W+COLS]);
+`else
                     link #(`ACC, DEPTH) link(clk, rst, advance, finish, sum, below_ready[W+COLS],
                                              above_valid[W+COLS], above[W+COLS], start[W+COLS]);
+`endif
                 end
             end
         end

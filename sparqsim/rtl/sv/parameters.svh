@@ -15,6 +15,15 @@
 `define PRAGMATIC 7 // digit by digit of the activations
 `define SWIS 8      // shift by shift of the weights
 
+// With TWO_STAGES defined: a register between a PE's multipliers and its sum. A switch of the preprocessor, too, and PEs of their own.
+`ifdef TWO_STAGES
+`define PE_OS pe_os_staged
+`define PE_STATIONARY pe_stationary_staged
+`else
+`define PE_OS pe_os
+`define PE_STATIONARY pe_stationary
+`endif
+
 `ifndef ACC
 `define ACC 32    // bits of a partial sum, in every design, where the preprocessor is told no others
 `endif
