@@ -11,6 +11,7 @@ import pytest
 
 import sparqsim
 from sparqsim.base.errors import InputError
+from sparqsim.results.loading import as_comparison
 from sparqsim.results.report import Comparison
 from sparqsim.rtl.timing import TABLE
 
@@ -85,6 +86,8 @@ def test_time_at_equal_area_is_speedup_there_times_the_ratio_of_periods(compared
 def test_it_survives_its_file_and_a_tampered_one_is_refused(compared):
     both = compared("own", iso="area")
     assert Comparison.from_json(both.to_json(), "c.json") == both
+    assert as_comparison([both]) == both
+    assert as_comparison([both], "sparq-5opt").clock is None
     for spoil in (
         lambda designs: designs["sparq-5opt"].update(cycles=designs["sparq-5opt"]["cycles"] + 1),
         lambda designs: designs["sparq-5opt"].update(period_ns=1.0),

@@ -378,7 +378,7 @@ def test_a_broken_design_fails_its_check(design, check, message):
 
 
 def test_a_forgotten_key_does_not_make_the_design_again():
-    assert "expected ForgetsItsKey(depth=2)" in failure_of(
+    assert "expected ForgetsItsKey(stages='1', depth=2)" in failure_of(
         check_called("makes it again"), ForgetsItsKey(depth=2)
     )
 

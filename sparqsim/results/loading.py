@@ -77,8 +77,15 @@ def as_comparison(
             f"baseline {chosen!r} is not among the results; expected one of {', '.join(reports)}"
         )
     alone = results[0] if len(results) == 1 and isinstance(results[0], Comparison) else None
-    iso_area = alone.iso_area if alone is not None and alone.baseline == chosen else None
-    return Comparison(baseline=chosen, order=tuple(reports), reports=reports, iso_area=iso_area)
+    whole = alone if alone is not None and alone.baseline == chosen else None
+    return Comparison(
+        baseline=chosen,
+        order=tuple(reports),
+        reports=reports,
+        # Of this baseline alone.
+        iso_area=whole and whole.iso_area,
+        clock=whole and whole.clock,
+    )
 
 
 def _named_reports(result: Comparison | Report) -> list[tuple[str, Report]]:

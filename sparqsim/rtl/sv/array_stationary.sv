@@ -93,7 +93,7 @@ module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2
                     wire one, ready, there;
                     link #(1, DEPTH) promise(clk, rst, advance, start[W], 1'b1, below_ready[W+COLS],
                                              above_valid[W+COLS], one, start[W+COLS]);
-                    link #(`ACC, DEPTH) link(clk, rst, advance, finish, sum, ready,
+                    link #(`ACC, DEPTH) sums(clk, rst, advance, finish, sum, ready,
                                              there, above[W+COLS], finished[W+COLS]);
 `else
                     link #(`ACC, DEPTH) link(clk, rst, advance, finish, sum, below_ready[W+COLS],
