@@ -83,8 +83,8 @@ def as_comparison(
         order=tuple(reports),
         reports=reports,
         # Of this baseline alone.
-        iso_area=whole and whole.iso_area,
-        clock=whole and whole.clock,
+        iso_area=whole.iso_area if whole else None,
+        clock=whole.clock if whole else None,
     )
 
 

@@ -234,7 +234,7 @@ def synthesised(
 
 def sources_of(top: str, defines: Sequence[str]) -> list[str]:
     """Return the files of `sv/` that the module `top` is made of, sorted."""
-    units = SCALABLE_UNITS if BIT_SCALABLE in defines else UNITS
+    units: tuple[str, ...] = SCALABLE_UNITS if BIT_SCALABLE in defines else UNITS
     if TWO_STAGES in defines:
         units = STAGED_UNITS
     files = WITHOUT_UNITS[top] if top in WITHOUT_UNITS else (*BESIDE_UNITS[top], *units)
