@@ -11,6 +11,7 @@ import sparqsim
 from sparqsim.analysis.bandwidth import BANDWIDTHS
 from sparqsim.cli.app import app
 from sparqsim.cli.help import WIDEST, in_users_words
+from sparqsim.cost.memory import DEFAULT
 from sparqsim.engine.simulation import BASELINE
 
 ROOT = typer.main.get_command(app)
@@ -83,7 +84,7 @@ def test_another_format_is_refused_before_anything_else(path, refused):
         word
         for each in EVERY[path].params
         if each.required
-        for word in ([each.opts[0], "none"] if each.opts[0].startswith("-") else ["none"])
+        for word in ([each.opts[0], "1"] if each.opts[0].startswith("-") else ["none"])
     ]
     assert "--format 'xml': expected one of table, json, csv, markdown" in refused(
         *path, *needed, "--format", "xml"
@@ -122,6 +123,7 @@ def test_shown_defaults_are_the_programs(path):
         "--overlap": "on" if silent.overlap else "off",
         "--bandwidths": "1,2,4,...,512",
         "--baseline": BASELINE,
+        "--memory-energy": DEFAULT,
     }
     for each in EVERY[path].params:
         shown = getattr(each, "show_default", None)
