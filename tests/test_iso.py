@@ -121,9 +121,16 @@ def bisected(asked, parts, base):
     for _ in range(100):
         half = (low + high) / 2
         sides = (asked.rows, half) if asked.dataflow == "is" else (half, asked.cols)
-        larger = parts.of_array(*sides) > base.of_array(asked.rows, asked.cols)
+        larger = area_of(parts, *sides) > area_of(base, asked.rows, asked.cols)
         low, high = (low, half) if larger else (half, high)
     return low
+
+
+def area_of(parts, rows, cols):
+    """The area of an array, of parts of lines, too."""
+    stages = [(parts.skew_row_bits, rows), (parts.skew_column_bits, cols)]
+    skew = sum(bits * lines * (lines - 1) / 2 for bits, lines in stages) * parts.skew_bit
+    return rows * (cols * parts.pe + parts.row) + cols * parts.column + skew + parts.array
 
 
 @pytest.mark.parametrize("asked", ["os", "ws elastic overlapped", "least"])
