@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from sparqsim.engine.prediction import predict
 from sparqsim.memory import load_accelerator
 
 NETWORKS = ("resnet20", "resnet18")
@@ -63,13 +64,19 @@ def test_without_memory_only_values_leave_an_error(network, tables):
         assert (record.design(name).totals.error_percent == 0) == fixed
 
 
+def test_areas_are_those_of_the_table_that_ships(record, tables, digits):
+    """Of designs and array alone: any trace will do."""
+    found = predict(digits, tables.DESIGNS)
+    for name in tables.DESIGNS:
+        assert record.design(name).area == found.design(name).area
+
+
 def test_records_are_of_the_networks(tables, shared):
     """ResNet-20's cycles of the three arrays follow from its shapes alone, calibrated or not."""
     torch = pytest.importorskip("torch", reason="needs the extra torch")
     from networks import convolutional
     from networks.shared import cifar10
 
-    from sparqsim.engine.prediction import predict
     from sparqsim.networks.torch import QuantisedNetwork
     from sparqsim.networks.torch.dump import trace_of
 

@@ -38,6 +38,11 @@ def row_of(record: Row, pe: str) -> Row:
     return next(row for row in record["rows"] if row["pe"] == pe)
 
 
+def has_energy(row: Row) -> bool:
+    """Return whether the energy of a design is known."""
+    return None not in row["pj_per_mac"].values()
+
+
 def energy(row: Row, operands: str) -> float:
     """Return the array's energy on 'real' or 'random' operands, pJ per multiply-accumulate."""
     return float(sum(row["pj_per_mac"][operands][part] for part in PARTS))
@@ -100,16 +105,20 @@ def energy_table(record: Row) -> list[str]:
         "random / real",
         *(f"real: {part}" for part in PARTS),
     )
-    rows = []
-    for row in record["rows"]:
-        cells = [f"`{row['pe']}`"]
-        for operands in ("real", "random"):
-            cells.append(f"{energy(row, operands):.2f}")
-            cells.append(f"{0 - saving(record, row, operands):+.0f} %")
-        cells.append(f"{energy(row, 'random') / energy(row, 'real'):.2f}")
-        cells += [f"{row['pj_per_mac']['real'][part]:.3g}" for part in PARTS]
-        rows.append(cells)
+    rows = [
+        [f"`{row['pe']}`", *(_energy_cells(record, row) if has_energy(row) else "-" * 10)]
+        for row in record["rows"]
+    ]
     return [*_cells(record), *markdown_table(heads, rows)]
+
+
+def _energy_cells(record: Row, row: Row) -> list[str]:
+    cells = []
+    for operands in ("real", "random"):
+        cells.append(f"{energy(row, operands):.2f}")
+        cells.append(f"{0 - saving(record, row, operands):+.0f} %")
+    cells.append(f"{energy(row, 'random') / energy(row, 'real'):.2f}")
+    return cells + [f"{row['pj_per_mac']['real'][part]:.3g}" for part in PARTS]
 
 
 def _cells(record: Row) -> list[str]:
@@ -131,6 +140,7 @@ def remarks_table(record: Row) -> list[str]:
         f"* areas: {record['areas']}",
         f"* clocks: {clocks['source']}, {clocks['library']} ({corner})",
         *(f"* energy: {remark}" for remark in record["energies"]["remarks"]),
+        *(f"* no energy: `{pe}`: {why}" for pe, why in record["energies"]["absent"].items()),
     ]
 
 

@@ -84,7 +84,8 @@ def _about(real: Comparison) -> Row:
     if energy is None or clock is None or iso is None:
         raise ValueError("energy, clock and equal area were asked for")
     cells = energy.cells
-    remarks = [each.energy.remarks for each in real.reports.values() if each.energy is not None]
+    reports = real.reports
+    remarks = [each.energy.remarks for each in reports.values() if each.energy is not None]
     return {
         "array": report.array.words,
         "inputs": report.coverage.inputs,
@@ -99,6 +100,9 @@ def _about(real: Comparison) -> Row:
             "clock_ns": cells.clock_ns,
             "source": cells.source,
             "remarks": list(dict.fromkeys(remark for each in remarks for remark in each)),
+            "absent": {
+                pe: each.energy_absent for pe, each in reports.items() if each.energy_absent
+            },
         },
     }
 
@@ -129,12 +133,12 @@ def _three(figure: Range) -> list[float]:
     return [figure.low, figure.middle, figure.high]
 
 
-def _energy(report: Report) -> Row:
-    """Return the array's energy by part, pJ per multiply-accumulate of the exact layers."""
+def _energy(report: Report) -> Row | None:
+    """Return the array's energy by part, pJ per multiply-accumulate of the exact layers; None where
+    the report says why there is none.
+    """
     energy = report.totals.energy_pj
-    if energy is None:
-        raise ValueError(f"{report.pe.spec}: energy was asked for")
-    return {part: _part(energy, part) / energy.macs for part in PARTS}
+    return energy and {part: _part(energy, part) / energy.macs for part in PARTS}
 
 
 def _part(energy: Energy, part: str) -> float:

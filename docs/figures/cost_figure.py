@@ -90,6 +90,8 @@ def _draw_energy(axes: Axes, rows: Sequence[Row]) -> None:
     looks = looks_of([row["pe"] for row in rows])
     highest = 0.0
     for place, row in enumerate(rows):
+        if None in row["pj_per_mac"].values():
+            continue
         for side, operands, hatch in ((-0.2, "real", ""), (0.2, "random", RANDOM_HATCH)):
             total = sum(row["pj_per_mac"][operands].values())
             highest = max(highest, total)
@@ -103,6 +105,7 @@ def _draw_energy(axes: Axes, rows: Sequence[Row]) -> None:
 def _frame(axes: Axes, rows: Sequence[Row]) -> None:
     names = [row["pe"] for row in rows]
     axes.set_xticks(range(len(rows)), names, rotation=90, fontsize=SMALL_POINTS)
+    axes.set_xlim(-0.6, len(rows) - 0.4)
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=True, axis="y")
 
@@ -122,6 +125,11 @@ def _notes(records: Sequence[Row]) -> list[str]:
         (
             f"areas: {records[0]['areas']}: median and range; clocks: {clocks['source']}, "
             f"{clocks['library']}; memory is not modelled"
+        ),
+        *(
+            f"no energy: {record['network'].partition(' (')[0]}, {pe}: {why}"
+            for record in records
+            for pe, why in record["energies"]["absent"].items()
         ),
         (
             f"energy: of the array, {energies['library']}, {energies['node_nm']:g} nm, "

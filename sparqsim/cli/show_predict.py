@@ -142,9 +142,9 @@ def _notes(prediction: Prediction) -> list[str]:
             + _bits(prediction)
         ),
         (
-            f"PE area: {SOURCE}, median (range), with its share of a trim unit. HCM: published "
-            "fits for a PE of 3x3 multipliers, TSMC 28 nm: another circuit; compare ratios, not "
-            "sizes."
+            f"PE area: {SOURCE}, median (range), with its part of skew, edge units and control. "
+            "HCM: published fits for a PE of 3x3 multipliers, TSMC 28 nm: another circuit; compare "
+            "ratios, not sizes."
         ),
         *_without_area(prediction.designs),
         *_order_line(prediction),
