@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from sparqsim.base.errors import InputError, printable
 from sparqsim.plot.iso_area import write_above
 from sparqsim.plot.labels import (
+    MOST_NAMED,
     coverage_notes,
     design_label,
     subject_of,
@@ -167,7 +168,6 @@ def _patch(part: str) -> Patch:
 
 
 def _notes(reports: Sequence[Report], info: EnergyInfo) -> list[str]:
-    absent = {report.pe.spec: report.energy_absent for report in reports if report.energy_absent}
     scaled = info.scaled
     return [
         "per MAC of the exact layers, zeros included; whole network: energy of all layers / MACs",
@@ -176,10 +176,18 @@ def _notes(reports: Sequence[Report], info: EnergyInfo) -> list[str]:
         *_memory_notes(reports, info),
         *([f"scaled to {scaled.to_nm:g} nm: {printable(scaled.rule)}"] if scaled else []),
         *_remarks(reports),
-        *(f"no energy: {name}: {printable(why)}" for name, why in absent.items()),
+        *_absent(reports),
         value_note(reports),
         *coverage_notes(reports),
     ]
+
+
+def _absent(reports: Sequence[Report]) -> list[str]:
+    """Return the designs without energy, and why; of more than a few only the names."""
+    absent = {report.pe.spec: report.energy_absent for report in reports if report.energy_absent}
+    if len(absent) > MOST_NAMED:
+        return [f"no energy, the results say why: {', '.join(map(printable, absent))}"]
+    return [f"no energy: {printable(name)}: {printable(why)}" for name, why in absent.items()]
 
 
 def _error_notes(reports: Sequence[Report]) -> list[str]:
