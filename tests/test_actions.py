@@ -308,6 +308,10 @@ def test_results_of_both_versions_stand_side_by_side(tmp_path):
     new = old.model_copy(
         update={
             "pe": old.pe.model_copy(update={"name": "other", "spec": "other"}),
+            "layers": tuple(
+                layer if layer.kept_8bit else layer.model_copy(update={"run_as": "other"})
+                for layer in old.layers
+            ),
         }
     )
     both = as_comparison([old, new])
