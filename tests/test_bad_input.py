@@ -27,7 +27,7 @@ BAD_OPTIONS = {
     ),
     "bad key value": (["--pe", "sparq-5opt:rounding=up"], ["rounding='up'", "nearest-even, trim"]),
     "key of a design without keys": (
-        ["--pe", "mac-8b8b:rounding=trim"],
+        ["--pe", "bitfusion:rounding=trim"],
         ["'rounding=trim'", "accepts no keys"],
     ),
     "PE file missing": (["--pe", "no/such.py:Mine"], ["no/such.py", "FILE.py:CLASS"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import sparqsim
@@ -17,6 +19,7 @@ from sparqsim.results.energy import (
 )
 from sparqsim.results.report import Report
 
+DIGITS = Path(__file__).parent.parent / "workloads" / "digits_resnet.safetensors"
 CELLS = CellsInfo(
     library="cells.lib 0123",
     node_nm=45.0,
@@ -64,8 +67,6 @@ def _report(info: EnergyInfo | None, energy: Energy | None, absent: str = "") ->
 
 
 def _trace() -> sparqsim.Trace:
-    from conftest import DIGITS
-
     return sparqsim.load_trace(DIGITS)
 
 

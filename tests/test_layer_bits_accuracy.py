@@ -195,7 +195,7 @@ def test_the_command_line(onnx_file):
 @pytest.mark.parametrize(
     ("bits", "words"),
     [
-        ({"fd": 4}, "'fd' is not in the trace .did you mean fc"),
+        ({"fd": 4}, "'fd' is not in the network .did you mean fc"),
         ({"fc": {"activations": 4}}, "layer 'fc': activations=4, expected 8"),
         ({"fc": 9}, "layer 'fc': weights=9, expected 2..8 bits"),
     ],

@@ -214,13 +214,20 @@ def test_command_line_takes_it_everywhere(trace_path, tmp_path, capsys):
     assert run(capsys, "simulate", trace_path, "--pe", "mac-8b8b", *around, "-o", report)[0] == 0
     assert json.loads(report.read_text())["array"]["dataflow"] == "os-transposed"
     for words in (
-        ("compare", trace_path, *around, "--iso", "area", "--plot", tmp_path / "figure.svg"),
+        ("compare", trace_path, *around, "--plot", tmp_path / "figure.svg"),
         ("simulate", trace_path, "--pe", "sparq-exact", "--config", "edge", *around),
         ("bandwidth", trace_path, "--config", "edge", *around),
         ("report", report, "-o", tmp_path / "page.html"),
     ):
         code, _, error = run(capsys, *words)
         assert (words[0], code, error if code else "") == (words[0], 0, "")
+
+
+def test_an_array_without_rtl_has_no_equal_area(trace_path, capsys):
+    words = ("compare", trace_path, "--dataflow", TRANSPOSED, "--iso", "area")
+    code, _, error = run(capsys, *words)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "there is no RTL of an array with roles='snm'" in error
 
 
 def test_sweep_takes_it_and_its_source_is_part_of_the_key(trace_path, tmp_path, capsys):

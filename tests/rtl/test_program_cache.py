@@ -39,7 +39,7 @@ def test_a_compiler_that_writes_half_puts_nothing_in_place(
         Path(command[command.index("-o") + 1]).write_bytes(WHOLE[:-5])
         return ""
 
-    monkeypatch.setattr(runner, "_run", half)
+    monkeypatch.setattr(runner, "run_tool", half)
     monkeypatch.setattr(runner, "find_tool", lambda name, package=None: name)
     monkeypatch.setattr(runner, "_tool_and_sources", lambda: "tool")
     with pytest.raises(InputError, match="wrote a part of it only; expected free space"):
@@ -50,11 +50,12 @@ def test_a_compiler_that_writes_half_puts_nothing_in_place(
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")
 def test_a_program_that_an_earlier_version_cut_is_made_again(cache: Path) -> None:
     from sparqsim.cli.rtl_work import check_design
+    from sparqsim.rtl.accumulator import Accumulator
 
-    assert check_design("mac-8b8b", "2x2", 3, 0)
+    assert check_design("mac-8b8b", "2x2", 3, 0, Accumulator())
     programs = list(cache.glob("*.vvp"))
     assert programs
     for program in programs:
         program.write_bytes(program.read_bytes()[: program.stat().st_size // 2])
-    assert check_design("mac-8b8b", "2x2", 3, 0)
+    assert check_design("mac-8b8b", "2x2", 3, 0, Accumulator())
     assert all(map(runner.is_whole, programs))
