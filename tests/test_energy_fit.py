@@ -207,6 +207,64 @@ def test_a_test_at_another_clock_is_refused() -> None:
         table_of("t", fit, [slower], 45.0)
 
 
+def _changed(measured: Measured, **fields_: Any) -> Measured:
+    """The record with other fields in its first design's first layer."""
+    (design,) = measured.record.designs
+    first, *others = design.layers
+    layers = (first.model_copy(update=fields_), *others)
+    designs = (design.model_copy(update={"layers": layers}),)
+    record = measured.record.model_copy(update={"designs": designs})
+    return Measured(record, measured.trace, "changed")
+
+
+@pytest.mark.parametrize(("axis", "beyond"), [(0, 1), (1, 999), (2, 999)])
+def test_a_position_outside_its_layer_is_refused(axis: int, beyond: int) -> None:
+    measured = _measured("mac-8b8b")
+    first, *others = measured.record.designs[0].layers[0].positions
+    outside = tuple(beyond if at == axis else value for at, value in enumerate(first))
+    with pytest.raises(InputError, match=r"changed: mac-8b8b, layer 'l0': position .* less than"):
+        table_of("t", _changed(measured, positions=(outside, *others)), [], 45.0)
+
+
+def test_samples_of_other_activations_than_the_trace_s_are_refused() -> None:
+    with pytest.raises(InputError, match=r"of int8 activations; expected uint8, the trace's"):
+        table_of("t", _changed(_measured("mac-8b8b"), signed=True), [], 45.0)
+
+
+def test_a_sample_without_energy_is_refused() -> None:
+    measured = _measured("mac-8b8b")
+    nothing = (0.0,) * len(measured.record.designs[0].layers[0].positions)
+    free = PartEnergies(
+        switching_pj=nothing, internal_pj=nothing, clock_pj=nothing, leakage_pj=nothing
+    )
+    with pytest.raises(InputError, match=r"a PE's sample of 0\.0 pJ; expected more than 0"):
+        table_of("t", _changed(measured, pe=free), [], 45.0)
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_designs_of_a_record_are_there_once_each(times: int) -> None:
+    measured = _measured("mac-8b8b")
+    record = measured.record.model_copy(update={"designs": measured.record.designs * times})
+    with pytest.raises(InputError, match="expected each one once, and one at least"):
+        Measured(record, measured.trace, "made up")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('"clock_ns": 2.0', '"clock_ns": 0', "clock_ns: Input should be greater than 0"),
+        ('"cols": 3', '"cols": 0', "cols: Input should be greater than or equal to 1"),
+        ('"positions": [[0, 0, 0]', '"positions": [[0, -1, 0]', "greater than or equal to 0"),
+    ],
+)
+def test_a_record_that_cannot_be_is_refused(before: str, after: str, said: str) -> None:
+    text = " ".join(_measured("mac-8b8b").record.to_json().split()).replace("[ ", "[")
+    text = text.replace(" ]", "]")
+    assert before in text
+    with pytest.raises(InputError, match=said):
+        EnergyReference.from_json(text.replace(before, after, 1), "changed.json")
+
+
 # Faults: each is put in, and a check that passes without it must fail.
 
 

@@ -220,11 +220,14 @@ Layers = Annotated[
     ),
 ]
 ClockPeriod = Annotated[
-    float, typer.Option("--clock-ns", metavar="P", min=1e-3, help="Clock period, for leakage.")
+    float,
+    typer.Option("--clock-ns", metavar="P", min=1e-3, max=1e6, help="Clock period, for leakage."),
 ]
 Slew = Annotated[
     float,
-    typer.Option("--slew-ns", metavar="S", min=0, help="Slew of every input, for the tables."),
+    typer.Option(
+        "--slew-ns", metavar="S", min=0, max=1e3, help="Slew of every input, for the tables."
+    ),
 ]
 InIcarus = Annotated[
     int,
@@ -304,7 +307,11 @@ def fit(
     node: Annotated[
         float,
         typer.Option(
-            "--node", metavar="NM", min=1, help="The library's node, which it does not say."
+            "--node",
+            metavar="NM",
+            min=1,
+            max=1e5,
+            help="The library's node, which it does not say.",
         ),
     ],
     output: Annotated[

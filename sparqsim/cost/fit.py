@@ -167,11 +167,33 @@ def points_of(
 
 
 def layers_of(samples: DesignSamples, trace: Trace, where: str) -> dict[str, Layer]:
-    """Return the trace's layers by name. Raises InputError for one of the record that it lacks."""
+    """Return the trace's layers by name.
+
+    Raises InputError for a layer of the record that it lacks, or that the samples cannot be of.
+    """
     layers = {layer.name: layer for layer in trace.layers}
     for each in samples.layers:
         if each.layer not in layers:
             raise InputError(
                 f"{where}: layer {each.layer!r} is not in the trace; expected the record's own"
             )
+        _check_samples(each, layers[each.layer], f"{where}: {samples.design}")
     return layers
+
+
+def _check_samples(samples: LayerSamples, layer: Layer, where: str) -> None:
+    """Raise InputError where samples cannot be of the layer, or an energy per MAC not be real."""
+    what, shape = f"{where}, layer {layer.name!r}", layer.gemm
+    if samples.signed != layer.signed:
+        dtypes = [("uint8", "int8")[signed] for signed in (samples.signed, layer.signed)]
+        raise InputError(f"{what}: of {dtypes[0]} activations; expected {dtypes[1]}, the trace's")
+    sizes = (shape.groups, shape.m, shape.n)
+    for position in samples.positions:
+        if any(at >= size for at, size in zip(position, sizes, strict=True)):
+            raise InputError(
+                f"{what}: position {list(position)} of group, row and column; expected less than "
+                f"{list(sizes)}"
+            )
+    totals = samples.pe.total_pj
+    if not min(totals) > 0:
+        raise InputError(f"{what}: a PE's sample of {min(totals)} pJ; expected more than 0")

@@ -7,7 +7,7 @@ from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from statistics import median
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
@@ -21,20 +21,23 @@ FOLDER = Path(__file__).with_name("tables")
 #: Counts that energies of an edge unit follow from; the others are a PE's.
 EDGE_COUNTS = ("edge_raw_bits", "edge_used_bits")
 PE_COUNTS = tuple(each.name for each in fields(Toggles) if each.name not in EDGE_COUNTS)
+#: More than anything costs whose energies can still be summed.
+MOST_PJ = 1e12
+Coefficient = Annotated[float, Field(ge=0, le=MOST_PJ, allow_inf_nan=False)]
 
 
 class PerCount(Record):
     """Energy of one of what is counted, pJ."""
 
-    switching_pj: float = Field(ge=0, allow_inf_nan=False)
-    internal_pj: float = Field(ge=0, allow_inf_nan=False)
+    switching_pj: Coefficient
+    internal_pj: Coefficient
 
 
 class PerCycle(Record):
     """Energy of a cycle, pJ: of the clock pins, and of leakage at the table's clock."""
 
-    clock_pj: float = Field(ge=0, allow_inf_nan=False)
-    leakage_pj: float = Field(ge=0, allow_inf_nan=False)
+    clock_pj: Coefficient
+    leakage_pj: Coefficient
 
 
 class TriedLayer(Record):

@@ -41,6 +41,12 @@ class Measured:
                 f"{self.where}: is of a trace with SHA-256 {self.record.trace_sha256[:12]}, and "
                 f"this one has {self.trace.sha256[:12]}; expected the record's own"
             )
+        names = [each.design for each in self.record.designs]
+        if not names or len({*names}) < len(names):
+            raise InputError(
+                f"{self.where}: designs: {', '.join(names) or 'none'}; expected each one once, and "
+                "one at least"
+            )
 
     @property
     def network(self) -> str:

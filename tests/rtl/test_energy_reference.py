@@ -334,6 +334,10 @@ def test_signed_layers_that_a_design_refuses_are_left_out(library):
         (["--pe", "laconic"], "has no RTL"),
         (["--layers", "conv9"], "has no layer 'conv9'"),
         (["--liberty", "none.lib"], "is not a file"),
+        (["--clock-ns", "0"], "'--clock-ns'"),
+        (["--clock-ns", "nan"], "'--clock-ns'"),
+        (["--clock-ns", "inf"], "'--clock-ns'"),
+        (["--slew-ns", "inf"], "'--slew-ns'"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(arguments, message, library, capsys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from statistics import fmean, stdev
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,8 @@ from sparqsim.base.record import Name, Record, Text
 from sparqsim.rtl.gates.costs import Energies
 
 SCHEMA: Final = "sparqsim.energy_reference/1"
+#: A group, a row or a column.
+Place = Annotated[int, Field(ge=0)]
 #: A list of numbers in JSON.
 NUMBERS = re.compile(r"\[[-+.,\de\s]*\]")
 #: Digits of a stored energy.
@@ -99,7 +101,7 @@ class LayerSamples(Record):
     layer: Name
     signed: bool
     macs: int = Field(ge=1)
-    positions: tuple[tuple[int, int, int], ...] = Field(min_length=1)
+    positions: tuple[tuple[Place, Place, Place], ...] = Field(min_length=1)
     step_cycles: tuple[int, ...]
     pe: PartEnergies
     edge: PartEnergies
@@ -180,7 +182,7 @@ class LibraryInfo(Record):
     files: tuple[Text, ...]
     names: tuple[Text, ...]
     corner: Text
-    voltage_v: float
+    voltage_v: float = Field(gt=0, allow_inf_nan=False)
 
 
 class EnergyReference(Record):
@@ -196,10 +198,10 @@ class EnergyReference(Record):
     tools: tuple[Text, ...]
     library: LibraryInfo
     flow: Text
-    clock_ns: float
-    slew_ns: float
-    rows: int
-    cols: int
+    clock_ns: float = Field(gt=0, allow_inf_nan=False)
+    slew_ns: float = Field(ge=0, allow_inf_nan=False)
+    rows: int = Field(ge=1)
+    cols: int = Field(ge=1)
     seed: int
     samples: int
     random: bool = False
