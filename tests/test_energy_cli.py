@@ -102,7 +102,8 @@ def test_a_memory_table_of_the_cells_node_gives_a_total(run, path, tmp_path):
     ("options", "said"),
     [
         (("--energy", "osu01"), "did you mean osu018"),
-        (("--energy", "osu018", "--memory-energy", "46nm"), "45nm"),
+        (("--energy", "osu018", "--memory-energy", "46nm", "--config", "edge"), "45nm"),
+        (("--energy", "osu018", "--memory-energy", "28nm"), "expected --config too"),
         (("--energy", "osu018", "--dataflow", "ws"), "dataflow os, lockstep"),
         (("--energy", "osu018", "--scale-to", "45"), "not 180"),
         (("--scale-to", "45"), "expected --energy too"),
@@ -122,6 +123,18 @@ def test_a_file_of_another_kind_is_told(run, path, tmp_path):
     ended = run("simulate", path, "--pe", "mac-8b8b", "--energy", str(report))
     assert ended.code == 2
     assert "the report of one design" in ended.err
+
+
+@pytest.mark.parametrize("value", [-1, 1e308, "much", None])
+def test_a_coefficient_that_cannot_be_is_refused_in_a_line(run, path, at_45_nm, value):
+    file = Path(at_45_nm)
+    document = json.loads(file.read_text())
+    document["designs"]["mac-8b8b"]["pe_cycle"]["clock_pj"] = value
+    file.write_text(json.dumps(document))
+    ended = run("simulate", path, "--pe", "mac-8b8b", "--energy", at_45_nm)
+    assert ended.code == 2
+    assert "mine.json: designs.mac-8b8b.pe_cycle.clock_pj: Input should be" in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
 
 
 def test_a_design_without_coefficients_is_listed(run, path):

@@ -203,6 +203,13 @@ def test_areas_from_a_table_of_ones_own(small_trace, tmp_path):
         assert both.iso_area.designs["mac-4b4b"].arrays.middle.rows == 32
 
 
+@pytest.mark.parametrize("asked", [{"acc_bits": 24}, {"acc_bits": "least"}, {"areas": "a.json"}])
+def test_what_only_areas_have_is_refused_where_none_are_asked_for(small_trace, asked):
+    (key,) = asked
+    with pytest.raises(sparqsim.InputError, match=rf"^{key}: .* expected iso='area' too"):
+        sparqsim.compare(small_trace, ["mac-4b4b"], **asked)
+
+
 def test_speedups_and_their_ranges(digits_iso):
     total = {name: report.cycles.total for name, report in digits_iso.reports.items()}
     for name, design in digits_iso.iso_area.designs.items():

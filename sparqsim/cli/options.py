@@ -278,9 +278,12 @@ def accelerator_config(
 
 
 def energy_plan(
-    table: str | None, memory_energy: str | None, scale_to: float | None
+    table: str | None, memory_energy: str | None, scale_to: float | None, *, with_memory: bool
 ) -> EnergyPlan | None:
-    """Return what energies are found with; None where they are not asked for."""
+    """Return what energies are found with; None where they are not asked for.
+
+    `with_memory`: whether memory is modelled.
+    """
     if table is None:
         asked = {"--memory-energy": memory_energy, "--scale-to": scale_to}
         for option, value in asked.items():
@@ -289,6 +292,10 @@ def energy_plan(
                     f"{option} {value}: energy is not asked for; expected --energy too"
                 )
         return None
+    if memory_energy is not None and not with_memory:
+        raise InputError(
+            f"--memory-energy {memory_energy}: memory is not modelled; expected --config too"
+        )
     from sparqsim.cost.memory import DEFAULT
     from sparqsim.cost.plan import EnergyPlan
 

@@ -133,8 +133,8 @@ def simulate(
         {"-o": output, "--timeline": timeline, "--wave": wave},
         [trace, config, file_of(pe), energy, memory_energy],
     )
-    plan = energy_plan(energy, memory_energy, scale_to)
     shape, memory = accelerator_config(config, array, dataflow, coupling, overlap)
+    plan = energy_plan(energy, memory_energy, scale_to, with_memory=memory is not None)
     if timeline and memory is None:
         raise InputError(f"--timeline {timeline!r}: memory is not modelled; expected --config too")
     if "," in pe and len(split_designs(pe)) > 1:
@@ -244,7 +244,7 @@ def compare(
     designs = list(DEFAULT_PES) if pe is None else split_designs(pe)
     read = [trace, config, areas, energy, memory_energy, *map(file_of, [*designs, baseline])]
     check_outputs({"-o": output, "--plot": plot}, read)
-    plan = energy_plan(energy, memory_energy, scale_to)
+    plan = energy_plan(energy, memory_energy, scale_to, with_memory=memory is not None)
     with layer_progress() as progress:
         result = sparqsim.compare(
             sparqsim.load_trace(trace),

@@ -151,6 +151,8 @@ def compare(
     names = names_of(runs)
     if iso not in {None, "area"}:
         raise InputError(f"iso={iso!r}: expected 'area', or none")
+    if iso is None:
+        _refuse_areas(acc_bits, areas)
     if iso and reference.own_rules:
         raise InputError(
             f"iso='area': baseline {reference.name!r} is an assignment; expected a PE design"
@@ -185,6 +187,13 @@ def compare(
         iso_area=at_equal_area,
         clock=clocks.block(cycles, at_equal_area) if clocks else None,
     )
+
+
+def _refuse_areas(acc_bits: int | str, areas: Table | str | PathLike[str] | None) -> None:
+    """Raise InputError for what only areas have, where they are not asked for."""
+    asked = {"acc_bits": acc_bits != USUAL_BITS, "areas": areas is not None}
+    for key in (key for key, given in asked.items() if given):
+        raise InputError(f"{key}: equal area is not asked for; expected iso='area' too")
 
 
 def _iso_area(
