@@ -220,8 +220,7 @@ Layers = Annotated[
     ),
 ]
 ClockPeriod = Annotated[
-    float,
-    typer.Option("--clock-ns", metavar="P", min=1e-3, max=1e6, help="Clock period, for leakage."),
+    float, typer.Option("--clock-ns", metavar="P", min=1e-3, max=1e6, help="Period, for leakage.")
 ]
 Slew = Annotated[
     float,
@@ -306,13 +305,7 @@ def fit(
     trace: Trace,
     node: Annotated[
         float,
-        typer.Option(
-            "--node",
-            metavar="NM",
-            min=1,
-            max=1e5,
-            help="The library's node, which it does not say.",
-        ),
+        typer.Option("--node", metavar="NM", min=1, max=1e5, help="Node of the library, in nm."),
     ],
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="TABLE.json", help="Where the table goes.")

@@ -240,3 +240,16 @@ def pe_with_area(run: Assignment) -> PEDesign:
             "equal area needs one PE for all; expected PE designs, or modes of one circuit"
         )
     return designs[0]
+
+
+def check_iso(
+    iso: str | None, acc_bits: int | str, areas: Table | str | PathLike[str] | None
+) -> None:
+    """Raise InputError for another `iso` than 'area', and, where there is none, for what only
+    areas have.
+    """
+    if iso not in {None, "area"}:
+        raise InputError(f"iso={iso!r}: expected 'area', or none")
+    asked = {"acc_bits": acc_bits != USUAL_BITS, "areas": areas is not None}
+    for key in (key for key, given in asked.items() if given and iso is None):
+        raise InputError(f"{key}: equal area is not asked for; expected iso='area' too")

@@ -16,7 +16,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.engine.assignment import Assignment, Runnable, assigned, checked_kept, names_of
 from sparqsim.engine.clock import Clocks, checked_clock
 from sparqsim.engine.engines import ENGINES, checked_engine, outcomes
-from sparqsim.engine.iso_area import Scaling, pe_with_area
+from sparqsim.engine.iso_area import Scaling, check_iso, pe_with_area
 from sparqsim.engine.layer_reports import cycles_on, layer_report
 from sparqsim.engine.models import EngineModel, Task
 from sparqsim.engine.provenance import provenance_of
@@ -149,10 +149,7 @@ def compare(
     if reference not in runs:
         runs.insert(0, reference)
     names = names_of(runs)
-    if iso not in {None, "area"}:
-        raise InputError(f"iso={iso!r}: expected 'area', or none")
-    if iso is None:
-        _refuse_areas(acc_bits, areas)
+    check_iso(iso, acc_bits, areas)
     if iso and reference.own_rules:
         raise InputError(
             f"iso='area': baseline {reference.name!r} is an assignment; expected a PE design"
@@ -187,13 +184,6 @@ def compare(
         iso_area=at_equal_area,
         clock=clocks.block(cycles, at_equal_area) if clocks else None,
     )
-
-
-def _refuse_areas(acc_bits: int | str, areas: Table | str | PathLike[str] | None) -> None:
-    """Raise InputError for what only areas have, where they are not asked for."""
-    asked = {"acc_bits": acc_bits != USUAL_BITS, "areas": areas is not None}
-    for key in (key for key, given in asked.items() if given):
-        raise InputError(f"{key}: equal area is not asked for; expected iso='area' too")
 
 
 def _iso_area(
