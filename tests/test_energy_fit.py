@@ -21,7 +21,7 @@ from sparqsim.cost.memory import load_memory
 from sparqsim.cost.nonnegative import nonnegative_least_squares
 from sparqsim.cost.paths.registry import path_of
 from sparqsim.cost.plan import EnergyPlan
-from sparqsim.cost.table import EDGE_COUNTS, PE_COUNTS, EnergyTable
+from sparqsim.cost.table import EDGE_COUNTS, PE_COUNTS, EnergyTable, PerCycle
 from sparqsim.cost.toggles import Toggles, defined_toggles
 from sparqsim.cost.trying import Measured, table_of
 from sparqsim.rtl.gates.record import (
@@ -36,8 +36,10 @@ from sparqsim.rtl.gates.record import (
 )
 
 CYCLE = CycleEnergies(switching_pj=4.0, internal_pj=5.0, clock_pj=7.0, leakage_pj=0.5)
+DRAIN = CycleEnergies(switching_pj=2.0, internal_pj=3.0, clock_pj=8.0, leakage_pj=0.75)
+OTHER = CycleEnergies(switching_pj=1.0, internal_pj=6.0, clock_pj=9.0, leakage_pj=0.25)
 CYCLES = CycleKinds(
-    idle=CYCLE, zero_operands=CYCLE, padded_row=CYCLE, padded_column=CYCLE, drain=CYCLE
+    idle=CYCLE, zero_operands=OTHER, padded_row=OTHER, padded_column=OTHER, drain=DRAIN
 )
 
 
@@ -163,14 +165,54 @@ def test_coefficients_are_found_again(design: str) -> None:
     made, again = table().designs[design].counts, found.designs[design].counts
     for name, cost in made.items():
         if name in NOT_SAMPLED:
-            assert again[name].switching_pj == CYCLE.switching_pj
+            assert again[name].switching_pj == DRAIN.switching_pj
+            assert again[name].internal_pj == DRAIN.internal_pj
         elif design != "mac-8b8b" or name not in EDGE_COUNTS:
             assert again[name].switching_pj == pytest.approx(cost.switching_pj, rel=1e-3)
             assert again[name].internal_pj == pytest.approx(cost.internal_pj, rel=1e-3)
-    assert found.designs[design].pe_cycle.clock_pj == 7.0
+    assert found.designs[design].pe_cycle == PerCycle(clock_pj=7.0, leakage_pj=0.5)
+    assert found.designs[design].edge_cycle == PerCycle(clock_pj=7.0, leakage_pj=0.5)
     # Every output is a sample, so the whole layer is what was sampled.
     assert found.designs[design].worst_percent == pytest.approx(0, abs=1e-3)
     assert len(found.designs[design].tested) == 4
+
+
+def _noisy(seed: int) -> list[LayerPoints]:
+    """Layers whose energies no coefficients give, of sizes far apart."""
+    random, points = np.random.default_rng(seed), []
+    for size in (1.0, 30.0, 900.0):
+        counts = size * random.uniform(0, 9, (5, len(fields(Toggles))))
+        pe, edge = size * random.uniform(1, 9, (2, 5, 2))
+        points.append(LayerPoints(counts, pe, edge, *size * random.uniform(20, 60, (2, 5))))
+    return points
+
+
+def _cost_of(points: list[LayerPoints], names: list[str], chosen: np.ndarray) -> float:
+    """Squares of relative errors, of samples once and of a layer's mean ten times its samples."""
+    every = [each.name for each in fields(Toggles)]
+    cost = 0.0
+    for each in points:
+        off = [
+            sum(row[every.index(name)] * value for name, value in zip(names, chosen, strict=True))
+            - energy
+            for row, energy in zip(each.counts, each.pe[:, 0], strict=True)
+        ]
+        cost += sum((one / total) ** 2 for one, total in zip(off, each.pe_total, strict=True))
+        cost += 10 * len(off) * (sum(off) / sum(each.pe_total)) ** 2
+    return cost
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_other_coefficients_are_nearer_to_noisy_samples(seed: int) -> None:
+    points, names = _noisy(seed), [name for name in PE_COUNTS if name not in NOT_SAMPLED]
+    found = fitted_counts(points, CYCLES)
+    best = np.array([found[name].switching_pj for name in names])
+    least = _cost_of(points, names, best)
+    for at in range(len(names)):
+        for step in (-1e-3, 1e-3):
+            moved = best.copy()
+            moved[at] = max(0.0, moved[at] + step)
+            assert _cost_of(points, names, moved) >= least
 
 
 def test_two_fits_give_the_same_bytes() -> None:
