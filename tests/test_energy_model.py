@@ -126,11 +126,16 @@ def test_doubling_the_trace_doubles_it(design: str) -> None:
 @pytest.mark.parametrize("design", DESIGNS)
 def test_zeros_cost_clock_and_leakage_alone(design: str) -> None:
     zeros = sparqsim.Layer.from_gemm("a", np.zeros((8, 10), np.uint8), np.zeros((10, 6), np.int8))
-    energy = _energy(_simulated(trace(zeros), design))
-    for part in (energy.pe, energy.edge):
+    report = _simulated(trace(zeros), design)
+    energy, cycles, costs = _energy(report), report.cycles.total, table().designs[design]
+    # 4x3 PEs, and an edge unit for each of the 4 rows: in all cycles.
+    for part, units, each in (
+        (energy.pe, 12, costs.pe_cycle),
+        (energy.edge, 4, costs.edge_cycle),
+    ):
         assert part.switching == part.internal == 0
-    assert energy.pe.clock > 0
-    assert energy.pe.leakage > 0
+        assert part.clock == pytest.approx(cycles * units * each.clock_pj, rel=1e-12)
+        assert part.leakage == pytest.approx(cycles * units * each.leakage_pj, rel=1e-12)
 
 
 def test_random_operands_cost_the_baseline_more_than_real_ones(digits: sparqsim.Trace) -> None:
