@@ -248,7 +248,10 @@ def test_nodes_are_never_added() -> None:
 def test_a_rule_brings_nodes_together_where_it_covers_both() -> None:
     plain, scaled = _energy(_with_memory(45.0, 45.0)), _energy(_with_memory(45.0, 28.0, 7.0))
     assert scaled.nodes_nm == (7.0,)
-    assert scaled.pe.clock == pytest.approx(plain.pe.clock * FACTORS[7.0])
+    for part in ("pe", "edge"):
+        for kind in ("switching", "internal", "clock", "leakage"):
+            before, after = (getattr(getattr(each, part), kind) for each in (plain, scaled))
+            assert after == pytest.approx(before * FACTORS[7.0], rel=1e-12)
     assert plain.sram is not None
     assert scaled.sram is not None
     assert scaled.sram.total == pytest.approx(plain.sram.total * FACTORS[7.0] / FACTORS[28.0])
