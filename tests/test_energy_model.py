@@ -210,6 +210,23 @@ def _with_memory(node: float, words: float | None, to_nm: float | None = None) -
     return sparqsim.simulate(trace(layer("a", 1)), "sparq-5opt", ARRAY, memory=MEMORY, energy=plan)
 
 
+def test_what_several_circuits_cost_together_is_said_not_to_be_known() -> None:
+    layers = trace(layer("a", 1), layer("b", 2, keep_8bit=True))
+    mixed = sparqsim.Assignment("sparq-5opt", [("b", "mac-8b8b")], name="mixed")
+    remarks = {
+        each: " ".join(sparqsim.simulate(layers, run, ARRAY, energy=PLAN, kept=kept).energy.remarks)
+        for each, run, kept in (
+            ("mixed", mixed, "honest"),
+            ("ideal", "sparq-5opt", "ideal"),
+            ("alone", "sparq-5opt", "honest"),
+        )
+    }
+    said = "Circuits sparq-5opt, mac-8b8b: each layer as if its circuit had an array of its own"
+    assert said in remarks["mixed"]
+    assert said in remarks["ideal"]
+    assert "Circuits" not in remarks["alone"]
+
+
 def test_bytes_of_the_memory_cost_words() -> None:
     report = _with_memory(45.0, 45.0)
     energy, moved = _energy(report), report.layers[0].traffic

@@ -21,7 +21,7 @@ from sparqsim.array.registry import dataflow_names, get_dataflow
 from sparqsim.array.timing import supports
 from sparqsim.cost import bit_operations
 from sparqsim.cost.hcm import fitted_area
-from sparqsim.cost.roofline import least_dram_bytes
+from sparqsim.cost.roofline import dram_cycles, least_dram_bytes
 from sparqsim.memory import DramConfig, MemoryConfig, ScratchpadConfig, load_accelerator
 from sparqsim.results.prediction import Prediction
 from sparqsim.trace import GemmShape
@@ -242,6 +242,13 @@ def test_the_bound_changes_sides_where_the_bandwidth_does():
         assert (found.least_dram_bytes, found.roofline_bound) == (moved, bound)
         assert found.dram_cycles == (0 if bandwidth == math.inf else moved // bandwidth)
         assert found.macs_per_dram_bit == 64**3 / (8 * moved)
+
+
+@pytest.mark.parametrize(
+    ("moved", "bandwidth", "cycles"), [(16, 8, 2), (17, 8, 3), (1, 8, 1), (3, 0.5, 6), (4, 1.5, 3)]
+)
+def test_a_begun_cycle_of_the_dram_counts_whole(moved, bandwidth, cycles):
+    assert dram_cycles(moved, MemoryConfig(dram=DramConfig(bandwidth))) == cycles
 
 
 # On the shipped trace

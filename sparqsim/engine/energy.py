@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sparqsim.array.config import ArrayConfig
@@ -96,8 +96,8 @@ class Metering:
         """Return what a report says of its energies."""
         models = {layer.name: running.bound(layer) for layer in layers}
         circuits = [design.circuit for each in models.values() for design in each.pass_designs]
-        remarks = [*_unmeasured(models), *_signed(layers)]
         known = dict.fromkeys(circuits)
+        remarks = [*_unmeasured(models), *_signed(layers), *_several(known)]
         return self.plan.info(known, with_memory=self.with_memory, remarks=remarks)
 
 
@@ -121,5 +121,16 @@ def _signed(layers: Sequence[Layer]) -> list[str]:
     told = (
         f"{', '.join(names)}: int8 activations, with coefficients of circuits that take unsigned "
         "ones; the table says how wrong that was where it was tried."
+    )
+    return [told]
+
+
+def _several(circuits: Collection[str]) -> list[str]:
+    """Return a remark on layers that run on arrays of different circuits."""
+    if len(circuits) < 2:
+        return []
+    told = (
+        f"Circuits {', '.join(circuits)}: each layer as if its circuit had an array of its own; "
+        "what the others cost meanwhile (clock pins, leakage) is not counted."
     )
     return [told]
