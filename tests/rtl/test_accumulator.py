@@ -43,6 +43,13 @@ def test_the_range_of_exact_products_is_that_of_their_operands():
 
 
 @pytest.mark.no_simulator
+def test_passes_over_low_nibbles_count_among_the_least_bits():
+    """15 x 15 of two low nibbles is more than 15 x -8 of the high ones; at 4608 as many bits."""
+    assert sum_range(get_pe("mac-4b4b"), 3000).bits == 20
+    assert least_bits(get_pe("mac-4b4b"), 3000) == 21
+
+
+@pytest.mark.no_simulator
 @given(st.integers(-(1 << 40), 0), st.integers(0, 1 << 40))
 def test_bits_are_the_fewest_that_hold_both_ends(lowest, highest):
     bits = SumRange(lowest, highest, 1).bits
