@@ -137,6 +137,28 @@ def test_a_coefficient_that_cannot_be_is_refused_in_a_line(run, path, at_45_nm, 
     assert len(ended.err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("source", " ", "sram.source: is empty"),
+        ("node_nm", None, "sram.node_nm: expected the node"),
+        ("read_pj", 1e308, "more than 1e+12 pJ"),
+    ],
+)
+def test_a_memory_without_source_or_node_is_refused_in_a_line(
+    run, path, tmp_path, field, value, said
+):
+    document = json.loads(memory(45.0).to_json())
+    document["sram"][field] = value
+    file = tmp_path / "memory.json"
+    file.write_text(json.dumps(document))
+    options = ("--energy", "osu018", "--config", "edge", "--memory-energy", str(file))
+    ended = run("simulate", path, "--pe", "mac-8b8b", *options)
+    assert ended.code == 2
+    assert said in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+
+
 def test_a_design_without_coefficients_is_listed(run, path):
     ended = run("compare", path, "--pe", "mac-8b8b,stripes", "--energy", "osu018")
     assert ended.code == 0, ended.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 import sparqsim
 from sparqsim.base.errors import InputError
+from sparqsim.cli.rtl_fit import fitted_table
 from sparqsim.cost import columns, facts, joint, rows
 from sparqsim.cost.fit import NOT_SAMPLED, LayerPoints, fitted_counts, sample_toggles
 from sparqsim.cost.joint import ToggleCounter
@@ -488,3 +490,19 @@ def test_a_design_without_an_edge_has_coefficients_of_zero_there() -> None:
     counts = fitted_counts(_points(0.1), CYCLES)
     assert all(counts[name].switching_pj == 0 for name in EDGE_COUNTS)
     assert all(cost.switching_pj >= 0 for cost in counts.values())
+
+
+@pytest.mark.parametrize(("kind", "part"), [("idle", "clock_pj"), ("drain", "internal_pj")])
+def test_negative_energies_give_no_table(kind: str, part: str, tmp_path: Path) -> None:
+    measured = _measured("mac-8b8b")
+    (design,) = measured.record.designs
+    of_kind = getattr(design.pe_cycles, kind).model_copy(update={part: -1.0})
+    cycles = design.pe_cycles.model_copy(update={kind: of_kind})
+    designs = (design.model_copy(update={"pe_cycles": cycles}),)
+    record, traced = tmp_path / "record.json", tmp_path / "drawn.safetensors"
+    measured.trace.save(traced)
+    sha256 = sparqsim.load_trace(traced).sha256
+    changed = {"designs": designs, "trace_sha256": sha256}
+    record.write_text(measured.record.model_copy(update=changed).to_json())
+    with pytest.raises(InputError, match=rf"record.json: gives no table of energy: {part}"):
+        fitted_table("t", (str(record), str(traced)), [], 45.0)

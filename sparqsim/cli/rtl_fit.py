@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from pydantic import ValidationError
+
 from sparqsim.base.errors import InputError
+from sparqsim.base.record import faults_of
 from sparqsim.cli.cells import new_table
 from sparqsim.cli.tables import Shown
 from sparqsim.cost.table import DesignCosts, EnergyTable, TriedLayer
@@ -27,8 +30,16 @@ def split_test(text: str) -> Pair:
 
 
 def fitted_table(name: str, fit: Pair, tests: Sequence[Pair], node_nm: float) -> EnergyTable:
-    """Return the table of a record, tried on others."""
-    return table_of(name, _measured(fit), [_measured(pair) for pair in tests], node_nm)
+    """Return the table of a record, tried on others.
+
+    Raises InputError where the record gives one that cannot be, as of negative energies.
+    """
+    measured, others = _measured(fit), [_measured(pair) for pair in tests]
+    try:
+        return table_of(name, measured, others, node_nm)
+    except ValidationError as error:
+        fault = faults_of(error)[0]
+        raise InputError(f"{fit[0]}: gives no table of energy: {fault}") from None
 
 
 def _measured(pair: Pair) -> Measured:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.record import Record
+from sparqsim.cost.table import MOST_PJ
 from sparqsim.memory.traffic import OperandTraffic, Traffic
 from sparqsim.results.energy import MemoryEnergyInfo, SramEnergy, WordEnergy
 from sparqsim.results.filekinds import result_text
@@ -26,6 +27,17 @@ class MemoryTable(Record):
     schema_: Literal["sparqsim.memory_energy/1"] = Field(default=SCHEMA, alias="schema")
     sram: WordEnergy
     dram: WordEnergy
+
+    @model_validator(mode="after")
+    def _has_sources(self) -> Self:
+        for name, word in (("sram", self.sram), ("dram", self.dram)):
+            if not word.source.strip():
+                raise ValueError(f"{name}.source: is empty, expected who says so")
+            if max(word.read_pj, word.write_pj) > MOST_PJ:
+                raise ValueError(f"{name}: a word of more than {MOST_PJ:g} pJ")
+        if self.sram.node_nm is None:
+            raise ValueError("sram.node_nm: expected the node, which decides what may be added")
+        return self
 
     @property
     def info(self) -> MemoryEnergyInfo:
