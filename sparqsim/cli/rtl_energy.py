@@ -146,11 +146,13 @@ def _notes(record: EnergyReference) -> list[str]:
         f"slew {record.slew_ns:g} ns. Flow: {record.flow}. Source: own measurement, "
         f"{'; '.join(record.tools)}."
     )
+    sums = sum(each.sums for each in compared)
+    nets = sum(each.nets for each in compared)
+    outputs = sum(each.outputs for each in compared)
     equal = (
-        f"Equal, without a difference: {sum(each.sums for each in compared):,} sums x cycles of "
-        f"netlist and simulator; {sum(each.nets for each in compared):,} nets x cycles of the "
-        f"netlist, by the fast form and in Icarus; {sum(each.outputs for each in compared):,} "
-        "output bits x cycles of netlist and RTL."
+        f"Equal, without a difference: {sums:,} sums x cycles of netlist and simulator; {nets:,} "
+        f"nets x cycles of the netlist, by the fast form and in Icarus; {outputs:,} output bits x "
+        "cycles of netlist and RTL."
     )
     notes = [measured, source, equal]
     if any(layer.vectorless for layer in layers):

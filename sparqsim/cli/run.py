@@ -86,6 +86,15 @@ Actions = Annotated[
 ]
 
 
+Iso = Annotated[
+    str | None,
+    typer.Option(
+        "--iso",
+        metavar="area",
+        show_default=False,
+        help="Also on arrays that take the area of the baseline's, by this project's synthesis.",
+    ),
+]
 ClockOption = Annotated[
     str | None,
     typer.Option(
@@ -208,16 +217,7 @@ def compare(
     engine: Engine = "fast",
     all_layers: Include = False,
     kept: KeptAs = "honest",
-    iso: Annotated[
-        str | None,
-        typer.Option(
-            "--iso",
-            metavar="area",
-            show_default=False,
-            help="Also on arrays that "
-            "take the area of the baseline's, by this project's synthesis.",
-        ),
-    ] = None,
+    iso: Iso = None,
     acc_bits: AccBits = "32",
     areas: Areas = None,
     clock: ClockOption = None,

@@ -223,6 +223,15 @@ def scaled_array(asked: ArrayConfig, lines: float) -> ArrayConfig:
     return replace(asked, rows=whole) if _lines(asked) == "rows" else replace(asked, cols=whole)
 
 
+def pes_with_area(runs: Sequence[Assignment], baseline: Assignment) -> dict[Assignment, PEDesign]:
+    """Return the PE whose area each run takes. Raises InputError for a baseline that is several."""
+    if baseline.own_rules:
+        raise InputError(
+            f"iso='area': baseline {baseline.name!r} is an assignment; expected a PE design"
+        )
+    return {run: pe_with_area(run) for run in runs}
+
+
 def pe_with_area(run: Assignment) -> PEDesign:
     """Return the one design whose area counts: several of an assignment may be modes of one
     circuit.

@@ -16,7 +16,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.engine.assignment import Assignment, Runnable, assigned, checked_kept, names_of
 from sparqsim.engine.clock import Clocks, checked_clock
 from sparqsim.engine.engines import ENGINES, checked_engine, outcomes
-from sparqsim.engine.iso_area import Scaling, check_iso, pe_with_area
+from sparqsim.engine.iso_area import Scaling, check_iso, pes_with_area
 from sparqsim.engine.layer_reports import cycles_on, layer_report
 from sparqsim.engine.models import EngineModel, Task
 from sparqsim.engine.provenance import provenance_of
@@ -150,14 +150,10 @@ def compare(
         runs.insert(0, reference)
     names = names_of(runs)
     check_iso(iso, acc_bits, areas)
-    if iso and reference.own_rules:
-        raise InputError(
-            f"iso='area': baseline {reference.name!r} is an assignment; expected a PE design"
-        )
     asked = _array(array, coupling, overlap)
     kind = checked_clock(clock, asked)
     clocks = Clocks.of(kind, runs, reference) if kind else None
-    pe_of = {run: pe_with_area(run) for run in runs} if iso else {}
+    pe_of = pes_with_area(runs, reference) if iso else {}
     trace = as_trace(trace)
     designs = list(pe_of.values())
     scaling = Scaling.of(designs, pe_of[reference], asked, acc_bits, areas) if iso else None

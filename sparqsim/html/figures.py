@@ -58,28 +58,7 @@ def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
     shown, note = _few(comparison)
     several = len(shown.order) > 1
     if several:
-        said = (
-            "Further right: faster. Further up: more accurate. The dotted line joins the designs "
-            "that no other is better than in both."
-        )
-        yield from optional(
-            "Error against speedup",
-            said,
-            ("speedup", "error.sqnr_db"),
-            f"{prefix}-pareto",
-            lambda: pareto_figure(comparison),
-        )
-        said = (
-            "Above: how many times fewer cycles than the baseline. Below: the error of the "
-            f"outputs, higher is better.{note}"
-        )
-        yield Drawing.of(
-            "Speedup and error, layer by layer",
-            said,
-            ("speedup", "error.sqnr_db"),
-            f"{prefix}-speedup",
-            speedup_figure(shown),
-        )
+        yield from _speedups(comparison, prefix)
     said = (
         "Cycles of each layer by what they were spent "
         f"on{', in percent of the baseline' * several}.{note}"
@@ -104,6 +83,33 @@ def drawings(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
         ("energy.array_per_mac", "energy.per_mac"),
         f"{prefix}-energy",
         lambda: energy_figure(comparison, width="page"),
+    )
+
+
+def _speedups(comparison: Comparison, prefix: str) -> Iterator[Drawing]:
+    """Yield the figures of what designs gain over each other."""
+    shown, note = _few(comparison)
+    said = (
+        "Further right: faster. Further up: more accurate. The dotted line joins the designs "
+        "that no other is better than in both."
+    )
+    yield from optional(
+        "Error against speedup",
+        said,
+        ("speedup", "error.sqnr_db"),
+        f"{prefix}-pareto",
+        lambda: pareto_figure(comparison),
+    )
+    said = (
+        "Above: how many times fewer cycles than the baseline. Below: the error of the "
+        f"outputs, higher is better.{note}"
+    )
+    yield Drawing.of(
+        "Speedup and error, layer by layer",
+        said,
+        ("speedup", "error.sqnr_db"),
+        f"{prefix}-speedup",
+        speedup_figure(shown),
     )
 
 

@@ -26,6 +26,7 @@ from sparqsim.base.contract import (
 from sparqsim.base.errors import InputError
 from sparqsim.pe.agreement import compare, compare_cost, difference_of
 from sparqsim.pe.base import COST_HOOKS, COSTS, MOST_CYCLES, Array, LayerFacts, PEDesign
+from sparqsim.pe.contract_filters import check_filters
 from sparqsim.pe.contract_kept import check_kept
 from sparqsim.pe.registry import WHAT
 from sparqsim.pe.trials import KINDS, dtype_of, modes, narrowed, operands, plain_steps, weights
@@ -135,23 +136,6 @@ def check_k_order(pe: PEDesign) -> None:
         expect(
             bool(np.array_equal(taken, np.arange(k)) and order.min() >= -1),
             f"k_order({k}) takes {taken.tolist()}, expected 0..{k - 1} once each, -1 elsewhere",
-        )
-
-
-def check_filters(pe: PEDesign) -> None:
-    """Expect a design of the same lanes for every filter, and every filter in one column."""
-    for k, n in ((1, 1), (7, 4), (33, 9)):
-        w = weights((k, n), "random", seed=18)
-        designs = list(pe.of_filters(w))
-        expect(
-            len(designs) == n
-            and all(isinstance(each, PEDesign) and each.lanes == pe.lanes for each in designs),
-            f"of_filters of {n} filters gives {designs}, expected {n} designs of {pe.lanes} lanes",
-        )
-        order = pe.filter_order(w)
-        expect(
-            np.array_equal(np.sort(order), np.arange(n)),
-            f"filter_order of {n} filters gives {order.tolist()}, expected 0..{n - 1} once each",
         )
 
 

@@ -4,7 +4,7 @@ user's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -25,9 +25,16 @@ NUMBERS = {
     "weight_bits": 1,
 }
 MOST_OF_A_PE = 4096
-#: What else a class declares, by its kind.
-TEXTS = ("name", "cost", "runs_on")
-TRUTHS = ("signed_activations", "exact", "values_by_pair")
+#: What else a class declares: text, or whether something is so.
+KINDS: dict[str, type] = {
+    "name": str,
+    "cost": str,
+    "runs_on": str,
+    "signed_activations": bool,
+    "exact": bool,
+    "values_by_pair": bool,
+}
+EXPECTED = {str: "text", bool: "True or False"}
 LISTS_OF_NAMES = ("stationary", "dataflows")
 
 
@@ -115,15 +122,16 @@ def _check_kinds(design: type[PEDesign], origin: str) -> None:
 
     What follows a key is a property, and is not known here.
     """
-    expected: list[tuple[str, Callable[[object], bool], str]] = [
-        *((field, lambda value: isinstance(value, str), "text") for field in TEXTS),
-        *((field, lambda value: isinstance(value, bool), "True or False") for field in TRUTHS),
-        *((field, _is_names, "a tuple of names, or None") for field in LISTS_OF_NAMES),
-    ]
-    for field, fits, wanted in expected:
+    for field, kind in KINDS.items():
         value = getattr(design, field)
-        if not isinstance(value, property) and not fits(value):
-            raise InputError(f"{origin}: {field}={shown(value)}, expected {wanted}")
+        if not isinstance(value, kind | property):
+            raise InputError(f"{origin}: {field}={shown(value)}, expected {EXPECTED[kind]}")
+    for field in LISTS_OF_NAMES:
+        value = getattr(design, field)
+        if not isinstance(value, property) and not _is_names(value):
+            raise InputError(
+                f"{origin}: {field}={shown(value)}, expected a tuple of names, or None"
+            )
 
 
 def _is_names(value: object) -> bool:

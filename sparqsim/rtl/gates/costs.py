@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import fmean
 
 import numpy as np
@@ -52,6 +52,12 @@ class Energies:
     internal: NDArray[np.float64]
     clock: NDArray[np.float64]
     leakage: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, runs: Sequence[Energies]) -> Energies:
+        """Return the samples of several runs, one after another."""
+        parts = [np.concatenate([getattr(run, part.name) for run in runs]) for part in fields(cls)]
+        return cls(*parts)
 
     @property
     def total(self) -> NDArray[np.float64]:

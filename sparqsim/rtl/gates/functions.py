@@ -106,6 +106,7 @@ class _Reader:
         return _joined("xor", parts)
 
     def conjunction(self) -> Function:
+        """Take what is joined by `*`, `&` or by standing side by side."""
         parts = [self.literal()]
         while self.tokens and not self.next_is("+", "|", "^", ")"):
             if self.next_is("*", "&"):
@@ -114,6 +115,7 @@ class _Reader:
         return _joined("and", parts)
 
     def literal(self) -> Function:
+        """Take a pin, a constant, a negation, or what stands in brackets."""
         item = self.tokens.pop(0) if self.tokens else ""
         if item == "!":
             function = Function("not", (self.literal(),))

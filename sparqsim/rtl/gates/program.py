@@ -77,6 +77,7 @@ class _Compiler:
         self.order = [at for at, cell in enumerate(self.cells) if cell.register is not None]
 
     def program(self) -> Program:
+        """Return the netlist as operations, registers before what they feed."""
         registers, before, after, states = [], [], [], []
         for instance, cell in zip(self.wiring.instances, self.cells, strict=True):
             register = cell.register

@@ -214,15 +214,8 @@ def _icarus_checked(
 
 
 def _joined(parts: list[Measured]) -> Measured:
-    pe, edge = (
-        Energies(
-            *(
-                np.concatenate([getattr(getattr(part, of), name) for part in parts])
-                for name in ("switching", "internal", "clock", "leakage")
-            )
-        )
-        for of in ("pe", "edge")
-    )
+    pe = Energies.joined([part.pe for part in parts])
+    edge = Energies.joined([part.edge for part in parts])
     cycles = np.concatenate([part.step_cycles for part in parts])
     inputs = {name: reduce(add, (part.inputs[name] for part in parts)) for name in ("pe", "edge")}
     return Measured(pe, edge, cycles, reduce(add, (part.checks for part in parts)), inputs)

@@ -74,6 +74,7 @@ class _Reader:
         self.instances: list[tuple[str, str, dict[str, Vector]]] = []
 
     def read(self, verilog: str) -> Wiring:
+        """Return the wiring of a netlist. Raises InputError where it has no module."""
         module = HEADER.search(verilog)
         body = verilog[verilog.index(";") + 1 : verilog.rindex("endmodule")]
         if module is None:
@@ -89,12 +90,13 @@ class _Reader:
             Instance(name, cell, {pin: of_bit[bits[0]] for pin, bits in pins.items() if bits})
             for cell, name, pins in self.instances
         )
-        inputs, outputs = (
-            {name: tuple(of_bit[bit] for bit in self.bits[name][1]) for name in names}
-            for names in self.directions.values()
-        )
+        inputs, outputs = (self._ports(of_bit, names) for names in self.directions.values())
         names = tuple(self.references[bit] for bit in nets)
         return Wiring(module[1].strip(), names, inputs, outputs, instances)
+
+    def _ports(self, of_bit: list[int], names: list[str]) -> dict[str, tuple[int, ...]]:
+        """Return the nets of ports, lowest bit first."""
+        return {name: tuple(of_bit[bit] for bit in self.bits[name][1]) for name in names}
 
     def _statement(self, text: str) -> None:
         if declared := DECLARATION.match(text):
