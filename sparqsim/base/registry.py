@@ -57,6 +57,22 @@ class Registry(Generic[Base]):
             return self.checked(load_installed(entry), described(entry))
         raise unknown(self.what, name, self.names())
 
+    def found(self, spec: str) -> tuple[type[Base], str]:
+        """Return the class that a spec names, and the text of its keys.
+
+        A file is run, so this is for what a user has typed.
+
+        Raises
+        ------
+        InputError
+            For an unknown name, or a file without the class.
+        """
+        source = SourceClass.parse(spec, self.what)
+        if source is not None:
+            return self.checked(source.load(self.base), source.origin), source.keys
+        name, _, keys = spec.partition(":")
+        return self.class_named(name), keys
+
     def made(self, spec: str) -> Base:
         """Return the object that 'NAME[:key=value,...]' or 'FILE.py:CLASS[:key=value,...]' names.
 
@@ -67,12 +83,8 @@ class Registry(Generic[Base]):
         InputError
             For an unknown name, an unknown key, a value out of range, or a file without the class.
         """
-        source = SourceClass.parse(spec, self.what)
-        if source is not None:
-            in_file = self.checked(source.load(self.base), source.origin)
-            return with_keys(in_file, source.keys, spec, self.what)
-        name, _, keys = spec.partition(":")
-        return with_keys(self.class_named(name), keys, spec, self.what)
+        kind, keys = self.found(spec)
+        return with_keys(kind, keys, spec, self.what)
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> InputError:

@@ -37,8 +37,10 @@ Array = NDArray[Any]
 
 #: What a network with codes of its own has in the place of a calibrator.
 OWN_SCALES = "the network's own scales"
-#: Lowest and highest code that is chosen here, by signedness.
+#: Lowest and highest code of 8 bits that is chosen here, by signedness.
 LIMITS = {False: (0, 255), True: (-127, 127)}
+#: Bits that weights may be given: below 2 there is no code but 0, above 8 none that a byte holds.
+LEAST_WEIGHT_BITS, MOST_WEIGHT_BITS = 2, 8
 #: Bits of the types that a network's own codes may have, by NumPy's name or that of its extension.
 CODE_BITS = {"int8": 8, "uint8": 8, "int4": 4, "uint4": 4}
 
@@ -167,15 +169,8 @@ class WeightCodes:
         InputError
             For NaN or infinite weights.
         """
-        per_channel = np.abs(weights).reshape(len(weights), -1)
-        largest = per_channel.max(axis=1).astype(np.float64)
-        if not np.isfinite(float32(largest)).all():
-            raise InputError("weights hold NaN or infinite values, expected finite ones")
-        scales = float32(2 * largest / 255)
-        # A channel of zeros would have scale 0; any positive scale represents it exactly.
-        scales = np.where(scales > 0, scales, np.float32(1))
-        along_channels = scales.reshape(-1, *[1] * (weights.ndim - 1))
-        codes = quantise(weights, along_channels, signed=True).codes
+        scales = spanning_scales(weights, MOST_WEIGHT_BITS)
+        codes = symmetric_codes(weights, scales, MOST_WEIGHT_BITS)
         return cls(codes, scales.astype(np.float64), np.zeros(len(weights), np.int64))
 
     @property
@@ -193,6 +188,47 @@ def shifted_to_unsigned(codes: Array) -> NDArray[np.uint8]:
     """Return int8 codes + 128 as uint8."""
     shifted: NDArray[np.uint8] = np.ascontiguousarray(codes).view(np.uint8) ^ np.uint8(128)
     return shifted
+
+
+def spanning_scales(weights: Array, bits: int) -> NDArray[np.float32]:
+    """Return scales of real weights (output channel, ...) whose codes just reach the largest.
+
+    Per output channel 2 max|w| / (2^bits - 1): the largest weight stands half a step beyond the
+    highest code. 1 for a channel of zeros, which any positive scale represents exactly.
+
+    Raises
+    ------
+    InputError
+        For NaN or infinite weights.
+    """
+    per_channel = np.abs(weights).reshape(len(weights), -1)
+    largest = per_channel.max(axis=1).astype(np.float64)
+    if not np.isfinite(float32(largest)).all():
+        raise InputError("weights hold NaN or infinite values, expected finite ones")
+    scales = float32(2 * largest / ((1 << bits) - 1))
+    return np.where(scales > 0, scales, np.float32(1))
+
+
+def symmetric_codes(weights: Array, scales: Array, bits: int) -> NDArray[np.int8]:
+    """Return codes of finite real weights, saturated to +-(2^(bits - 1) - 1).
+
+    Parameters
+    ----------
+    weights : real (output channel, ...)
+    scales : (output channel,)
+        Above 0.
+    bits : int
+    """
+    along_channels = np.reshape(scales, (-1, *[1] * (weights.ndim - 1)))
+    codes = quantise(weights, along_channels, signed=True).codes
+    highest = highest_symmetric(bits)
+    saturated: NDArray[np.int8] = np.clip(codes, -highest, highest)
+    return saturated
+
+
+def highest_symmetric(bits: int) -> int:
+    """Return the highest code of symmetric codes of `bits` bits."""
+    return (1 << (bits - 1)) - 1
 
 
 @dataclass(frozen=True)
