@@ -29,7 +29,19 @@ from sparqsim.quantise.weights import (
 from sparqsim.quantise.weights.contract import CHECKS, check_weight_quantiser, trial_facts
 from sparqsim.quantise.weights.registry import shipped_weight_quantisers
 
-SPECS = ("nearest:8", "nearest:4", "nearest:2", "lp:2:8", "lp:2.4:4", "lp:0.5:2", "lp:4:3")
+SPECS = (
+    "nearest:8",
+    "nearest:4",
+    "nearest:2",
+    "lp:2:8",
+    "lp:2.4:4",
+    "lp:0.5:2",
+    "lp:4:3",
+    "adaround:4:steps=50",
+    "adaround:2:steps=50,prefix=float",
+    "multipoint:4",
+    "multipoint:2:points=3,extra=1.5",
+)
 
 
 # The contract.

@@ -33,6 +33,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.base.errors import InputError
+
 Array = NDArray[Any]
 Single = NDArray[np.float32]
 
@@ -42,7 +44,10 @@ ZETA, GAMMA = 1.1, -0.1
 SHRINKS, POWER = 80, 2.4
 #: Adam's (Kingma & Ba 2015).
 DECAYS, TINY = (0.9, 0.999), 1e-8
-#: What h counts as undecided.
+#: Slopes of the first term stay below it times moments, so that their squares fit float32. Beside
+#: such slopes the second term is nothing, and Adam's steps do not depend on their size.
+STEEPEST = 1e9
+#: Between these h counts as undecided.
 UNDECIDED = (0.01, 0.99)
 
 
@@ -120,8 +125,15 @@ def start_scales(weights: Array, limit: int) -> NDArray[np.float32]:
     weights : real (groups, N, K)
     limit : int
         The largest code.
+
+    Raises
+    ------
+    InputError
+        For NaN or infinite weights.
     """
     real = np.asarray(weights, np.float64)
+    if not np.isfinite(real).all():
+        raise InputError("weights hold NaN or infinite values, expected finite ones")
     reaching = np.abs(real).max(axis=-1) / limit
     reaching = np.where(reaching > 0, reaching, 1.0)
     scales, least = reaching, np.full(reaching.shape, np.inf)
@@ -218,7 +230,7 @@ class _Descent:
         self._inputs = moments.inputs.astype(np.float32)
         meant = learned.steps @ np.swapaxes(moments.cross, -1, -2)
         self._meant = meant.astype(np.float32)
-        self._units = (2 * learned.scales**2).astype(np.float32)
+        self._units = np.minimum(2 * learned.scales**2, STEEPEST).astype(np.float32)
 
     def run(self, schedule: Schedule) -> Iterator[int]:
         """Change V step by step; yields how many steps there have been."""
