@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sparqsim import Layer, get_pe
 from sparqsim.networks import sums
-from sparqsim.networks.sums import Factor, Weights, exact_product, layer_sums
+from sparqsim.networks.sums import Factor, Signs, Weights, exact_product, layer_sums
 from sparqsim.pe.arithmetic import layer_sums as plain_sums
 
 DESIGNS = ["mac-8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt:signed=magnitude", "smt-sa-2t"]
@@ -77,6 +77,35 @@ def test_integer_products_are_exact_where_float32_would_not_be(k):
 
 
 def test_float32_takes_no_more_of_k_than_it_can_sum_exactly():
-    assert Factor(np.ones((1, 4096, 1), np.int8)).pieces(1) == 4096
-    assert Factor(np.full((1, 4096, 1), -128, np.int8)).pieces(255) == 512
-    assert Factor(np.full((1, 4096, 1), 1 << 20)).pieces(255) is None
+    assert Factor(np.ones((1, 4096, 1), np.int8)).pieces(0, 1) == 4096
+    assert Factor(np.full((1, 4096, 1), -128, np.int8)).pieces(0, 255) == 512
+    assert Factor(np.full((1, 4096, 1), 1 << 20)).pieces(0, 255) is None
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**16),
+    k=st.integers(1, 40),
+    limits=st.sampled_from([(0, 255), (-128, 127), (-255, 255), (0, 1)]),
+    piece=st.integers(1, 40),
+)
+def test_no_sum_of_a_piece_is_larger_than_its_bound_and_one_is_as_large(seed, k, limits, piece):
+    w = np.random.default_rng(seed).integers(-128, 128, (2, k, 3)).astype(np.int8)
+    whole = w.astype(int)
+    lowest, highest = limits
+    reached = 0
+    for start in range(0, k, piece):
+        part = whole[:, start : start + piece]
+        up = np.where(part > 0, highest, lowest) * part  # every product as large as it can be
+        down = np.where(part > 0, lowest, highest) * part
+        reached = max(reached, up.sum(axis=1).max(), -down.sum(axis=1).min())
+    assert Signs.of(w).largest_sum(lowest, highest, piece) == reached
+
+
+def test_unsigned_activations_meet_weights_of_both_signs_in_longer_pieces():
+    w = np.tile(np.array([100, -100], np.int8), 600)[None, :, None]
+    assert Factor(w).pieces(0, 255) == 1200
+    assert Factor(w).pieces(-255, 255) == 600
+    assert Factor(np.full((1, 2, 1), 1 << 20)).pieces(0, 255) is None
+    x = np.where(w[:, :, 0] > 0, 255, 0).astype(np.uint8)[None]
+    assert exact_product(x[0][None], Factor(w)).item() == 600 * 100 * 255

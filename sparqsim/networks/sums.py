@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class Factor:
 
     def __init__(self, integers: Array) -> None:
         self.integers = integers
-        self._pieces: dict[int, int | None] = {}
+        self._pieces: dict[tuple[int, int], int | None] = {}
 
     @cached_property
     def single(self) -> NDArray[np.float32]:
@@ -51,26 +51,53 @@ class Factor:
         sums: NDArray[np.int64] = self.integers.sum(axis=1, keepdims=True, dtype=np.int64)
         return sums
 
-    def pieces(self, largest: int) -> int | None:
-        """Return how much of K float32 may sum up exactly for |x| <= `largest`.
+    def pieces(self, lowest: int, highest: int) -> int | None:
+        """Return how much of K float32 may sum up exactly for x from `lowest` to `highest`.
 
-        None where float64 has to. A sum over part of K is at most `largest` * (sum of |w| over the
-        part) in size, whatever the order of additions.
+        None where float64 has to.
         """
-        if largest not in self._pieces:
-            self._pieces[largest] = self._longest_piece(largest)
-        return self._pieces[largest]
+        between = lowest, highest
+        if between not in self._pieces:
+            self._pieces[between] = Signs.of(self.integers).longest_piece(*between, SHORTEST_PIECE)
+        return self._pieces[between]
 
-    def _longest_piece(self, largest: int) -> int | None:
-        k = self.integers.shape[1]
-        sums = np.cumsum(np.abs(self.integers.astype(np.int64)), axis=1)
-        piece = k
-        while piece > SHORTEST_PIECE:
-            ends = [*range(piece, k, piece), k]
-            reached = sums[:, [end - 1 for end in ends]]
-            parts = np.diff(reached, axis=1, prepend=0)
-            if largest * int(parts.max()) <= FLOAT32_EXACT:
+
+class Signs(NamedTuple):
+    """Weights by their sign: those above 0, those below, others at 0; integers (groups, K, N)."""
+
+    above: Array
+    below: Array
+
+    @classmethod
+    def of(cls, integers: Array) -> Signs:
+        """Return integers (groups, K, N) by their sign, in their own type."""
+        return cls(np.maximum(integers, 0), np.minimum(integers, 0))
+
+    def largest_sum(self, lowest: int, highest: int, piece: int | None = None) -> int:
+        """Return the largest size of any sum over pieces of K, for x from `lowest` <= 0 to
+        `highest` >= 0.
+
+        A sum over some of a piece's products lies between the sum of all that can be below 0 and
+        the sum of all that can be above, whatever the order of additions. Pieces of all of K by
+        default.
+        """
+        starts = np.arange(0, self.above.shape[1], piece or self.above.shape[1])
+        above, below = (np.add.reduceat(w, starts, axis=1, dtype=np.int64) for w in self)
+        most, least = highest * above + lowest * below, highest * below + lowest * above
+        return int(max(most.max(initial=0), -least.min(initial=0)))
+
+    def longest_piece(self, lowest: int, highest: int, shortest: int) -> int | None:
+        """Return how much of K float32 may sum up exactly: all of it, or that halved until it
+        does.
+
+        None if that would be `shortest` or less.
+        """
+        k = piece = self.above.shape[1]
+        while piece == k or piece > shortest:
+            if self.largest_sum(lowest, highest, piece) <= FLOAT32_EXACT:
                 return int(piece)
+            if piece == 1:
+                break
             piece = -(-piece // 2)
         return None
 
@@ -140,9 +167,7 @@ def layer_sums(layer: Layer, pe: PEDesign, weights: Weights | None = None) -> ND
 
 def exact_product(x: Array, w: Factor) -> NDArray[np.int64]:
     """Return x @ w, integers (groups, M, K) and (groups, K, N), exactly."""
-    largest = max(abs(int(x.min(initial=0))), abs(int(x.max(initial=0))))
-    # One bound for all batches of 8-bit values: pieces are found once.
-    piece = w.pieces(max(255, largest))
+    piece = w.pieces(*_limits(x))
     if piece is None:
         return (x.astype(np.float64) @ w.integers.astype(np.float64)).astype(np.int64)
     k = x.shape[2]
@@ -152,6 +177,12 @@ def exact_product(x: Array, w: Factor) -> NDArray[np.int64]:
         stop = start + piece
         total += (single[:, :, start:stop] @ w.single[:, start:stop]).astype(np.int64)
     return total
+
+
+def _limits(x: Array) -> tuple[int, int]:
+    """Return bounds of x; the same for all batches of 8-bit values, so pieces are found once."""
+    lowest, highest = int(x.min(initial=0)), int(x.max(initial=0))
+    return (min(lowest, -255) if lowest < 0 else 0), max(highest, 255)
 
 
 def _corrected(layer: Layer, w: Factor, product: NDArray[np.int64], x: Array) -> NDArray[np.int64]:
