@@ -25,7 +25,7 @@ from sparqsim.cost.paths.registry import path_of
 from sparqsim.cost.plan import EnergyPlan
 from sparqsim.cost.table import EDGE_COUNTS, PE_COUNTS, EnergyTable, PerCycle
 from sparqsim.cost.toggles import Toggles, defined_toggles
-from sparqsim.cost.trying import Measured, table_of
+from sparqsim.cost.trying import Measured, table_of, tried_on
 from sparqsim.rtl.gates.record import (
     Compared,
     CycleEnergies,
@@ -230,6 +230,62 @@ def test_the_fit_sees_no_test() -> None:
     fit = _measured("sparq-5opt")
     alone, tried = (table_of("t", fit, tests, 45.0) for tests in ([], [_measured("sparq-5opt", 9)]))
     assert alone.designs["sparq-5opt"].counts == tried.designs["sparq-5opt"].counts
+
+
+def test_a_table_tried_later_is_the_table_tried_at_once() -> None:
+    fit, test, other = (_measured("sparq-5opt", seed) for seed in (0, 50, 90))
+    at_once = table_of("t", fit, [test], 45.0)
+    read = EnergyTable.from_json(table_of("t", fit, [other], 45.0).to_json())
+    assert tried_on(read, [test]) == at_once
+
+
+def _twice(cost: Any) -> Any:
+    """All energies of a coefficient, doubled."""
+    return type(cost)(**{name: 2 * value for name, value in cost.model_dump().items()})
+
+
+def test_a_table_of_twice_the_energies_errs_by_its_own_height() -> None:
+    """Every output is a sample, so what the model says of a layer is twice what was measured."""
+    fitted = table_of("t", _measured("sparq-exact"), [], 45.0)
+    (costs,) = fitted.designs.values()
+    doubled = costs.model_copy(
+        update={
+            "counts": {name: _twice(cost) for name, cost in costs.counts.items()},
+            "pe_cycle": _twice(costs.pe_cycle),
+            "edge_cycle": _twice(costs.edge_cycle),
+        }
+    )
+    table_ = fitted.model_copy(update={"designs": {"sparq-exact": doubled}})
+    tried = tried_on(table_, [_measured("sparq-exact", 50)]).designs["sparq-exact"]
+    assert [each.error_percent for each in tried.tested] == pytest.approx([100.0] * 4, rel=1e-3)
+    assert tried.counts == doubled.counts
+
+
+def _plain_pj_per_mac(measured: Measured) -> list[float]:
+    """Energies per MAC of a record's layers, summed sample by sample."""
+    told = []
+    for each in measured.record.designs[0].layers:
+        total = 0.0
+        for share, part in ((1, each.pe), (1 / measured.record.cols, each.edge)):
+            for kind in ("switching_pj", "internal_pj", "clock_pj", "leakage_pj"):
+                total += share * sum(getattr(part, kind))
+        told.append(total / len(each.positions) / each.macs)
+    return told
+
+
+def test_one_energy_for_all_layers_is_the_mean_of_the_fit_s() -> None:
+    fit, test = _measured("sparq-5opt"), _measured("sparq-5opt", 50)
+    tried = tried_on(table_of("t", fit, [], 45.0), [test]).designs["sparq-5opt"].tested
+    of_fit = _plain_pj_per_mac(fit)
+    constant = sum(of_fit) / len(of_fit)
+    expected = [100 * (constant / energy - 1) for energy in _plain_pj_per_mac(test)]
+    assert [each.constant_error_percent for each in tried] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_record_of_other_designs_than_the_table_s_is_refused() -> None:
+    fitted = table_of("t", _measured("sparq-5opt"), [], 45.0)
+    with pytest.raises(InputError, match=r"is of mac-8b8b, .* expected some of sparq-5opt"):
+        tried_on(fitted, [_measured("mac-8b8b", 50)])
 
 
 def test_a_record_of_another_trace_is_refused() -> None:
@@ -490,6 +546,35 @@ def test_a_design_without_an_edge_has_coefficients_of_zero_there() -> None:
     counts = fitted_counts(_points(0.1), CYCLES)
     assert all(counts[name].switching_pj == 0 for name in EDGE_COUNTS)
     assert all(cost.switching_pj >= 0 for cost in counts.values())
+
+
+def _written(measured: Measured, name: str, folder: Path) -> str:
+    """Record and trace in files, as RECORD=TRACE."""
+    record, traced = folder / f"{name}.json", folder / f"{name}.safetensors"
+    measured.trace.save(traced)
+    sha256 = sparqsim.load_trace(traced).sha256
+    record.write_text(measured.record.model_copy(update={"trace_sha256": sha256}).to_json())
+    return f"{record}={traced}"
+
+
+def test_the_command_tries_a_table_and_keeps_its_coefficients(run: Any, tmp_path: Path) -> None:
+    fit, one, two = (
+        _written(_measured("mac-8b8b", seed), f"of{seed}", tmp_path) for seed in (0, 50, 90)
+    )
+    fitted, tried = tmp_path / "fitted.json", tmp_path / "tried.json"
+    made = run("rtl", "fit", *fit.split("="), "--node", 45, "--test", one, "-o", fitted)
+    assert (made.code, made.err) == (0, "")
+    shown = run("rtl", "try", fitted, one, two, "-o", tried)
+    assert (shown.code, shown.err) == (0, "")
+    before, after = EnergyTable.load(fitted), EnergyTable.load(tried)
+    assert after.designs["mac-8b8b"].counts == before.designs["mac-8b8b"].counts
+    assert after.designs["mac-8b8b"].tested[:4] == before.designs["mac-8b8b"].tested
+    assert len(after.designs["mac-8b8b"].tested) == 8
+    refused = run("rtl", "try", fitted, "of50.json")
+    assert (refused.code, "RECORD=TRACE 'of50.json': expected RECORD=TRACE" in refused.err) == (
+        2,
+        True,
+    )
 
 
 @pytest.mark.parametrize(("kind", "part"), [("idle", "clock_pj"), ("drain", "internal_pj")])

@@ -341,7 +341,36 @@ def fit(
     from sparqsim.cli.tables import checked_format, deliver, saving
 
     checked_format(format_)
-    tests = [split_test(each) for each in test or []]
+    tests = [split_test(each, "--test") for each in test or []]
     check_outputs({"-o": output}, [record, trace, *(path for pair in tests for path in pair)])
     table = fitted_table(name or Path(output).stem, (record, trace), tests, node)
     deliver(table_shown(table), format_, saving(output, table.to_json))
+
+
+@app.command("try")
+def try_(
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="Name of a table that ships, or a file.")
+    ],
+    tests: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECORD=TRACE...", help="What `sparqsim rtl energy -o` wrote, and of what."
+        ),
+    ],
+    output: Output = None,
+    format_: Format = "table",
+) -> None:
+    """Try an energy table on gate-level runs of other traces; its coefficients stay what they are.
+
+    -o writes the table with these errors instead of those that it had.
+    """
+    from sparqsim.base.files import check_outputs
+    from sparqsim.cli.rtl_fit import split_test, table_shown, tried_table
+    from sparqsim.cli.tables import checked_format, deliver, saving
+
+    checked_format(format_)
+    pairs = [split_test(each, "RECORD=TRACE") for each in tests]
+    check_outputs({"-o": output}, [table, *(path for pair in pairs for path in pair)])
+    tried = tried_table(table, pairs)
+    deliver(table_shown(tried), format_, saving(output, tried.to_json))

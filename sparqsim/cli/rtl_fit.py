@@ -1,4 +1,4 @@
-"""What `sparqsim rtl fit` does and prints."""
+"""What `sparqsim rtl fit` and `sparqsim rtl try` do and print."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.record import faults_of
 from sparqsim.cli.cells import new_table
 from sparqsim.cli.tables import Shown
-from sparqsim.cost.table import DesignCosts, EnergyTable, TriedLayer
-from sparqsim.cost.trying import Measured, table_of
+from sparqsim.cost.table import DesignCosts, EnergyTable, TriedLayer, load_table
+from sparqsim.cost.trying import Measured, table_of, tried_on
 from sparqsim.results.filekinds import result_text
 from sparqsim.rtl.gates.record import SCHEMA, EnergyReference
 from sparqsim.trace import load_trace
@@ -21,11 +21,11 @@ from sparqsim.trace import load_trace
 Pair = tuple[str, str]
 
 
-def split_test(text: str) -> Pair:
-    """Return record and trace of 'RECORD=TRACE'."""
+def split_test(text: str, option: str) -> Pair:
+    """Return record and trace of 'RECORD=TRACE'; errors name `option`."""
     record, equals, trace = text.partition("=")
     if not equals or not record or not trace:
-        raise InputError(f"--test {text!r}: expected RECORD=TRACE")
+        raise InputError(f"{option} {text!r}: expected RECORD=TRACE")
     return record, trace
 
 
@@ -40,6 +40,11 @@ def fitted_table(name: str, fit: Pair, tests: Sequence[Pair], node_nm: float) ->
     except ValidationError as error:
         fault = faults_of(error)[0]
         raise InputError(f"{fit[0]}: gives no table of energy: {fault}") from None
+
+
+def tried_table(name: str, tests: Sequence[Pair]) -> EnergyTable:
+    """Return a table, by its name or its file, tried on these records instead of its own."""
+    return tried_on(load_table(name), [_measured(pair) for pair in tests])
 
 
 def _measured(pair: Pair) -> Measured:

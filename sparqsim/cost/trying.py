@@ -64,14 +64,10 @@ def table_of(name: str, fit: Measured, tests: Sequence[Measured], node_nm: float
     Raises
     ------
     InputError
-        For a test in another library, at another clock or in another flow than the fit, or a trace
-        without a layer of its record.
+        As `tried_on` does, or for a trace without a layer of its record.
     """
-    _check_alike(fit, tests)
-    record = fit.record
-    designs = {samples.design: _costs(samples, fit, tests) for samples in record.designs}
-    library = record.library
-    return EnergyTable(
+    record, library = fit.record, fit.record.library
+    fitted = EnergyTable(
         name=name,
         library=", ".join(library.files),
         node_nm=node_nm,
@@ -87,22 +83,52 @@ def table_of(name: str, fit: Measured, tests: Sequence[Measured], node_nm: float
         rows=record.rows,
         cols=record.cols,
         samples=record.samples,
-        orders=_orders(designs),
-        designs=designs,
+        orders=Orders(pairs=0, separated=0, right=0),
+        designs={samples.design: _fitted(samples, fit) for samples in record.designs},
     )
+    return tried_on(fitted, tests)
 
 
-def _check_alike(fit: Measured, tests: Iterable[Measured]) -> None:
+def tried_on(table: EnergyTable, tests: Sequence[Measured]) -> EnergyTable:
+    """Return a table tried on other records than it was; its coefficients stay what they are.
+
+    Raises
+    ------
+    InputError
+        For a test in another library, at another clock or in another flow than the fit, on its own
+        trace, of none of the table's designs, or whose trace lacks a layer of its record.
+    """
     for test in tests:
-        for key in ("library", "flow", "clock_ns", "slew_ns", "cols"):
-            ours, theirs = getattr(fit.record, key), getattr(test.record, key)
-            if ours != theirs:
-                raise InputError(f"{test.where}: {key}={theirs}; expected the fit's, {ours}")
-        if test.record.trace_sha256 == fit.record.trace_sha256:
-            raise InputError(f"{test.where}: is of the fit's own trace; expected another network's")
+        _check_alike(table, test)
+    designs = {
+        name: _tried_on(name, costs, table.cols, tests) for name, costs in table.designs.items()
+    }
+    return table.model_copy(update={"designs": designs, "orders": _orders(designs)})
 
 
-def _costs(samples: DesignSamples, fit: Measured, tests: Sequence[Measured]) -> DesignCosts:
+def _check_alike(table: EnergyTable, test: Measured) -> None:
+    record = test.record
+    theirs = {
+        "library": ", ".join(record.library.files),
+        "flow": record.flow,
+        "clock_ns": record.clock_ns,
+        "slew_ns": record.slew_ns,
+        "cols": record.cols,
+    }
+    for key, value in theirs.items():
+        if value != (ours := getattr(table, key)):
+            raise InputError(f"{test.where}: {key}={value}; expected the fit's, {ours}")
+    if record.trace_sha256 == table.trace_sha256:
+        raise InputError(f"{test.where}: is of the fit's own trace; expected another network's")
+    names = [each.design for each in record.designs]
+    if not {*names} & {*table.designs}:
+        raise InputError(
+            f"{test.where}: is of {', '.join(names)}, which the table has not; expected some of "
+            f"{', '.join(table.designs)}"
+        )
+
+
+def _fitted(samples: DesignSamples, fit: Measured) -> DesignCosts:
     design = get_pe(samples.design)
     points = points_of(design, samples, fit.trace, fit.where)
     costs = Costs(
@@ -112,15 +138,20 @@ def _costs(samples: DesignSamples, fit: Measured, tests: Sequence[Measured]) -> 
     )
     constant = fmean(each.pj_per_mac(fit.record.cols) for each in samples.layers)
     trial = _Trial(design, costs, constant, fit.record.cols)
-    found = [(test, test.samples(samples.design)) for test in tests]
-    tested = (trial.layers(test, of_test) for test, of_test in found if of_test)
     return DesignCosts(
         counts=costs.counts,
         pe_cycle=costs.pe_cycle,
         edge_cycle=costs.edge_cycle,
         fitted=tuple(trial.layers(fit, samples)),
-        tested=tuple(itertools.chain.from_iterable(tested)),
     )
+
+
+def _tried_on(name: str, costs: DesignCosts, cols: int, tests: Sequence[Measured]) -> DesignCosts:
+    constant = fmean(each.reference_pj_per_mac for each in costs.fitted)
+    trial = _Trial(get_pe(name), costs, constant, cols)
+    found = [(test, test.samples(name)) for test in tests]
+    tested = (trial.layers(test, samples) for test, samples in found if samples)
+    return costs.model_copy(update={"tested": tuple(itertools.chain.from_iterable(tested))})
 
 
 class _Trial:
