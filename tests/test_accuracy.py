@@ -27,7 +27,7 @@ class Fixed:
     name, calibrator, reference_name = "fixed", "none", "float network"
     pictures_per_run = 1
     outputs = ("scores",)
-    bits = ""
+    bits = recipe = ""
     answers = {"mac-8b8b": [1, 2, 3, 4], "mac-4b8b": [1, 2, 0, 0]}  # noqa: RUF012 - a test's constant
 
     def scores(self, classes: list[int]) -> list[np.ndarray]:

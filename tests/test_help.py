@@ -13,6 +13,7 @@ from sparqsim.cli.app import app
 from sparqsim.cli.help import WIDEST, in_users_words
 from sparqsim.cost.memory import DEFAULT
 from sparqsim.engine.simulation import BASELINE
+from sparqsim.quantise.recipe import Recipe
 
 ROOT = typer.main.get_command(app)
 
@@ -123,6 +124,7 @@ def test_shown_defaults_are_the_programs(path):
         "--overlap": "on" if silent.overlap else "off",
         "--bandwidths": "1,2,4,...,512",
         "--baseline": BASELINE,
+        "--calibrate": Recipe().activations,
         "--memory-energy": DEFAULT,
     }
     for each in EVERY[path].params:

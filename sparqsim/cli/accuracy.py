@@ -27,15 +27,19 @@ from sparqsim.cli.options import (
     split_designs,
 )
 from sparqsim.cli.trace import (
+    CALIBRATOR,
     Batch,
     Calibrate,
     Images,
     Keep,
     MaxPixels,
+    RecipeFile,
     Scheme,
     Skip,
     Steps,
+    calibration_pictures,
     names,
+    opened_recipe,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 
     from sparqsim.networks.evaluate import AnsweringNetwork
     from sparqsim.networks.images import Pictures
+    from sparqsim.quantise.recipe import Recipe
     from sparqsim.results.accuracy_report import AccuracyReport
 
 Labels = Annotated[
@@ -96,7 +101,7 @@ def accuracy(
     label_offset: LabelOffset = 0,
     preprocess: Steps = "",
     max_pixels: MaxPixels = None,
-    calibrate: Calibrate = "mean-max",
+    calibrate: Calibrate = None,
     calibrate_on: CalibrateOn = None,
     limit: Limit = None,
     trace_pictures: TracePictures = None,
@@ -105,6 +110,7 @@ def accuracy(
     keep_8bit: Keep = None,
     bits: Bits = None,
     scheme: Scheme = "",
+    recipe: RecipeFile = None,
     all_layers: Include = False,
     kept: KeptAs = "honest",
     array: Array = "16x16",
@@ -135,19 +141,29 @@ def accuracy(
         raise InputError(f"--scheme {scheme}: names a list of --bits, expected --bits FILE")
     config = array_config(array, dataflow, coupling, overlap)
     designs = split_designs(pe) if pe else list(DEFAULT_PES)
-    read = [model, images, labels, bits, named_file(calibrate), *map(file_of, [*designs, baseline])]
-    check_outputs({"-o": output}, read)
+    flags = {
+        "--calibrate": calibrate,
+        "--keep-8bit": keep_8bit,
+        "--calibrate-on": calibrate_on,
+        "--bits": bits,
+    }
+    calibrate = calibrate or CALIBRATOR
+    plugins = [named_file(calibrate), *map(file_of, [*designs, baseline])]
+    check_outputs({"-o": output}, [model, images, labels, bits, recipe, *plugins])
+    read = opened_recipe(recipe, flags, trust=trust)
     pictures, classes = _answered(
         Pictures.open(images, preprocess, max_pixels).first(limit), labels, label_offset
     )
+    calibration = calibration_pictures(pictures, calibrate_on, read)
     network = open_network(
         model,
-        pictures.first(calibrate_on),
+        calibration,
         calibrate=calibrate,
         skip=names(skip),
         keep_8bit=None if keep_8bit is None else names(keep_8bit),
         batch=batch,
         bits=None if bits is None else BitList.load(bits, scheme),
+        recipe=read,
     )
     report = _measured(
         network,
@@ -160,9 +176,15 @@ def accuracy(
         keep_8bit=not all_layers,
         kept=kept,
         data=counted(len(pictures), "picture"),
-        calibration=f"{len(pictures.first(calibrate_on))} of them",
+        calibration=f"{_calibrated_on(calibration, read)} of them",
     )
     deliver(accuracy_shown(report), format_, saving(output, report.to_json))
+
+
+def _calibrated_on(calibration: Pictures, recipe: Recipe | None) -> int:
+    """Return on how many pictures scales were found."""
+    stated = None if recipe is None else recipe.calibration.pictures
+    return len(calibration.first(stated))
 
 
 def _answered(

@@ -181,8 +181,8 @@ Trust = Annotated[
     bool,
     typer.Option(
         "--trust",
-        help="Run the Python files that the TOML file names as PE designs (FILE.py:CLASS): for one "
-        "that you have read.",
+        help="Run the Python files that a TOML file names (FILE.py:CLASS), as PE designs or in a "
+        "recipe: for one that you have read.",
     ),
 ]
 Config = Annotated[

@@ -54,6 +54,8 @@ def accuracy_shown(report: AccuracyReport) -> Shown:
             f"Weights lost bits by {report.bits}: answers, cycles and SQNR are of designs on those "
             "weights; the first row's have all bits."
         )
+    if report.recipe:
+        lines.append(f"Recipe: {report.recipe}.")
     lines.append(
         "agree: first answer as the first row's. SQNR: a layer's outputs against exact 8-bit "
         "arithmetic on the traced pictures, '-': exact."

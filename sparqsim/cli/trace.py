@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparqsim.base.plugins import named_file
 from sparqsim.base.wording import counted
 from sparqsim.cli.help import command_group
-from sparqsim.cli.options import CalibrateOn, Format, Limit, Model, Trace
+from sparqsim.cli.options import CalibrateOn, Format, Limit, Model, Trace, Trust
+
+if TYPE_CHECKING:
+    from sparqsim.networks.images import Pictures
+    from sparqsim.quantise.recipe import Recipe
 
 app = command_group("Look at trace files, check them, make them.")
+
+#: How scales are found where neither a flag nor a recipe says it.
+CALIBRATOR = "mean-max"
 
 Target = Annotated[
     str, typer.Option("-o", "--output", metavar="FILE", help="Trace file to write (.safetensors).")
@@ -41,12 +49,23 @@ MaxPixels = Annotated[
     ),
 ]
 Calibrate = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--calibrate",
         metavar="NAME",
         help="How activation scales are found: mean-max, max, percentile:P, mse, lp:P, or "
         "FILE.py:CLASS.",
+        show_default=CALIBRATOR,
+    ),
+]
+RecipeFile = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="FILE",
+        help="TOML file that says how the network becomes integers: calibrator, weight quantiser, "
+        "kept layers, layer by layer; in the place of --calibrate, --keep-8bit, --calibrate-on.",
+        show_default=False,
     ),
 ]
 Skip = Annotated[
@@ -124,7 +143,7 @@ def dump(
     output: Target,
     preprocess: Steps = "",
     max_pixels: MaxPixels = None,
-    calibrate: Calibrate = "mean-max",
+    calibrate: Calibrate = None,
     limit: Limit = None,
     calibrate_on: CalibrateOn = None,
     skip: Skip = "",
@@ -133,6 +152,8 @@ def dump(
         str, typer.Option("--license-note", metavar="TEXT", help="Kept in the trace.")
     ] = "",
     batch: Batch = None,
+    recipe: RecipeFile = None,
+    trust: Trust = False,
     format_: Format = "table",
 ) -> None:
     """Run a network on pictures and store the 8-bit operands of its convolutions and products."""
@@ -143,18 +164,22 @@ def dump(
     from sparqsim.networks.modelfiles import dump as dump_model
 
     checked_format(format_)
-    check_outputs({"-o": output}, [model, images, named_file(calibrate)])
+    flags = {"--calibrate": calibrate, "--keep-8bit": keep_8bit, "--calibrate-on": calibrate_on}
+    calibrate = calibrate or CALIBRATOR
+    check_outputs({"-o": output}, [model, images, named_file(calibrate), recipe])
+    read = opened_recipe(recipe, flags, trust=trust)
     pictures = Pictures.open(images, preprocess, max_pixels)
     report = dump_model(
         model,
         pictures.first(limit),
         output,
-        calibration=pictures.first(calibrate_on or limit),
+        calibration=calibration_pictures(pictures, calibrate_on or limit, read),
         calibrate=calibrate,
         skip=names(skip),
         keep_8bit=None if keep_8bit is None else names(keep_8bit),
         license_note=license_note,
         batch=batch,
+        recipe=read,
     )
     show(dump_shown(report, output), format_)
 
@@ -207,7 +232,7 @@ def import_(
     correlation: Correlation = 0.0,
     seed: Seed = 0,
     values: Values = "drawn",
-    calibrate: Calibrate = "mean-max",
+    calibrate: Calibrate = None,
     skip: Skip = "",
     size: Sizes = "",
 ) -> None:
@@ -220,6 +245,7 @@ def import_(
     from sparqsim.trace.drawn import checked_values
     from sparqsim.trace.synthetic import Distribution
 
+    calibrate = calibrate or CALIBRATOR
     check_outputs({"-o": output}, [source, named_file(calibrate)])
     for note in import_trace(
         source,
@@ -294,6 +320,33 @@ def requantise_(
     new = requantise(trace, bits, scheme)
     new.save(output)
     show(transforms_shown(new, 1, output), format_)
+
+
+def opened_recipe(path: str | None, flags: Mapping[str, object], *, trust: bool) -> Recipe | None:
+    """Return the recipe of a file that --recipe names; None where none is.
+
+    Raises
+    ------
+    InputError
+        For one of `flags` beside it, which the recipe says.
+    """
+    from sparqsim.base.errors import InputError
+    from sparqsim.quantise.recipe import Recipe
+
+    if path is None:
+        return None
+    for flag, value in flags.items():
+        if value is not None:
+            raise InputError(
+                f"{flag} {value} beside --recipe {path}, which says it; expected one of the two"
+            )
+    return Recipe.read(path, trust=trust)
+
+
+def calibration_pictures(pictures: Pictures, first: int | None, recipe: Recipe | None) -> Pictures:
+    """Return the pictures that scales are found on: the recipe's number of all, else the first."""
+    stated = None if recipe is None else recipe.calibration.pictures
+    return pictures.first(first) if stated is None else pictures
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ def accuracy(
         reference=network.reference_name,
         outputs=network.outputs,
         bits=network.bits,
+        recipe=network.recipe,
     )
     by_spec = {pe.spec: pe for pe in designs}
     trials = [Trial(spec, network.calibrator) for spec in (None, *(pe.spec for pe in designs))]

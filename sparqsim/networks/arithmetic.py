@@ -43,7 +43,8 @@ def designs_of(sites: Iterable[Site], pe: Computing, *, keep_8bit: bool = True) 
 class LayerResult:
     """One layer: the design that computed it ('float' for none), and the error of its outputs.
 
-    `error` compares integer sums with the exact 8-bit sums of the same operands.
+    `error` compares integer sums with the exact sums of the same operands, in an accumulator that
+    holds them all.
     """
 
     name: str
@@ -97,7 +98,8 @@ class Arithmetic:
         design, exact = self._designs[site.name], get_pe(KEPT)
         sums = site.sums(operands, design)
         if self._error_inputs is None or self.inputs_done < self._error_inputs:
-            true = sums if design == exact else site.sums(operands, exact)
+            same = design == exact and not site.can_overflow
+            true = sums if same else site.sums(operands, exact, overflows=False)
             self._errors.setdefault(site.name, ErrorMeter()).add(sums, true)
         return sums
 

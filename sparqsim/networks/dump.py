@@ -71,7 +71,7 @@ class Dumper:
         for site in sites:
             weights = site.stored_weights
             codes = None if weights is None else weights.codes
-            writer.add_layer(site.record, codes, site.bias)
+            writer.add_layer(site.record, codes, site.stored_bias)
             self._layers[site.name] = DumpedLayer(
                 name=site.name,
                 op=site.op,

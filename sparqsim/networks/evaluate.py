@@ -34,12 +34,16 @@ class AnsweringNetwork(ABC):
         Of the layers' weights (`sparqsim.networks.site.with_bits`).
     """
 
+    #: The title of the recipe, '' for none.
+    recipe = ""
+
     def __init__(self, network: SiteNetwork, bits: BitList | None = None) -> None:
         self._network = network
         #: The layers as they are computed.
         self.sites = network.sites if bits is None else with_bits(network.sites, bits)
         #: The title of the list of bits, '' for none.
         self.bits = "" if bits is None else bits.title
+        self.recipe = str(getattr(network, "recipe", ""))
 
     @property
     def name(self) -> str:

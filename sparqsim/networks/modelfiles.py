@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from sparqsim.base.errors import InputError, printable
 from sparqsim.base.wording import counted
 from sparqsim.networks.images import Pictures
+from sparqsim.networks.recipes import check_no_overflow, check_one_source_of_bits
+from sparqsim.quantise.recipe import Recipe
 from sparqsim.trace.bitlist import BitList
 from sparqsim.trace.drawn import Values, save_synthetic
 from sparqsim.trace.dumpreport import DumpReport
@@ -33,6 +35,7 @@ def dump(
     keep_8bit: Collection[str] | None = None,
     license_note: str = "",
     batch: int | None = None,
+    recipe: Recipe | None = None,
 ) -> DumpReport:
     """Run a network of a file on pictures and store the 8-bit operands of its layers as a trace.
 
@@ -56,6 +59,9 @@ def dump(
         Kept in the trace.
     batch : int, optional
         Pictures that an ONNX network runs at a time; other kinds say it themselves.
+    recipe : Recipe, optional
+        Says all of `calibrate` and `keep_8bit`, and how real weights are quantised; it goes into
+        the trace's provenance.
 
     Raises
     ------
@@ -66,8 +72,17 @@ def dump(
 
     measured_on = pictures if calibration is None else calibration
     network = _opened(
-        model, measured_on, "dump", calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch
+        model,
+        measured_on,
+        "dump",
+        calibrate,
+        skip=skip,
+        keep_8bit=keep_8bit,
+        batch=batch,
+        recipe=recipe,
     )
+    if recipe is not None:
+        check_no_overflow(network.sites)
     return written(network, pictures, target, license_note=license_note)
 
 
@@ -80,6 +95,7 @@ def open_network(
     keep_8bit: Collection[str] | None = None,
     batch: int | None = None,
     bits: BitList | None = None,
+    recipe: Recipe | None = None,
 ) -> AnsweringNetwork:
     """Return the network of a file, ready for `sparqsim.networks.accuracy.accuracy`.
 
@@ -91,8 +107,16 @@ def open_network(
     InputError
         For another kind of file than .onnx and .tflite, and for one that cannot be used.
     """
+    check_one_source_of_bits(recipe, bits)
     network: Any = _opened(
-        model, pictures, "evaluate", calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch
+        model,
+        pictures,
+        "evaluate",
+        calibrate,
+        skip=skip,
+        keep_8bit=keep_8bit,
+        batch=batch,
+        recipe=recipe,
     )
     if Path(model).suffix.lower() == ".onnx":
         from sparqsim.networks.onnx.evaluate import OnnxNetwork
@@ -112,13 +136,18 @@ def _opened(
     skip: Collection[str],
     keep_8bit: Collection[str] | None,
     batch: int | None,
+    recipe: Recipe | None,
 ) -> SiteNetwork:
     """Return the network of a file, calibrated on pictures; `task`: PyTorch's function for it."""
     suffix = Path(model).suffix.lower()
     if suffix == ".onnx":
         from sparqsim.networks.onnx.network import calibrated
+        from sparqsim.networks.onnx.running import with_recipe
 
-        return calibrated(model, pictures, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch)
+        network = calibrated(
+            model, pictures, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch, recipe=recipe
+        )
+        return network if recipe is None else with_recipe(network, recipe, pictures)
     if batch is not None:
         raise InputError(
             f"--batch {batch}: {model} says itself how many pictures it takes at a time, expected "
@@ -127,7 +156,7 @@ def _opened(
     if suffix == ".tflite":
         from sparqsim.networks.tflite.network import TfliteSites
 
-        return TfliteSites(model, skip, keep_8bit)
+        return TfliteSites(model, skip, keep_8bit, recipe)
     raise InputError(
         f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: "
         f"sparqsim.torch.{task})"

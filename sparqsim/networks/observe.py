@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.quantise.calibrate import Observer, calibrator
+from sparqsim.quantise.calibrate import Observer
 from sparqsim.quantise.codes import ActivationCodes, Quantised, quantise
+from sparqsim.quantise.recipe import Recipe
 
 Array = NDArray[Any]
 
@@ -21,12 +22,14 @@ class Observations:
 
     Parameters
     ----------
-    calibrate : str
-        See `sparqsim.quantise.calibrate`.
+    recipe : Recipe, or the name of a calibrator
+        Says each layer's calibrator.
     """
 
-    def __init__(self, calibrate: str) -> None:
-        self.calibrator = calibrator(calibrate)
+    def __init__(self, recipe: Recipe | str) -> None:
+        self._recipe = (
+            Recipe.stated(None, activations=recipe) if isinstance(recipe, str) else recipe
+        )
         self._observers: dict[Hashable, Observer] = {}
 
     def __len__(self) -> int:
@@ -51,7 +54,8 @@ class Observations:
             For NaN or infinite values, naming the layer.
         """
         if key not in self._observers:
-            self._observers[key] = self.calibrator.observer(True if second else None)
+            chosen = self._recipe.calibrator(layer)
+            self._observers[key] = chosen.observer(True if second else None)
         with naming(layer):
             self._observers[key].update(values)
 

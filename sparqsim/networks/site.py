@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.record import faults_of
-from sparqsim.networks.sums import Weights, layer_sums
+from sparqsim.networks.sums import WIDEST_BITS, Weights, layer_sums
 from sparqsim.pe import PEDesign
-from sparqsim.quantise.codes import ActivationCodes, Quantised, WeightCodes
+from sparqsim.quantise.codes import LIMITS, ActivationCodes, Quantised, WeightCodes
+from sparqsim.quantise.recipe import ACCUMULATOR_BITS
 from sparqsim.trace.bitlist import BitList, LayerBits
 from sparqsim.trace.codebits import ALL_BITS
 from sparqsim.trace.layer import Layer
@@ -77,6 +78,11 @@ class Site:
         For the trace's record.
     weight_bits : int
         Weights of more bits are stored by their top ones, as the transform `requantise` has it.
+    accumulator_bits : int
+        Sums wrap around at so many bits.
+    column_channels : int64 (column,) or None
+        Where output channels have several columns of weights, whose real sums add up: each column's
+        channel, ascending. None: column n is output channel n.
     """
 
     name: str
@@ -91,6 +97,8 @@ class Site:
     keep_8bit: bool = False
     note: str = ""
     weight_bits: int = ALL_BITS
+    accumulator_bits: int = ACCUMULATOR_BITS
+    column_channels: NDArray[np.int64] | None = None
 
     @cached_property
     def _rule(self) -> Rule | None:
@@ -135,11 +143,49 @@ class Site:
                 activation_zero_point=zero_point,
                 zero_point_corrected=corrected,
                 keep_8bit=self.keep_8bit,
-                note=self.note,
+                note="; ".join(filter(None, [self.note, self._column_note])),
                 **self._weight_fields,
             )
         except ValidationError as error:
             raise InputError(f"layer {self.name!r}: {faults_of(error)[0]}") from None
+
+    @property
+    def _column_note(self) -> str:
+        if self.column_channels is None or self.weights is None:
+            return ""
+        channels = int(self.column_channels[-1]) + 1
+        return (
+            f"{len(self.weights.codes)} columns for {channels} output channels, the columns of a "
+            "channel added in real units"
+        )
+
+    @property
+    def stored_bias(self) -> NDArray[np.float32] | None:
+        """The bias by column, as a trace has it: of a channel's columns the first one's."""
+        if self.bias is None or self.column_channels is None:
+            return self.bias
+        spread = np.zeros(len(self.column_channels), np.float32)
+        spread[self._first_columns] = self.bias
+        return spread
+
+    @cached_property
+    def _first_columns(self) -> NDArray[np.int64]:
+        assert self.column_channels is not None  # noqa: S101 - for the type checker
+        return np.flatnonzero(np.diff(self.column_channels, prepend=-1))
+
+    @property
+    def can_overflow(self) -> bool:
+        """Whether some activations make a sum of its products leave the accumulator.
+
+        Of two activations, whose K is not known here, below 32 bits.
+        """
+        if self.accumulator_bits == WIDEST_BITS:
+            return False
+        if self.stored_weights is None:
+            return self.accumulator_bits < ACCUMULATOR_BITS
+        sizes = np.abs(self.stored_weights.codes.astype(np.int64)).sum(axis=(1, 2))
+        largest = -LIMITS[True][0] + 1 if self.activation.stored_signed else LIMITS[False][1]
+        return int(sizes.max()) * largest >= 1 << (self.accumulator_bits - 1)
 
     @property
     def _weight_fields(self) -> dict[str, Any]:
@@ -179,25 +225,40 @@ class Site:
             weights = np.concatenate([part.weights for part in batches if part.weights is not None])
             scales = record.weight_scales * len(weights)
             record = record.model_copy(update={"groups": len(activations), "weight_scales": scales})
-        bias = None if self.bias is None else TensorSource.of(self.bias)
+        bias = None if self.stored_bias is None else TensorSource.of(self.stored_bias)
         return Layer(record, TensorSource.of(activations), TensorSource.of(weights), bias)
 
-    def sums(self, operands: Operands, pe: PEDesign) -> NDArray[np.int64]:
+    def sums(
+        self, operands: Operands, pe: PEDesign, *, overflows: bool = True
+    ) -> NDArray[np.int64]:
         """Return one batch's sums in a design's arithmetic, zero points corrected.
 
         In units of the weights as they were before they lost bits: whoever brings sums back to
         real ones needs not know of it.
 
+        Parameters
+        ----------
+        operands : Operands
+        pe : PEDesign
+        overflows : bool
+            Whether sums wrap around at the accumulator's bits; False: as if it had all.
+
         Returns
         -------
-        int64 (batch, height, width, channels) of a convolution, else (groups, M, N)
+        int64 (batch, height, width, columns) of a convolution, else (groups, M, N)
         """
-        sums = layer_sums(self.layer([operands]), pe, self._matrices)
+        bits = self.accumulator_bits if overflows else WIDEST_BITS
+        sums = layer_sums(self.layer([operands]), pe, self._matrices, bits)
         return sums if self._rule is None else sums << self._rule.shift
 
     def real(self, sums: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return sums in real units: sum * (activation scale * weight scale) + bias, in float64."""
+        """Return sums in real units: sum * (activation scale * weight scale) + bias, in float64.
+
+        The columns of an output channel are added up: float64 (..., output channel).
+        """
         output = sums * self.unit
+        if self.column_channels is not None:
+            output = np.add.reduceat(output, self._first_columns, axis=-1)
         if self.bias is not None:
             output += self.bias.astype(np.float64)
         return output

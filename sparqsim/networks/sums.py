@@ -29,6 +29,8 @@ Array = NDArray[Any]
 
 #: Pieces of K that are no longer than this are not worth float32.
 SHORTEST_PIECE = 16
+#: Bits of the integers that sums are computed in here: an accumulator as wide never overflows.
+WIDEST_BITS = 64
 #: Elements of X in work at once; as float32 64 MiB.
 BLOCK_ELEMENTS = 1 << 24
 
@@ -134,10 +136,15 @@ class Weights:
         return self.stored if used is stored else Factor(np.ascontiguousarray(used))
 
 
-def layer_sums(layer: Layer, pe: PEDesign, weights: Weights | None = None) -> NDArray[np.int64]:
+def layer_sums(
+    layer: Layer,
+    pe: PEDesign,
+    weights: Weights | None = None,
+    accumulator_bits: int = WIDEST_BITS,
+) -> NDArray[np.int64]:
     """Return what `pe` makes of a layer, in units of activation scale * weight scale.
 
-    Zero points are corrected.
+    Zero points are corrected, outside of the accumulators.
 
     Parameters
     ----------
@@ -145,6 +152,8 @@ def layer_sums(layer: Layer, pe: PEDesign, weights: Weights | None = None) -> ND
     pe : PEDesign
     weights : Weights, optional
         The layer's, where they serve many batches.
+    accumulator_bits : int
+        Sums of products wrap around at so many bits (`wrapped`).
 
     Returns
     -------
@@ -153,16 +162,27 @@ def layer_sums(layer: Layer, pe: PEDesign, weights: Weights | None = None) -> ND
     pe = bound_to(layer, pe)
     prepared = weights or Weights(layer.weights, layer.record.groups)
     used = prepared.used(pe)
-    blocks = [
-        _corrected(layer, prepared.stored, pe.matmul(rows, prepared.stored.integers), rows)
-        if used is None
-        else _corrected(layer, used, exact_product(rows, used), rows)
-        for rows in _rows(layer, pe, transformed=used is not None)
-    ]
+    factor = prepared.stored if used is None else used
+    blocks = []
+    for rows in _rows(layer, pe, transformed=used is not None):
+        product = pe.matmul(rows, factor.integers) if used is None else exact_product(rows, factor)
+        held = wrapped(product, accumulator_bits)
+        blocks.append(_corrected(layer, factor, held, rows))
     sums = np.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0]
     if layer.record.geometry is None:
         return sums
     return np.ascontiguousarray(sums.transpose(1, 0, 2)).reshape(layer.output_shape)
+
+
+def wrapped(sums: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """Return sums as an accumulator of two's complement holds them, modulo 2^bits.
+
+    Wrapping sums at their end is wrapping them after each addition, in any order.
+    """
+    half = 1 << (bits - 1)
+    if bits == WIDEST_BITS or not sums.size or (sums.max() < half and sums.min() >= -half):
+        return sums
+    return ((sums + half) & (2 * half - 1)) - half
 
 
 def exact_product(x: Array, w: Factor) -> NDArray[np.int64]:

@@ -118,6 +118,7 @@ class AccuracyReport(Tabular, Record):
     place of its largest number. outputs: names of the network's outputs where it has several: the
     first one named is what answers; the others are not looked at. bits: the list that took bits
     from the layers' weights; absent where none did. SQNR is then of designs on those weights.
+    recipe: how the network became integers, in words; absent where no recipe was given.
     """
 
     schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
@@ -138,6 +139,7 @@ class AccuracyReport(Tabular, Record):
     dense_output: tuple[int, ...] = ()
     outputs: tuple[Text, ...] = ()
     bits: Text = Field(default="", exclude_if=lambda bits: not bits)
+    recipe: Text = Field(default="", exclude_if=lambda recipe: not recipe)
     layers: tuple[NetworkLayer, ...]
     rows: tuple[AccuracyRow, ...]
     coverage: Coverage = Coverage()

@@ -89,8 +89,8 @@ def recorder(monkeypatch):
 
     seen, fast = [], site.layer_sums
 
-    def recorded(layer, pe, weights):
-        sums = fast(layer, pe, weights)
+    def recorded(layer, pe, weights, bits):
+        sums = fast(layer, pe, weights, bits)
         rows = sums if layer.record.geometry is not None else sums.transpose(1, 0, 2)
         seen.append((layer, pe, rows.reshape(layer.gemm.m, -1)))
         return sums

@@ -18,6 +18,7 @@ from sparqsim.networks.onnx.native import native_fault, native_model
 from sparqsim.networks.onnx.network import Network
 from sparqsim.networks.onnx.quantised import DOMAIN, quantised_model
 from sparqsim.networks.onnx.session import Session
+from sparqsim.quantise.recipe import ACCUMULATOR_BITS
 from sparqsim.trace.bitlist import BitList
 
 
@@ -30,7 +31,7 @@ class OnnxNetwork(AnsweringNetwork):
         Calibrated.
     native : bool
         Whether onnxruntime may run designs by itself; else numpy computes every layer's sums, as
-        where weights lose bits.
+        where weights lose bits, or an accumulator can overflow.
     bits : BitList, optional
         Of the layers' weights.
     """
@@ -39,7 +40,10 @@ class OnnxNetwork(AnsweringNetwork):
         self, network: Network, *, native: bool = True, bits: BitList | None = None
     ) -> None:
         super().__init__(network, bits)
-        self._onnx, self._native = network, native and bits is None
+        # Onnxruntime's accumulators have the usual bits.
+        usual = network.accumulator_bits == ACCUMULATOR_BITS
+        fits = usual or not any(site.can_overflow for site in self.sites)
+        self._onnx, self._native = network, native and bits is None and fits
 
     @property
     def reference_name(self) -> str:

@@ -130,6 +130,8 @@ class MacNode:
         For `integer`: the tensor with the scale that the network finds at run time, or ''.
     note : str
         What of the network's own arithmetic is not kept.
+    real_weights : float32 (output channel, kernel position, input channel) or None
+        What `weights` are codes of; None where those are the network's own.
     """
 
     name: str
@@ -148,6 +150,7 @@ class MacNode:
     integer: bool = False
     dynamic_scale: str = ""
     note: str = ""
+    real_weights: NDArray[np.float32] | None = None
 
     @property
     def tensors(self) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,8 +20,15 @@ from sparqsim.networks.onnx.macs import MacNode
 from sparqsim.networks.onnx.reader import read_nodes
 from sparqsim.networks.onnx.session import Session
 from sparqsim.networks.onnx.skipped import SkippedNode, skipped_nodes
+from sparqsim.networks.recipes import (
+    calibration_pictures,
+    check_own_activations,
+    chosen_kept,
+    stated_kept,
+)
 from sparqsim.networks.site import Operands, Site, kept_layers
 from sparqsim.quantise.codes import OWN_SCALES, ActivationCodes, Quantised
+from sparqsim.quantise.recipe import ACCUMULATOR_BITS, Recipe
 from sparqsim.trace.coverage import Tally
 
 
@@ -33,6 +40,8 @@ class Network:
     runs. `codes`, `shapes`, `dtypes`: of every tensor that a node takes. `kept`: names of layers
     that stay at 8 bits. `left_out`: nodes with multiply-accumulates that are not run.
     `calibrator`: its name. `batch`: pictures at a time. `notes`: what a user must know of all this.
+    `accumulator_bits`: of every layer. `recipe`: its title, '' where none was given;
+    `recipe_entry`: what a trace's provenance says of it.
     """
 
     graph: Graph
@@ -46,6 +55,9 @@ class Network:
     calibrator: str
     batch: int
     notes: tuple[str, ...] = ()
+    accumulator_bits: int = ACCUMULATOR_BITS
+    recipe: str = ""
+    recipe_entry: Mapping[str, Any] = field(default_factory=dict)
 
     origin: ClassVar[str] = "sparqsim trace dump (onnxruntime)"
 
@@ -61,8 +73,11 @@ class Network:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What a trace's provenance gets: notes, and the batch norm that is part of each layer."""
-        return {"notes": list(self.notes), "folded_batch_norms": dict(self.folded)}
+        """What a trace's provenance gets: notes, the batch norm that is part of each layer, the
+        recipe.
+        """
+        about = {"notes": list(self.notes), "folded_batch_norms": dict(self.folded)}
+        return about | dict(self.recipe_entry)
 
     @cached_property
     def sites(self) -> tuple[Site, ...]:
@@ -84,6 +99,7 @@ class Network:
             reason=reason,
             keep_8bit=node.name in self.kept,
             note=reason,
+            accumulator_bits=self.accumulator_bits,
         )
 
     def _reason(self, node: MacNode) -> str:
@@ -165,6 +181,7 @@ def calibrated(
     skip: Collection[str] = (),
     keep_8bit: Collection[str] | None = None,
     batch: int | None = None,
+    recipe: Recipe | None = None,
 ) -> Network:
     """Read a network, fold it, and find the scales of its activations on `pictures`.
 
@@ -181,18 +198,25 @@ def calibrated(
     batch : int or None
         Pictures at a time; default: as many as the graph fixes, else 8 where that mixes none, else
         1.
+    recipe : Recipe, optional
+        Says all of `calibrate` and `keep_8bit`, and how real weights are quantised.
 
     Raises
     ------
     InputError
-        Naming the node or layer at fault: unsupported, NaN or infinite activations, unknown names.
+        Naming the node or layer at fault: unsupported, NaN or infinite activations, unknown names,
+        what a recipe asks for and the network cannot take.
     """
+    chosen = Recipe.stated(recipe, activations=calibrate, keep_8bit=stated_kept(keep_8bit))
+    pictures = calibration_pictures(chosen, pictures)
     without_norms = folded(Graph.load(path).modern())
     graph, left_out = without_norms.graph, frozenset(skip)
     nodes = tuple(read_nodes(graph, left_out))
-    chosen = batching(graph, pictures, [*sources_of(nodes), *graph.outputs], batch)
+    chosen.check_layers([node.name for node in nodes])
+    batches = batching(graph, pictures, [*sources_of(nodes), *graph.outputs], batch)
     own = own_codes(nodes)
-    seen = _observed(graph, nodes, pictures, calibrate, chosen.size)
+    _check_calibrators(chosen, nodes, own)
+    seen = _observed(graph, nodes, pictures, chosen, batches.size)
     return Network(
         graph=graph,
         folded=without_norms.pairs,
@@ -200,12 +224,30 @@ def calibrated(
         codes=own | seen.observations.codes(),
         shapes=seen.shapes,
         dtypes=seen.dtypes,
-        kept=kept_layers([(node.name, node.op) for node in nodes], keep_8bit),
+        kept=kept_layers([(node.name, node.op) for node in nodes], chosen_kept(chosen)),
         left_out=skipped_nodes(graph, left_out),
-        calibrator=calibrate if seen.observations else OWN_SCALES,
-        batch=chosen.size,
-        notes=(chosen.note,) if chosen.note else (),
+        calibrator=chosen.calibrator_title if seen.observations else OWN_SCALES,
+        batch=batches.size,
+        notes=(batches.note,) if batches.note else (),
     )
+
+
+def _check_calibrators(
+    recipe: Recipe, nodes: Sequence[MacNode], own: Mapping[str, ActivationCodes]
+) -> None:
+    """Raise InputError for calibrators that no tensor takes, and for two of one tensor."""
+    taking = [node.name for node in nodes if node.source in own]
+    tensors = sources_of(nodes)
+    check_own_activations(recipe, taking, all_own=all(name in own for name in tensors))
+    for tensor in tensors:
+        layers = [node.name for node in nodes if tensor in node.tensors]
+        specs = {recipe.calibrator(layer).spec: layer for layer in layers}
+        if len(specs) > 1:
+            (one, first), (other, second), *_ = specs.items()
+            raise InputError(
+                f"recipe: layers {first!r} and {second!r} take the same tensor {tensor!r}, with "
+                f"activations {one} and {other}; expected one calibrator for both"
+            )
 
 
 @dataclass(frozen=True)
@@ -218,13 +260,13 @@ class Seen:
 
 
 def _observed(
-    graph: Graph, nodes: Sequence[MacNode], pictures: Pictures, calibrate: str, batch: int
+    graph: Graph, nodes: Sequence[MacNode], pictures: Pictures, recipe: Recipe, batch: int
 ) -> Seen:
     own = own_codes(nodes)
     layer_with = {name: node.name for node in reversed(nodes) for name in node.tensors}
     # The second of two tensors takes the place of weights, which are int8.
     second = {node.other for node in nodes if node.other}
-    seen = Seen(Observations(calibrate), {}, {})
+    seen = Seen(Observations(recipe), {}, {})
     for values in Session(graph, list(layer_with)).batches(pictures, batch):
         for name, value in values.items():
             seen.shapes.setdefault(name, value.shape)

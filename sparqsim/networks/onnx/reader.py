@@ -14,7 +14,7 @@ from sparqsim.networks.onnx.nodefacts import NodeFacts, Operand
 from sparqsim.networks.onnx.operators import CONVOLUTIONS, INTEGER_OPS, MAC_OPS, PICKS, QLINEAR_OPS
 from sparqsim.networks.onnx.quantisation import dequantised
 from sparqsim.networks.onnx.spatial import checked_spatial
-from sparqsim.networks.onnx.weights import WeightReader
+from sparqsim.networks.onnx.weights import ReadWeights, WeightReader
 from sparqsim.quantise.codes import ActivationCodes, WeightCodes
 
 BIAS_AT = {"Conv": 2, "Gemm": 2, "QLinearConv": 8, "QGemm": 6}
@@ -56,7 +56,8 @@ def _read(facts: NodeFacts) -> MacNode:
     convolution = facts.kind in CONVOLUTIONS
     mirrored = not convolution and facts.is_constant(left[0]) and not facts.is_constant(right[0])
     source, second = (right, left) if mirrored else (left, right)
-    weights = _weights(facts, second, mirrored)
+    read = _weights(facts, second, mirrored)
+    weights = None if read is None else read.codes
     tensor, codes = _activations(facts, source)
     other, other_codes = _second(facts, second[0]) if weights is None else ("", None)
     bias, added = _bias(facts, codes, weights, mirrored)
@@ -77,10 +78,11 @@ def _read(facts: NodeFacts) -> MacNode:
         integer=facts.kind in INTEGER_OPS,
         dynamic_scale=_dynamic_scale(facts, source[0]),
         note="; ".join(facts.notes),
+        real_weights=None if read is None else read.real,
     )
 
 
-def _weights(facts: NodeFacts, operand: Operand, mirrored: bool) -> WeightCodes | None:
+def _weights(facts: NodeFacts, operand: Operand, mirrored: bool) -> ReadWeights | None:
     """Return constant weights; None for a second tensor of each batch, or a stack of constants."""
     name = operand[0]
     if not facts.is_constant(name):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from sparqsim.networks.onnx.graph import Array
 from sparqsim.networks.onnx.macs import Product
@@ -10,6 +13,17 @@ from sparqsim.networks.onnx.nodefacts import NodeFacts, Operand
 from sparqsim.networks.onnx.operators import CONVOLUTIONS, INTEGER_OPS, MOVES, QLINEAR_OPS
 from sparqsim.networks.onnx.quantisation import Dequantised, dequantised, moved, spread
 from sparqsim.quantise.codes import WeightCodes
+
+
+class ReadWeights(NamedTuple):
+    """An operand as weights.
+
+    codes: the network's own, else those of `nearest:8`. real: float32 (output channel, kernel
+    position, input channel), None where the codes are the network's own.
+    """
+
+    codes: WeightCodes
+    real: NDArray[np.float32] | None = None
 
 
 class WeightReader:
@@ -27,24 +41,25 @@ class WeightReader:
     def __init__(self, facts: NodeFacts, operand: Operand, mirrored: bool) -> None:
         self._facts, self._operand, self._mirrored = facts, operand, mirrored
 
-    def read(self) -> WeightCodes:
+    def read(self) -> ReadWeights:
         """Return the weights: the network's own codes where it has some. Raises InputError."""
         facts = self._facts
         if facts.kind in QLINEAR_OPS | INTEGER_OPS:
-            return self._codes_of_node()
+            return ReadWeights(self._codes_of_node())
         behind = dequantised(facts.graph, self._operand[0], MOVES)
         if behind is not None and facts.is_constant(behind.operands[0]):
             own = self._codes_behind(behind)
             if own is not None:
-                return own
+                return ReadWeights(own)
             facts.notes.append("its weights' own codes are quantised anew: their way is not known")
         return self._real()
 
-    def _real(self) -> WeightCodes:
+    def _real(self) -> ReadWeights:
         value = np.asarray(self._facts.constant(self._operand[0], "weights"), np.float32)
         if not np.isfinite(value).all():
             raise self._facts.fault("weights hold NaN or infinite values, expected finite ones")
-        return WeightCodes.of_real(self._arranged(value) * self._facts.number("alpha", 1.0))
+        real = self._arranged(value) * self._facts.number("alpha", 1.0)
+        return ReadWeights(WeightCodes.of_real(real), np.asarray(real, np.float32))
 
     def _codes_of_node(self) -> WeightCodes:
         """Return weights whose scale and zero point stand in the node: one, or per channel."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,12 @@ import numpy as np
 from sparqsim.base.errors import InputError
 from sparqsim.base.wording import counted
 from sparqsim.networks.images import Pictures
+from sparqsim.networks.recipes import (
+    chosen_kept,
+    recipe_entry,
+    stated_kept,
+    with_own_codes,
+)
 from sparqsim.networks.site import Operands, kept_layers
 from sparqsim.networks.tflite.fixedpoint import codes_of
 from sparqsim.networks.tflite.interpreter import Interpreter
@@ -20,6 +25,7 @@ from sparqsim.networks.tflite.macs import described, read_operators, skipped_ope
 from sparqsim.networks.tflite.model import Array, Model, Tensor
 from sparqsim.networks.tflite.quantised import check_activation, is_quantised
 from sparqsim.quantise.codes import OWN_SCALES
+from sparqsim.quantise.recipe import Recipe
 from sparqsim.trace.coverage import Tally
 
 #: What an input may be.
@@ -66,29 +72,38 @@ class TfliteSites:
     skip : operators (kind or name) to leave out
     keep_8bit : layers that stay at 8 bits
         Default: the first convolution and the last layer.
+    recipe : Recipe, optional
+        Says `keep_8bit`, and how wide accumulators are; the codes are the network's own.
 
     Raises
     ------
     InputError
-        For a model that is not 8-bit, or has unsupported operators.
+        For a model that is not 8-bit, or has unsupported operators, and for what a recipe asks for
+        and codes cannot take.
     """
 
     origin = "sparqsim trace dump (TFLite interpreter)"
     calibrator = OWN_SCALES
     notes: tuple[str, ...] = ()
-    # Batch norms that the converter folded leave no mark in the file: nothing is said of them.
-    provenance: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
         path: str | Path,
         skip: Collection[str] = (),
         keep_8bit: Collection[str] | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
+        chosen = Recipe.stated(recipe, keep_8bit=stated_kept(keep_8bit))
         self.model = Model(path)
         self.macs = read_operators(self.model, skip)
-        kept = kept_layers([(mac.name, mac.op) for mac in self.macs], keep_8bit)
-        self.sites = tuple(mac.site(mac.name in kept) for mac in self.macs)
+        kept = kept_layers([(mac.name, mac.op) for mac in self.macs], chosen_kept(chosen))
+        own = tuple(mac.site(mac.name in kept) for mac in self.macs)
+        made = with_own_codes(chosen, own, "TFLite network")
+        self.sites = made.sites
+        #: The recipe's title, '' where none was given.
+        self.recipe = "" if recipe is None else chosen.title
+        # Batch norms that the converter folded leave no mark in the file: nothing is said of them.
+        self.provenance: Mapping[str, Any] = {} if recipe is None else recipe_entry(chosen, made)
         self._left_out = skipped_operators(self.model, skip)
         #: Operators left out, 'name (kind)'.
         self.skipped = tuple(map(described, self._left_out))

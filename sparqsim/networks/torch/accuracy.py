@@ -17,6 +17,7 @@ from sparqsim.networks.torch.evaluate import Evaluation, evaluate
 from sparqsim.networks.torch.quantised import Keep, QuantisedNetwork
 from sparqsim.networks.trials import begun, row_of, rows_of
 from sparqsim.pe import get_pe
+from sparqsim.quantise.recipe import Recipe
 from sparqsim.results.accuracy_report import (
     AccuracyReport,
     AccuracyRow,
@@ -36,7 +37,8 @@ class Study:
 
     `network`, `data`, `calibration`: what the report says of the network, the pictures and the
     calibration pictures. `array`: the array of the cycles; `kept_cycles`: how long layers that are
-    kept take, as `kept` of `compare`. All else as in `evaluate`.
+    kept take, as `kept` of `compare`. `recipe`: says `keep_8bit`; each trial's calibrator stands in
+    the place of its `activations`. All else as in `evaluate`.
     """
 
     model: nn.Module
@@ -50,6 +52,7 @@ class Study:
     kept_cycles: Kept = HONEST
     matmuls: Sequence[str] = ()
     bits: BitList | None = None
+    recipe: Recipe | None = None
     error_images: int | None = None
     array: ArrayConfig = field(default_factory=ArrayConfig)
 
@@ -95,11 +98,16 @@ class Study:
         return QuantisedNetwork(
             self.model,
             self.calibration_loader,
-            calibrate=calibrate,
-            keep_8bit=self.keep_8bit,
             matmuls=self.matmuls,
             bits=self.bits,
+            **self._scales(calibrate),
         )
+
+    def _scales(self, calibrate: str) -> dict[str, Any]:
+        """Return what says how a trial's network becomes integers."""
+        if self.recipe is None:
+            return {"calibrate": calibrate, "keep_8bit": self.keep_8bit}
+        return {"recipe": self.recipe.model_copy(update={"activations": calibrate})}
 
     def _evaluated(
         self, trial: Trial, quantised: QuantisedNetwork, in_float: Answers
@@ -108,15 +116,14 @@ class Study:
             self.model if trial.recalibrate_bn else quantised,
             self.loader,
             trial.pe,
-            calibrate=trial.calibrate,
             calibration_loader=self.calibration_loader,
-            keep_8bit=self.keep_8bit,
             kept=self.kept,
             recalibrate_bn=trial.recalibrate_bn,
             matmuls=self.matmuls,
             bits=self.bits,
             error_images=self.error_images,
             in_float=None if trial.recalibrate_bn else in_float,
+            **(self._scales(trial.calibrate) if trial.recalibrate_bn else {}),
         )
 
     def _timing(
@@ -147,4 +154,5 @@ class Study:
             reference="float network",
             outputs=in_float.outputs,
             bits="" if self.bits is None else self.bits.title,
+            recipe="" if quantised.recipe is None else quantised.recipe.title,
         )

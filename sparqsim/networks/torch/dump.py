@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from sparqsim.networks.torch.products import StrayProducts
 from sparqsim.networks.torch.quantised import Keep, QuantisedNetwork
 from sparqsim.networks.torch.sites import as_array
 from sparqsim.pe import get_pe
+from sparqsim.quantise.recipe import Recipe
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.trace import Trace
 from sparqsim.trace.writer import TraceWriter
@@ -40,6 +42,7 @@ def dump(
     keep_8bit: Keep = "first-last",
     matmuls: Sequence[str] = (),
     fold: bool = True,
+    recipe: Recipe | str | PathLike[str] | None = None,
     network: str = "",
     license_note: str = "",
 ) -> DumpReport:
@@ -61,8 +64,8 @@ def dump(
         Inputs to dump, the loader's first; all by default.
     calibration_loader : iterable of batches, optional
         Default: all of `loader`.
-    calibrate, keep_8bit, matmuls, fold
-        As in `QuantisedNetwork`.
+    calibrate, keep_8bit, matmuls, fold, recipe
+        As in `QuantisedNetwork`. A recipe goes into the trace's provenance.
     network, license_note : str
         Written to the file.
 
@@ -83,6 +86,7 @@ def dump(
             keep_8bit=keep_8bit,
             matmuls=matmuls,
             fold=fold,
+            recipe=recipe,
         )
     )
     if "" in quantised.layers:
@@ -103,7 +107,7 @@ def dump(
 def _document(quantised: QuantisedNetwork, network: str, license_note: str) -> dict[str, Any]:
     return {
         "network": network or type(quantised.network.model).__name__,
-        "calibrator": quantised.calibrator.spec,
+        "calibrator": quantised.calibrator,
         "origin": f"sparqsim.torch.dump {VERSION}",
         "license_note": license_note,
         "provenance": {
@@ -111,6 +115,7 @@ def _document(quantised: QuantisedNetwork, network: str, license_note: str) -> d
             "signedness": {name: site.reason for name, site in quantised.layers.items()},
             "skipped": {skipped.name: skipped.reason for skipped in quantised.network.skipped},
             "folded_batch_norms": dict(quantised.network.folded.pairs),
+            **quantised.recipe_entry,
         },
     }
 
@@ -147,7 +152,7 @@ class TorchDumper:
         return DumpReport(
             path=path,
             pictures=self.inputs_done,
-            calibrator=self._quantised.calibrator.spec,
+            calibrator=self._quantised.calibrator,
             layers=self._dumper.layers,
             skipped=network.skipped,
             folded=network.folded.pairs,

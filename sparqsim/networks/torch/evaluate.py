@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from sparqsim.networks.torch.loaders import checked
 from sparqsim.networks.torch.network import Skipped
 from sparqsim.networks.torch.quantised import Keep, QuantisedNetwork
 from sparqsim.pe import PEDesign, get_pe
+from sparqsim.quantise.recipe import Recipe
 from sparqsim.results.accuracy_report import KeptAs
 from sparqsim.trace.bitlist import BitList
 
@@ -69,6 +71,7 @@ def evaluate(
     recalibrate_bn: bool = False,
     matmuls: Sequence[str] = (),
     bits: BitList | None = None,
+    recipe: Recipe | str | PathLike[str] | None = None,
     images: int | None = None,
     error_images: int | None = None,
     in_float: Answers | None = None,
@@ -83,7 +86,7 @@ def evaluate(
         None: the float network.
     loader, calibrate, calibration_loader, keep_8bit, matmuls, images
         As in `dump`.
-    bits : BitList, optional
+    bits, recipe : optional
         As in `QuantisedNetwork`. Errors of layers are then of the design on those weights.
     kept : '8bit', 'float' or 'design'
         How layers marked keep_8bit compute.
@@ -113,6 +116,7 @@ def evaluate(
         keep_8bit=keep_8bit,
         matmuls=matmuls,
         bits=bits,
+        recipe=recipe,
     )
     arithmetic = None
     if pe is not None:
@@ -150,7 +154,7 @@ def _evaluation(
     counted = hits(answers_found, reference, labels)
     return Evaluation(
         pe=None if arithmetic is None else arithmetic.pe.spec,
-        calibrator=quantised.calibrator.spec,
+        calibrator=quantised.calibrator,
         kept="8bit" if arithmetic is None else arithmetic.kept,
         recalibrated_bn=recalibrated,
         rows=len(found.logits),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -11,10 +12,19 @@ from torch import Tensor, nn
 
 from sparqsim.base.errors import InputError
 from sparqsim.networks.observe import Observations, naming
+from sparqsim.networks.recipes import check_one_source_of_bits, followed, recipe_entry
 from sparqsim.networks.site import Operands, Site, check_layer_names, with_bits
 from sparqsim.networks.torch.loaders import Inputs, batches, checked, inputs_taken
 from sparqsim.networks.torch.network import Call, Network, Values
-from sparqsim.networks.torch.sites import as_float32, operands_of, real_output, sites_of
+from sparqsim.networks.torch.running import CalibrationRun
+from sparqsim.networks.torch.sites import (
+    as_float32,
+    operands_of,
+    real_output,
+    real_weights,
+    sites_of,
+)
+from sparqsim.quantise.recipe import KEPT_CHOICES, Recipe
 from sparqsim.trace.bitlist import BitList
 
 #: Which layers stay at 8 bits under every design: the first and the last to run, none, or those
@@ -43,12 +53,14 @@ class QuantisedNetwork:
         Whether batch norms are folded; norms that are not are computed in float.
     bits : BitList, optional
         Of the layers' weights (`sparqsim.networks.site.with_bits`).
+    recipe : Recipe or path of a .toml file, optional
+        Says all of `calibrate` and `keep_8bit`, and how weights are quantised.
 
     Raises
     ------
     InputError
-        For names that do not exist, NaN or infinite activations (naming the layer), or a network
-        without layers.
+        For names that do not exist, NaN or infinite activations (naming the layer), a network
+        without layers, or what a recipe asks for and the network cannot take.
     """
 
     def __init__(
@@ -61,16 +73,24 @@ class QuantisedNetwork:
         matmuls: Sequence[str] = (),
         fold: bool = True,
         bits: BitList | None = None,
+        recipe: Recipe | str | PathLike[str] | None = None,
     ) -> None:
-        seen = Observations(calibrate)
-        self.calibrator = seen.calibrator
+        chosen = Recipe.stated(recipe, activations=calibrate, keep_8bit=_choice(keep_8bit))
+        check_one_source_of_bits(recipe, bits)
+        #: The recipe, None where calibrator and kept layers alone were given.
+        self.recipe = None if recipe is None else chosen
+        self.calibrator = chosen.calibrator_title
         checked(calibration, "calibration loader")
         self.inputs_taken = inputs_taken(model)
-        example = next(self.batches(calibration), None)
+        pictures = chosen.calibration.pictures
+        example = next(self.batches(calibration, pictures), None)
         if example is None:
             raise InputError("calibration loader holds no batch, expected at least one")
         self.network = Network(model, example[0], matmuls, fold)
-        kept = _kept([call.name for call in self.network.calls], keep_8bit)
+        names = [call.name for call in self.network.calls]
+        kept = _kept(names, chosen.keep_8bit)
+        chosen.check_layers(names)
+        seen = Observations(chosen)
         met: dict[str, Call] = {}
 
         def observe(call: Call, values: Values) -> Tensor:
@@ -80,10 +100,23 @@ class QuantisedNetwork:
                 seen.see((call.name, place), call.name, as_float32(value), second=place > 0)
             return call.in_float(values)
 
-        for inputs, _ in self.batches(calibration):
+        count = 0
+        for inputs, _ in self.batches(calibration, pictures):
             self.network.run(inputs, observe)
+            count += len(inputs)
+        chosen.check_pictures(count)
+        sites = sites_of(met.values(), seen, kept)
+        run = CalibrationRun(
+            self.network,
+            sites,
+            lambda: self.batches(calibration, pictures),
+            chosen.calibration.labels,
+        )
+        made = followed(chosen, tuple(sites.values()), real_weights(met.values()), run)
+        #: What a trace's provenance says of the recipe, nothing where none was given.
+        self.recipe_entry = {} if recipe is None else recipe_entry(chosen, made)
         #: The network's layers, by name, in the order they ran.
-        self.layers = sites_of(met.values(), seen, kept)
+        self.layers = {site.name: site for site in made.sites}
         if bits is not None:
             self.layers = {site.name: site for site in with_bits(self.layers.values(), bits)}
 
@@ -132,11 +165,18 @@ class QuantisedNetwork:
         return self.layers[call.name]
 
 
-def _kept(names: list[str], keep_8bit: Keep) -> frozenset[str]:
+def _choice(keep_8bit: Keep) -> str | tuple[str, ...]:
+    """Return which layers stay at 8 bits, as a recipe says it. Raises InputError."""
+    if not isinstance(keep_8bit, str):
+        return tuple(keep_8bit)
+    if keep_8bit not in KEPT_CHOICES:
+        raise InputError(
+            f"keep_8bit={keep_8bit!r}, expected 'first-last', 'none' or a list of layer names"
+        )
+    return keep_8bit
+
+
+def _kept(names: list[str], keep_8bit: str | tuple[str, ...]) -> frozenset[str]:
     if isinstance(keep_8bit, str):
-        if keep_8bit not in ("first-last", "none"):
-            raise InputError(
-                f"keep_8bit={keep_8bit!r}, expected 'first-last', 'none' or a list of layer names"
-            )
         return frozenset((names[0], names[-1]) if keep_8bit == "first-last" else ())
     return check_layer_names(keep_8bit, names, "keep_8bit")

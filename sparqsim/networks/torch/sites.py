@@ -61,6 +61,11 @@ def _module_fields(op: str, module: Any) -> dict[str, Any]:
     return {"weights": weights, "bias": bias, "geometry": geometry, "groups": module.groups}
 
 
+def real_weights(calls: Iterable[Call]) -> dict[str, NDArray[np.float32]]:
+    """Return the real weights of calls that have some, by name, arranged."""
+    return {call.name: arranged(call.module.weight) for call in calls if call.module is not None}
+
+
 def arranged(weight: Tensor) -> NDArray[np.float32]:
     """Return real weights as (output channel, kernel position, input channel of the group)."""
     values = as_float32(weight)
@@ -70,18 +75,29 @@ def arranged(weight: Tensor) -> NDArray[np.float32]:
     return np.ascontiguousarray(values.transpose(0, 2, 3, 1)).reshape(channels, -1, depth)
 
 
+def shaped(weights: NDArray[np.float32], like: Tensor) -> NDArray[np.float32]:
+    """Return weights that are arranged (`arranged`) in the axes of a module's own."""
+    if like.ndim == 2:
+        return weights[:, 0]
+    channels, depth, *kernel = like.shape
+    return np.ascontiguousarray(weights.reshape(channels, *kernel, depth).transpose(0, 3, 1, 2))
+
+
 def operands_of(call: Call, site: Site, values: Values) -> Operands:
     """Return a batch's operands as integers. Raises InputError for NaN or infinity."""
-    x = padded(call.module, values[0]) if call.op == "conv2d" else values[0]
-    first = coded(as_float32(x), site.activation)
-    codes = first.codes
-    if call.op == "conv2d":
-        return Operands.of([first], codes.transpose(0, 2, 3, 1))
+    first = coded(as_float32(padded(call.module, values[0])), site.activation)
     if site.second is None:
-        return Operands.of([first], codes.reshape(1, -1, codes.shape[-1]))
+        return Operands.of([first], laid_out(call, first.codes))
     second = coded(as_float32(values[1]), site.second)
-    activations, weights = stacked(codes, second.codes)
+    activations, weights = stacked(first.codes, second.codes)
     return Operands.of([first, second], activations, weights)
+
+
+def laid_out(call: Call, values: NDArray[Any]) -> NDArray[Any]:
+    """Return a layer's input, padded, as a trace has it: channels innermost, or (1, M, K)."""
+    if call.op == "conv2d":
+        return values.transpose(0, 2, 3, 1)
+    return values.reshape(1, -1, values.shape[-1])
 
 
 def real_output(site: Site, sums: NDArray[np.int64], values: Values) -> Tensor:
@@ -115,8 +131,8 @@ def geometry_of(module: Any) -> ConvGeometry:
 
 
 def padded(module: Any, x: Tensor) -> Tensor:
-    """Return a convolution's input with its padding, where that is not zeros."""
-    if module.padding_mode == "zeros":
+    """Return a layer's input, that of a convolution with its padding where that is not zeros."""
+    if getattr(module, "padding_mode", "zeros") == "zeros":
         return x
     top, bottom, left, right = _padding(module)
     return functional.pad(x, (left, right, top, bottom), mode=module.padding_mode)

@@ -12,6 +12,7 @@ it asks of the network beside weights; it is refused, by name, where a front end
 | need | what is asked for |
 |---|---|
 | `inputs` | `LayerFacts.rows`, `LayerFacts.gram`: what layers take on calibration pictures |
+| `prefix` | `LayerFacts.rows(chosen)`, `gram_behind(chosen)`: the same behind chosen weights |
 | `answers` | `RunningNetwork.logits`: the network's answers with chosen weights |
 | `labels` | `RunningNetwork.labels`: classes of the calibration pictures |
 | `blocks` | `RunningNetwork.blocks`: PyTorch's own modules, to learn through |
@@ -33,7 +34,7 @@ from sparqsim.base.keys import keys_of
 from sparqsim.quantise.weights.codes import QuantisedWeights
 from sparqsim.quantise.weights.facts import LayerFacts, NetworkFacts, RunningNetwork
 
-Need = Literal["inputs", "answers", "labels", "blocks"]
+Need = Literal["inputs", "prefix", "answers", "labels", "blocks"]
 
 
 @dataclass(frozen=True, eq=False)

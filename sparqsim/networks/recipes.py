@@ -1,0 +1,269 @@
+"""What a recipe makes of a network's layers, whatever framework runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqsim.base.errors import InputError, shown
+from sparqsim.base.wording import counted
+from sparqsim.networks.images import Pictures
+from sparqsim.networks.site import Site
+from sparqsim.quantise.bias import bias_shift
+from sparqsim.quantise.codes import WeightCodes
+from sparqsim.quantise.recipe import Recipe
+from sparqsim.quantise.weights import (
+    Chosen,
+    LayerFacts,
+    NetworkFacts,
+    QuantisedWeights,
+    RunningNetwork,
+    WeightQuantiser,
+)
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """A network's layers as a recipe makes them.
+
+    facts: what weight quantisers say of themselves, by name and keys. notes: what of the recipe
+    some layers did not take, in words.
+    """
+
+    sites: tuple[Site, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def followed(
+    recipe: Recipe,
+    sites: Sequence[Site],
+    real: Mapping[str, NDArray[np.float32]],
+    network: RunningNetwork,
+) -> Followed:
+    """Return layers with weights, biases and accumulators as a recipe says.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    sites : sequence of Site
+        All layers, in the order they run, their activations calibrated.
+    real : mapping
+        The real weights of those that have some, as `LayerFacts.weights`. Other layers keep the
+        codes that the network brings.
+    network : RunningNetwork
+        On the calibration pictures.
+
+    Raises
+    ------
+    InputError
+        For a layer that is not there, for what a layer or the whole network cannot take, and for
+        what a quantiser needs and the network does not give.
+    """
+    check_recipe(recipe, sites, real, network.kind)
+    layers = {
+        site.name: LayerFacts(site.name, real[site.name], site.groups, network)
+        for site in sites
+        if site.name in real
+    }
+    kept = {site.name: site.keep_8bit for site in sites}
+    quantisers = {name: recipe.quantiser(name, kept=kept[name]) for name in layers}
+    chosen = _chosen(quantisers, layers, network)
+    scales = chosen.activation_scales
+    made = []
+    for site in sites:
+        new = replace(site, accumulator_bits=recipe.accumulator_bits)
+        if site.name in scales:
+            activation = replace(site.activation, scale=float(scales[site.name]))
+            new = replace(new, activation=activation)
+        if site.name in layers:
+            new = _with_weights(new, layers[site.name], chosen.weights[site.name])
+        if recipe.bias_correction and site.name in layers:
+            new = _corrected(new, layers[site.name], chosen.weights[site.name])
+        made.append(new)
+    own = [site.name for site in sites if site.weights is not None and site.name not in real]
+    return Followed(tuple(made), chosen.facts, _notes(recipe, own))
+
+
+def stated_kept(keep_8bit: Collection[str] | None) -> tuple[str, ...] | None:
+    """Return the layers of a file's network that a user keeps at 8 bits, as a recipe says it."""
+    return None if keep_8bit is None else tuple(keep_8bit)
+
+
+def chosen_kept(recipe: Recipe) -> Collection[str] | None:
+    """Return which layers a recipe keeps at 8 bits, for `sparqsim.networks.site.kept_layers`."""
+    if recipe.keep_8bit == "first-last":
+        return None
+    return () if recipe.keep_8bit == "none" else recipe.keep_8bit
+
+
+def calibration_pictures(recipe: Recipe, pictures: Pictures) -> Pictures:
+    """Return the pictures that a network is measured on. Raises InputError for too few."""
+    recipe.check_pictures(len(pictures))
+    return pictures.first(recipe.calibration.pictures)
+
+
+def with_own_codes(recipe: Recipe, sites: Sequence[Site], kind: str) -> Followed:
+    """Return the layers of a network that is codes already, as a recipe makes them.
+
+    It says which layers stay at 8 bits and how wide accumulators are.
+
+    Raises
+    ------
+    InputError
+        For whatever else it says, naming it.
+    """
+    names = [site.name for site in sites]
+    check_recipe(recipe, sites, {}, kind)
+    check_own_activations(recipe, names, all_own=True)
+    if "calibration" in recipe.model_fields_set:
+        raise InputError(
+            f"recipe: calibration, but the {kind} is codes already and measured on no pictures; "
+            "expected a recipe without it"
+        )
+    bits = recipe.accumulator_bits
+    return Followed(tuple(replace(site, accumulator_bits=bits) for site in sites))
+
+
+def check_no_overflow(sites: Sequence[Site]) -> None:
+    """Raise InputError for a layer whose sums its accumulator may not hold, where no sums are
+    computed.
+    """
+    for site in sites:
+        if site.can_overflow:
+            raise InputError(
+                f"recipe: accumulator_bits={site.accumulator_bits}, in which sums of layer "
+                f"{site.name!r} can overflow; a trace of this kind of network takes layers' inputs "
+                "from the network as it is, where no sums are computed: expected more bits, or "
+                "sparqsim accuracy, which computes them"
+            )
+
+
+def recipe_entry(recipe: Recipe, made: Followed) -> dict[str, Any]:
+    """Return what a trace's provenance says of a recipe, as JSON values.
+
+    recipe: its fields. weight_quantisers: what they say of themselves. can_overflow: layers whose
+    sums the accumulator cannot hold for all activations.
+    """
+    entry: dict[str, Any] = {"recipe": recipe.model_dump(mode="json")}
+    if made.facts:
+        entry["weight_quantisers"] = dict(made.facts)
+    overflowing = [site.name for site in made.sites if site.can_overflow]
+    return entry | ({"can_overflow": overflowing} if overflowing else {})
+
+
+def check_recipe(
+    recipe: Recipe, sites: Sequence[Site], real: Mapping[str, Any], kind: str = "network"
+) -> None:
+    """Raise InputError for what a recipe says and no layer can take, naming it.
+
+    A layer that brings its own codes takes neither weights nor a correction of its bias; what a
+    recipe says of all layers needs one that does.
+    """
+    recipe.check_layers([site.name for site in sites])
+    for site in sites:
+        choice = recipe.layers.get(site.name)
+        if choice is not None and choice.weights is not None and site.name not in real:
+            what = "two activations" if site.weights is None else "its own codes"
+            raise InputError(
+                f"recipe: layers.{shown(site.name)}: weights={shown(choice.weights)}, but the "
+                f"layer multiplies {what}; expected a layer with real weights"
+            )
+    if real:
+        return
+    for name in ("weights", "bias_correction"):
+        if name in recipe.model_fields_set and getattr(recipe, name):
+            raise InputError(
+                f"recipe: {name}={shown(getattr(recipe, name))}, but the {kind} has no layer with "
+                f"real weights: they are codes already; expected a recipe without {name}"
+            )
+
+
+def check_one_source_of_bits(recipe: object, bits: object) -> None:
+    """Raise InputError for a list of bits beside a recipe."""
+    if recipe is not None and bits is not None:
+        raise InputError(
+            "a list of bits beside a recipe: both say how many bits weights have; expected one of "
+            "the two (in a recipe: a table for a layer, with weights = 'nearest:4')"
+        )
+
+
+def check_own_activations(recipe: Recipe, own: Sequence[str], *, all_own: bool) -> None:
+    """Raise InputError for calibrators of layers whose activations have codes of their own.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    own : names of those layers
+    all_own : bool
+        Whether there is no layer to calibrate.
+    """
+    for name in own:
+        choice = recipe.layers.get(name)
+        if choice is not None and choice.activations is not None:
+            raise InputError(
+                f"recipe: layers.{shown(name)}: activations={shown(choice.activations)}, but the "
+                "layer takes the network's own codes; expected a layer that is calibrated"
+            )
+    if all_own and "activations" in recipe.model_fields_set:
+        raise InputError(
+            f"recipe: activations={shown(recipe.activations)}, but every layer takes the network's "
+            "own codes; expected a recipe without activations"
+        )
+
+
+def _chosen(
+    quantisers: Mapping[str, WeightQuantiser],
+    layers: Mapping[str, LayerFacts],
+    network: RunningNetwork,
+) -> Chosen:
+    """Return what each quantiser chooses for the layers that are its own, one after another."""
+    for quantiser in dict.fromkeys(quantisers.values()):
+        quantiser.check_needs(network)
+    weights: dict[str, QuantisedWeights] = {}
+    scales: dict[str, float] = {}
+    facts: dict[str, Any] = {}
+    for quantiser in dict.fromkeys(quantisers.values()):
+        own = tuple(layers[name] for name, each in quantisers.items() if each == quantiser)
+        found = quantiser.quantise_network(NetworkFacts(own, network, dict(weights)))
+        weights |= found.weights
+        scales |= found.activation_scales
+        if found.facts:
+            facts[quantiser.spec] = found.facts
+    return Chosen(weights, scales, facts)
+
+
+def _with_weights(site: Site, layer: LayerFacts, chosen: QuantisedWeights) -> Site:
+    """Return a layer with weights as they were chosen."""
+    points = np.zeros(len(chosen.codes), np.int64)
+    codes = WeightCodes(chosen.codes, chosen.scales.astype(np.float64), points, chosen.bits)
+    if chosen.channels is None:
+        return replace(site, weights=codes)
+    each = len(layer.weights) // site.groups
+    columns = np.bincount(chosen.channels // each, minlength=site.groups)
+    if len(set(columns.tolist())) > 1:
+        raise InputError(
+            f"layer {site.name!r}: its groups have {columns.min()} to {columns.max()} columns, "
+            "expected equally many in each group"
+        )
+    return replace(site, weights=codes, column_channels=chosen.channels)
+
+
+def _corrected(site: Site, layer: LayerFacts, chosen: QuantisedWeights) -> Site:
+    """Return a layer whose bias makes up for what its weights and codes shift outputs by."""
+    shift = bias_shift(layer, chosen)
+    bias = shift if site.bias is None else site.bias + shift
+    return replace(site, bias=bias.astype(np.float32))
+
+
+def _notes(recipe: Recipe, own: Sequence[str]) -> tuple[str, ...]:
+    if not own or "weights" not in recipe.model_fields_set:
+        return ()
+    layers = counted(len(own), "layer")
+    return (f"{layers} with the network's own weights: the recipe's are of the others",)

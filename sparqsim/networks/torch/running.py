@@ -1,0 +1,186 @@
+"""A PyTorch network on its calibration pictures, for weight quantisers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sparqsim.base.errors import InputError
+from sparqsim.networks.observe import coded, naming
+from sparqsim.networks.rows import rows_of
+from sparqsim.networks.site import Site
+from sparqsim.networks.torch.loaders import Inputs
+from sparqsim.networks.torch.network import Call, Network, Values, Visitor
+from sparqsim.networks.torch.outputs import logits_of
+from sparqsim.networks.torch.sites import as_float32, laid_out, padded, shaped
+from sparqsim.quantise.codes import LIMITS, ActivationCodes
+from sparqsim.quantise.recipe import Labels
+from sparqsim.quantise.weights import QuantisedWeights, Rows, RunningNetwork
+from sparqsim.quantise.weights.facts import ChosenWeights
+
+#: Yields (inputs, labels or None), batch after batch; can be asked for again.
+Batches = Callable[[], Iterator[tuple[Inputs, Tensor | None]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """The network itself, for methods that learn through its modules.
+
+    model: a copy of the user's, batch norms folded, in evaluation mode; whoever learns on it works
+    on a copy. batches: the inputs of the calibration pictures. activations: how each layer's input
+    is stored, by name; modules: each layer's module, by name.
+    """
+
+    model: nn.Module
+    batches: tuple[Inputs, ...]
+    activations: Mapping[str, ActivationCodes]
+    modules: Mapping[str, nn.Module]
+
+
+class CalibrationRun(RunningNetwork):
+    """Runs a network on its calibration pictures.
+
+    Parameters
+    ----------
+    network : Network
+    sites : mapping
+        Its layers by name, calibrated.
+    batches : callable
+    labels : 'none', 'true' or 'float-network'
+        What answers are compared with.
+
+    Raises
+    ------
+    InputError
+        For true labels that the pictures do not have.
+    """
+
+    kind = "PyTorch network"
+
+    def __init__(
+        self, network: Network, sites: Mapping[str, Site], batches: Batches, labels: Labels
+    ) -> None:
+        self._network, self._sites, self._batches = network, sites, batches
+        self._labels = labels
+        self.provides = frozenset({"inputs", "prefix", "answers", "blocks"})
+        if labels != "none":
+            self.provides |= {"labels"}
+        if labels == "true" and any(given is None for _, given in batches()):
+            raise InputError(
+                "recipe: calibration.labels='true', but the calibration pictures have no labels; "
+                "expected 'none', 'float-network', or batches of (inputs, labels)"
+            )
+
+    def rows(self, layer: str, chosen: ChosenWeights | None = None) -> Iterator[Rows]:
+        """Yield a layer's rows (`RunningNetwork.rows`)."""
+        site = self._sites[layer]
+        for inputs, _ in self._batches():
+            call, real = self._taken(inputs, layer, {})
+            _, values = (call, real) if not chosen else self._taken(inputs, layer, chosen)
+            with naming(layer):
+                held = coded(as_float32(values), site.activation)
+            yield from rows_of(site, laid_out(call, as_float32(real)), laid_out(call, held.codes))
+
+    def logits(
+        self,
+        chosen: ChosenWeights | None = None,
+        activation_scales: Mapping[str, float] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return what the network answers (`RunningNetwork.logits`), computed in float32 on the
+        values that codes stand for.
+        """
+        visitor = self._visitor(chosen or {}, activation_scales or {})
+        answers = []
+        for inputs, _ in self._batches():
+            found = logits_of(self._network.run(inputs, visitor))
+            if found is None:
+                raise InputError("the network's output is not known to be logits, expected some")
+            answers.append(as_float32(found))
+        return np.concatenate(answers)
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """The classes of the calibration pictures: their own, or those that the float network
+        answers.
+        """
+        if self._labels == "none":
+            return None
+        if self._labels == "float-network":
+            return np.asarray(self.logits().argmax(axis=1), np.int64)
+        given = [labels for _, labels in self._batches() if labels is not None]
+        return np.asarray(torch.cat(given).numpy(), np.int64)
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """The network's own modules."""
+        return Blocks(
+            self._network.model,
+            tuple(inputs for inputs, _ in self._batches()),
+            {name: site.activation for name, site in self._sites.items()},
+            {call.name: call.module for call in self._network.calls if call.module is not None},
+        )
+
+    def _taken(self, inputs: Inputs, layer: str, chosen: ChosenWeights) -> tuple[Call, Tensor]:
+        """Return what a layer takes of a batch, with its own padding where that is not zeros."""
+        taken: list[tuple[Call, Tensor]] = []
+        compute = self._visitor(chosen, {})
+
+        def visitor(call: Call, values: Values) -> Tensor:
+            if call.name == layer:
+                taken.append((call, padded(call.module, values[0])))
+            return compute(call, values)
+
+        self._network.run(inputs, visitor)
+        return taken[0]
+
+    def _visitor(self, chosen: ChosenWeights, scales: Mapping[str, float]) -> Visitor:
+        """Return what computes calls: those with chosen weights on what their codes stand for."""
+        weights: dict[str, Tensor] = {}
+
+        def visitor(call: Call, values: Values) -> Tensor:
+            if call.name not in chosen:
+                return call.in_float(values)
+            if call.name not in weights:
+                weights[call.name] = _as_weight(call, chosen[call.name])
+            codes = self._sites[call.name].activation
+            scale = scales.get(call.name, codes.scale)
+            held = _held(padded(call.module, values[0]), scale, signed=codes.signed)
+            return _computed(call, held, weights[call.name])
+
+        return visitor
+
+
+def _as_weight(call: Call, chosen: QuantisedWeights) -> Tensor:
+    return torch.from_numpy(shaped(chosen.real, call.module.weight))
+
+
+def _held(values: Tensor, scale: float, *, signed: bool) -> Tensor:
+    """Return what the codes of real values stand for: the rule of `sparqsim.quantise.codes`."""
+    step = torch.tensor(scale, dtype=torch.float32)
+    lowest, highest = LIMITS[signed]
+    return torch.clamp(torch.round(values.float() / step), lowest, highest) * step
+
+
+def _computed(call: Call, values: Tensor, weight: Tensor) -> Tensor:
+    """Return what a layer makes of values that have their padding, if that is not zeros."""
+    module = call.module
+    if call.op == "linear":
+        return functional.linear(values, weight, module.bias)
+    if module.padding_mode == "zeros":
+        output: Tensor = module._conv_forward(values, weight, module.bias)  # noqa: SLF001
+        return output
+    return functional.conv2d(
+        values,
+        weight,
+        module.bias,
+        stride=module.stride,
+        dilation=module.dilation,
+        groups=module.groups,
+    )

@@ -1,0 +1,289 @@
+"""Recipes: how a network becomes integers, in one place for PyTorch, ONNX and TFLite.
+
+    activations = "mean-max"          # a calibrator: sparqsim.quantise.calibrate
+    weights = "nearest:8"             # a weight quantiser: sparqsim.quantise.weights
+    keep_8bit = "first-last"          # or "none", or names of layers
+    bias_correction = false
+    accumulator_bits = 32
+
+    [calibration]
+    pictures = 64                     # the first ones; all where it is not said
+    labels = "none"                   # or "true", or "float-network"
+
+    [layers."layer4.1.conv2"]         # a layer of its own kind
+    weights = "nearest:4"
+    activations = "mse:4"
+
+What is not said is as in this example, but for the calibration pictures. A layer that stays at 8
+bits under every design (`keep_8bit`) has `nearest:8` weights unless a table of its own says
+otherwise.
+
+*bias_correction*: the mean of each output channel's error on the calibration pictures is added to
+its bias, `sparqsim.quantise.bias`. *accumulator_bits*: sums wrap around at so many bits, as two's
+complement does: the same whatever the order of additions. Accumulators that saturate are not
+simulated: their result depends on that order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+
+from sparqsim.base.errors import InputError, nearest, shown
+from sparqsim.base.plugins import names_a_file, refuse_code
+from sparqsim.base.record import Name, Record, faults_of
+from sparqsim.base.textfile import read_text, toml_of
+from sparqsim.base.wording import counted
+from sparqsim.quantise.calibrate import Calibrator, calibrator
+from sparqsim.quantise.weights import WeightQuantiser, get_weight_quantiser
+
+KEPT_WEIGHTS = "nearest:8"
+#: Bits of the accumulator where a recipe does not say otherwise.
+ACCUMULATOR_BITS = 32
+KEPT_CHOICES = ("first-last", "none")
+REMEDY = "--trust, for recipes that you have read"
+
+Labels = Literal["none", "true", "float-network"]
+
+
+def _calibrator_name(spec: str) -> str:
+    try:
+        calibrator(spec)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    return spec
+
+
+def _weights_name(spec: str) -> str:
+    try:
+        get_weight_quantiser(spec)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    return spec
+
+
+def _kept_choice(value: object) -> object:
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    if value in KEPT_CHOICES:
+        return value
+    raise ValueError(f"expected {' or '.join(map(repr, KEPT_CHOICES))}, or a list of layer names")
+
+
+Activations = Annotated[str, AfterValidator(_calibrator_name)]
+Weights = Annotated[str, AfterValidator(_weights_name)]
+Kept = Annotated[Literal["first-last", "none"] | tuple[Name, ...], BeforeValidator(_kept_choice)]
+
+
+class CalibrationChoice(Record):
+    """On which pictures a network is measured.
+
+    pictures: the first ones, so many; None: all. labels: what methods that look at answers compare
+    them with: nothing, the pictures' own classes, or the float network's answers.
+    """
+
+    pictures: int | None = Field(default=None, ge=1)
+    labels: Labels = "none"
+
+
+class LayerChoice(Record):
+    """A layer that is quantised otherwise than the network; None: as the network."""
+
+    weights: Weights | None = None
+    activations: Activations | None = None
+
+
+class Recipe(Record):
+    """How a network becomes integers; the module's docstring says what each field means."""
+
+    activations: Activations = "mean-max"
+    weights: Weights = "nearest:8"
+    keep_8bit: Kept = "first-last"
+    bias_correction: bool = False
+    accumulator_bits: int = Field(default=ACCUMULATOR_BITS, ge=8, le=64)
+    calibration: CalibrationChoice = CalibrationChoice()
+    layers: dict[Name, LayerChoice] = Field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: str | PathLike[str], *, trust: bool = False) -> Recipe:
+        """Return the recipe of a TOML file.
+
+        Parameters
+        ----------
+        path : str or path
+        trust : bool
+            Whether the file may name Python source (FILE.py:CLASS), taken from its own folder,
+            which is then run.
+
+        Raises
+        ------
+        InputError
+            Naming the file, the field and the value.
+        """
+        document = toml_of(read_text(Path(path), "a .toml file with a recipe"), path)
+        _check_keys(document, path)
+        for table, field, spec in _specs(document):
+            table[field] = _named_in(spec, field, Path(path), trust=trust)
+        try:
+            # As JSON, whose lists are tuples to a strict record; a date is no field's value.
+            return cls.model_validate_json(json.dumps(document, default=str))
+        except ValidationError as error:
+            raise InputError(f"{path}: {faults_of(error)[0]}") from None
+
+    @classmethod
+    def of(cls, recipe: Recipe | str | PathLike[str], *, trust: bool = False) -> Recipe:
+        """Return a recipe, or that of a file."""
+        return recipe if isinstance(recipe, Recipe) else cls.read(recipe, trust=trust)
+
+    @classmethod
+    def stated(
+        cls, recipe: Recipe | str | PathLike[str] | None, *, trust: bool = False, **shorthands: Any
+    ) -> Recipe:
+        """Return a recipe, or the one that fields given one by one are a shorthand for.
+
+        Parameters
+        ----------
+        recipe : Recipe, path of a file, or None
+        trust : bool
+            As in `read`.
+        **shorthands
+            Fields; None, or what a recipe has anyway: not given.
+
+        Raises
+        ------
+        InputError
+            For a recipe and a field beside it, and for a value that no recipe takes.
+        """
+        defaults = {name: field.default for name, field in cls.model_fields.items()}
+        given = {
+            name: value
+            for name, value in shorthands.items()
+            if value is not None and value != defaults[name]
+        }
+        if recipe is None:
+            try:
+                return cls(**given)
+            except ValidationError as error:
+                raise InputError(faults_of(error)[0]) from None
+        if given:
+            name, value = next(iter(given.items()))
+            raise InputError(
+                f"{name}={shown(value)} beside a recipe, which says it; expected one of the two"
+            )
+        return cls.of(recipe, trust=trust)
+
+    def quantiser(self, layer: str, *, kept: bool) -> WeightQuantiser:
+        """Return how a layer's real weights are quantised; `kept`: whether it stays at 8 bits."""
+        own = self.layers.get(layer, LayerChoice()).weights
+        of_network = KEPT_WEIGHTS if kept else self.weights
+        return get_weight_quantiser(own or of_network)
+
+    def calibrator(self, layer: str) -> Calibrator:
+        """Return how a layer's activation scales are found."""
+        return calibrator(self.layers.get(layer, LayerChoice()).activations or self.activations)
+
+    def check_layers(self, names: Iterable[str]) -> None:
+        """Raise InputError for a layer that is not in the network, with the nearest that is."""
+        known = list(names)
+        for layer in self.layers:
+            if layer not in known:
+                raise InputError(
+                    f"recipe: layers.{shown(layer)} is not in the network{nearest(layer, known)}; "
+                    f"expected some of {', '.join(known)}"
+                )
+
+    def check_pictures(self, count: int) -> None:
+        """Raise InputError where there are fewer calibration pictures than the recipe says."""
+        asked = self.calibration.pictures
+        if asked is not None and count < asked:
+            raise InputError(
+                f"recipe: calibration.pictures={asked}, but there are {count}; expected at most "
+                f"{count}"
+            )
+
+    @property
+    def calibrator_title(self) -> str:
+        """How activation scales are found, for records: one name where all layers share it."""
+        base = calibrator(self.activations).spec
+        others = [name for name in self.layers if self.calibrator(name).spec != base]
+        return f"{base} ({counted(len(others), 'layer')} otherwise)" if others else base
+
+    @property
+    def title(self) -> str:
+        """All of it in a line."""
+        parts = [
+            f"weights {get_weight_quantiser(self.weights).spec}",
+            f"activations {calibrator(self.activations).spec}",
+            f"8 bits kept: {_kept_words(self.keep_8bit)}",
+            "bias corrected" if self.bias_correction else "bias not corrected",
+            f"accumulator {self.accumulator_bits} bits",
+            _calibration_words(self.calibration),
+        ]
+        if self.layers:
+            parts.append(f"{counted(len(self.layers), 'layer')} otherwise")
+        return ", ".join(parts)
+
+
+def _kept_words(kept: str | tuple[str, ...]) -> str:
+    return kept if isinstance(kept, str) else " ".join(kept) or "none"
+
+
+def _calibration_words(choice: CalibrationChoice) -> str:
+    pictures = (
+        "all calibration pictures"
+        if choice.pictures is None
+        else counted(choice.pictures, "calibration picture")
+    )
+    return pictures if choice.labels == "none" else f"{pictures}, labels {choice.labels}"
+
+
+def _specs(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Yield every text that names a calibrator or a weight quantiser: its table, its key, it."""
+    layers = document.get("layers", {})
+    tables = [document, *(layers.values() if isinstance(layers, dict) else ())]
+    for table in tables:
+        if not isinstance(table, dict):
+            continue
+        for field in ("activations", "weights"):
+            if isinstance(table.get(field), str):
+                yield table, field, table[field]
+
+
+def _named_in(spec: str, field: str, path: Path, *, trust: bool) -> str:
+    """Return a name as it stands in a recipe's file; a file of Python is taken from its folder."""
+    if not names_a_file(spec):
+        return spec
+    if not trust:
+        what = "calibrator" if field == "activations" else "weight quantiser"
+        refuse_code(spec, what, str(path), REMEDY)
+    return str(path.parent / spec)
+
+
+def _check_keys(document: Mapping[str, Any], path: object) -> None:
+    """Raise InputError for a key that no table has, with the nearest that it has."""
+    layers, calibration = document.get("layers", {}), document.get("calibration", {})
+    tables: list[tuple[str, object, type[Record]]] = [
+        ("", document, Recipe),
+        ("calibration.", calibration, CalibrationChoice),
+    ]
+    if isinstance(layers, dict):
+        tables += [(f"layers.{name}.", table, LayerChoice) for name, table in layers.items()]
+    for place, table, record in tables:
+        for key, value in table.items() if isinstance(table, dict) else ():
+            known = record.model_fields
+            if key in known:
+                continue
+            if record is LayerChoice and isinstance(value, dict):
+                raise InputError(
+                    f"{path}: {place}{key} is a table in a layer's table; a name with dots stands "
+                    f'in quotes: [layers."{place.removeprefix("layers.")}{key}..."]'
+                )
+            raise InputError(
+                f"{path}: {place}{key} is not known{nearest(key, known)}; expected one of "
+                f"{', '.join(known)}"
+            )
