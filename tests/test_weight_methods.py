@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparqsim import InputError
 from sparqsim.quantise.points import greedy_points
 from sparqsim.quantise.weights import (
     Gram,
@@ -20,6 +21,7 @@ from sparqsim.quantise.weights import (
     RunningNetwork,
     get_weight_quantiser,
 )
+from sparqsim.quantise.weights.contract import trial_facts
 from sparqsim.quantise.weights.multipoint import laid_out
 
 
@@ -27,7 +29,7 @@ from sparqsim.quantise.weights.multipoint import laid_out
 class Chain(RunningNetwork):
     """x -> relu(x a^T) -> b: two products, activations of 6 bits."""
 
-    provides = frozenset({"inputs"})
+    provides = frozenset({"inputs", "prefix"})
     kind = "chain"
 
     x: np.ndarray
@@ -114,6 +116,16 @@ def test_adaround_sees_what_is_fixed_before():
     layer = facts.layers[1]
     error, other = (errors(facts.network, layer, each, fixed).sum() for each in (behind, without))
     assert error < other
+
+
+def test_adaround_is_refused_where_layers_do_not_run_behind_quantised_ones():
+    network = trial_facts().network
+    get_weight_quantiser("adaround:4:prefix=float").check_needs(network)
+    get_weight_quantiser("adaround:4").check_needs(chain()[0].network)
+    with pytest.raises(InputError, match="expected adaround:4:prefix=float"):
+        get_weight_quantiser("adaround:4").check_needs(network)
+    with pytest.raises(InputError, match="needs inputs"):
+        get_weight_quantiser("adaround:4").check_needs(None)
 
 
 def test_progress_counts_the_steps_of_all_layers():

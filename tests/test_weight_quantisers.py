@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from weight_networks import answering
 
 from sparqsim import InputError
 from sparqsim.quantise.codes import WeightCodes
@@ -39,6 +40,8 @@ SPECS = (
     "lp:4:3",
     "adaround:4:steps=50",
     "adaround:2:steps=50,prefix=float",
+    "lapq:4:evaluations=30",
+    "lapq:2:activation_bits=8,clips=layer,iterations=0",
     "multipoint:4",
     "multipoint:2:points=3,extra=1.5",
 )
@@ -53,7 +56,8 @@ def test_every_shipped_quantiser_is_tried_here() -> None:
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_shipped_quantisers_keep_the_contract(spec: str) -> None:
-    found = list(check_weight_quantiser(get_weight_quantiser(spec)))
+    facts = answering() if spec.startswith("lapq") else None
+    found = list(check_weight_quantiser(get_weight_quantiser(spec), facts))
     assert [each for each in found if each.failure] == []
 
 

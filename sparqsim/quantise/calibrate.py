@@ -35,7 +35,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -304,6 +304,10 @@ class LeastError(HistogramObserver):
 
     def clip(self) -> float:
         """Return the clip that the class's docstring names."""
+        return self.clips_of([self._power])[0]
+
+    def clips_of(self, powers: Sequence[float]) -> list[float]:
+        """Return the clip of least mean error^p for each of some powers."""
         counts, width = self.histogram()
         used = np.flatnonzero(counts)
         values, weights = (used + 0.5) * width, counts[used].astype(np.float64)
@@ -316,11 +320,10 @@ class LeastError(HistogramObserver):
             * np.arange(1, CLIPS_TRIED + 1)
             / CLIPS_TRIED
         )
-        errors = [
-            self._error(values, weights, coarse * clip / self.top_code, levels) for clip in clips
-        ]
-        return float(clips[int(np.argmin(errors))])
-
-    def _error(self, values: Array, weights: Array, step: float, levels: int) -> float:
-        held = np.minimum(np.rint(values / step), levels) * step
-        return float(weights @ np.abs(held - values) ** self._power)
+        errors = []
+        for clip in clips:
+            step = coarse * clip / self.top_code
+            held = np.minimum(np.rint(values / step), levels) * step
+            sizes = np.abs(held - values)
+            errors.append([weights @ sizes**power for power in powers])
+        return [float(clips[place]) for place in np.argmin(errors, axis=0)]

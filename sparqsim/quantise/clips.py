@@ -106,7 +106,7 @@ def joint_powell(
     InputError
         Where SciPy is not installed.
     """
-    optimize = _scipy_optimize()
+    optimize = scipy_optimize()
     met = _Met(loss, clips, evaluations, each)
     with suppress(_Spent):
         optimize.minimize(
@@ -141,7 +141,8 @@ class _Met:
         return found
 
 
-def _scipy_optimize() -> Any:
+def scipy_optimize() -> Any:
+    """Return SciPy's searches. Raises InputError where SciPy is not installed."""
     try:
         from scipy import optimize
     except ImportError:

@@ -92,11 +92,12 @@ class CalibrationRun(RunningNetwork):
         self,
         chosen: ChosenWeights | None = None,
         activation_scales: Mapping[str, float] | None = None,
+        activation_bits: int = 8,
     ) -> NDArray[np.float32]:
         """Return what the network answers (`RunningNetwork.logits`), computed in float32 on the
         values that codes stand for.
         """
-        visitor = self._visitor(chosen or {}, activation_scales or {})
+        visitor = self._visitor(chosen or {}, activation_scales or {}, activation_bits)
         answers = []
         for inputs, _ in self._batches():
             found = logits_of(self._network.run(inputs, visitor))
@@ -140,7 +141,9 @@ class CalibrationRun(RunningNetwork):
         self._network.run(inputs, visitor)
         return taken[0]
 
-    def _visitor(self, chosen: ChosenWeights, scales: Mapping[str, float]) -> Visitor:
+    def _visitor(
+        self, chosen: ChosenWeights, scales: Mapping[str, float], bits: int = 8
+    ) -> Visitor:
         """Return what computes calls: those with chosen weights on what their codes stand for."""
         weights: dict[str, Tensor] = {}
 
@@ -151,7 +154,8 @@ class CalibrationRun(RunningNetwork):
                 weights[call.name] = _as_weight(call, chosen[call.name])
             codes = self._sites[call.name].activation
             scale = scales.get(call.name, codes.scale)
-            held = _held(padded(call.module, values[0]), scale, signed=codes.signed)
+            used = bits if call.name in scales else 8
+            held = _held(padded(call.module, values[0]), scale, signed=codes.signed, bits=used)
             return _computed(call, held, weights[call.name])
 
         return visitor
@@ -161,11 +165,18 @@ def _as_weight(call: Call, chosen: QuantisedWeights) -> Tensor:
     return torch.from_numpy(shaped(chosen.real, call.module.weight))
 
 
-def _held(values: Tensor, scale: float, *, signed: bool) -> Tensor:
-    """Return what the codes of real values stand for: the rule of `sparqsim.quantise.codes`."""
+def _held(values: Tensor, scale: float, *, signed: bool, bits: int = 8) -> Tensor:
+    """Return what the codes of real values stand for: the rule of `sparqsim.quantise.codes`.
+
+    bits: of the codes the top ones, as `mac-4b8b` takes four.
+    """
     step = torch.tensor(scale, dtype=torch.float32)
-    lowest, highest = LIMITS[signed]
-    return torch.clamp(torch.round(values.float() / step), lowest, highest) * step
+    codes = torch.clamp(torch.round(values.float() / step), *LIMITS[signed])
+    if bits == 8:
+        return codes * step
+    unit = 1 << (8 - bits)
+    least, most = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+    return torch.clamp(torch.round(codes / unit), least, most) * (unit * step)
 
 
 def _computed(call: Call, values: Tensor, weight: Tensor) -> Tensor:

@@ -18,12 +18,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from sparqsim.base.errors import InputError
 from sparqsim.quantise.codes import LEAST_WEIGHT_BITS, MOST_WEIGHT_BITS, highest_symmetric
 from sparqsim.quantise.rounding import Moments, Schedule, learn_rounding, nearest_codes
 from sparqsim.quantise.rounding import start_scales as start_scales_of
 from sparqsim.quantise.weights.base import Chosen, Need, WeightQuantiser
 from sparqsim.quantise.weights.codes import QuantisedWeights
-from sparqsim.quantise.weights.facts import Gram, LayerFacts, NetworkFacts, Progress
+from sparqsim.quantise.weights.facts import Gram, LayerFacts, NetworkFacts, Progress, RunningNetwork
 
 #: Steps between two reports of progress.
 TOLD_EVERY = 100
@@ -48,6 +49,16 @@ class AdaRound(WeightQuantiser):
     bits: int = field(default=4, metadata={"least": LEAST_WEIGHT_BITS, "most": MOST_WEIGHT_BITS})
     steps: int = field(default=2000, metadata={"least": 1, "most": 1_000_000})
     prefix: Literal["quantised", "float"] = "quantised"
+
+    def check_needs(self, network: RunningNetwork | None) -> None:
+        """Raise InputError where a network does not have what this asks of it."""
+        super().check_needs(network)
+        if network is None or self.prefix == "float" or "prefix" in network.provides:
+            return
+        raise InputError(
+            f"weight quantiser {self.spec!r} learns each layer behind quantised ones, which this "
+            f"{network.kind} does not run; expected {self.name}:{self.bits}:prefix=float"
+        )
 
     def quantise(self, layer: LayerFacts) -> QuantisedWeights:
         """Return the codes of one layer, learned behind the float network."""

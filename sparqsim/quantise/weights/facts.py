@@ -148,6 +148,7 @@ class RunningNetwork(ABC):
         self,
         chosen: ChosenWeights | None = None,
         activation_scales: Mapping[str, float] | None = None,
+        activation_bits: int = 8,
     ) -> NDArray[np.float32]:
         """Return what the network answers, float32 (picture, class).
 
@@ -158,6 +159,8 @@ class RunningNetwork(ABC):
             float network.
         activation_scales : mapping, optional
             By layer, in the place of the calibrator's.
+        activation_bits : int
+            Of the codes of those layers, so many top bits are used (`top_bits`).
         """
         raise InputError(f"an {self.kind} does not give its answers here")
 

@@ -10,6 +10,7 @@ a clip per layer; the grid is ours.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -52,23 +53,45 @@ class Lp(WeightQuantiser):
     def quantise(self, layer: LayerFacts) -> QuantisedWeights:
         """Return the codes of one layer."""
         with layer.named():
-            best = spanning_scales(layer.weights, self.bits)
-        least = self._errors(layer.weights, best)
-        largest = np.abs(layer.weights).reshape(len(best), -1).max(axis=1).astype(np.float64)
-        unclipped = largest / highest_symmetric(self.bits)
-        for part in range(CLIPS_TRIED, 0, -1):
-            tried = float32(unclipped * part / CLIPS_TRIED)
-            tried = np.where(tried > 0, tried, best)
-            errors = self._errors(layer.weights, tried)
-            better = errors < least
-            best, least = np.where(better, tried, best), np.where(better, errors, least)
-        return QuantisedWeights.at_scales(layer.weights, best, self.bits)
+            (scales,) = best_scales(layer.weights, self.bits, (self.p,))
+        return QuantisedWeights.at_scales(layer.weights, scales, self.bits)
 
-    def _errors(self, weights: Array, scales: Array) -> NDArray[np.float64]:
-        """Return each channel's sum of (error / max|w|)^p, which no size of weights overflows."""
-        held = QuantisedWeights.at_scales(weights, scales, self.bits)
-        flat = weights.reshape(len(scales), -1).astype(np.float64)
-        steps = held.codes.reshape(flat.shape) * scales.astype(np.float64)[:, None]
-        largest = np.abs(flat).max(axis=1, keepdims=True)
-        errors = np.abs(steps - flat) / np.where(largest > 0, largest, 1)
-        return np.asarray((errors**self.p).sum(axis=1), np.float64)
+
+def best_scales(weights: Array, bits: int, powers: Sequence[float]) -> NDArray[np.float32]:
+    """Return the scales of least mean error^p for each of some powers, float32 (power, channel).
+
+    Parameters
+    ----------
+    weights : float32 (output channel, ...)
+    bits : int
+    powers : sequence of numbers above 0
+
+    Raises
+    ------
+    InputError
+        For NaN or infinite weights.
+    """
+    spanning = spanning_scales(weights, bits)
+    best = np.tile(spanning, (len(powers), 1))
+    least = _errors(weights, spanning, bits, powers)
+    largest = np.abs(weights).reshape(len(weights), -1).max(axis=1).astype(np.float64)
+    unclipped = largest / highest_symmetric(bits)
+    for part in range(CLIPS_TRIED, 0, -1):
+        tried = float32(unclipped * part / CLIPS_TRIED)
+        tried = np.where(tried > 0, tried, spanning)
+        errors = _errors(weights, tried, bits, powers)
+        better = errors < least
+        best, least = np.where(better, tried, best), np.where(better, errors, least)
+    return best
+
+
+def _errors(weights: Array, scales: Array, bits: int, powers: Sequence[float]) -> Array:
+    """Return each channel's sum of (error / max|w|)^p, float64 (power, channel), which no size of
+    weights overflows.
+    """
+    held = QuantisedWeights.at_scales(weights, scales, bits)
+    flat = weights.reshape(len(scales), -1).astype(np.float64)
+    steps = held.codes.reshape(flat.shape) * scales.astype(np.float64)[:, None]
+    largest = np.abs(flat).max(axis=1, keepdims=True)
+    errors = np.abs(steps - flat) / np.where(largest > 0, largest, 1)
+    return np.stack([(errors**power).sum(axis=1) for power in powers])
