@@ -245,6 +245,12 @@ Vectorless = Annotated[
     bool,
     typer.Option("--vectorless", help="Beside it what a statistical model of activity expects."),
 ]
+Flow = Annotated[
+    str,
+    typer.Option(
+        "--flow", metavar="NAME", help="Of synthesis, as `sparqsim rtl area` and `timing` name it."
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of what is sampled.")]
 
 
@@ -261,6 +267,7 @@ def energy(
     check: InIcarus = 1,
     random: RandomOperands = False,
     vectorless: Vectorless = False,
+    flow: Flow = "default",
     seed: Seed = 0,
     output: Output = None,
     format_: Format = "table",
@@ -289,6 +296,7 @@ def energy(
         seed,
         random,
         vectorless,
+        flow,
     )
     names = DEFAULT_PES if pe is None else split_designs(pe)
     record = energy_record(trace, names, plan, None if layers is None else layers.split(","))

@@ -11,7 +11,7 @@ import typer
 
 from sparqsim.base.errors import InputError, printable
 from sparqsim.base.wording import counted
-from sparqsim.cli.completion import design
+from sparqsim.cli.completion import design, one_of
 from sparqsim.cli.help import Commands, command_group
 from sparqsim.cli.options import Format, Trust, split_designs
 
@@ -213,6 +213,17 @@ def export(
             autocompletion=design,
         ),
     ] = None,
+    clock: Annotated[
+        str | None,
+        typer.Option(
+            "--clock",
+            metavar="own|equal",
+            help="Also clock periods and times: every design at its own shortest period, or all at "
+            "that of the store's slowest.",
+            show_default=False,
+            autocompletion=one_of("own", "equal"),
+        ),
+    ] = None,
 ) -> None:
     """Write a row per recorded point: its case, its totals, its speedup, where it comes from.
 
@@ -225,7 +236,7 @@ def export(
 
     check_outputs({"-o": output}, [store])
     with Store(store) as opened:
-        rows = write_table(opened, output, baseline)
+        rows = write_table(opened, output, baseline, clock)
     typer.echo(printable(f"{counted(rows, 'row')} written to {output}"))
 
 

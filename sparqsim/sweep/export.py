@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sparqsim.base.wording import install_hint
 from sparqsim.results.flat import flat_fields
 from sparqsim.results.versions import upgraded_report
 from sparqsim.sweep.check import Recorded
+from sparqsim.sweep.clock import Clocks
 from sparqsim.sweep.database import Database
 from sparqsim.sweep.speedup import UNREADABLE, Speedups, unreadable_report
 
@@ -42,7 +44,28 @@ ROWS_TOGETHER = 2000
 Writer = Callable[[Iterator[dict[str, Any]], Mapping[str, set[type]], Path], int]
 
 
-def rows_of(store: Database, baseline: str | None = None) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Beside:
+    """What a point's row tells beside its own report: of other points, and of clocks."""
+
+    speedups: Speedups
+    clocks: Clocks | None
+
+    @classmethod
+    def of(cls, store: Database, baseline: str | None, clock: str | None) -> _Beside:
+        speedups = Speedups.of(store, baseline)
+        return cls(speedups, None if clock is None else Clocks.of(store, clock))
+
+    def columns(self, point: Recorded, total_cycles: int) -> dict[str, Any]:
+        speedup = self.speedups.columns(point, total_cycles)
+        if self.clocks is None:
+            return speedup
+        return speedup | self.clocks.columns(point, {"cycles": total_cycles, **speedup})
+
+
+def rows_of(
+    store: Database, baseline: str | None = None, clock: str | None = None
+) -> list[dict[str, Any]]:
     """Return a flat row per recorded point, every row with the same columns.
 
     The case; `state`, and `reason` where it is 'refused'; the report's totals, nested names joined
@@ -57,33 +80,36 @@ def rows_of(store: Database, baseline: str | None = None) -> list[dict[str, Any]
     baseline : str, optional
         The design of speedup 1; default: `mac-8b8b`. Without a point of it beside a row's,
         `speedup` is None.
+    clock : {'own', 'equal'}, optional
+        Also `period_ns`, `time_us` and `speedup_in_time`: every design at its own shortest clock
+        period, or all at that of the store's slowest. None for what was not timed.
 
     Raises
     ------
     InputError
-        For a baseline that is asked for and is at no point of the store.
+        For a baseline that is asked for and is at no point of the store, or another clock.
     """
-    speedups = Speedups.of(store, baseline)
-    return list(_whole_rows(store, speedups, _columns(store, speedups)))
+    beside = _Beside.of(store, baseline, clock)
+    return list(_whole_rows(store, beside, _columns(store, beside)))
 
 
 def _whole_rows(
-    store: Database, speedups: Speedups, columns: Iterable[str]
+    store: Database, beside: _Beside, columns: Iterable[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows one at a time, each with every column."""
     for point in store.recorded():
-        row = _row(store, speedups, point)
+        row = _row(store, beside, point)
         yield {name: row.get(name) for name in columns}
 
 
-def _columns(store: Database, speedups: Speedups) -> dict[str, set[type]]:
+def _columns(store: Database, beside: _Beside) -> dict[str, set[type]]:
     """Return the columns in order, each with the types of its values; points that end otherwise
     have other totals.
     """
     first, last = (*CASE, "state", "reason", "baseline", "speedup"), (*ORIGIN, "key")
     kinds: dict[str, set[type]] = {}
     for point in store.recorded():
-        for name, value in _row(store, speedups, point).items():
+        for name, value in _row(store, beside, point).items():
             kinds.setdefault(name, set()).add(_kind(value))
     totals = [name for name in kinds if name not in {*first, *last}]
     return {name: kinds.get(name, set()) for name in (*first, *totals, *last)}
@@ -94,7 +120,7 @@ def _kind(value: object) -> type:
     return float if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
 
 
-def _row(store: Database, speedups: Speedups, point: Recorded) -> dict[str, Any]:
+def _row(store: Database, beside: _Beside, point: Recorded) -> dict[str, Any]:
     facts = {name: point.facts[name] for name in (*CASE, *ORIGIN)} | {
         "state": point.state,
         "key": point.key,
@@ -105,8 +131,8 @@ def _row(store: Database, speedups: Speedups, point: Recorded) -> dict[str, Any]
         return facts | {"reason": point.text}
     try:
         report = upgraded_report(json.loads(point.text))
-        speedup = speedups.columns(point, report["totals"]["cycles"]["total"])
-        return facts | speedup | _about(report) | _totals(report["totals"])
+        told = beside.columns(point, report["totals"]["cycles"]["total"])
+        return facts | told | _about(report) | _totals(report["totals"])
     except UNREADABLE as error:
         raise unreadable_report(store, point, error) from None
 
@@ -145,8 +171,11 @@ def _is_possible(value: object) -> bool:
     return value is None or isinstance(value, str) or (isinstance(value, int) and value >= 0)
 
 
-def export(store: Database, path: str | Path, baseline: str | None = None) -> int:
-    """Write the rows to a .csv or .parquet file; return how many. `baseline` as in `rows_of`.
+def export(
+    store: Database, path: str | Path, baseline: str | None = None, clock: str | None = None
+) -> int:
+    """Write the rows to a .csv or .parquet file; return how many. `baseline` and `clock` as in
+    `rows_of`.
 
     Rows pass one by one, twice: once for the columns there are, once to be written.
 
@@ -162,13 +191,13 @@ def export(store: Database, path: str | Path, baseline: str | None = None) -> in
             f"{path}: suffix {suffix!r}{nearest(suffix, WRITERS)}; expected one of "
             f"{', '.join(WRITERS)}"
         )
-    speedups = Speedups.of(store, baseline)
-    columns = _columns(store, speedups)
+    beside = _Beside.of(store, baseline, clock)
+    columns = _columns(store, beside)
     if not columns["key"]:
         raise InputError(
             f"{store.path}: holds no results yet; expected a store that a sweep has filled"
         )
-    rows = _whole_rows(store, speedups, columns)
+    rows = _whole_rows(store, beside, columns)
     with replaced(path) as temporary:
         return WRITERS[suffix](rows, columns, temporary)
 

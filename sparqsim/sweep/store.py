@@ -19,9 +19,11 @@ class Store(Database, Tabular):
 
     HTML_COLUMNS: ClassVar = {"version": "sparqsim", "state": "state", "points": "points"}
 
-    def rows(self, baseline: str | None = None) -> list[Row]:
-        """Return a row per point: case, totals and speedup; see `sparqsim.sweep.export.rows_of`."""
-        return rows_of(self, baseline)
+    def rows(self, baseline: str | None = None, clock: str | None = None) -> list[Row]:
+        """Return a row per point: case, totals and speedup, with a clock times too; see
+        `sparqsim.sweep.export.rows_of`.
+        """
+        return rows_of(self, baseline, clock)
 
     def flat_rows(self) -> list[Row]:
         """Return `rows()`."""

@@ -293,6 +293,22 @@ def test_the_command_writes_a_record_that_is_read_again(library, tmp_path, capsy
     assert sum(parts) == pytest.approx(fmean(layer.pe.total_pj) / layer.macs)
 
 
+def test_another_flow_makes_another_netlist_of_the_same_values(library):
+    """Without sharing of adders Yosys keeps the multiplier of mac-8b8b apart from its accumulator."""
+    trace, flows = load_trace(DIGITS), (FLOW, "no adder sharing")
+    records = [
+        measured_energies(
+            trace, "digits", [get_pe("mac-8b8b")], Plan(library, samples=4, flow=flow), ["fc"]
+        )
+        for flow in flows
+    ]
+    assert tuple(record.flow for record in records) == flows
+    joined, apart = (record.designs[0] for record in records)
+    assert apart.pe_cells < joined.pe_cells
+    assert apart.layers[0].compared.sums == joined.layers[0].compared.sums > 0
+    assert apart.layers[0].pe.clock_pj == joined.layers[0].pe.clock_pj
+
+
 def test_positions_of_the_record_are_those_whose_operands_ran(library):
     trace, plan = load_trace(DIGITS), Plan(library, samples=6, checked=0)
     number, layer = 2, trace.layers[2]
@@ -338,6 +354,7 @@ def test_signed_layers_that_a_design_refuses_are_left_out(library):
         (["--clock-ns", "nan"], "'--clock-ns'"),
         (["--clock-ns", "inf"], "'--clock-ns'"),
         (["--slew-ns", "inf"], "'--slew-ns'"),
+        (["--flow", "no adders"], "'no adders': expected one of default, ripple-carry adders"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(arguments, message, library, capsys):

@@ -6,13 +6,15 @@ import csv
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from sweep_cases import AXES, command
+from sweep_cases import AXES, USER_DESIGN, command
 
 import sparqsim
 from sparqsim.base.errors import InputError
+from sparqsim.rtl.timing import TABLE as TIMING_FILE
 from sparqsim.sweep import Store, sweep
 from sparqsim.sweep.export import export
 from sparqsim.sweep.grid import cases_of
@@ -151,3 +153,67 @@ def test_reports_in_the_store_are_reports(store: Path) -> None:
         for point in opened.recorded():
             report = sparqsim.Report.from_json(point.text)
             assert json.loads(point.text)["totals"]["cycles"]["total"] == report.cycles.total
+
+
+def _shortest_ns(name: str) -> float:
+    """The longer one of PE and edge, each the shortest of all flows; from the table's file."""
+    rows = json.loads(TIMING_FILE.read_text())["rows"]
+    parts = [
+        [row[part][name]["period_ns"] for row in rows]
+        for part in ("pe", "edge")
+        if name in rows[0][part]
+    ]
+    return max(map(min, parts))
+
+
+@pytest.mark.parametrize("clock", ["own", "equal"])
+def test_times_are_cycles_at_the_periods_of_the_timing_table(store: Path, clock: str) -> None:
+    with Store(store) as opened:
+        plain, timed = opened.rows("sparq-exact"), opened.rows("sparq-exact", clock)
+    periods = {row["pe"]: _shortest_ns(row["pe"]) for row in plain}
+    assert len(periods) == 3
+    if clock == "equal":
+        periods = dict.fromkeys(periods, max(periods.values()))
+    new = ("clock", "period_ns", "time_us", "speedup_in_time")
+    for before, row in zip(plain, timed, strict=True):
+        assert {name: value for name, value in row.items() if name not in new} == before
+        assert (row["clock"], row["period_ns"]) == (clock, periods[row["pe"]])
+        assert row["time_us"] == pytest.approx(row["cycles_total"] * row["period_ns"] / 1000)
+        gained = row["speedup"] * periods["sparq-exact"] / row["period_ns"]
+        assert row["speedup_in_time"] == pytest.approx(gained)
+
+
+def test_what_was_not_timed_has_no_time(trace: str, tmp_path: Path, here: None) -> None:
+    """A design from a file that is called like a timed one, an assignment, operands that are
+    broadcast, a design without RTL, a refused point.
+    """
+    (tmp_path / "mine.py").write_text(USER_DESIGN.format(lanes=3).replace("mine", "mac-2x8b8b"))
+    assigned = tmp_path / "assigned.toml"
+    assigned.write_text(
+        'name = "mixed"\ndefault = "mac-8b8b"\n[[layers]]\nmatch = "only"\npe = "mac-4b8b"\n'
+    )
+    designs = ["mac-8b8b", f"{tmp_path}/mine.py:Mine", f"@{assigned}", "laconic"]
+    cases = cases_of({"trace": trace, "pe": designs, "coupling": ["lockstep", "broadcast"]})
+    cases += cases_of({"trace": trace, "pe": "smt-sa-2t", "dataflow": "ws"})
+    sweep(cases, tmp_path / "s.sqlite")
+    with Store(tmp_path / "s.sqlite") as opened:
+        rows = opened.rows(clock="own")
+    assert [row["state"] for row in rows].count("refused") >= 1
+    told = {(row["pe"], row["coupling"]) for row in rows if row["period_ns"] is not None}
+    assert told == {("mac-8b8b", "lockstep")}
+    for row in rows:
+        if (row["pe"], row["coupling"]) not in told:
+            assert row["time_us"] is row["speedup_in_time"] is None
+
+
+def test_the_command_writes_times_and_refuses_other_clocks(
+    store: Path, tmp_path: Path, run: Any, refused: Any
+) -> None:
+    export_to = ("sweep", "export", store, "-o", tmp_path / "t.csv", "--clock")
+    assert run(*export_to, "own").code == 0
+    with (tmp_path / "t.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {float(row["period_ns"]) for row in rows if row["pe"] == "mac-8b8b"} == {
+        _shortest_ns("mac-8b8b")
+    }
+    assert "clock='fast': expected one of equal, own" in refused(*export_to, "fast")

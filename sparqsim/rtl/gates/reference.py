@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from sparqsim.array.config import ArrayConfig
-from sparqsim.base.errors import InputError
+from sparqsim.base.errors import InputError, nearest
 from sparqsim.pe.base import PEDesign
 from sparqsim.pe.binding import bound_to
 from sparqsim.rtl.circuits.base import Circuit
@@ -32,7 +32,7 @@ from sparqsim.rtl.gates.running import Measured, measure
 from sparqsim.rtl.gates.samples import Operands, operands_of, sampled_positions
 from sparqsim.rtl.gates.vectorless import vectorless_pj
 from sparqsim.rtl.runner import tool_version
-from sparqsim.rtl.synthesis import Library
+from sparqsim.rtl.synthesis import FLOWS, FLOWS_FOR_SPEED, Library
 from sparqsim.trace import Layer, Trace
 
 CLOCK_NS, SLEW_NS, SAMPLES = 10.0, 0.1, 128
@@ -60,6 +60,8 @@ class Plan:
         Draw operands at random, each of the layer's codes as likely, instead of the trace's.
     vectorless : bool
         Tell beside each layer what a statistical model of activity expects.
+    flow : str
+        Of synthesis, one of `synthesis.FLOWS` or `FLOWS_FOR_SPEED`.
     """
 
     library: Library
@@ -70,6 +72,14 @@ class Plan:
     seed: int = 0
     random: bool = False
     vectorless: bool = False
+    flow: str = FLOW
+
+    def __post_init__(self) -> None:
+        flows = {**FLOWS, **FLOWS_FOR_SPEED}
+        if self.flow not in flows:
+            raise InputError(
+                f"flow={self.flow!r}: expected one of {', '.join(flows)}{nearest(self.flow, flows)}"
+            )
 
 
 def measured_energies(
@@ -117,7 +127,7 @@ def measured_energies(
         trace_sha256=trace.sha256,
         tools=(tool_version("yosys", "-V"), tool_version("iverilog", "-V")),
         library=_library_info(plan.library, cells),
-        flow=FLOW,
+        flow=plan.flow,
         clock_ns=plan.operating.clock_ns,
         slew_ns=plan.operating.slew_ns,
         rows=plan.array.rows,
@@ -156,7 +166,7 @@ def _design(
 ) -> DesignSamples:
     @cache
     def gates_of(circuit: Circuit) -> DesignGates:
-        return design_gates(circuit, plan.library, cells, FLOW, plan.operating)
+        return design_gates(circuit, plan.library, cells, plan.flow, plan.operating)
 
     measured, left_out, cycles = [], [], None
     for number, layer in layers:
