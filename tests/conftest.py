@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +38,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave designs with several keys off their defaults to the slow run.
+    """Leave to the slow run: designs with several keys off their defaults, and cases of sampled
+    tests.
 
-    The default run has each key changed alone, here and in the contract suite.
+    The default run has each key changed alone, here and in the contract suite; of a test that is
+    marked `sampled(n)` it has every n-th case, the first among them.
     """
+    cases: Counter[str] = Counter()
     for item in items:
+        sampled = item.get_closest_marker("sampled")
+        if sampled is not None:
+            test = item.nodeid.partition("[")[0]
+            if cases[test] % sampled.args[0]:
+                item.add_marker(pytest.mark.slow)
+            cases[test] += 1
         params = getattr(getattr(item, "callspec", None), "params", {})
         named = [params.get(name) for name in ("spec", "pe")]
         if any(isinstance(name, str) and name in COMBINED for name in named):

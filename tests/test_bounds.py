@@ -64,6 +64,7 @@ def parts_of(measured):
     return [bounds["work_cycles"], *bounds["gap_cycles"].values()]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("memory", MEMORIES)
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
 def test_parts_add_up_for_every_design(dataflow, memory, memories):

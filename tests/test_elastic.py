@@ -322,7 +322,7 @@ def test_depth_closes_in_on_the_busiest_pe_of_long_streams(loads):
     assert waits[-1] < 1.05
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.booleans())
 def test_wide_and_narrow_integers_and_any_batches_agree(seed, depth, loads):
     """Lateness is kept in 32 bits where it cannot overflow, else in 64; tiles arrive in batches of

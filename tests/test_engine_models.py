@@ -67,6 +67,7 @@ OWN = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "model",
     ["mac-8b8b", "sparq-exact", "smt-sa-2t:queue_depth=2", VECTOR, *OWN],

@@ -389,6 +389,7 @@ def large_comparison() -> sparqsim.Comparison:
     return small.model_copy(update={"reports": reports})
 
 
+@pytest.mark.slow
 def test_a_hundred_layers_and_twenty_designs_stay_small(browser: Any, tmp_path: Path) -> None:
     large = large_comparison()
     assert (len(large.order), len(large.reports["mac-8b8b"].layers)) == (20, 100)

@@ -221,6 +221,7 @@ def test_no_text_overlaps(drawn, kind, width):
     check_readable(curves_figure(speedup_curves(drawn[kind], kind), width=width))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("width", ["page", "column"])
 def test_no_text_overlaps_with_many_places_and_all_designs(width):
     from sparqsim.pe.registry import designs
@@ -374,6 +375,7 @@ def store(run, traces, tmp_path) -> Path:
     return store
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("kind", "only"),
     [

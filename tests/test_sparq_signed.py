@@ -20,6 +20,7 @@ def signed(name, keys=""):
     return get_pe(f"{name}:signed=magnitude{keys}")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("keys", KEYS)
 @pytest.mark.parametrize("name", NAMES)
 def test_fast_form_equals_step_on_all_signed_pairs(name, keys):

@@ -111,6 +111,7 @@ def test_a_scheduler_that_is_not_there(folder: Path) -> None:
         assert stderr.count("\n") == 1, stderr
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
     stress.make_inputs(tmp_path, rows=2000)
     with stress.cluster(tmp_path, workers=1) as cluster:
@@ -220,6 +221,7 @@ def encrypted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return settings
 
 
+@pytest.mark.sampled(2)
 def test_a_cluster_with_tls_takes_those_who_have_the_key(
     folder: Path, encrypted: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -209,6 +209,7 @@ def test_a_target_has_no_step_of_its_own():
         sparqsim.get_pe("swis:shifts=target:3").step((0,) * 4, (0,) * 4)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("spec", ["swis:shifts=target:3.25", "swis:shifts=target:2,schedule=given"])
 def test_a_target_keeps_the_contract(spec):
     outcomes = list(check_design(sparqsim.get_pe(spec)))

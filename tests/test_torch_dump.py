@@ -178,6 +178,7 @@ def peak_kib(number, path):
     return int(run.stdout)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_pictures(path):
     few, many = peak_kib(2, path), peak_kib(150, path)
     stored_kib = path.stat().st_size >> 10

@@ -208,7 +208,7 @@ def span(done):
     return range(done.start, done.start + done.cycles)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(tiles())
 def test_every_signal_is_what_the_processes_recorded(tmp_path_factory, case):
     wave, run = case.drawn(tmp_path_factory.mktemp("wave")), case.run(case.shown)

@@ -73,6 +73,7 @@ def test_sums_beyond_24_bits_move_down_a_long_column(dataflow):
     check_gemm(design, ArrayConfig(80, 1, dataflow=dataflow), x, w)
 
 
+@pytest.mark.sampled(4)
 @SPEC
 @FLOWS
 @OVERLAP

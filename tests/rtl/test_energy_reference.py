@@ -107,6 +107,7 @@ def parts_of(energies):
     return np.array([getattr(energies, part) for part in PARTS])
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("spec", SPECS)
 def test_netlist_rtl_and_simulator_agree_in_every_cycle(spec, gates, rng, compared):
     design, netlists = gates(spec)
@@ -123,6 +124,7 @@ def test_signed_activations_agree_too(spec, gates, rng):
     assert measure(design, netlists, drawn(rng, 5, 20, signed=True), checked=1).checks.sums > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "files",
     [("sky130hd_tt.lib.gz",), ("asap7_invbuf.lib.gz", "asap7_simple.lib.gz", "asap7_seq.lib.gz")],
