@@ -32,6 +32,7 @@ _HOMES = {
     "PEDesign": "pe",
     "Report": "results.report",
     "Trace": "trace",
+    "card": "results.cardfile",
     "check_trace": "trace",
     "compare": "engine.simulation",
     "get_pe": "pe",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from sparqsim.memory import load_accelerator as load_accelerator
     from sparqsim.pe import PEDesign as PEDesign
     from sparqsim.pe import get_pe as get_pe
+    from sparqsim.results.cardfile import card as card
     from sparqsim.results.report import Comparison as Comparison
     from sparqsim.results.report import Report as Report
     from sparqsim.trace import GemmShape as GemmShape

@@ -33,6 +33,8 @@ def results(text):
     doc = json.loads(text)
     for report in doc["reports"].values():
         del report["provenance"]["version"]
+        del report["card"]["origin"]["revision"]
+    del doc["card"]["origin"]["revision"]
     return doc
 
 

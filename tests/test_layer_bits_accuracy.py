@@ -99,7 +99,10 @@ def test_a_study_says_its_bits():
     report = study.report([Trial(None), Trial("serial-w"), Trial("mac-8b8b")])
     assert AccuracyReport.from_json(report.to_json()) == report
     assert report.bits == "a list"
-    assert "bits" not in Study(small(), batches(), batches()).report([Trial(None)]).to_json()
+    without = Study(small(), batches(), batches()).report([Trial(None)])
+    assert "bits" not in json.loads(without.to_json())
+    assert report.card.quantisation.training == "bits by a list: a list"
+    assert without.card.quantisation.training == "none"
     serial, mac = report.rows[1:]
     assert serial.hits == mac.hits
     assert serial.cycles > mac.cycles

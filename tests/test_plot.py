@@ -556,7 +556,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(files, monkeypatch, capsys, arg
     document = json.loads(Path("sparq-5opt.json").read_text())
     Path("empty.json").write_text(json.dumps({**document, "layers": [], "totals": {}}))
     both = json.loads(Path("c.json").read_text())
-    del both["layers"], both["speedup"]
+    del both["layers"], both["speedup"], both["card"]
     Path("none.json").write_text(json.dumps({**both, "baseline": "mac-9b9b"}))
     renamed = {"mac-8b8b": both["reports"]["mac-8b8b"], "sparq": both["reports"]["sparq-5opt"]}
     Path("renamed.json").write_text(json.dumps({**both, "reports": renamed, "order": [*renamed]}))

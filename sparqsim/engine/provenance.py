@@ -1,11 +1,15 @@
-"""What made a report: the package, the engine, the trace."""
+"""What made a report: the package, the engine, the trace; and the report with its card."""
 
 from __future__ import annotations
 
 from sparqsim.base.version import VERSION
+from sparqsim.engine.assignment import Assignment
+from sparqsim.results.card import DesignFacts, design_facts, run_card
+from sparqsim.results.report import Report
 from sparqsim.results.setting import Provenance
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import Coverage
+from sparqsim.trace.quantisation import Quantisation
 
 
 def provenance_of(trace: Trace, engine: str) -> Provenance:
@@ -20,6 +24,19 @@ def provenance_of(trace: Trace, engine: str) -> Provenance:
         calibrator=trace.metadata.calibrator,
         folded_batch_norms=_folded_batch_norms(trace),
     )
+
+
+def with_card(report: Report, run: Assignment, quantisation: Quantisation) -> Report:
+    """Return a report with its quantization card; `quantisation`: what its trace says."""
+    card = run_card(report, quantisation, designs_of(run))
+    return report.model_copy(update={"stored_card": card})
+
+
+def designs_of(run: Assignment) -> list[DesignFacts]:
+    """Return what the designs of an assignment make of operands, the default first."""
+    models = [run.default, *(rule.model for rule in run.own_rules)]
+    pes = {model.spec: model.pe for model in models}
+    return [design_facts(spec, pe) for spec, pe in pes.items()]
 
 
 def _folded_batch_norms(trace: Trace) -> int | None:

@@ -19,7 +19,7 @@ from sparqsim.engine.engines import ENGINES, checked_engine, outcomes
 from sparqsim.engine.iso_area import Scaling, check_iso, pes_with_area
 from sparqsim.engine.layer_reports import cycles_on, layer_report
 from sparqsim.engine.models import EngineModel, Task
-from sparqsim.engine.provenance import provenance_of
+from sparqsim.engine.provenance import provenance_of, with_card
 from sparqsim.memory import MemoryConfig
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign
@@ -30,6 +30,7 @@ from sparqsim.results.setting import HONEST, ArrayInfo, Kept
 from sparqsim.rtl.accumulator import USUAL_BITS
 from sparqsim.rtl.area import Table
 from sparqsim.trace import Layer, Trace
+from sparqsim.trace.quantisation import quantisation_of
 from sparqsim.trace.reader import as_trace
 
 if TYPE_CHECKING:
@@ -261,10 +262,10 @@ def _reports(
     layers = trace.layers if progress is None else progress(trace.layers)
     running = list(zip(runs, running_runs, strict=True))
     by_layer = [_layer_reports(layer, running, setting) for layer in layers]
-    results = []
+    results, quantisation = [], quantisation_of(trace, keep_8bit=setting.keep_8bit)
     for run, reason, layers_of_run in zip(runs, reasons, zip(*by_layer, strict=True), strict=True):
         reports, scaled_cycles = zip(*layers_of_run, strict=True)
-        report = _report(trace, run, setting, reports, reason)
+        report = with_card(_report(trace, run, setting, reports, reason), run, quantisation)
         results.append(_Result(report, list(zip(*scaled_cycles, strict=True))))
     return results
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,6 +32,7 @@ class Observations:
             Recipe.stated(None, activations=recipe) if isinstance(recipe, str) else recipe
         )
         self._observers: dict[Hashable, Observer] = {}
+        self._first_seen = hashlib.sha256()
 
     def __len__(self) -> int:
         return len(self._observers)
@@ -56,8 +58,15 @@ class Observations:
         if key not in self._observers:
             chosen = self._recipe.calibrator(layer)
             self._observers[key] = chosen.observer(True if second else None)
+        if key == next(iter(self._observers)):
+            self._first_seen.update(np.ascontiguousarray(values).tobytes())
         with naming(layer):
             self._observers[key].update(values)
+
+    @property
+    def sha256(self) -> str:
+        """Of what the first operand was, float32, batch after batch: it identifies the data."""
+        return self._first_seen.hexdigest()
 
     def codes(self) -> dict[Any, ActivationCodes]:
         """Return how each operand is stored."""

@@ -10,10 +10,12 @@ from sparqsim.results.accuracy_report import (
     AccuracyReport,
     AccuracyRow,
     Hits,
+    KeptAs,
     NetworkLayer,
     RowLayer,
     Trial,
 )
+from sparqsim.results.answer_cards import begun_card
 from sparqsim.results.report import Comparison
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import NO_REASON, Coverage, LeftOut
@@ -25,6 +27,10 @@ def begun(
     traced_pictures: int,
     skipped: Sequence[str],
     outputs: Sequence[str],
+    *,
+    network: str,
+    kept_as: KeptAs,
+    bits: str = "",
     **told: Any,
 ) -> AccuracyReport:
     """Return a record without rows.
@@ -40,8 +46,12 @@ def begun(
         Names of operations that are in no design.
     outputs : sequence of str
         Names of the network's outputs; one alone is not told: nobody asks which it was.
+    network : str
+    kept_as : {'8bit', 'float', 'design'}
+    bits : str
+        The list that took bits from the layers' weights.
     **told
-        Its other fields: network, data, pictures, reference, ...
+        Its other fields: data, pictures, reference, ...
     """
     return AccuracyReport(
         version=VERSION,
@@ -56,6 +66,10 @@ def begun(
         macs=timing.macs,
         timing_notes=timing.timing_notes,
         outputs=tuple(outputs) if len(outputs) > 1 else (),
+        network=network,
+        kept_as=kept_as,
+        bits=bits,
+        stored_card=begun_card(timing.card, network=network, kept_as=kept_as, bits=bits),
         **told,
     )
 
@@ -100,6 +114,8 @@ def network_layers(trace: Trace, timing: Comparison) -> tuple[NetworkLayer, ...]
             kept=layer.record.keep_8bit,
             signed=layer.signed,
             zero_point=layer.record.activation_zero_point,
+            activation_bits=layer.record.activation_bits,
+            weight_bits=layer.record.weight_bits,
             pairs=found.gemm.m * -(-found.gemm.k // 2) * found.gemm.groups,
             zero_pairs=found.pairs.both_zero + found.pairs.one_zero,
         )

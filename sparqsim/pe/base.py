@@ -34,6 +34,7 @@ from sparqsim.base.exact import exact_matmul
 from sparqsim.base.keys import spec_of
 from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.layout import arranged, nonzero_masks
+from sparqsim.pe.trimming import NOTHING, Trimming
 
 Array = NDArray[Any]
 
@@ -166,6 +167,13 @@ class PEDesign(ABC):
     def cycles_depend_on_values(self) -> bool:
         """Whether two operand sets of the same shape can take different numbers of cycles."""
         return self.cost in ("activations", "weights", "pair")
+
+    @property
+    def trimming(self) -> Trimming:
+        """What the design makes of operands, for quantization cards; by default nothing, where it
+        is exact, and not known where it is not.
+        """
+        return NOTHING if self.exact else Trimming()
 
     def for_layer(self, facts: LayerFacts) -> PEDesign:
         """Return the design as it runs a layer: itself, unless lanes, cycles or mode follow it.

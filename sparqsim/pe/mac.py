@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step
 from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.layout import mask_examples, nonzero_masks
+from sparqsim.pe.trimming import Trimming
 
 #: What a pass over a kept layer has of the design whose circuit it runs on.
 SHARED_BY_PASSES = (
@@ -183,6 +184,12 @@ class Mac4b8b(Mac):
     stages: Stages = "1"
     #: The lowest bit of the nibble in the layer's activations.
     activation_at: int = field(default=NIBBLE_BITS, metadata={"key": False})
+
+    @property
+    def trimming(self) -> Trimming:
+        """The top nibble, whatever the value."""
+        operands = "both operands" if self.weight_bits == NIBBLE_BITS else "activations"
+        return Trimming(self.rounding, f"top nibble of {operands}", 0.0, 0.0)
 
     def for_layer(self, facts: LayerFacts) -> Self:
         """Return the design with its nibbles at the top of the layer's bits."""

@@ -47,6 +47,7 @@ from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.layout import padded_to
 from sparqsim.pe.sparq_lone import lone_mode
 from sparqsim.pe.sparq_parts import PairControl, lone_of, magnitudes, multiply_shift_add, split
+from sparqsim.pe.trimming import Trimming
 from sparqsim.pe.windows import WHOLE, Rounding, WindowSet, window_tables
 
 
@@ -90,14 +91,25 @@ class Sparq(PEDesign):
         negative = (x1 < 0 or x2 < 0,) * 2 if control.lone else (x1 < 0, x2 < 0)
         return replace(control, negative=negative)
 
+    @property
+    def trimming(self) -> Trimming:
+        """Windows and the pair rule; a shift code for each activation, a mux bit for each pair."""
+        windows = self.windows_of_pair
+        where = f"windows of {windows.bits} bits at {len(windows.shifts)} positions"
+        on = self.pairing == "on"
+        pairs = "pairs (k, k + 1): beside a zero the other is lone" if on else "no pair rule"
+        mux_bits = 0.5 if on else 0.0
+        return Trimming(self.rounding, f"{where}; {pairs}", windows.code_bits + mux_bits, 0.0)
+
     def activation_pair_bits(self, storage: str) -> int:
         """Return 16 for raw activations; else two windows, two codes and one or two mux bits."""
         if storage == "raw":
             return 16
         windows = self.windows_of_pair
-        code_bits = (len(windows.shifts) - 1).bit_length()
         sign_bits = 1 if self.signed == "magnitude" else 0
-        return 2 * (windows.bits + code_bits + sign_bits) + (1 if storage == "windowed-pair" else 2)
+        return 2 * (windows.bits + windows.code_bits + sign_bits) + (
+            1 if storage == "windowed-pair" else 2
+        )
 
     def trim_unit(self, x1: int, x2: int) -> PairControl:
         """Return what the PEs of a row receive for one pair of unsigned activations."""

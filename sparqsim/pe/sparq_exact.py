@@ -32,6 +32,7 @@ from sparqsim.pe.sparq_parts import (
     multiply_shift_add,
     split,
 )
+from sparqsim.pe.trimming import EXACT, Trimming
 from sparqsim.pe.windows import WindowSet
 
 TRIMMED = Sparq5opt(rounding="trim")
@@ -71,6 +72,12 @@ class SparqExact(PEDesign):
         # lone.
         active.pop("pair_zero_detector", None)
         return Step(halves[0].value + halves[1].value, 2, active, halves[1].controls)
+
+    @property
+    def trimming(self) -> Trimming:
+        """No value is changed; the pair rule decides cycles."""
+        rule = "pairs (k, k + 1): a second cycle where windows would lose bits"
+        return Trimming(EXACT, rule, 0.0, 0.0)
 
     def kept_8bit(self, facts: LayerFacts) -> KeptMode[PEDesign]:
         """Return the design itself, which is exact; int8 by sign and magnitude."""

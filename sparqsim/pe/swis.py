@@ -59,8 +59,10 @@ from sparqsim.pe.swis_filters import (
     defined_squared_errors,
     shifts_of_filters,
     squared_errors,
+    storage_bits,
 )
 from sparqsim.pe.swis_groups import POSITIONS, decompose, decomposed_group
+from sparqsim.pe.trimming import Trimming
 
 __all__ = ["Swis", "decompose"]
 
@@ -153,6 +155,18 @@ class Swis(PEDesign):
     def most_step_cycles(self) -> int:  # type: ignore[override]
         """Cycles of a step of a filter with the most shifts."""
         return -(-self.most_shifts // self.per_cycle)
+
+    @property
+    def trimming(self) -> Trimming:
+        """Groups of weights share positions, whose numbers are their metadata; how many a filter
+        has of a target depends on the layer.
+        """
+        which = "consecutive" if self.consecutive == "on" else "any"
+        rule = f"groups of {self.group} weights share {self.shifts} shifts, {which} positions"
+        own = None if self.by_filter else 1 + int(self.shifts)
+        stored = storage_bits(self.most_shifts, self.group, self.consecutive == "on")
+        added = None if own is None else float(stored - own)
+        return Trimming("nearest subset sum", rule, 0.0, added)
 
     def kept_8bit(self, facts: LayerFacts) -> KeptMode[PEDesign]:
         """Return all eight positions, of which every magnitude is made."""

@@ -53,6 +53,7 @@ from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step
 from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.layout import arranged
 from sparqsim.pe.mac import MacPass
+from sparqsim.pe.trimming import Trimming
 
 Variant = Literal["wA", "A", "A0", "aW", "W", "W0"]
 Rounding = Literal["nearest-even", "trim"]
@@ -99,6 +100,12 @@ class SySmt(PEDesign):
         """Return one thread at a time, which has the whole multiplier."""
         words = "one thread at a time" + ", int8 by sign and magnitude" * facts.signed
         return KeptMode((MacPass(self, pairs=1),), words)
+
+    @property
+    def trimming(self) -> Trimming:
+        """Threads that collide trim; what the source keeps beside the values is not known."""
+        rule = f"{self.lanes} threads: those that collide are trimmed, variant {self.variant}"
+        return Trimming(self.rounding, rule)
 
     @property
     def trims_always(self) -> bool:

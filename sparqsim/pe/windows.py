@@ -26,6 +26,11 @@ class WindowSet:
     bits: int
     shifts: tuple[int, ...]
 
+    @property
+    def code_bits(self) -> int:
+        """Bits that say which window it is."""
+        return (len(self.shifts) - 1).bit_length()
+
     def select(self, x: int) -> int:
         """Return the left shift of the lowest window that holds the leading one of x."""
         return next(shift for shift in self.shifts if x >> (shift + self.bits) == 0)

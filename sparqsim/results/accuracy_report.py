@@ -6,7 +6,7 @@ JSON in and out.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
@@ -14,7 +14,16 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.record import Name, Record, Text
 from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
+from sparqsim.results.answer_cards import (
+    answers_card,
+    cardless_answers,
+    check_answers,
+    own_confounds,
+)
+from sparqsim.results.card import Card
+from sparqsim.results.confounds import Difference
 from sparqsim.results.setting import HONEST, ArrayInfo, Kept
+from sparqsim.trace.codebits import ALL_BITS
 from sparqsim.trace.coverage import Coverage
 
 ACCURACY_SCHEMA: Final = "sparqsim.accuracy/1"
@@ -46,12 +55,18 @@ class Hits(Record):
     agree: int
 
 
+def _bits() -> Any:
+    """Return a field of bits, 1 to 8, that is written only below 8."""
+    return Field(default=ALL_BITS, ge=1, le=ALL_BITS, exclude_if=lambda bits: bits == ALL_BITS)
+
+
 class NetworkLayer(Record):
     """One layer of the network, whatever the design.
 
     `signed`: int8 activations, else uint8. `zero_point`: the integer that stands for 0; other than
-    0 it is corrected outside of the array, and a real zero is not a zero to it. `pairs`: pairs (k,
-    k + 1), k even, of X on the traced pictures; `zero_pairs`: those with at least one integer zero.
+    0 it is corrected outside of the array, and a real zero is not a zero to it. `activation_bits`,
+    `weight_bits`: of its codes, absent where 8. `pairs`: pairs (k, k + 1), k even, of X on the
+    traced pictures; `zero_pairs`: those with at least one integer zero.
     """
 
     name: Name
@@ -59,6 +74,8 @@ class NetworkLayer(Record):
     kept: bool
     signed: bool
     zero_point: int
+    activation_bits: int = _bits()
+    weight_bits: int = _bits()
     pairs: int
     zero_pairs: int
 
@@ -118,7 +135,9 @@ class AccuracyReport(Tabular, Record):
     place of its largest number. outputs: names of the network's outputs where it has several: the
     first one named is what answers; the others are not looked at. bits: the list that took bits
     from the layers' weights; absent where none did. SQNR is then of designs on those weights.
-    recipe: how the network became integers, in words; absent where no recipe was given.
+    recipe: how the network became integers, in words; absent where no recipe was given. card: what
+    the numbers depend on; absent in older files. confounds: what the rows of designs differ in
+    beside the design.
     """
 
     schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
@@ -145,6 +164,20 @@ class AccuracyReport(Tabular, Record):
     coverage: Coverage = Coverage()
     macs: int | None = Field(default=None, ge=1)
     timing_notes: dict[str, str] = Field(default_factory=dict)
+    stored_card: Card | None = Field(default=None, alias="card", exclude_if=lambda card: not card)
+
+    @property
+    def card(self) -> Card:
+        """What the numbers depend on; of an older file, what its other fields say of it."""
+        if self.stored_card is None:
+            return cardless_answers(self)
+        return answers_card(self, self.stored_card)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def confounds(self) -> tuple[Difference, ...]:
+        """What the rows of designs differ in beside the design."""
+        return own_confounds(self.rows)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -169,6 +202,8 @@ class AccuracyReport(Tabular, Record):
                 raise ValueError(
                     f"row of {row.pe}: {row.hits}, expected at most pictures={self.pictures}"
                 )
+        if self.stored_card is not None:
+            check_answers(self, self.stored_card)
         return self
 
     @property

@@ -17,7 +17,10 @@ from sparqsim.base.tabular import Row, Tabular
 from sparqsim.base.wording import counted
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.results import versions
+from sparqsim.results.card import Card, check_card, comparison_card
+from sparqsim.results.cardless import card_of_run
 from sparqsim.results.clock import Clock
+from sparqsim.results.confounds import Difference, card_diff
 from sparqsim.results.energy import EnergyInfo, check_energies, energy_field
 from sparqsim.results.iso_area import IsoArea, Range, area_columns
 from sparqsim.results.layer_report import (
@@ -55,6 +58,7 @@ class Report(Tabular, Record):
     marked keep_8bit in the trace ran at 8 bits. kept: how: 'honest', on the design's own circuit,
     or 'ideal', as mac-8b8b; absent in older files, which are ideal. energy: what the layers'
     energy_pj is of; absent unless asked for. energy_absent: why there is none though it was.
+    card: what the numbers depend on; absent in older files.
     """
 
     schema_: Literal["sparqsim.report/2"] = Field(default=REPORT_SCHEMA, alias="schema")
@@ -66,6 +70,7 @@ class Report(Tabular, Record):
     kept: Kept = Field(default="ideal", exclude_if=lambda kept: kept != HONEST)
     energy: EnergyInfo | None = energy_field()
     energy_absent: Text = Field(default="", exclude_if=lambda words: not words)
+    stored_card: Card | None = Field(default=None, alias="card", exclude_if=lambda card: not card)
     layers: tuple[LayerReport, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -73,6 +78,8 @@ class Report(Tabular, Record):
         check_counts(self)
         check_layers(self.pe, self.layers, self.kept, keep_8bit=self.keep_8bit)
         check_energies(self.layers, self.energy, self.energy_absent)
+        if self.stored_card is not None:
+            check_card(self, self.stored_card)
         return self
 
     @classmethod
@@ -99,6 +106,11 @@ class Report(Tabular, Record):
     def cycles_per_input(self) -> float | None:
         """Total cycles per input of the network; None where the number of inputs is not known."""
         return self.coverage.per_input(self.cycles.total)
+
+    @property
+    def card(self) -> Card:
+        """What the numbers depend on; of an older file, what its other fields say of it."""
+        return card_of_run(self) if self.stored_card is None else self.stored_card
 
     @property
     def coverage(self) -> Coverage:
@@ -218,7 +230,8 @@ class Comparison(Tabular, Record):
 
     Speedup = total cycles of the baseline / total cycles of the design, at equal PE count and equal
     clock. `iso_area`, `clock` (absent unless asked for): the same at equal area; clock periods,
-    times, and speedups in time.
+    times, and speedups in time. `card`: what the numbers of all of them depend on. `confounds`:
+    what the reports differ in beside the design.
     """
 
     schema_: Literal["sparqsim.comparison/2"] = Field(default=COMPARISON_SCHEMA, alias="schema")
@@ -259,6 +272,23 @@ class Comparison(Tabular, Record):
             )
             for at, layer in enumerate(names)
         )
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def card(self) -> Card:
+        """What the numbers of all reports depend on."""
+        return comparison_card(self.cards, self.iso_area, self.clock)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def confounds(self) -> tuple[Difference, ...]:
+        """What the reports differ in beside the design; nothing where only designs differ."""
+        return card_diff(self.cards).confounds
+
+    @property
+    def cards(self) -> list[Card]:
+        """The reports' cards, in their order."""
+        return [self.reports[name].card for name in self.order]
 
     @property
     def coverage(self) -> Coverage:

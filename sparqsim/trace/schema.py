@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, ValidationInfo, field_validator
 from sparqsim.base.record import Name, Record, Text
 from sparqsim.trace.codebits import ALL_BITS
 from sparqsim.trace.coverage import Coverage
+from sparqsim.trace.stated import Stated
 
 FORMAT: Literal["sparqsim.trace/1"] = "sparqsim.trace/1"
 #: Of traces with a layer of fewer than 8 bits; the fields that say so are all that is new.
@@ -93,8 +94,8 @@ class Document(Record):
     """What every trace says of itself, whatever its format.
 
     `network`: what was run. `calibrator`: how activation scales were found. `origin`: the program
-    that wrote it. `provenance`: anything else; its entry `coverage`, if there is one, is that of
-    `sparqsim.trace.coverage`.
+    that wrote it. `provenance`: anything else; its entries `coverage` and `card`, if there are any,
+    are those of `sparqsim.trace.coverage` and `sparqsim.trace.stated`.
     """
 
     format: str
@@ -107,8 +108,9 @@ class Document(Record):
 
     @field_validator("provenance")
     @classmethod
-    def _coverage_is_one(cls, provenance: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    def _entries_are_sound(cls, provenance: dict[str, JsonValue]) -> dict[str, JsonValue]:
         Coverage.of(provenance)
+        Stated.of(provenance)
         return provenance
 
     @property

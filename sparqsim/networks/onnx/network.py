@@ -17,6 +17,7 @@ from sparqsim.networks.onnx.batching import batching
 from sparqsim.networks.onnx.fold import folded
 from sparqsim.networks.onnx.graph import Array, Graph
 from sparqsim.networks.onnx.macs import MacNode
+from sparqsim.networks.onnx.operators import INTEGER_OPS, QLINEAR_OPS
 from sparqsim.networks.onnx.reader import read_nodes
 from sparqsim.networks.onnx.session import Session
 from sparqsim.networks.onnx.skipped import SkippedNode, skipped_nodes
@@ -27,9 +28,11 @@ from sparqsim.networks.recipes import (
     stated_kept,
 )
 from sparqsim.networks.site import Operands, Site, kept_layers
+from sparqsim.networks.stating import OWN_CODES, beside_own_codes, calibrated_here
 from sparqsim.quantise.codes import OWN_SCALES, ActivationCodes, Quantised
 from sparqsim.quantise.recipe import ACCUMULATOR_BITS, Recipe
 from sparqsim.trace.coverage import Tally
+from sparqsim.trace.stated import Stated
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Network:
     `calibrator`: its name. `batch`: pictures at a time. `notes`: what a user must know of all this.
     `accumulator_bits`: of every layer. `recipe`: its title, '' where none was given;
     `recipe_entry`: what a trace's provenance says of it.
+    `stated`: for the quantization card of its traces.
     """
 
     graph: Graph
@@ -58,6 +62,7 @@ class Network:
     accumulator_bits: int = ACCUMULATOR_BITS
     recipe: str = ""
     recipe_entry: Mapping[str, Any] = field(default_factory=dict)
+    stated: Stated = OWN_CODES
 
     origin: ClassVar[str] = "sparqsim trace dump (onnxruntime)"
 
@@ -73,11 +78,11 @@ class Network:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What a trace's provenance gets: notes, the batch norm that is part of each layer, the
-        recipe.
+        """What a trace's provenance gets: notes, the batch norm that is part of each layer, what
+        its quantization card is told, the recipe.
         """
         about = {"notes": list(self.notes), "folded_batch_norms": dict(self.folded)}
-        return about | dict(self.recipe_entry)
+        return about | self.stated.entry() | dict(self.recipe_entry)
 
     @cached_property
     def sites(self) -> tuple[Site, ...]:
@@ -229,6 +234,7 @@ def calibrated(
         calibrator=chosen.calibrator_title if seen.observations else OWN_SCALES,
         batch=batches.size,
         notes=(batches.note,) if batches.note else (),
+        stated=_stated(graph, nodes, chosen, seen, len(pictures), by_recipe=recipe is not None),
     )
 
 
@@ -248,6 +254,31 @@ def _check_calibrators(
                 f"recipe: layers {first!r} and {second!r} take the same tensor {tensor!r}, with "
                 f"activations {one} and {other}; expected one calibrator for both"
             )
+
+
+def _stated(
+    graph: Graph,
+    nodes: Sequence[MacNode],
+    recipe: Recipe,
+    seen: Seen,
+    inputs: int,
+    *,
+    by_recipe: bool,
+) -> Stated:
+    """Return what is stated for quantization cards: of a float network how it was calibrated."""
+    sha256 = seen.observations.sha256
+    here = calibrated_here(recipe, inputs=inputs, sha256=sha256, by_recipe=by_recipe)
+    if not holds_codes(graph):
+        return here
+    some_real = any(node.real_weights is not None for node in nodes)
+    return beside_own_codes(recipe) if some_real else OWN_CODES
+
+
+def holds_codes(graph: Graph) -> bool:
+    """Return whether a network has codes of its own, of some tensors at least."""
+    kinds = {node.op_type for node in graph.nodes}
+    own = INTEGER_OPS | QLINEAR_OPS
+    return any("quantize" in kind.lower() or kind in own for kind in kinds)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sparqsim.networks.recipes import (
     with_own_codes,
 )
 from sparqsim.networks.site import Operands, kept_layers
+from sparqsim.networks.stating import OWN_CODES
 from sparqsim.networks.tflite.fixedpoint import codes_of
 from sparqsim.networks.tflite.interpreter import Interpreter
 from sparqsim.networks.tflite.leftout import macs_of
@@ -103,7 +104,9 @@ class TfliteSites:
         #: The recipe's title, '' where none was given.
         self.recipe = "" if recipe is None else chosen.title
         # Batch norms that the converter folded leave no mark in the file: nothing is said of them.
-        self.provenance: Mapping[str, Any] = {} if recipe is None else recipe_entry(chosen, made)
+        self.provenance: dict[str, Any] = OWN_CODES.entry()
+        if recipe is not None:
+            self.provenance |= recipe_entry(chosen, made)
         self._left_out = skipped_operators(self.model, skip)
         #: Operators left out, 'name (kind)'.
         self.skipped = tuple(map(described, self._left_out))

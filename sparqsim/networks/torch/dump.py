@@ -116,6 +116,7 @@ def _document(quantised: QuantisedNetwork, network: str, license_note: str) -> d
             "skipped": {skipped.name: skipped.reason for skipped in quantised.network.skipped},
             "folded_batch_norms": dict(quantised.network.folded.pairs),
             **quantised.recipe_entry,
+            **quantised.stated.entry(),
         },
     }
 

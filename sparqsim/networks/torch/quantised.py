@@ -14,6 +14,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.networks.observe import Observations, naming
 from sparqsim.networks.recipes import check_one_source_of_bits, followed, recipe_entry
 from sparqsim.networks.site import Operands, Site, check_layer_names, with_bits
+from sparqsim.networks.stating import calibrated_here
 from sparqsim.networks.torch.loaders import Inputs, batches, checked, inputs_taken
 from sparqsim.networks.torch.network import Call, Network, Values
 from sparqsim.networks.torch.running import CalibrationRun
@@ -115,6 +116,14 @@ class QuantisedNetwork:
         made = followed(chosen, tuple(sites.values()), real_weights(met.values()), run)
         #: What a trace's provenance says of the recipe, nothing where none was given.
         self.recipe_entry = {} if recipe is None else recipe_entry(chosen, made)
+        #: For the quantization card of its traces.
+        self.stated = calibrated_here(
+            chosen,
+            inputs=count,
+            sha256=seen.sha256,
+            bits="" if bits is None else bits.title,
+            by_recipe=recipe is not None,
+        )
         #: The network's layers, by name, in the order they ran.
         self.layers = {site.name: site for site in made.sites}
         if bits is not None:

@@ -1,8 +1,8 @@
 """JSON Schemas of what sparqsim writes, for readers in other languages: report, comparison,
-accuracy and prediction.
+accuracy, prediction, quantization card and what cards differ in.
 
-The files `NAME.schema.json` are derived from the records in `report.py`, `accuracy_report.py` and
-`prediction.py`; a test says whether they are current.
+The files `NAME.schema.json` are derived from the records in `report.py`, `accuracy_report.py`,
+`prediction.py`, `card.py` and `confounds.py`; a test says whether they are current.
 
     python -m sparqsim.results.schemas      # writes them anew
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 
 from sparqsim.base.record import Record
 from sparqsim.results.accuracy_report import AccuracyReport
+from sparqsim.results.card import Card
+from sparqsim.results.confounds import CardDiff
 from sparqsim.results.prediction import Prediction
 from sparqsim.results.report import Comparison, Report
 
@@ -34,5 +36,7 @@ def schema_files() -> dict[Path, str]:
         "comparison": Comparison,
         "accuracy": AccuracyReport,
         "prediction": Prediction,
+        "card": Card,
+        "card_diff": CardDiff,
     }
     return {FOLDER / f"{name}.schema.json": schema_text(record) for name, record in records.items()}
