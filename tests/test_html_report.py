@@ -405,7 +405,8 @@ def test_an_accuracy_record_is_shown_with_what_its_fields_mean(tmp_path):
         "\N{EN DASH}",
     ):
         assert setting in page.texts, setting
-    assert page.tags["details"] == page.tags["svg"] == page.tags["figure"] == 1
+    assert page.tags["svg"] == page.tags["figure"] == 1
+    assert page.tags["details"] == 2  # SQNR by layer, and the quantization card
     told = [value for tag, name, value in page.attributes if tag == "button" and name == "title"]
     assert len(told) == 10 + 1 + 4  # both tables' columns
     assert told.count(meaning("trial_layer.sqnr_db")) == 4

@@ -40,10 +40,12 @@ class BandwidthCurves(Tabular, Record):
     bandwidth. array_cycles: without memory. `memory.dram.bandwidth_bytes_per_cycle` is replaced by
     each of `bandwidths` in turn. cycles_depend_on_values: for each design, False where only shapes
     decide cycles; empty in older files. timing_notes: what must be known to compare the cycles of
-    some designs, by design. coverage: for how many inputs of the network cycles are, and which
-    operations with multiply-accumulates are not in them. macs: multiply-accumulates in the trace;
-    None in older files. macs_left_out_share: of the network's multiply-accumulates, the share that
-    is not simulated, 0 to 1; unknown where the trace does not say.
+    some designs, by design. confound_notes: what the results that curves were made of differ in
+    beside the design; absent where nothing does. coverage: for how many inputs of the network
+    cycles are, and which operations with multiply-accumulates are not in them. macs:
+    multiply-accumulates in the trace; None in older files. macs_left_out_share: of the network's
+    multiply-accumulates, the share that is not simulated, 0 to 1; unknown where the trace does not
+    say.
     """
 
     schema_: Literal["sparqsim.bandwidth/1"] = Field(default="sparqsim.bandwidth/1", alias="schema")
@@ -59,6 +61,7 @@ class BandwidthCurves(Tabular, Record):
     array_cycles: dict[str, int]
     cycles_depend_on_values: dict[str, bool] = Field(default_factory=dict)
     timing_notes: dict[str, str] = Field(default_factory=dict)
+    confound_notes: tuple[Text, ...] = Field(default=(), exclude_if=lambda notes: not notes)
     coverage: Coverage = Coverage()
     macs: int | None = Field(default=None, ge=1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sparqsim.base.errors import printable
+from sparqsim.results.confounds import confound_notes
 from sparqsim.results.kept import OTHERWISE, kept_layers, kept_modes, where_kept
 from sparqsim.results.report import Report, stated_coverage
 from sparqsim.results.setting import note_lines, timing_notes
@@ -21,6 +22,7 @@ def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
     if varying:
         lines.append(f"~ Cycles depend on values: {', '.join(varying)}.")
     lines += note_lines(timing_notes(report.pe for report in reports))
+    lines += map(printable, confound_notes([report.card for report in reports]))
     if kept:
         lines.append(
             f"* kept at 8 bits, as the method does, and run {where_kept(reports)}: {kept} "

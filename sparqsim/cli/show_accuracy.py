@@ -11,6 +11,7 @@ from sparqsim.base.wording import counted
 from sparqsim.cli.cells import heading_of, new_table
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow
+from sparqsim.results.answer_cards import trial_notes
 from sparqsim.results.kept import OTHERWISE, WHERE
 from sparqsim.results.setting import note_lines
 
@@ -42,6 +43,7 @@ def accuracy_shown(report: AccuracyReport) -> Shown:
     elif report.skipped:
         lines.append(f"left out: {', '.join(report.skipped)}")
     lines += note_lines(report.timing_notes)
+    lines += trial_notes(report.rows)
     if report.answer_note:
         lines.append(report.answer_note)
     if report.kept_as != "design" and any(layer.kept for layer in report.layers):

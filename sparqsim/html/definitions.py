@@ -15,6 +15,7 @@ from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
 from sparqsim.memory.traffic import LayerTraffic, Traffic
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow, Hits, RowLayer
 from sparqsim.results.bounds import Bounds
+from sparqsim.results.card import DesignFacts, HardwareFacts, Origin
 from sparqsim.results.clock import DesignClock, TimeAtEqualArea
 from sparqsim.results.energy import CellEnergy, Energy
 from sparqsim.results.iso_area import IsoDesign, ScaledArray
@@ -29,6 +30,7 @@ from sparqsim.results.layer_report import (
 )
 from sparqsim.results.report import Comparison
 from sparqsim.results.setting import PEInfo
+from sparqsim.trace.quantisation import Quantisation
 
 #: Where the part of a term before the first dot is defined.
 RECORDS: dict[str, type] = {
@@ -39,18 +41,22 @@ RECORDS: dict[str, type] = {
     "clock": DesignClock,
     "clock_area": TimeAtEqualArea,
     "cycles": Cycles,
+    "design_facts": DesignFacts,
     "dram": DramConfig,
     "energy": Energy,
     "error": Error,
     "gemm": Gemm,
+    "hardware": HardwareFacts,
     "hits": Hits,
     "iso": IsoDesign,
     "iso_array": ScaledArray,
     "layer": LayerReport,
     "measured": Measured,
     "memory": MemoryConfig,
+    "origin": Origin,
     "pairs": Pairs,
     "pe": PEInfo,
+    "quantisation": Quantisation,
     "scratchpad": ScratchpadConfig,
     "traffic": LayerTraffic,
     "trial": AccuracyRow,

@@ -23,6 +23,7 @@ from sparqsim.html.accuracy import (
     trials_table,
 )
 from sparqsim.html.actions import actions_table
+from sparqsim.html.card import card_table, differences_table
 from sparqsim.html.cells import Table
 from sparqsim.html.clock import clock_tables
 from sparqsim.html.definitions import meaning
@@ -44,6 +45,9 @@ from sparqsim.html.tables import (
     values_table,
 )
 from sparqsim.results.accuracy_report import AccuracyReport
+from sparqsim.results.answer_cards import trial_notes
+from sparqsim.results.card import Card
+from sparqsim.results.confounds import confound_notes
 from sparqsim.results.report import Comparison, Report
 
 if TYPE_CHECKING:
@@ -61,7 +65,8 @@ LONG = 20
 @dataclass(frozen=True)
 class Run:
     """Results of one trace, array and setting, or one accuracy record. details: tables closed until
-    asked for.
+    asked for. card: what the numbers depend on; confounds: what the results in it differ in beside
+    the design.
     """
 
     title: str
@@ -74,6 +79,8 @@ class Run:
     details: list[Table]
     settings: list[Table]
     provenance: list[tuple[str, str]]
+    card: Card
+    confounds: list[str]
     provenance_title: str = "Provenance"
 
 
@@ -171,6 +178,7 @@ def page_text(gathered: Gathered, *, progress: Progress = lambda runs: runs) -> 
     script = _source("sort.js") + _source("beyond.js")
     return environment.get_template("page.html.j2").render(
         runs=runs,
+        differences=differences_table([run.title for run in runs], [run.card for run in runs]),
         glossary=glossary,
         long=LONG,
         anchor=anchor,
@@ -206,9 +214,12 @@ def _run(comparison: Comparison, prefix: str) -> Run:
             shapes_table(first),
             *(design_table(report) for report in reports),
             *filter(None, map(actions_table, reports)),
+            card_table(comparison.card),
         ],
         settings=[settings_table(first), pes_table(comparison)],
         provenance=provenance_rows(comparison),
+        card=comparison.card,
+        confounds=confound_notes(comparison.cards),
     )
 
 
@@ -221,9 +232,11 @@ def _accuracy(report: AccuracyReport, prefix: str) -> Run:
         tables=[trials_table(report)],
         figures=list(accuracy_drawings(report, prefix)),
         by_layer=[],
-        details=[accuracy_sqnr_table(report)],
+        details=[accuracy_sqnr_table(report), card_table(report.card)],
         settings=[],
         provenance=accuracy_settings(report),
+        card=report.card,
+        confounds=trial_notes(report.rows),
         provenance_title="How it was measured",
     )
 

@@ -18,6 +18,7 @@ from sparqsim.plot.pareto import ParetoWords, points_figure
 from sparqsim.plot.pareto_points import ParetoPoint
 from sparqsim.plot.style import Saving
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow
+from sparqsim.results.answer_cards import trial_notes
 from sparqsim.results.setting import note_lines
 
 #: What can be lost, and what the axis calls it.
@@ -58,7 +59,7 @@ def loss_points(
     """
     loss = checked_loss(report, loss)
     own = _count(_reference(report), loss)
-    rows = [row for row in report.rows if row.speedup is not None and not row.recalibrated_bn]
+    rows = _drawn(report)
     unit = 1.0 if baseline in (None, report.baseline) else _speedup_of(rows, baseline)
     first = {row.pe: row.calibrator for row in reversed(rows)}
     names = [
@@ -71,6 +72,11 @@ def loss_points(
         )
         for name, row in zip(names, rows, strict=True)
     ]
+
+
+def _drawn(report: AccuracyReport) -> list[AccuracyRow]:
+    """Return the rows that get a mark."""
+    return [row for row in report.rows if row.speedup is not None and not row.recalibrated_bn]
 
 
 def checked_loss(report: AccuracyReport, loss: str | None) -> str:
@@ -142,6 +148,7 @@ def plot_accuracy(
             f"one picture is {picture:.2g} percentage points",
             coverage_note(coverage, report.macs or 0),
             *note_lines(report.timing_notes),
+            *trial_notes(_drawn(report)),
             *([report.answer_note] if report.answer_note else []),
         ),
     )

@@ -90,6 +90,7 @@ def _notes(curves: BandwidthCurves) -> list[str]:
         *([varying_note([*varying.values()])] if varying else []),
         coverage_note(curves.coverage, curves.macs or 0),
         *note_lines(curves.timing_notes),
+        *curves.confound_notes,
     ]
 
 

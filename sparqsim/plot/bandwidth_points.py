@@ -9,6 +9,7 @@ from sparqsim.analysis.bandwidth import BandwidthCurves
 from sparqsim.base.errors import InputError
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.plot.reports import check_alike, chosen_baseline
+from sparqsim.results.confounds import confound_notes
 from sparqsim.results.report import Report, stated_coverage
 from sparqsim.results.setting import timing_notes
 
@@ -52,6 +53,7 @@ def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) 
             name: report.pe.cycles_depend_on_values for name, report in starved.items()
         },
         timing_notes=timing_notes(report.pe for report, _ in known),
+        confound_notes=tuple(confound_notes([report.card for report, _ in known], {"memory"})),
         coverage=stated_coverage(report for report, _ in known),
         macs=first.totals.macs,
     )

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from sparqsim.plot.iso_area import BEHIND_TEXT
 from sparqsim.plot.labels import (
+    confound_lines,
     coverage_notes,
     group_label,
     group_notes,
@@ -35,6 +36,7 @@ from sparqsim.plot.style import (
     looks_of,
     width_inches,
 )
+from sparqsim.results.confounds import trace_axis
 from sparqsim.results.report import Report
 
 PANEL_INCHES = 3.0
@@ -263,8 +265,15 @@ def _notes(curves: Curves) -> list[str]:
             "layers kept at 8 bits are "
             + ("part of the network" if curves.whole_networks else "left out")
         )
-    notes += _sources(curves.reports)
+    notes += [*_sources(curves.reports), *_confounds(curves)]
     return [*notes, *group_notes([_labels(curve) for curve in curves.curves])]
+
+
+def _confounds(curves: Curves) -> list[str]:
+    """Return what results differ in beside the design and the axis."""
+    if curves.kind == "array-size":
+        return confound_lines(curves.reports, free={"array"})
+    return confound_lines(curves.reports, trace_axis([each.card for each in curves.reports]))
 
 
 def _sources(reports: Sequence[Report]) -> list[str]:

@@ -14,6 +14,7 @@ from sparqsim.base.errors import InputError, printable
 from sparqsim.plot.iso_area import write_above
 from sparqsim.plot.labels import (
     MOST_NAMED,
+    confound_lines,
     coverage_notes,
     design_label,
     subject_of,
@@ -179,6 +180,7 @@ def _notes(reports: Sequence[Report], info: EnergyInfo) -> list[str]:
         *_absent(reports),
         value_note(reports),
         *coverage_notes(reports),
+        *confound_lines(reports),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ from sparqsim.base.errors import printable
 from sparqsim.plot.glyphs import FONT, drawable
 from sparqsim.plot.layer_names import LayerNames, shortened
 from sparqsim.plot.style import FONT_POINTS, POINTS_PER_INCH, SMALL_POINTS, HouseFigure, grow
+from sparqsim.results.confounds import confound_notes
 from sparqsim.results.kept import kept_layers, where_kept
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import Report, stated_coverage
@@ -185,8 +186,15 @@ def group_notes(groups: Sequence[Sequence[str]]) -> list[str]:
 
 
 def result_notes(reports: Sequence[Report]) -> list[str]:
-    """Return what must be known of cycles on a trace: of which inputs and share, how timed."""
-    return [*coverage_notes(reports), *timing_lines(reports)]
+    """Return what must be known of cycles on a trace: of which inputs and share, how timed, and
+    what else than the design differs.
+    """
+    return [*coverage_notes(reports), *timing_lines(reports), *confound_lines(reports)]
+
+
+def confound_lines(reports: Sequence[Report], free: Collection[str] = ()) -> list[str]:
+    """Return what reports differ in beside the design; `free`: facts that may."""
+    return [printable(note) for note in confound_notes([each.card for each in reports], free)]
 
 
 def coverage_notes(reports: Sequence[Report]) -> list[str]:
