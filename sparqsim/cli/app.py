@@ -19,6 +19,7 @@ from sparqsim.base.errors import InputError, printable
 from sparqsim.base.plugins import user_place
 from sparqsim.cli import (
     accuracy,
+    card,
     memory,
     pe,
     plot,
@@ -66,6 +67,7 @@ app.command("report")(report.report)
 app.command("bandwidth")(memory.bandwidth)
 app.command("accuracy")(accuracy.accuracy)
 app.add_typer(trace.app, name="trace")
+app.add_typer(card.app, name="card")
 app.add_typer(pe.app, name="pe")
 app.add_typer(rtl.app, name="rtl")
 app.add_typer(regress.app, name="regress")
