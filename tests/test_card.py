@@ -357,8 +357,12 @@ def test_a_comparison_without_cards_reads():
 CONTRADICTIONS = {
     "another array": (("card", "hardware", "array"), "8x8", "card.hardware: array"),
     "another trace": (("card", "origin", "trace_sha256"), "0" * 64, "card.origin: trace_sha256"),
-    "another design": (("card", "designs", 0, "design"), "mac-8b8b", "card: of a report"),
-    "of something else": (("card", "of"), "trace", "card: of a trace"),
+    "another design": (
+        ("card", "designs", 0, "design"),
+        "mac-8b8b",
+        "card: of='report', designs mac-8b8b",
+    ),
+    "of something else": (("card", "of"), "trace", "card: of='trace'"),
     "fewer kept": (("card", "quantisation", "kept_8bit"), ["in"], "kept_8bit"),
     "other ends": (("card", "quantisation", "first_last"), "first", "first_last"),
     "other bits": (("card", "quantisation", "layer_bits"), {"mid": [4, 4]}, "layer_bits"),

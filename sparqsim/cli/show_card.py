@@ -31,7 +31,7 @@ def card_shown(card: Card, name: str) -> Shown:
                 table.add_row(words_of(row["fact"]), row["known"], row["value"])
         tables.append(table)
     return Shown(
-        printable(f"Quantization card of {name}, a {card.of}"),
+        printable(f"Quantization card of {name} ({card.of})"),
         tables,
         KNOWN_NOTE,
         lambda: rows,

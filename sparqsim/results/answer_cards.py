@@ -160,8 +160,7 @@ def check_answers(record: Answers, card: Card) -> None:
     found = hardware and (hardware.array, hardware.dataflow, hardware.coupling)
     if card.of != "accuracy record" or found != (array.size, array.dataflow, array.coupling):
         raise ValueError(
-            f"card: of a {card.of}, of the array {found}, expected that of an accuracy record of "
-            f"{array.words}"
+            f"card: of={card.of!r}, array {found}, expected of='accuracy record', {array.words}"
         )
     strange = sorted({str(row.pe) for row in record.rows if row.pe} - set(card.specs))
     if strange:

@@ -269,8 +269,8 @@ def check_card(run: Ran, card: Card) -> None:
     """Raise ValueError where a report's card contradicts the report."""
     if card.of != "report" or card.specs != specs_of(run.pe):
         raise ValueError(
-            f"card: of a {card.of}, of {', '.join(card.specs) or 'no design'}, expected that of a "
-            f"report of {', '.join(specs_of(run.pe))}"
+            f"card: of={card.of!r}, designs {', '.join(card.specs) or 'none'}, expected "
+            f"of='report', designs {', '.join(specs_of(run.pe))}"
         )
     expected = run_card(run, card.quantisation, card.designs)
     for part in ("hardware", "origin", "numbers"):
