@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from sparqsim.networks.onnx.network import Network, calibrated
 from sparqsim.networks.onnx.running import CalibrationRun, with_recipe
 from sparqsim.networks.onnx.session import Session
 from sparqsim.quantise.recipe import Recipe
+from sparqsim.quantise.weights import QuantisedWeights
 
 FIXTURES = (network_file, shown)
 LAYERS = ["first/Conv", "strided", "grouped", "depthwise", "hidden", "last"]
@@ -95,6 +97,77 @@ def test_rows_of_an_onnx_layer_are_what_it_multiplies(network_file, shown, tmp_p
     held = np.concatenate([each.quantised for each in rows], axis=1)
     for mine, theirs in zip(held, plain, strict=True):
         assert np.array_equal(np.rint(mine / stored.record.activation_scale), theirs)
+
+
+def chosen_codes(network: Network) -> dict[str, QuantisedWeights]:
+    return {
+        node.name: QuantisedWeights(node.weights.codes, node.weights.scales.astype(np.float32), 8)
+        for node in network.nodes
+    }
+
+
+def test_answers_with_all_weights_chosen_are_those_on_integers(network_file, shown):
+    network = calibrated(network_file, shown, "max")
+    run = CalibrationRun(network, shown)
+    answering = OnnxNetwork(network)
+    assert run.logits() == pytest.approx(scores(answering.reference(shown)), rel=1e-5, abs=1e-6)
+    chosen = chosen_codes(network)
+    on_integers = scores(answering.under(get_pe("mac-8b8b"), shown))
+    assert np.array_equal(run.logits(chosen), on_integers)
+    wider = run.logits(chosen, dict.fromkeys(LAYERS, 1.0))
+    assert wider != pytest.approx(on_integers, rel=1e-2, abs=1e-2)
+
+
+@pytest.mark.parametrize("layer", LAYERS[1:])
+def test_rows_behind_chosen_weights_are_those_on_integers(network_file, shown, layer, tmp_path):
+    """As the PyTorch front end has them: those of a run whose layers before are on integers."""
+    network = calibrated(network_file, shown, "max")
+    before = dict(list(chosen_codes(network).items())[: LAYERS.index(layer)])
+    run = CalibrationRun(network, shown)
+    behind, plain = list(run.rows(layer, before)), list(run.rows(layer))
+    seen = Watched(network)
+    seen.under_exact(shown)
+    for mine, theirs, codes in zip(behind, plain, seen.rows[layer], strict=True):
+        assert np.array_equal(mine.real, theirs.real), "the float network's stay"
+        step = network.codes[run._nodes[layer].source].scale
+        assert np.array_equal(np.rint(mine.quantised / step), codes)
+    assert any(
+        not np.array_equal(a.quantised, b.quantised) for a, b in zip(behind, plain, strict=True)
+    )
+
+
+class Watched:
+    """Runs a network on integers by numpy, and keeps what layers multiply, as rows."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = OnnxNetwork(network, native=False)
+        self.rows: dict[str, list[np.ndarray]] = {}
+
+    def under_exact(self, shown: Pictures) -> None:
+        from sparqsim.networks import site
+
+        fast = site.layer_sums
+
+        def recorded(layer: Any, *others: Any) -> Any:
+            x = layer.activations
+            rows = rows_of(layer, x.transpose(0, 3, 1, 2) if layer.op == "conv2d" else x[0])
+            self.rows.setdefault(layer.name, []).append(np.stack(rows))
+            return fast(layer, *others)
+
+        site.layer_sums = recorded
+        try:
+            scores(self.network.under(get_pe("mac-8b8b"), shown))
+        finally:
+            site.layer_sums = fast
+
+
+def test_labels_of_an_onnx_network(network_file, shown):
+    network = calibrated(network_file, shown, "max")
+    assert CalibrationRun(network, shown).labels is None
+    run = CalibrationRun(network, shown, "float-network")
+    assert np.array_equal(run.labels, run.logits().argmax(axis=1))
+    labelled = replace(shown, labels=np.arange(len(shown)))
+    assert CalibrationRun(network, labelled, "true").labels.tolist() == [*range(len(shown))]
 
 
 def test_bias_of_an_onnx_layer_takes_its_mean_error(network_file, shown):
@@ -203,7 +276,10 @@ def codes_network(path: Path) -> Path:
         ({"layers": {"product": {"weights": "nearest:4"}}}, r"the layer multiplies its own codes"),
         ({"layers": {"product": {"activations": "max"}}}, r"the layer takes the network's own"),
         ({"layers": {"prodct": {}}}, r"'prodct' is not in the network \(did you mean product"),
-        ({"calibration": {"labels": "true"}}, r"labels='true', but no answers of an ONNX network"),
+        (
+            {"calibration": {"labels": "true"}},
+            r"labels='true', but the calibration pictures have no",
+        ),
         ({"calibration": {"pictures": 9}}, r"calibration.pictures=9, but there are 3"),
     ],
 )
@@ -257,7 +333,9 @@ class Twice(WeightQuantiser):
     (tmp_path / "own.py").write_text(own)
     (tmp_path / "r.toml").write_text('weights = "own.py:Learned"')
     chosen = Recipe.read(tmp_path / "r.toml", trust=True)
-    with pytest.raises(InputError, match=r"'learned:4' needs blocks .* ONNX network gives inputs"):
+    with pytest.raises(
+        InputError, match=r"'learned:4' needs blocks .* ONNX network gives answers, in"
+    ):
         open_network(str(network_file), shown, recipe=chosen)
     (tmp_path / "r.toml").write_text('weights = "own.py:Twice"')
     chosen = Recipe.read(tmp_path / "r.toml", trust=True)

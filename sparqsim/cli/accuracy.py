@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -154,7 +155,8 @@ def accuracy(
     pictures, classes = _answered(
         Pictures.open(images, preprocess, max_pixels).first(limit), labels, label_offset
     )
-    calibration = calibration_pictures(pictures, calibrate_on, read)
+    labelled = replace(pictures, labels=classes)
+    calibration = calibration_pictures(labelled, calibrate_on, read)
     network = open_network(
         model,
         calibration,

@@ -32,11 +32,13 @@ Array = NDArray[Any]
 class Followed:
     """A network's layers as a recipe makes them.
 
-    facts: what weight quantisers say of themselves, by name and keys. notes: what of the recipe
-    some layers did not take, in words.
+    activation_scales: by layer, where a weight quantiser chose them. facts: what weight quantisers
+    say of themselves, by name and keys. notes: what of the recipe some layers did not take, in
+    words.
     """
 
     sites: tuple[Site, ...]
+    activation_scales: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -88,7 +90,7 @@ def followed(
             new = _corrected(new, layers[site.name], chosen.weights[site.name])
         made.append(new)
     own = [site.name for site in sites if site.weights is not None and site.name not in real]
-    return Followed(tuple(made), chosen.facts, _notes(recipe, own))
+    return Followed(tuple(made), scales, chosen.facts, _notes(recipe, own))
 
 
 def stated_kept(keep_8bit: Collection[str] | None) -> tuple[str, ...] | None:
@@ -239,10 +241,15 @@ def _chosen(
     return Chosen(weights, scales, facts)
 
 
+def weight_codes(chosen: QuantisedWeights) -> WeightCodes:
+    """Return chosen weights as a layer holds them."""
+    points = np.zeros(len(chosen.codes), np.int64)
+    return WeightCodes(chosen.codes, chosen.scales.astype(np.float64), points, chosen.bits)
+
+
 def _with_weights(site: Site, layer: LayerFacts, chosen: QuantisedWeights) -> Site:
     """Return a layer with weights as they were chosen."""
-    points = np.zeros(len(chosen.codes), np.int64)
-    codes = WeightCodes(chosen.codes, chosen.scales.astype(np.float64), points, chosen.bits)
+    codes = weight_codes(chosen)
     if chosen.channels is None:
         return replace(site, weights=codes)
     each = len(layer.weights) // site.groups

@@ -2,66 +2,183 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.networks.images import Pictures
+from sparqsim.engine.models.base import KEPT
+from sparqsim.networks.images import Pictures, needed
 from sparqsim.networks.observe import naming
+from sparqsim.networks.onnx.direct import DirectRun
+from sparqsim.networks.onnx.feeds import feeds_of
 from sparqsim.networks.onnx.graph import Array
 from sparqsim.networks.onnx.macs import MacNode
+from sparqsim.networks.onnx.native import native_model
 from sparqsim.networks.onnx.network import Network
+from sparqsim.networks.onnx.quantised import quantised_model
 from sparqsim.networks.onnx.session import Session
-from sparqsim.networks.recipes import calibration_pictures, followed, recipe_entry
+from sparqsim.networks.recipes import (
+    calibration_pictures,
+    followed,
+    recipe_entry,
+    weight_codes,
+)
 from sparqsim.networks.rows import as_real, rows_of
 from sparqsim.networks.site import Site
-from sparqsim.quantise.codes import Quantised
-from sparqsim.quantise.recipe import Recipe
-from sparqsim.quantise.weights import Rows, RunningNetwork
+from sparqsim.pe import get_pe
+from sparqsim.quantise.codes import ActivationCodes, Quantised
+from sparqsim.quantise.recipe import Labels, Recipe
+from sparqsim.quantise.weights import QuantisedWeights, Rows, RunningNetwork
 from sparqsim.quantise.weights.facts import ChosenWeights
 
 
 class CalibrationRun(RunningNetwork):
-    """Gives what layers take in the network as it is.
+    """Runs a network on its calibration pictures: in float, or with some layers on integers.
 
     Parameters
     ----------
     network : Network
         Calibrated.
     pictures : Pictures
+    labels : 'none', 'true' or 'float-network'
+        What answers are compared with.
+
+    Raises
+    ------
+    InputError
+        For true labels that the pictures do not have.
     """
 
     kind = "ONNX network"
-    provides = frozenset({"inputs"})
 
-    def __init__(self, network: Network, pictures: Pictures) -> None:
-        self._network, self._pictures = network, pictures
+    def __init__(self, network: Network, pictures: Pictures, labels: Labels = "none") -> None:
+        self._network, self._pictures, self._labels = network, pictures, labels
         self._nodes = {node.name: node for node in network.nodes}
+        self.provides = frozenset({"inputs", "prefix", "answers"})
+        if labels != "none":
+            self.provides |= {"labels"}
+        if labels == "true" and pictures.labels is None:
+            raise InputError(
+                "recipe: calibration.labels='true', but the calibration pictures have no labels; "
+                "expected 'none', 'float-network', or pictures with labels (.npz, --labels)"
+            )
 
     def rows(self, layer: str, chosen: ChosenWeights | None = None) -> Iterator[Rows]:
         """Yield a layer's rows (`RunningNetwork.rows`)."""
-        if chosen:
-            raise InputError(f"layer {layer!r}: an ONNX network gives the float network's inputs")
         network, node = self._network, self._nodes[layer]
         site = network.site(node)
-        session = Session(network.graph, [node.source])
-        for values in session.batches(self._pictures, network.batch):
+        real = self._values(node.source, {})
+        held = self._values(node.source, chosen) if chosen else None
+        for batch in real:
+            values = batch if held is None else next(held)
             with naming(layer):
-                codes = network.stored(node.source, values[node.source])
-            real = _real(values[node.source], codes.codes, site)
-            laid_out = [
-                node.operands([Quantised(each)]).activations for each in (real, codes.codes)
-            ]
-            yield from rows_of(site, *laid_out)
+                codes = network.stored(node.source, values).codes
+            yield from rows_of(
+                site, _laid_out(node, _real(batch, network, node)), _laid_out(node, codes)
+            )
+
+    def logits(
+        self,
+        chosen: ChosenWeights | None = None,
+        activation_scales: Mapping[str, float] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return what the network answers (`RunningNetwork.logits`): chosen layers on integers."""
+        output = self._network.graph.outputs[0]
+        batches = list(self._values(output, chosen or {}, activation_scales or {}))
+        answers = np.concatenate(batches)
+        return np.asarray(answers.reshape(len(answers), -1), np.float32)
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """The classes of the calibration pictures: their own, or those that the float network
+        answers.
+        """
+        if self._labels == "float-network":
+            return np.asarray(self.logits().argmax(axis=1), np.int64)
+        return self._pictures.labels if self._labels == "true" else None
+
+    def _values(
+        self, tensor: str, chosen: ChosenWeights, scales: Mapping[str, float] | None = None
+    ) -> Iterator[Array]:
+        """Yield a tensor's values, batch by batch, with chosen layers on integers."""
+        if not chosen:
+            session = Session(self._network.graph, [tensor])
+            for values in session.batches(self._pictures, self._network.batch):
+                yield values[tensor]
+            return
+        nodes = [
+            _with_weights(node, chosen[node.name])
+            for node in self._network.nodes
+            if node.name in chosen
+        ]
+        activations = _with_scales(self._network, nodes, scales or {})
+        part = replace(self._network, nodes=tuple(nodes), codes=activations)
+        yield from _run(part, tensor, self._pictures)
 
 
-def _real(values: Array, codes: Array, site: Site) -> Array:
+def _run(network: Network, tensor: str, pictures: Pictures) -> Iterator[Array]:
+    """Yield a tensor's values, batch by batch, with the nodes of `network` on integers."""
+    exact = {node.name: get_pe(KEPT) for node in network.nodes}
+    model = native_model(quantised_model(network), network, exact)
+    del model.graph.output[:]
+    helper = needed("onnx.helper", "onnx")
+    model.graph.output.append(helper.make_empty_tensor_value_info(tensor))
+    direct = DirectRun(model, network, network.sites)
+    ports = Session(network.graph).ports
+    for feeds in feeds_of(ports, pictures, network.batch, network.graph.path):
+        (values,) = direct.run(feeds, exact)
+        yield values
+
+
+def _with_weights(node: MacNode, chosen: QuantisedWeights) -> MacNode:
+    if chosen.channels is not None:
+        raise _columns_fault(node)
+    return replace(node, weights=weight_codes(chosen))
+
+
+def _columns_fault(node: MacNode) -> InputError:
+    return InputError(
+        f"layer {node.name!r}: its output channels have several columns of weights, which an "
+        "ONNX graph has no place for; expected a weight quantiser with one (PyTorch takes it)"
+    )
+
+
+def _with_scales(
+    network: Network, nodes: Sequence[MacNode], scales: Mapping[str, float]
+) -> dict[str, ActivationCodes]:
+    """Return how tensors are stored where some layers choose the scale of what they take.
+
+    Raises InputError for layers that choose different scales of one tensor.
+    """
+    codes, choosers = dict(network.codes), dict[str, str]()
+    for node in nodes:
+        if node.name not in scales:
+            continue
+        scale = float(scales[node.name])
+        other = choosers.setdefault(node.source, node.name)
+        if other != node.name and codes[node.source].scale != scale:
+            raise InputError(
+                f"layers {other!r} and {node.name!r} take the same tensor {node.source!r}, and "
+                "were given different activation scales; expected one"
+            )
+        codes[node.source] = replace(codes[node.source], scale=scale)
+    return codes
+
+
+def _laid_out(node: MacNode, values: Array) -> Array:
+    """Return a node's input as a trace has it."""
+    return node.operands([Quantised(values)]).activations
+
+
+def _real(values: Array, network: Network, node: MacNode) -> Array:
     """Return a tensor's real values, float32, where it may hold the network's own codes."""
     if values.dtype.kind == "f":
         return np.asarray(values, np.float32)
-    return as_real(codes, site.activation)
+    stored = network.stored(node.source, values)
+    return as_real(stored.codes, network.codes[node.source])
 
 
 def with_recipe(network: Network, recipe: Recipe, pictures: Pictures) -> Network:
@@ -80,18 +197,15 @@ def with_recipe(network: Network, recipe: Recipe, pictures: Pictures) -> Network
     InputError
         For what the network cannot take or does not give, naming it.
     """
-    if recipe.calibration.labels != "none":
-        raise InputError(
-            f"recipe: calibration.labels={recipe.calibration.labels!r}, but no answers of an ONNX "
-            "network are looked at; expected 'none'"
-        )
     real = {node.name: node.real_weights for node in network.nodes if node.real_weights is not None}
-    run = CalibrationRun(network, calibration_pictures(recipe, pictures))
+    measured_on = calibration_pictures(recipe, pictures)
+    run = CalibrationRun(network, measured_on, recipe.calibration.labels)
     made = followed(recipe, network.sites, real, run)
     nodes = [_node(node, site) for node, site in zip(network.nodes, made.sites, strict=True)]
     return replace(
         network,
         nodes=tuple(nodes),
+        codes=_with_scales(network, nodes, made.activation_scales),
         accumulator_bits=recipe.accumulator_bits,
         notes=(*network.notes, *made.notes),
         recipe=recipe.title,
@@ -102,8 +216,5 @@ def with_recipe(network: Network, recipe: Recipe, pictures: Pictures) -> Network
 def _node(node: MacNode, site: Site) -> MacNode:
     """Return a node with the weights and the bias of its layer."""
     if site.column_channels is not None:
-        raise InputError(
-            f"layer {node.name!r}: its output channels have several columns of weights, which an "
-            "ONNX graph has no place for; expected a weight quantiser with one (PyTorch takes it)"
-        )
+        raise _columns_fault(node)
     return replace(node, weights=site.weights, bias=site.bias)
