@@ -136,6 +136,31 @@ def test_rows_behind_chosen_weights_are_those_on_integers(network_file, shown, l
     )
 
 
+@pytest.mark.parametrize("layer", [None, "grouped"])
+def test_answers_of_fewer_bits_of_activations_are_those_of_a_4_bit_array(
+    network_file, shown, layer
+):
+    network = calibrated(network_file, shown, "mse:4")
+    run, chosen = CalibrationRun(network, shown), chosen_codes(network)
+    names = LAYERS if layer is None else [layer]
+    scales = {node.name: network.codes[node.source].scale for node in network.nodes}
+    found = run.logits(chosen, {name: scales[name] for name in names}, 4)
+    designs = {name: get_pe("mac-4b8b" if name in names else "mac-8b8b") for name in LAYERS}
+    expected = scores(OnnxNetwork(network, native=False).computed(shown, designs))
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+def test_a_quantiser_that_chooses_scales_by_the_answers_runs_on_onnx(network_file, shown):
+    chosen = recipe(
+        weights="lapq:4:iterations=0", calibration={"labels": "float-network"}, keep_8bit="none"
+    )
+    plain, network = calibrated(network_file, shown), opened(network_file, shown, chosen)
+    scales = [network.codes[node.source].scale for node in network.nodes]
+    assert scales != [plain.codes[node.source].scale for node in plain.nodes]
+    assert {site.weights.bits for site in network.sites} == {4}
+    assert [site.activation.scale for site in network.sites] == scales
+
+
 class Watched:
     """Runs a network on integers by numpy, and keeps what layers multiply, as rows."""
 

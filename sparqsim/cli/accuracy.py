@@ -34,11 +34,13 @@ from sparqsim.cli.trace import (
     Images,
     Keep,
     MaxPixels,
+    Quantised,
     RecipeFile,
     Scheme,
     Skip,
     Steps,
     calibration_pictures,
+    check_alone,
     names,
     opened_recipe,
 )
@@ -112,6 +114,7 @@ def accuracy(
     bits: Bits = None,
     scheme: Scheme = "",
     recipe: RecipeFile = None,
+    quantised: Quantised = None,
     all_layers: Include = False,
     kept: KeptAs = "honest",
     array: Array = "16x16",
@@ -150,8 +153,9 @@ def accuracy(
     }
     calibrate = calibrate or CALIBRATOR
     plugins = [named_file(calibrate), *map(file_of, [*designs, baseline])]
-    check_outputs({"-o": output}, [model, images, labels, bits, recipe, *plugins])
+    check_outputs({"-o": output}, [model, images, labels, bits, recipe, quantised, *plugins])
     read = opened_recipe(recipe, flags, trust=trust)
+    check_alone("--quantised", quantised, flags | {"--recipe": recipe, "--skip": skip or None})
     pictures, classes = _answered(
         Pictures.open(images, preprocess, max_pixels).first(limit), labels, label_offset
     )
@@ -166,6 +170,7 @@ def accuracy(
         batch=batch,
         bits=None if bits is None else BitList.load(bits, scheme),
         recipe=read,
+        quantised=quantised,
     )
     report = _measured(
         network,
@@ -178,15 +183,17 @@ def accuracy(
         keep_8bit=not all_layers,
         kept=kept,
         data=counted(len(pictures), "picture"),
-        calibration=f"{_calibrated_on(calibration, read)} of them",
+        calibration=_calibrated_on(calibration, read, quantised),
     )
     deliver(accuracy_shown(report), format_, saving(output, report.to_json))
 
 
-def _calibrated_on(calibration: Pictures, recipe: Recipe | None) -> int:
-    """Return on how many pictures scales were found."""
+def _calibrated_on(calibration: Pictures, recipe: Recipe | None, quantised: str | None) -> str:
+    """Return on which pictures scales were found."""
+    if quantised is not None:
+        return "not here: scales of a quantised network in a file"
     stated = None if recipe is None else recipe.calibration.pictures
-    return len(calibration.first(stated))
+    return f"{len(calibration.first(stated))} of them"
 
 
 def _answered(

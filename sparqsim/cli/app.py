@@ -24,6 +24,7 @@ from sparqsim.cli import (
     pe,
     plot,
     predict,
+    quantise,
     regress,
     report,
     rtl,
@@ -66,6 +67,7 @@ app.command("plot")(plot.plot)
 app.command("report")(report.report)
 app.command("bandwidth")(memory.bandwidth)
 app.command("accuracy")(accuracy.accuracy)
+app.command("quantise")(quantise.quantise)
 app.add_typer(trace.app, name="trace")
 app.add_typer(card.app, name="card")
 app.add_typer(pe.app, name="pe")

@@ -68,6 +68,16 @@ RecipeFile = Annotated[
         show_default=False,
     ),
 ]
+Quantised = Annotated[
+    str | None,
+    typer.Option(
+        "--quantised",
+        metavar="FILE",
+        help="What `sparqsim quantise` wrote of the network: its integers and scales are taken, "
+        "and nothing is measured.",
+        show_default=False,
+    ),
+]
 Skip = Annotated[
     str, typer.Option("--skip", metavar="A,B", help="Nodes or operators to leave out of the trace.")
 ]
@@ -153,6 +163,7 @@ def dump(
     ] = "",
     batch: Batch = None,
     recipe: RecipeFile = None,
+    quantised: Quantised = None,
     trust: Trust = False,
     format_: Format = "table",
 ) -> None:
@@ -166,8 +177,9 @@ def dump(
     checked_format(format_)
     flags = {"--calibrate": calibrate, "--keep-8bit": keep_8bit, "--calibrate-on": calibrate_on}
     calibrate = calibrate or CALIBRATOR
-    check_outputs({"-o": output}, [model, images, named_file(calibrate), recipe])
+    check_outputs({"-o": output}, [model, images, named_file(calibrate), recipe, quantised])
     read = opened_recipe(recipe, flags, trust=trust)
+    check_alone("--quantised", quantised, flags | {"--recipe": recipe, "--skip": skip or None})
     pictures = Pictures.open(images, preprocess, max_pixels)
     report = dump_model(
         model,
@@ -180,6 +192,7 @@ def dump(
         license_note=license_note,
         batch=batch,
         recipe=read,
+        quantised=quantised,
     )
     show(dump_shown(report, output), format_)
 
@@ -330,17 +343,23 @@ def opened_recipe(path: str | None, flags: Mapping[str, object], *, trust: bool)
     InputError
         For one of `flags` beside it, which the recipe says.
     """
-    from sparqsim.base.errors import InputError
     from sparqsim.quantise.recipe import Recipe
 
+    check_alone("--recipe", path, flags)
     if path is None:
         return None
-    for flag, value in flags.items():
-        if value is not None:
-            raise InputError(
-                f"{flag} {value} beside --recipe {path}, which says it; expected one of the two"
-            )
     return Recipe.read(path, trust=trust)
+
+
+def check_alone(option: str, path: str | None, flags: Mapping[str, object]) -> None:
+    """Raise InputError for one of `flags` beside an option whose file says it."""
+    from sparqsim.base.errors import InputError
+
+    for flag, value in flags.items():
+        if path is not None and value is not None:
+            raise InputError(
+                f"{flag} {value} beside {option} {path}, which says it; expected one of the two"
+            )
 
 
 def calibration_pictures(pictures: Pictures, first: int | None, recipe: Recipe | None) -> Pictures:

@@ -22,6 +22,7 @@ from sparqsim.trace.synthetic import Distribution, LayerShape
 if TYPE_CHECKING:
     from sparqsim.networks.dump import SiteNetwork
     from sparqsim.networks.evaluate import AnsweringNetwork
+    from sparqsim.networks.site import Site
 
 
 def dump(
@@ -36,6 +37,7 @@ def dump(
     license_note: str = "",
     batch: int | None = None,
     recipe: Recipe | None = None,
+    quantised: str | None = None,
 ) -> DumpReport:
     """Run a network of a file on pictures and store the 8-bit operands of its layers as a trace.
 
@@ -62,6 +64,9 @@ def dump(
     recipe : Recipe, optional
         Says all of `calibrate` and `keep_8bit`, and how real weights are quantised; it goes into
         the trace's provenance.
+    quantised : str, optional
+        A file that `quantise` wrote of the network: its integers and scales are taken, and nothing
+        is measured.
 
     Raises
     ------
@@ -80,8 +85,9 @@ def dump(
         keep_8bit=keep_8bit,
         batch=batch,
         recipe=recipe,
+        quantised=quantised,
     )
-    if recipe is not None:
+    if recipe is not None or quantised is not None:
         check_no_overflow(network.sites)
     return written(network, pictures, target, license_note=license_note)
 
@@ -96,6 +102,7 @@ def open_network(
     batch: int | None = None,
     bits: BitList | None = None,
     recipe: Recipe | None = None,
+    quantised: str | None = None,
 ) -> AnsweringNetwork:
     """Return the network of a file, ready for `sparqsim.networks.accuracy.accuracy`.
 
@@ -117,6 +124,7 @@ def open_network(
         keep_8bit=keep_8bit,
         batch=batch,
         recipe=recipe,
+        quantised=quantised,
     )
     if Path(model).suffix.lower() == ".onnx":
         from sparqsim.networks.onnx.evaluate import OnnxNetwork
@@ -125,6 +133,75 @@ def open_network(
     from sparqsim.networks.tflite.evaluate import TfliteNetwork
 
     return TfliteNetwork(network, bits)
+
+
+def quantise(
+    model: str,
+    pictures: Pictures,
+    target: str,
+    recipe: Recipe,
+    *,
+    skip: Collection[str] = (),
+    batch: int | None = None,
+) -> tuple[Site, ...]:
+    """Quantise a network of a file by a recipe, and save its layers' integers and scales.
+
+    Parameters
+    ----------
+    model : str
+        .onnx; PyTorch networks are saved by `QuantisedNetwork.save`.
+    pictures : Pictures
+        Calibration pictures; the recipe says how many of them.
+    target : str
+        The file (.safetensors), written whole or not at all.
+    recipe : Recipe
+    skip, batch
+        As in `dump`.
+
+    Returns
+    -------
+    tuple of Site
+        The layers that were saved.
+
+    Raises
+    ------
+    InputError
+        For another kind of file, and for what the network cannot take of the recipe.
+    """
+    if Path(model).suffix.lower() == ".tflite":
+        raise InputError(
+            f"{model}: a TFLite network is integers already; expected a network of real weights "
+            "(.onnx; PyTorch: sparqsim.torch.QuantisedNetwork.save)"
+        )
+    from sparqsim.networks.saved import save
+
+    network: Any = _opened(
+        model,
+        pictures,
+        "QuantisedNetwork",
+        Recipe().activations,
+        skip=skip,
+        keep_8bit=None,
+        batch=batch,
+        recipe=recipe,
+        quantised=None,
+    )
+    from sparqsim.networks.onnx.restoring import digest_of
+
+    save(
+        target,
+        network.sites,
+        source=network.name,
+        source_sha256=digest_of(model),
+        calibrator=network.calibrator,
+        recipe=dict(network.recipe_entry),
+        recipe_title=network.recipe,
+        stated=network.stated,
+        pictures=recipe.calibration.pictures or len(pictures),
+        preprocess=pictures.preprocess.spec,
+        skip=tuple(skip),
+    )
+    return tuple(network.sites)
 
 
 def _opened(
@@ -137,9 +214,12 @@ def _opened(
     keep_8bit: Collection[str] | None,
     batch: int | None,
     recipe: Recipe | None,
+    quantised: str | None,
 ) -> SiteNetwork:
     """Return the network of a file, calibrated on pictures; `task`: PyTorch's function for it."""
     suffix = Path(model).suffix.lower()
+    if quantised is not None:
+        return _restored(model, quantised, pictures, batch)
     if suffix == ".onnx":
         from sparqsim.networks.onnx.network import calibrated
         from sparqsim.networks.onnx.running import with_recipe
@@ -161,6 +241,19 @@ def _opened(
         f"{model}: unknown kind of network, expected .onnx or .tflite (PyTorch: "
         f"sparqsim.torch.{task})"
     )
+
+
+def _restored(model: str, quantised: str, pictures: Pictures, batch: int | None) -> SiteNetwork:
+    """Return the network of a file with the integers of another, that `quantise` wrote."""
+    if Path(model).suffix.lower() != ".onnx":
+        raise InputError(
+            f"{model}: a quantised network is made of .onnx here, expected such a model (PyTorch: "
+            "sparqsim.torch.QuantisedNetwork.load)"
+        )
+    from sparqsim.networks.onnx.restoring import restored
+    from sparqsim.networks.saved import SavedNetwork
+
+    return restored(model, SavedNetwork.load(quantised), pictures, batch)
 
 
 def import_trace(

@@ -28,14 +28,20 @@ class TensorFile:
     mapped: a file larger than the address space will do, and where another file takes its name
     the old content stays. A file that is written to while it is open is refused.
 
+    Parameters
+    ----------
+    path : str or Path
+    what : str
+        What the file should be, for messages.
+
     Raises
     ------
     InputError
         When the file is missing, unreadable, truncated or not a safetensors file, naming it.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, what: str = "a trace") -> None:
+        self.path, self._what = Path(path), what
         self._descriptor = self._opened()
         weakref.finalize(self, os.close, self._descriptor)
         self._lock = threading.Lock()
@@ -67,13 +73,13 @@ class TensorFile:
             descriptor = os.open(self.path, flags)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{unreadable(self.path, error)}; expected a trace (.safetensors)"
+                f"{unreadable(self.path, error)}; expected {self._what} (.safetensors)"
             ) from None
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             os.close(descriptor)
             what = "is a directory" if stat.S_ISDIR(mode) else "is no regular file"
-            raise InputError(f"{self.path}: {what}; expected a trace (.safetensors)")
+            raise InputError(f"{self.path}: {what}; expected {self._what} (.safetensors)")
         return descriptor
 
     def _header(self) -> Header:
@@ -85,7 +91,7 @@ class TensorFile:
         except InputError as error:
             raise InputError(
                 f"{self.path}: not a readable safetensors file ({error}), truncated or of "
-                "another kind; expected a trace written by sparqsim"
+                f"another kind; expected {self._what} written by sparqsim"
             ) from None
 
     def _read(self, entry: TensorEntry, part: tuple[slice, ...]) -> NDArray[Any]:

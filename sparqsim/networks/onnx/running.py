@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.engine.models.base import KEPT
+from sparqsim.networks.arithmetic import Designs
 from sparqsim.networks.images import Pictures, needed
 from sparqsim.networks.observe import naming
 from sparqsim.networks.onnx.direct import DirectRun
@@ -28,11 +30,14 @@ from sparqsim.networks.recipes import (
 )
 from sparqsim.networks.rows import as_real, rows_of
 from sparqsim.networks.site import Site
-from sparqsim.pe import get_pe
+from sparqsim.pe.base import PEDesign, Step
 from sparqsim.quantise.codes import ActivationCodes, Quantised
 from sparqsim.quantise.recipe import Labels, Recipe
 from sparqsim.quantise.weights import QuantisedWeights, Rows, RunningNetwork
 from sparqsim.quantise.weights.facts import ChosenWeights
+from sparqsim.trace.codebits import ALL_BITS, CodeRange
+
+NO_SCALES: Mapping[str, float] = MappingProxyType({})
 
 
 class CalibrationRun(RunningNetwork):
@@ -84,10 +89,11 @@ class CalibrationRun(RunningNetwork):
         self,
         chosen: ChosenWeights | None = None,
         activation_scales: Mapping[str, float] | None = None,
+        activation_bits: int = ALL_BITS,
     ) -> NDArray[np.float32]:
         """Return what the network answers (`RunningNetwork.logits`): chosen layers on integers."""
-        output = self._network.graph.outputs[0]
-        batches = list(self._values(output, chosen or {}, activation_scales or {}))
+        output, scales = self._network.graph.outputs[0], activation_scales or {}
+        batches = list(self._values(output, chosen or {}, scales, activation_bits))
         answers = np.concatenate(batches)
         return np.asarray(answers.reshape(len(answers), -1), np.float32)
 
@@ -101,9 +107,16 @@ class CalibrationRun(RunningNetwork):
         return self._pictures.labels if self._labels == "true" else None
 
     def _values(
-        self, tensor: str, chosen: ChosenWeights, scales: Mapping[str, float] | None = None
+        self,
+        tensor: str,
+        chosen: ChosenWeights,
+        scales: Mapping[str, float] = NO_SCALES,
+        bits: int = ALL_BITS,
     ) -> Iterator[Array]:
-        """Yield a tensor's values, batch by batch, with chosen layers on integers."""
+        """Yield a tensor's values, batch by batch, with chosen layers on integers.
+
+        scales: of what layers take; those have `bits` bits of their codes.
+        """
         if not chosen:
             session = Session(self._network.graph, [tensor])
             for values in session.batches(self._pictures, self._network.batch):
@@ -114,22 +127,44 @@ class CalibrationRun(RunningNetwork):
             for node in self._network.nodes
             if node.name in chosen
         ]
-        activations = _with_scales(self._network, nodes, scales or {})
+        activations = _with_scales(self._network, nodes, scales)
         part = replace(self._network, nodes=tuple(nodes), codes=activations)
-        yield from _run(part, tensor, self._pictures)
+        designs = {node.name: TopBits(bits if node.name in scales else ALL_BITS) for node in nodes}
+        yield from _run(part, tensor, self._pictures, dict(designs))
 
 
-def _run(network: Network, tensor: str, pictures: Pictures) -> Iterator[Array]:
+@dataclass(frozen=True)
+class TopBits(PEDesign):
+    """The exact multiplier on the top bits of activations: it computes, and is never timed."""
+
+    name: ClassVar[str] = "top-bits"
+    lanes: ClassVar[int] = 1
+
+    bits: int = ALL_BITS
+
+    def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
+        """Return the product of an activation's top bits and a weight."""
+        x = np.array(xs, np.int8 if signed else np.uint8)
+        return Step(int(self.used_activations(x)[0]) * ws[0])
+
+    def used_activations(self, x: Array) -> Array:
+        """Return codes rounded to multiples of 2^(8 - bits), half to even, and saturated."""
+        unit = 1 << (ALL_BITS - self.bits)
+        codes = CodeRange.of(self.bits, signed=x.dtype == np.int8)
+        rounded = np.rint(x.astype(np.float32) / np.float32(unit))
+        return np.asarray(np.clip(rounded, codes.lowest, codes.highest) * unit, x.dtype)
+
+
+def _run(network: Network, tensor: str, pictures: Pictures, designs: Designs) -> Iterator[Array]:
     """Yield a tensor's values, batch by batch, with the nodes of `network` on integers."""
-    exact = {node.name: get_pe(KEPT) for node in network.nodes}
-    model = native_model(quantised_model(network), network, exact)
+    model = native_model(quantised_model(network), network, designs)
     del model.graph.output[:]
     helper = needed("onnx.helper", "onnx")
     model.graph.output.append(helper.make_empty_tensor_value_info(tensor))
     direct = DirectRun(model, network, network.sites)
     ports = Session(network.graph).ports
     for feeds in feeds_of(ports, pictures, network.batch, network.graph.path):
-        (values,) = direct.run(feeds, exact)
+        (values,) = direct.run(feeds, designs)
         yield values
 
 
@@ -201,16 +236,23 @@ def with_recipe(network: Network, recipe: Recipe, pictures: Pictures) -> Network
     measured_on = calibration_pictures(recipe, pictures)
     run = CalibrationRun(network, measured_on, recipe.calibration.labels)
     made = followed(recipe, network.sites, real, run)
-    nodes = [_node(node, site) for node, site in zip(network.nodes, made.sites, strict=True)]
+    chosen = with_sites(network, made.sites)
     return replace(
-        network,
-        nodes=tuple(nodes),
-        codes=_with_scales(network, nodes, made.activation_scales),
+        chosen,
+        codes=_with_scales(network, chosen.nodes, made.activation_scales),
         accumulator_bits=recipe.accumulator_bits,
         notes=(*network.notes, *made.notes),
         recipe=recipe.title,
         recipe_entry=recipe_entry(recipe, made),
     )
+
+
+def with_sites(network: Network, sites: Sequence[Site]) -> Network:
+    """Return a network with the weights and biases of its layers. Raises InputError for several
+    columns of an output channel.
+    """
+    pairs = zip(network.nodes, sites, strict=True)
+    return replace(network, nodes=tuple(_node(node, site) for node, site in pairs))
 
 
 def _node(node: MacNode, site: Site) -> MacNode:

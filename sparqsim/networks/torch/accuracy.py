@@ -154,5 +154,5 @@ class Study:
             reference="float network",
             outputs=in_float.outputs,
             bits="" if self.bits is None else self.bits.title,
-            recipe="" if quantised.recipe is None else quantised.recipe.title,
+            recipe=quantised.recipe_title,
         )

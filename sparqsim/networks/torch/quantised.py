@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sparqsim.base.errors import InputError
 from sparqsim.networks.observe import Observations, naming
 from sparqsim.networks.recipes import check_one_source_of_bits, followed, recipe_entry
+from sparqsim.networks.saved import SavedNetwork, save
 from sparqsim.networks.site import Operands, Site, check_layer_names, with_bits
 from sparqsim.networks.stating import calibrated_here
 from sparqsim.networks.torch.loaders import Inputs, batches, checked, inputs_taken
@@ -33,6 +36,15 @@ from sparqsim.trace.bitlist import BitList
 Keep = Literal["first-last", "none"] | Sequence[str]
 #: Returns a site's sums; None where it computes in float.
 Compute = Callable[[Site, Operands], NDArray[np.int64]]
+
+
+class Origin(NamedTuple):
+    """What a quantised network was made of: fields of a file's document."""
+
+    source_sha256: str
+    matmuls: tuple[str, ...]
+    fold: bool
+    pictures: int | None
 
 
 class QuantisedNetwork:
@@ -76,10 +88,11 @@ class QuantisedNetwork:
         bits: BitList | None = None,
         recipe: Recipe | str | PathLike[str] | None = None,
     ) -> None:
+        sha256 = digest_of(model)
         chosen = Recipe.stated(recipe, activations=calibrate, keep_8bit=_choice(keep_8bit))
         check_one_source_of_bits(recipe, bits)
-        #: The recipe, None where calibrator and kept layers alone were given.
-        self.recipe = None if recipe is None else chosen
+        #: The recipe in a line, '' where calibrator and kept layers alone were given.
+        self.recipe_title = "" if recipe is None else chosen.title
         self.calibrator = chosen.calibrator_title
         checked(calibration, "calibration loader")
         self.inputs_taken = inputs_taken(model)
@@ -106,6 +119,8 @@ class QuantisedNetwork:
             self.network.run(inputs, observe)
             count += len(inputs)
         chosen.check_pictures(count)
+        #: What a file of it says of where it comes from.
+        self.origin = Origin(sha256, tuple(matmuls), fold, count)
         sites = sites_of(met.values(), seen, kept)
         run = CalibrationRun(
             self.network,
@@ -115,7 +130,7 @@ class QuantisedNetwork:
         )
         made = followed(chosen, tuple(sites.values()), real_weights(met.values()), run)
         #: What a trace's provenance says of the recipe, nothing where none was given.
-        self.recipe_entry = {} if recipe is None else recipe_entry(chosen, made)
+        self.recipe_entry: dict[str, Any] = {} if recipe is None else recipe_entry(chosen, made)
         #: For the quantization card of its traces.
         self.stated = calibrated_here(
             chosen,
@@ -128,6 +143,64 @@ class QuantisedNetwork:
         self.layers = {site.name: site for site in made.sites}
         if bits is not None:
             self.layers = {site.name: site for site in with_bits(self.layers.values(), bits)}
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write integers and scales to a file (.safetensors), whole or not at all.
+
+        `load` makes the same network of it and the model, without calibration or quantisers.
+
+        Raises
+        ------
+        InputError
+            When the path cannot be written, or a layer has a name that no file can hold.
+        """
+        save(
+            path,
+            self.layers.values(),
+            source=type(self.network.model).__name__,
+            calibrator=self.calibrator,
+            recipe=self.recipe_entry,
+            recipe_title=self.recipe_title,
+            stated=self.stated,
+            **self.origin._asdict(),
+        )
+
+    @classmethod
+    def load(
+        cls, path: str | PathLike[str], model: nn.Module, loader: Iterable[Any]
+    ) -> QuantisedNetwork:
+        """Return the network that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+        model : nn.Module
+            The one that was quantised: what is no layer runs as it does in it. Not modified.
+        loader : iterable of batches
+            One batch is run, to find the layers; nothing is measured on it.
+
+        Raises
+        ------
+        InputError
+            For a file that is no such network, and for another model.
+        """
+        saved = SavedNetwork.load(path)
+        about = saved.document
+        made = cls.__new__(cls)
+        made.origin = Origin(digest_of(model), about.matmuls, about.fold, about.pictures)
+        saved.check_source(made.origin.source_sha256, f"this {type(model).__name__}")
+        made.inputs_taken = inputs_taken(model)
+        example = next(made.batches(checked(loader, "loader")), None)
+        if example is None:
+            raise InputError("loader holds no batch, expected at least one")
+        made.network = Network(model, example[0], about.matmuls, about.fold)
+        saved.check_layers([call.name for call in made.network.calls])
+        made.calibrator = about.calibrator
+        made.recipe_title, made.recipe_entry = about.recipe_title, dict(about.recipe)
+        made.stated = about.stated
+        sites = sites_of(made.network.calls, saved, saved.kept)
+        made.layers = {site.name: site for site in saved.restored(sites.values())}
+        return made
 
     def batches(
         self, loader: Iterable[Any], limit: int | None = None
@@ -172,6 +245,18 @@ class QuantisedNetwork:
                 f"layer {call.name!r} did not run on the calibration data, expected it to"
             )
         return self.layers[call.name]
+
+
+def digest_of(model: nn.Module) -> str:
+    """Return the SHA-256 of a network's parameters and buffers: names, types, shapes, values."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        if not isinstance(tensor, Tensor):
+            continue
+        values = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(values.view(torch.uint8).numpy().data if len(values) else b"")
+    return digest.hexdigest()
 
 
 def _choice(keep_8bit: Keep) -> str | tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,23 +12,32 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from sparqsim.networks.observe import Observations, coded, naming
+from sparqsim.networks.observe import coded, naming
 from sparqsim.networks.site import Operands, Site, stacked
 from sparqsim.networks.torch.network import Call, Values
-from sparqsim.quantise.codes import WeightCodes
+from sparqsim.quantise.codes import ActivationCodes, WeightCodes
 from sparqsim.trace.schema import ConvGeometry
 
 STACKED_NOTE = "product of two activations; the second takes the weights' place"
 
 
-def sites_of(calls: Iterable[Call], seen: Observations, kept: Collection[str]) -> dict[str, Site]:
+class KnownCodes(Protocol):
+    """How operands are stored, by (call's name, 0 or 1): observed, or read from a file."""
+
+    def codes(self) -> dict[Any, ActivationCodes]:
+        """Return the codes of each operand."""
+
+    def lowest(self, key: Hashable) -> float:
+        """Return the smallest value seen of an operand, at most 0."""
+
+
+def sites_of(calls: Iterable[Call], seen: KnownCodes, kept: Collection[str]) -> dict[str, Site]:
     """Return calls at 8 bits, by name, their scales as the calibrator found them.
 
     Parameters
     ----------
     calls : iterable of Call
-    seen : Observations
-        Of operands (call's name, 0 or 1).
+    seen : KnownCodes
     kept : names of layers that stay at 8 bits
 
     Raises

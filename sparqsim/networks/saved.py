@@ -1,0 +1,355 @@
+"""A quantised network in a file: its layers' integers and scales, without what found them.
+
+A safetensors file. Its metadata hold a document (`QuantisedDocument`) as JSON under
+`sparqsim.quantised`; for each layer with weights there are the tensors
+
+* `NAME/weights`, int8 (column, kernel position, input channel of the group);
+* `NAME/weight_scales`, float64 (column,);
+* `NAME/weight_zero_points`, int64 (column,), where they are not all 0;
+* `NAME/column_channels`, int64 (column,), where output channels have several columns;
+* `NAME/bias`, float32 (output channel,), where there is one.
+
+The rest of the network stays where it was: whoever loads the file brings the network that it was
+made of, which is told by a digest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, JsonValue, ValidationError
+
+from sparqsim.base.errors import InputError, nearest, shown
+from sparqsim.base.files import replaced
+from sparqsim.base.record import Name, Record, Text, faults_of
+from sparqsim.base.textfile import json_of
+from sparqsim.base.version import VERSION
+from sparqsim.networks.site import Op, Site
+from sparqsim.quantise.codes import ActivationCodes, WeightCodes
+from sparqsim.quantise.recipe import ACCUMULATOR_BITS
+from sparqsim.trace.codebits import CodeRange
+from sparqsim.trace.header import written_header
+from sparqsim.trace.stated import Stated
+from sparqsim.trace.tensorfile import TensorFile
+
+Array = NDArray[Any]
+
+KEY = "sparqsim.quantised"
+FORMAT: Literal["sparqsim.quantised/1"] = "sparqsim.quantised/1"
+EXPECTED = "a quantised network written by sparqsim quantise, or by QuantisedNetwork.save"
+
+
+class SavedCodes(Record):
+    """How a tensor is stored: real = (code - zero_point) * scale, code int8 where `signed`."""
+
+    scale: float = Field(gt=0, allow_inf_nan=False)
+    zero_point: int = Field(ge=-128, le=255)
+    signed: bool
+
+    @classmethod
+    def of(cls, codes: ActivationCodes) -> SavedCodes:
+        """Return codes as a file has them."""
+        return cls(scale=codes.scale, zero_point=codes.zero_point, signed=codes.signed)
+
+    @property
+    def codes(self) -> ActivationCodes:
+        """The codes."""
+        return ActivationCodes(self.scale, self.zero_point, self.signed)
+
+
+class SavedLayer(Record):
+    """A layer, without its tensors. weight_bits: None for a product of two activations."""
+
+    name: Name
+    op: Op
+    groups: int = Field(ge=1)
+    activation: SavedCodes
+    second: SavedCodes | None
+    keep_8bit: bool
+    weight_bits: int | None = Field(ge=2, le=8)
+    accumulator_bits: int = Field(default=ACCUMULATOR_BITS, ge=8, le=64)
+    reason: Text = ""
+
+
+class QuantisedDocument(Record):
+    """What a file says of the network.
+
+    source: what was quantised, in words. source_sha256: of the network that it was made of: of an
+    ONNX file's bytes, of a PyTorch network's parameters and buffers. calibrator, recipe: as in
+    traces; recipe_title: in a line, '' where none was given. stated: what quantization cards of its
+    traces are told. pictures: that scales were found on.
+    preprocess: what was done to them. matmuls, fold: of a PyTorch network; skip: of an ONNX one.
+    """
+
+    format: Literal["sparqsim.quantised/1"] = FORMAT
+    version: Text
+    source: Text
+    source_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    calibrator: Text
+    recipe: dict[str, JsonValue] = Field(default_factory=dict)
+    recipe_title: Text = ""
+    stated: Stated = Field(default_factory=Stated)
+    pictures: int | None = Field(default=None, ge=1)
+    preprocess: Text = ""
+    matmuls: tuple[str, ...] = ()
+    fold: bool = True
+    skip: tuple[str, ...] = ()
+    layers: tuple[SavedLayer, ...] = Field(min_length=1)
+
+
+def save(path: str | PathLike[str], sites: Iterable[Site], **document: Any) -> None:
+    """Write layers to a file, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+    sites : iterable of Site
+    **document
+        Fields of `QuantisedDocument`: source, source_sha256, calibrator, ...
+
+    Raises
+    ------
+    InputError
+        When the path cannot be written, and for what a file cannot hold, as a name.
+    """
+    found = list(sites)
+    try:
+        layers = tuple(map(_saved_layer, found))
+        about = QuantisedDocument(version=VERSION, layers=layers, **document)
+    except ValidationError as error:
+        raise InputError(f"{path}: {faults_of(error)[0]}") from None
+    tensors: dict[str, Array] = {}
+    for site in found:
+        tensors |= {f"{site.name}/{name}": values for name, values in _tensors(site).items()}
+    text = json.dumps(about.model_dump(mode="json"), sort_keys=True)
+    described = ((name, values.shape, values.dtype) for name, values in tensors.items())
+    header, names = written_header(described, {KEY: text})
+    with replaced(Path(path)) as temporary, temporary.open("wb") as file:
+        file.write(header)
+        for name in names:
+            file.write(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8).data)
+
+
+def _saved_layer(site: Site) -> SavedLayer:
+    weights = site.stored_weights
+    return SavedLayer(
+        name=site.name,
+        op=site.op,
+        groups=site.groups,
+        activation=SavedCodes.of(site.activation),
+        second=None if site.second is None else SavedCodes.of(site.second),
+        keep_8bit=site.keep_8bit,
+        weight_bits=None if weights is None else weights.bits,
+        accumulator_bits=site.accumulator_bits,
+        reason=site.reason,
+    )
+
+
+def _tensors(site: Site) -> dict[str, Array]:
+    """Return the tensors of a layer, by what they are."""
+    tensors: dict[str, Array] = {}
+    if site.stored_weights is not None:
+        tensors["weights"] = site.stored_weights.codes
+        tensors["weight_scales"] = site.stored_weights.network_scales
+        if site.stored_weights.zero_points.any():
+            tensors["weight_zero_points"] = site.stored_weights.zero_points
+    if site.column_channels is not None:
+        tensors["column_channels"] = site.column_channels
+    if site.bias is not None:
+        tensors["bias"] = site.bias
+    return tensors
+
+
+@dataclass(frozen=True, eq=False)
+class SavedNetwork:
+    """A file that was read: its document, and the tensors of each layer by what they are."""
+
+    path: str
+    document: QuantisedDocument
+    tensors: Mapping[str, Mapping[str, Array]]
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> SavedNetwork:
+        """Read a file.
+
+        Raises
+        ------
+        InputError
+            Naming the file, and what of it is not as it must be.
+        """
+        file = TensorFile(Path(path), "a quantised network")
+        if KEY not in file.metadata:
+            raise InputError(f"{path}: is no quantised network; expected {EXPECTED}")
+        try:
+            json_of(file.metadata[KEY], f"{path}: metadata key {KEY!r}", EXPECTED)
+            document = QuantisedDocument.model_validate_json(file.metadata[KEY])
+        except ValidationError as error:
+            raise InputError(f"{path}: {faults_of(error)[0]}") from None
+        tensors: dict[str, dict[str, Array]] = {layer.name: {} for layer in document.layers}
+        if len(tensors) < len(document.layers):
+            raise InputError(f"{path}: a layer's name stands twice, expected each once")
+        for name in file.names:
+            layer, _, what = name.rpartition("/")
+            if layer not in tensors or what not in DTYPES:
+                raise InputError(f"{path}: tensor {name!r} is of no layer, expected none")
+            tensors[layer][what] = file.source(name).load()
+        return cls(str(path), document, tensors)
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """Names of layers that stay at 8 bits."""
+        return frozenset(layer.name for layer in self.document.layers if layer.keep_8bit)
+
+    def codes(self) -> dict[Any, ActivationCodes]:
+        """Return how each operand is stored, by (layer, 0 or 1)."""
+        codes = {}
+        for layer in self.document.layers:
+            codes[layer.name, 0] = layer.activation.codes
+            if layer.second is not None:
+                codes[layer.name, 1] = layer.second.codes
+        return codes
+
+    def lowest(self, key: object) -> float:
+        """Return 0: which values were seen is not kept."""
+        return 0.0
+
+    def check_source(self, sha256: str, source: str) -> None:
+        """Raise InputError for another network than the one that the file was made of."""
+        if sha256 != self.document.source_sha256:
+            raise InputError(
+                f"{self.path}: was made of {self.document.source}, whose digest is "
+                f"{self.document.source_sha256[:12]}..., and {source} has {sha256[:12]}...; "
+                "expected the same network"
+            )
+
+    def check_layers(self, names: Sequence[str]) -> None:
+        """Raise InputError where the network has other layers than the file."""
+        known = [layer.name for layer in self.document.layers]
+        for name in names:
+            if name not in known:
+                raise InputError(
+                    f"{self.path}: has no layer {name!r}{nearest(name, known)}, which the network "
+                    f"has; expected the layers {', '.join(names)}"
+                )
+        for name in known:
+            if name not in names:
+                raise InputError(
+                    f"{self.path}: layer {name!r} is not in the network{nearest(name, names)}; "
+                    f"expected the layers {', '.join(names)}"
+                )
+
+    def restored(self, sites: Iterable[Site]) -> tuple[Site, ...]:
+        """Return a network's layers with the integers and scales of the file.
+
+        Parameters
+        ----------
+        sites : iterable of Site
+            Of the network itself, with weights of any codes.
+
+        Raises
+        ------
+        InputError
+            For a layer of another kind, shape or type, naming it.
+        """
+        of_layer = {layer.name: layer for layer in self.document.layers}
+        return tuple(self._restored(site, of_layer[site.name]) for site in sites)
+
+    def _restored(self, site: Site, layer: SavedLayer) -> Site:
+        place = f"{self.path}: layer {site.name!r}"
+        found = (layer.op, layer.groups, layer.weight_bits is None)
+        wanted = (site.op, site.groups, site.weights is None)
+        if found != wanted or (layer.second is None) != (site.second is None):
+            raise InputError(
+                f"{place} is a {layer.op} of {layer.groups} groups, the network's a {site.op} of "
+                f"{site.groups}; expected the same layer"
+            )
+        made = replace(
+            site,
+            activation=layer.activation.codes,
+            second=None if layer.second is None else layer.second.codes,
+            keep_8bit=layer.keep_8bit,
+            accumulator_bits=layer.accumulator_bits,
+            reason=layer.reason or site.reason,
+        )
+        if site.weights is None:
+            return made
+        tensors = _LayerTensors(place, self.tensors[layer.name])
+        columns = tensors.columns(site.weights.codes.shape)
+        weights = tensors.weights(site.weights.codes.shape, columns, int(layer.weight_bits or 0))
+        bias = tensors.bias(len(site.weights.codes))
+        return replace(made, weights=weights, bias=bias, column_channels=columns)
+
+
+#: What each tensor of a layer holds.
+DTYPES: Mapping[str, type[np.generic]] = {
+    "weights": np.int8,
+    "weight_scales": np.float64,
+    "weight_zero_points": np.int64,
+    "column_channels": np.int64,
+    "bias": np.float32,
+}
+
+
+@dataclass(frozen=True)
+class _LayerTensors:
+    """The tensors of one layer; `place`: the file and the layer, for messages."""
+
+    place: str
+    tensors: Mapping[str, Array]
+
+    def columns(self, shape: tuple[int, ...]) -> NDArray[np.int64] | None:
+        """Return each column's output channel, None where column n is channel n.
+
+        `shape`: (output channel, kernel position, input channel of the group).
+        """
+        if "column_channels" not in self.tensors:
+            return None
+        count = len(self.tensors["column_channels"].reshape(-1))
+        columns = self._tensor("column_channels", (count,))
+        steps = np.diff(columns, prepend=-1)
+        ends = count > 0 and columns[-1] == shape[0] - 1
+        if not ends or steps.min() < 0 or steps.max() > 1 or columns[0] != 0:
+            raise InputError(
+                f"{self.place}: column_channels are {shown(columns.tolist())}, expected each of "
+                f"{shape[0]} output channels, ascending"
+            )
+        return columns
+
+    def weights(
+        self, shape: tuple[int, ...], columns: NDArray[np.int64] | None, bits: int
+    ) -> WeightCodes:
+        """Return the weights, a row for each column."""
+        count = shape[0] if columns is None else len(columns)
+        codes = self._tensor("weights", (count, *shape[1:]))
+        CodeRange.of(bits, signed=True).check(codes, f"{self.place}: weights")
+        scales = self._tensor("weight_scales", (count,))
+        if not (np.isfinite(scales) & (scales >= 0)).all():
+            raise InputError(f"{self.place}: weight_scales hold NaN, infinite or negative numbers")
+        points = np.zeros(count, np.int64)
+        if "weight_zero_points" in self.tensors:
+            points = self._tensor("weight_zero_points", (count,))
+            if np.abs(points).max() > 128:
+                raise InputError(f"{self.place}: weight_zero_points are beyond codes of a byte")
+        return WeightCodes(codes, scales, points, bits)
+
+    def bias(self, channels: int) -> NDArray[np.float32] | None:
+        """Return the bias, None where there is none."""
+        return self._tensor("bias", (channels,)) if "bias" in self.tensors else None
+
+    def _tensor(self, what: str, shape: tuple[int, ...]) -> Array:
+        if what not in self.tensors:
+            raise InputError(f"{self.place}: tensor {what!r} is missing")
+        values = self.tensors[what]
+        if values.shape != shape or values.dtype != DTYPES[what]:
+            raise InputError(
+                f"{self.place}: {what} are {values.dtype} {values.shape}, expected "
+                f"{np.dtype(DTYPES[what])} {shape}"
+            )
+        return values
