@@ -31,7 +31,7 @@ Loss = Callable[[NDArray[np.float64]], float]
 #: The powers that are tried.
 POWERS = tuple(np.linspace(2, 4, 10).tolist())
 #: How far a clip may move from where it started.
-LEAST_FACTOR, MOST_FACTOR = 0.25, 2.0
+LEAST_FACTOR, MOST_FACTOR = 0.5, 1.5
 
 
 class PowerFit(NamedTuple):
