@@ -30,8 +30,10 @@ Loss = Callable[[NDArray[np.float64]], float]
 
 #: The powers that are tried.
 POWERS = tuple(np.linspace(2, 4, 10).tolist())
+#: The first step of a line search: a factor of e^STEP.
+STEP = 0.1
 #: How far a clip may move from where it started.
-LEAST_FACTOR, MOST_FACTOR = 0.5, 1.5
+LEAST_FACTOR, MOST_FACTOR = 0.25, 4.0
 
 
 class PowerFit(NamedTuple):
@@ -110,13 +112,19 @@ def joint_powell(
     met = _Met(loss, clips, evaluations, each)
     with suppress(_Spent):
         optimize.minimize(
-            met,
-            np.ones(clips),
+            lambda steps: met(factors_of(steps)),
+            np.zeros(clips),
+            # Without bounds: SciPy's searches within bounds can leave a point for a worse one.
             method="Powell",
-            bounds=[(LEAST_FACTOR, MOST_FACTOR)] * clips,
-            options={"maxiter": iterations, "xtol": 1e-2, "ftol": 1e-4},
+            options={"maxiter": iterations, "xtol": 1e-1, "ftol": 1e-4},
         )
     return Descent(met.best, met.least, met.start, met.count)
+
+
+def factors_of(steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return e^(STEP * steps), within what a clip may move."""
+    spread = np.clip(STEP * steps, np.log(LEAST_FACTOR), np.log(MOST_FACTOR))
+    return np.asarray(np.exp(spread), np.float64)
 
 
 class _Met:
