@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,7 +17,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.cost.memory import load_memory
 from sparqsim.cost.nodes import FACTORS
 from sparqsim.cost.plan import EnergyPlan
-from sparqsim.cost.table import load_table, shipped_tables
+from sparqsim.cost.table import TriedLayer, load_table, shipped_tables
 from sparqsim.results.energy import Energy
 from sparqsim.results.report import Comparison, Report
 
@@ -309,12 +310,13 @@ def test_default_runs_are_as_they_were(digits: sparqsim.Trace) -> None:
 def test_tables_that_ship_keep_what_they_promise(name: str) -> None:
     """Median <= 5 %, worst layer <= 15 %, on >= 30 layers of >= 2 networks.
 
-    Orders are right but for two of 1,234 pairs, on SqueezeNet's layers where mac-8b8b errs most.
+    Orders are right but for four of 1,797 pairs, on layers of SqueezeNet and ResNet-18 where mac-8b8b
+    errs most.
     """
     shipped = load_table(name)
     orders = shipped.orders
     assert orders.separated >= 1000
-    assert orders.separated - orders.right <= 2
+    assert orders.separated - orders.right <= 4
     for costs in shipped.designs.values():
         tested = costs.measured_tests
         assert len(tested) >= 30
@@ -339,3 +341,49 @@ def test_the_page_tells_the_errors_of_the_table_that_ships(root: Path) -> None:
         ) in page
     assert f"Of {shipped.orders.separated:,} pairs" in page
     assert f"orders {shipped.orders.right:,} alike" in page
+
+
+def _resnet18_macs(layer: str) -> int:
+    """Multiply-accumulates of a layer of ResNet-18, by its name and the network's geometry."""
+    if layer == "fc":
+        return 512 * 1000
+    stage = int(layer[len("layer")])
+    side, channels = 112 >> stage, 32 << stage
+    halved = stage > 1 and layer.startswith(f"layer{stage}.0.") and not layer.endswith("conv2")
+    before = channels // 2 if halved else channels
+    window = 1 if "downsample" in layer else 9
+    return side * side * channels * window * before
+
+
+def _of_network(layers: Sequence[TriedLayer], error: str | None = None) -> float:
+    """Energy per MAC over a network's layers: by gate level, or by what is `error` off."""
+    total = macs = 0.0
+    for each in layers:
+        factor = 1 if error is None else 1 + getattr(each, error) / 100
+        total += _resnet18_macs(each.layer) * each.reference_pj_per_mac * factor
+        macs += _resnet18_macs(each.layer)
+    return total / macs
+
+
+def test_the_page_tells_of_resnet18_what_gate_level_model_and_statistics_say(root: Path) -> None:
+    page = (root / "docs" / "how-to" / "energy.md").read_text(encoding="utf-8")
+    rows = page.partition("<!-- checked by tests/test_energy_model.py -->\n")[2].partition("\n\n")[
+        0
+    ]
+    layers = {
+        name: [each for each in costs.measured_tests if each.network == "ResNet18"]
+        for name, costs in load_table("osu018").designs.items()
+    }
+    assert {len(each) for each in layers.values()} == {20}
+    errors = (None, "error_percent", "vectorless_error_percent")
+    bases = [_of_network(layers["mac-8b8b"], error) for error in errors]
+    expected = []
+    for name, tried in layers.items():
+        off = [abs(each.error_percent) for each in tried]
+        energies = [_of_network(tried, error) for error in errors]
+        over = [
+            f"{100 * (one / base - 1):+.1f} %" for one, base in zip(energies, bases, strict=True)
+        ]
+        told = [f"{median(off):.1f}", f"{max(off):.1f}", f"{energies[0]:.2f}", *over]
+        expected.append(f"| `{name}` | {' | '.join(told)} |")
+    assert rows.splitlines()[2:] == expected
