@@ -286,6 +286,8 @@ def test_the_command_line_from_model_to_speedup(network: Path) -> None:
                 "--pe",
                 "sparq-5opt",
                 "--all-layers",
+                "--signed",
+                "refuse",
                 "--preprocess",
                 "mean:9",
             ),

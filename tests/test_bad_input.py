@@ -110,7 +110,8 @@ def signed_trace(path):
 
 @pytest.mark.parametrize("name", ["sparq-5opt", "sparq-7opt", "sparq-exact"])
 def test_signed_activations_given_to_a_sparq_design(name, refused, tmp_path):
-    line = refused("simulate", signed_trace(tmp_path / "signed.safetensors"), "--pe", name)
+    path = signed_trace(tmp_path / "signed.safetensors")
+    line = refused("simulate", path, "--pe", name, "--signed", "refuse")
     assert all(part in line for part in ("'attention'", name, "int8", "uint8")), line
 
 

@@ -210,7 +210,7 @@ def test_int8_layers_that_stay_run_and_others_are_refused():
     assert "int8 by sign and magnitude, not in the paper" in found.kept_mode
     assert found.error.noise == 0
     with pytest.raises(InputError, match="signed=magnitude"):
-        alone("sparq-5opt", kept, ArrayConfig(2, 2), keep_8bit=False)
+        alone("sparq-5opt", kept, ArrayConfig(2, 2), keep_8bit=False, signed="refuse")
 
 
 class Silent(Mac4b8b):

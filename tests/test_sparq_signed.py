@@ -143,7 +143,7 @@ def test_unsigned_layers_are_computed_as_without_the_key():
 def test_without_the_key_signed_layers_are_refused_and_the_layer_named(name):
     layer = Layer.from_gemm("block.3", PAIRS[:4].copy(), np.ones((2, 2), np.int8))
     with pytest.raises(InputError, match=r"layer 'block\.3'.*unsigned"):
-        simulate(Trace([layer]), pe=name)
+        simulate(Trace([layer]), pe=name, signed="refuse")
     with pytest.raises(InputError, match="unsigned"):
         get_pe(name).step((1, 2), (3, 4), signed=True)
     if name != "sparq-exact":

@@ -335,7 +335,7 @@ def test_the_language_model_goes_through_as_matrix_products(path):
     designs = ["mac-8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt:signed=magnitude"]
     assert compare(trace, designs).speedup("sparq-5opt:signed=magnitude") > 1
     with pytest.raises(InputError, match=r"layer 'layers\.0\.attention\.wk'.*signed=magnitude"):
-        simulate(trace, pe="sparq-5opt")
+        simulate(trace, pe="sparq-5opt", signed="refuse")
 
 
 @needs_shared

@@ -24,6 +24,7 @@ from sparqsim.memory import recurrence
 from sparqsim.memory.config import MemoryConfig
 from sparqsim.memory.system import prepare
 from sparqsim.memory.traffic import MemoryInfo
+from sparqsim.pe.signs import MAGNITUDE
 from sparqsim.results.setting import ArrayInfo, Provenance, timing_notes
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import Coverage
@@ -181,6 +182,7 @@ def bandwidth_curves(
     *,
     baseline: str,
     kept: str | None,
+    signed: str = MAGNITUDE,
     bandwidths: Sequence[float] = BANDWIDTHS,
 ) -> BandwidthCurves:
     """Return total cycles of several designs at every DRAM bandwidth.
@@ -198,6 +200,8 @@ def bandwidth_curves(
     kept : {'honest', 'ideal'} or None
         How layers marked keep_8bit stay at 8 bits, as `simulate` takes it; None: they run as the
         others.
+    signed : {'magnitude', 'refuse'}
+        As for `simulate`.
     bandwidths : sequence of float
         Bytes per cycle; `math.inf`: no limit.
 
@@ -207,7 +211,7 @@ def bandwidth_curves(
         For a design that cannot take a layer's activations or does not support the dataflow, that
         is named twice, or for a baseline that is none of them.
     """
-    trace, runs = as_trace(trace), [_run(assigned(pe), kept) for pe in designs]
+    trace, runs = as_trace(trace), [_run(assigned(pe).with_signed(signed), kept) for pe in designs]
     names = names_of(runs)
     if baseline not in names:
         raise InputError(f"baseline={baseline!r}: expected one of {', '.join(names)}")

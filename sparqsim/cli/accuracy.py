@@ -23,6 +23,7 @@ from sparqsim.cli.options import (
     Model,
     Output,
     Overlap,
+    SignedAs,
     Trust,
     array_config,
     split_designs,
@@ -117,6 +118,7 @@ def accuracy(
     quantised: Quantised = None,
     all_layers: Include = False,
     kept: KeptAs = "honest",
+    signed: SignedAs = "magnitude",
     array: Array = "16x16",
     dataflow: Dataflow = "os",
     coupling: Coupling = "lockstep",
@@ -137,10 +139,12 @@ def accuracy(
     from sparqsim.engine.simulation import DEFAULT_PES
     from sparqsim.networks.images import Pictures
     from sparqsim.networks.modelfiles import open_network
+    from sparqsim.pe.signs import checked_signed
     from sparqsim.trace.bitlist import BitList
 
     checked_format(format_)
     checked_kept(kept)
+    checked_signed(signed)
     if scheme and bits is None:
         raise InputError(f"--scheme {scheme}: names a list of --bits, expected --bits FILE")
     config = array_config(array, dataflow, coupling, overlap)
@@ -182,6 +186,7 @@ def accuracy(
         traced_pictures=trace_pictures,
         keep_8bit=not all_layers,
         kept=kept,
+        signed=signed,
         data=counted(len(pictures), "picture"),
         calibration=_calibrated_on(calibration, read, quantised),
     )

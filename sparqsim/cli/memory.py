@@ -22,6 +22,7 @@ from sparqsim.cli.options import (
     KeptAs,
     Output,
     Overlap,
+    SignedAs,
     Trace,
     Trust,
     accelerator_config,
@@ -76,6 +77,7 @@ def bandwidth(
     overlap: Overlap = None,
     all_layers: Include = False,
     kept: KeptAs = "honest",
+    signed: SignedAs = "magnitude",
     output: Output = None,
     format_: Format = "table",
     plot: Curves = None,
@@ -105,6 +107,7 @@ def bandwidth(
         memory,
         baseline=designs[0].spec,
         kept=None if all_layers else kept,
+        signed=signed,
         bandwidths=parse_bandwidths(bandwidths) if bandwidths else BANDWIDTHS,
     )
 

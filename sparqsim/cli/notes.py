@@ -9,6 +9,8 @@ from sparqsim.results.confounds import confound_notes
 from sparqsim.results.kept import OTHERWISE, kept_layers, kept_modes, where_kept
 from sparqsim.results.report import Report, stated_coverage
 from sparqsim.results.setting import note_lines, timing_notes
+from sparqsim.results.signed import OTHERWISE as OTHERWISE_SIGNED
+from sparqsim.results.signed import signed_notes
 
 
 def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
@@ -29,6 +31,7 @@ def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
             f"({OTHERWISE[reports[0].kept]}; --all-layers: as the others)."
         )
         lines += note_lines(kept_modes(reports))
+    lines += [f"{printable(note)} ({OTHERWISE_SIGNED})." for note in signed_notes(reports)]
     whose, waits = (
         ("of the array", "")
         if reports[0].memory is None

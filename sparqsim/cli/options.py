@@ -145,6 +145,16 @@ KeptAs = Annotated[
         "or as mac-8b8b under every design.",
     ),
 ]
+SignedAs = Annotated[
+    str,
+    typer.Option(
+        "--signed",
+        metavar="HOW",
+        autocompletion=completion.one_of("magnitude", "refuse"),
+        help="Layers of int8 activations, under designs of unsigned ones that have the key "
+        "`signed`: by magnitude and sign, an extension of ours; or refuse.",
+    ),
+]
 AccBits = Annotated[
     str,
     typer.Option(

@@ -18,6 +18,7 @@ from sparqsim.cli.options import (
     KeptAs,
     Output,
     Overlap,
+    SignedAs,
     Trust,
     accelerator_config,
     split_designs,
@@ -41,6 +42,7 @@ def predict(
     config: Config = None,
     all_layers: Include = False,
     kept: KeptAs = "honest",
+    signed: SignedAs = "magnitude",
     output: Output = None,
     format_: Format = "table",
     trust: Trust = False,
@@ -72,6 +74,7 @@ def predict(
             memory=memory,
             keep_8bit=not all_layers,
             kept=kept,
+            signed=signed,
             progress=progress,
         )
     deliver(prediction_shown(result), format_, saving(output, result.to_json))

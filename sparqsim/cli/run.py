@@ -28,6 +28,7 @@ from sparqsim.cli.options import (
     Output,
     Overlap,
     ScaleTo,
+    SignedAs,
     Timeline,
     Trace,
     Trust,
@@ -118,6 +119,7 @@ def simulate(
     engine: Engine = "fast",
     all_layers: Include = False,
     kept: KeptAs = "honest",
+    signed: SignedAs = "magnitude",
     output: Output = None,
     format_: Format = "table",
     actions: Actions = False,
@@ -150,7 +152,8 @@ def simulate(
         raise InputError(
             f"--pe {pe!r}: names several designs, expected one; `sparqsim compare` takes several"
         )
-    loaded, run = sparqsim.load_trace(trace), assigned(pe, trust=trust)
+    loaded = sparqsim.load_trace(trace)
+    run = assigned(pe, trust=trust).with_signed(signed)
     how = None if all_layers else kept
     _write_wave(wave, loaded, run, shape, wave_layer, wave_tile, kept=how)
     with layer_progress() as progress:
@@ -161,6 +164,7 @@ def simulate(
             memory=memory,
             keep_8bit=not all_layers,
             kept=kept,
+            signed=signed,
             engine=engine,
             energy=plan,
             progress=progress,
@@ -202,7 +206,8 @@ def _write_wave(
         raise InputError(
             f"--wave: assignment {run.name!r} runs several designs; expected --pe with one of them"
         )
-    write_wave(path, trace, run.default, array, layer, tile or 0, kept=kept)
+    signed = run.signed
+    write_wave(path, trace, run.default, array, layer, tile or 0, kept=kept, signed=signed)
 
 
 def compare(
@@ -217,6 +222,7 @@ def compare(
     engine: Engine = "fast",
     all_layers: Include = False,
     kept: KeptAs = "honest",
+    signed: SignedAs = "magnitude",
     iso: Iso = None,
     acc_bits: AccBits = "32",
     areas: Areas = None,
@@ -254,6 +260,7 @@ def compare(
             memory=memory,
             keep_8bit=not all_layers,
             kept=kept,
+            signed=signed,
             engine=engine,
             iso=iso,
             acc_bits=accumulator_option(acc_bits),

@@ -23,6 +23,7 @@ from sparqsim.cli.notes import notes
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.results.layer_report import Measured
 from sparqsim.results.report import Comparison, Report
+from sparqsim.results.signed import WITHOUT_SIGNS, signed_layers
 from sparqsim.trace import Layer
 
 MAC_BASELINES = ("mac-8b8b", "mac-4b8b", "mac-4b4b")
@@ -126,6 +127,8 @@ def _further_tables(comparison: Comparison) -> tuple[list[Table], list[str]]:
     else:
         remarks += show_clock.note_of_one_clock(comparison)
     reports = [comparison.reports[name] for name in comparison.order]
+    if (comparison.iso_area or comparison.clock) and any(map(signed_layers, reports)):
+        remarks.append(f"{WITHOUT_SIGNS}.")
     if any(report.energy is not None for report in reports):
         from sparqsim.cli import show_energy
 

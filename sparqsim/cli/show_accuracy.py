@@ -14,6 +14,7 @@ from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow
 from sparqsim.results.answer_cards import trial_notes
 from sparqsim.results.kept import OTHERWISE, WHERE
 from sparqsim.results.setting import note_lines
+from sparqsim.results.signed import OTHERWISE as OTHERWISE_SIGNED
 
 #: How kept layers compute, by `AccuracyReport.kept_as`.
 ANSWERED = {"8bit": "exactly", "float": "in float"}
@@ -51,6 +52,8 @@ def accuracy_shown(report: AccuracyReport) -> Shown:
             f"* kept out of the designs: computed {ANSWERED[report.kept_as]}, timed "
             f"{WHERE[report.kept]} ({OTHERWISE[report.kept]}; --all-layers: as the others)."
         )
+    if report.signed_note:
+        lines.append(f"{report.signed_note} ({OTHERWISE_SIGNED}).")
     if report.bits:
         lines.append(
             f"Weights lost bits by {report.bits}: answers, cycles and SQNR are of designs on those "

@@ -70,6 +70,10 @@ KeptAxis = Annotated[
     str | None,
     _axis("--kept", "honest,ideal", "How else they run: on each design's circuit, as mac-8b8b"),
 ]
+SignedAxis = Annotated[
+    str | None,
+    _axis("--signed", "magnitude,refuse", "What SPARQ designs do with int8 layers"),
+]
 EngineAxis = Annotated[
     str | None,
     _axis("--engine", "fast,event", "Engines (event: small layers only, the same reports)"),
@@ -106,6 +110,7 @@ def run(
     config: ConfigAxis = None,
     all_layers: EveryLayer = False,
     kept: KeptAxis = None,
+    signed: SignedAxis = None,
     engine: EngineAxis = None,
     energy: EnergyAxis = None,
     jobs: Jobs = None,
@@ -133,6 +138,7 @@ def run(
         memory=config,
         engine=engine,
         kept=kept,
+        signed=signed,
         energy=energy,
     )
     if pe:

@@ -27,6 +27,7 @@ from sparqsim.engine.models.base import KEPT, EngineModel
 from sparqsim.engine.models.kept import kept_run
 from sparqsim.engine.models.registry import get_model, known_names
 from sparqsim.pe.base import PEDesign
+from sparqsim.pe.signs import REFUSE, Signed, by_magnitude, checked_signed
 from sparqsim.results.setting import HONEST, AssignedLayers, AssignmentInfo, Kept, PEInfo
 from sparqsim.trace import Layer, Trace
 
@@ -96,6 +97,9 @@ class Assignment:
         The first one that takes a layer decides.
     name : str
         What results call it.
+    signed : {'refuse', 'magnitude'}
+        What designs of unsigned activations do with int8 layers: with 'magnitude', those that have
+        the key `signed` run such layers with `signed=magnitude`.
 
     Raises
     ------
@@ -106,19 +110,27 @@ class Assignment:
     default: EngineModel
     rules: tuple[Rule, ...] = ()
     name: str = "assignment"
+    signed: Signed = REFUSE
 
     def __init__(
         self,
         default: Model,
         rules: Iterable[Rule | tuple[str, Model]] = (),
         name: str = "assignment",
+        signed: str = REFUSE,
     ) -> None:
         made = tuple(
             rule if isinstance(rule, Rule) else Rule(rule[0], get_model(rule[1])) for rule in rules
         )
         if fault := _name_fault(name):
             raise InputError(f"assignment name={shown(name)}: {fault}")
-        for field_name, value in (("default", get_model(default)), ("rules", made), ("name", name)):
+        values = {
+            "default": get_model(default),
+            "rules": made,
+            "name": name,
+            "signed": checked_signed(signed),
+        }
+        for field_name, value in values.items():
             object.__setattr__(self, field_name, value)
         if self.own_rules and "," in name:
             raise InputError(
@@ -137,7 +149,21 @@ class Assignment:
     def bound(self, layer: Layer) -> EngineModel:
         """Return what runs a layer, ready for it: whatever runs layers runs this."""
         rule = self.rule_for(layer)
-        return self.default.bound_to(layer) if rule is None else rule.run(layer)
+        if isinstance(rule, KeptAt8Bit):
+            return rule.run(layer)
+        model = self.default if rule is None else rule.model
+        return (self._taking_signed(model) if layer.signed else model).bound_to(layer)
+
+    def taking_signed(self, design: PEDesign) -> PEDesign:
+        """Return one of its designs as it runs layers of int8 activations."""
+        return design if self.signed == REFUSE else by_magnitude(design)
+
+    def _taking_signed(self, model: EngineModel) -> EngineModel:
+        """Return what runs layers of int8 activations in the place of one of the models."""
+        if model.pe is None:
+            return model
+        design = self.taking_signed(model.pe)
+        return model if design is model.pe else get_model(design)
 
     def design(self, layer: Marked) -> EngineModel:
         """Return what runs a layer, as the user named it."""
@@ -166,7 +192,11 @@ class Assignment:
         ideal = checked_kept(kept) != HONEST and self.default.pe is not None
         what = "layers marked keep_8bit"
         rule = KeptAt8Bit(what, get_model(KEPT)) if ideal else KeptOnCircuit(what, self.default)
-        return Assignment(self.default, (*self.rules, rule), name=self.name)
+        return Assignment(self.default, (*self.rules, rule), self.name, self.signed)
+
+    def with_signed(self, signed: str) -> Assignment:
+        """Return the same with another `signed`. Raises InputError for what it cannot be."""
+        return Assignment(self.default, self.rules, self.name, signed)
 
     @property
     def spec(self) -> str:

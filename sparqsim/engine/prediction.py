@@ -33,6 +33,7 @@ from sparqsim.memory import MemoryConfig
 from sparqsim.memory.system import through_memory
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe.base import PEDesign
+from sparqsim.pe.signs import MAGNITUDE
 from sparqsim.results.iso_area import Range
 from sparqsim.results.layer_report import Gemm
 from sparqsim.results.prediction import (
@@ -77,6 +78,7 @@ def predict(
     overlap: bool | None = None,
     keep_8bit: bool = True,
     kept: str = HONEST,
+    signed: str = MAGNITUDE,
     progress: Progress | None = None,
 ) -> Prediction:
     """Return what is predicted of PE designs before a simulation, and the error of it.
@@ -86,7 +88,7 @@ def predict(
     trace : Trace, or the path of a trace file or of a SCALE-Sim topology (.csv)
         Of a topology only shapes are known: designs whose cycles depend on values are simulated
         with drawn ones, and `synthetic` says so.
-    pes, array, memory, coupling, overlap, keep_8bit, kept, progress
+    pes, array, memory, coupling, overlap, keep_8bit, kept, signed, progress
         As in `sparqsim.compare`. Without a memory the only bound is that of the PEs.
 
     Raises
@@ -94,7 +96,8 @@ def predict(
     InputError
         As `sparqsim.compare`; also for an engine that is no array of PEs.
     """
-    traced, runs = layers_of(trace)[0], [assigned(pe) for pe in pes]
+    traced = layers_of(trace)[0]
+    runs = [assigned(pe).with_signed(signed) for pe in pes]
     names = names_of(runs)
     asked = ArrayConfig() if array is None else array
     asked = replace(

@@ -23,6 +23,7 @@ from sparqsim.engine.provenance import provenance_of, with_card
 from sparqsim.memory import MemoryConfig
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign
+from sparqsim.pe.signs import MAGNITUDE
 from sparqsim.results.iso_area import IsoArea
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import Comparison, Report
@@ -61,6 +62,7 @@ def simulate(
     overlap: bool | None = None,
     keep_8bit: bool = True,
     kept: str = HONEST,
+    signed: str = MAGNITUDE,
     engine: str = "fast",
     energy: EnergyPlan | str | None = None,
     progress: Progress | None = None,
@@ -85,6 +87,10 @@ def simulate(
         How they stay: on the design's own circuit, in as many cycles as that needs
         (`PEDesign.kept_8bit`), or as `mac-8b8b`. An engine that is no array of PEs runs them
         itself.
+    signed : {'magnitude', 'refuse'}
+        What designs of unsigned activations that have the key `signed` do with int8 layers: run
+        them as with `signed=magnitude`, an extension of ours, which the layer's `run_as` then says;
+        or refuse them. Designs without the key refuse them either way.
     engine : {'fast', 'event'}
         How time and values are found: by closed forms, recurrences and matrix products, or, for
         small layers, by the definition: processes or plain Python that do every step. The report is
@@ -110,7 +116,8 @@ def simulate(
         checked_kept(kept),
         metering=_metering(energy, asked, memory, engine),
     )
-    return _reports(as_trace(trace), [assigned(pe)], setting, progress)[0].report
+    run = assigned(pe).with_signed(signed)
+    return _reports(as_trace(trace), [run], setting, progress)[0].report
 
 
 def compare(
@@ -124,6 +131,7 @@ def compare(
     overlap: bool | None = None,
     keep_8bit: bool = True,
     kept: str = HONEST,
+    signed: str = MAGNITUDE,
     engine: str = "fast",
     iso: str | None = None,
     acc_bits: int | str = USUAL_BITS,
@@ -145,8 +153,8 @@ def compare(
     Areas are those of accumulators of `acc_bits` bits, or ('least') of each design's own; from the
     table `areas`, or its file, if given. A layer whose sums can overflow is refused.
     """
-    runs = [assigned(pe) for pe in pes]
-    reference = assigned(baseline)
+    runs = [assigned(pe).with_signed(signed) for pe in pes]
+    reference = assigned(baseline).with_signed(signed)
     if reference not in runs:
         runs.insert(0, reference)
     names = names_of(runs)

@@ -104,6 +104,8 @@ def accuracy_settings(report: AccuracyReport) -> list[tuple[str, str]]:
     }
     if report.answer_note:
         values["answers"] = report.answer_note
+    if report.signed_note:
+        values["int8 layers"] = report.signed_note
     return [(name, value or ABSENT) for name, value in values.items()]
 
 

@@ -11,6 +11,7 @@ from sparqsim.html.tables import reports_of
 from sparqsim.results.kept import kept_layers, kept_modes, where_kept
 from sparqsim.results.report import Comparison, Report
 from sparqsim.results.setting import note_lines
+from sparqsim.results.signed import WITHOUT_SIGNS, signed_notes
 
 #: Names are listed up to this many; beyond it they are counted.
 MOST_NAMES = 4
@@ -37,6 +38,7 @@ def summary(comparison: Comparison) -> list[Piece]:
         *_values(comparison),
         *_memory(comparison),
         *_kept(comparison),
+        *_signed(comparison),
         *_scope(comparison),
     ]
     if len(comparison.order) > 1:
@@ -187,6 +189,15 @@ def _kept(comparison: Comparison) -> Iterator[Piece]:
         yield f"{counted(len(kept), 'layer')}{names} {stays} {where_kept(reports)}. "
         for line in note_lines(kept_modes(reports)):
             yield f"{line} "
+
+
+def _signed(comparison: Comparison) -> Iterator[Piece]:
+    """Say which layers of int8 activations ran in a way that is not the papers'."""
+    notes = signed_notes(comparison.reports[name] for name in comparison.order)
+    for note in notes:
+        yield f"{note}. "
+    if notes and (comparison.iso_area or comparison.clock):
+        yield f"{WITHOUT_SIGNS}. "
 
 
 def _scope(comparison: Comparison) -> Iterator[Piece]:

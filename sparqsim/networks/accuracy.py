@@ -18,6 +18,7 @@ from sparqsim.networks.computing import Computing, computing
 from sparqsim.networks.evaluate import AnsweringNetwork, best, hits
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.trials import begun, row_of, rows_of
+from sparqsim.pe.signs import MAGNITUDE
 from sparqsim.results.accuracy_report import (
     AccuracyReport,
     AccuracyRow,
@@ -42,6 +43,7 @@ def accuracy(
     traced_pictures: int | None = None,
     keep_8bit: bool = True,
     kept: str = HONEST,
+    signed: str = MAGNITUDE,
     progress: Progress = lambda batches, _: batches,
     data: str = "",
     calibration: str = "",
@@ -62,7 +64,7 @@ def accuracy(
     traced_pictures : int, optional
         The first pictures, on which cycles and SQNR are measured. By default as few as the network
         takes at a time.
-    keep_8bit, kept
+    keep_8bit, kept, signed
         As in `simulate`; `kept` decides cycles, answers are the same.
     data, calibration : str
         For the record: which pictures answered, and which set the scales, in words.
@@ -79,10 +81,18 @@ def accuracy(
     traced = pictures.first(
         network.pictures_per_run if traced_pictures is None else traced_pictures
     )
-    designs = [computing(pe) for pe in pes]
+    designs = [computing(pe, signed) for pe in pes]
     trace = network.trace(traced)
     # First what can be refused (signed layers, dataflows), then what takes long.
-    timing = compare(trace, designs, array, baseline=baseline, keep_8bit=keep_8bit, kept=kept)
+    timing = compare(
+        trace,
+        designs,
+        array,
+        baseline=baseline,
+        keep_8bit=keep_8bit,
+        kept=kept,
+        signed=signed,
+    )
     report = begun(
         trace,
         timing,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
+from sparqsim.engine.assignment import Assignment
 from sparqsim.engine.measure import sum_of_squares
 from sparqsim.engine.models.base import KEPT
 from sparqsim.networks.computing import Computing, designs_by_name
@@ -34,8 +35,11 @@ def designs_of(sites: Iterable[Site], pe: Computing, *, keep_8bit: bool = True) 
     found = list(sites)
     designs = designs_by_name(pe, found, keep_8bit=keep_8bit)
     for site in found:
+        signed = site.activation.stored_signed
+        if signed and isinstance(pe, Assignment):
+            designs[site.name] = pe.taking_signed(designs[site.name])
         with naming(site.name):
-            designs[site.name].check_signedness(site.activation.stored_signed)
+            designs[site.name].check_signedness(signed)
     return designs
 
 

@@ -9,23 +9,29 @@ from sparqsim.base.errors import InputError
 from sparqsim.engine.assignment import Assignment, Marked, Runnable, assigned
 from sparqsim.engine.models import get_model
 from sparqsim.pe.base import PEDesign
+from sparqsim.pe.signs import REFUSE
 
 Computing: TypeAlias = PEDesign | Assignment
 
 
-def computing(pe: Runnable) -> Computing:
+def computing(pe: Runnable, signed: str = REFUSE) -> Computing:
     """Return the design, or the assignment of designs, that computes the layers of a network.
+
+    `signed`: what designs of unsigned activations do with int8 layers, as in `simulate`.
 
     Raises
     ------
     InputError
         For an engine that is no array of PEs, and so has no arithmetic of its own.
     """
-    run = assigned(pe)
+    run = assigned(pe).with_signed(signed)
     for model in run.models:
         if model.pe is None:
             raise InputError(f"{model.spec} {model.kind}, and computes no network; expected PEs")
-    return run if run.own_rules or run.default.pe is None else run.default.pe
+    design = run.default.pe
+    if run.own_rules or design is None or run.taking_signed(design) is not design:
+        return run
+    return design
 
 
 def designs_by_name(

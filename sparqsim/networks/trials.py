@@ -17,6 +17,7 @@ from sparqsim.results.accuracy_report import (
 )
 from sparqsim.results.answer_cards import begun_card
 from sparqsim.results.report import Comparison
+from sparqsim.results.signed import signed_layers
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import NO_REASON, Coverage, LeftOut
 
@@ -65,6 +66,7 @@ def begun(
         coverage=measured_coverage(timing, traced_pictures, skipped),
         macs=timing.macs,
         timing_notes=timing.timing_notes,
+        by_magnitude=tuple(name for name in timing.order if signed_layers(timing.reports[name])),
         outputs=tuple(outputs) if len(outputs) > 1 else (),
         network=network,
         kept_as=kept_as,

@@ -20,6 +20,7 @@ from sparqsim.results.kept import kept_layers, where_kept
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import Report, stated_coverage
 from sparqsim.results.setting import ArrayInfo, Provenance, note_lines, timing_notes
+from sparqsim.results.signed import signed_layers
 from sparqsim.trace.coverage import Coverage
 
 LONGEST_LAYER_LABEL = 22
@@ -218,4 +219,6 @@ def reading_notes(reports: Sequence[Report]) -> list[str]:
     """Return what a reader of layers side by side must know, as one note."""
     where = where_kept(reports)
     kept = [f"* kept at 8 bits: run {where}"] if kept_layers(reports) else []
-    return ["; ".join([value_note(reports), *kept]), *result_notes(reports)]
+    designs = [report.pe.spec for report in reports if signed_layers(report)]
+    signed = [f"int8 layers by sign and magnitude, ours: {', '.join(designs)}"] if designs else []
+    return ["; ".join([value_note(reports), *kept, *signed]), *result_notes(reports)]

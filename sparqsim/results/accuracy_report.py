@@ -23,6 +23,7 @@ from sparqsim.results.answer_cards import (
 from sparqsim.results.card import Card
 from sparqsim.results.confounds import Difference
 from sparqsim.results.setting import HONEST, ArrayInfo, Kept
+from sparqsim.results.signed import BY_MAGNITUDE
 from sparqsim.trace.codebits import ALL_BITS
 from sparqsim.trace.coverage import Coverage
 
@@ -138,6 +139,8 @@ class AccuracyReport(Tabular, Record):
     recipe: how the network became integers, in words; absent where no recipe was given. card: what
     the numbers depend on; absent in older files. confounds: what the rows of designs differ in
     beside the design.
+    by_magnitude: designs that ran layers of int8 activations by sign and magnitude though their
+    names do not say it; absent where none did.
     """
 
     schema_: Literal["sparqsim.accuracy/1"] = Field(default=ACCURACY_SCHEMA, alias="schema")
@@ -159,6 +162,7 @@ class AccuracyReport(Tabular, Record):
     outputs: tuple[Text, ...] = ()
     bits: Text = Field(default="", exclude_if=lambda bits: not bits)
     recipe: Text = Field(default="", exclude_if=lambda recipe: not recipe)
+    by_magnitude: tuple[Name, ...] = Field(default=(), exclude_if=lambda names: not names)
     layers: tuple[NetworkLayer, ...]
     rows: tuple[AccuracyRow, ...]
     coverage: Coverage = Coverage()
@@ -186,6 +190,13 @@ class AccuracyReport(Tabular, Record):
         not known.
         """
         return None if self.macs is None else self.coverage.share_left_out(self.macs)
+
+    @property
+    def signed_note(self) -> str:
+        """What was done with layers of int8 activations, '' where nothing has to be known."""
+        if not self.by_magnitude:
+            return ""
+        return f"Layers of int8 activations ran under {', '.join(self.by_magnitude)} {BY_MAGNITUDE}"
 
     @model_validator(mode="after")
     def _checked(self) -> Self:

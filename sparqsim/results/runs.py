@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from sparqsim.base.errors import shown
+from sparqsim.pe.signs import is_by_magnitude
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.setting import HONEST, Kept, PEInfo
 
@@ -50,7 +51,8 @@ def check_run(pe: PEInfo, layer: LayerReport, kept: Kept, *, keep_8bit: bool) ->
             f"{where} kept_mode={shown(layer.kept_mode)}, expected kept_8bit=True with it"
         )
     designs = designs_of(pe, layer, kept)
-    if layer.run_as not in designs:
+    by_sign = not layer.kept_8bit and is_by_magnitude(layer.run_as, designs[0])
+    if layer.run_as not in designs and not by_sign:
         raise ValueError(
             f"{where} run_as={shown(layer.run_as)}, expected {' or '.join(dict.fromkeys(designs))}"
         )

@@ -20,6 +20,7 @@ from sparqsim.base.plugins import named_file, names_a_file, refuse_code
 from sparqsim.base.record import faults_of
 from sparqsim.base.textfile import read_text, toml_of
 from sparqsim.engine.assignment import SIGN, Assignment, assigned, assignment_file, file_of
+from sparqsim.pe.signs import MAGNITUDE, Signed
 from sparqsim.results.report import Report
 from sparqsim.results.setting import HONEST, Kept
 from sparqsim.trace import Trace
@@ -52,8 +53,8 @@ class Case(BaseModel):
     trace: path of the trace file. pe: as `--pe`. memory: as `--config`, '' where memory is not
     modelled. array, dataflow, coupling, overlap: as the options; None: what the accelerator file
     says, else 16x16, os, lockstep, off. all_layers: whether layers marked keep_8bit run as the
-    others. kept: as `--kept`, without effect where all layers do. engine: 'event' for small layers;
-    same report. energy: as `--energy`, '' where it is not asked for.
+    others. kept: as `--kept`, without effect where all layers do. signed: as `--signed`. engine:
+    'event' for small layers; same report. energy: as `--energy`, '' where it is not asked for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -67,6 +68,7 @@ class Case(BaseModel):
     memory: Named = ""
     all_layers: bool = False
     kept: Kept = HONEST
+    signed: Signed = MAGNITUDE
     engine: Literal["fast", "event"] = "fast"
     energy: Named = ""
     #: Whether an assignment's file may name Python source: said by the user, never by a file.
@@ -184,6 +186,7 @@ def _simulated(trace: Trace, cases: Sequence[Case]) -> list[Report]:
         baseline=pes[0],
         keep_8bit=not cases[0].all_layers,
         kept=cases[0].kept,
+        signed=cases[0].signed,
         engine=cases[0].engine,
         energy=cases[0].energy or None,
         **surroundings,

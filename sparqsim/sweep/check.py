@@ -41,6 +41,7 @@ FACTS: Mapping[str, type] = {
     "memory_config": str,
     "all_layers": bool,
     "kept": str,
+    "signed": str,
     "engine": str,
     "pe": str,
     "pe_source_sha256": str,

@@ -50,6 +50,7 @@ ORDER = ", ".join(
         "memory_config",
         "all_layers",
         "kept",
+        "signed",
         "engine",
         "energy",
         "pe",

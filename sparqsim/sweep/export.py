@@ -34,6 +34,7 @@ CASE = (
     "memory",
     "all_layers",
     "kept",
+    "signed",
     "engine",
 )
 ORIGIN = ("version", "trace_sha256", "pe_source_sha256")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sparqsim.base.errors import InputError, nearest, shown
 from sparqsim.base.limits import GRID_CASES
 from sparqsim.base.plugins import refuse_code
+from sparqsim.pe.signs import Signed
 from sparqsim.results.setting import Kept
 from sparqsim.sweep.case import CODE_FIELDS, REMEDY, Case, checked, read_toml
 
@@ -32,6 +33,7 @@ Texts = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
 Switches = Annotated[list[Literal["on", "off"]], BeforeValidator(_listed), Field(min_length=1)]
 Engines = Annotated[list[Literal["fast", "event"]], BeforeValidator(_listed), Field(min_length=1)]
 Ways = Annotated[list[Kept], BeforeValidator(_listed), Field(min_length=1)]
+Signs = Annotated[list[Signed], BeforeValidator(_listed), Field(min_length=1)]
 Flags = Annotated[list[bool], BeforeValidator(_listed), Field(min_length=1)]
 
 
@@ -52,6 +54,7 @@ class Grid(BaseModel):
     memory: Texts | None = None
     all_layers: Flags | None = None
     kept: Ways | None = None
+    signed: Signs | None = None
     engine: Engines | None = None
     energy: Texts | None = None
 

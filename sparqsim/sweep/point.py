@@ -5,9 +5,9 @@ and keys, and the source of one from outside the package; of an assignment its n
 designs), the array, the memory's content, keep_8bit and how, the report's schema, and the package:
 its version and a digest of its sources. Paths are not part of it, so a store can move, and so can a
 trace. The digest is there for those who change the simulator: results of the code as it was must
-not stand for those of the code as it is. The engine, and how layers stay at 8 bits, are part of it
-only where they are not what they were before they could be chosen (`EARLIER`): what was stored then
-holds.
+not stand for those of the code as it is. The engine, how layers stay at 8 bits, and what designs of
+unsigned activations do with int8 layers are part of it only where they are not what they were
+before they could be chosen (`EARLIER`): what was stored then holds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sparqsim.sweep.case import ACCELERATOR_FILE, Case
 from sparqsim.trace import load_trace
 
 #: What rows say that were stored before it could be chosen.
-EARLIER = {"engine": "fast", "kept": "ideal"}
+EARLIER = {"engine": "fast", "kept": "ideal", "signed": "refuse"}
 #: What of the package can change a result: rooms, and how a case is run.
 DECIDES_RESULTS = (
     "base",

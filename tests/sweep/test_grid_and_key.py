@@ -68,7 +68,7 @@ def test_the_command_line_replaces_axes_and_its_files_are_found_from_here(
     [
         ('pe = "p"', "trace: Field required"),
         ('trace = "t"\npe = []', "pe: .* at least 1"),
-        ('trace = "t"\npe = "p"\nsize = 3', "size=3: unknown axis; expected one of trace, pe"),
+        ('trace = "t"\npe = "p"\nxyzzy = 3', "xyzzy=3: unknown axis; expected one of trace, pe"),
         (
             'trace = "t"\npe = "p"\ndataflw = "os"',
             r"dataflw='os': unknown axis .did you mean dataflow",
@@ -173,12 +173,12 @@ def test_the_fast_engine_is_not_in_the_key(trace: str, monkeypatch: pytest.Monke
         "version": "0.1.0",
         "sources_sha256": "sources",
     }
-    before = Case(trace=trace, kept="ideal")
+    before = Case(trace=trace, kept="ideal", signed="refuse")
     assert key(before) == key(before.model_copy(update={"engine": "fast"})) == sha256_of(decisive)
-    assert key(Case(trace=trace)) == sha256_of(decisive | {"kept": "honest"})
-    assert key(Case(trace=trace, kept="ideal", engine="event")) == sha256_of(
-        decisive | {"engine": "event"}
-    )
+    chosen = {"kept": "honest", "signed": "magnitude"}
+    assert key(Case(trace=trace)) == sha256_of(decisive | chosen)
+    by_events = before.model_copy(update={"engine": "event"})
+    assert key(by_events) == sha256_of(decisive | {"engine": "event"})
 
 
 def sha256_of(facts: dict[str, object]) -> str:

@@ -40,6 +40,7 @@ from sparqsim.base.files import replaced
 from sparqsim.engine.assignment import Assignment
 from sparqsim.engine.models import EngineModel, get_model
 from sparqsim.pe import PEDesign
+from sparqsim.pe.signs import MAGNITUDE
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.reader import as_trace
 
@@ -57,6 +58,7 @@ def write_wave(
     tile: int = 0,
     *,
     kept: str | None = None,
+    signed: str = MAGNITUDE,
 ) -> None:
     """Write the waveform of one tile.
 
@@ -73,6 +75,8 @@ def write_wave(
     kept : {'honest', 'ideal'}, optional
         How layers marked keep_8bit stay at 8 bits, as `simulate` takes it; without it they run as
         the others. Of one that is gone over in passes, the first is shown.
+    signed : {'magnitude', 'refuse'}
+        As for `simulate`.
 
     Raises
     ------
@@ -81,7 +85,7 @@ def write_wave(
     """
     check_suffix(path)
     chosen = _layer(as_trace(trace), layer, skip_kept=kept is not None)
-    run = Assignment.of(get_model(pe))
+    run = Assignment.of(get_model(pe)).with_signed(signed)
     model = (run if kept is None else run.keeping_8bit(kept)).bound(chosen)
     window = window_of(chosen, model, array, tile)
     mode = f" ({model.kept_mode})" if model.kept_mode else ""

@@ -22,6 +22,7 @@ from sparqsim.base.registry import Registry, unknown
 from sparqsim.engine.models.base import EngineModel, HostModel
 from sparqsim.pe import registry as pe_registry
 from sparqsim.pe.base import PEDesign
+from sparqsim.pe.signs import by_magnitude, is_by_magnitude
 
 WHAT = "engine model"
 
@@ -55,8 +56,8 @@ def resolve(
         Whether 'FILE.py:CLASS' may run the file. A name read from a result, a store or a golden
         report may not.
     known : collection of EngineModel or PEDesign
-        Those that are found by their `spec`, before all others: what the user has named for this
-        command.
+        Those that are found by their `spec`, or as `signed=magnitude` of it, before all others:
+        what the user has named for this command.
 
     Raises
     ------
@@ -70,6 +71,9 @@ def resolve(
     for model in known:
         if model.spec == spec:
             return resolve(model)
+        design = model if isinstance(model, PEDesign) else model.pe
+        if design is not None and is_by_magnitude(str(spec), design.spec):
+            return made_of(by_magnitude(design))
     if not trust_files:
         refuse_code(str(spec), pe_registry.WHAT, "a result", "one that you name with --pe")
     source = SourceClass.parse(str(spec), pe_registry.WHAT)

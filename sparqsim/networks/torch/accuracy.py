@@ -17,6 +17,7 @@ from sparqsim.networks.torch.evaluate import Evaluation, evaluate
 from sparqsim.networks.torch.quantised import Keep, QuantisedNetwork
 from sparqsim.networks.trials import begun, row_of, rows_of
 from sparqsim.pe import get_pe
+from sparqsim.pe.signs import REFUSE
 from sparqsim.quantise.recipe import Recipe
 from sparqsim.results.accuracy_report import (
     AccuracyReport,
@@ -133,7 +134,9 @@ class Study:
         designs = list(dict.fromkeys(get_pe(trial.pe) for trial in trials if trial.pe is not None))
         trace = trace_of(quantised, self.loader, images=1)
         keep = self.kept != "design"
-        return trace, compare(trace, designs, self.array, keep_8bit=keep, kept=self.kept_cycles)
+        return trace, compare(
+            trace, designs, self.array, keep_8bit=keep, kept=self.kept_cycles, signed=REFUSE
+        )
 
     def _begun(
         self, quantised: QuantisedNetwork, trace: Trace, timing: Comparison, in_float: Answers

@@ -69,8 +69,8 @@ class DumpReport:
             lines.append(f"folded batch norms were not checked: {self.fold_unchecked}")
         if signed := sum(layer.signed and not layer.keep_8bit for layer in self.layers):
             lines.append(
-                f"int8 activations in {signed} of these layers: sparq-* designs take them with the "
-                "key signed=magnitude only, as in sparq-5opt:signed=magnitude"
+                f"int8 activations in {signed} of these layers: sparq-* designs take them by sign "
+                "and magnitude, an extension of ours (sparq-5opt:signed=magnitude)"
             )
         warning = clipping_warning((layer.name, layer.clipped_share) for layer in self.layers)
         return [*lines, warning] if warning else lines
