@@ -53,6 +53,7 @@ def reader_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     list(update(folder / "cases.toml"))  # golden reports, for pages that only check
     (folder / "grid.toml").write_text(GRID)
     (folder / "topology.csv").write_text(TOPOLOGY)
+    (folder / "recipe.toml").write_text('weights = "nearest:4"\n')
     _pictures(folder, random)
     return folder
 

@@ -3,7 +3,7 @@
 Layer by layer, in the order they run, on second moments of what the layer multiplies: by default
 behind layers whose weights are chosen already (`prefix=quantised`), as BRECQ has it, so that a
 layer makes up for what those before it did; `prefix=float` behind the float network. Scales start
-from the best of 80 that shrink by 1 %, by mean |error|^2.4. The method is `learn_rounding` of
+from the best of 80 that shrink by 1 %, by mean error^2.4. The method is `learn_rounding` of
 `sparqsim.quantise.rounding`: NumPy alone, without gradients of a framework or random numbers.
 
 *Source*: AdaRound (Nagel et al., arXiv 2004.10568), constants as in BRECQ (yhhhli/BRECQ) and

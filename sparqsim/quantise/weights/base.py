@@ -9,13 +9,11 @@ A weight quantiser is one frozen dataclass in one file of this folder, in a file
 together, or goes through a network layer by layer, overrides `quantise_network`. `needs` says what
 it asks of the network beside weights; it is refused, by name, where a front end does not have it:
 
-| need | what is asked for |
-|---|---|
-| `inputs` | `LayerFacts.rows`, `LayerFacts.gram`: what layers take on calibration pictures |
-| `prefix` | `LayerFacts.rows(chosen)`, `gram_behind(chosen)`: the same behind chosen weights |
-| `answers` | `RunningNetwork.logits`: the network's answers with chosen weights |
-| `labels` | `RunningNetwork.labels`: classes of the calibration pictures |
-| `blocks` | `RunningNetwork.blocks`: PyTorch's own modules, to learn through |
+* `inputs`: `LayerFacts.rows`, `LayerFacts.gram`: what layers take on calibration pictures;
+* `prefix`: `LayerFacts.rows(chosen)`, `gram_behind(chosen)`: the same behind chosen weights;
+* `answers`: `RunningNetwork.logits`: the network's answers with chosen weights;
+* `labels`: `RunningNetwork.labels`: classes of the calibration pictures;
+* `blocks`: `RunningNetwork.blocks`: PyTorch's own modules, to learn through.
 
 What every quantiser keeps (`contract.py` checks it): codes within its bits, a scale above 0 for
 each row, a channel of zeros stays one, the same for the same facts and seed, nothing that was given

@@ -1,6 +1,6 @@
 """`lapq:B`: clips of weights and activations, of all layers together, by the network's loss.
 
-Phase 1 (`fit`): for ten p from 2 to 4, every clip is the one of least mean |error|^p; a parabola
+Phase 1 (`fit`): for ten p from 2 to 4, every clip is the one of least mean error^p; a parabola
 through the network's losses gives p*, where all clips start. Phase 2 (`powell`): Powell's method
 moves all of them together, each as a factor on where it started, to a smaller loss. Weights get B
 bits; of the activations' 8-bit codes the top `activation_bits` are used, as `mac-4b8b` uses four:
