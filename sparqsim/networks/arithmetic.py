@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,11 +101,20 @@ class Arithmetic:
         """Return the sums of a layer that a design computes, its error noted."""
         design, exact = self._designs[site.name], get_pe(KEPT)
         sums = site.sums(operands, design)
-        if self._error_inputs is None or self.inputs_done < self._error_inputs:
+        if self.measuring:
             same = design == exact and not site.can_overflow
             true = sums if same else site.sums(operands, exact, overflows=False)
-            self._errors.setdefault(site.name, ErrorMeter()).add(sums, true)
+            self.note(site, SumsOfSquares.of(sums, true))
         return sums
+
+    @property
+    def measuring(self) -> bool:
+        """Whether errors are measured on this batch."""
+        return self._error_inputs is None or self.inputs_done < self._error_inputs
+
+    def note(self, site: Site, found: SumsOfSquares) -> None:
+        """Add a batch's error of a layer."""
+        self._errors.setdefault(site.name, ErrorMeter()).note(found)
 
     def reset(self) -> None:
         """Forget the errors and inputs seen so far."""
@@ -126,23 +135,45 @@ class Arithmetic:
         )
 
 
+class SumsOfSquares(NamedTuple):
+    """What one batch adds to a layer's error: `Error`'s fields."""
+
+    outputs: int
+    signal: int
+    noise: int = 0
+    max_abs: int = 0
+
+    @classmethod
+    def of(cls, result: NDArray[Any], exact: NDArray[Any]) -> SumsOfSquares:
+        """Return the error of a design's int64 sums, given the exact ones."""
+        signal = sum_of_squares(exact)
+        if result is exact:
+            return cls(exact.size, signal)
+        difference = result - exact
+        largest = int(np.abs(difference).max(initial=0))
+        return cls(exact.size, signal, sum_of_squares(difference), largest)
+
+
 class ErrorMeter:
     """Adds up the error of integer sums over batches, exactly."""
 
     def __init__(self) -> None:
-        self._outputs = self._signal = self._noise = self._max_abs = 0
+        self._sum = SumsOfSquares(0, 0)
 
     def add(self, result: NDArray[Any], exact: NDArray[Any]) -> None:
         """Add a batch: a design's int64 sums and the exact ones."""
-        self._outputs += exact.size
-        self._signal += sum_of_squares(exact)
-        if result is not exact:
-            difference = result - exact
-            self._noise += sum_of_squares(difference)
-            self._max_abs = max(self._max_abs, int(np.abs(difference).max(initial=0)))
+        self.note(SumsOfSquares.of(result, exact))
+
+    def note(self, found: SumsOfSquares) -> None:
+        """Add a batch's error."""
+        so_far = self._sum
+        self._sum = SumsOfSquares(
+            so_far.outputs + found.outputs,
+            so_far.signal + found.signal,
+            so_far.noise + found.noise,
+            max(so_far.max_abs, found.max_abs),
+        )
 
     def error(self) -> Error:
         """Return the error so far."""
-        return Error(
-            outputs=self._outputs, signal=self._signal, noise=self._noise, max_abs=self._max_abs
-        )
+        return Error(**self._sum._asdict())

@@ -203,8 +203,13 @@ class Site:
         scales = self._second_scale if self.weights is None else self.weights.scales
         return self.activation.scale * scales
 
+    @property
+    def lost_bits(self) -> int:
+        """Planes that its weights lost: a sum counts 2^lost_bits of the weights before."""
+        return 0 if self._rule is None else self._rule.shift
+
     @cached_property
-    def _matrices(self) -> Weights | None:
+    def matrices(self) -> Weights | None:
         """The weights' matrices, shared by all batches."""
         weights = self.stored_weights
         return None if weights is None else Weights(weights.codes, self.groups)
@@ -248,8 +253,8 @@ class Site:
         int64 (batch, height, width, columns) of a convolution, else (groups, M, N)
         """
         bits = self.accumulator_bits if overflows else WIDEST_BITS
-        sums = layer_sums(self.layer([operands]), pe, self._matrices, bits)
-        return sums if self._rule is None else sums << self._rule.shift
+        sums = layer_sums(self.layer([operands]), pe, self.matrices, bits)
+        return sums << self.lost_bits if self.lost_bits else sums
 
     def real(self, sums: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return sums in real units: sum * (activation scale * weight scale) + bias, in float64.

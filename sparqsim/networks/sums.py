@@ -226,7 +226,7 @@ def _rows(layer: Layer, pe: PEDesign, *, transformed: bool) -> Iterator[Array]:
         yield used_activations(pe, x) if transformed else x
         return
     padded, inner = _padded(x, geometry, layer.record.activation_zero_point)
-    by_pixel = transformed and _pairs_stay_together(layer, pe)
+    by_pixel = transformed and pairs_stay_together(layer.weights_source.shape[2], pe)
     if by_pixel:
         padded = used_activations(pe, padded)
     pixels = layer.output_shape[1:3]
@@ -255,11 +255,10 @@ def used_activations(pe: PEDesign, x: Array) -> Array:
     return np.ascontiguousarray(pe.used_activations(flat)).reshape(x.shape)
 
 
-def _pairs_stay_together(layer: Layer, pe: PEDesign) -> bool:
-    """Whether each step of a design takes adjacent channels of one pixel.
+def pairs_stay_together(depth: int, pe: PEDesign) -> bool:
+    """Whether each step of a design takes adjacent channels of one pixel, of `depth` in a group.
 
     Then pixels can be transformed. A step sees `lanes` adjacent elements of K (unless the design
     orders K by itself), and channels are innermost.
     """
-    depth = layer.weights_source.shape[2]
     return type(pe).k_order is PEDesign.k_order and depth % pe.lanes == 0

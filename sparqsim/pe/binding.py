@@ -21,11 +21,16 @@ def bound_to(layer: Layer, pe: PEDesign) -> PEDesign:
     InputError
         Where the design gives something else than a design of the name the user gave.
     """
-    bound = pe.for_layer(facts_of(layer))
+    return bound_by(facts_of(layer), pe, layer.name)
+
+
+def bound_by(facts: LayerFacts, pe: PEDesign, layer: str) -> PEDesign:
+    """Return the design as it runs a layer of these facts and this name: see `bound_to`."""
+    bound = pe.for_layer(facts)
     if not isinstance(bound, PEDesign) or bound.spec != pe.spec:
         found = bound.spec if isinstance(bound, PEDesign) else repr(bound)
         raise InputError(
-            f"layer {layer.name!r}: for_layer of {pe.spec} gives {found}, expected a design of the "
+            f"layer {layer!r}: for_layer of {pe.spec} gives {found}, expected a design of the "
             'same spec: what follows a layer is a field with metadata={"key": False}'
         )
     return bound

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -78,7 +79,10 @@ def answered(quantised: QuantisedNetwork, inputs: Inputs, arithmetic: Arithmetic
     if arithmetic is None:
         return quantised.run(inputs)
     return quantised.run(
-        inputs, arithmetic.sums, in_float=lambda site: arithmetic.design(site) is None
+        inputs,
+        arithmetic.sums,
+        in_float=lambda site: arithmetic.design(site) is None,
+        direct=partial(quantised.direct.output, arithmetic),
     )
 
 

@@ -18,6 +18,7 @@ from sparqsim.networks.recipes import check_one_source_of_bits, followed, recipe
 from sparqsim.networks.saved import SavedNetwork, save
 from sparqsim.networks.site import Operands, Site, check_layer_names, with_bits
 from sparqsim.networks.stating import calibrated_here
+from sparqsim.networks.torch.direct import DirectForms
 from sparqsim.networks.torch.loaders import Inputs, batches, checked, inputs_taken
 from sparqsim.networks.torch.network import Call, Network, Values
 from sparqsim.networks.torch.running import CalibrationRun
@@ -34,8 +35,10 @@ from sparqsim.trace.bitlist import BitList
 #: Which layers stay at 8 bits under every design: the first and the last to run, none, or those
 #: named.
 Keep = Literal["first-last", "none"] | Sequence[str]
-#: Returns a site's sums; None where it computes in float.
+#: Returns a site's sums.
 Compute = Callable[[Site, Operands], NDArray[np.int64]]
+#: Returns a site's output; None where it has to be made of its sums.
+Direct = Callable[[Call, Site, Values], Tensor | None]
 
 
 class Origin(NamedTuple):
@@ -141,6 +144,8 @@ class QuantisedNetwork:
         )
         #: The network's layers, by name, in the order they ran.
         self.layers = {site.name: site for site in made.sites}
+        #: Their fast forms, which designs share.
+        self.direct = DirectForms()
         if bits is not None:
             self.layers = {site.name: site for site in with_bits(self.layers.values(), bits)}
 
@@ -198,6 +203,7 @@ class QuantisedNetwork:
         made.calibrator = about.calibrator
         made.recipe_title, made.recipe_entry = about.recipe_title, dict(about.recipe)
         made.stated = about.stated
+        made.direct = DirectForms()
         sites = sites_of(made.network.calls, saved, saved.kept)
         made.layers = {site.name: site for site in saved.restored(sites.values())}
         return made
@@ -213,6 +219,7 @@ class QuantisedNetwork:
         inputs: Inputs,
         sums: Compute | None = None,
         in_float: Callable[[Site], bool] = lambda _: False,
+        direct: Direct = lambda *_: None,
     ) -> Any:
         """Return the network's output.
 
@@ -223,6 +230,8 @@ class QuantisedNetwork:
             Returns a site's sums, given its integers (`Site.sums`). None: the float network.
         in_float : callable
             Tells which sites compute in float all the same.
+        direct : callable
+            Asked before `sums`.
 
         Raises
         ------
@@ -235,6 +244,9 @@ class QuantisedNetwork:
             if sums is None or in_float(site):
                 return call.in_float(values)
             with naming(call.name):
+                output = direct(call, site, values)
+                if output is not None:
+                    return output
                 return real_output(site, sums(site, operands_of(call, site, values)), values)
 
         return self.network.run(inputs, visitor if sums else None)
