@@ -71,8 +71,9 @@ class Product:
         if not bool((y == y.trunc()).all()):
             return False
         if self.geometry is None:
-            rows = _spread(len(x))
-            return torch.equal(y[rows].double(), x[rows].double() @ w.double().T)
+            rows, columns = _spread(len(x)), _spread(len(w))
+            some = y[rows][:, columns].double()
+            return torch.equal(some, x[rows].double() @ w[columns].double().T)
         found, true = self._some_pixels(x, w, y, self.geometry)
         return np.array_equal(found, true)
 
@@ -114,10 +115,15 @@ def adds_products(setting: Setting) -> bool:
     """Return whether float32 products are exact for sums almost as large as float32 takes."""
     product, x_shape, w_shape = setting[:3]
     largest = max(1, min(127, FLOAT32_EXACT // (255 * w_shape[1:].numel())))
-    x = 255 - (torch.arange(x_shape.numel()) * 97 % 64).float().reshape(x_shape)
-    w = largest - (torch.arange(w_shape.numel()) * 31 % (largest // 4 + 1)).float()
-    w = w.reshape(w_shape)
+    x = 255 - _drawn(x_shape, 64)
+    w = largest - _drawn(w_shape, largest // 4 + 1)
     return product.exact_at_some(x, w, product(x, w))
+
+
+def _drawn(shape: torch.Size, below: int) -> Tensor:
+    """Return random integers from 0, below a limit; float32, along the first axis alike."""
+    one = np.random.default_rng(0).integers(0, below, tuple(shape[1:]), np.uint8)
+    return torch.from_numpy(one.astype(np.float32)).expand(shape)
 
 
 class FloatSums:
@@ -138,7 +144,7 @@ class FloatSums:
         kernel = (1, 1) if product.geometry is None else product.geometry.kernel
         depth = k // (kernel[0] * kernel[1])
         by_position = Signs.of(factor.integers.reshape(groups, -1, depth, n))
-        by_channel = Signs(*(w.sum(axis=1, dtype=np.int64) for w in by_position))
+        by_channel = Signs(*(_over_positions(w) for w in by_position))
         shortest = SHORTEST_PIECE // (k // depth)
         piece = by_channel.longest_piece(lowest, highest, shortest)
         #: A bound of the size of sums.
@@ -184,6 +190,11 @@ class FloatSums:
             return False
         self._compared.add((number, x.shape))
         return self._product.exact_at_some(x, w, sums)
+
+
+def _over_positions(w: Array) -> Array:
+    """Return sums of (groups, positions, depth, N) over positions."""
+    return w[:, 0] if w.shape[1] == 1 else w.sum(axis=1, dtype=np.int64)
 
 
 def _weights(integers: Array, kernel: tuple[int, int], matrix: bool) -> Tensor:
