@@ -89,11 +89,13 @@ def _resized(asked, scaled):
 @pytest.mark.parametrize(("coupling", "overlap"), [("lockstep", True), ("elastic:2", False)])
 def test_areas_arrays_and_residues_of_every_design(dataflow, coupling, overlap, small_trace):
     asked = sparqsim.ArrayConfig(5, 12, dataflow, coupling, overlap)
-    both = sparqsim.compare(small_trace, PES[:-1], asked, iso="area")
+    staged = "sparq-5opt:rounding=trim,stages=2"
+    both = sparqsim.compare(small_trace, [*PES[:-1], staged], asked, iso="area")
+    assert both.iso_area.designs[staged].area_of == "sparq-5opt:stages=2"
     areas = ArrayAreas.of(asked)
     length = 5 if dataflow == "is" else 12
     for name, design in both.iso_area.designs.items():
-        assert design.area_of == name.partition(":")[0]
+        assert design.area_of.partition(":")[0] == name.partition(":")[0]
         assert design.acc_bits == 32
         for base in ("mac-8b8b", "mac-2x8b8b"):
             area = relative_pe_area(name, base, asked)
@@ -332,7 +334,7 @@ def test_the_table_shows_areas_arrays_and_reasons(run, small_path, tmp_path):
     told = " ".join(ended.out.split())
     assert "Equal area (our open-tool synthesis): speedup over mac-8b8b" in told
     assert "No area: smt-sa-2t: has no RTL" in told
-    assert "sparq-2opt:rounding=trim: area with default keys" in told
+    assert "sparq-2opt:rounding=trim: area of sparq-2opt." in told
     assert "as many rows of 4 PEs as come nearest to the area of 8x4 PEs of mac-8b8b" in told
     design = Comparison.load(tmp_path / "a.json").iso_area.designs["sparq-5opt"]
     assert f"{design.arrays.middle.rows}x4" in told

@@ -9,9 +9,10 @@ from sparqsim.base.wording import counted
 from sparqsim.cli.cells import new_table
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.pe import get_pe
+from sparqsim.rtl.designs import MEASURED_DESIGNS
 from sparqsim.rtl.synthesis import debian_library, library_of, table_text
 from sparqsim.rtl.timing import Part, Period, period, shipped_timing
-from sparqsim.rtl.timing_run import TIMED_DESIGNS, measured_timing
+from sparqsim.rtl.timing_run import measured_timing
 
 BASELINE = "mac-8b8b"
 Progress = Callable[[list[Any]], Iterable[Any]]
@@ -24,7 +25,7 @@ def timing_table(
     if not liberty and not measure:
         return shipped_timing()
     library = library_of(liberty) if liberty else debian_library()
-    return measured_timing(library, [get_pe(name) for name in names or TIMED_DESIGNS], progress)
+    return measured_timing(library, [get_pe(name) for name in names or MEASURED_DESIGNS], progress)
 
 
 def timing_shown(table: Mapping[str, Any], names: Sequence[str]) -> Shown:

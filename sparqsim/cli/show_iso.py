@@ -83,7 +83,9 @@ def notes(comparison: Comparison, iso: IsoArea) -> str:
         f"Layers kept at 8 bits, {name}: not in the area, {printable(needs)}."
         for name, needs in iso.kept_without_area.items()
     ]
-    keyed = [name for name, design in iso.designs.items() if design.area_of != name]
-    if keyed:
-        told.append(f"{', '.join(keyed)}: area with default keys.")
+    told += [
+        f"{name}: area of {printable(design.area_of)}."
+        for name, design in iso.designs.items()
+        if design.area_of != name
+    ]
     return "\n".join(told)

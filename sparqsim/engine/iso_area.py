@@ -36,7 +36,7 @@ from sparqsim.results.iso_area import (
 )
 from sparqsim.rtl.accumulator import USUAL_BITS, modes, refuse_overflow
 from sparqsim.rtl.area import BASELINES, AreaRange, ArrayAreas, Table, load_table
-from sparqsim.rtl.designs import circuit_of
+from sparqsim.rtl.designs import circuit_of, measured_as
 from sparqsim.rtl.parts import DesignArea
 from sparqsim.trace import Trace
 
@@ -133,7 +133,7 @@ class Scaling:
         low, middle, high = arrays
         against = dict.fromkeys((self.baseline.spec, *BASELINES))
         return IsoDesign(
-            area_of=pe.name,
+            area_of=measured_as(pe),
             acc_bits=self.areas.acc_bits(pe),
             baseline=self.baseline.spec,
             baseline_cycles=baseline_cycles,
@@ -155,7 +155,6 @@ class Scaling:
                 coupling=structure.coupling,
                 overlap=structure.overlap,
                 acc_bits=structure.acc_bits,
-                stages=structure.stages,
             ),
             designs=dict(designs),
             without_area=dict(self.without_area),

@@ -65,15 +65,13 @@ class AreaKey(Record):
     """Which rows of the area table were taken.
 
     `dataflow`, `coupling`, `overlap`: of the arrays whose parts were synthesised. `acc_bits`: of
-    their accumulators, or 'least': every design's own, which cannot overflow at K = 4608. `stages`:
-    of the PEs' pipeline.
+    their accumulators, or 'least': every design's own, which cannot overflow at K = 4608.
     """
 
     dataflow: str
     coupling: str
     overlap: bool
     acc_bits: int | str
-    stages: int = Field(ge=1)
 
     def __str__(self) -> str:
         overlap = "with" if self.overlap else "without"
@@ -85,7 +83,7 @@ class AreaKey(Record):
 class IsoDesign(Record):
     """One design at equal area.
 
-    `area_of`: the design that was synthesised, with its default keys. `acc_bits`: of its
+    `area_of`: the design that was synthesised, of its keys only two stages. `acc_bits`: of its
     accumulators (None in older files: 32). `relative_pe_area`: area of the asked array of this
     design over that of the baseline's and the conventional ones'. `baseline_cycles`,
     `equal_pe_cycles`: total cycles of baseline and design on the asked array. `speedup` (equal

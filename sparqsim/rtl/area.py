@@ -30,7 +30,7 @@ from sparqsim.pe.base import PEDesign
 from sparqsim.pe.registry import resolve
 from sparqsim.rtl.accumulator import USUAL_BITS
 from sparqsim.rtl.circuits.base import ScalableCircuit
-from sparqsim.rtl.designs import families
+from sparqsim.rtl.designs import families, measured_as
 from sparqsim.rtl.measure import SCHEMA
 from sparqsim.rtl.parts import TALLEST_WITH_ROW_NUMBERS, DesignArea
 from sparqsim.rtl.structure import Structure
@@ -162,8 +162,8 @@ class ArrayAreas:
     def parts(self, design: PEDesign | str) -> list[DesignArea]:
         """Return a design's parts in each row.
 
-        A design is synthesised with its default keys; others do not matter, but where they make
-        another circuit (`other_than_measured`).
+        A design is synthesised with its default keys, and with two stages (`measured_as`); other
+        keys do not matter, but where they make another circuit (`other_than_measured`).
 
         Raises
         ------
@@ -176,12 +176,12 @@ class ArrayAreas:
                 f"{design.spec}: areas are those of default keys, and these make another circuit; "
                 f"expected {design.name}"
             )
-        names = self.rows[0]["designs"]
-        if design.name not in names:
+        name, names = measured_as(design), self.rows[0]["designs"]
+        if name not in names:
             raise InputError(
-                f"the area table has no {design.name!r}; expected one of {', '.join(sorted(names))}"
+                f"the area table has no {name!r}; expected one of {', '.join(sorted(names))}"
             )
-        return [DesignArea.of_row(row, design.name) for row in self.rows]
+        return [DesignArea.of_row(row, name) for row in self.rows]
 
     def array_areas(self, design: PEDesign | str) -> list[float]:
         """Return the area of the array of a design in each row, in the row's unit."""
@@ -263,11 +263,9 @@ def relative_area_per_mac(
 
 
 def other_than_measured(design: PEDesign) -> bool:
-    """Return whether a design's keys give its PE other parts than its defaults do: two stages, or
-    those of a bit-scalable PE.
+    """Return whether a design's keys give its PE other parts than `measured_as` has: those of a
+    bit-scalable PE.
     """
-    if design.stage_cycles:
-        return True
     family = families().get(type(design))
     if family is None:
         return False

@@ -1,4 +1,6 @@
-"""Which circuit of `sv/` a PE design is, found by its class in the files of `circuits/`."""
+"""Which circuit of `sv/` a PE design is, found by its class in the files of `circuits/`; which
+designs are in the tables of areas and periods.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,32 @@ from functools import cache
 from sparqsim.base.errors import InputError
 from sparqsim.base.plugins import shipped_classes
 from sparqsim.pe.base import PEDesign
+from sparqsim.pe.registry import get_pe
 from sparqsim.rtl.circuits.base import Circuit, CircuitFamily
 
+#: Measured with their default keys.
+DESIGNS = (
+    "mac-8b8b",
+    "mac-2x8b8b",
+    "mac-4b8b",
+    "mac-4b4b",
+    "sparq-5opt",
+    "sparq-3opt",
+    "sparq-2opt",
+    "sparq-6opt",
+    "sparq-7opt",
+    "sparq-exact",
+    "sysmt-2t",
+    "stripes",
+    "pragmatic",
+    "loom",
+    "bitfusion",
+    "swis",
+)
+#: Measured beside them: those that can have a register behind their multipliers, with it.
+STAGED_DESIGNS = tuple(f"{name}:stages=2" for name in DESIGNS if hasattr(get_pe(name), "stages"))
+#: What the tables of areas and periods have.
+MEASURED_DESIGNS = (*DESIGNS, *STAGED_DESIGNS)
 #: Why designs of this package have no circuit, where there is more to say.
 REASONS = {
     "laconic": "a step's cycles follow pairs of digits, of both operands of every lane",

@@ -15,12 +15,12 @@ from itertools import product
 from typing import Any
 
 from sparqsim.pe import get_pe
-from sparqsim.rtl.designs import family_of
+from sparqsim.rtl.designs import MEASURED_DESIGNS, family_of
 from sparqsim.rtl.parts import Bench, design_area
 from sparqsim.rtl.runner import tool_version
 from sparqsim.rtl.structure import FLOWS as DATAFLOWS
 from sparqsim.rtl.structure import LEAST, Structure
-from sparqsim.rtl.synthesis import DESIGNS, FLOWS, Library
+from sparqsim.rtl.synthesis import FLOWS, Library
 
 SCHEMA = "sparqsim.area/2"
 LABEL = (
@@ -75,14 +75,14 @@ def kept_modes() -> dict[str, str]:
     """Return for every design what its circuit lacks for layers that stay at 8 bits, '' where
     nothing.
     """
-    designs = {name: get_pe(name) for name in DESIGNS}
+    designs = {name: get_pe(name) for name in MEASURED_DESIGNS}
     return {name: family_of(design).kept_needs(design) for name, design in designs.items()}
 
 
 def measured_row(bench: Bench, structure: Structure) -> dict[str, Any]:
     """Return the parts of every design in one library and flow."""
     library = bench.library
-    areas = {name: design_area(bench, structure, name).document for name in DESIGNS}
+    areas = {name: design_area(bench, structure, name).document for name in MEASURED_DESIGNS}
     return {
         **asdict(structure),
         "library": library.name,

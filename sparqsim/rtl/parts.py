@@ -22,7 +22,7 @@ from typing import Any
 
 from sparqsim.pe import get_pe
 from sparqsim.rtl.accumulator import Accumulator
-from sparqsim.rtl.circuits.base import Circuit
+from sparqsim.rtl.circuits.base import TWO_STAGES, Circuit, StagedCircuit
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.structure import Structure
 from sparqsim.rtl.synthesis import Library, synthesised
@@ -122,34 +122,40 @@ class _Parts:
         structure = self.structure
         width = Accumulator(self.acc_bits).defines
         shape = {"OVERLAP": int(structure.overlap), "DEPTH": structure.depth}
+        defines = (*self.circuit.defines, *width)
         if structure.flow:
             place = PLACE_BITS if structure.row_numbers else 0
             shape = {**shape, "FLOW": structure.flow, "PLACE": place}
-            return self._module("area_stationary", shape, width)
+            return self._module("area_stationary", shape, defines)
         plain = not structure.overlap and not structure.depth
-        return self._module("area_pe" if plain else "area_os", {} if plain else shape, width)
+        return self._module("area_pe" if plain else "area_os", {} if plain else shape, defines)
 
     def right_link(self) -> float:
         """Return what a PE passes its right neighbour."""
-        return self._module(
-            "area_link", {"FLOW": self.structure.flow, "DEPTH": self.structure.depth}
-        )
+        shape = {"FLOW": self.structure.flow, "DEPTH": self.structure.depth}
+        return self._module("area_link", shape, self._beside_pes)
 
     def down_link(self) -> float:
         """Return what a PE passes the one below: weights (os), sums where links are elastic."""
         depth = self.structure.depth
         if not self.structure.flow:
-            return self._module("area_link", {"FLOW": 0, "RIGHT": 0, "DEPTH": depth})
-        return self.bench.area("link", {"WIDTH": self.acc_bits, "DEPTH": depth}) if depth else 0.0
+            shape = {"FLOW": 0, "RIGHT": 0, "DEPTH": depth}
+            return self._module("area_link", shape, self._beside_pes)
+        if not depth:
+            return 0.0
+        sums = self.bench.area("link", {"WIDTH": self.acc_bits, "DEPTH": depth})
+        if not isinstance(self.circuit, StagedCircuit):
+            return sums
+        return sums + self.bench.area("area_promise", {"DEPTH": depth})
 
     def lane(self, *, activations: bool, flags: int, depth: int) -> float:
         """Return a unit and the register behind it; nothing for a design without a unit."""
         if not self.circuit.has_edge_unit:
             return 0.0
         if (activations, flags, depth) == (True, 2, 0):
-            return self._module("area_edge", {})
+            return self._module("area_edge", {}, self._beside_pes)
         shape = {"ACTIVATION": int(activations), "FLAGS": flags, "DEPTH": depth}
-        return self._module("area_lane", shape)
+        return self._module("area_lane", shape, self._beside_pes)
 
     def column_control(self) -> tuple[float, float]:
         """Return a PE's part of what drains or loads its column, and the column's."""
@@ -160,7 +166,7 @@ class _Parts:
         if not structure.row_numbers:
             return 0.0, 0.0
         shape = {**self.circuit.parameters, "FLOW": structure.flow, "PLACE": PLACE_BITS}
-        return self.bench.growth("area_load", "ROWS", sizes, shape, self.circuit.defines)
+        return self.bench.growth("area_load", "ROWS", sizes, shape, self._beside_pes)
 
     def stall(self) -> tuple[float, float]:
         """Return a PE's part of the OR that stalls a lockstep array, and what the array has once;
@@ -170,13 +176,17 @@ class _Parts:
             return 0.0, 0.0
         return self.bench.growth("area_stall", "PES", (FEW, MANY), {})
 
-    def _module(self, top: str, shape: Mapping[str, int], defines: tuple[str, ...] = ()) -> float:
-        parameters = {**self.circuit.parameters, **shape}
-        return self.bench.area(top, parameters, (*self.circuit.defines, *defines))
+    @property
+    def _beside_pes(self) -> tuple[str, ...]:
+        """What the preprocessor is told where there are no PEs: there stages make no difference."""
+        return tuple(name for name in self.circuit.defines if name != TWO_STAGES)
+
+    def _module(self, top: str, shape: Mapping[str, int], defines: tuple[str, ...]) -> float:
+        return self.bench.area(top, {**self.circuit.parameters, **shape}, defines)
 
 
 def design_area(bench: Bench, structure: Structure, name: str) -> DesignArea:
-    """Synthesise the parts of an array of a design, with its default keys.
+    """Synthesise the parts of an array of a design; `name`: as the table has it.
 
     Raises
     ------

@@ -23,14 +23,13 @@ class Structure:
     """The key of a table's rows, beside library and flow of synthesis.
 
     `dataflow`: os, ws or is, by what the array's circuit does, whatever its name. `acc_bits`: of
-    every design, or 'least'. `stages`: of the PEs' pipeline.
+    every design, or 'least'.
     """
 
     dataflow: str = "os"
     coupling: str = "lockstep"
     overlap: bool = False
     acc_bits: int | str = USUAL_BITS
-    stages: int = 1
 
     @classmethod
     def of(cls, array: ArrayConfig, acc_bits: int | str = USUAL_BITS) -> Structure:
@@ -83,5 +82,4 @@ class Structure:
     def __str__(self) -> str:
         overlap = "on" if self.overlap else "off"
         width = f"acc_bits {self.acc_bits}"
-        stages = f", {self.stages} stages" if self.stages > 1 else ""
-        return f"{self.dataflow}, {self.coupling}, overlap {overlap}, {width}{stages}"
+        return f"{self.dataflow}, {self.coupling}, overlap {overlap}, {width}"

@@ -24,24 +24,6 @@ from sparqsim.rtl.circuits.base import BIT_SCALABLE, TWO_STAGES
 from sparqsim.rtl.liberty import ENCODING, merged
 from sparqsim.rtl.runner import SOURCES, find_tool
 
-DESIGNS = (
-    "mac-8b8b",
-    "mac-2x8b8b",
-    "mac-4b8b",
-    "mac-4b4b",
-    "sparq-5opt",
-    "sparq-3opt",
-    "sparq-2opt",
-    "sparq-6opt",
-    "sparq-7opt",
-    "sparq-exact",
-    "sysmt-2t",
-    "stripes",
-    "pragmatic",
-    "loom",
-    "bitfusion",
-    "swis",
-)
 #: A library that Debian packages. Its siblings osu035 and osu050 have the same cells: their rows
 #: would be no others.
 DEBIAN_LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
@@ -94,6 +76,7 @@ WITHOUT_UNITS = {
     "area_drain": ("area_drain.sv", "drain_control.sv", "gather.sv"),
     "area_load": ("area_load.sv", "load_control.sv"),
     "area_link": ("area_link.sv", "link.sv"),
+    "area_promise": ("area_promise.sv", "link.sv"),
     "area_stall": ("area_stall.sv",),
     "delay": ("delay.sv",),
     "link": ("link.sv",),

@@ -88,7 +88,8 @@ def period(design: PEDesign | str, table: Mapping[str, Any] | None = None) -> Pe
     Parameters
     ----------
     design : PEDesign or str
-        Timed with its default keys; others do not matter, but where they make another circuit.
+        Timed with its default keys, and with two stages; others do not matter, but where they make
+        another circuit.
     table : mapping, optional
         What `timing_run.measured_timing` returns, of one library; the shipped one by default.
 
@@ -121,7 +122,7 @@ def _timed_as(design: PEDesign, timed: Mapping[str, Any]) -> str:
             f"{design.spec}: the timing table has no {name!r}; expected one of "
             f"{', '.join(sorted(timed))}"
         )
-    if name == design.name and other_than_measured(design):
+    if other_than_measured(design):
         raise InputError(
             f"{design.spec}: periods are those of default keys, and these make another circuit; "
             f"expected {design.name}"

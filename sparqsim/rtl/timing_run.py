@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sparqsim.base.errors import InputError
-from sparqsim.pe import get_pe
 from sparqsim.pe.base import PEDesign
 from sparqsim.rtl.circuits.base import Circuit
 from sparqsim.rtl.designs import circuit_of, family_of
@@ -15,7 +14,7 @@ from sparqsim.rtl.netlist import Netlist, netlist
 from sparqsim.rtl.pathwords import in_words
 from sparqsim.rtl.runner import find_tool, tool_version
 from sparqsim.rtl.sta import launching_register, slowest_path, sta_version
-from sparqsim.rtl.synthesis import DESIGNS, FLOWS_FOR_SPEED, Library
+from sparqsim.rtl.synthesis import FLOWS_FOR_SPEED, Library
 
 SCHEMA = "sparqsim.timing/1"
 LABEL = (
@@ -23,8 +22,6 @@ LABEL = (
     "wires, placement, clock skew or margins; PEs and edge units of lockstep os arrays. Not a "
     "figure of any paper."
 )
-STAGED_DESIGNS = tuple(f"{name}:stages=2" for name in DESIGNS if hasattr(get_pe(name), "stages"))
-TIMED_DESIGNS = (*DESIGNS, *STAGED_DESIGNS)
 #: The netlists that are timed: as areas are measured, and two that are made for speed.
 TIMED_FLOWS = ("default", *FLOWS_FOR_SPEED)
 

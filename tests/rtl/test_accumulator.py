@@ -13,8 +13,7 @@ from sparqsim.pe import get_pe
 from sparqsim.rtl import check
 from sparqsim.rtl.accumulator import Accumulator, SumRange, least_bits, sum_range, unit_of
 from sparqsim.rtl.check import check_gemm
-from sparqsim.rtl.designs import circuit_of
-from sparqsim.rtl.synthesis import DESIGNS
+from sparqsim.rtl.designs import DESIGNS, circuit_of
 from sparqsim.rtl.trials import largest_sums
 
 EXACT_8_BIT = ("mac-8b8b", "mac-2x8b8b", "sparq-exact", "bitfusion", "stripes", "loom", "pragmatic")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from itertools import product
 from statistics import median
 
@@ -29,7 +30,8 @@ from sparqsim.rtl.area import (
     relative_pe_area,
     shipped_table,
 )
-from sparqsim.rtl.measure import COUPLINGS, DESIGNS, LABEL, area_text, measured_table, runs_of
+from sparqsim.rtl.designs import MEASURED_DESIGNS, STAGED_DESIGNS
+from sparqsim.rtl.measure import COUPLINGS, LABEL, area_text, measured_table, runs_of
 from sparqsim.rtl.parts import Bench, DesignArea, design_area
 from sparqsim.rtl.runner import tool_version
 from sparqsim.rtl.structure import LEAST, Structure
@@ -134,8 +136,6 @@ def test_a_step_of_many_cycles_is_no_mac_per_cycle():
         "stripes:precision=dynamic",
         "swis:shifts=4",
         "pragmatic:stage=3",
-        "mac-8b8b:stages=2",
-        "sparq-5opt:rounding=trim,stages=2",
     ],
 )
 def test_keys_that_make_another_circuit_are_refused(spec):
@@ -143,6 +143,30 @@ def test_keys_that_make_another_circuit_are_refused(spec):
         InputError, match=f"these make another circuit; expected {spec.split(':')[0]}"
     ):
         relative_pe_area(spec)
+
+
+def test_two_stages_have_an_area_of_their_own():
+    two = parts(60)
+    designs = {"mac-8b8b": parts(10), "sparq-5opt": parts(40), "sparq-5opt:stages=2": two}
+    table = table_of(designs)
+    for spec in ("sparq-5opt:stages=2", "sparq-5opt:rounding=trim,stages=2"):
+        assert relative_pe_area(spec, table=table).middle == 6
+    assert relative_pe_area("sparq-5opt:stages=1", table=table).middle == 4
+    with pytest.raises(InputError, match="the area table has no 'mac-8b8b:stages=2'; expected"):
+        relative_pe_area("mac-8b8b:stages=2", table=table)
+
+
+def test_two_stages_differ_in_pes_alone():
+    """Edges and skew are those of one stage. Of a column's end only stationary arrays with elastic
+    links know of stages: what its last PE does not tell one below.
+    """
+    for row in shipped_table()["rows"]:
+        for staged in STAGED_DESIGNS:
+            one, two = (DesignArea.of_row(row, name) for name in (staged.partition(":")[0], staged))
+            same = {"pe": one.pe, "column": one.column}
+            assert replace(two, **same) == one
+            promised = row["dataflow"] != "os" and row["coupling"] != "lockstep"
+            assert (two.column < one.column) if promised else (two.column == one.column)
 
 
 def test_the_bits_of_a_layer_are_modes_of_one_circuit():
@@ -202,8 +226,8 @@ def test_the_shipped_table_is_complete_and_says_where_it_is_from():
     assert len(names) == 2
     for row in table["rows"]:
         assert row["tool"].startswith("Yosys ")
-        assert list(row["designs"]) == sorted(DESIGNS)
-        for name in DESIGNS:
+        assert list(row["designs"]) == sorted(MEASURED_DESIGNS)
+        for name in MEASURED_DESIGNS:
             told = DesignArea.of_row(row, name)
             assert told.pe > 0 < told.skew_bit
             assert (told.edge > 0) == ("sparq" in name)
@@ -243,7 +267,7 @@ def _areas(structure):
     return {
         (row["library"], name): DesignArea.of_row(row, name).of_array(16, 16)
         for row in rows
-        for name in DESIGNS
+        for name in MEASURED_DESIGNS
     }
 
 
@@ -266,7 +290,7 @@ def test_overlap_costs_area(dataflow, coupling):
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 @pytest.mark.parametrize("overlap", [False, True])
 def test_fifos_cost_area(dataflow, overlap):
-    """One array of 192 is smaller with them, by 0.8 %: `pragmatic`, whose PE is mostly digits."""
+    """One array of 300 is smaller with them, by 0.8 %: `pragmatic`, whose PE is mostly digits."""
     elastic = _areas(Structure(dataflow, "elastic:2", overlap))
     lowest, next_lowest, *_ = _cost(elastic, _areas(Structure(dataflow, overlap=overlap)))
     assert lowest > -NOISE
@@ -279,7 +303,7 @@ def test_wider_accumulators_cost_area():
     costs = _cost(wide, least)
     assert costs[0] > -NOISE
     assert median(costs) > 0.01
-    assert sum(cost <= 0 for cost in costs) <= 5
+    assert sum(cost <= 0 for cost in costs) <= 6
     for library in {library for library, _ in wide}:
         assert wide[library, "mac-4b4b"] > 1.1 * least[library, "mac-4b4b"]
 
@@ -358,6 +382,7 @@ def test_synthesis_gives_the_shipped_figures_again(flow, yosys):
         (Structure("os", "elastic:2", True), "sparq-exact"),
         (Structure("ws", "elastic:2", True), "sparq-6opt"),
         (Structure("is", "lockstep", True), "sparq-5opt"),
+        (Structure("ws", "elastic:2"), "mac-4b4b:stages=2"),
     ],
     ids=str,
 )
@@ -368,7 +393,7 @@ def test_synthesis_for_debians_library_gives_the_shipped_figures_again(
 
 
 def test_a_library_of_ones_own_is_used_and_two_runs_give_the_same(tmp_path, monkeypatch, yosys):
-    monkeypatch.setattr(measure, "DESIGNS", ("mac-4b4b", "sparq-2opt"))
+    monkeypatch.setattr(measure, "MEASURED_DESIGNS", ("mac-4b4b", "sparq-2opt"))
     monkeypatch.setattr(measure, "FLOWS", {"fast mapping": FLOWS["fast mapping"]})
     path = tmp_path / "tiny.lib"
     path.write_text(TINY_LIBERTY)

@@ -34,6 +34,8 @@ MODULES = (
     "shadow",
     "load_control",
     "delay",
+    "pe_os_staged",
+    "pe_stationary_staged",
 )
 ARRAY_SOURCES = {
     "array_os": ("array_os.sv", *(f"{name}.sv" for name in MODULES)),
@@ -108,6 +110,9 @@ def synthesised_whole(structure, circuit, side, library, sources, monkeypatch):
         ("sparq-exact", Structure("ws")),
         ("sparq-exact", Structure("ws", "elastic:2")),
         ("sparq-exact", Structure("is", "elastic:2", True)),
+        ("sparq-2opt:stages=2", Structure("os", "elastic:2", True)),
+        pytest.param("mac-8b8b:stages=2", Structure(), marks=pytest.mark.slow),
+        pytest.param("mac-4b8b:stages=2", Structure("is"), marks=pytest.mark.slow),
     ],
     ids=str,
 )

@@ -8,8 +8,7 @@ import pytest
 from sparqsim.array.config import ArrayConfig
 from sparqsim.pe import get_pe
 from sparqsim.rtl.check import check_gemm
-from sparqsim.rtl.designs import family_of
-from sparqsim.rtl.synthesis import DESIGNS
+from sparqsim.rtl.designs import DESIGNS, family_of
 
 LONE = ("sparq-5opt", "sparq-3opt", "sparq-2opt", "sysmt-2t")
 LACKING = {"mac-4b4b", "sparq-6opt", "sparq-7opt", "swis"}

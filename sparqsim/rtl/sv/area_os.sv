@@ -30,7 +30,7 @@ module area_os #(`PE_PARAMETERS, parameter OVERLAP = 0, DEPTH = 0) (
     wire moves = DEPTH != 0 | advance;
     wire right_ready, down_ready, waiting, done;
     wire signed [`ACC-1:0] acc, held;
-    pe_os #(`PE_PASS, .OVERLAP(OVERLAP && DEPTH == 0), .DEPTH(DEPTH)) pe(
+    `PE_OS #(`PE_PASS, .OVERLAP(OVERLAP && DEPTH == 0), .DEPTH(DEPTH)) pe(
         .clk(clk), .rst(rst), .phase(DEPTH == 0 & phase), .advance(moves), .valid(a_valid & (DEPTH == 0 | w_valid)),
         .room(right_ready & down_ready & ~waiting), .first(first), .last(last), .a(a), .w(w), .start(start), .done(done),
         .stall(stall), .shift(SHADOWS ? 1'b0 : shift), .above(above), .below(held), .acc(acc));

@@ -25,11 +25,14 @@ module area_stationary #(`PE_PARAMETERS, parameter FLOW = 1, OVERLAP = 0, DEPTH 
     output start,
     output taken,
     output stall
+`ifdef TWO_STAGES
+    , input sum_pop  // the PE below adds to the sum
+`endif
 );
     wire moves = DEPTH != 0 | advance;
     wire right_ready, down_ready, finish;
     wire signed [`ACC-1:0] sum, psum;
-    pe_stationary #(`PE_PASS, .FLOW(FLOW), .OVERLAP(OVERLAP), .DEPTH(DEPTH), .PLACE(PLACE)) pe(
+    `PE_STATIONARY #(`PE_PASS, .FLOW(FLOW), .OVERLAP(OVERLAP), .DEPTH(DEPTH), .PLACE(PLACE)) pe(
         .clk(clk), .rst(rst), .phase(DEPTH == 0 & phase), .advance(moves), .valid(valid & (DEPTH == 0 | above_valid)),
         .room(right_ready & down_ready), .first(first), .streamed(streamed), .token(token), .load(load),
         .token_below(token_below), .load_below(load_below), .psum_above(psum_above), .psum_below(sum), .start(start),
@@ -40,7 +43,14 @@ module area_stationary #(`PE_PARAMETERS, parameter FLOW = 1, OVERLAP = 0, DEPTH 
         if (DEPTH == 0) begin : register
             assign {down_ready, down_valid, psum_below} = {1'b1, finish, psum};
         end else begin : fifo
+`ifdef TWO_STAGES
+            // That a sum is on its way, and, a cycle behind, the sum.
+            wire unused, unused_ready, unused_valid;
+            link #(1, DEPTH) promise(clk, rst, moves, start, 1'b1, down_ready, down_valid, unused, down_pop);
+            link #(`ACC, DEPTH) sums(clk, rst, moves, finish, sum, unused_ready, unused_valid, psum_below, sum_pop);
+`else
             link #(`ACC, DEPTH) downwards(clk, rst, moves, finish, sum, down_ready, down_valid, psum_below, down_pop);
+`endif
         end
     endgenerate
 endmodule
