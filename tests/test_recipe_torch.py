@@ -341,6 +341,39 @@ def test_real_rows_times_weights_are_the_layers_outputs(layer):
     assert found.reshape(output.shape) == pytest.approx(output, rel=1e-4, abs=1e-4)
 
 
+def test_rows_of_several_layers_are_those_of_each(tmp_path):
+    run, _ = run_of()
+    together: dict[str, list[Any]] = {}
+    for name, rows in run.rows_of_all(["odd", "fc"]):
+        together.setdefault(name, []).append(rows)
+    assert set(together) == {"odd", "fc"}
+    for name, found in together.items():
+        for mine, theirs in zip(found, run.rows(name), strict=True):
+            assert np.array_equal(mine.real, theirs.real)
+            assert np.array_equal(mine.quantised, theirs.quantised)
+
+
+def test_a_network_that_writes_to_a_layers_input_changes_no_rows():
+    class Writes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(3, 3)
+
+        def forward(self, x):
+            x = x * 1
+            y = self.fc(x)
+            x += 100
+            return y + x
+
+    data = [torch.rand(4, 3)]
+    quantised = QuantisedNetwork(Writes(), data, recipe=Recipe(keep_8bit="none"))
+    run = CalibrationRun(
+        quantised.network, quantised.layers, lambda: quantised.batches(data), "none"
+    )
+    (rows,) = run.rows("fc")
+    assert np.array_equal(rows.real[0], data[0].numpy())
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 def test_rows_behind_chosen_weights_are_those_of_the_8_bit_trace(tmp_path, layer):
     run, quantised = run_of()

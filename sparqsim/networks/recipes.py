@@ -13,7 +13,7 @@ from sparqsim.base.errors import InputError, shown
 from sparqsim.base.wording import counted
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.site import Site
-from sparqsim.quantise.bias import bias_shift
+from sparqsim.quantise.bias import bias_shifts
 from sparqsim.quantise.codes import WeightCodes
 from sparqsim.quantise.recipe import Recipe
 from sparqsim.quantise.weights import (
@@ -78,6 +78,9 @@ def followed(
     quantisers = {name: recipe.quantiser(name, kept=kept[name]) for name in layers}
     chosen = _chosen(quantisers, layers, network)
     scales = chosen.activation_scales
+    shifts: Mapping[str, NDArray[np.float64]] = {}
+    if recipe.bias_correction:
+        shifts = bias_shifts(tuple(layers.values()), chosen.weights, network)
     made = []
     for site in sites:
         new = replace(site, accumulator_bits=recipe.accumulator_bits)
@@ -86,8 +89,9 @@ def followed(
             new = replace(new, activation=activation)
         if site.name in layers:
             new = _with_weights(new, layers[site.name], chosen.weights[site.name])
-        if recipe.bias_correction and site.name in layers:
-            new = _corrected(new, layers[site.name], chosen.weights[site.name])
+        if site.name in shifts:
+            bias = shifts[site.name] if site.bias is None else site.bias + shifts[site.name]
+            new = replace(new, bias=bias.astype(np.float32))
         made.append(new)
     own = [site.name for site in sites if site.weights is not None and site.name not in real]
     return Followed(tuple(made), scales, chosen.facts, _notes(recipe, own))
@@ -260,13 +264,6 @@ def _with_weights(site: Site, layer: LayerFacts, chosen: QuantisedWeights) -> Si
             "expected equally many in each group"
         )
     return replace(site, weights=codes, column_channels=chosen.channels)
-
-
-def _corrected(site: Site, layer: LayerFacts, chosen: QuantisedWeights) -> Site:
-    """Return a layer whose bias makes up for what its weights and codes shift outputs by."""
-    shift = bias_shift(layer, chosen)
-    bias = shift if site.bias is None else site.bias + shift
-    return replace(site, bias=bias.astype(np.float32))
 
 
 def _notes(recipe: Recipe, own: Sequence[str]) -> tuple[str, ...]:

@@ -14,35 +14,65 @@ so its effect on the mean of the outputs goes to the bias, measured as in data-f
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.quantise.weights import LayerFacts, QuantisedWeights
+from sparqsim.quantise.weights import LayerFacts, QuantisedWeights, Rows, RunningNetwork
 
 Array = NDArray[Any]
 
 
-def bias_shift(layer: LayerFacts, chosen: QuantisedWeights) -> NDArray[np.float64]:
-    """Return what is added to each output channel's bias, float64 (output channel,).
+def bias_shifts(
+    layers: Sequence[LayerFacts],
+    chosen: Mapping[str, QuantisedWeights],
+    network: RunningNetwork,
+) -> dict[str, NDArray[np.float64]]:
+    """Return what is added to the biases of layers: by layer, float64 (output channel,).
 
     Raises
     ------
     InputError
         For a layer without inputs.
     """
-    real_sum, held_sum, count = np.zeros(0), np.zeros(0), 0
-    for real, quantised in layer.rows():
-        sums = [each.sum(axis=1, dtype=np.float64) for each in (real, quantised)]
-        real_sum, held_sum = (sums[0] + real_sum, sums[1] + held_sum) if count else sums
-        count += real.shape[1]
-    if not count:
-        raise InputError(f"layer {layer.name!r}: calibration has no rows for it, expected some")
-    held = chosen.real.reshape(layer.matrix.shape)
-    means = _by_channel(layer.matrix, real_sum) - _by_channel(held, held_sum)
-    return means / count
+    sums: dict[str, RowSums] = {}
+    for name, rows in network.rows_of_all([layer.name for layer in layers]):
+        of_rows = RowSums.of(rows)
+        sums[name] = sums[name] + of_rows if name in sums else of_rows
+    for layer in layers:
+        if layer.name not in sums:
+            raise InputError(f"layer {layer.name!r}: calibration has no rows for it, expected some")
+    return {layer.name: sums[layer.name].shift(layer, chosen[layer.name]) for layer in layers}
+
+
+@dataclass(frozen=True, eq=False)
+class RowSums:
+    """Sums over rows of a layer, float64 (groups, K): real rows, those of codes; and how many."""
+
+    real: NDArray[np.float64]
+    quantised: NDArray[np.float64]
+    count: int
+
+    @classmethod
+    def of(cls, rows: Rows) -> RowSums:
+        """Return the sums of some rows."""
+        real, quantised = (each.sum(axis=1, dtype=np.float64) for each in rows)
+        return cls(real, quantised, rows.real.shape[1])
+
+    def __add__(self, more: RowSums) -> RowSums:
+        return RowSums(
+            self.real + more.real, self.quantised + more.quantised, self.count + more.count
+        )
+
+    def shift(self, layer: LayerFacts, chosen: QuantisedWeights) -> NDArray[np.float64]:
+        """Return the mean of (x . w - q . v) of each output channel."""
+        held = chosen.real.reshape(layer.matrix.shape)
+        difference = _by_channel(layer.matrix, self.real) - _by_channel(held, self.quantised)
+        return difference / self.count
 
 
 def _by_channel(matrix: Array, row_sum: Array) -> NDArray[np.float64]:

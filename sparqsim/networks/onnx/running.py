@@ -73,17 +73,26 @@ class CalibrationRun(RunningNetwork):
 
     def rows(self, layer: str, chosen: ChosenWeights | None = None) -> Iterator[Rows]:
         """Yield a layer's rows (`RunningNetwork.rows`)."""
-        network, node = self._network, self._nodes[layer]
-        site = network.site(node)
-        real = self._values(node.source, {})
+        node = self._nodes[layer]
         held = self._values(node.source, chosen) if chosen else None
-        for batch in real:
-            values = batch if held is None else next(held)
-            with naming(layer):
-                codes = network.stored(node.source, values).codes
-            yield from rows_of(
-                site, _laid_out(node, _real(batch, network, node)), _laid_out(node, codes)
-            )
+        for real in self._values(node.source, {}):
+            yield from self._rows(node, real, real if held is None else next(held))
+
+    def rows_of_all(self, layers: Sequence[str]) -> Iterator[tuple[str, Rows]]:
+        """Yield rows of several layers, batch by batch (`RunningNetwork.rows_of_all`)."""
+        nodes = [self._nodes[layer] for layer in layers]
+        session = Session(self._network.graph, [node.source for node in nodes])
+        for values in session.batches(self._pictures, self._network.batch):
+            for node in nodes:
+                for rows in self._rows(node, values[node.source], values[node.source]):
+                    yield node.name, rows
+
+    def _rows(self, node: MacNode, real: Array, values: Array) -> Iterator[Rows]:
+        """Yield the rows of one batch; `values`: what codes are given to."""
+        with naming(node.name):
+            codes = self._network.stored(node.source, values).codes
+        laid_out = _laid_out(node, _real(real, self._network, node))
+        yield from rows_of(self._network.site(node), laid_out, _laid_out(node, codes))
 
     def logits(
         self,

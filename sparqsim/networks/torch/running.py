@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -80,13 +80,26 @@ class CalibrationRun(RunningNetwork):
 
     def rows(self, layer: str, chosen: ChosenWeights | None = None) -> Iterator[Rows]:
         """Yield a layer's rows (`RunningNetwork.rows`)."""
-        site = self._sites[layer]
         for inputs, _ in self._batches():
-            call, real = self._taken(inputs, layer, {})
-            _, values = (call, real) if not chosen else self._taken(inputs, layer, chosen)
-            with naming(layer):
-                held = coded(as_float32(values), site.activation)
-            yield from rows_of(site, laid_out(call, as_float32(real)), laid_out(call, held.codes))
+            ((call, real),) = self._taken(inputs, [layer], {})
+            values = real
+            if chosen:
+                ((_, values),) = self._taken(inputs, [layer], chosen)
+            yield from self._rows(call, real, values)
+
+    def rows_of_all(self, layers: Sequence[str]) -> Iterator[tuple[str, Rows]]:
+        """Yield rows of several layers, batch by batch (`RunningNetwork.rows_of_all`)."""
+        for inputs, _ in self._batches():
+            for call, real in self._taken(inputs, layers, {}):
+                for rows in self._rows(call, real, real):
+                    yield call.name, rows
+
+    def _rows(self, call: Call, real: Tensor, values: Tensor) -> Iterator[Rows]:
+        """Yield the rows of one batch; `values`: what codes are given to."""
+        site = self._sites[call.name]
+        with naming(call.name):
+            held = coded(as_float32(values), site.activation)
+        yield from rows_of(site, laid_out(call, as_float32(real)), laid_out(call, held.codes))
 
     def logits(
         self,
@@ -128,18 +141,23 @@ class CalibrationRun(RunningNetwork):
             {call.name: call.module for call in self._network.calls if call.module is not None},
         )
 
-    def _taken(self, inputs: Inputs, layer: str, chosen: ChosenWeights) -> tuple[Call, Tensor]:
-        """Return what a layer takes of a batch, with its own padding where that is not zeros."""
+    def _taken(
+        self, inputs: Inputs, layers: Collection[str], chosen: ChosenWeights
+    ) -> list[tuple[Call, Tensor]]:
+        """Return what layers take of a batch, with their own padding where that is not zeros.
+
+        Copies: a network may write to a layer's input when the layer is done.
+        """
         taken: list[tuple[Call, Tensor]] = []
         compute = self._visitor(chosen, {})
 
         def visitor(call: Call, values: Values) -> Tensor:
-            if call.name == layer:
-                taken.append((call, padded(call.module, values[0])))
+            if call.name in layers:
+                taken.append((call, padded(call.module, values[0]).clone()))
             return compute(call, values)
 
         self._network.run(inputs, visitor)
-        return taken[0]
+        return taken
 
     def _visitor(
         self, chosen: ChosenWeights, scales: Mapping[str, float], bits: int = 8

@@ -11,7 +11,7 @@ needs no inputs costs no run of the network.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -143,6 +143,16 @@ class RunningNetwork(ABC):
             Weights that stand in their layers while `Rows.quantised` is computed; None: the float
             network's own inputs, given codes.
         """
+
+    def rows_of_all(self, layers: Sequence[str]) -> Iterator[tuple[str, Rows]]:
+        """Yield rows of several layers of the float network, each with its layer's name.
+
+        A layer's rows come in order; those of different layers may come in turns, so that a front
+        end can have them from one run.
+        """
+        for layer in layers:
+            for rows in self.rows(layer):
+                yield layer, rows
 
     def logits(
         self,
