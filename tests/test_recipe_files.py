@@ -195,6 +195,26 @@ def test_labels_of_an_onnx_network(network_file, shown):
     assert CalibrationRun(network, labelled, "true").labels.tolist() == [*range(len(shown))]
 
 
+def test_rows_of_codes_around_a_zero_point_are_the_real_values(tmp_path):
+    """Activations of the network's own codes, weights that are real."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "s", "z"], ["xd"]),
+        helper.make_node("MatMul", ["xd", "w"], ["y"], name="product"),
+    ]
+    weights = np.random.default_rng(2).normal(size=(6, 4)).astype(np.float32)
+    constants = {"s": np.float32(0.5), "z": np.uint8(7), "w": weights}
+    file = save(tmp_path / "n.onnx", nodes, constants, ["n", 6])
+    x = np.arange(-6, 12, dtype=np.float32).reshape(3, 6) / 2
+    np.save(tmp_path / "x.npy", x)
+    shown = Pictures.open(str(tmp_path / "x.npy"), "", None)
+    network = opened(file, shown, recipe(weights="nearest:4", keep_8bit="none"))
+    (rows,) = CalibrationRun(network, shown).rows("product")
+    assert np.array_equal(rows.real[0], x)
+    assert np.array_equal(rows.quantised[0], x)
+    assert network.nodes[0].weights.bits == 4
+
+
 def test_bias_of_an_onnx_layer_takes_its_mean_error(network_file, shown):
     chosen = recipe(weights="nearest:3", bias_correction=True, keep_8bit="none")
     network = opened(network_file, shown, chosen)

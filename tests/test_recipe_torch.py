@@ -292,6 +292,7 @@ def test_two_columns_for_a_channel_answer_as_one_of_all_their_bits(tmp_path, mon
     for layer, site in zip(trace.layers, whole.layers.values(), strict=True):
         assert layer.gemm.n * layer.gemm.groups == 2 * len(site.weights.codes)
         assert "columns for" in layer.record.note
+        assert np.array_equal(layer.bias.reshape(-1, 2).sum(axis=1), site.bias), "added once"
         rows = np.concatenate(
             rows_of(
                 layer,
