@@ -20,6 +20,7 @@ from test_onnx import network_file, pictures, save, scores, shown
 
 from sparqsim import InputError, check_trace, get_pe, load_trace
 from sparqsim.cli import main
+from sparqsim.html.accuracy import accuracy_settings
 from sparqsim.networks.accuracy import accuracy
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.modelfiles import dump, open_network
@@ -287,6 +288,7 @@ def test_a_report_says_the_recipe(network_file, shown):
     report = accuracy(network, shown, None, ["mac-8b8b"])
     assert report.recipe.startswith("weights nearest:4, activations mean-max")
     assert json.loads(report.to_json())["recipe"] == report.recipe
+    assert dict(accuracy_settings(report))["recipe"] == report.recipe
 
 
 # What does not apply.

@@ -106,6 +106,10 @@ def accuracy_settings(report: AccuracyReport) -> list[tuple[str, str]]:
         values["answers"] = report.answer_note
     if report.signed_note:
         values["int8 layers"] = report.signed_note
+    if report.bits:
+        values["weights lost bits by"] = report.bits
+    if report.recipe:
+        values["recipe"] = report.recipe
     return [(name, value or ABSENT) for name, value in values.items()]
 
 
