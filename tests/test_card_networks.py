@@ -55,6 +55,34 @@ def test_the_digest_of_calibration_data_does_not_depend_on_batches(tmp_path):
     assert digests == {digest(pictures.numpy())}
 
 
+def test_traces_of_recipes_that_differ_in_one_line_are_told_apart(tmp_path):
+    pytest.importorskip("torch", reason="extra 'torch' is not installed")
+    from networks.small import batches, small
+
+    from sparqsim.networks.torch import dump
+
+    lines = {
+        "plain": "",
+        "first_last": 'keep_8bit = "none"',
+        "weight_quantiser": 'weights = "lp:2:8"',
+        "activation_observer": 'activations = "max"',
+        "bias_correction": "bias_correction = true",
+        "accumulator_bits": "accumulator_bits = 28",
+        "calibration_inputs": "calibration = { pictures = 3 }",
+        "recipe_settings": 'layers.odd.weights = "lp:3:8"',
+    }
+    cards = {}
+    for name, line in lines.items():
+        recipe, path = tmp_path / "r.toml", tmp_path / f"{name}.safetensors"
+        recipe.write_text(f"{line}\n")
+        dump(small(), batches(2), path, recipe=str(recipe))
+        cards[name] = sparqsim.card(path)
+    for name in set(lines) - {"plain"}:
+        diff = card_diff([cards["plain"], cards[name]])
+        assert {each.fact for each in diff.confounds} == {name}
+        assert diff.not_known == ()
+
+
 def onnx_file(path: Path, *, codes: bool) -> Path:
     """A product, of real inputs or of inputs that the network itself quantises."""
     onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")

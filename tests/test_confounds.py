@@ -188,6 +188,13 @@ def test_two_runs_that_differ_only_in_first_and_last_are_flagged():
     ]
 
 
+def test_how_layers_are_kept_matters_only_where_some_are():
+    unmarked = card_traces.trace(kept=())
+    ways = ({}, {"kept": "ideal"}, {"keep_8bit": False})
+    cards = [run(trace=unmarked, **way).card for way in ways]
+    assert card_diff(cards).confounds == ()
+
+
 def test_designs_alone_are_no_confound():
     both = sparqsim.compare(card_traces.trace(), ["swis", "sparq-7opt", "sparq-5opt"], ARRAY)
     assert both.confounds == ()

@@ -53,7 +53,16 @@ def narrow_trace_bytes() -> bytes:
     rng = np.random.default_rng(4)
     x, w = rng.integers(0, 16, (3, 7), np.uint8), rng.integers(-3, 4, (7, 2), np.int8)
     narrow = sparqsim.Layer.from_gemm("product", x, w, activation_bits=4, weight_bits=3)
-    return _saved(sparqsim.Trace([narrow], network="a layer of fewer bits"))
+    told = {
+        "card": {"calibration_inputs": 4, "calibration_labels": "none", "seeds": "1"},
+        "recipe": {
+            "weights": "nearest:4",
+            "calibration": {"pictures": 4, "labels": "none"},
+            "layers": {"product": {"weights": "nearest:3"}},
+        },
+        "weight_quantisers": {"lapq:4": {"phases": ["one", "two"]}},
+    }
+    return _saved(sparqsim.Trace([narrow], network="a layer of fewer bits", provenance=told))
 
 
 def _saved(made: sparqsim.Trace) -> bytes:

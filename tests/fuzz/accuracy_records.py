@@ -8,6 +8,7 @@ from _mutate import json_mutations
 from _sound import accuracy_document
 
 COMMANDS = (
+    ("card", "show", "{file}"),
     ("report", "{file}", "-o", "{folder}/page.html"),
     ("plot", "{file}", "--kind", "pareto", "-o", "{folder}/b.svg"),
 )

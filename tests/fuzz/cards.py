@@ -1,4 +1,4 @@
-"""Quantization cards: the JSON of one card, and of reports that carry one, beside a sound report."""
+"""Quantization cards: the JSON of one card, shown, and compared with that of a sound report."""
 
 from __future__ import annotations
 

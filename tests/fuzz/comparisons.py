@@ -8,6 +8,7 @@ from _mutate import json_mutations
 from _sound import comparison_document
 
 COMMANDS = (
+    ("card", "show", "{file}"),
     ("report", "{file}", "-o", "{folder}/page.html"),
     ("plot", "{file}", "-o", "{folder}/a.svg"),
     ("plot", "{file}", "--kind", "pareto", "-o", "{folder}/b.svg"),

@@ -8,6 +8,7 @@ from _mutate import json_mutations
 from _sound import report_document
 
 COMMANDS = (
+    ("card", "show", "{file}"),
     ("report", "{file}", "-o", "{folder}/page.html"),
     ("plot", "{file}", "--kind", "roofline", "-o", "{folder}/a.svg"),
     ("plot", "{file}", "--kind", "energy", "-o", "{folder}/a.svg"),

@@ -12,6 +12,8 @@ from _sound import narrow_trace_bytes, trace_bytes
 COMMANDS = (
     ("trace", "check", "{file}"),
     ("trace", "info", "{file}"),
+    ("card", "show", "{file}"),
+    ("card", "budget", "{file}", "--bits", "3"),
     ("simulate", "{file}", "--pe", "sparq-5opt", "--array", "2x3"),
     (
         *("trace", "transform", "{file}", "--with", "requantise:weights=4,activations=3"),
