@@ -23,6 +23,7 @@ from sparqsim.networks.torch.running import CalibrationRun
 from sparqsim.networks.torch.sites import real_weights
 from sparqsim.quantise import blocks
 from sparqsim.quantise.blocks import LayeredNetwork, find_units
+from sparqsim.quantise.recipe import Recipe
 from sparqsim.quantise.weights import LayerFacts, NetworkFacts, get_weight_quantiser
 from sparqsim.quantise.weights.contract import check_weight_quantiser, trial_facts
 
@@ -315,6 +316,16 @@ def test_damaged_and_missing_caches_do_no_harm(tmp_path, monkeypatch):
     for name, each in first.items():
         assert np.array_equal(each.codes, again[name].codes)
         assert np.array_equal(each.codes, without[name].codes)
+
+
+def test_progress_of_a_network_by_recipe():
+    told = []
+    recipe = Recipe(weights="brecq:4:steps=50", keep_8bit="none")
+    QuantisedNetwork(
+        resnet(), [pictures(4, 1)], recipe=recipe, progress=lambda *values: told.append(values)
+    )
+    names = ("conv1", "layer1.0", "layer2.0", "layer3.0", "linear")
+    assert told == [(name, 50 * number, 250) for number, name in enumerate(names, 1)]
 
 
 # What is refused.

@@ -24,6 +24,7 @@ from sparqsim.quantise.weights import (
     RunningNetwork,
     WeightQuantiser,
 )
+from sparqsim.quantise.weights.facts import Progress, silent
 
 Array = NDArray[Any]
 
@@ -48,6 +49,7 @@ def followed(
     sites: Sequence[Site],
     real: Mapping[str, NDArray[np.float32]],
     network: RunningNetwork,
+    progress: Progress = silent,
 ) -> Followed:
     """Return layers with weights, biases and accumulators as a recipe says.
 
@@ -61,6 +63,8 @@ def followed(
         codes that the network brings.
     network : RunningNetwork
         On the calibration pictures.
+    progress : callable
+        Told of how far a weight quantiser is: what it works on, steps done, steps in all.
 
     Raises
     ------
@@ -76,7 +80,7 @@ def followed(
     }
     kept = {site.name: site.keep_8bit for site in sites}
     quantisers = {name: recipe.quantiser(name, kept=kept[name]) for name in layers}
-    chosen = _chosen(quantisers, layers, network)
+    chosen = _chosen(quantisers, layers, network, progress)
     scales = chosen.activation_scales
     shifts: Mapping[str, NDArray[np.float64]] = {}
     if recipe.bias_correction:
@@ -228,6 +232,7 @@ def _chosen(
     quantisers: Mapping[str, WeightQuantiser],
     layers: Mapping[str, LayerFacts],
     network: RunningNetwork,
+    progress: Progress,
 ) -> Chosen:
     """Return what each quantiser chooses for the layers that are its own, one after another."""
     for quantiser in dict.fromkeys(quantisers.values()):
@@ -237,7 +242,9 @@ def _chosen(
     facts: dict[str, Any] = {}
     for quantiser in dict.fromkeys(quantisers.values()):
         own = tuple(layers[name] for name, each in quantisers.items() if each == quantiser)
-        found = quantiser.quantise_network(NetworkFacts(own, network, dict(weights)))
+        found = quantiser.quantise_network(
+            NetworkFacts(own, network, dict(weights), progress=progress)
+        )
         weights |= found.weights
         scales |= found.activation_scales
         if found.facts:

@@ -30,6 +30,7 @@ from sparqsim.networks.torch.sites import (
     sites_of,
 )
 from sparqsim.quantise.recipe import KEPT_CHOICES, Recipe
+from sparqsim.quantise.weights.facts import Progress, silent
 from sparqsim.trace.bitlist import BitList
 
 #: Which layers stay at 8 bits under every design: the first and the last to run, none, or those
@@ -71,6 +72,8 @@ class QuantisedNetwork:
         Of the layers' weights (`sparqsim.networks.site.with_bits`).
     recipe : Recipe or path of a .toml file, optional
         Says all of `calibrate` and `keep_8bit`, and how weights are quantised.
+    progress : callable
+        Told of how far a weight quantiser is: what it works on, steps done, steps in all.
 
     Raises
     ------
@@ -90,6 +93,7 @@ class QuantisedNetwork:
         fold: bool = True,
         bits: BitList | None = None,
         recipe: Recipe | str | PathLike[str] | None = None,
+        progress: Progress = silent,
     ) -> None:
         sha256 = digest_of(model)
         chosen = Recipe.stated(recipe, activations=calibrate, keep_8bit=_choice(keep_8bit))
@@ -131,7 +135,8 @@ class QuantisedNetwork:
             lambda: self.batches(calibration, pictures),
             chosen.calibration.labels,
         )
-        made = followed(chosen, tuple(sites.values()), real_weights(met.values()), run)
+        real = real_weights(met.values())
+        made = followed(chosen, tuple(sites.values()), real, run, progress)
         #: What a trace's provenance says of the recipe, nothing where none was given.
         self.recipe_entry: dict[str, Any] = {} if recipe is None else recipe_entry(chosen, made)
         #: For the quantization card of its traces.

@@ -30,7 +30,7 @@ ChosenWeights = Mapping[str, QuantisedWeights]
 Progress = Callable[[str, int, int], None]
 
 
-def _silent(what: str, done: int, steps: int) -> None:
+def silent(what: str, done: int, steps: int) -> None:
     """Tell nobody."""
 
 
@@ -239,4 +239,4 @@ class NetworkFacts:
     network: RunningNetwork | None = None
     fixed: ChosenWeights = field(default_factory=dict)
     seed: int = 0
-    progress: Progress = _silent
+    progress: Progress = silent
