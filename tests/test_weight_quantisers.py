@@ -44,6 +44,7 @@ SPECS = (
     "lapq:2:activation_bits=8,clips=layer,iterations=0",
     "multipoint:4",
     "multipoint:2:points=3,extra=1.5",
+    "olive:4",
 )
 
 

@@ -8,7 +8,7 @@ from sparqsim.base.errors import printable
 from sparqsim.results.confounds import confound_notes
 from sparqsim.results.kept import OTHERWISE, kept_layers, kept_modes, where_kept
 from sparqsim.results.report import Report, stated_coverage
-from sparqsim.results.setting import note_lines, timing_notes
+from sparqsim.results.setting import note_lines, timing_notes, value_notes
 from sparqsim.results.signed import OTHERWISE as OTHERWISE_SIGNED
 from sparqsim.results.signed import signed_notes
 
@@ -25,6 +25,7 @@ def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
         lines.append(f"~ Cycles depend on values: {', '.join(varying)}.")
     lines += note_lines(timing_notes(report.pe for report in reports))
     lines += map(printable, confound_notes([report.card for report in reports]))
+    lines += note_lines(value_notes(report.pe for report in reports))
     if kept:
         lines.append(
             f"* kept at 8 bits, as the method does, and run {where_kept(reports)}: {kept} "

@@ -241,6 +241,7 @@ class Assignment:
             multipliers=most("multipliers"),
             cycles_depend_on_values=most("cycles_depend_on_values"),
             times_itself=most("times_itself"),
+            real_valued=most("real_valued"),
             assignment=AssignmentInfo(default=self.default.spec, layers=tuple(rules)),
         )
 

@@ -80,8 +80,7 @@ class Meter:
     """Accumulates one design's measurement over row blocks."""
 
     def __init__(self, pe: PEDesign, layer: LoweredLayer) -> None:
-        self._pe, self._layer = pe, layer
-        self._factors = Factors(layer, pe)
+        self._pe, self._factors = pe, Factors(layer, pe)
         self._outputs = self._signal = self._noise = self._max_abs = 0
         self._pairs: list[Pairs] = []
         self._windows: Counter[int] = Counter()
@@ -92,17 +91,18 @@ class Meter:
         """Count a block of X (groups, rows, K), its corrected product, and its sum of squares."""
         pe = self._pe
         self._add_error(exact, signal, x)
-        self._windows.update(pe.windows(x))
-        states = pe.activation_states(x)
+        entering = self._factors.entering(x)
+        self._windows.update(pe.windows(entering))
+        states = pe.activation_states(entering)
         if states is not None:
-            self._parts = self._parts or PartCounter(pe, self._layer.weights)
+            self._parts = self._parts or PartCounter(pe, self._factors.layer.weights)
             self._parts.add(states)
         if pe.cost == "activations":
-            self._cycles.append(activation_cycles(pe, x))
+            self._cycles.append(activation_cycles(pe, entering))
 
     def _add_error(self, exact: NDArray[np.int64], signal: int, x: Array) -> None:
         used = self._factors.used_activations(x)
-        self._pairs.append(pair_classes(x, used))
+        self._pairs.append(pair_classes(x, None if self._pe.real_valued else used))
         self._outputs += exact.size
         self._signal += signal
         if self._factors.exact_on(x, used):
@@ -129,7 +129,7 @@ def pair_classes(x: Array, used: Array | None) -> Pairs:
     """Return the classes of the pairs of activations (..., K), given the values used in their
     place.
 
-    `used` is None where the value used depends on the weight it meets.
+    `used` is None where the value used depends on the weight it meets, or is of another scale.
     """
     first, second = np.moveaxis(padded_to(x, 2).reshape(-1, 2), 1, 0)
     zeros = (first == 0).astype(np.uint8) + (second == 0)

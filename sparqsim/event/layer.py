@@ -15,8 +15,8 @@ from sparqsim.array.grid import TileGrid
 from sparqsim.event.array import Run, Tile
 from sparqsim.event.run import run_tiles
 from sparqsim.pe.base import Array, PEDesign, Step
+from sparqsim.pe.encoded import Entering
 from sparqsim.pe.operands import StepOperands
-from sparqsim.trace.lowering import LoweredLayer
 
 #: Which m, s and n a tile has.
 Part = dict[str, slice]
@@ -47,13 +47,13 @@ class LayerRun:
 
 
 def run_layer(
-    layer: LoweredLayer, pe: PEDesign, array: ArrayConfig, flow: Dataflow, *, signed: bool
+    layer: Entering, pe: PEDesign, array: ArrayConfig, flow: Dataflow, *, signed: bool
 ) -> LayerRun:
     """Run every tile of a layer through the array of processes.
 
     Parameters
     ----------
-    layer : LoweredLayer
+    layer : LoweredLayer or EncodedLayer
     pe : PEDesign
         Bound to the layer.
     array : ArrayConfig
@@ -141,7 +141,7 @@ class Side:
 class LayerTiles:
     """A layer cut into tiles of operands, and put together again from the sums of its tiles."""
 
-    def __init__(self, layer: LoweredLayer, pe: PEDesign, flow: Dataflow, grid: TileGrid) -> None:
+    def __init__(self, layer: Entering, pe: PEDesign, flow: Dataflow, grid: TileGrid) -> None:
         self._layer, self._flow, self._grid = layer, flow, grid
         self._operands = StepOperands(layer, pe)
         self._sizes = {"m": layer.m, "s": pe.steps(layer.k), "n": layer.n}

@@ -10,7 +10,7 @@ from sparqsim.base.wording import counted
 from sparqsim.html.tables import reports_of
 from sparqsim.results.kept import kept_layers, kept_modes, where_kept
 from sparqsim.results.report import Comparison, Report
-from sparqsim.results.setting import note_lines
+from sparqsim.results.setting import note_lines, value_notes
 from sparqsim.results.signed import WITHOUT_SIGNS, signed_notes
 
 #: Names are listed up to this many; beyond it they are counted.
@@ -205,4 +205,7 @@ def _scope(comparison: Comparison) -> Iterator[Piece]:
     for note in comparison.coverage.notes(comparison.macs):
         yield f"{note} "
     for line in note_lines(comparison.timing_notes):
+        yield f"{line} "
+    designs = (comparison.reports[name].pe for name in comparison.order)
+    for line in note_lines(value_notes(designs)):
         yield f"{line} "

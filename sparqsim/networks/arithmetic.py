@@ -40,7 +40,18 @@ def designs_of(sites: Iterable[Site], pe: Computing, *, keep_8bit: bool = True) 
             designs[site.name] = pe.taking_signed(designs[site.name])
         with naming(site.name):
             designs[site.name].check_signedness(signed)
+            _refuse_tensor_scales(designs[site.name])
     return designs
+
+
+def _refuse_tensor_scales(design: PEDesign) -> None:
+    """Raise InputError for a design that would scale each batch in its own way."""
+    if design.tensor_scales:
+        raise InputError(
+            f"{design.spec} finds the scale of a layer's activations on all of them, and batches "
+            "of pictures would each have one of their own; expected a trace (`compare`), or "
+            "another design"
+        )
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.base.errors import InputError
 from sparqsim.base.exact import FLOAT32_EXACT
 from sparqsim.pe import PEDesign
+from sparqsim.pe.arithmetic import encoded_sums
 from sparqsim.pe.binding import bound_to
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.lowering import patches
@@ -122,14 +124,14 @@ class Weights:
     def used(self, pe: PEDesign) -> Factor | None:
         """Return the weights that the multipliers of `pe` see.
 
-        None where they depend on the activations they meet.
+        None where they depend on the activations they meet, or are codes of the design's own.
         """
         if pe not in self._used:
             self._used[pe] = self._made(pe)
         return self._used[pe]
 
     def _made(self, pe: PEDesign) -> Factor | None:
-        if pe.values_by_pair:
+        if pe.values_by_pair or pe.encodes:
             return None
         stored = self.stored.integers
         used = pe.used_weights(stored)
@@ -160,6 +162,9 @@ def layer_sums(
     int64 (batch, height, width, channels) of a convolution, else (groups, M, N)
     """
     pe = bound_to(layer, pe)
+    if pe.encodes:
+        _refuse_wrapping(layer, pe, accumulator_bits)
+        return _shaped(layer, encoded_sums(layer, pe))
     prepared = weights or Weights(layer.weights, layer.record.groups)
     used = prepared.used(pe)
     factor = prepared.stored if used is None else used
@@ -168,7 +173,21 @@ def layer_sums(
         product = pe.matmul(rows, factor.integers) if used is None else exact_product(rows, factor)
         held = wrapped(product, accumulator_bits)
         blocks.append(_corrected(layer, factor, held, rows))
-    sums = np.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0]
+    return _shaped(layer, np.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0])
+
+
+def _refuse_wrapping(layer: Layer, pe: PEDesign, accumulator_bits: int) -> None:
+    """Raise InputError for sums that overflow under a design with operands of its own."""
+    if accumulator_bits != WIDEST_BITS:
+        raise InputError(
+            f"layer {layer.name!r}: sums can overflow accumulators of {accumulator_bits} bits, and "
+            f"those of {pe.spec} have units of their own; expected a wider accumulator, or another "
+            "design"
+        )
+
+
+def _shaped(layer: Layer, sums: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return sums (groups, M, N), those of a convolution by picture and pixel."""
     if layer.record.geometry is None:
         return sums
     return np.ascontiguousarray(sums.transpose(1, 0, 2)).reshape(layer.output_shape)

@@ -11,6 +11,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.pe import PEDesign
 from sparqsim.pe.base import Array
 from sparqsim.pe.binding import bound_to
+from sparqsim.pe.encoded import codes_of
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.lowering import LoweredLayer
 
@@ -27,10 +28,16 @@ def layer_sums(layer: Layer, pe: PEDesign) -> NDArray[np.int64]:
     int64 (M, groups * N)
         M as in the trace: batch, output row, output column; or rows of a product.
     """
+    sums = encoded_sums(layer, bound_to(layer, pe))
+    return sums.transpose(1, 0, 2).reshape(sums.shape[1], -1)
+
+
+def encoded_sums(layer: Layer, pe: PEDesign) -> NDArray[np.int64]:
+    """Return the same of a bound design, int64 (groups, M, N)."""
     lowered = layer.lower()
-    factors = Factors(lowered, bound_to(layer, pe))
+    factors = Factors(lowered, pe)
     blocks = [factors.sums(x, factors.used_activations(x)) for x in row_blocks(lowered)]
-    return np.concatenate(blocks, axis=1).transpose(1, 0, 2).reshape(lowered.m, -1)
+    return np.concatenate(blocks, axis=1)
 
 
 def _checked(pe: PEDesign, hook: str, used: Array, stored: Array) -> Array:
@@ -51,26 +58,38 @@ class Factors:
 
     Attributes
     ----------
+    layer : LoweredLayer or EncodedLayer
+        What enters the array: codes where the design has its own.
     weights : integers (groups, K, N)
-        As used; as stored where values depend on the pair.
+        As used; as they enter where values depend on the pair.
     """
 
     def __init__(self, layer: LoweredLayer, pe: PEDesign) -> None:
-        self._layer, self._pe = layer, pe
-        stored = layer.weights
+        self._stored, self._pe = layer, pe
+        self.layer = pe.encoded(layer)
+        stored = self.layer.weights
         self.weights: Array = stored
         if not pe.values_by_pair:
             self.weights = _checked(pe, "used_weights", pe.used_weights(stored), stored)
 
+    def entering(self, x: Array) -> Array:
+        """Return what enters the array for stored X (groups, rows, K)."""
+        return codes_of(self.layer, x)
+
     def used_activations(self, x: Array) -> Array | None:
-        """Return X (groups, rows, K) as it is used; None where that depends on the weights."""
+        """Return stored X (groups, rows, K) as it is used; None where that depends on the
+        weights.
+        """
         if self._pe.values_by_pair:
             return None
-        return _checked(self._pe, "used_activations", self._pe.used_activations(x), x)
+        return self._used(self.entering(x))
+
+    def _used(self, codes: Array) -> Array:
+        return _checked(self._pe, "used_activations", self._pe.used_activations(codes), codes)
 
     def exact_on(self, x: Array, used: Array | None) -> bool:
         """Return whether the design left every operand of a product as it is stored."""
-        return used is x and self.weights is self._layer.weights
+        return used is x and self.weights is self._stored.weights
 
     def sums(self, x: Array, used: Array | None) -> NDArray[np.int64]:
         """Return the corrected sums of some rows, int64 (groups, rows, N).
@@ -82,9 +101,9 @@ class Factors:
             What `used_activations` gives for `x`.
         """
         if used is None:
-            product = self._pe.matmul(x, self._layer.weights)
-            return self._layer.corrected(product, x, self._layer.weights)
-        return self._layer.sums(used, self.weights)
+            product = self._pe.matmul(x, self.layer.weights)
+            return self.layer.corrected(product, x, self.layer.weights)
+        return self.layer.sums(used, self.weights)
 
     def corrected(self, product: NDArray[np.int64], x: Array) -> NDArray[np.int64]:
         """Return the design's own sums of X (groups, rows, K), zero points corrected.
@@ -96,7 +115,7 @@ class Factors:
         x : uint8 or int8 (groups, rows, K)
         """
         used = self.used_activations(x)
-        return self._layer.corrected(product, x if used is None else used, self.weights)
+        return self.layer.corrected(product, x if used is None else used, self.weights)
 
 
 def row_blocks(layer: LoweredLayer) -> Iterator[Array]:

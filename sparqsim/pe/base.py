@@ -12,7 +12,8 @@ FILE.py:CLASS). Its fields are the keys a user may set. It gives
 
 A design may make itself ready for a layer (`for_layer`): lanes, cycles and mode by the bits of its
 operands. Everything that runs a layer then uses what `for_layer` returned. Layers that stay at 8
-bits, whatever the design trims, run as `kept_8bit` says.
+bits, whatever the design trims, run as `kept_8bit` says. A design whose operands are codes of its
+own, at scales of its own, makes of a layer what enters its array (`real_valued`, `encoded`).
 
 The fast form must equal `step` for every operand: `contract.py` checks that, and `sparqsim pe
 check` runs it. A design never knows the dataflow that times it. PEs that the array does not time,
@@ -24,7 +25,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,10 @@ from sparqsim.base.keys import spec_of
 from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.layout import arranged, nonzero_masks
 from sparqsim.pe.trimming import NOTHING, Trimming
+
+if TYPE_CHECKING:
+    from sparqsim.pe.encoded import Entering
+    from sparqsim.trace.lowering import LoweredLayer
 
 Array = NDArray[Any]
 
@@ -134,6 +139,12 @@ class PEDesign(ABC):
     #: Whether what becomes of an operand depends on the one it meets; the design then has a
     #: `matmul` of its own, and `used_activations` and `used_weights` are never asked.
     values_by_pair: ClassVar[bool] = False
+    #: Whether operands are codes of real values, at scales of the design's own: `encoded` makes
+    #: them of what a trace holds, and outputs are real values, compared rounded to whole units.
+    real_valued: ClassVar[bool] = False
+    #: Whether `encoded` finds a scale on a whole tensor of activations: such a design does not
+    #: answer pictures, whose batches would each have scales of their own.
+    tensor_scales: ClassVar[bool] = False
     #: The engine model that is made of such PEs, by its name.
     runs_on: ClassVar[str] = "systolic-array"
 
@@ -183,6 +194,20 @@ class PEDesign(ABC):
         to the same layer it stays as it is, and `spec` stays that of the design the user named.
         """
         return self
+
+    @property
+    def encodes(self) -> bool:
+        """Whether what enters the array is not what the trace holds."""
+        return type(self).encoded is not PEDesign.encoded
+
+    def encoded(self, layer: LoweredLayer) -> Entering:
+        """Return the layer as it enters the array: as it is, unless the design has a number format
+        of its own (`real_valued`), or leaves out weights.
+
+        Asked where values are, never where shapes alone decide. `step` and the fast form are then
+        of what this returned.
+        """
+        return layer
 
     def kept_8bit(self, facts: LayerFacts) -> KeptMode[PEDesign] | None:
         """Return how the circuit runs a layer that stays at 8 bits, exactly; None where the design

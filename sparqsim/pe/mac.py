@@ -216,15 +216,8 @@ class Mac4b8b(Mac):
         """Return a pass for each nibble of the activations, and of weights where those are
         narrow.
         """
-        of_x = parts(facts.activation_bits)
-        of_w = parts(facts.weight_bits) if self.weight_bits == NIBBLE_BITS else parts(NIBBLE_BITS)
-        passes = tuple(MacPass(self, x, w) for w, x in product(of_w, of_x))
-        if len(passes) == 1:
-            return KeptMode((self,))  # it loses nothing
-        split = {"activations": of_x, "weights": of_w}
-        nibbles = " by ".join(f"nibbles of {side}" for side, each in split.items() if each[1:])
-        count = {2: "two", 4: "four"}[len(passes)]
-        return KeptMode(passes, f"{count} passes over K ({nibbles}), sums added outside the array")
+        mode = nibble_passes(self, facts)
+        return mode if mode.words else KeptMode((self,))  # it loses nothing
 
 
 @dataclass(frozen=True)
@@ -251,6 +244,21 @@ class Mac4b4b(Mac4b8b):
     def used_weights(self, w: Array) -> Array:
         """Trim every weight."""
         return top_nibbles(w, self.rounding, self.weight_at)
+
+
+def nibble_passes(design: PEDesign, facts: LayerFacts) -> KeptMode[PEDesign]:
+    """Return a pass of a design for each nibble of the activations, and of weights where its own
+    are narrow.
+    """
+    of_x = parts(facts.activation_bits)
+    of_w = parts(facts.weight_bits) if design.weight_bits == NIBBLE_BITS else parts(NIBBLE_BITS)
+    passes = tuple(MacPass(design, x, w) for w, x in product(of_w, of_x))
+    if len(passes) == 1:
+        return KeptMode(passes)
+    split = {"activations": of_x, "weights": of_w}
+    nibbles = " by ".join(f"nibbles of {side}" for side, each in split.items() if each[1:])
+    count = {2: "two", 4: "four"}[len(passes)]
+    return KeptMode(passes, f"{count} passes over K ({nibbles}), sums added outside the array")
 
 
 def parts(bits: int) -> tuple[Part, ...]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.pe.declared import filter_order, pair_cycles
-from sparqsim.trace.lowering import LoweredLayer
+from sparqsim.pe.encoded import Entering
 
 #: Rows of X that are kept in hand, bytes.
 BLOCK_BYTES = 1 << 22
@@ -29,12 +29,12 @@ class StepOperands:
 
     Parameters
     ----------
-    layer : LoweredLayer
+    layer : LoweredLayer or EncodedLayer
     pe : PEDesign
         Its `k_order` says which elements of K meet in a step.
     """
 
-    def __init__(self, layer: LoweredLayer, pe: PEDesign) -> None:
+    def __init__(self, layer: Entering, pe: PEDesign) -> None:
         self._layer, self._pe = layer, pe
         order = pe.k_order(layer.k)
         self._order = np.where(
@@ -47,10 +47,10 @@ class StepOperands:
         """Return activations of rows `m`, (rows, steps, lanes) in the layer's dtype."""
         return self._rows(group, m)[:, self._elements(steps)]
 
-    def weights(self, group: int, steps: slice, n: slice) -> NDArray[np.int8]:
-        """Return weights of columns `n`, int8 (steps, lanes, cols)."""
+    def weights(self, group: int, steps: slice, n: slice) -> Array:
+        """Return weights of columns `n`, (steps, lanes, cols) in the layer's dtype."""
         columns = self._layer.weights[group][:, self.filters(group)[n]]
-        padded = np.zeros((self._layer.k + 1, n.stop - n.start), np.int8)
+        padded = np.zeros((self._layer.k + 1, n.stop - n.start), columns.dtype)
         padded[:-1, : columns.shape[1]] = columns
         return padded[self._elements(steps)]
 

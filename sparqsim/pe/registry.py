@@ -33,6 +33,8 @@ KINDS: dict[str, type] = {
     "signed_activations": bool,
     "exact": bool,
     "values_by_pair": bool,
+    "real_valued": bool,
+    "tensor_scales": bool,
 }
 EXPECTED = {str: "text", bool: "True or False"}
 LISTS_OF_NAMES = ("stationary", "dataflows")

@@ -15,6 +15,7 @@ differ in the clip:
 | `percentile:P` | magnitude that P percent of the non-zero values do not exceed |
 | `mse`, `mse:BITS` | the clip of least squared error when only the top BITS (default 8) are used |
 | `lp:P`, `lp:P:BITS` | the same for the mean of error^P (LAPQ's first phase; `mse` is `lp:2`) |
+| `olive:4` | that which makes a step of the 8-bit code one of OliVe's normal steps |
 
 One of your own is a class derived from `Observer` with `look` and `clip`, in a file:
 'FILE.py:CLASS', or 'FILE.py:CLASS:A:B', which makes it with the texts A and B behind `signed`.
@@ -27,7 +28,9 @@ and bins merge in pairs without rounding. So the result does not depend on how t
 into batches. Memory is the histogram, whatever the number of pictures.
 
 Source: `mean-max` SPARQ (NeurIPS 2021, the authors' code); `lp` LAPQ (Nahshan et al. 2019); the
-histogram and the grid of clips tried are ours.
+histogram and the grid of clips tried are ours; `olive:4` OliVe (Guo et al., ISCA 2023), whose scale
+`sparqsim.quantise.olive` tells: here from the histogram, which knows no pairs, so the search leaves
+victims out. Its 8-bit codes are coarse, as 4-bit ones are: 7 or 15 steps to the three-sigma point.
 """
 
 from __future__ import annotations
@@ -47,6 +50,7 @@ from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.parse import real_number
 from sparqsim.base.plugins import EXPECTED, SourceClass
 from sparqsim.quantise.codes import float32
+from sparqsim.quantise.olive import PARTS_TRIED, codes_for, three_sigma
 
 Array = NDArray[Any]
 
@@ -54,7 +58,7 @@ Array = NDArray[Any]
 BINS = 1 << 15
 #: Clips that `mse` and `lp` try, evenly spaced up to the first one that clips nothing.
 CLIPS_TRIED = 128
-NAMES = ("mean-max", "max", "percentile:P", "mse", "mse:BITS", "lp:P", "lp:P:BITS")
+NAMES = ("mean-max", "max", "percentile:P", "mse", "mse:BITS", "lp:P", "lp:P:BITS", "olive:4")
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,8 @@ def calibrator(spec: str) -> Calibrator:
         return _least_error(spec, 2.0, values)
     if name == "lp" and 1 <= len(values) <= 2:
         return _least_error(spec, _number(spec, values[0], "P", lowest=0, highest=20), values[1:])
+    if spec == "olive:4":
+        return Calibrator(spec, OutlierVictim)
     raise InputError(
         f"calibrator {spec!r} is not known{nearest(spec, NAMES)}; expected one of "
         f"{', '.join(NAMES)} or {EXPECTED}"
@@ -327,3 +333,44 @@ class LeastError(HistogramObserver):
             sizes = np.abs(held - values)
             errors.append([weights @ sizes**power for power in powers])
         return [float(clips[place]) for place in np.argmin(errors, axis=0)]
+
+
+class _Below(HistogramObserver):
+    """The values below 0."""
+
+    def clip(self) -> float:
+        """Return the largest magnitude; nobody asks."""
+        return self.largest
+
+
+class OutlierVictim(HistogramObserver):
+    """`olive:4`: a step of the 8-bit code is one of the normal steps of OliVe's 4-bit codes."""
+
+    def __init__(self, signed: bool | None = None) -> None:
+        super().__init__(signed)
+        self._values, self._below = 0, _Below()
+
+    def update(self, batch: Array) -> None:
+        """Look at one batch, and at its values below 0 alone."""
+        super().update(batch)
+        self._values += batch.size
+        self._below.update(np.minimum(batch, 0))
+
+    def clip(self) -> float:
+        """Return the clip that the class's docstring names."""
+        codes = codes_for(signed=self.signed)
+        counts, width = self.histogram()
+        used = np.flatnonzero(counts)
+        values, weights = (used + 0.5) * width, counts[used].astype(np.float64)
+        reach = self._reach(float(weights @ values), float(weights @ values**2))
+        scales = [part * reach / codes.highest for part in PARTS_TRIED]
+        errors = [weights @ (codes.nearest(values / each) * each - values) ** 2 for each in scales]
+        return scales[int(np.argmin(errors))] * self.top_code
+
+    def _reach(self, magnitudes: float, squares: float) -> float:
+        """Return the three-sigma point, given the sums of magnitudes and of squares."""
+        below, width = self._below.histogram()
+        sum_below = float(below @ ((np.arange(BINS) + 0.5) * width))
+        mean = (magnitudes - 2 * sum_below) / self._values
+        variance = (squares - self._values * mean * mean) / max(1, self._values - 1)
+        return float(three_sigma(np.array(mean), np.array(math.sqrt(max(0.0, variance)))))

@@ -68,7 +68,8 @@ class PEInfo(Record):
     timing. engine_model: what is known of an engine that is no array of PEs; absent where the
     design is one of PEs. assignment: which designs run which layers, under the name of the
     assignment; absent where one design runs them all. Its lanes and multipliers are the most of its
-    designs'.
+    designs'. real_valued: whether a design has number formats and scales of its own, so that error
+    is of real outputs, rounded to whole units of one product's least bit; absent where none has.
     """
 
     name: Name
@@ -77,6 +78,7 @@ class PEInfo(Record):
     multipliers: int
     cycles_depend_on_values: bool
     times_itself: bool = False
+    real_valued: bool = Field(default=False, exclude_if=lambda each: not each)
     engine_model: EngineInfo | None = Field(default=None, exclude_if=lambda each: each is None)
     assignment: AssignmentInfo | None = Field(default=None, exclude_if=lambda each: each is None)
 
@@ -101,6 +103,18 @@ class PEInfo(Record):
                 f"not one at equal PE count{remark}"
             )
         return TIMED_BY_QUEUES if self.times_itself else ""
+
+
+#: What must stand wherever error of a design stands that is `real_valued`.
+REAL_VALUED: Final = (
+    "number formats and scales of its own, found on the operands of the trace; SQNR compares real "
+    "outputs with exact 8-bit ones, rounded to whole units of one product's least bit"
+)
+
+
+def value_notes(designs: Iterable[PEInfo]) -> dict[str, str]:
+    """Return what must be known to compare the error of some designs, by design."""
+    return {design.spec: REAL_VALUED for design in designs if design.real_valued}
 
 
 def timing_notes(designs: Iterable[PEInfo]) -> dict[str, str]:

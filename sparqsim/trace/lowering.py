@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -52,6 +54,57 @@ class LoweredLayer:
             weights.reshape(self.groups, self.n, self.k).transpose(0, 2, 1)
         )
         self._weight_zero_points = np.asarray(record.weight_zero_points or (0,), np.int64)
+
+    @property
+    def activation_zero_point(self) -> int:
+        """The integer that stands for an activation of 0."""
+        return self._record.activation_zero_point
+
+    @property
+    def name(self) -> str:
+        """The layer's name."""
+        return self._record.name
+
+    @property
+    def activation_scale(self) -> float:
+        """The real value of one step of the activations' integers."""
+        return float(self._record.activation_scale)
+
+    @property
+    def weight_scales(self) -> NDArray[np.float64]:
+        """The same of each filter's weights, float64 (groups, N); 1 where the trace has none."""
+        scales = np.asarray(self._record.weight_scales or (1.0,), np.float64)
+        return np.broadcast_to(scales, self.groups * self.n).reshape(self.groups, self.n)
+
+    @property
+    def has_negatives(self) -> bool:
+        """Whether real activations may be below 0."""
+        signed = self._activations.dtype == np.int8
+        return bool(signed or self.activation_zero_point > 0)
+
+    @property
+    def has_weight_zero_points(self) -> bool:
+        """Whether a weight of 0 has another code than 0."""
+        return bool(self._weight_zero_points.any())
+
+    def with_weights(self, weights: NDArray[np.int8]) -> LoweredLayer:
+        """Return the layer with other weights, int8 (groups, K, N)."""
+        other = copy(self)
+        other.weights = weights
+        return other
+
+    @property
+    def real_weights(self) -> NDArray[np.int16]:
+        """Weights less their zero points, int16 (groups, K, N): real weights over their scales."""
+        by_filter = np.broadcast_to(self._weight_zero_points, self.groups * self.n)
+        zero_points = by_filter.reshape(self.groups, 1, self.n).astype(np.int16)
+        return self.weights.astype(np.int16) - zero_points
+
+    def stored_activations(self) -> Iterator[Array]:
+        """Yield the activations as they are stored, in pieces of whole last axes (channels, or
+        K).
+        """
+        yield from self._activations.blocks()
 
     def rows(self, start: int = 0, stop: int | None = None) -> Array:
         """Return rows start..stop of X of every group: (groups, stop - start, K), C-contiguous."""

@@ -18,6 +18,7 @@ from sparqsim.event.array import Tile as Operands
 from sparqsim.event.layer import LayerTiles, Operand, step_of
 from sparqsim.event.run import run_tiles
 from sparqsim.pe import PEDesign
+from sparqsim.pe.encoded import EncodedLayer
 from sparqsim.trace import Layer
 
 #: Rows and columns of the largest array that is drawn.
@@ -78,11 +79,12 @@ def window_of(
     """Run tile number `tile` of a layer, with the tiles that overlap it in the array."""
     pe = _timed_by_array(get_model(design).bound_to(layer))
     _check(layer, pe, array)
-    lowered, flow = layer.lower(), get_dataflow(array.dataflow)
+    lowered, flow = pe.encoded(layer.lower()), get_dataflow(array.dataflow)
+    signed = lowered.signed if isinstance(lowered, EncodedLayer) else layer.signed
     grid = flow.grid(Work(lowered.m, pe.steps(lowered.k), lowered.n, lowered.groups), array)
     shown = _shown(grid, array, tile, layer.name)
     cut = LayerTiles(lowered, pe, flow, grid)
-    step = cache(step_of(pe, flow, signed=layer.signed))
+    step = cache(step_of(pe, flow, signed=signed))
     tiles = [cut.tile(number) for number in shown]
     run = run_tiles(tiles, step, array, pe.edge_cycles, pe.stage_cycles)
     return Window(array, shown.start, tiles, run, step, pe.stage_cycles)

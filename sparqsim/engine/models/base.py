@@ -192,6 +192,7 @@ class EngineModel(ABC):
             multipliers=capacity.multipliers,
             cycles_depend_on_values=self.cycles_depend_on_values,
             times_itself=not self.follows_array,
+            real_valued=self.pe is not None and self.pe.real_valued,
             engine_model=own if self.pe is None else None,
         )
 

@@ -16,6 +16,7 @@ from sparqsim.engine.measure import Meter as DesignMeter
 from sparqsim.engine.models.base import Defined, HostModel, Meter, Task
 from sparqsim.memory.system import Loops
 from sparqsim.pe.arithmetic import Factors
+from sparqsim.pe.encoded import EncodedLayer
 from sparqsim.results.actions import Actions, ArrayActions, PEActions, part_actions, table_of
 from sparqsim.trace import Layer
 from sparqsim.trace.lowering import LoweredLayer
@@ -97,10 +98,12 @@ class SystolicArray(PEArray):
         """Run every step of every PE by the design's plain-Python `step`, in processes."""
         from sparqsim.event.layer import run_layer  # simpy is loaded only when used
 
-        pe, layer = self.design, task.lowered
-        flow = get_dataflow(task.array.dataflow)
-        done = run_layer(layer, pe, task.array, flow, signed=task.layer.signed)
-        outputs = Factors(layer, pe).corrected(done.outputs, layer.rows())
+        pe, flow = self.design, get_dataflow(task.array.dataflow)
+        factors = Factors(task.lowered, pe)
+        layer = factors.layer
+        signed = layer.signed if isinstance(layer, EncodedLayer) else task.layer.signed
+        done = run_layer(layer, pe, task.array, flow, signed=signed)
+        outputs = factors.corrected(done.outputs, task.lowered.rows())
         return Defined(done.timing, outputs, done.activity)
 
     def actions(

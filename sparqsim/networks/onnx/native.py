@@ -36,7 +36,7 @@ class PairTable:
     def of(cls, pe: PEDesign, signed: bool) -> PairTable | None:
         """Return the table of `pe`, checked on rows of other lengths; None where it is none."""
         adjacent = np.array_equal(pe.k_order(9), PEDesign.k_order(pe, 9))
-        if pe.values_by_pair or not adjacent:
+        if pe.values_by_pair or pe.real_valued or not adjacent:
             return None
         x2, x1 = np.divmod(np.arange(65_536), 256)
         used = _used(pe, np.stack([x1, x2], axis=1).astype(np.uint8), signed)

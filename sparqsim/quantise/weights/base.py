@@ -60,6 +60,11 @@ class WeightQuantiser(ABC):
     bits: int
 
     @property
+    def stored_bits(self) -> int:
+        """Bits of the integers that stand for the codes: as many, unless codes are no integers."""
+        return self.bits
+
+    @property
     def spec(self) -> str:
         """Its name and keys: those up to `bits` by their place, others where they are not at their
         default.

@@ -141,10 +141,10 @@ def check_layers(trial: Trial) -> None:
 
 
 def check_codes(trial: Trial) -> None:
-    """Expect int8 codes within the quantiser's bits, each row of a channel's shape."""
+    """Expect int8 codes within the quantiser's stored bits, each row of a channel's shape."""
     for layer, chosen in trial.pairs():
         codes, bits = chosen.codes, chosen.bits
-        expect(bits == trial.quantiser.bits, f"layer {layer.name!r}: bits={bits}")
+        expect(bits == trial.quantiser.stored_bits, f"layer {layer.name!r}: bits={bits}")
         expect(LEAST_WEIGHT_BITS <= bits <= MOST_WEIGHT_BITS, f"bits={bits}")
         form = f"layer {layer.name!r}: codes are {codes.dtype} {codes.shape}"
         expect(codes.dtype == np.int8, f"{form}, expected int8")
