@@ -46,6 +46,10 @@ def alone(design: str, of: Layer, array: ArrayConfig, **how):
     return sparqsim.simulate(sparqsim.Trace([of]), design, array, **how).layers[0]
 
 
+#: Designs whose circuit does not run such layers.
+WITHOUT = {"mac-mxfp4"}
+
+
 @pytest.mark.parametrize("name", designs())
 @pytest.mark.parametrize("signed", [False, True])
 def test_every_product_of_8_bits_is_exact(name, signed):
@@ -54,6 +58,9 @@ def test_every_product_of_8_bits_is_exact(name, signed):
     exact = np.outer(x.astype(int), w.astype(int))
     for design in variants(designs()[name]):
         mode = design.kept_8bit(LayerFacts(1, signed))
+        if name in WITHOUT:
+            assert mode is None
+            continue
         bound = [each.for_layer(LayerFacts(1, signed)) for each in mode.passes]
         assert np.array_equal(sum(each.matmul(x, w) for each in bound), exact), design.spec
 

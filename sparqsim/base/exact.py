@@ -45,4 +45,5 @@ def _largest_magnitude(x: Array) -> int:
 
 def _largest_column(w: Array) -> int:
     """Return the largest sum of |w| over K of any column of any matrix (..., K, N)."""
-    return int(np.abs(w.astype(np.int32)).sum(axis=-2, dtype=np.int64).max(initial=0))
+    wide = np.promote_types(w.dtype, np.int32)
+    return int(np.abs(w.astype(wide)).sum(axis=-2, dtype=np.int64).max(initial=0))

@@ -1,0 +1,56 @@
+"""Q4_1: 4-bit weights in groups of 32, each with a scale and a minimum in float16 (GGUF).
+
+    d = (max - min) / 15
+    q = min(15, floor((w - min) / d + 0.5))
+    w ~ float16(d) * q + float16(min)
+
+q is found with d before it is rounded to float16; d = 0 gives q = 0. Stored: 4 bits a weight, and
+32 bits a group: 5 bits a weight.
+
+*Source*: GGUF's format Q4_1 and its reference quantiser (ggml, MIT).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+#: Weights along K that share a scale and a minimum.
+GROUP: Final = 32
+HIGHEST: Final = 15
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Weights (..., K) as Q4_1. codes: int64 (..., K). scales, minima: float64 (..., K), of each
+    weight's group, numbers that float16 holds.
+    """
+
+    codes: NDArray[np.int64]
+    scales: NDArray[np.float64]
+    minima: NDArray[np.float64]
+
+    @property
+    def real(self) -> NDArray[np.float64]:
+        """What the weights are used as, exactly."""
+        return self.codes * self.scales + self.minima
+
+
+def grouped(weights: NDArray[np.float64]) -> Groups:
+    """Return real weights (..., K) in groups along the last axis; a last group may be shorter."""
+    k = weights.shape[-1]
+    padding = [(0, 0)] * (weights.ndim - 1) + [(0, -k % GROUP)]
+    padded = np.pad(weights, padding, mode="edge").astype(np.float32)
+    groups = padded.reshape(*weights.shape[:-1], -1, GROUP)
+    minima = groups.min(axis=-1, keepdims=True)
+    steps = (groups.max(axis=-1, keepdims=True) - minima) / np.float32(HIGHEST)
+    inverse = np.divide(1, steps, out=np.zeros_like(steps), where=steps > 0)
+    codes = np.minimum(np.floor((groups - minima) * inverse + np.float32(0.5)), HIGHEST)
+    parts = (codes, steps.astype(np.float16), minima.astype(np.float16))
+    whole = [np.broadcast_to(each, groups.shape).reshape(padded.shape)[..., :k] for each in parts]
+    return Groups(whole[0].astype(np.int64), *(each.astype(np.float64) for each in whole[1:]))
