@@ -483,3 +483,12 @@ def test_the_small_network_is_what_the_tests_take_it_for():
         "pairs",
         "last",
     }
+
+
+@pytest.mark.parametrize("pe", ["mac-mxint8", "mac-w4a8", "stc-sparq-5opt"])
+def test_designs_of_operands_of_their_own_answer(pe):
+    """Their accumulators are their own: those of the network, which hold all sums, do not refuse."""
+    found = evaluate(small(), batches(), pe, keep_8bit=["stem", "last"])
+    computed = [layer for layer in found.layers if layer.pe == get_pe(pe).spec]
+    assert computed
+    assert all(layer.error.outputs > 0 for layer in computed)
