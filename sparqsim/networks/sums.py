@@ -85,10 +85,14 @@ class Signs(NamedTuple):
         the sum of all that can be above, whatever the order of additions. Pieces of all of K by
         default.
         """
-        starts = np.arange(0, self.above.shape[1], piece or self.above.shape[1])
-        above, below = (np.add.reduceat(w, starts, axis=1, dtype=np.int64) for w in self)
-        most, least = highest * above + lowest * below, highest * below + lowest * above
-        return int(max(most.max(initial=0), -least.min(initial=0)))
+        k = self.above.shape[1]
+        largest = 0
+        for start in range(0, k, piece or k):
+            stop = start + (piece or k)
+            above, below = (w[:, start:stop].sum(axis=1, dtype=np.int64) for w in self)
+            most, least = highest * above + lowest * below, highest * below + lowest * above
+            largest = max(largest, int(most.max()), -int(least.min()))
+        return largest
 
     def longest_piece(self, lowest: int, highest: int, shortest: int) -> int | None:
         """Return how much of K float32 may sum up exactly: all of it, or that halved until it

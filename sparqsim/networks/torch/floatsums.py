@@ -33,8 +33,9 @@ Array = NDArray[Any]
 
 #: Sums below this size, and differences of two, fit the integers of `kernels`.
 LARGEST_SUM = 1 << 29
-#: Output pixels, or rows, at which products are compared with float64 ones.
-COMPARED = 64
+#: Output pixels, or rows, and output channels of a group, at which products are compared with
+#: float64 ones.
+PLACES, CHANNELS = 48, 16
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Product:
         if not bool((y == y.trunc()).all()):
             return False
         if self.geometry is None:
-            rows, columns = _spread(len(x)), _spread(len(w))
+            rows, columns = _spread(len(x), PLACES), _spread(len(w), CHANNELS)
             some = y[rows][:, columns].double()
             return torch.equal(some, x[rows].double() @ w[columns].double().T)
         found, true = self._some_pixels(x, w, y, self.geometry)
@@ -80,24 +81,27 @@ class Product:
     def _some_pixels(
         self, x: Tensor, w: Tensor, y: Tensor, geometry: ConvGeometry
     ) -> tuple[Array, Array]:
-        """Return outputs (groups, pixels, N) of the first and last picture, and what they should
-        be.
+        """Return some outputs (groups, pixels, channels) of the first and last picture, and what
+        they should be.
         """
         ends = [0, len(x) - 1]
         pictures = x[ends].permute(0, 2, 3, 1).double().numpy()
         size = y.shape[2], y.shape[3]
         windows = patches(np.ascontiguousarray(pictures), geometry, self.groups, size, 0)
-        picture, row, column = np.unravel_index(_spread(2 * size[0] * size[1]), (2, *size))
+        picture, row, column = np.unravel_index(_spread(2 * size[0] * size[1], PLACES), (2, *size))
         rows = windows[:, picture, row, column].reshape(self.groups, len(row), -1)
-        filters = w.permute(0, 2, 3, 1).double().numpy().reshape(self.groups, -1, rows.shape[2])
+        by_group = w.numpy().reshape(self.groups, -1, *w.shape[1:])
+        channels = _spread(by_group.shape[1], CHANNELS)
+        filters = by_group[:, channels].transpose(0, 1, 3, 4, 2).astype(np.float64)
+        columns = filters.reshape(self.groups, len(channels), -1).transpose(0, 2, 1)
         found = y[ends].double().numpy()[picture, :, row, column]
-        by_group = found.reshape(len(row), self.groups, -1).transpose(1, 0, 2)
-        return by_group, rows @ filters.transpose(0, 2, 1)
+        found = found.reshape(len(row), self.groups, -1)[:, :, channels]
+        return found.transpose(1, 0, 2), rows @ columns
 
 
-def _spread(size: int) -> NDArray[np.int64]:
-    """Return some of the numbers below `size`, the first and the last among them."""
-    return np.unique(np.linspace(0, size - 1, COMPARED).astype(np.int64))
+def _spread(size: int, count: int) -> NDArray[np.int64]:
+    """Return up to `count` of the numbers below `size`, the first and the last among them."""
+    return np.unique(np.linspace(0, size - 1, count).astype(np.int64))
 
 
 class Setting(NamedTuple):
