@@ -35,7 +35,7 @@ from sparqsim.rtl.gates.reference import FLOW, Plan, layer_operands, measured_en
 from sparqsim.rtl.gates.running import measure
 from sparqsim.rtl.gates.samples import Operands, Position, sampled_positions
 from sparqsim.rtl.gates.vectorless import propagated
-from sparqsim.rtl.synthesis import DEBIAN_LIBERTY, Library
+from sparqsim.rtl.synthesis import DEBIAN_LIBERTY, FLOWS, Library
 from sparqsim.trace import load_trace
 
 ROOT = Path(__file__).parents[2]
@@ -309,6 +309,31 @@ def test_another_flow_makes_another_netlist_of_the_same_values(library):
     assert apart.pe_cells < joined.pe_cells
     assert apart.layers[0].compared.sums == joined.layers[0].compared.sums > 0
     assert apart.layers[0].pe.clock_pj == joined.layers[0].pe.clock_pj
+
+
+def _told_of_flows():
+    """Rows of the page's table of netlists: by flow and design, as they stand there."""
+    text = (ROOT / "docs" / "how-to" / "energy.md").read_text(encoding="utf-8")
+    table = text.partition("### Other netlists")[2].partition("| flow |")[2].partition("\n\n")[0]
+    head, _, *rows = (line.strip(" |").split(" | ") for line in table.splitlines())
+    names = [cell.split("`")[1] for cell in head]
+    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flow", FLOWS)
+def test_the_page_tells_the_energies_of_every_flow(flow, library):
+    trace, designs = load_trace(DIGITS), [get_pe("mac-8b8b"), get_pe("sparq-5opt")]
+    macs = {layer.name: layer.gemm.macs for layer in trace.layers if not layer.record.keep_8bit}
+    plan = Plan(library, samples=64, flow=flow)
+    record = measured_energies(trace, "digits", designs, plan, macs)
+    energies = [
+        sum(macs[layer.layer] * layer.pj_per_mac(16) for layer in design.layers)
+        for design in record.designs
+    ]
+    told = _told_of_flows()[flow]
+    assert told["mac-8b8b"] == f"{energies[0] / sum(macs.values()):.1f}"
+    assert told["sparq-5opt"] == f"{energies[1] / energies[0]:.2f}"
 
 
 def test_positions_of_the_record_are_those_whose_operands_ran(library):
