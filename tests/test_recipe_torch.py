@@ -506,6 +506,17 @@ def test_a_recipe_stands_alone(tmp_path):
     assert found.layers["odd"].weights.bits == 4
 
 
+def test_progress_is_told_layer_by_layer():
+    told = []
+    QuantisedNetwork(
+        small(),
+        batches(),
+        recipe=Recipe(keep_8bit="none"),
+        progress=lambda *step: told.append(step),
+    )
+    assert told == [(name, at, 6) for at, name in enumerate(LAYERS)]
+
+
 def test_the_first_pictures_alone_calibrate():
     recipe = Recipe.model_validate({"calibration": {"pictures": 4}, "activations": "max"})
     found = QuantisedNetwork(small(), batches(), recipe=recipe)

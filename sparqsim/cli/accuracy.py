@@ -133,6 +133,7 @@ def accuracy(
     """
     from sparqsim.base.errors import InputError
     from sparqsim.base.files import check_outputs
+    from sparqsim.cli.progress import steps_bar
     from sparqsim.cli.show_accuracy import accuracy_shown
     from sparqsim.cli.tables import checked_format, deliver, saving
     from sparqsim.engine.assignment import assigned, assignment_file, checked_kept, file_of
@@ -165,17 +166,19 @@ def accuracy(
     )
     labelled = replace(pictures, labels=classes)
     calibration = calibration_pictures(labelled, calibrate_on, read)
-    network = open_network(
-        model,
-        calibration,
-        calibrate=calibrate,
-        skip=names(skip),
-        keep_8bit=None if keep_8bit is None else names(keep_8bit),
-        batch=batch,
-        bits=None if bits is None else BitList.load(bits, scheme),
-        recipe=read,
-        quantised=quantised,
-    )
+    with steps_bar() as progress:
+        network = open_network(
+            model,
+            calibration,
+            calibrate=calibrate,
+            skip=names(skip),
+            keep_8bit=None if keep_8bit is None else names(keep_8bit),
+            batch=batch,
+            bits=None if bits is None else BitList.load(bits, scheme),
+            recipe=read,
+            quantised=quantised,
+            progress=progress,
+        )
     report = _measured(
         network,
         pictures,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +17,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from sparqsim.base.errors import printable
 
 Item = TypeVar("Item")
 
@@ -37,6 +40,19 @@ def progress_bar(*columns: str | ProgressColumn) -> Iterator[Progress]:
     )
     with bar:
         yield bar
+
+
+@contextmanager
+def steps_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Give what is told of a long method's steps: what it works on, steps done, steps in all."""
+    with progress_bar() as bar:
+        task = bar.add_task("", total=None, visible=False)
+
+        def told(what: str, done: int, steps: int) -> None:
+            shown = escape(printable(what))
+            bar.update(task, description=shown, completed=done, total=steps, visible=True)
+
+        yield told
 
 
 def counted(items: Iterable[Item], total: int, description: str) -> Iterator[Item]:

@@ -52,6 +52,7 @@ def quantise(
     from dataclasses import replace
 
     from sparqsim.base.files import check_outputs
+    from sparqsim.cli.progress import steps_bar
     from sparqsim.cli.tables import checked_format, show
     from sparqsim.networks.images import Pictures
     from sparqsim.networks.images.labels import checked_classes, load_labels
@@ -65,7 +66,16 @@ def quantise(
     if labels is not None:
         classes = checked_classes(load_labels(labels, pictures.names), labels, 0)
         pictures = replace(pictures, labels=classes)
-    sites = quantised(model, pictures, output, read, skip=names(skip), batch=batch)
+    with steps_bar() as progress:
+        sites = quantised(
+            model,
+            pictures,
+            output,
+            read,
+            skip=names(skip),
+            batch=batch,
+            progress=progress,
+        )
     show(_shown(sites, read.title, output), format_)
 
 

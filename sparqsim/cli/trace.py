@@ -170,6 +170,7 @@ def dump(
     """Run a network on pictures and store the 8-bit operands of its convolutions and products."""
     from sparqsim.base.files import check_outputs
     from sparqsim.cli.dumping import dump_shown
+    from sparqsim.cli.progress import steps_bar
     from sparqsim.cli.tables import checked_format, show
     from sparqsim.networks.images import Pictures
     from sparqsim.networks.modelfiles import dump as dump_model
@@ -181,19 +182,21 @@ def dump(
     read = opened_recipe(recipe, flags, trust=trust)
     check_alone("--quantised", quantised, flags | {"--recipe": recipe, "--skip": skip or None})
     pictures = Pictures.open(images, preprocess, max_pixels)
-    report = dump_model(
-        model,
-        pictures.first(limit),
-        output,
-        calibration=calibration_pictures(pictures, calibrate_on or limit, read),
-        calibrate=calibrate,
-        skip=names(skip),
-        keep_8bit=None if keep_8bit is None else names(keep_8bit),
-        license_note=license_note,
-        batch=batch,
-        recipe=read,
-        quantised=quantised,
-    )
+    with steps_bar() as progress:
+        report = dump_model(
+            model,
+            pictures.first(limit),
+            output,
+            calibration=calibration_pictures(pictures, calibrate_on or limit, read),
+            calibrate=calibrate,
+            skip=names(skip),
+            keep_8bit=None if keep_8bit is None else names(keep_8bit),
+            license_note=license_note,
+            batch=batch,
+            recipe=read,
+            quantised=quantised,
+            progress=progress,
+        )
     show(dump_shown(report, output), format_)
 
 

@@ -6,6 +6,7 @@ PyTorch networks are objects, not files: `sparqsim.torch.dump` and `sparqsim.tor
 from __future__ import annotations
 
 from collections.abc import Collection
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from sparqsim.base.wording import counted
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.recipes import check_no_overflow, check_one_source_of_bits
 from sparqsim.quantise.recipe import Recipe
+from sparqsim.quantise.weights.facts import Progress, silent
 from sparqsim.trace.bitlist import BitList
 from sparqsim.trace.drawn import Values, save_synthetic
 from sparqsim.trace.dumpreport import DumpReport
@@ -36,8 +38,9 @@ def dump(
     keep_8bit: Collection[str] | None = None,
     license_note: str = "",
     batch: int | None = None,
-    recipe: Recipe | None = None,
+    recipe: Recipe | str | PathLike[str] | None = None,
     quantised: str | None = None,
+    progress: Progress = silent,
 ) -> DumpReport:
     """Run a network of a file on pictures and store the 8-bit operands of its layers as a trace.
 
@@ -61,12 +64,14 @@ def dump(
         Kept in the trace.
     batch : int, optional
         Pictures that an ONNX network runs at a time; other kinds say it themselves.
-    recipe : Recipe, optional
+    recipe : Recipe or path of a .toml file, optional
         Says all of `calibrate` and `keep_8bit`, and how real weights are quantised; it goes into
         the trace's provenance.
     quantised : str, optional
         A file that `quantise` wrote of the network: its integers and scales are taken, and nothing
         is measured.
+    progress : callable
+        As in `sparqsim.networks.recipes.followed`.
 
     Raises
     ------
@@ -84,8 +89,9 @@ def dump(
         skip=skip,
         keep_8bit=keep_8bit,
         batch=batch,
-        recipe=recipe,
+        recipe=None if recipe is None else Recipe.of(recipe),
         quantised=quantised,
+        progress=progress,
     )
     if recipe is not None or quantised is not None:
         check_no_overflow(network.sites)
@@ -101,8 +107,9 @@ def open_network(
     keep_8bit: Collection[str] | None = None,
     batch: int | None = None,
     bits: BitList | None = None,
-    recipe: Recipe | None = None,
+    recipe: Recipe | str | PathLike[str] | None = None,
     quantised: str | None = None,
+    progress: Progress = silent,
 ) -> AnsweringNetwork:
     """Return the network of a file, ready for `sparqsim.networks.accuracy.accuracy`.
 
@@ -123,8 +130,9 @@ def open_network(
         skip=skip,
         keep_8bit=keep_8bit,
         batch=batch,
-        recipe=recipe,
+        recipe=None if recipe is None else Recipe.of(recipe),
         quantised=quantised,
+        progress=progress,
     )
     if Path(model).suffix.lower() == ".onnx":
         from sparqsim.networks.onnx.evaluate import OnnxNetwork
@@ -143,6 +151,7 @@ def quantise(
     *,
     skip: Collection[str] = (),
     batch: int | None = None,
+    progress: Progress = silent,
 ) -> tuple[Site, ...]:
     """Quantise a network of a file by a recipe, and save its layers' integers and scales.
 
@@ -155,7 +164,7 @@ def quantise(
     target : str
         The file (.safetensors), written whole or not at all.
     recipe : Recipe
-    skip, batch
+    skip, batch, progress
         As in `dump`.
 
     Returns
@@ -185,6 +194,7 @@ def quantise(
         batch=batch,
         recipe=recipe,
         quantised=None,
+        progress=progress,
     )
     from sparqsim.networks.onnx.restoring import digest_of
 
@@ -215,6 +225,7 @@ def _opened(
     batch: int | None,
     recipe: Recipe | None,
     quantised: str | None,
+    progress: Progress,
 ) -> SiteNetwork:
     """Return the network of a file, calibrated on pictures; `task`: PyTorch's function for it."""
     suffix = Path(model).suffix.lower()
@@ -227,7 +238,7 @@ def _opened(
         network = calibrated(
             model, pictures, calibrate, skip=skip, keep_8bit=keep_8bit, batch=batch, recipe=recipe
         )
-        return network if recipe is None else with_recipe(network, recipe, pictures)
+        return network if recipe is None else with_recipe(network, recipe, pictures, progress)
     if batch is not None:
         raise InputError(
             f"--batch {batch}: {model} says itself how many pictures it takes at a time, expected "

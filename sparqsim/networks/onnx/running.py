@@ -34,7 +34,7 @@ from sparqsim.pe.base import PEDesign, Step
 from sparqsim.quantise.codes import ActivationCodes, Quantised
 from sparqsim.quantise.recipe import Labels, Recipe
 from sparqsim.quantise.weights import QuantisedWeights, Rows, RunningNetwork
-from sparqsim.quantise.weights.facts import ChosenWeights
+from sparqsim.quantise.weights.facts import ChosenWeights, Progress, silent
 from sparqsim.trace.codebits import ALL_BITS, CodeRange
 
 NO_SCALES: Mapping[str, float] = MappingProxyType({})
@@ -225,7 +225,9 @@ def _real(values: Array, network: Network, node: MacNode) -> Array:
     return as_real(stored.codes, network.codes[node.source])
 
 
-def with_recipe(network: Network, recipe: Recipe, pictures: Pictures) -> Network:
+def with_recipe(
+    network: Network, recipe: Recipe, pictures: Pictures, progress: Progress = silent
+) -> Network:
     """Return a network whose weights, biases and accumulators are as a recipe says.
 
     Parameters
@@ -235,6 +237,8 @@ def with_recipe(network: Network, recipe: Recipe, pictures: Pictures) -> Network
     recipe : Recipe
     pictures : Pictures
         Those that `calibrated` was given.
+    progress : callable
+        As in `sparqsim.networks.recipes.followed`.
 
     Raises
     ------
@@ -244,7 +248,7 @@ def with_recipe(network: Network, recipe: Recipe, pictures: Pictures) -> Network
     real = {node.name: node.real_weights for node in network.nodes if node.real_weights is not None}
     measured_on = calibration_pictures(recipe, pictures)
     run = CalibrationRun(network, measured_on, recipe.calibration.labels)
-    made = followed(recipe, network.sites, real, run)
+    made = followed(recipe, network.sites, real, run, progress)
     chosen = with_sites(network, made.sites)
     return replace(
         chosen,
