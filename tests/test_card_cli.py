@@ -76,6 +76,8 @@ def test_a_card_that_was_saved_is_a_file_to_compare(files, capsys, tmp_path):
     ended("card", "show", files("one.json"), "--format", "json")
     (tmp_path / "card.json").write_text(capsys.readouterr().out)
     assert ended("card", "diff", tmp_path / "card.json", files("other.json")) == 0
+    assert ended("report", tmp_path / "card.json", "-o", tmp_path / "p.html") == 2
+    assert "a quantization card" in capsys.readouterr().err
 
 
 def test_csv_of_a_diff_is_a_row_per_card(files, capsys):

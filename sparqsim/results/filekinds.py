@@ -53,6 +53,11 @@ JSON_KINDS: Mapping[str, Kind] = {
     "prediction": Kind(
         "a prediction", "no command reads it; `sparqsim.results.prediction.Prediction.load` does"
     ),
+    "card": Kind("a quantization card", "`sparqsim card show` and `sparqsim card diff` take it"),
+    "card_diff": Kind(
+        "what quantization cards differ in",
+        "no command reads it; `sparqsim.results.confounds.CardDiff.load` does",
+    ),
     "area": Kind(
         "an area table",
         "`sparqsim compare --iso area` and `sparqsim rtl area` take it with --areas",
