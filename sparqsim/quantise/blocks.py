@@ -4,7 +4,7 @@ A block is a module that holds several layers and is called once, with one tenso
 a residual network the two convolutions and the addition. Its layers' roundings are learned together
 on its output, by Adam on batches of the calibration pictures:
 
-    mean over pixels of |block(q) - y|^2 + weight * sum(1 - |2 h - 1|^beta)
+    mean over pixels of (block(q) - y)^2 + weight * sum(1 - abs(2 h - 1)^beta)
 
 q is the block's input behind the blocks before it, which are quantised already; y its output in the
 float network; h and the second term are those of `sparqsim.quantise.rounding`. A layer in no such

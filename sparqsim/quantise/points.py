@@ -3,8 +3,8 @@
     w ~ a[0] * q[0] + a[1] * q[1] + ...        q: codes -limit..limit, a: real, above 0
 
 Points are found greedily. With r what the points so far leave of w, the next is the (a, q) of least
-|r - a q|^2 among SCALES_TRIED candidates: q = round(r / s) with s evenly spaced from LOWEST to
-HIGHEST times max|r| / limit, and a = <r, q> / <q, q>, the best one for that q.
+squared error (r - a q)^2 among SCALES_TRIED candidates: q = round(r / s) with s evenly spaced from
+LOWEST to HIGHEST times max abs(r) / limit, and a = sum(r q) / sum(q q), the best one for that q.
 
 How many points a channel has is decided by what it gains: as long as `extra` more points may be
 given, the channel whose output error falls most by its next point gets it.

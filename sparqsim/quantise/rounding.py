@@ -9,7 +9,7 @@ Weights W (N, K) on a grid of steps s, one per channel, become
 
 and V is learned by Adam on
 
-    mean over rows of |q Wq^T - x W^T|^2 + weight * sum(1 - |2 h - 1|^beta)
+    mean over rows of (q Wq^T - x W^T)^2 + weight * sum(1 - abs(2 h - 1)^beta)
 
 Rows x are what the layer multiplies in the float network, rows q what it multiplies when it is
 quantised. All that the first term needs of them are two K x K matrices, `Moments`, so its gradient
