@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import sparqsim
 from sparqsim import ArrayConfig, Layer, Trace
+from sparqsim.analysis.wave import write_wave
 from sparqsim.networks.sums import layer_sums as sums_of_batches
 from sparqsim.pe.arithmetic import layer_sums
 from sparqsim.quantise.mx import MXFP4, MXINT8
@@ -172,3 +173,15 @@ def test_what_no_mx_multiplier_can_do_runs_on_a_mac():
         report = sparqsim.simulate(Trace([layer]), name, ARRAY).layers[0]
         assert report.error.noise == 0
         assert (report.run_as == "mac-8b8b") == (name == "mac-mxfp4")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_waveforms_have_signals_as_wide_as_the_codes(name, tmp_path):
+    path = tmp_path / "tile.vcd"
+    write_wave(path, Trace([drawn(3, 9, signed=True, zero_points=False)]), name, ARRAY)
+    widths = {
+        words[4]: int(words[2])
+        for line in path.read_text().splitlines()
+        if (words := line.split())[:1] == ["$var"]
+    }
+    assert widths["x0"] == widths["w0"] > 8

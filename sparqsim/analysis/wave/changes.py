@@ -99,3 +99,8 @@ def _with_sums(window: Window) -> Iterator[tuple[StepRecord, int]]:
         place = (done.tile, done.item if window.loads else done.row, done.col)
         sums[place] += done.value
         yield done, sums[place]
+
+
+def sums_of(window: Window) -> list[int]:
+    """Return every sum that a step leaves."""
+    return [total for _, total in _with_sums(window)] or [0]

@@ -25,6 +25,7 @@ from the end of the last step (os), `stream` between. `wave` counts the waves of
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from typing import Any
 import numpy as np
 from vcd import VCDWriter
 
-from sparqsim.analysis.wave.changes import changes
+from sparqsim.analysis.wave.changes import changes, sums_of
 from sparqsim.analysis.wave.window import Window, window_of
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError, nearest, printable
@@ -46,6 +47,8 @@ from sparqsim.trace.reader import as_trace
 
 #: Enough for 2^32 products of an 8-bit activation and an 8-bit weight.
 PSUM_BITS = 48
+#: Of operands, as a trace holds them.
+BYTE_BITS = 8
 COUNT_BITS = 32
 
 
@@ -132,17 +135,34 @@ def _layer(trace: Trace, name: str | None, *, skip_kept: bool) -> Layer:
 def _write(writer: VCDWriter, window: Window, lanes: int) -> None:
     """Register every signal, then write its changes in time."""
     controls = sorted({name for done in window.run.steps for name in window.controls(done)})
-    unknown = dict.fromkeys((f"{side}{lane}" for side in "xw" for lane in range(lanes)), 8)
+    operands = (f"{side}{lane}" for side in "xw" for lane in range(lanes))
+    unknown = dict.fromkeys(operands, _operand_bits(window))
+    psum_bits = max(PSUM_BITS, *map(_signed_bits, sums_of(window)))
     unknown |= dict.fromkeys(("tile", "item", *controls), COUNT_BITS)
     counts = {"wave": COUNT_BITS} if window.array.link_depth is None else {}
     signals = _registered(writer, "array", {"load": 1, "stream": 1, "drain": 1} | counts, 0)
     for i, j in np.ndindex(window.array.rows, window.array.cols):
         signals |= _registered(writer, f"array.pe_{i}_{j}", unknown, "x")
         signals |= _registered(
-            writer, f"array.pe_{i}_{j}", {"valid": 1, "busy": 1, "psum": PSUM_BITS}, 0
+            writer, f"array.pe_{i}_{j}", {"valid": 1, "busy": 1, "psum": psum_bits}, 0
         )
     for cycle, scope, name, value in changes(window):
         writer.change(signals[scope, name], cycle, value)
+
+
+def _operand_bits(window: Window) -> int:
+    """Return 8, which hold integers of a trace, or more where codes of a design's own need them."""
+    widest = BYTE_BITS
+    for done in window.run.steps:
+        for value in chain(*window.operands(done)):
+            if not -128 <= value <= 255:
+                widest = max(widest, _signed_bits(value))
+    return widest
+
+
+def _signed_bits(value: int) -> int:
+    """Return the bits of an integer in two's complement."""
+    return (value if value >= 0 else ~value).bit_length() + 1
 
 
 def _registered(
