@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparqsim
-from sparqsim import ArrayConfig, Layer, Trace
+from sparqsim import ArrayConfig, InputError, Layer, Trace
 from sparqsim.analysis.wave import write_wave
 from sparqsim.networks.sums import layer_sums as sums_of_batches
 from sparqsim.pe.arithmetic import layer_sums
@@ -118,7 +118,9 @@ def test_outputs_are_those_of_the_format_in_real_values(name, seed, k, signed, m
     found = layer_sums(layer, sparqsim.get_pe(name))
     expected = plain_outputs(layer, name)
     assert np.abs(found - expected).max() <= 0.5 + 1e-9 * np.abs(expected).max()
-    assert np.array_equal(sums_of_batches(layer, sparqsim.get_pe(name))[0], found)
+    for bits in (32, 64):
+        of_batch = sums_of_batches(layer, sparqsim.get_pe(name), accumulator_bits=bits)
+        assert np.array_equal(of_batch[0], found)
 
 
 @settings(max_examples=8)
@@ -185,3 +187,9 @@ def test_waveforms_have_signals_as_wide_as_the_codes(name, tmp_path):
         if (words := line.split())[:1] == ["$var"]
     }
     assert widths["x0"] == widths["w0"] > 8
+
+
+def test_narrow_accumulators_of_a_recipe_are_refused():
+    layer = drawn(3, 9, signed=True, zero_points=False)
+    with pytest.raises(InputError, match=r"accumulators of 16 bits.*mac-mxint8 has operands"):
+        sums_of_batches(layer, sparqsim.get_pe("mac-mxint8"), accumulator_bits=16)

@@ -23,6 +23,7 @@ from sparqsim.base.exact import FLOAT32_EXACT
 from sparqsim.pe import PEDesign
 from sparqsim.pe.arithmetic import encoded_sums
 from sparqsim.pe.binding import bound_to
+from sparqsim.quantise.recipe import ACCUMULATOR_BITS
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.lowering import patches
 from sparqsim.trace.schema import ConvGeometry
@@ -167,7 +168,7 @@ def layer_sums(
     """
     pe = bound_to(layer, pe)
     if pe.encodes:
-        _refuse_wrapping(layer, pe, accumulator_bits)
+        _refuse_wrapping(pe, accumulator_bits)
         return _shaped(layer, encoded_sums(layer, pe))
     prepared = weights or Weights(layer.weights, layer.record.groups)
     used = prepared.used(pe)
@@ -180,12 +181,12 @@ def layer_sums(
     return _shaped(layer, np.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0])
 
 
-def _refuse_wrapping(layer: Layer, pe: PEDesign, accumulator_bits: int) -> None:
-    """Raise InputError for sums that overflow under a design with operands of its own."""
-    if accumulator_bits != WIDEST_BITS:
+def _refuse_wrapping(pe: PEDesign, accumulator_bits: int) -> None:
+    """Raise InputError for narrow accumulators under a design with operands of its own."""
+    if accumulator_bits < ACCUMULATOR_BITS:
         raise InputError(
-            f"layer {layer.name!r}: sums can overflow accumulators of {accumulator_bits} bits, and "
-            f"those of {pe.spec} have units of their own; expected a wider accumulator, or another "
+            f"accumulators of {accumulator_bits} bits hold sums of what a trace holds, and "
+            f"{pe.spec} has operands of its own; expected at least {ACCUMULATOR_BITS}, or another "
             "design"
         )
 
