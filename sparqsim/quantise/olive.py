@@ -50,22 +50,24 @@ class PairCodes:
 
     def nearest(self, values: Array) -> NDArray[np.int16]:
         """Return the nearest code of each value, which is in units of one normal step, int16."""
-        magnitudes = self.magnitudes
-        middles = (magnitudes[1:] + magnitudes[:-1]) / 2
         real = values.astype(np.float64, copy=False)
-        found = magnitudes[np.searchsorted(middles, np.abs(real))]
-        nearest: NDArray[np.int16] = np.where(real < 0, -found, found).astype(np.int16)
-        return nearest
+        sizes, outliers = np.abs(real), np.array(self.outliers)
+        found = np.minimum(np.ceil(sizes - 0.5), self.highest)  # half way: the smaller
+        beyond = sizes > (self.highest + self.outliers[0]) / 2
+        if beyond.any():
+            middles = (outliers[1:] + outliers[:-1]) / 2
+            found[beyond] = outliers[np.searchsorted(middles, sizes[beyond])]
+        return np.copysign(found, real).astype(np.int16)
 
     def in_pairs(self, codes: NDArray[np.int16]) -> NDArray[np.int16]:
         """Return codes (..., even) with the victim of every pair at 0."""
-        pairs = codes.reshape(*codes.shape[:-1], -1, 2)
-        outliers = np.abs(pairs) > self.highest
-        first_stays = ~(outliers[..., 1] & ~outliers[..., 0])
-        second_stays = ~outliers[..., 0]
-        stays = np.stack([first_stays, second_stays], axis=-1)
-        kept = np.where(stays, pairs, 0).astype(np.int16)
-        return kept.reshape(codes.shape)
+        outliers = np.abs(codes) > self.highest
+        if not outliers.any():
+            return codes
+        kept, first, second = codes.copy(), outliers[..., ::2], outliers[..., 1::2]
+        kept[..., 1::2][first] = 0
+        kept[..., ::2][second & ~first] = 0
+        return kept
 
 
 SIGNED: Final = PairCodes(7, (12, 16, 24, 32, 48, 64, 96))
