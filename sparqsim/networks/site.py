@@ -253,8 +253,6 @@ class Site:
         int64 (batch, height, width, columns) of a convolution, else (groups, M, N)
         """
         bits = self.accumulator_bits if overflows else WIDEST_BITS
-        if pe.encodes and not self.can_overflow:
-            bits = WIDEST_BITS  # in units of its own, the design says what its accumulators hold
         sums = layer_sums(self.layer([operands]), pe, self.matrices, bits)
         return sums << self.lost_bits if self.lost_bits else sums
 

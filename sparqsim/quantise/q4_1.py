@@ -7,7 +7,8 @@
 q is found with d before it is rounded to float16; d = 0 gives q = 0. Stored: 4 bits a weight, and
 32 bits a group: 5 bits a weight.
 
-*Source*: GGUF's format Q4_1 and its reference quantiser (ggml, MIT).
+*Source*: GGUF's format Q4_1 for what is stored. How codes are rounded is written down as we know
+it of ggml's reference quantiser, whose text was not at hand: a reconstruction.
 """
 
 from __future__ import annotations
