@@ -407,6 +407,14 @@ def test_cards_have_a_schema_and_keep_to_it():
 # What designs say.
 
 
+@pytest.mark.parametrize(
+    ("name", "value_bits"), [("stc-sparq-5opt", 2 * 8 / 4), ("mac-w4a8", 4.0), ("olive-4b", 4.0)]
+)
+def test_metadata_of_weights_is_what_is_stored_beside_their_values(name, value_bits):
+    pe = get_pe(name)
+    assert pe.weight_bits == value_bits + pe.trimming.weight_metadata_bits
+
+
 def test_every_shipped_design_says_what_it_makes_of_operands():
     for name, design in designs().items():
         trims = at_defaults(design).trimming

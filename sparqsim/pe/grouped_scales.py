@@ -47,9 +47,13 @@ from sparqsim.pe.encoded import EncodedLayer
 from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.layout import mask_examples, nonzero_masks
 from sparqsim.pe.mac import MacPass, parts
-from sparqsim.quantise.mx import LOWEST_EXPONENT, MXFP4, MXINT8, MxFormat
-from sparqsim.quantise.q4_1 import grouped
+from sparqsim.pe.trimming import Trimming
+from sparqsim.quantise.mx import BLOCK, LOWEST_EXPONENT, MXFP4, MXINT8, MxFormat
+from sparqsim.quantise.q4_1 import GROUP, grouped
 from sparqsim.trace.lowering import LoweredLayer
+
+#: Bits of a block's exponent (MX), and of a group's scale and minimum (Q4_1).
+EXPONENT_BITS, SCALE_BITS = 8, 32
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,13 @@ class MacMx(GroupedScales):
     """Both operands in blocks of an MX format."""
 
     format: ClassVar[MxFormat]
+
+    @property
+    def trimming(self) -> Trimming:
+        """Elements in blocks; each value has its share of the block's exponent."""
+        rule = f"blocks of {BLOCK} along K share an exponent, both operands"
+        shared_bits = EXPONENT_BITS / BLOCK
+        return Trimming("nearest, half away from zero", rule, shared_bits, shared_bits)
 
     def encoded(self, layer: LoweredLayer) -> EncodedLayer:
         """Return the layer in blocks of the format."""
@@ -160,6 +171,12 @@ class MacW4a8(GroupedScales):
     multipliers: ClassVar[int] = 2
     #: Four of the code, and one of scale and minimum, 32 bits for 32 weights.
     weight_bits: ClassVar[int] = 5
+
+    @property
+    def trimming(self) -> Trimming:
+        """Weights in groups, activations as they are."""
+        rule = f"groups of {GROUP} weights along K share a scale and a minimum"
+        return Trimming("nearest, half up, of weights", rule, 0.0, SCALE_BITS / GROUP)
 
     def kept_8bit(self, facts: LayerFacts) -> KeptMode[PEDesign]:
         """Return a pass over K for each nibble of the weights."""

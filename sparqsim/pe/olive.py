@@ -44,6 +44,7 @@ from sparqsim.pe.encoded import EncodedLayer
 from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.layout import mask_examples, nonzero_masks
 from sparqsim.pe.mac import nibble_passes
+from sparqsim.pe.trimming import Trimming
 from sparqsim.quantise.olive import (
     BITS,
     SIGNED,
@@ -68,6 +69,12 @@ class Olive4b(PEDesign):
     edge_cycles: ClassVar[int] = 1
     real_valued: ClassVar[bool] = True
     tensor_scales: ClassVar[bool] = True
+
+    @property
+    def trimming(self) -> Trimming:
+        """The nearest codes in pairs; the mark of an outlier is a code, in its victim's place."""
+        rule = "pairs (2i, 2i + 1) of both operands: an outlier makes its neighbour a zero"
+        return Trimming("nearest code", rule, 0.0, 0.0)
 
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
         """Decode the pairs of both operands, multiply, shift and add."""

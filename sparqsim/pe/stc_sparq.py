@@ -42,6 +42,7 @@ from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.layout import padded_to
 from sparqsim.pe.sparq import Sparq, Sparq2opt, Sparq3opt, Sparq5opt
 from sparqsim.pe.sparq_lone import lone_mode
+from sparqsim.pe.trimming import Trimming
 from sparqsim.pe.windows import Rounding
 from sparqsim.trace.lowering import LoweredLayer
 
@@ -70,6 +71,18 @@ class StcSparq(PEDesign):
     def pair_design(self) -> Sparq:
         """The SPARQ PE behind the muxes."""
         return self.sparq(rounding=self.rounding, signed=self.signed)
+
+    @property
+    def trimming(self) -> Trimming:
+        """Two of four weights with their places; their activations as in `sparq.py`."""
+        pair = self.pair_design.trimming
+        place_bits = (POSITIONS - 1).bit_length()
+        return Trimming(
+            self.rounding,
+            f"{CHOSEN} of {POSITIONS} weights along K stay; of their activations: {pair.rule}",
+            pair.activation_metadata_bits,
+            place_bits * CHOSEN / POSITIONS,
+        )
 
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
         """Take the activations of at most two weights, and do the SPARQ step of the pair."""
