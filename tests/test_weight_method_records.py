@@ -1,0 +1,77 @@
+"""The page of weight methods holds the tables of its record, and the record what the page says."""
+
+from __future__ import annotations
+
+import sys
+from statistics import mean
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def tables(root):
+    sys.path.insert(0, str(root / "workloads"))
+    import weight_method_tables
+
+    return weight_method_tables
+
+
+@pytest.fixture(scope="module")
+def record(tables):
+    return tables.loaded()
+
+
+def test_the_page_holds_the_tables_that_the_script_makes(tables):
+    """Else run `python workloads/weight_method_tables.py`."""
+    page = tables.PAGE.read_text(encoding="utf-8")
+    assert tables.rendered(page) == page
+    assert {found[2] for found in tables.TABLE.finditer(page)} == set(tables.TABLES)
+
+
+def test_a_changed_table_is_found(tables):
+    page = tables.PAGE.read_text(encoding="utf-8")
+    changed = page.replace("| `nearest:4` |", "| `nearest:5` |", 1)
+    assert changed != page
+    assert tables.rendered(changed) == page
+
+
+def test_no_picture_both_calibrates_and_is_answered(record):
+    assert record["answered_pictures"] + record["calibration_pictures"] == 500
+
+
+def test_learned_rounding_keeps_outputs_of_every_layer_better_than_rounding_to_nearest(record):
+    for row in record["layers"].values():
+        assert len(row["layers"]) == 20
+        for errors in row["layers"].values():
+            assert errors["learned"] <= errors["nearest_same_scales"]
+            assert errors["learned"] <= errors["nearest"]
+
+
+def test_adaround_takes_less_than_two_minutes(record):
+    assert all(row["cpu_seconds"] < 120 for row in record["layers"].values())
+
+
+def test_points_by_error_beat_points_at_random(record):
+    for row in record["points"].values():
+        middle = [layer["adaptive"] <= mean(layer["random"]) for layer in row["layers"].values()]
+        assert all(middle)
+
+
+def test_blocks_come_nearer_from_nearest_to_brecq(record):
+    """And by way of `adaround`, summed over blocks, where that was measured."""
+    for bits in (4, 2):
+        errors = [
+            record["answers"][f"{name}:{bits}"]["blocks"]
+            for name in ("brecq", "adaround", "nearest")
+            if f"{name}:{bits}" in record["answers"]
+        ]
+        sums = [sum(blocks.values()) for blocks in errors]
+        assert sums == sorted(sums)
+
+
+def test_combining_waits_behind_the_array(record):
+    for spec, row in record["answers"].items():
+        assert row["combined_cycles"] >= row["array_cycles"]
+        if not spec.startswith("multipoint"):
+            assert row["columns"] == row["channels"]
+            assert row["combining_cycles"] == 0
