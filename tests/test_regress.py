@@ -331,7 +331,8 @@ def test_a_refused_case_does_not_stop_its_neighbours() -> None:
         synthetic="uniform",
     )
     refused, done = run_together(
-        signed, [Case(trace="", pe="sparq-5opt"), Case(trace="", pe="mac-8b8b")]
+        signed,
+        [Case(trace="", pe="sparq-5opt", signed="refuse"), Case(trace="", pe="mac-8b8b")],
     )
     assert isinstance(refused, InputError)
     assert "layer 'a'" in str(refused)

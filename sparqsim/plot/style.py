@@ -119,6 +119,14 @@ LOOKS = {
     "pragmatic": Look("#882255", "....", (4, 1, 45)),
     "laconic": Look("#c98fae", "----", (6, 1, 0)),
     "bitfusion": Look("#999933", "++++", (8, 1, 0)),
+    "swis": Look("#c9b800", "oo", "*"),
+    "olive-4b": Look("#6b6b2e", "--", (5, 1, 36)),
+    "stc-sparq-5opt": Look("#003f66", "|||", (5, 2, 0)),
+    "stc-sparq-3opt": Look("#2a7fb0", "|||", (6, 2, 0)),
+    "stc-sparq-2opt": Look("#8cc4e4", "|||", (3, 2, 0)),
+    "mac-mxint8": Look("#7a3b00", "//", (7, 1, 0)),
+    "mac-mxfp4": Look("#b97a3d", "oo", (7, 1, 90)),
+    "mac-w4a8": Look("#e6c7a3", "//", (10, 1, 0)),
 }
 SPARE_LOOKS = tuple(
     Look(color, hatch, marker)

@@ -283,6 +283,12 @@ class HistogramObserver(Observer):
         """Return the count of each bin (BINS,) and the width of a bin, in real units."""
         return self._counts, math.ldexp(1.0, (self._exponent or 0) - BINS.bit_length() + 1)
 
+    def bins(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the middles of the bins that hold values, in real units, and their counts."""
+        counts, width = self.histogram()
+        used = np.flatnonzero(counts)
+        return (used + 0.5) * width, counts[used].astype(np.float64)
+
 
 class Percentile(HistogramObserver):
     """`percentile:P`: the upper edge of the bin that holds the P-th percentile."""
@@ -314,9 +320,7 @@ class LeastError(HistogramObserver):
 
     def clips_of(self, powers: Sequence[float]) -> list[float]:
         """Return the clip of least mean error^p for each of some powers."""
-        counts, width = self.histogram()
-        used = np.flatnonzero(counts)
-        values, weights = (used + 0.5) * width, counts[used].astype(np.float64)
+        values, weights = self.bins()
         coarse = 1 << (8 - self._bits)  # one step of the used bits, in steps of the code
         levels = self.top_code // coarse
         clips = (
@@ -359,9 +363,7 @@ class OutlierVictim(HistogramObserver):
     def clip(self) -> float:
         """Return the clip that the class's docstring names."""
         codes = codes_for(signed=self.signed)
-        counts, width = self.histogram()
-        used = np.flatnonzero(counts)
-        values, weights = (used + 0.5) * width, counts[used].astype(np.float64)
+        values, weights = self.bins()
         reach = self._reach(float(weights @ values), float(weights @ values**2))
         scales = [part * reach / codes.highest for part in PARTS_TRIED]
         errors = [weights @ (codes.nearest(values / each) * each - values) ** 2 for each in scales]

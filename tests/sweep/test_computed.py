@@ -109,6 +109,8 @@ def test_refused_points_are_recorded_with_the_reason(
         str(tmp_path / "signed.safetensors"),
         "--pe",
         "mac-8b8b,sparq-5opt",
+        "--signed",
+        "refuse",
         "-o",
         str(tmp_path / "s.sqlite"),
     ]

@@ -95,7 +95,6 @@ class QuantisedNetwork:
         recipe: Recipe | str | PathLike[str] | None = None,
         progress: Progress = silent,
     ) -> None:
-        sha256 = digest_of(model)
         chosen = Recipe.stated(recipe, activations=calibrate, keep_8bit=_choice(keep_8bit))
         check_one_source_of_bits(recipe, bits)
         #: The recipe in a line, '' where calibrator and kept layers alone were given.
@@ -127,7 +126,7 @@ class QuantisedNetwork:
             count += len(inputs)
         chosen.check_pictures(count)
         #: What a file of it says of where it comes from.
-        self.origin = Origin(sha256, tuple(matmuls), fold, count)
+        self.origin = Origin(digest_of(model), tuple(matmuls), fold, count)
         sites = sites_of(met.values(), seen, kept)
         run = CalibrationRun(
             self.network,
@@ -197,13 +196,13 @@ class QuantisedNetwork:
         saved = SavedNetwork.load(path)
         about = saved.document
         made = cls.__new__(cls)
-        made.origin = Origin(digest_of(model), about.matmuls, about.fold, about.pictures)
-        saved.check_source(made.origin.source_sha256, f"this {type(model).__name__}")
         made.inputs_taken = inputs_taken(model)
         example = next(made.batches(checked(loader, "loader")), None)
         if example is None:
             raise InputError("loader holds no batch, expected at least one")
         made.network = Network(model, example[0], about.matmuls, about.fold)
+        made.origin = Origin(digest_of(model), about.matmuls, about.fold, about.pictures)
+        saved.check_source(made.origin.source_sha256, f"this {type(model).__name__}")
         saved.check_layers([call.name for call in made.network.calls])
         made.calibrator = about.calibrator
         made.recipe_title, made.recipe_entry = about.recipe_title, dict(about.recipe)
