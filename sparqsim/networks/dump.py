@@ -78,12 +78,12 @@ class Dumper:
                 reason=site.reason,
                 keep_8bit=site.keep_8bit,
                 signed=site.activation.stored_signed,
-                activation_scale=site.activation.scale,
+                activation_scale=site.record.activation_scale,
             )
 
     def add(self, site: Site, operands: Operands) -> None:
         """Write and count one batch of a site."""
-        self._writer.append(site.name, operands.activations, operands.weights)
+        self._writer.append(site.name, site.held(operands.activations), operands.weights)
         self._layers[site.name].count(site.layer([operands]), operands.quantised, operands.clipped)
 
     @property

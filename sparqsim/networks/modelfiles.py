@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 from sparqsim.base.errors import InputError, printable
 from sparqsim.base.wording import counted
 from sparqsim.networks.images import Pictures
-from sparqsim.networks.recipes import check_no_overflow, check_one_source_of_bits
+from sparqsim.networks.recipes import (
+    check_all_activation_bits,
+    check_no_overflow,
+    check_one_source_of_bits,
+)
 from sparqsim.quantise.recipe import Recipe
 from sparqsim.quantise.weights.facts import Progress, silent
 from sparqsim.trace.bitlist import BitList
@@ -182,6 +186,7 @@ def quantise(
             f"{model}: a TFLite network is integers already; expected a network of real weights "
             "(.onnx; PyTorch: sparqsim.torch.QuantisedNetwork.save)"
         )
+    check_all_activation_bits(recipe, "a file of a quantised network")
     from sparqsim.networks.saved import save
 
     network: Any = _opened(

@@ -88,6 +88,9 @@ def followed(
     made = []
     for site in sites:
         new = replace(site, accumulator_bits=recipe.accumulator_bits)
+        if site.name in layers:
+            bits = recipe.bits_of_activations(site.name, kept=site.keep_8bit)
+            new = replace(new, activation_bits=bits)
         if site.name in scales:
             activation = replace(site.activation, scale=float(scales[site.name]))
             new = replace(new, activation=activation)
@@ -179,15 +182,20 @@ def check_recipe(
     recipe.check_layers([site.name for site in sites])
     for site in sites:
         choice = recipe.layers.get(site.name)
-        if choice is not None and choice.weights is not None and site.name not in real:
+        if choice is None or site.name in real:
+            continue
+        for field_name in ("weights", "activation_bits"):
+            value = getattr(choice, field_name)
+            if value is None:
+                continue
             what = "two activations" if site.weights is None else "its own codes"
             raise InputError(
-                f"recipe: layers.{shown(site.name)}: weights={shown(choice.weights)}, but the "
+                f"recipe: layers.{shown(site.name)}: {field_name}={shown(value)}, but the "
                 f"layer multiplies {what}; expected a layer with real weights"
             )
     if real:
         return
-    for name in ("weights", "bias_correction"):
+    for name in ("weights", "bias_correction", "activation_bits"):
         if name in recipe.model_fields_set and getattr(recipe, name):
             raise InputError(
                 f"recipe: {name}={shown(getattr(recipe, name))}, but the {kind} has no layer with "
@@ -201,6 +209,15 @@ def check_one_source_of_bits(recipe: object, bits: object) -> None:
         raise InputError(
             "a list of bits beside a recipe: both say how many bits weights have; expected one of "
             "the two (in a recipe: a table for a layer, with weights = 'nearest:4')"
+        )
+
+
+def check_all_activation_bits(recipe: Recipe, where: str) -> None:
+    """Raise InputError for fewer bits of activations where they are not computed: `where`."""
+    if recipe.narrows_activations:
+        raise InputError(
+            f"recipe: activation_bits below 8 in {where}; expected 8, or `sparqsim trace dump` and "
+            "`sparqsim accuracy` of an .onnx network"
         )
 
 

@@ -15,10 +15,10 @@ from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.record import faults_of
 from sparqsim.networks.sums import WIDEST_BITS, Weights, layer_sums
 from sparqsim.pe import PEDesign
-from sparqsim.quantise.codes import LIMITS, ActivationCodes, Quantised, WeightCodes
+from sparqsim.quantise.codes import ActivationCodes, Quantised, WeightCodes, top_bits
 from sparqsim.quantise.recipe import ACCUMULATOR_BITS
 from sparqsim.trace.bitlist import BitList, LayerBits
-from sparqsim.trace.codebits import ALL_BITS
+from sparqsim.trace.codebits import ALL_BITS, CodeRange
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.schema import ConvGeometry, LayerRecord
 from sparqsim.trace.source import TensorSource
@@ -78,6 +78,9 @@ class Site:
         For the trace's record.
     weight_bits : int
         Weights of more bits are stored by their top ones, as the transform `requantise` has it.
+    activation_bits : int
+        Activations are multiplied, and stored in traces, by the top ones of their 8-bit codes
+        (`sparqsim.quantise.codes.top_bits`).
     accumulator_bits : int
         Sums wrap around at so many bits.
     column_channels : int64 (column,) or None
@@ -97,6 +100,7 @@ class Site:
     keep_8bit: bool = False
     note: str = ""
     weight_bits: int = ALL_BITS
+    activation_bits: int = ALL_BITS
     accumulator_bits: int = ACCUMULATOR_BITS
     column_channels: NDArray[np.int64] | None = None
 
@@ -135,11 +139,12 @@ class Site:
             corrected = corrected or bool(self.weights.zero_points.any())
         try:
             return LayerRecord(
+                **self._activation_fields,
                 name=self.name,
                 op=self.op,
                 geometry=self.geometry,
                 groups=self.groups,
-                activation_scale=self.activation.scale,
+                activation_scale=self.activation.scale * (1 << self.lost_activation_bits),
                 activation_zero_point=zero_point,
                 zero_point_corrected=corrected,
                 keep_8bit=self.keep_8bit,
@@ -148,6 +153,13 @@ class Site:
             )
         except ValidationError as error:
             raise InputError(f"layer {self.name!r}: {faults_of(error)[0]}") from None
+
+    @property
+    def _activation_fields(self) -> dict[str, Any]:
+        """What a record says of activations of fewer bits than all; nothing of others."""
+        if not self.lost_activation_bits:
+            return {}
+        return {"activation_bits": self.activation_bits}
 
     @property
     def _column_note(self) -> str:
@@ -184,7 +196,8 @@ class Site:
         if self.stored_weights is None:
             return self.accumulator_bits < ACCUMULATOR_BITS
         sizes = np.abs(self.stored_weights.codes.astype(np.int64)).sum(axis=(1, 2))
-        largest = -LIMITS[True][0] + 1 if self.activation.stored_signed else LIMITS[False][1]
+        codes = CodeRange.of(self.activation_bits, signed=self.activation.stored_signed)
+        largest = max(codes.highest, -codes.lowest)
         return int(sizes.max()) * largest >= 1 << (self.accumulator_bits - 1)
 
     @property
@@ -208,6 +221,17 @@ class Site:
         """Planes that its weights lost: a sum counts 2^lost_bits of the weights before."""
         return 0 if self._rule is None else self._rule.shift
 
+    @property
+    def lost_activation_bits(self) -> int:
+        """Lowest bits of activations that are not multiplied: a sum counts 2^bits as many steps."""
+        return ALL_BITS - self.activation_bits
+
+    def held(self, activations: Array) -> Array:
+        """Return a batch's 8-bit codes as the array takes them."""
+        if not self.lost_activation_bits:
+            return activations
+        return top_bits(activations, self.activation_bits)
+
     @cached_property
     def matrices(self) -> Weights | None:
         """The weights' matrices, shared by all batches."""
@@ -221,7 +245,7 @@ class Site:
         axis.
         """
         by_row = self.op != "conv2d" and self.weights is not None
-        parts = [batch.activations for batch in batches]
+        parts = [self.held(batch.activations) for batch in batches]
         activations = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=int(by_row))
         record = self.record
         if self.stored_weights is not None:
@@ -238,8 +262,8 @@ class Site:
     ) -> NDArray[np.int64]:
         """Return one batch's sums in a design's arithmetic, zero points corrected.
 
-        In units of the weights as they were before they lost bits: whoever brings sums back to
-        real ones needs not know of it.
+        In units of weights and activations as they were before they lost bits: whoever brings
+        sums back to real ones needs not know of it.
 
         Parameters
         ----------
@@ -254,7 +278,8 @@ class Site:
         """
         bits = self.accumulator_bits if overflows else WIDEST_BITS
         sums = layer_sums(self.layer([operands]), pe, self.matrices, bits)
-        return sums << self.lost_bits if self.lost_bits else sums
+        lost = self.lost_bits + self.lost_activation_bits
+        return sums << lost if lost else sums
 
     def real(self, sums: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return sums in real units: sum * (activation scale * weight scale) + bias, in float64.

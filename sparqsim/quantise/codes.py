@@ -244,6 +244,17 @@ class Quantised:
     chosen: bool = True
 
 
+def top_bits(codes: Array, bits: int) -> Array:
+    """Return 8-bit codes (uint8 or int8) by their top `bits`: code / 2^(8 - bits), rounded half to
+    even, saturated to 0..2^bits - 1, or to -2^(bits - 1)..2^(bits - 1) - 1 where they are int8.
+    """
+    signed = codes.dtype == np.int8
+    highest = (1 << (bits - signed)) - 1
+    lowest = -highest - 1 if signed else 0
+    rounded = np.rint(codes.astype(np.float32) / np.float32(1 << (8 - bits)))
+    return np.asarray(np.clip(rounded, lowest, highest), codes.dtype)
+
+
 def quantise(values: Array, scale: float | Array, signed: bool) -> Quantised:
     """Return the codes of finite real values: the rule of this module's docstring.
 

@@ -5,6 +5,7 @@
     keep_8bit = "first-last"          # or "none", or names of layers
     bias_correction = false
     accumulator_bits = 32
+    activation_bits = 8               # of the codes that the array multiplies
 
     [calibration]
     pictures = 64                     # the first ones; all where it is not said
@@ -13,15 +14,17 @@
     [layers."layer4.1.conv2"]         # a layer of its own kind
     weights = "nearest:4"
     activations = "mse:4"
+    activation_bits = 4
 
 What is not said is as in this example, but for the calibration pictures. A layer that stays at 8
-bits under every design (`keep_8bit`) has `nearest:8` weights unless a table of its own says
-otherwise.
+bits under every design (`keep_8bit`) has `nearest:8` weights and 8 bits of activations unless
+a table of its own says otherwise.
 
 *bias_correction*: the mean of each output channel's error on the calibration pictures is added to
 its bias, `sparqsim.quantise.bias`. *accumulator_bits*: sums wrap around at so many bits, as two's
 complement does: the same whatever the order of additions. Accumulators that saturate are not
-simulated: their result depends on that order.
+simulated: their result depends on that order. *activation_bits*: activations are the top ones of
+their 8-bit codes, rounded half to even and saturated, so the step is 2^(8 - bits) times as large.
 """
 
 from __future__ import annotations
@@ -43,6 +46,8 @@ from sparqsim.quantise.calibrate import Calibrator, calibrator
 from sparqsim.quantise.weights import WeightQuantiser, get_weight_quantiser
 
 KEPT_WEIGHTS = "nearest:8"
+#: Bits of activations' codes where a recipe does not say otherwise.
+ALL_ACTIVATION_BITS = 8
 #: Bits of the accumulator where a recipe does not say otherwise.
 ACCUMULATOR_BITS = 32
 KEPT_CHOICES = ("first-last", "none")
@@ -96,6 +101,7 @@ class LayerChoice(Record):
 
     weights: Weights | None = None
     activations: Activations | None = None
+    activation_bits: int | None = Field(default=None, ge=2, le=ALL_ACTIVATION_BITS)
 
 
 class Recipe(Record):
@@ -106,6 +112,7 @@ class Recipe(Record):
     keep_8bit: Kept = "first-last"
     bias_correction: bool = False
     accumulator_bits: int = Field(default=ACCUMULATOR_BITS, ge=8, le=64)
+    activation_bits: int = Field(default=ALL_ACTIVATION_BITS, ge=2, le=ALL_ACTIVATION_BITS)
     calibration: CalibrationChoice = CalibrationChoice()
     layers: dict[Name, LayerChoice] = Field(default_factory=dict)
 
@@ -187,6 +194,19 @@ class Recipe(Record):
         """Return how a layer's activation scales are found."""
         return calibrator(self.layers.get(layer, LayerChoice()).activations or self.activations)
 
+    def bits_of_activations(self, layer: str, *, kept: bool) -> int:
+        """Return the bits of a layer's activations; `kept`: whether it stays at 8 bits."""
+        own = self.layers.get(layer, LayerChoice()).activation_bits
+        if own is not None:
+            return own
+        return ALL_ACTIVATION_BITS if kept else self.activation_bits
+
+    @property
+    def narrows_activations(self) -> bool:
+        """Whether some layer's activations may have fewer bits than all."""
+        stated = [self.activation_bits, *(each.activation_bits for each in self.layers.values())]
+        return any(bits is not None and bits < ALL_ACTIVATION_BITS for bits in stated)
+
     def check_layers(self, names: Iterable[str]) -> None:
         """Raise InputError for a layer that is not in the network, with the nearest that is."""
         known = list(names)
@@ -224,6 +244,8 @@ class Recipe(Record):
             f"accumulator {self.accumulator_bits} bits",
             _calibration_words(self.calibration),
         ]
+        if self.activation_bits < ALL_ACTIVATION_BITS:
+            parts.insert(2, f"activations of {self.activation_bits} bits")
         if self.layers:
             parts.append(f"{counted(len(self.layers), 'layer')} otherwise")
         return ", ".join(parts)

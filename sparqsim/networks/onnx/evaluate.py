@@ -17,6 +17,7 @@ from sparqsim.networks.onnx.graph import Array, Graph
 from sparqsim.networks.onnx.native import native_fault, native_model
 from sparqsim.networks.onnx.network import Network
 from sparqsim.networks.onnx.quantised import DOMAIN, quantised_model
+from sparqsim.networks.onnx.running import TopBits
 from sparqsim.networks.onnx.session import Session
 from sparqsim.quantise.recipe import ACCUMULATOR_BITS
 from sparqsim.trace.bitlist import BitList
@@ -73,12 +74,22 @@ class OnnxNetwork(AnsweringNetwork):
     def computed(self, pictures: Pictures, designs: Designs) -> Iterable[Array]:
         """Yield outputs with every layer under its design."""
         model = self._quantised
-        if self._native:
-            model = native_model(model, self._onnx, designs)
+        narrowed = self._narrowed(designs)
+        if self._native and narrowed is not None:
+            model = native_model(model, self._onnx, narrowed)
         if all(node.domain != DOMAIN for node in model.graph.node):
             session = Session(Graph(model, self._onnx.graph.path))
             return map(self._scores, session.batches(pictures, self._onnx.batch))
         return self._directly(DirectRun(model, self._onnx, self.sites), pictures, designs)
+
+    def _narrowed(self, designs: Designs) -> Designs | None:
+        """Return designs that take 8-bit codes and use the top bits that layers have; None where
+        that is another arithmetic than a layer's own design.
+        """
+        narrow = {site.name: site for site in self.sites if site.lost_activation_bits}
+        if not all(designs[name].exact for name in narrow):
+            return None
+        return designs | {name: TopBits(site.activation_bits) for name, site in narrow.items()}
 
     def _directly(self, direct: DirectRun, pictures: Pictures, designs: Designs) -> Iterable[Array]:
         graph = self._onnx.graph
@@ -89,9 +100,9 @@ class OnnxNetwork(AnsweringNetwork):
 
     def route(self, pe: Computing, *, keep_8bit: bool = True) -> str:
         """Return 'onnxruntime', or which layers numpy computes and why."""
-        if not self._native:
+        designs = self._narrowed(designs_of(self._onnx.sites, pe, keep_8bit=keep_8bit))
+        if not self._native or designs is None:
             return super().route(pe, keep_8bit=keep_8bit)
-        designs = designs_of(self._onnx.sites, pe, keep_8bit=keep_8bit)
         faults = [native_fault(self._onnx, mac, designs[mac.name]) for mac in self._onnx.nodes]
         reasons = sorted({fault for fault in faults if fault})
         if not reasons:

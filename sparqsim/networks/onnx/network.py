@@ -31,6 +31,7 @@ from sparqsim.networks.site import Operands, Site, kept_layers
 from sparqsim.networks.stating import OWN_CODES, beside_own_codes, calibrated_here
 from sparqsim.quantise.codes import OWN_SCALES, ActivationCodes, Quantised
 from sparqsim.quantise.recipe import ACCUMULATOR_BITS, Recipe
+from sparqsim.trace.codebits import ALL_BITS
 from sparqsim.trace.coverage import Tally
 from sparqsim.trace.stated import Stated
 
@@ -43,8 +44,9 @@ class Network:
     runs. `codes`, `shapes`, `dtypes`: of every tensor that a node takes. `kept`: names of layers
     that stay at 8 bits. `left_out`: nodes with multiply-accumulates that are not run.
     `calibrator`: its name. `batch`: pictures at a time. `notes`: what a user must know of all this.
-    `accumulator_bits`: of every layer. `recipe`: its title, '' where none was given;
-    `recipe_entry`: what a trace's provenance says of it.
+    `accumulator_bits`: of every layer. `activation_bits`: of layers that say it, by name.
+    `recipe`: its title, '' where none was given; `recipe_entry`: what a trace's provenance says of
+    it.
     `stated`: for the quantization card of its traces.
     """
 
@@ -60,6 +62,7 @@ class Network:
     batch: int
     notes: tuple[str, ...] = ()
     accumulator_bits: int = ACCUMULATOR_BITS
+    activation_bits: Mapping[str, int] = field(default_factory=dict)
     recipe: str = ""
     recipe_entry: Mapping[str, Any] = field(default_factory=dict)
     stated: Stated = OWN_CODES
@@ -105,6 +108,7 @@ class Network:
             keep_8bit=node.name in self.kept,
             note=reason,
             accumulator_bits=self.accumulator_bits,
+            activation_bits=self.activation_bits.get(node.name, ALL_BITS),
         )
 
     def _reason(self, node: MacNode) -> str:

@@ -31,7 +31,7 @@ from sparqsim.networks.recipes import (
 from sparqsim.networks.rows import as_real, rows_of
 from sparqsim.networks.site import Site
 from sparqsim.pe.base import PEDesign, Step
-from sparqsim.quantise.codes import ActivationCodes, Quantised
+from sparqsim.quantise.codes import ActivationCodes, Quantised, top_bits
 from sparqsim.quantise.recipe import Labels, Recipe
 from sparqsim.quantise.weights import QuantisedWeights, Rows, RunningNetwork
 from sparqsim.quantise.weights.facts import ChosenWeights, Progress, silent
@@ -158,10 +158,7 @@ class TopBits(PEDesign):
 
     def used_activations(self, x: Array) -> Array:
         """Return codes rounded to multiples of 2^(8 - bits), half to even, and saturated."""
-        unit = 1 << (ALL_BITS - self.bits)
-        codes = CodeRange.of(self.bits, signed=x.dtype == np.int8)
-        rounded = np.rint(x.astype(np.float32) / np.float32(unit))
-        return np.asarray(np.clip(rounded, codes.lowest, codes.highest) * unit, x.dtype)
+        return np.asarray(top_bits(x, self.bits) << (ALL_BITS - self.bits), x.dtype)
 
 
 def _run(network: Network, tensor: str, pictures: Pictures, designs: Designs) -> Iterator[Array]:
@@ -254,6 +251,7 @@ def with_recipe(
         chosen,
         codes=_with_scales(network, chosen.nodes, made.activation_scales),
         accumulator_bits=recipe.accumulator_bits,
+        activation_bits={site.name: site.activation_bits for site in made.sites},
         notes=(*network.notes, *made.notes),
         recipe=recipe.title,
         recipe_entry=recipe_entry(recipe, made),

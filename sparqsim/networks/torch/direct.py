@@ -77,7 +77,7 @@ class DirectForms:
         weights = site.matrices
         if weights is None or site.record.zero_point_corrected:
             return None
-        if site.can_overflow or site.column_channels is not None:
+        if site.can_overflow or site.column_channels is not None or site.lost_activation_bits:
             return None
         facts = facts_of(site, weights)
         bound = bound_by(facts, design, site.name)

@@ -14,7 +14,12 @@ from torch import Tensor, nn
 
 from sparqsim.base.errors import InputError
 from sparqsim.networks.observe import Observations, naming
-from sparqsim.networks.recipes import check_one_source_of_bits, followed, recipe_entry
+from sparqsim.networks.recipes import (
+    check_all_activation_bits,
+    check_one_source_of_bits,
+    followed,
+    recipe_entry,
+)
 from sparqsim.networks.saved import SavedNetwork, save
 from sparqsim.networks.site import Operands, Site, check_layer_names, with_bits
 from sparqsim.networks.stating import calibrated_here
@@ -97,6 +102,7 @@ class QuantisedNetwork:
     ) -> None:
         chosen = Recipe.stated(recipe, activations=calibrate, keep_8bit=_choice(keep_8bit))
         check_one_source_of_bits(recipe, bits)
+        check_all_activation_bits(chosen, "a PyTorch network")
         #: The recipe in a line, '' where calibrator and kept layers alone were given.
         self.recipe_title = "" if recipe is None else chosen.title
         self.calibrator = chosen.calibrator_title
