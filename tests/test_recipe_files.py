@@ -512,6 +512,13 @@ def test_flags_beside_a_recipe_are_refused(folder, capsys, options, message):
     assert not target.exists()
 
 
+def test_layers_that_a_recipe_keeps_are_told_as_the_recipes(folder, capsys):
+    (folder / "r.toml").write_text('keep_8bit = ["lost"]')
+    code, _, err = run(capsys, "trace", "dump", *shared(folder), "-o", folder / "t.safetensors")
+    assert code == 2
+    assert err.startswith("sparqsim: recipe: keep_8bit: layer 'lost' is not in the network")
+
+
 def test_a_recipe_that_is_wrong_ends_in_a_line(folder, capsys):
     (folder / "r.toml").write_text('weights = "nearest:1"')
     code, _, err = run(capsys, "trace", "dump", *shared(folder), "-o", folder / "t.safetensors")

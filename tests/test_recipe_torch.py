@@ -476,7 +476,7 @@ def test_a_method_that_looks_at_answers_needs_labels_and_may_choose_scales(tmp_p
             {"layers": {"stam": {"weights": "nearest:4"}}},
             r"layers.'stam' is not in.*did you mean st",
         ),
-        ({"keep_8bit": ("stam",)}, "layer 'stam' is not in the network"),
+        ({"keep_8bit": ("stam",)}, "recipe: keep_8bit: layer 'stam' is not in the network"),
         ({"calibration": {"pictures": 13}}, "calibration.pictures=13, but there are 12"),
     ],
 )

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +23,11 @@ from networks.small import batches, small
 
 from sparqsim import InputError, check_trace, load_trace
 from sparqsim.cli import main
+from sparqsim.networks import saved as saved_files
 from sparqsim.networks.saved import KEY, SavedNetwork
+from sparqsim.networks.site import Site
 from sparqsim.networks.torch import QuantisedNetwork, dump, evaluate
+from sparqsim.quantise.codes import ActivationCodes
 from sparqsim.quantise.recipe import Recipe
 from sparqsim.trace.header import written_header
 from sparqsim.trace.tensorfile import TensorFile
@@ -179,11 +183,22 @@ CHANGES = [
     (field("layers", []), "layers"),
     (field("layers.0.activation.scale", 0.0), "layers[0].activation.scale"),
     (field("layers.0.activation.scale", "nan"), "layers[0].activation.scale"),
+    (field("layers.0.activation.scale", 1e-60), "layers[0].activation.scale"),
+    (field("layers.0.activation.scale", 1e39), "layers[0].activation.scale"),
+    (field("layers.0.activation.zero_point", -129), "zero_point is -129, expected -128 to 127"),
+    (field("layers.0.activation.zero_point", 5), "activation.zero_point is 5, expected 0"),
+    (field("layers.1.activation.zero_point", -5), "zero_point is -5, expected 0 to 255"),
     (field("layers.0.weight_bits", 9), "layers[0].weight_bits"),
     (field("layers.0.weight_bits", 2), "expected -2..1, codes of 2 bits"),
-    (field("layers.0.weight_bits", None), "is a conv2d of 1 groups"),
-    (field("layers.0.op", "linear"), "is a linear of 1 groups, the network's a conv2d"),
-    (field("layers.3.groups", 1), "is a conv2d of 1 groups, the network's a conv2d of 2"),
+    (field("layers.0.weight_bits", None), "is a conv2d of 1 groups without weights"),
+    (
+        field("layers.0.op", "linear"),
+        "is a linear of 1 groups with weights, the network's a conv2d",
+    ),
+    (
+        field("layers.3.groups", 1),
+        "is a conv2d of 1 groups with weights, the network's a conv2d of 2",
+    ),
     (field("layers.0.name", "stam"), "'stem/bias' is of no layer"),
     (field("layers.1.name", "stem"), "a layer's name stands twice"),
     (field("layers.0.more", 1), "layers[0].more"),
@@ -196,11 +211,17 @@ CHANGES = [
     (tensor("stem/weight_scales", lambda s: s * np.nan), "weight_scales hold NaN"),
     (tensor("stem/weight_scales", lambda s: -s), "weight_scales hold NaN, infinite or negative"),
     (tensor("stem/weight_scales", lambda s: s[:1]), "weight_scales are float64 (1,)"),
+    (tensor("stem/weight_scales", lambda s: s * 1e300), "or some that are too large"),
+    (tensor("stem/bias", lambda b: b * np.nan), "layer 'stem': bias holds NaN"),
     (tensor("stem/bias", lambda b: b[:2]), "bias are float32 (2,), expected float32 (6,)"),
     (tensor("odd/column_channels", lambda c: c[::-1].copy()), "column_channels are"),
     (tensor("odd/column_channels", lambda c: c * 0), "expected each of 5 output channels"),
     (tensor("odd/column_channels", lambda c: c[:0]), "expected each of 5 output channels"),
     (tensor("stem/weight_zero_points", lambda _: np.full(6, 999)), "beyond codes of a byte"),
+    (
+        tensor("stem/weight_zero_points", lambda _: np.full(6, -(2**63))),
+        "layer 'stem': weight_zero_points are beyond",
+    ),
     (tensor("stray", lambda _: np.zeros(3)), "tensor 'stray' is of no layer"),
     (tensor("stem/other", lambda _: np.zeros(3)), "tensor 'stem/other' is of no layer"),
 ]
@@ -312,6 +333,39 @@ def test_a_file_of_an_onnx_network_gives_what_its_recipe_gives(folder, command, 
     assert one.pop("calibration") == "3 of them"
     assert other.pop("calibration").startswith("not here")
     assert one == other
+
+
+@pytest.mark.parametrize(
+    ("layer", "codes", "part"),
+    [
+        (0, {"zero_point": 7}, "activation.zero_point is 7, expected 0"),
+        (1, {"scale": 1e-60}, "layers[1].activation.scale"),
+    ],
+)
+def test_codes_of_an_onnx_network_that_were_changed_are_told(
+    folder, command, made, layer, codes, part
+):
+    def change(document: Any, _: Any) -> None:
+        document["layers"][layer]["activation"] |= codes
+
+    changed = rewritten(folder / "q.safetensors", change)
+    for asked in (["trace", "dump", "net.onnx", "-o", "t"], ["accuracy", "net.onnx"]):
+        refused = command(*asked, "--quantised", changed.name)
+        assert refused.returncode == 2
+        assert part in refused.stderr
+        assert refused.stderr.count("\n") == 1
+
+
+def test_a_network_with_codes_of_its_own_keeps_their_zero_points(tmp_path):
+    site = Site("a", "linear", ActivationCodes(0.5, 3, signed=False), None)
+    about = {"source": "x", "source_sha256": "0" * 64, "calibrator": "max"}
+    saved_files.save(tmp_path / "q", [site], **about)
+    loaded = SavedNetwork.load(tmp_path / "q")
+    (kept,) = loaded.restored([site])
+    assert kept.activation == site.activation
+    other = replace(site, activation=ActivationCodes(0.5, 4, signed=False))
+    with pytest.raises(InputError, match="layer 'a': activation has zero_point 3, signed False"):
+        loaded.restored([other])
 
 
 def test_what_does_not_go_together_is_refused(folder, command, made):

@@ -327,6 +327,7 @@ def test_inputs_of_nobody_are_refused_in_words() -> None:
         ("lp:3", "lp:3:8"),
         ("lp:2.4:bits=4", "lp:2.4:4"),
         ("lp:bits=4,p=2.4", "lp:2.4:4"),
+        ("lp:2.4000001:4", "lp:2.4000001:4"),
     ],
 )
 def test_a_quantiser_has_one_name(spec: str, same: str) -> None:
@@ -341,6 +342,8 @@ def test_a_quantiser_has_one_name(spec: str, same: str) -> None:
         ("nearest:9", "bits='9', expected an integer from 2 to 8"),
         ("nearest:1", "bits='1', expected an integer from 2 to 8"),
         ("nearest:4:5", "'5' is one value too many, expected nearest:BITS"),
+        ("lp::4", "a value is empty, expected some between colons"),
+        ("nearest:4:", "a value is empty"),
         ("nearest:width=4", "key 'width=4' is not known"),
         ("nearest:4:bits=5", "key 'bits' is given twice"),
         ("lp:0:4", "p=0, expected a number above 0"),
@@ -397,7 +400,8 @@ def test_what_a_network_does_not_give_is_refused_by_name() -> None:
         Learned().check_needs(trial_facts().network)
     assert str(caught.value) == (
         "weight quantiser 'learned:4' needs blocks of the network; this trial network gives "
-        "inputs beside weights"
+        "inputs beside weights; expected a quantiser that needs no more, or another network "
+        "(PyTorch gives most)"
     )
     with pytest.raises(InputError, match="gives nothing beside weights"):
         Learned().check_needs(None)

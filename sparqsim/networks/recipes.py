@@ -109,6 +109,11 @@ def stated_kept(keep_8bit: Collection[str] | None) -> tuple[str, ...] | None:
     return None if keep_8bit is None else tuple(keep_8bit)
 
 
+def kept_option(recipe: object, flag: str = "--keep-8bit") -> str:
+    """Return what names the layers that stay at 8 bits, for messages: a recipe, or a flag."""
+    return flag if recipe is None else "recipe: keep_8bit"
+
+
 def chosen_kept(recipe: Recipe) -> Collection[str] | None:
     """Return which layers a recipe keeps at 8 bits, for `sparqsim.networks.site.kept_layers`."""
     if recipe.keep_8bit == "first-last":

@@ -20,11 +20,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from sparqsim.base.errors import InputError, nearest, shown
 from sparqsim.base.files import replaced
@@ -44,14 +44,27 @@ Array = NDArray[Any]
 KEY = "sparqsim.quantised"
 FORMAT: Literal["sparqsim.quantised/1"] = "sparqsim.quantised/1"
 EXPECTED = "a quantised network written by sparqsim quantise, or by QuantisedNetwork.save"
+#: Codes are computed in float32 (`sparqsim.quantise.codes`): others are 0 or infinite there.
+LEAST_SCALE, LARGEST_SCALE = (
+    float(each) for each in (np.finfo(np.float32).smallest_subnormal, np.finfo(np.float32).max)
+)
 
 
 class SavedCodes(Record):
     """How a tensor is stored: real = (code - zero_point) * scale, code int8 where `signed`."""
 
-    scale: float = Field(gt=0, allow_inf_nan=False)
-    zero_point: int = Field(ge=-128, le=255)
+    scale: float = Field(ge=LEAST_SCALE, le=LARGEST_SCALE, allow_inf_nan=False)
+    zero_point: int
     signed: bool
+
+    @model_validator(mode="after")
+    def _check_zero_point(self) -> Self:
+        lowest, highest = (-128, 127) if self.signed else (0, 255)
+        if not lowest <= self.zero_point <= highest:
+            raise ValueError(
+                f"zero_point is {self.zero_point}, expected {lowest} to {highest}, a code"
+            )
+        return self
 
     @classmethod
     def of(cls, codes: ActivationCodes) -> SavedCodes:
@@ -216,6 +229,21 @@ class SavedNetwork:
                 codes[layer.name, 1] = layer.second.codes
         return codes
 
+    def check_chosen(self, keys: Iterable[tuple[str, int]]) -> None:
+        """Raise InputError for a zero point of operands that have no codes of the network's own:
+        codes that are chosen stand around 0.
+
+        `keys`: (layer, 0 or 1) of these operands.
+        """
+        codes = self.codes()
+        for layer, place in keys:
+            point = codes[layer, place].zero_point
+            if point:
+                raise InputError(
+                    f"{self.path}: layer {layer!r}: {PLACES[place]}.zero_point is {point}, "
+                    "expected 0: the network has no codes of its own there"
+                )
+
     def lowest(self, key: object) -> float:
         """Return 0: which values were seen is not kept."""
         return 0.0
@@ -267,9 +295,10 @@ class SavedNetwork:
         wanted = (site.op, site.groups, site.weights is None)
         if found != wanted or (layer.second is None) != (site.second is None):
             raise InputError(
-                f"{place} is a {layer.op} of {layer.groups} groups, the network's a {site.op} of "
-                f"{site.groups}; expected the same layer"
+                f"{place} is a {layer.op} of {layer.groups} groups {_operands(layer)}, the "
+                f"network's a {site.op} of {site.groups}; expected the same layer"
             )
+        _check_codes(place, layer, site)
         made = replace(
             site,
             activation=layer.activation.codes,
@@ -287,6 +316,28 @@ class SavedNetwork:
         return replace(made, weights=weights, bias=bias, column_channels=columns)
 
 
+def _operands(layer: SavedLayer) -> str:
+    if layer.weight_bits is not None and layer.second is not None:
+        return "with weights and a second activation"
+    return "with weights" if layer.weight_bits is not None else "without weights"
+
+
+def _check_codes(place: str, layer: SavedLayer, site: Site) -> None:
+    """Raise InputError for operands that are stored as other integers than the network's."""
+    for name, found, own in zip(
+        PLACES, (layer.activation, layer.second), (site.activation, site.second), strict=True
+    ):
+        if found is None or own is None:
+            continue
+        if (found.zero_point, found.signed) != (own.zero_point, own.signed):
+            raise InputError(
+                f"{place}: {name} has zero_point {found.zero_point}, signed {found.signed}, and "
+                f"the network {own.zero_point}, {own.signed}; expected the network's"
+            )
+
+
+#: Names of a layer's operands.
+PLACES = ("activation", "second")
 #: What each tensor of a layer holds.
 DTYPES: Mapping[str, type[np.generic]] = {
     "weights": np.int8,
@@ -330,18 +381,26 @@ class _LayerTensors:
         codes = self._tensor("weights", (count, *shape[1:]))
         CodeRange.of(bits, signed=True).check(codes, f"{self.place}: weights")
         scales = self._tensor("weight_scales", (count,))
-        if not (np.isfinite(scales) & (scales >= 0)).all():
-            raise InputError(f"{self.place}: weight_scales hold NaN, infinite or negative numbers")
+        if not ((scales >= 0) & (scales <= LARGEST_SCALE)).all():
+            raise InputError(
+                f"{self.place}: weight_scales hold NaN, infinite or negative numbers, or some that "
+                f"are too large; expected 0 to {LARGEST_SCALE:g}"
+            )
         points = np.zeros(count, np.int64)
         if "weight_zero_points" in self.tensors:
             points = self._tensor("weight_zero_points", (count,))
-            if np.abs(points).max() > 128:
+            if points.min() < -128 or points.max() > 128:
                 raise InputError(f"{self.place}: weight_zero_points are beyond codes of a byte")
         return WeightCodes(codes, scales, points, bits)
 
     def bias(self, channels: int) -> NDArray[np.float32] | None:
         """Return the bias, None where there is none."""
-        return self._tensor("bias", (channels,)) if "bias" in self.tensors else None
+        if "bias" not in self.tensors:
+            return None
+        bias = self._tensor("bias", (channels,))
+        if not np.isfinite(bias).all():
+            raise InputError(f"{self.place}: bias holds NaN or infinite values, expected numbers")
+        return bias
 
     def _tensor(self, what: str, shape: tuple[int, ...]) -> Array:
         if what not in self.tensors:

@@ -367,7 +367,11 @@ def check_layer_names(chosen: Collection[str], names: Sequence[str], option: str
     return frozenset(chosen)
 
 
-def kept_layers(ops: Sequence[tuple[str, str]], chosen: Collection[str] | None) -> frozenset[str]:
+def kept_layers(
+    ops: Sequence[tuple[str, str]],
+    chosen: Collection[str] | None,
+    option: str = "--keep-8bit",
+) -> frozenset[str]:
     """Return the layers of a file's network that stay at 8 bits.
 
     Parameters
@@ -376,9 +380,11 @@ def kept_layers(ops: Sequence[tuple[str, str]], chosen: Collection[str] | None) 
         Every layer, in order.
     chosen : names
         By default the first convolution and the last layer.
+    option : str
+        What names them, for messages.
     """
     names = [name for name, _ in ops]
     if chosen is not None:
-        return check_layer_names(chosen, names, "--keep-8bit")
+        return check_layer_names(chosen, names, option)
     first = [name for name, op in ops if op == "conv2d"][:1]
     return frozenset([*first, names[-1]])

@@ -25,6 +25,7 @@ from sparqsim.networks.recipes import (
     calibration_pictures,
     check_own_activations,
     chosen_kept,
+    kept_option,
     stated_kept,
 )
 from sparqsim.networks.site import Operands, Site, kept_layers
@@ -233,7 +234,9 @@ def calibrated(
         codes=own | seen.observations.codes(),
         shapes=seen.shapes,
         dtypes=seen.dtypes,
-        kept=kept_layers([(node.name, node.op) for node in nodes], chosen_kept(chosen)),
+        kept=kept_layers(
+            [(node.name, node.op) for node in nodes], chosen_kept(chosen), kept_option(recipe)
+        ),
         left_out=skipped_nodes(graph, left_out),
         calibrator=chosen.calibrator_title if seen.observations else OWN_SCALES,
         batch=batches.size,

@@ -10,7 +10,7 @@ from sparqsim.networks.images import Pictures
 from sparqsim.networks.onnx.batching import batching
 from sparqsim.networks.onnx.fold import folded
 from sparqsim.networks.onnx.graph import Graph
-from sparqsim.networks.onnx.network import Network, sources_of
+from sparqsim.networks.onnx.network import Network, own_codes, sources_of
 from sparqsim.networks.onnx.reader import read_nodes
 from sparqsim.networks.onnx.running import with_sites
 from sparqsim.networks.onnx.session import Session
@@ -58,6 +58,13 @@ def restored(
     batches = batching(graph, pictures, [*tensors, *graph.outputs], batch)
     example = next(Session(graph, tensors).batches(pictures, batches.size))
     codes = saved.codes()
+    own = own_codes(nodes)
+    saved.check_chosen(
+        (node.name, place)
+        for node in nodes
+        for place, tensor in enumerate(node.tensors)
+        if (node.name, place) in codes and tensor not in own
+    )
     by_tensor: dict[str, ActivationCodes] = {}
     for node in nodes:
         by_tensor |= {
@@ -69,7 +76,7 @@ def restored(
         graph=graph,
         folded=without_norms.pairs,
         nodes=nodes,
-        codes=by_tensor,
+        codes=by_tensor | own,
         shapes={name: values.shape for name, values in example.items()},
         dtypes={name: values.dtype for name, values in example.items()},
         kept=saved.kept,

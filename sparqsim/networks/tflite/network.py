@@ -13,6 +13,7 @@ from sparqsim.base.wording import counted
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.recipes import (
     chosen_kept,
+    kept_option,
     recipe_entry,
     stated_kept,
     with_own_codes,
@@ -97,7 +98,8 @@ class TfliteSites:
         chosen = Recipe.stated(recipe, keep_8bit=stated_kept(keep_8bit))
         self.model = Model(path)
         self.macs = read_operators(self.model, skip)
-        kept = kept_layers([(mac.name, mac.op) for mac in self.macs], chosen_kept(chosen))
+        ops = [(mac.name, mac.op) for mac in self.macs]
+        kept = kept_layers(ops, chosen_kept(chosen), kept_option(recipe))
         own = tuple(mac.site(mac.name in kept) for mac in self.macs)
         made = with_own_codes(chosen, own, "TFLite network")
         self.sites = made.sites

@@ -18,6 +18,7 @@ from sparqsim.networks.recipes import (
     check_all_activation_bits,
     check_one_source_of_bits,
     followed,
+    kept_option,
     recipe_entry,
 )
 from sparqsim.networks.saved import SavedNetwork, save
@@ -114,7 +115,7 @@ class QuantisedNetwork:
             raise InputError("calibration loader holds no batch, expected at least one")
         self.network = Network(model, example[0], matmuls, fold)
         names = [call.name for call in self.network.calls]
-        kept = _kept(names, chosen.keep_8bit)
+        kept = _kept(names, chosen.keep_8bit, kept_option(recipe, "keep_8bit"))
         chosen.check_layers(names)
         seen = Observations(chosen)
         met: dict[str, Call] = {}
@@ -210,6 +211,7 @@ class QuantisedNetwork:
         made.origin = Origin(digest_of(model), about.matmuls, about.fold, about.pictures)
         saved.check_source(made.origin.source_sha256, f"this {type(model).__name__}")
         saved.check_layers([call.name for call in made.network.calls])
+        saved.check_chosen(saved.codes())
         made.calibrator = about.calibrator
         made.recipe_title, made.recipe_entry = about.recipe_title, dict(about.recipe)
         made.stated = about.stated
@@ -292,7 +294,7 @@ def _choice(keep_8bit: Keep) -> str | tuple[str, ...]:
     return keep_8bit
 
 
-def _kept(names: list[str], keep_8bit: str | tuple[str, ...]) -> frozenset[str]:
+def _kept(names: list[str], keep_8bit: str | tuple[str, ...], option: str) -> frozenset[str]:
     if isinstance(keep_8bit, str):
         return frozenset((names[0], names[-1]) if keep_8bit == "first-last" else ())
-    return check_layer_names(keep_8bit, names, "keep_8bit")
+    return check_layer_names(keep_8bit, names, option)

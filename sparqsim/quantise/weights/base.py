@@ -69,7 +69,7 @@ class WeightQuantiser(ABC):
         """Its name and keys: those up to `bits` by their place, others where they are not at their
         default.
         """
-        placed = [f"{getattr(self, key):g}" for key in placed_keys(type(self))]
+        placed = [repr(getattr(self, key)).removesuffix(".0") for key in placed_keys(type(self))]
         others = [
             f"{key.name}={getattr(self, key.name)}"
             for key in keys_of(self)[len(placed) :]
@@ -111,7 +111,8 @@ class WeightQuantiser(ABC):
         given = ", ".join(sorted(provided)) or "nothing"
         raise InputError(
             f"weight quantiser {self.spec!r} needs {' and '.join(missing)} of the network; this "
-            f"{kind} gives {given} beside weights"
+            f"{kind} gives {given} beside weights; expected a quantiser that needs no more, or "
+            "another network (PyTorch gives most)"
         )
 
 

@@ -43,7 +43,9 @@ def _named(kind: type[WeightQuantiser], text: str, spec: str) -> str:
     """Return keys as 'key=value,...' where some were given by their place, split by ':'."""
     places = iter(placed_keys(kind))
     named = []
-    for part in filter(None, text.split(":")):
+    for part in text.split(":") if text else ():
+        if not part:
+            raise InputError(f"{WHAT} {spec!r}: a value is empty, expected some between colons")
         if "=" in part:
             named.append(part)
             continue
