@@ -287,7 +287,8 @@ class HistogramObserver(Observer):
         """Return the middles of the bins that hold values, in real units, and their counts."""
         counts, width = self.histogram()
         used = np.flatnonzero(counts)
-        return (used + 0.5) * width, counts[used].astype(np.float64)
+        middles = np.asarray((used + 0.5) * width, np.float64)
+        return middles, counts[used].astype(np.float64)
 
 
 class Percentile(HistogramObserver):

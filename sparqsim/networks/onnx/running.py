@@ -35,7 +35,7 @@ from sparqsim.quantise.codes import ActivationCodes, Quantised, top_bits
 from sparqsim.quantise.recipe import Labels, Recipe
 from sparqsim.quantise.weights import QuantisedWeights, Rows, RunningNetwork
 from sparqsim.quantise.weights.facts import ChosenWeights, Progress, silent
-from sparqsim.trace.codebits import ALL_BITS, CodeRange
+from sparqsim.trace.codebits import ALL_BITS
 
 NO_SCALES: Mapping[str, float] = MappingProxyType({})
 
