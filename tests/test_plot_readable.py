@@ -96,10 +96,10 @@ class Results:
 
 
 def loss(results: Results, width: str) -> Figure:
-    rows = [
-        row(None, 180, 200, None),
-        *(row(name, 180 - 7 * at, 190, 1 + at / 5) for at, name in enumerate(results.names)),
-    ]
+    right = np.linspace(180, 0, len(results.names)).astype(int).tolist()
+    rows = [row(None, 180, 200, None)]
+    for at, name in enumerate(results.names):
+        rows.append(row(name, right[at], 190, 1 + at / 5))
     return accuracy_figure(record(*rows).model_copy(update={"network": NETWORK}), width=width)
 
 
