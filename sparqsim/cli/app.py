@@ -29,6 +29,7 @@ from sparqsim.cli import (
     report,
     rtl,
     run,
+    search,
     sweep,
     trace,
 )
@@ -68,6 +69,7 @@ app.command("report")(report.report)
 app.command("bandwidth")(memory.bandwidth)
 app.command("accuracy")(accuracy.accuracy)
 app.command("quantise")(quantise.quantise)
+app.command("search")(search.search)
 app.add_typer(trace.app, name="trace")
 app.add_typer(card.app, name="card")
 app.add_typer(pe.app, name="pe")

@@ -58,6 +58,10 @@ JSON_KINDS: Mapping[str, Kind] = {
         "what quantization cards differ in",
         "no command reads it; `sparqsim.results.confounds.CardDiff.load` does",
     ),
+    "search": Kind(
+        "the record of a search",
+        "`sparqsim plot --kind pareto` takes one of them alone",
+    ),
     "area": Kind(
         "an area table",
         "`sparqsim compare --iso area` and `sparqsim rtl area` take it with --areas",

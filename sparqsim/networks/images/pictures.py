@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -120,6 +121,18 @@ class Pictures:
             labels=None if self.labels is None else self.labels[taken],
             arrays={name: array[taken] for name, array in self.arrays.items()},
         )
+
+    def digests(self) -> tuple[str, ...]:
+        """Return the SHA-256 of every picture as it is stored: its size, its type, its values."""
+        return tuple(map(self._digest, range(len(self))))
+
+    def _digest(self, at: int) -> str:
+        found = hashlib.sha256()
+        stored = {name: array[at] for name, array in self.arrays.items()}
+        for name, values in (stored or {"": self._pixels(at)}).items():
+            found.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
+            found.update(np.ascontiguousarray(values).tobytes())
+        return found.hexdigest()
 
     def batches(self, size: int, layout: Layout, dtype: Any = np.float32) -> Iterator[Array]:
         """Yield batches of at most `size` pictures as the network takes them.

@@ -1,8 +1,9 @@
 """JSON Schemas of what sparqsim writes, for readers in other languages: report, comparison,
-accuracy, prediction, quantization card and what cards differ in.
+accuracy, prediction, search, quantization card and what cards differ in.
 
 The files `NAME.schema.json` are derived from the records in `report.py`, `accuracy_report.py`,
-`prediction.py`, `card.py` and `confounds.py`; a test says whether they are current.
+`prediction.py`, `search_report.py`, `card.py` and `confounds.py`; a test says whether they are
+current.
 
     python -m sparqsim.results.schemas      # writes them anew
 """
@@ -18,6 +19,7 @@ from sparqsim.results.card import Card
 from sparqsim.results.confounds import CardDiff
 from sparqsim.results.prediction import Prediction
 from sparqsim.results.report import Comparison, Report
+from sparqsim.results.search_report import SearchReport
 
 FOLDER = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -36,6 +38,7 @@ def schema_files() -> dict[Path, str]:
         "comparison": Comparison,
         "accuracy": AccuracyReport,
         "prediction": Prediction,
+        "search": SearchReport,
         "card": Card,
         "card_diff": CardDiff,
     }

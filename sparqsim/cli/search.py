@@ -1,0 +1,264 @@
+"""`sparqsim search`: bits of a network's layers, found on pictures for a PE design."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparqsim.cli.accuracy import LabelOffset, Labels
+from sparqsim.cli.options import (
+    Array,
+    CalibrateOn,
+    Coupling,
+    Dataflow,
+    Design,
+    Format,
+    Limit,
+    Model,
+    Overlap,
+    SignedAs,
+    array_config,
+)
+from sparqsim.cli.trace import Batch, Images, Keep, MaxPixels, Steps, names
+
+if TYPE_CHECKING:
+    from sparqsim.cli.tables import Shown
+    from sparqsim.results.search_report import SearchReport
+
+Target = Annotated[
+    str,
+    typer.Option(
+        "-o", "--output", metavar="FILE", help="Write the record as JSON: every trial, the chosen."
+    ),
+]
+Budget = Annotated[
+    str,
+    typer.Option(
+        "--budget",
+        metavar="N|P%",
+        help="Best answers with at most so many cycles, or so much of those at most bits. Without "
+        "it: HAGO's greedy, fewest bits that lose no answer.",
+    ),
+]
+Objective = Annotated[
+    str,
+    typer.Option(
+        "--objective",
+        metavar="agree|top1",
+        help="Pictures that are answered well: as the reference network, or by their labels.",
+    ),
+]
+SaveRecipe = Annotated[
+    str | None,
+    typer.Option("--save-recipe", metavar="FILE", help="Write the bits found as a recipe (.toml)."),
+]
+Trials = Annotated[
+    str | None,
+    typer.Option(
+        "--trials",
+        metavar="FILE",
+        help="Where each trial goes as soon as it is measured; a search that was stopped goes on "
+        "from there. [default: -o with .trials.jsonl behind it]",
+        show_default=False,
+    ),
+]
+AccumulatorBits = Annotated[
+    int,
+    typer.Option(
+        "--accumulator-bits", metavar="N", min=8, max=64, help="Sums wrap around at so many bits."
+    ),
+]
+MostBits = Annotated[
+    int, typer.Option("--most-bits", metavar="B", min=2, max=8, help="Of an edge, to begin with.")
+]
+LeastBits = Annotated[
+    int, typer.Option("--least-bits", metavar="B", min=2, max=8, help="Of an edge.")
+]
+Weights = Annotated[
+    str,
+    typer.Option(
+        "--weights", metavar="NAME", help="Weight quantiser without its bits: nearest or lp:P."
+    ),
+]
+Calibrate = Annotated[
+    str,
+    typer.Option(
+        "--calibrate",
+        metavar="NAME",
+        help="Calibrator; mse and lp:P choose the clip by an edge's bits.",
+    ),
+]
+ExactPoints = Annotated[
+    int,
+    typer.Option(
+        "--exact-points",
+        metavar="N",
+        min=0,
+        max=10**6,
+        help="With a budget: spaces of at most so many points are searched whole.",
+    ),
+]
+TracePictures = Annotated[
+    int,
+    typer.Option(
+        "--trace-pictures",
+        metavar="N",
+        min=1,
+        help="The first pictures that answer, on which cycles are simulated.",
+    ),
+]
+
+
+def search(
+    model: Model,
+    images: Images,
+    output: Target,
+    pe: Design,
+    budget: Budget = "",
+    objective: Objective = "agree",
+    labels: Labels = None,
+    label_offset: LabelOffset = 0,
+    preprocess: Steps = "",
+    max_pixels: MaxPixels = None,
+    limit: Limit = None,
+    calibrate_on: CalibrateOn = None,
+    calibrate: Calibrate = "mse",
+    weights: Weights = "nearest",
+    keep_8bit: Keep = None,
+    accumulator_bits: AccumulatorBits = 32,
+    most_bits: MostBits = 8,
+    least_bits: LeastBits = 4,
+    exact_points: ExactPoints = 256,
+    trace_pictures: TracePictures = 1,
+    signed: SignedAs = "magnitude",
+    array: Array = "16x16",
+    dataflow: Dataflow = "os",
+    coupling: Coupling = "lockstep",
+    overlap: Overlap = "off",
+    batch: Batch = None,
+    trials: Trials = None,
+    save_recipe: SaveRecipe = None,
+    format_: Format = "table",
+) -> None:
+    """Find bits of a network's layers for a PE design: every trial's bits, answers and cycles.
+
+    The first pictures (--calibrate-on) find scales, the others answer.
+    """
+    from sparqsim.base.errors import InputError
+    from sparqsim.base.files import check_outputs, write_text
+    from sparqsim.cli.tables import checked_format, deliver, saving
+    from sparqsim.engine.assignment import file_of
+    from sparqsim.networks.images import Pictures
+    from sparqsim.networks.images.labels import checked_classes, load_labels
+    from sparqsim.pe.signs import checked_signed
+    from sparqsim.search.run import Search
+    from sparqsim.search.run import search as searched
+    from sparqsim.search.toml import toml_of_recipe
+
+    checked_format(format_)
+    checked_signed(signed)
+    if objective not in ("agree", "top1"):
+        raise InputError(f"--objective {objective}: expected agree or top1")
+    log = trials or f"{output}.trials.jsonl"
+    outputs = {"-o": output, "--save-recipe": save_recipe, "--trials": log}
+    check_outputs(outputs, [model, images, labels, file_of(pe)])
+    config = array_config(array, dataflow, coupling, overlap)
+    pictures = Pictures.open(images, preprocess, max_pixels).first(limit)
+    classes = pictures.labels if labels is None else load_labels(labels, pictures.names)
+    if classes is not None:
+        classes = checked_classes(classes, labels or "labels", label_offset)
+    asked = Search(
+        pe=pe,
+        budget=budget,
+        objective="top1" if objective == "top1" else "agree",
+        accumulator_bits=accumulator_bits,
+        most_bits=most_bits,
+        least_bits=least_bits,
+        calibrator=calibrate,
+        weights=weights,
+        keep_8bit=_kept(keep_8bit),
+        calibrate_on=calibrate_on,
+        traced=trace_pictures,
+        exact_points=exact_points,
+        signed=signed,
+        batch=batch,
+    )
+    with _progress() as each:
+        found = searched(model, pictures, classes, asked, config, Path(log), each)
+    text = toml_of_recipe(found.recipe, f"sparqsim search of {found.report.network}, {pe}")
+    writes = [saving(output, found.report.to_json)]
+    if save_recipe is not None:
+        writes.append(lambda: write_text(save_recipe, text))
+    deliver(_shown(found.report), format_, *writes)
+
+
+def _kept(option: str | None) -> str | tuple[str, ...]:
+    if option is None:
+        return "first-last"
+    return names(option)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    """Give what shows the number of trials on a terminal, nothing in a pipe."""
+    from rich.progress import TimeElapsedColumn
+
+    from sparqsim.cli.progress import progress_bar
+
+    with progress_bar("{task.description} {task.completed}", TimeElapsedColumn()) as bar:
+        task = bar.add_task("trials", total=None)
+        yield lambda count: bar.update(task, completed=count)
+
+
+def _shown(report: SearchReport) -> Shown:
+    """Return the bits chosen, layer by layer, and the front."""
+    from sparqsim.base.errors import printable
+    from sparqsim.base.wording import counted
+    from sparqsim.cli.tables import Shown, Table
+    from sparqsim.results.search_report import METHODS
+
+    best, default = report.best, report.default
+    layers = Table(
+        f"chosen: {best.total_bits} of {default.total_bits} bits summed over edges",
+        ["layer", "activation\nbits", "weight\nbits"],
+        text=True,
+    )
+    for name, bits in report.layer_bits(best).items():
+        layers.add_row(printable(name), *map(str, bits))
+    front = Table(
+        "front: no other trial is better in both",
+        ["bits of edges", "pictures\nanswered well", "cycles", "speedup", "chosen"],
+        text=True,
+    )
+    for trial in report.front:
+        front.add_row(
+            " ".join(map(str, trial.bits)),
+            f"{report.quality(trial)} of {report.pictures}",
+            f"{trial.cycles:,}",
+            f"{default.cycles / trial.cycles:.2f}",
+            "yes" if trial == best else "",
+        )
+    what = "as the reference" if report.objective == "agree" else "by their labels"
+    notes = [
+        f"Answered well: {what} ({report.reference}).",
+        f"Method: {METHODS[report.method]}.",
+        f"Hardware: {report.hardware}.",
+        (
+            f"Cycles of {counted(report.traced_pictures, 'picture')}, {report.array.words}; scales "
+            f"from {counted(report.calibration_pictures, 'other picture')}."
+        ),
+    ]
+    return Shown(
+        printable(
+            f"{report.network}: {counted(len(report.trials), 'trial')} of "
+            f"{counted(len(report.edges), 'edge')} under {report.design}"
+        ),
+        [layers, front],
+        "\n".join(map(printable, notes)),
+        report.flat_rows,
+        report.to_json,
+    )

@@ -1,0 +1,75 @@
+"""The front of a search: answers over speedup, beside the points of uniform bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Unpack
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sparqsim.base.wording import counted
+from sparqsim.plot.panel import check_target, delivered
+from sparqsim.plot.pareto import ParetoWords, points_figure
+from sparqsim.plot.pareto_points import ParetoPoint
+from sparqsim.plot.style import Saving
+from sparqsim.results.search_report import METHODS, SearchReport, SearchTrial
+
+PERCENT = 100
+OBJECTIVES: Final = {"agree": "answers as the reference (%)", "top1": "top-1 accuracy (%)"}
+
+
+def search_points(report: SearchReport) -> list[ParetoPoint]:
+    """Return the front's trials, those of uniform bits and the chosen one, each once: speedup over
+    the trial at every edge's limit, and the percentage of pictures answered well.
+    """
+    shown = dict.fromkeys([*report.uniform, *report.front, report.best])
+    return [_point(report, trial) for trial in shown]
+
+
+def _point(report: SearchReport, trial: SearchTrial) -> ParetoPoint:
+    name = _name(report, trial)
+    speedup = report.default.cycles / trial.cycles
+    return ParetoPoint(name, speedup, PERCENT * report.quality(trial) / report.pictures, name)
+
+
+def _name(report: SearchReport, trial: SearchTrial) -> str:
+    mean = trial.total_bits / len(trial.bits)
+    plain = f"{max(trial.bits)} bits" if trial in report.uniform else f"mixed, mean {mean:.2f} bits"
+    return f"chosen: {plain}" if trial == report.best else plain
+
+
+def plot_search(
+    report: SearchReport,
+    path: str | Path | None = None,
+    *,
+    ax: Axes | None = None,
+    width: str = "column",
+    **saving: Unpack[Saving],
+) -> Figure:
+    """Draw the front of a search, and the points of uniform bits, as `plot_pareto` does.
+
+    Parameters
+    ----------
+    report : SearchReport
+    ax, path, width, **saving
+        And errors: as in `plot_pareto`.
+    """
+    check_target(path, ax)
+    words = ParetoWords(
+        OBJECTIVES[report.objective],
+        f"{report.default.cycles} cycles at the most bits of every edge",
+        f"{report.network}, {report.design}, {counted(report.pictures, 'picture')}, against: "
+        f"{report.reference}\n{report.array.words}",
+        (
+            METHODS[report.method],
+            f"one picture is {PERCENT / report.pictures:.2g} percentage points",
+            (
+                f"cycles of {counted(report.traced_pictures, 'picture')}; "
+                f"{counted(len(report.trials), 'trial')}, of which the front and those of uniform "
+                "bits are drawn"
+            ),
+        ),
+    )
+    figure = points_figure(search_points(report), words, width, ax=ax)
+    return delivered(figure, path, ax, title="Answers against speedup", **saving)

@@ -1,0 +1,100 @@
+"""The space of a search: edges that have bits, and the bits that each may have.
+
+An edge is what a layer takes: activations, shared by all layers that take the same tensor, or the
+weights of one layer. A point gives bits to every edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Literal, NamedTuple
+
+from sparqsim.base.errors import InputError
+from sparqsim.quantise.codes import MOST_WEIGHT_BITS
+
+#: Bits of every edge, in the order of `Space.edges`.
+Point = tuple[int, ...]
+Kind = Literal["activations", "weights"]
+
+
+class LayerBits(NamedTuple):
+    """Bits of a layer's activations and weights."""
+
+    activations: int = MOST_WEIGHT_BITS
+    weights: int = MOST_WEIGHT_BITS
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What has bits of its own. layers: those that take it; choices: its bits, most first."""
+
+    kind: Kind
+    layers: tuple[str, ...]
+    choices: tuple[int, ...]
+
+    def nearest(self, bits: int) -> int:
+        """Return the most choice that is no more than `bits`, or the least one of all."""
+        return next((choice for choice in self.choices if choice <= bits), self.choices[-1])
+
+
+@dataclass(frozen=True)
+class Space:
+    """All points of a search. Raises InputError for no edge that has a choice."""
+
+    edges: tuple[Edge, ...]
+
+    def __post_init__(self) -> None:
+        if not any(len(edge.choices) > 1 for edge in self.edges):
+            raise InputError(
+                "no layer is left to choose bits for; expected a network with layers of real "
+                "weights that are not all kept at 8 bits (--keep-8bit ''), and --least-bits "
+                "below --most-bits"
+            )
+
+    @property
+    def default(self) -> Point:
+        """The point at every edge's limit."""
+        return tuple(edge.choices[0] for edge in self.edges)
+
+    @property
+    def least(self) -> Point:
+        """The point of fewest bits."""
+        return tuple(edge.choices[-1] for edge in self.edges)
+
+    @property
+    def size(self) -> int:
+        """How many points there are."""
+        return prod(len(edge.choices) for edge in self.edges)
+
+    def points(self) -> Iterator[Point]:
+        """Yield every point, that of most bits first."""
+        return product(*(edge.choices for edge in self.edges))
+
+    def uniform(self) -> tuple[Point, ...]:
+        """Return the points that have the same bits at every edge, as far as edges have them."""
+        all_bits = sorted({bits for edge in self.edges for bits in edge.choices}, reverse=True)
+        points = (tuple(edge.nearest(bits) for edge in self.edges) for bits in all_bits)
+        return tuple(dict.fromkeys(points))
+
+    def lowered(self, point: Point, place: int) -> Iterator[Point]:
+        """Yield points with fewer bits at one edge, one step after another."""
+        for bits in self.edges[place].choices:
+            if bits < point[place]:
+                yield (*point[:place], bits, *point[place + 1 :])
+
+    def raised(self, point: Point, place: int) -> Iterator[Point]:
+        """Yield points with more bits at one edge, one step after another."""
+        for bits in reversed(self.edges[place].choices):
+            if bits > point[place]:
+                yield (*point[:place], bits, *point[place + 1 :])
+
+    def layer_bits(self, point: Point) -> Mapping[str, LayerBits]:
+        """Return the bits of every layer that has an edge."""
+        found: dict[str, LayerBits] = {}
+        for edge, bits in zip(self.edges, point, strict=True):
+            for layer in edge.layers:
+                found[layer] = found.get(layer, LayerBits())._replace(**{edge.kind: bits})
+        return found
