@@ -1,11 +1,10 @@
 """Outlier-victim pairs (OliVe): the codes of 4 bits, the pair rule, and how a scale is found.
 
-Codes stand here in units of one normal step, as integers that fit 8 bits:
+Codes stand here in units of one normal step, as integers that fit 8 bits::
 
-| tensor | normal codes | outlier codes |
-|---|---|---|
-| with negatives | 0, +-1 .. +-7 | +-12, 16, 24, 32, 48, 64, 96 |
-| without | 0 .. 15 | 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224 |
+    tensor          normal codes   outlier codes
+    with negatives  0, +-1 .. +-7  +-12, 16, 24, 32, 48, 64, 96
+    without         0 .. 15        20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224
 
 A value becomes the nearest code of both kinds. Two values that are adjacent along K, (2i, 2i + 1),
 are a pair; in a pair with an outlier its neighbour, the *victim*, becomes 0 and lends its code to
@@ -13,8 +12,8 @@ say so: of two outliers the first stays. A last value without partner pairs with
 
 The scale, the real value of one normal step, is the one of least squared error, the first of equal
 ones, among those that bring p times the three-sigma point to the largest normal code: p = 0.75,
-0.77 .. 1.49; three-sigma point: the larger of |mean + 3 sigma| and |mean - 3 sigma|, sigma
-unbiased.
+0.77 .. 1.49; three-sigma point: the larger magnitude of mean + 3 sigma and mean - 3 sigma,
+sigma unbiased.
 
 *Source*: Guo et al., OliVe, ISCA 2023, as the authors' quantiser has it (ANT-Quantization,
 olive_quantization; its codes are 4 times these for tensors with negatives, 2 times without). Ours:
