@@ -394,6 +394,19 @@ def test_a_card_that_contradicts_its_report_is_refused(name):
     assert words in str(refused.value)
 
 
+def test_a_copy_with_other_fields_has_their_card():
+    report = sparqsim.simulate(card_traces.trace(), "sparq-5opt", sparqsim.ArrayConfig(4, 4))
+    array = report.array.model_copy(update={"rows": 8})
+    changed = report.model_copy(update={"array": array})
+    assert changed.card.hardware.array == "8x4"
+    assert changed.card.designs == report.card.designs
+    assert report.card.hardware.array == "4x4"
+    assert report.model_copy() == report
+    again = changed.model_copy(update={"array": report.array})
+    assert again == report
+    assert type(report).from_json(again.to_json()) == report
+
+
 def test_cards_have_a_schema_and_keep_to_it():
     schema = json.loads((SCHEMAS / "card.schema.json").read_text())
     trace = card_traces.trace()

@@ -64,10 +64,15 @@ def test_periods_and_times(compared, clock):
 def test_without_a_clock_nothing_is_told_and_nothing_moves(compared):
     plain, timed = compared(None), compared("own")
     assert plain.clock is None
-    assert '"clock"' not in plain.to_json()
-    document = json.loads(timed.to_json())
-    del document["clock"]
-    assert document == json.loads(plain.to_json())
+    told, untold = json.loads(timed.to_json()), json.loads(plain.to_json())
+    assert "clock" not in untold
+    del told["clock"]
+    card, plain_card = told.pop("card"), untold.pop("card")
+    assert told == untold
+    assert card["numbers"].pop("time") == card["hardware"]["known"].pop("clock") == "read"
+    assert plain_card["hardware"]["known"].pop("clock") == "assumed"
+    assert card["hardware"].pop("clock") != plain_card["hardware"].pop("clock")
+    assert card == plain_card
     assert "period_ns" not in plain.flat_rows()[0]
 
 

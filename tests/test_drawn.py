@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 import sparqsim
 from sparqsim import InputError, check_trace, load_trace
+from sparqsim.base.known import read
 from sparqsim.trace import lowering, synthetic
 from sparqsim.trace.drawn import DrawnTrace, save_synthetic, synthetic_trace
 from sparqsim.trace.schema import ConvGeometry, TraceDocument
@@ -110,13 +111,18 @@ def test_drawn_and_stored_values_are_the_same(
                 assert np.array_equal(mine, theirs)
 
 
-def without_digest(report: sparqsim.Report) -> sparqsim.Report:
+def without_digest_and_seed(report: sparqsim.Report) -> sparqsim.Report:
+    quantisation = report.card.quantisation.with_facts(seeds=read(None))
+    card = report.card.model_copy(update={"quantisation": quantisation})
     provenance = report.provenance.model_copy(update={"trace_sha256": ""})
-    return report.model_copy(update={"provenance": provenance})
+    unseeded = report.model_copy(update={"stored_card": card})
+    return unseeded.model_copy(update={"provenance": provenance})
 
 
 @pytest.mark.parametrize("engine", ["fast", "event"])
-def test_reports_are_equal_but_for_the_file_s_digest(engine, drawn_path, tmp_path) -> None:
+def test_reports_are_equal_but_for_the_file_s_digest_and_the_seed_in_it(
+    engine, drawn_path, tmp_path
+) -> None:
     stored_path = tmp_path / "stored.safetensors"
     save_synthetic(stored_path, SHAPES, Distribution(0.4, 0.5, 9), values="stored", network="net")
     array = sparqsim.ArrayConfig(rows=2, cols=3)
@@ -125,7 +131,10 @@ def test_reports_are_equal_but_for_the_file_s_digest(engine, drawn_path, tmp_pat
         sparqsim.compare(path, pes, array, engine=engine) for path in (drawn_path, stored_path)
     )
     for name in pes:
-        assert without_digest(drawn.reports[name]) == without_digest(stored.reports[name])
+        one, other = drawn.reports[name], stored.reports[name]
+        assert without_digest_and_seed(one) == without_digest_and_seed(other)
+        assert one.card.quantisation.seeds == "values drawn with seed 9"
+        assert other.card.quantisation.seeds is None
         assert drawn.reports[name].provenance.trace_sha256 == load_trace(drawn_path).sha256
     assert load_trace(drawn_path).sha256 != load_trace(stored_path).sha256
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,10 @@ def _report(info: EnergyInfo | None, energy: Energy | None, absent: str = "") ->
         )
         for layer in plain.layers
     )
-    fields = {name: getattr(plain, name) for name in Report.model_fields if name != "schema_"}
-    return Report(**fields | {"layers": layers, "energy": info, "energy_absent": absent})
+    told = plain.model_copy(update={"layers": layers, "energy": info, "energy_absent": absent})
+    return Report(
+        **{name: getattr(told, name) for name in Report.model_fields if name != "schema_"}
+    )
 
 
 def _trace() -> sparqsim.Trace:
@@ -106,7 +109,9 @@ def test_a_report_with_energies_is_read_back() -> None:
 
 def test_a_report_without_energies_says_nothing_of_them() -> None:
     report = sparqsim.simulate(_trace(), "mac-8b8b")
-    assert "energy" not in report.to_json()
+    document = json.loads(report.to_json())
+    assert document.pop("card")["hardware"]["energy_source"] == "none"
+    assert "energy" not in json.dumps(document)
     assert not [name for name in report.flat_rows()[0] if "energy" in name]
 
 

@@ -205,7 +205,24 @@ def test_changed_setup_is_told_as_such(cases: Path) -> None:
 
 
 def test_another_package_version_is_no_change(cases: Path) -> None:
-    edit_golden(cases, "window-os", lambda document: document["provenance"].update(version="0.0.1"))
+    """It says its own number wherever a report has one, and of itself what it says in other words."""
+
+    def older(document: dict) -> None:
+        document["provenance"]["version"] = "0.0.1"
+        document["card"]["origin"]["revision"] = "0.0.1"
+        for fact in ("accumulators", "outside_array", "clock"):
+            document["card"]["hardware"][fact] = f"{fact} as 0.0.1 described them"
+
+    edit_golden(cases, "window-os", older)
+    assert findings(cases)["window-os"] == []
+
+
+def test_another_package_version_wrote_no_card(cases: Path) -> None:
+    def older(document: dict) -> None:
+        document["provenance"]["version"] = "0.0.1"
+        del document["card"]
+
+    edit_golden(cases, "window-os", older)
     assert findings(cases)["window-os"] == []
 
 

@@ -62,11 +62,16 @@ def test_a_name_that_the_user_gives_does(mine: Path) -> None:
         resolve("mine")
 
 
+@pytest.mark.parametrize("in_card", [False, True])
 @pytest.mark.parametrize("spec", SPECS)
-def test_a_report_runs_nothing(spec: str, mine: Path, run, refused, small_path: Path) -> None:
+def test_a_report_runs_nothing(
+    spec: str, in_card: bool, mine: Path, run, refused, small_path: Path
+) -> None:
     assert run("simulate", small_path, "--pe", "mac-8b8b", "-o", "r.json").code == 0
     report = json.loads(Path("r.json").read_text())
     report["pe"]["spec"] = spec
+    if in_card:
+        report["card"]["designs"][0]["design"] = spec
     for layer in report["layers"]:
         layer["run_as"] = spec
     Path("r.json").write_text(json.dumps(report))

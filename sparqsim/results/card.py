@@ -15,6 +15,7 @@ from pydantic import Field
 
 from sparqsim.base.errors import shown
 from sparqsim.base.known import UNKNOWN, Fact, Facts, Known, read
+from sparqsim.base.plugins import refuse_code
 from sparqsim.base.record import Name, Record, Text
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.results.clock import Clock
@@ -224,6 +225,13 @@ def run_card(
     )
 
 
+def card_again(run: Ran, card: Card) -> Card:
+    """Return the card of a report that was made from another one, whose card is `card`."""
+    told = {str(each.design): each for each in card.designs}
+    designs = [told.get(spec) or design_facts(spec) for spec in specs_of(run.pe)]
+    return run_card(run, card.quantisation, designs)
+
+
 def hardware_facts(
     array: ArrayInfo,
     *,
@@ -267,12 +275,12 @@ def network_of(name: str, quantisation: Quantisation) -> str | None:
 
 def check_card(run: Ran, card: Card) -> None:
     """Raise ValueError where a report's card contradicts the report."""
-    if card.of != "report" or card.specs != specs_of(run.pe):
-        raise ValueError(
-            f"card: of={card.of!r}, designs {', '.join(card.specs) or 'none'}, expected "
-            f"of='report', designs {', '.join(specs_of(run.pe))}"
-        )
+    _check_designs(card, specs_of(run.pe))
     expected = run_card(run, card.quantisation, card.designs)
+    if card.hardware is not None and expected.hardware is not None:
+        expected = expected.model_copy(
+            update={"hardware": _in_words_of(card.hardware, expected.hardware)}
+        )
     for part in ("hardware", "origin", "numbers"):
         found, right = getattr(card, part), getattr(expected, part)
         if found != right:
@@ -297,6 +305,34 @@ def check_card(run: Ran, card: Card) -> None:
                 f"card.quantisation.layer_bits: found {narrow} for {shown(layer.name)}, expected "
                 f"those of the layer, {(layer.activation_bits, layer.weight_bits)}"
             )
+
+
+def _check_designs(card: Card, specs: Sequence[str]) -> None:
+    """Raise ValueError where a card is not that of a report of these designs.
+
+    A design in a file of Python comes first: whoever named it there has to hear that it is not run.
+    """
+    for spec in specs:
+        if spec not in card.specs:
+            refuse_code(spec, "PE design", "pe", "one that you name with --pe")
+    if card.of != "report" or card.specs != specs:
+        raise ValueError(
+            f"card: of={card.of!r}, designs {', '.join(card.specs) or 'none'}, expected "
+            f"of='report', designs {', '.join(specs)}"
+        )
+
+
+def _in_words_of(written: HardwareFacts, now: HardwareFacts) -> HardwareFacts:
+    """Return facts of which those that are assumed have the words of the version that wrote them.
+
+    What this version says of itself, another may have said in other words.
+    """
+    assumed = {
+        name: written.fact(name)
+        for name in written.names()
+        if written.known[name] == now.known[name] == "assumed"
+    }
+    return now.with_facts(**assumed)
 
 
 def comparison_card(

@@ -6,7 +6,7 @@ host names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
@@ -17,7 +17,7 @@ from sparqsim.base.tabular import Row, Tabular
 from sparqsim.base.wording import counted
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.results import versions
-from sparqsim.results.card import Card, check_card, comparison_card
+from sparqsim.results.card import Card, card_again, check_card, comparison_card
 from sparqsim.results.cardless import card_of_run
 from sparqsim.results.clock import Clock
 from sparqsim.results.confounds import Difference, card_diff
@@ -81,6 +81,24 @@ class Report(Tabular, Record):
         if self.stored_card is not None:
             check_card(self, self.stored_card)
         return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed, and the card of what it has then.
+
+        Parameters
+        ----------
+        update : mapping, optional
+            From names of fields to their new values, which are not checked; a `stored_card` among
+            them is taken as it is.
+        deep : bool
+            Whether what fields hold is copied too.
+        """
+        changes = dict(update or {})
+        copy = super().model_copy(update=changes, deep=deep)
+        if copy.stored_card is None or not changes or "stored_card" in changes:
+            return copy
+        card = card_again(copy, copy.stored_card)
+        return super(Report, copy).model_copy(update={"stored_card": card})
 
     @classmethod
     def upgraded(cls, document: dict[str, Any]) -> dict[str, Any]:
