@@ -1,6 +1,7 @@
 """Equal budgets: every figure counted in plain Python, and both conversions undone again."""
 
 import json
+import re
 from fractions import Fraction
 
 import card_traces
@@ -108,6 +109,13 @@ def test_the_command_says_the_same(tmp_path, capsys):
     assert ended.value.code == 0
     found = json.loads(capsys.readouterr().out)
     assert found == json.loads(equal_budget(card_traces.trace(), 4.5).to_json())
+    names = ",".join(layer.name for layer in card_traces.trace().layers)
+    with pytest.raises(SystemExit) as ended:
+        main(["card", "budget", str(path), "--bits", "4", "--keep-8bit", names])
+    assert ended.value.code == 0
+    # No bits of the others give that total, so none is told.
+    (line, _) = re.findall(r"ends at 8, total of the first.*", capsys.readouterr().out)
+    assert line.split()[7:] == ["8", "-", "-", "-"]
     with pytest.raises(SystemExit) as ended:
         main(["card", "budget", str(path), "--bits", "4", "--keep-8bit", "mdi"])
     assert ended.value.code == 2

@@ -193,3 +193,10 @@ def test_narrow_accumulators_of_a_recipe_are_refused():
     layer = drawn(3, 9, signed=True, zero_points=False)
     with pytest.raises(InputError, match=r"accumulators of 16 bits.*mac-mxint8 has operands"):
         sums_of_batches(layer, sparqsim.get_pe("mac-mxint8"), accumulator_bits=16)
+
+
+def test_shared_exponents_go_no_lower_than_their_bits():
+    values = np.ldexp([1.0, 3.0, -1.0], -130)
+    elements, exponents = MXINT8.quantised(values)
+    assert exponents.tolist() == [-127] * 3
+    assert elements.tolist() == [8, 24, -8]  # of 64 steps to 2^-127

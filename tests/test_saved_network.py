@@ -335,6 +335,21 @@ def test_a_file_of_an_onnx_network_gives_what_its_recipe_gives(folder, command, 
     assert one == other
 
 
+def test_pictures_that_are_prepared_otherwise_are_told(folder, capsys, monkeypatch, made):
+    monkeypatch.chdir(folder)
+    given = ["--images", "p.npz", "--preprocess", "scale:1/255"]
+    for asked in (
+        ["trace", "dump", "net.onnx", "-o", "t"],
+        ["accuracy", "net.onnx", "--format", "json"],
+    ):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([*asked, "--quantised", "q.safetensors", *given])
+        assert ended.value.code == 0
+        told = " ".join(capsys.readouterr().out.split())
+        assert "q.safetensors: scales were found on pictures with --preprocess 'scale:1/2" in told
+
+
 @pytest.mark.parametrize(
     ("layer", "codes", "part"),
     [

@@ -199,7 +199,10 @@ def accuracy(
 def _calibrated_on(calibration: Pictures, recipe: Recipe | None, quantised: str | None) -> str:
     """Return on which pictures scales were found."""
     if quantised is not None:
-        return "not here: scales of a quantised network in a file"
+        from sparqsim.networks.saved import SavedNetwork
+
+        note = SavedNetwork.load(quantised).preprocess_note(calibration.preprocess.spec)
+        return "; ".join(filter(None, ["not here: scales of a quantised network in a file", note]))
     stated = None if recipe is None else recipe.calibration.pictures
     return f"{len(calibration.first(stated))} of them"
 

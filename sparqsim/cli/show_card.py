@@ -135,7 +135,8 @@ def _budget_table(budget: OperandBudget) -> Table:
     table.add_row("everywhere", bits, bits, bits, totals[0])
     table.add_row(f"ends at {ends}", ends, bits, average, totals[1])
     table.add_section()
-    others = "-" if equal is None else f"{equal:.2f}"
-    table.add_row(f"ends at {ends}, total of the first", ends, others, bits, totals[0])
+    # Where the ends alone take more, nothing has that total.
+    converted = ["-", "-", "-"] if equal is None else [f"{equal:.2f}", bits, totals[0]]
+    table.add_row(f"ends at {ends}, total of the first", ends, *converted)
     table.add_row("everywhere, total of the second", average, average, average, totals[1])
     return table

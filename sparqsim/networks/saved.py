@@ -257,6 +257,18 @@ class SavedNetwork:
                 "expected the same network"
             )
 
+    def preprocess_note(self, steps: str) -> str:
+        """Return what is said where pictures are prepared by other steps than those that scales
+        were found on, else ''.
+        """
+        then = self.document.preprocess
+        if then == steps:
+            return ""
+        return (
+            f"{self.path}: scales were found on pictures with --preprocess {then!r}, and these "
+            f"have {steps!r}"
+        )
+
     def check_layers(self, names: Sequence[str]) -> None:
         """Raise InputError where the network has other layers than the file."""
         known = [layer.name for layer in self.document.layers]

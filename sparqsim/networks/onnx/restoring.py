@@ -83,7 +83,7 @@ def restored(
         left_out=skipped_nodes(graph, left_out),
         calibrator=about.calibrator,
         batch=batches.size,
-        notes=(batches.note,) if batches.note else (),
+        notes=tuple(filter(None, [batches.note, saved.preprocess_note(pictures.preprocess.spec)])),
         accumulator_bits=about.layers[0].accumulator_bits,
         recipe=about.recipe_title,
         recipe_entry=about.recipe,
