@@ -408,7 +408,7 @@ def test_an_accuracy_record_is_shown_with_what_its_fields_mean(tmp_path):
     assert page.tags["svg"] == page.tags["figure"] == 1
     assert page.tags["details"] == 2  # SQNR by layer, and the quantization card
     told = [value for tag, name, value in page.attributes if tag == "button" and name == "title"]
-    assert len(told) == 10 + 1 + 4  # both tables' columns
+    assert len(told) == 10 + 1 + 4 + 1  # columns of both tables, and how facts are known
     assert told.count(meaning("trial_layer.sqnr_db")) == 4
     for term in (
         "accuracy.pictures",

@@ -19,7 +19,12 @@ def card_table(card: Card) -> Table:
     if card.hardware is not None:
         rows += _rows("hardware", card.hardware)
     rows += _rows("origin", card.origin)
-    columns = tuple(Column(name, "", text=True) for name in ("fact", "value", "known", "meaning"))
+    columns = (
+        Column("fact", "", text=True),
+        Column("value", "", text=True),
+        Column("known", "card.known", text=True),
+        Column("meaning", "", text=True),
+    )
     cells = tuple(tuple(Cell(text) for text in row) for row in rows)
     return Table("Quantization card: what the numbers depend on", columns, cells)
 

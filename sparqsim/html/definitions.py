@@ -70,6 +70,9 @@ OWN = {
     "depend on values; the cycles of the others are set by shapes alone.",
     "inputs": "Pictures, or other inputs of the network, that the cycles are of: one after "
     "another, as the trace holds them.",
+    "card.known": "How a fact is known. 'measured': counted or simulated here. 'read': stated by a "
+    "file, an option, or a table that names its source. 'assumed': true of whatever sparqsim does, "
+    "or of values that were drawn. 'unknown': nothing says it.",
     "cycles.per_input": "Total cycles / inputs of the network in the trace.",
     "macs.left_out": "Share of the network's multiply-accumulates in operations that are not in "
     "the trace, and so in none of these numbers.",
