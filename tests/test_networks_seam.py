@@ -25,7 +25,7 @@ from sparqsim.networks.evaluate import AnsweringNetwork, best
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.observe import Observations, coded
 from sparqsim.networks.site import Operands, Site, kept_layers
-from sparqsim.quantise.codes import WeightCodes
+from sparqsim.quantise.codes import ActivationCodes, WeightCodes
 from sparqsim.trace.coverage import Tally
 
 
@@ -198,3 +198,14 @@ def test_the_best_are_those_of_a_sort_by_hand(scores: np.ndarray, count: int) ->
         order = sorted(range(len(row)), key=lambda at: (-row[at], at))[:count]
         has_nan = any(value != value for value in row)  # noqa: PLR0124 - what NaN is
         assert answers == ([-1] * len(order) if has_nan else order)
+
+
+@pytest.mark.parametrize(("bits", "overflows"), [(15, True), (16, False)])
+def test_a_sum_of_the_first_value_beyond_the_accumulator_overflows(
+    bits: int, overflows: bool
+) -> None:
+    """128 steps of weights by -128: 2^14, one more than 15 bits hold."""
+    codes = np.array([[[127], [1]]], np.int8)
+    weights = WeightCodes(codes, np.ones(1), np.zeros(1, np.int64))
+    site = Site("one", "linear", ActivationCodes(1.0, 0, True), weights, accumulator_bits=bits)
+    assert site.can_overflow == overflows
