@@ -44,7 +44,7 @@ def test_without_a_least_value_the_best_power_is_taken(losses, power):
 
 def test_powell_finds_the_bottom_of_a_tilted_valley():
     """Two clips that depend on each other: a round of one after the other stops far from it."""
-    pytest.importorskip("scipy")
+    pytest.importorskip("scipy", reason="extra 'torch' (SciPy) is not installed")
 
     def loss(factors):
         one, two = factors
@@ -61,7 +61,7 @@ def test_powell_finds_the_bottom_of_a_tilted_valley():
 
 @pytest.mark.parametrize("evaluations", [1, 2, 30])
 def test_powell_stops_in_time_and_keeps_the_best(evaluations):
-    pytest.importorskip("scipy")
+    pytest.importorskip("scipy", reason="extra 'torch' (SciPy) is not installed")
     taken, told = [], []
 
     def loss(factors):
@@ -80,7 +80,7 @@ def test_powell_stops_in_time_and_keeps_the_best(evaluations):
 
 def test_rough_losses_fall_in_every_round():
     """A loss of steps, as that of a quantised network: each clip is to come nearer to 0.8."""
-    pytest.importorskip("scipy")
+    pytest.importorskip("scipy", reason="extra 'torch' (SciPy) is not installed")
 
     def loss(factors):
         return ((factors - 0.8) ** 2).sum() + 0.002 * np.sin(300 * factors).sum()

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -31,23 +31,28 @@ VALUES = arrays(
 
 
 def plain_point(left, limit):
-    """The nearest of eighty points, channel by channel, in Python's numbers."""
+    """The error of the nearest of eighty points, of one channel, in Python's numbers."""
     largest = max(map(abs, left))
-    found = None
-    for index in range(80):
-        step = (0.2 + index * 1.0 / 79) * largest / limit
-        codes = [max(-limit, min(limit, round(each / step))) for each in left]
-        squares = sum(code * code for code in codes)
-        if not squares:
-            continue
-        factor = sum(a * b for a, b in zip(left, codes, strict=True)) / squares
-        error = sum((a - factor * b) ** 2 for a, b in zip(left, codes, strict=True))
-        if found is None or error < found:
-            found = error
-    return found
+    steps = ((0.2 + index * 1.0 / 79) * largest / limit for index in range(80))
+    tried = (codes for step in steps for codes in rounded(left, step, limit) if any(codes))
+    return min(error_of(left, codes) for codes in tried)
+
+
+def rounded(left, step, limit):
+    """Values in steps; one half way between two codes, as near as floats tell, takes either."""
+    either = [{round(each / step - 1e-9), round(each / step + 1e-9)} for each in left]
+    for codes in product(*either):
+        yield [max(-limit, min(limit, code)) for code in codes]
+
+
+def error_of(left, codes):
+    """The squared error that the best factor leaves."""
+    factor = sum(a * b for a, b in zip(left, codes, strict=True)) / sum(b * b for b in codes)
+    return sum((a - factor * b) ** 2 for a, b in zip(left, codes, strict=True))
 
 
 @given(VALUES, st.sampled_from([1, 3, 7]))
+@example(np.array([[2.0, 3.875]]), 3)
 def test_a_point_is_the_nearest_of_eighty(left, limit):
     codes, factors = nearest_point(left, limit)
     assert (np.abs(codes.astype(int)) <= limit).all()
