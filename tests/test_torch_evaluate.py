@@ -16,7 +16,7 @@ from networks.small import Small, batches, small
 from torch import nn
 from torch.nn import functional
 
-from sparqsim import InputError, PEDesign, get_pe, load_trace
+from sparqsim import InputError, PEDesign, get_pe, load_trace, simulate
 from sparqsim.networks.arithmetic import Arithmetic
 from sparqsim.networks.evaluate import best, right
 from sparqsim.networks.torch import QuantisedNetwork, dump, evaluate
@@ -485,10 +485,13 @@ def test_the_small_network_is_what_the_tests_take_it_for():
     }
 
 
-@pytest.mark.parametrize("pe", ["mac-mxint8", "mac-w4a8", "stc-sparq-5opt"])
-def test_designs_of_operands_of_their_own_answer(pe):
-    """Their accumulators are their own: those of the network, which hold all sums, do not refuse."""
-    found = evaluate(small(), batches(), pe, keep_8bit=["stem", "last"])
-    computed = [layer for layer in found.layers if layer.pe == get_pe(pe).spec]
-    assert computed
-    assert all(layer.error.outputs > 0 for layer in computed)
+@pytest.mark.parametrize("pe", ["mac-mxint8", "mac-w4a8", "stc-sparq-5opt:signed=magnitude"])
+def test_designs_of_operands_of_their_own_have_the_errors_of_a_simulation(pe, tmp_path):
+    """The first layer takes the same operands in a network and in its trace."""
+    model, inputs, path = small(), batches(), tmp_path / "net.safetensors"
+    dump(model, inputs, path, keep_8bit="none")
+    found = evaluate(model, inputs, pe, keep_8bit="none").layers[0]
+    simulated = simulate(load_trace(path), pe).layers[0]
+    assert found.pe == get_pe(pe).spec
+    assert found.error.noise > 0
+    assert found.error == simulated.error

@@ -172,7 +172,10 @@ class PairCounts:
     def _error(self, scale: float, codes: PairCodes) -> float:
         """Return the squared error of all pairs at a scale."""
         nearest = codes.nearest(self.values / scale)
-        pairs = np.stack(np.broadcast_arrays(nearest[:, None], nearest[None, :]), axis=-1)
+        every_pair = np.broadcast_arrays(nearest[:, None], nearest[None, :])
+        pairs = np.stack(every_pair, axis=-1)
         held = codes.in_pairs(pairs).astype(np.float64) * scale
-        first, second = held[..., 0] - self.values[:, None], held[..., 1] - self.values
-        return float((self.counts * (first**2 + second**2)).sum())
+        first = held[..., 0] - self.values[:, None]
+        second = held[..., 1] - self.values
+        squares = first**2 + second**2
+        return float((self.counts * squares).sum())

@@ -44,14 +44,28 @@ class Groups:
 
 def grouped(weights: NDArray[np.float64]) -> Groups:
     """Return real weights (..., K) in groups along the last axis; a last group may be shorter."""
-    k = weights.shape[-1]
-    padding = [(0, 0)] * (weights.ndim - 1) + [(0, -k % GROUP)]
-    padded = np.pad(weights, padding, mode="edge").astype(np.float32)
-    groups = padded.reshape(*weights.shape[:-1], -1, GROUP)
+    groups = _in_groups(weights)
     minima = groups.min(axis=-1, keepdims=True)
     steps = (groups.max(axis=-1, keepdims=True) - minima) / np.float32(HIGHEST)
     inverse = np.divide(1, steps, out=np.zeros_like(steps), where=steps > 0)
-    codes = np.minimum(np.floor((groups - minima) * inverse + np.float32(0.5)), HIGHEST)
-    parts = (codes, steps.astype(np.float16), minima.astype(np.float16))
-    whole = [np.broadcast_to(each, groups.shape).reshape(padded.shape)[..., :k] for each in parts]
-    return Groups(whole[0].astype(np.int64), *(each.astype(np.float64) for each in whole[1:]))
+    in_steps = (groups - minima) * inverse
+    codes = np.minimum(np.floor(in_steps + np.float32(0.5)), HIGHEST)
+
+    def by_weight(values: Array) -> Array:
+        """Return what a group or its weights have, weight by weight, without the padding."""
+        spread = np.broadcast_to(values, groups.shape)
+        return spread.reshape(*weights.shape[:-1], -1)[..., : weights.shape[-1]]
+
+    return Groups(
+        by_weight(codes).astype(np.int64),
+        by_weight(steps.astype(np.float16)).astype(np.float64),
+        by_weight(minima.astype(np.float16)).astype(np.float64),
+    )
+
+
+def _in_groups(weights: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return float32 (..., groups, GROUP); the last weight fills a shorter group."""
+    missing = -weights.shape[-1] % GROUP
+    padding = [(0, 0)] * (weights.ndim - 1) + [(0, missing)]
+    padded = np.pad(weights, padding, mode="edge").astype(np.float32)
+    return padded.reshape(*weights.shape[:-1], -1, GROUP)

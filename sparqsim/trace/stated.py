@@ -42,6 +42,10 @@ RECIPE_SEEDS = ("seed", "seeds", "calibration.seed")
 BIAS_CORRECTION = "bias_correction"
 #: Which layers stay at 8 bits: the trace's marks say it.
 KEPT = "keep_8bit"
+#: Names in a recipe that a card tells elsewhere.
+OF_OTHER_FIELDS = frozenset(
+    {*RECIPE_TEXTS.values(), *RECIPE_COUNTS.values(), *RECIPE_SEEDS, BIAS_CORRECTION, KEPT}
+)
 SWITCH = {True: "on", False: "off"}
 
 
@@ -128,12 +132,12 @@ def recipe_told(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 def recipe_settings(provenance: Mapping[str, Any]) -> dict[str, str]:
     """Return the other settings of the recipe, by name, as texts: layers of their own, phases."""
-    known = {*RECIPE_TEXTS.values(), *RECIPE_COUNTS.values(), *RECIPE_SEEDS, BIAS_CORRECTION, KEPT}
-    recipe = _recipe(provenance)
-    others = {name: value for name, value in recipe.items() if name not in known}
+    others = _recipe(provenance)
+    for name in OF_OTHER_FIELDS & others.keys():
+        del others[name]
     others |= _flat(provenance.get(QUANTISERS))
-    told = {name: value for name, value in others.items() if value not in ({}, [])}
-    return {printable(name): _setting(told[name]) for name in sorted(told)[:MOST_SETTINGS]}
+    told = sorted(name for name, value in others.items() if value not in ({}, []))
+    return {printable(name): _setting(others[name]) for name in told[:MOST_SETTINGS]}
 
 
 def _recipe(provenance: Mapping[str, Any]) -> dict[str, Any]:

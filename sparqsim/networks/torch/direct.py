@@ -186,14 +186,14 @@ class DirectForm:
     def _error(self, found: Tensor, exact: Tensor) -> SumsOfSquares:
         largest = self.float_sums.largest + self.exact.largest
         run = (1 << 62) // max(1, largest) ** 2
-        flat = [each.numpy().reshape(-1) for each in (found, exact)]
+        flat = [found.numpy().reshape(-1), exact.numpy().reshape(-1)]
         parts = [kernels.Compared(*each) for each in spread(kernels.compared, flat, run)]
+        signal = sum(part.whole_signal for part in parts)
+        noise = sum(part.whole_noise for part in parts)
+        largest_error = max(part.largest for part in parts)
         shift = self.site.lost_bits
         return SumsOfSquares(
-            exact.numel(),
-            sum(part.whole_signal for part in parts) << 2 * shift,
-            sum(part.whole_noise for part in parts) << 2 * shift,
-            max(part.largest for part in parts) << shift,
+            exact.numel(), signal << 2 * shift, noise << 2 * shift, largest_error << shift
         )
 
     def real(self, sums: Tensor, x: Tensor) -> Tensor:

@@ -252,6 +252,7 @@ class QuantisedNetwork:
         """
 
         def visitor(call: Call, values: Values) -> Tensor:
+            """Compute a call: in float, by its fast form, or from its sums."""
             site = self._site(call)
             if sums is None or in_float(site):
                 return call.in_float(values)

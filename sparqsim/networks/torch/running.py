@@ -152,6 +152,7 @@ class CalibrationRun(RunningNetwork):
         compute = self._visitor(chosen, {})
 
         def visitor(call: Call, values: Values) -> Tensor:
+            """Keep what a layer takes, and compute it."""
             if call.name in layers:
                 taken.append((call, padded(call.module, values[0]).clone()))
             return compute(call, values)
@@ -166,6 +167,7 @@ class CalibrationRun(RunningNetwork):
         weights: dict[str, Tensor] = {}
 
         def visitor(call: Call, values: Values) -> Tensor:
+            """Compute a call, on codes where its weights are chosen."""
             if call.name not in chosen:
                 return call.in_float(values)
             if call.name not in weights:
