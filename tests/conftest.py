@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,20 +41,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests.
 
     The default run has each key changed alone, here and in the contract suite; of a test that is
-    marked `sampled(n)` it has every n-th case, the first among them.
+    marked `sampled(n)` it has one case in n, the first among them: see `diagonal`.
     """
-    cases: Counter[str] = Counter()
     for item in items:
         sampled = item.get_closest_marker("sampled")
-        if sampled is not None:
-            test = item.nodeid.partition("[")[0]
-            if cases[test] % sampled.args[0]:
-                item.add_marker(pytest.mark.slow)
-            cases[test] += 1
+        if sampled is not None and diagonal(item) % sampled.args[0]:
+            item.add_marker(pytest.mark.slow)
         params = getattr(getattr(item, "callspec", None), "params", {})
         named = [params.get(name) for name in ("spec", "pe")]
         if any(isinstance(name, str) and name in COMBINED for name in named):
             item.add_marker(pytest.mark.slow)
+
+
+def diagonal(item: pytest.Item) -> int:
+    """Return the sum of the places of a case's values in its lists of parameters.
+
+    Of two lists, the cases whose sum is divisible by n are a Latin square: each value of one list
+    meets every n-th of the other, so that none is left out that has n partners.
+    """
+    places = dict(getattr(item, "callspec").indices)  # noqa: B009 - of functions with parameters
+    for parametrized in item.iter_markers("parametrize"):
+        names = parametrized.args[0]
+        together = names.split(",") if isinstance(names, str) else names
+        for name in together[1:]:
+            del places[name.strip()]
+    return sum(places.values())
 
 
 @pytest.hookimpl(hookwrapper=True)

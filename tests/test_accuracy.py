@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -182,15 +183,6 @@ def test_scores_that_cannot_be_ranked_are_bad_input(
         best_five([scores], labels)
 
 
-def sparqsim(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sparqsim", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture
 def network(tmp_path: Path) -> Path:
     onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
@@ -228,7 +220,7 @@ def network(tmp_path: Path) -> Path:
     return tmp_path / "net.onnx"
 
 
-def test_the_command_line_from_model_to_speedup(network: Path) -> None:
+def test_the_command_line_from_model_to_speedup(network: Path, run: Callable[..., Any]) -> None:
     """Dump, check, simulate, accuracy: one network, exit code 0 all the way."""
     trace, out = network.with_name("t.safetensors"), network.with_name("a.json")
     images = (
@@ -237,24 +229,20 @@ def test_the_command_line_from_model_to_speedup(network: Path) -> None:
         "--preprocess",
         "scale:1/255,mean:0.5,std:0.25",
     )
-    dumped = sparqsim("trace", "dump", network, *images, "-o", trace, "--limit", 2)
-    assert (dumped.returncode, dumped.stderr) == (0, "")
-    assert "with a zero: at least one" in dumped.stdout
-    assert sparqsim("trace", "check", trace).returncode == 0
-    done = sparqsim(
-        "accuracy", network, *images, "--pe", "mac-8b8b,sparq-5opt:rounding=trim", "-o", out
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    dumped = run("trace", "dump", network, *images, "-o", trace, "--limit", 2)
+    assert (dumped.code, dumped.err) == (0, "")
+    assert "with a zero: at least one" in dumped.out
+    assert run("trace", "check", trace).code == 0
+    done = run("accuracy", network, *images, "--pe", "mac-8b8b,sparq-5opt:rounding=trim", "-o", out)
+    assert (done.code, done.err) == (0, "")
     report = AccuracyReport.load(out)
     assert [row.pe for row in report.rows] == [None, "mac-8b8b", "sparq-5opt:rounding=trim"]
     assert report.rows[0].hits.top1 is not None
     assert report.rows[2].speedup > 1
-    assert "second" in done.stdout
+    assert "second" in done.out
     ideal = network.with_name("ideal.json")
-    again = sparqsim(
-        "accuracy", network, *images, "--pe", "sparq-5opt", "--kept", "ideal", "-o", ideal
-    )
-    assert (again.returncode, again.stderr) == (0, "")
+    again = run("accuracy", network, *images, "--pe", "sparq-5opt", "--kept", "ideal", "-o", ideal)
+    assert (again.code, again.err) == (0, "")
     assert (report.kept, AccuracyReport.load(ideal).kept) == ("honest", "ideal")
 
 
@@ -298,19 +286,19 @@ def test_the_command_line_from_model_to_speedup(network: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line_and_code_2(
-    network: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+    network: Path, arguments: tuple[str, ...], words: tuple[str, ...], run: Callable[..., Any]
 ) -> None:
     files = {
         name: network.parent / name
         for name in ("net.pt", "net.onnx", "net.xyz", "p.npz", "none", "t", "gone/t")
     }
-    done = sparqsim(*(files.get(argument, argument) for argument in arguments))
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert all(word in done.stderr for word in words)
+    done = run(*(files.get(argument, argument) for argument in arguments))
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert all(word in done.err for word in words)
 
 
-def test_imports_on_the_command_line(network: Path) -> None:
+def test_imports_on_the_command_line(network: Path, run: Callable[..., Any]) -> None:
     folder = network.parent
     (folder / "net.csv").write_text("Layer,M,N,K,\nq,4,5,6\n")
     (folder / "dir").mkdir()
@@ -321,9 +309,9 @@ def test_imports_on_the_command_line(network: Path) -> None:
         ("dir", "1 layer from"),
         ("net.onnx", "SYNTHETIC values"),
     ):
-        done = sparqsim("trace", "import", folder / source, "-o", folder / "t.safetensors")
-        assert (done.returncode, done.stderr) == (0, "")
-        assert word in done.stdout
+        done = run("trace", "import", folder / source, "-o", folder / "t.safetensors")
+        assert (done.code, done.err) == (0, "")
+        assert word in done.out
 
 
 def test_an_output_that_is_no_row_of_classes_is_said(tmp_path: Path) -> None:

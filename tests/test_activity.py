@@ -10,7 +10,7 @@ from itertools import chain
 import numpy as np
 import pytest
 from every_design import COUNTED, TRANSFORMATIONS
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -19,6 +19,8 @@ from sparqsim.engine.measure import measure, pair_classes, sum_of_squares
 from sparqsim.pe.activity import PartCounter
 from sparqsim.pe.sparq import Sparq
 
+#: Examples of tests that every design takes: there are enough of these.
+FEW = settings(max_examples=settings.default.max_examples // 3)
 VALUES = st.one_of(st.sampled_from([0, 0, 1, 8, 9, 16, 17, 127, 248, 255]), st.integers(0, 255))
 WEIGHTS = st.one_of(st.sampled_from([0, 0, 1, 7, 8, -8, -9, 127, -128]), st.integers(-128, 127))
 
@@ -55,6 +57,7 @@ def counted(pe, x, w, blocks):
 
 
 @pytest.mark.parametrize(("spec", "dtype"), COUNTED)
+@FEW
 @given(data=st.data(), blocks=st.integers(1, 3))
 def test_part_activity_equals_brute_force(spec, dtype, data, blocks):
     pe = sparqsim.get_pe(spec)
@@ -125,6 +128,7 @@ def classes_by_hand(x, used):
 
 
 @pytest.mark.parametrize("spec", TRANSFORMATIONS)
+@FEW
 @given(xw=layers_of())
 def test_pair_classes_equal_brute_force(spec, xw):
     x, _ = xw

@@ -55,6 +55,7 @@ def hostile_results(name: str) -> Comparison:
     return compared.model_copy(update={"reports": reports})
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize(
     "save",

@@ -401,6 +401,7 @@ def words_of(text) -> set[str]:
     return {word.removesuffix(";") for word in text.split()}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_tables_lose_nothing_at_any_width(name, width, run, folder, monkeypatch):

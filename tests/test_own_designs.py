@@ -61,6 +61,7 @@ def test_they_keep_the_contract(spec):
     assert [found for found in check_design(sparqsim.get_pe(spec)) if found.failure] == []
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.rpartition(":")[2])
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.rpartition(":")[2])
 def test_engines_agree_in_every_setting(spec, flow):

@@ -110,21 +110,19 @@ def test_entry_point_without_its_class_is_bad_input(installed):
     assert "entry point 'hollow' of group sparqsim.pe cannot be loaded" in run.stderr
 
 
-def test_the_worked_example_keeps_its_contract():
-    run = sparqsim_command("pe", "check", f"{EXAMPLE}:FiveBit")
-    assert (run.returncode, run.stdout.count("  ok  "), run.stdout.count("FAILED")) == (
+def test_the_worked_example_keeps_its_contract(run):
+    ended = run("pe", "check", f"{EXAMPLE}:FiveBit")
+    assert (ended.code, ended.out.count("  ok  "), ended.out.count("FAILED")) == (
         0,
         2 * 18 - 2 + 14,
         0,
     )
 
 
-def test_the_worked_example_runs(tmp_path):
+def test_the_worked_example_runs(run, tmp_path):
     report = tmp_path / "report.json"
-    run = sparqsim_command(
-        "simulate", TRACE, "--pe", f"{EXAMPLE}:FiveBit:placement=top", "-o", report
-    )
-    assert (run.returncode, run.stderr) == (0, "")
+    ended = run("simulate", TRACE, "--pe", f"{EXAMPLE}:FiveBit:placement=top", "-o", report)
+    assert (ended.code, ended.err) == (0, "")
     assert '"spec": "five-bit:placement=top"' in report.read_text()
 
 
@@ -139,13 +137,13 @@ def test_the_worked_example_by_hand():
     assert pe.step((201, 0), (3, -5)).value == 201 * 3
 
 
-def test_a_failed_check_ends_in_1_and_names_operands(tmp_path):
+def test_a_failed_check_ends_in_1_and_names_operands(run, tmp_path):
     file = tmp_path / "broken.py"
     file.write_text(EXAMPLE.read_text().replace("(lone & 7)", "(lone & 3)"))
-    run = sparqsim_command("pe", "check", f"{file}:FiveBit:placement=top")
-    assert run.returncode == 1
-    assert "FAILED  matmul = step, all pairs of activations: x=(0, 4) w=" in run.stdout
-    assert run.stdout.endswith("4 checks failed\n")
+    ended = run("pe", "check", f"{file}:FiveBit:placement=top")
+    assert ended.code == 1
+    assert "FAILED  matmul = step, all pairs of activations: x=(0, 4) w=" in ended.out
+    assert ended.out.endswith("4 checks failed\n")
 
 
 @pytest.mark.parametrize(
@@ -157,15 +155,15 @@ def test_a_failed_check_ends_in_1_and_names_operands(tmp_path):
         (f"{EXAMPLE}:BITS", "expected a subclass of sparqsim.PEDesign"),
     ],
 )
-def test_bad_input_ends_in_2_on_one_line(design, message):
-    run = sparqsim_command("pe", "check", design)
-    assert (run.returncode, run.stderr.count("\n"), run.stdout) == (2, 1, "")
-    assert message in run.stderr
+def test_bad_input_ends_in_2_on_one_line(design, message, run):
+    ended = run("pe", "check", design)
+    assert (ended.code, ended.err.count("\n"), ended.out) == (2, 1, "")
+    assert message in ended.err
 
 
-def test_a_key_without_default_is_bad_input(tmp_path):
+def test_a_key_without_default_is_bad_input(run, tmp_path):
     file = tmp_path / "needy.py"
     file.write_text(PACKAGE.replace("    lanes:", "    depth: int\n    lanes:"))
-    run = sparqsim_command("pe", "check", f"{file}:Halver")
-    assert (run.returncode, run.stderr.count("\n")) == (2, 1)
-    assert "depth" in run.stderr
+    ended = run("pe", "check", f"{file}:Halver")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "depth" in ended.err

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 from every_design import ARRAY_TIMED, SIGNED, TRANSFORMATIONS, UNSIGNED
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -21,6 +21,8 @@ from sparqsim.pe.sparq import Sparq
 from sparqsim.pe.trials import plain_steps
 
 ALL_PAIRS = np.stack(np.divmod(np.arange(65_536), 256)[::-1], axis=1).astype(np.uint8)
+#: Examples of tests that every design and key takes: there are enough of these.
+FEW = settings(max_examples=settings.default.max_examples // 3)
 EXACT = ("mac-8b8b", "mac-2x8b8b", "sparq-exact")
 # bits of a window, its left shifts; the same for a lone value
 RULES = {
@@ -69,6 +71,7 @@ def operands(dtype):
     )
 
 
+@FEW
 @given(operands(np.uint8))
 def test_matmul_equals_step(pe, xw):
     y = pe.matmul(*xw)
@@ -77,6 +80,7 @@ def test_matmul_equals_step(pe, xw):
 
 
 @pytest.mark.parametrize("spec", SIGNED)
+@FEW
 @given(xw=operands(np.int8))
 def test_matmul_equals_step_with_signed_activations(spec, xw):
     pe = sparqsim.get_pe(spec)
@@ -89,6 +93,7 @@ def test_signed_activations_are_refused(spec):
         sparqsim.get_pe(spec).matmul(np.ones((1, 2), np.int8), np.ones((2, 1), np.int8))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("x_value", [0, 255])
 @pytest.mark.parametrize("w_value", [-128, 127])
 def test_constant_tiles(pe, x_value, w_value):
@@ -161,6 +166,7 @@ def sparq_designs():
     ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("design", sparq_designs(), ids=lambda design: design.spec)
 def test_sparq_uses_what_the_published_rule_says(design):
     bits, shifts, lone_bits, lone_shifts = RULES[design.name]
@@ -172,6 +178,7 @@ def test_sparq_uses_what_the_published_rule_says(design):
     assert design.used_activations(ALL_PAIRS).tolist() == expected
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("design", sparq_designs(), ids=lambda design: design.spec)
 def test_pair_identity(design):
     """Every pair is two n-bit products at the mode's own shifts: y = (q1 * wA << s1) + (q2 * wB <<
@@ -222,12 +229,14 @@ def plain_cycles(pe, x) -> list[list[int]]:
     ]
 
 
+@FEW
 @given(operands(np.uint8))
 def test_no_step_takes_more_than_declared(pe, xw):
     assert max(map(max, plain_cycles(pe, xw[0]))) <= pe.most_step_cycles
 
 
 @pytest.mark.parametrize("spec", ARRAY_TIMED)
+@FEW
 @given(xw=operands(np.uint8))
 def test_step_cycles_equal_step(spec, xw):
     pe, (x, w) = sparqsim.get_pe(spec), xw

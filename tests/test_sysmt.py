@@ -127,7 +127,7 @@ def products(draw):
     return sparqsim.get_pe(f"sysmt-{threads}t:variant={variant},rounding={rounding}"), x, w
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(products())
 def test_kernel_and_counts_are_those_of_step(product):
     pe, x, w = product

@@ -83,7 +83,7 @@ def network(module, example, bits=8):
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 2**16),
     batch=st.integers(1, 3),

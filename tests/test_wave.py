@@ -4,8 +4,6 @@ its sums are those
 of `matmul`, and its cycles those of the simulation."""
 
 import re
-import subprocess
-import sys
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
@@ -171,7 +169,7 @@ class Drawn:
         write_wave(path, sparqsim.Trace([self.layer]), self.pe, self.array, tile=self.number)
         return Waveform(path)
 
-    @property
+    @cached_property
     def shown(self):
         """The numbers of the tiles in the waveform."""
         window = window_of(self.layer, self.pe, self.array, self.number)
@@ -340,21 +338,18 @@ def test_signed_activations_are_two_s_complement(tmp_path):
     assert wave.signed("pe_0_0.psum", 1, 48) == -15
 
 
-def command(*arguments: object):
-    return subprocess.run(
-        [sys.executable, "-m", "sparqsim", "simulate", TRACE, "--pe", "sparq-5opt", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def command(run):
+    """Run `sparqsim simulate TRACE --pe sparq-5opt ARGUMENTS` in this process."""
+    return lambda *arguments: run("simulate", TRACE, "--pe", "sparq-5opt", *arguments)
 
 
-def test_the_command_writes_the_tile_it_is_asked_for(tmp_path):
+def test_the_command_writes_the_tile_it_is_asked_for(command, tmp_path):
     first, second = tmp_path / "a.vcd", tmp_path / "b.vcd"
-    run = command("--array", "4x4", "--wave", first)
-    assert (run.returncode, run.stderr) == (0, "")
+    ended = command("--array", "4x4", "--wave", first)
+    assert (ended.code, ended.err) == (0, "")
     assert "layer layer1.0.conv1, tile 0" in first.read_text()
-    run = command("--array", "4x4", "--wave", second, "--wave-layer", "conv1", "--wave-tile", "5")
+    ended = command("--array", "4x4", "--wave", second, "--wave-layer", "conv1", "--wave-tile", "5")
     # A layer kept at 8 bits: the waveform is of the mode in which the design's circuit runs it.
     lone = "sparq-5opt (one MAC per PE and cycle through the lone path)"
     said = f"{lone}, array 4x4 os, lockstep, overlap off, layer conv1, tile 5"
@@ -389,14 +384,14 @@ def test_the_command_writes_the_tile_it_is_asked_for(tmp_path):
         (["--array", "4x4", "--pe", "smt-sa-2t"], "smt-sa-2t times itself"),
     ],
 )
-def test_what_cannot_be_drawn_ends_in_2_on_one_line(arguments, message, tmp_path):
-    run = command("--wave", tmp_path / "x.vcd", *arguments)
-    assert (run.returncode, run.stderr.count("\n")) == (2, 1)
-    assert message in run.stderr
+def test_what_cannot_be_drawn_ends_in_2_on_one_line(arguments, message, command, tmp_path):
+    ended = command("--wave", tmp_path / "x.vcd", *arguments)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert message in ended.err
     assert not list(tmp_path.iterdir())
 
 
-def test_choosing_a_tile_needs_a_file_to_write():
-    run = command("--wave-tile", "1")
-    assert (run.returncode, run.stderr.count("\n")) == (2, 1)
-    assert "expected --wave FILE too" in run.stderr
+def test_choosing_a_tile_needs_a_file_to_write(command):
+    ended = command("--wave-tile", "1")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "expected --wave FILE too" in ended.err

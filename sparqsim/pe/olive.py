@@ -175,6 +175,7 @@ def decoded(first: int, second: int, signed: bool) -> tuple[int, int]:
     return one, other
 
 
+@cache
 def _nearest(value: int, codes: PairCodes) -> int:
     magnitudes: list[int] = [*range(codes.highest + 1), *codes.outliers]
     found = min(magnitudes, key=lambda magnitude: (abs(abs(value) - magnitude), magnitude))

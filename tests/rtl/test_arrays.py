@@ -40,6 +40,7 @@ SPEC = pytest.mark.parametrize("spec", SPECS)
 LONG = {"mac-8b8b": 16_500, "mac": 800, "sparq": 300, "sysmt": 300, "sparq-exact": 200}
 
 
+@pytest.mark.sampled(2)
 @SPEC
 @FLOWS
 @OVERLAP
@@ -85,6 +86,7 @@ def test_long_streams_on_8x8(spec, dataflow, overlap, agree, sized):
     agree(design, ArrayConfig(8, 8, dataflow=dataflow, overlap=overlap), shape)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "shape",
     [(1, 1, 1), (2, 1, 3), (1, 2, 1), (3, 3, 5), (17, 1, 1), (1, 1, 17), (4, 16, 4), (5, 17, 3)],

@@ -15,6 +15,7 @@ from sparqsim.rtl.tiles import by_place, cut, step_cycles
 from sparqsim.rtl.timeline import elastic_starts
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("sides", [(1, 1), (1, 5), (5, 1), (5, 3), (8, 8)], ids=str)
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
@@ -34,6 +35,7 @@ def test_ragged_tiles(spec, dataflow, agree):
     agree(get_pe(spec), ArrayConfig(3, 4, dataflow=dataflow, coupling="elastic:2"), (1, 1, 1))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("steps", [1, 3, 17], ids=lambda steps: f"{steps} steps")
 @pytest.mark.parametrize("depth", [1, 2, 4])
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])

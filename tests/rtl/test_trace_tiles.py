@@ -19,6 +19,7 @@ def trace() -> sparqsim.Trace:
     return sparqsim.load_trace(TRACE)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 @pytest.mark.parametrize("spec", ["sparq-5opt", "sparq-exact", "mac-8b8b"])
 def test_tiles_of_every_fourth_layer(spec, dataflow, trace, rng, compared):

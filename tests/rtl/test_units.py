@@ -50,12 +50,14 @@ def random_weights(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarr
     return w
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPARQ)
 def test_trim_unit_and_dot_unit_on_every_pair(spec, rng, compared):
     agrees_on_pairs(get_pe(spec), ALL_PAIRS, rng)
     compared(len(ALL_PAIRS), "pairs")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", [f"{spec},pairing=off" for spec in SPARQ])
 def test_trim_unit_without_pairing(spec, rng, compared):
     """The windows and the rounding are those of every pair above: here it is the switch that is
