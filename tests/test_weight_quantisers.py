@@ -45,6 +45,7 @@ SPECS = (
     "multipoint:4",
     "multipoint:2:points=3,extra=1.5",
     "olive:4",
+    "bitslice:8",
 )
 
 
@@ -226,6 +227,27 @@ def test_nearest_is_what_plain_arithmetic_says(weights: Any, bits: int) -> None:
         assert found.codes[channel].reshape(-1).tolist() == recounted(values, scale, bits)
 
 
+@given(WEIGHTS, st.integers(-100, 100))
+def test_bitslice_has_one_power_of_two_for_a_layer(weights: Any, exponent: int) -> None:
+    weights = np.ldexp(weights, exponent).astype(np.float32)
+    found = get_weight_quantiser("bitslice:8").quantise(layer_of(weights))
+    values = [Fraction(each) for each in weights.reshape(-1).tolist()]
+    largest = max(map(abs, values))
+    scale = Fraction(1)
+    while largest and scale < largest:
+        scale *= 2
+    while largest and scale / 2 >= largest:
+        scale /= 2
+    scale = scale / 128 if largest else scale
+    signs = [(value > 0) - (value < 0) for value in values]
+    codes = [
+        sign * min(127, rounded(abs(value) / scale))
+        for sign, value in zip(signs, values, strict=True)
+    ]
+    assert [Fraction(float(each)) for each in found.scales] == [scale] * len(weights)
+    assert found.codes.reshape(-1).tolist() == codes
+
+
 @given(WEIGHTS)
 def test_nearest_of_8_bits_is_the_rule_that_networks_have_without_a_recipe(weights: Any) -> None:
     found, rule = get_weight_quantiser("nearest:8").quantise(layer_of(weights)), WeightCodes
@@ -257,6 +279,12 @@ def test_lp_has_the_least_error_of_all_scales_on_its_grid(
         scale = float(found.scales[channel])
         assert found.codes[channel].reshape(-1).tolist() == recounted(values, scale, bits)
         assert power_error(values, scale, bits, power) <= least * (1 + 1e-6) + 1e-12
+
+
+def test_bitslice_of_a_power_of_two_saturates() -> None:
+    found = get_weight_quantiser("bitslice:8").quantise(layer_of([[[1.0, -0.5]], [[0.01, 0.0]]]))
+    assert found.scales.tolist() == [1 / 128, 1 / 128]
+    assert found.codes.tolist() == [[[127, -64]], [[1, 0]]]
 
 
 def test_known_cases() -> None:
