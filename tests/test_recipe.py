@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,12 @@ def test_nothing_said_is_what_networks_had_before_recipes(tmp_path: Path) -> Non
         ),
         ('[layers.a]\nweights = "lp:0"', ["layers.a.weights", "p=0"]),
         ("layers = 4", ["layers", "found 4"]),
+        ('[layers]\n"" = 5', ["recipe.toml: layers.'': is empty, expected at least one character"]),
+        ('[layers."a\\u0007"]', [r"recipe.toml: layers.'a\x07': holds U+0007"]),
+        ('"" = 5', ["recipe.toml: '' is not known"]),
+        ('[calibration]\n"" = 5', ["recipe.toml: calibration.'' is not known"]),
+        ('[layers.a]\n"" = 5', ["recipe.toml: layers.a.'' is not known"]),
+        ('[layers.""]\nweight = "max"', ["recipe.toml: layers.''.weight is not known"]),
         ("layers.a = 4", ["layers.a", "found 4"]),
         ('[layers.a.b]\nweights = "nearest:4"', ["stands in quotes", '[layers."a.b..."]']),
         ("weights = ", ["not TOML"]),
@@ -166,3 +173,19 @@ def test_layers_and_pictures_are_looked_up_in_the_network() -> None:
     recipe.check_pictures(5)
     with pytest.raises(InputError, match=r"calibration.pictures=5, but there are 4"):
         recipe.check_pictures(4)
+
+
+def test_a_recipe_of_a_file_names_it_and_equals_the_same_one_from_elsewhere(
+    tmp_path: Path,
+) -> None:
+    found = read(tmp_path, 'weights = "nearest:4"\ncalibration.pictures = 5')
+    told = re.escape(str(tmp_path / "recipe.toml"))
+    with pytest.raises(InputError, match=f"^{told}: calibration.pictures=5, but there are 4"):
+        found.check_pictures(4)
+    with pytest.raises(InputError, match=f"^{told}: of something"), found.named():
+        raise InputError("of something")
+    same = Recipe(weights="nearest:4", calibration=found.calibration)
+    assert same == found
+    assert same.origin == "recipe"
+    assert same != Recipe()
+    assert same != 4

@@ -516,7 +516,27 @@ def test_layers_that_a_recipe_keeps_are_told_as_the_recipes(folder, capsys):
     (folder / "r.toml").write_text('keep_8bit = ["lost"]')
     code, _, err = run(capsys, "trace", "dump", *shared(folder), "-o", folder / "t.safetensors")
     assert code == 2
-    assert err.startswith("sparqsim: recipe: keep_8bit: layer 'lost' is not in the network")
+    told = f"sparqsim: {folder / 'r.toml'}: keep_8bit: layer 'lost' is not in the network"
+    assert err.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[layers."lost"]\nweights = "nearest:4"', "layers.'lost' is not in the network"),
+        ("calibration.pictures = 9999", "calibration.pictures=9999, but there are "),
+        ('calibration.labels = "true"', "calibration.labels='true', but the calibration pictures"),
+        ('weights = "brecq:4"', "weight quantiser 'brecq:4' needs blocks"),
+        ('weights = "multipoint:4:extra=1"', "layer 'strided': its output channels have several"),
+        ("accumulator_bits = 8", "accumulator_bits=8, in which sums of layer"),
+    ],
+)
+def test_what_is_found_after_reading_names_the_file(folder, capsys, text, message):
+    (folder / "r.toml").write_text(text)
+    code, _, err = run(capsys, "trace", "dump", *shared(folder), "-o", folder / "t.safetensors")
+    assert code == 2
+    assert err.startswith(f"sparqsim: {folder / 'r.toml'}: {message}")
+    assert err.count("\n") == 1
 
 
 def test_a_recipe_that_is_wrong_ends_in_a_line(folder, capsys):

@@ -190,9 +190,16 @@ def faults_of(error: ValidationError) -> list[str]:
     ]
 
 
+def key_shown(key: str) -> str:
+    """Return a key as it stands in a field's place: quoted where it is empty or not printable."""
+    return key if key and key.isprintable() else shown(key)
+
+
 def _fault_line(location: tuple[int | str, ...], message: str, value: object) -> str:
+    # What is wrong with a key is told of the key itself.
+    parts = location[:-1] if location[-1:] == ("[key]",) else location
     field = "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}" for part in location
+        f"[{part}]" if isinstance(part, int) else f".{key_shown(part)}" for part in parts
     ).lstrip(".")
     return f"{field or 'document'}: {message} (found {shown(value)})"
 

@@ -85,6 +85,7 @@ def dump(
     from sparqsim.networks.dump import dump as written
 
     measured_on = pictures if calibration is None else calibration
+    read = None if recipe is None else Recipe.of(recipe)
     network = _opened(
         model,
         measured_on,
@@ -93,12 +94,13 @@ def dump(
         skip=skip,
         keep_8bit=keep_8bit,
         batch=batch,
-        recipe=None if recipe is None else Recipe.of(recipe),
+        recipe=read,
         quantised=quantised,
         progress=progress,
     )
-    if recipe is not None or quantised is not None:
-        check_no_overflow(network.sites)
+    source = quantised if read is None else read.origin
+    if source is not None:
+        check_no_overflow(network.sites, source)
     return written(network, pictures, target, license_note=license_note)
 
 

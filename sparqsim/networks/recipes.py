@@ -80,6 +80,9 @@ def followed(
     }
     kept = {site.name: site.keep_8bit for site in sites}
     quantisers = {name: recipe.quantiser(name, kept=kept[name]) for name in layers}
+    with recipe.named():
+        for quantiser in dict.fromkeys(quantisers.values()):
+            quantiser.check_needs(network)
     chosen = _chosen(quantisers, layers, network, progress)
     scales = chosen.activation_scales
     shifts: Mapping[str, NDArray[np.float64]] = {}
@@ -95,7 +98,8 @@ def followed(
             activation = replace(site.activation, scale=float(scales[site.name]))
             new = replace(new, activation=activation)
         if site.name in layers:
-            new = _with_weights(new, layers[site.name], chosen.weights[site.name])
+            with recipe.named():
+                new = _with_weights(new, layers[site.name], chosen.weights[site.name])
         if site.name in shifts:
             bias = shifts[site.name] if site.bias is None else site.bias + shifts[site.name]
             new = replace(new, bias=bias.astype(np.float32))
@@ -109,9 +113,9 @@ def stated_kept(keep_8bit: Collection[str] | None) -> tuple[str, ...] | None:
     return None if keep_8bit is None else tuple(keep_8bit)
 
 
-def kept_option(recipe: object, flag: str = "--keep-8bit") -> str:
+def kept_option(recipe: Recipe | None, flag: str = "--keep-8bit") -> str:
     """Return what names the layers that stay at 8 bits, for messages: a recipe, or a flag."""
-    return flag if recipe is None else "recipe: keep_8bit"
+    return flag if recipe is None else f"{recipe.origin}: keep_8bit"
 
 
 def chosen_kept(recipe: Recipe) -> Collection[str] | None:
@@ -142,21 +146,21 @@ def with_own_codes(recipe: Recipe, sites: Sequence[Site], kind: str) -> Followed
     check_own_activations(recipe, names, all_own=True)
     if "calibration" in recipe.model_fields_set:
         raise InputError(
-            f"recipe: calibration, but the {kind} is codes already and measured on no pictures; "
-            "expected a recipe without it"
+            f"{recipe.origin}: calibration, but the {kind} is codes already and measured on no "
+            "pictures; expected a recipe without it"
         )
     bits = recipe.accumulator_bits
     return Followed(tuple(replace(site, accumulator_bits=bits) for site in sites))
 
 
-def check_no_overflow(sites: Sequence[Site]) -> None:
+def check_no_overflow(sites: Sequence[Site], origin: str) -> None:
     """Raise InputError for a layer whose sums its accumulator may not hold, where no sums are
-    computed.
+    computed; `origin`: what says how wide it is.
     """
     for site in sites:
         if site.can_overflow:
             raise InputError(
-                f"recipe: accumulator_bits={site.accumulator_bits}, in which sums of layer "
+                f"{origin}: accumulator_bits={site.accumulator_bits}, in which sums of layer "
                 f"{site.name!r} can overflow; a trace of this kind of network takes layers' inputs "
                 "from the network as it is, where no sums are computed: expected more bits, or "
                 "sparqsim accuracy, which computes them"
@@ -195,16 +199,16 @@ def check_recipe(
                 continue
             what = "two activations" if site.weights is None else "its own codes"
             raise InputError(
-                f"recipe: layers.{shown(site.name)}: {field_name}={shown(value)}, but the "
-                f"layer multiplies {what}; expected a layer with real weights"
+                f"{recipe.origin}: layers.{shown(site.name)}: {field_name}={shown(value)}, but "
+                f"the layer multiplies {what}; expected a layer with real weights"
             )
     if real:
         return
     for name in ("weights", "bias_correction", "activation_bits"):
         if name in recipe.model_fields_set and getattr(recipe, name):
             raise InputError(
-                f"recipe: {name}={shown(getattr(recipe, name))}, but the {kind} has no layer with "
-                f"real weights: they are codes already; expected a recipe without {name}"
+                f"{recipe.origin}: {name}={shown(getattr(recipe, name))}, but the {kind} has no "
+                f"layer with real weights: they are codes already; expected a recipe without {name}"
             )
 
 
@@ -221,8 +225,8 @@ def check_all_activation_bits(recipe: Recipe, where: str) -> None:
     """Raise InputError for fewer bits of activations where they are not computed: `where`."""
     if recipe.narrows_activations:
         raise InputError(
-            f"recipe: activation_bits below 8 in {where}; expected 8, or `sparqsim trace dump` and "
-            "`sparqsim accuracy` of an .onnx network"
+            f"{recipe.origin}: activation_bits below 8 in {where}; expected 8, or `sparqsim trace "
+            "dump` and `sparqsim accuracy` of an .onnx network"
         )
 
 
@@ -240,13 +244,13 @@ def check_own_activations(recipe: Recipe, own: Sequence[str], *, all_own: bool) 
         choice = recipe.layers.get(name)
         if choice is not None and choice.activations is not None:
             raise InputError(
-                f"recipe: layers.{shown(name)}: activations={shown(choice.activations)}, but the "
-                "layer takes the network's own codes; expected a layer that is calibrated"
+                f"{recipe.origin}: layers.{shown(name)}: activations={shown(choice.activations)}, "
+                "but the layer takes the network's own codes; expected a layer that is calibrated"
             )
     if all_own and "activations" in recipe.model_fields_set:
         raise InputError(
-            f"recipe: activations={shown(recipe.activations)}, but every layer takes the network's "
-            "own codes; expected a recipe without activations"
+            f"{recipe.origin}: activations={shown(recipe.activations)}, but every layer takes the "
+            "network's own codes; expected a recipe without activations"
         )
 
 
@@ -257,8 +261,6 @@ def _chosen(
     progress: Progress,
 ) -> Chosen:
     """Return what each quantiser chooses for the layers that are its own, one after another."""
-    for quantiser in dict.fromkeys(quantisers.values()):
-        quantiser.check_needs(network)
     weights: dict[str, QuantisedWeights] = {}
     scales: dict[str, float] = {}
     facts: dict[str, Any] = {}

@@ -31,15 +31,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationError
 
 from sparqsim.base.errors import InputError, nearest, shown
 from sparqsim.base.plugins import names_a_file, refuse_code
-from sparqsim.base.record import Name, Record, faults_of
+from sparqsim.base.record import Name, Record, faults_of, key_shown
 from sparqsim.base.textfile import read_text, toml_of
 from sparqsim.base.wording import counted
 from sparqsim.quantise.calibrate import Calibrator, calibrator
@@ -115,6 +116,29 @@ class Recipe(Record):
     activation_bits: int = Field(default=ALL_ACTIVATION_BITS, ge=2, le=ALL_ACTIVATION_BITS)
     calibration: CalibrationChoice = CalibrationChoice()
     layers: dict[Name, LayerChoice] = Field(default_factory=dict)
+    _origin: str = PrivateAttr(default="recipe")
+
+    def __eq__(self, other: object) -> bool:
+        """Whether they say the same, wherever they come from."""
+        if not isinstance(other, Recipe):
+            return NotImplemented
+        return self.model_dump() == other.model_dump()
+
+    #: As before: a record with a table of layers has no hash.
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def origin(self) -> str:
+        """The file that it was read from, 'recipe' where there is none: errors begin with it."""
+        return self._origin
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Put the file's name before an InputError of what the recipe asks for."""
+        try:
+            yield
+        except InputError as error:
+            raise InputError(f"{self.origin}: {error}") from None
 
     @classmethod
     def read(cls, path: str | PathLike[str], *, trust: bool = False) -> Recipe:
@@ -138,9 +162,11 @@ class Recipe(Record):
             table[field] = _named_in(spec, field, Path(path), trust=trust)
         try:
             # As JSON, whose lists are tuples to a strict record; a date is no field's value.
-            return cls.model_validate_json(json.dumps(document, default=str))
+            recipe = cls.model_validate_json(json.dumps(document, default=str))
         except ValidationError as error:
             raise InputError(f"{path}: {faults_of(error)[0]}") from None
+        recipe._origin = str(path)  # noqa: SLF001 - of its own class
+        return recipe
 
     @classmethod
     def of(cls, recipe: Recipe | str | PathLike[str], *, trust: bool = False) -> Recipe:
@@ -213,8 +239,8 @@ class Recipe(Record):
         for layer in self.layers:
             if layer not in known:
                 raise InputError(
-                    f"recipe: layers.{shown(layer)} is not in the network{nearest(layer, known)}; "
-                    f"expected some of {', '.join(known)}"
+                    f"{self.origin}: layers.{shown(layer)} is not in the network"
+                    f"{nearest(layer, known)}; expected some of {', '.join(known)}"
                 )
 
     def check_pictures(self, count: int) -> None:
@@ -222,8 +248,8 @@ class Recipe(Record):
         asked = self.calibration.pictures
         if asked is not None and count < asked:
             raise InputError(
-                f"recipe: calibration.pictures={asked}, but there are {count}; expected at most "
-                f"{count}"
+                f"{self.origin}: calibration.pictures={asked}, but there are {count}; expected at "
+                f"most {count}"
             )
 
     @property
@@ -294,7 +320,9 @@ def _check_keys(document: Mapping[str, Any], path: object) -> None:
         ("calibration.", calibration, CalibrationChoice),
     ]
     if isinstance(layers, dict):
-        tables += [(f"layers.{name}.", table, LayerChoice) for name, table in layers.items()]
+        tables += [
+            (f"layers.{key_shown(name)}.", table, LayerChoice) for name, table in layers.items()
+        ]
     for place, table, record in tables:
         for key, value in table.items() if isinstance(table, dict) else ():
             known = record.model_fields
@@ -306,6 +334,6 @@ def _check_keys(document: Mapping[str, Any], path: object) -> None:
                     f'in quotes: [layers."{place.removeprefix("layers.")}{key}..."]'
                 )
             raise InputError(
-                f"{path}: {place}{key} is not known{nearest(key, known)}; expected one of "
-                f"{', '.join(known)}"
+                f"{path}: {place}{key_shown(key)} is not known{nearest(key, known)}; expected one "
+                f"of {', '.join(known)}"
             )

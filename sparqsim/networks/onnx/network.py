@@ -235,7 +235,9 @@ def calibrated(
         shapes=seen.shapes,
         dtypes=seen.dtypes,
         kept=kept_layers(
-            [(node.name, node.op) for node in nodes], chosen_kept(chosen), kept_option(recipe)
+            [(node.name, node.op) for node in nodes],
+            chosen_kept(chosen),
+            kept_option(None if recipe is None else chosen),
         ),
         left_out=skipped_nodes(graph, left_out),
         calibrator=chosen.calibrator_title if seen.observations else OWN_SCALES,
@@ -258,8 +260,8 @@ def _check_calibrators(
         if len(specs) > 1:
             (one, first), (other, second), *_ = specs.items()
             raise InputError(
-                f"recipe: layers {first!r} and {second!r} take the same tensor {tensor!r}, with "
-                f"activations {one} and {other}; expected one calibrator for both"
+                f"{recipe.origin}: layers {first!r} and {second!r} take the same tensor "
+                f"{tensor!r}, with activations {one} and {other}; expected one calibrator for both"
             )
 
 

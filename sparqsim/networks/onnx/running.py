@@ -50,6 +50,8 @@ class CalibrationRun(RunningNetwork):
     pictures : Pictures
     labels : 'none', 'true' or 'float-network'
         What answers are compared with.
+    origin : str
+        What says so, for errors.
 
     Raises
     ------
@@ -59,7 +61,13 @@ class CalibrationRun(RunningNetwork):
 
     kind = "ONNX network"
 
-    def __init__(self, network: Network, pictures: Pictures, labels: Labels = "none") -> None:
+    def __init__(
+        self,
+        network: Network,
+        pictures: Pictures,
+        labels: Labels = "none",
+        origin: str = "recipe",
+    ) -> None:
         self._network, self._pictures, self._labels = network, pictures, labels
         self._nodes = {node.name: node for node in network.nodes}
         self.provides = frozenset({"inputs", "prefix", "answers"})
@@ -67,8 +75,8 @@ class CalibrationRun(RunningNetwork):
             self.provides |= {"labels"}
         if labels == "true" and pictures.labels is None:
             raise InputError(
-                "recipe: calibration.labels='true', but the calibration pictures have no labels; "
-                "expected 'none', 'float-network', or pictures with labels (.npz, --labels)"
+                f"{origin}: calibration.labels='true', but the calibration pictures have no "
+                "labels; expected 'none', 'float-network', or pictures with labels (.npz, --labels)"
             )
 
     def rows(self, layer: str, chosen: ChosenWeights | None = None) -> Iterator[Rows]:
@@ -244,9 +252,10 @@ def with_recipe(
     """
     real = {node.name: node.real_weights for node in network.nodes if node.real_weights is not None}
     measured_on = calibration_pictures(recipe, pictures)
-    run = CalibrationRun(network, measured_on, recipe.calibration.labels)
+    run = CalibrationRun(network, measured_on, recipe.calibration.labels, recipe.origin)
     made = followed(recipe, network.sites, real, run, progress)
-    chosen = with_sites(network, made.sites)
+    with recipe.named():
+        chosen = with_sites(network, made.sites)
     return replace(
         chosen,
         codes=_with_scales(network, chosen.nodes, made.activation_scales),

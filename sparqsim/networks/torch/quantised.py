@@ -115,7 +115,8 @@ class QuantisedNetwork:
             raise InputError("calibration loader holds no batch, expected at least one")
         self.network = Network(model, example[0], matmuls, fold)
         names = [call.name for call in self.network.calls]
-        kept = _kept(names, chosen.keep_8bit, kept_option(recipe, "keep_8bit"))
+        option = kept_option(None if recipe is None else chosen, "keep_8bit")
+        kept = _kept(names, chosen.keep_8bit, option)
         chosen.check_layers(names)
         seen = Observations(chosen)
         met: dict[str, Call] = {}
@@ -140,6 +141,7 @@ class QuantisedNetwork:
             sites,
             lambda: self.batches(calibration, pictures),
             chosen.calibration.labels,
+            chosen.origin,
         )
         real = real_weights(met.values())
         made = followed(chosen, tuple(sites.values()), real, run, progress)

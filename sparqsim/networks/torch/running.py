@@ -55,6 +55,8 @@ class CalibrationRun(RunningNetwork):
     batches : callable
     labels : 'none', 'true' or 'float-network'
         What answers are compared with.
+    origin : str
+        What says so, for errors.
 
     Raises
     ------
@@ -65,7 +67,12 @@ class CalibrationRun(RunningNetwork):
     kind = "PyTorch network"
 
     def __init__(
-        self, network: Network, sites: Mapping[str, Site], batches: Batches, labels: Labels
+        self,
+        network: Network,
+        sites: Mapping[str, Site],
+        batches: Batches,
+        labels: Labels,
+        origin: str = "recipe",
     ) -> None:
         self._network, self._sites, self._batches = network, sites, batches
         self._labels = labels
@@ -74,8 +81,8 @@ class CalibrationRun(RunningNetwork):
             self.provides |= {"labels"}
         if labels == "true" and any(given is None for _, given in batches()):
             raise InputError(
-                "recipe: calibration.labels='true', but the calibration pictures have no labels; "
-                "expected 'none', 'float-network', or batches of (inputs, labels)"
+                f"{origin}: calibration.labels='true', but the calibration pictures have no "
+                "labels; expected 'none', 'float-network', or batches of (inputs, labels)"
             )
 
     def rows(self, layer: str, chosen: ChosenWeights | None = None) -> Iterator[Rows]:
