@@ -4,6 +4,7 @@ nothing.
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 
 import numpy as np
@@ -101,6 +102,67 @@ def test_least_error_is_the_least_of_a_plain_search(bits, power, signed):
     # 1 %: bins stand for their middles, and the clips tried are a grid.
     assert cost(found) <= 1.01 * min(cost(scale) for scale in others)
     assert cost(found) <= cost(observed("max", [data]).scale())
+
+
+def clip_by_definition(observer, power, bits):
+    """The clip of least error in plain Python, from the histogram; the first of equal ones."""
+    counts, width = observer.histogram()
+    middles = [((place + 0.5) * width, int(n)) for place, n in enumerate(counts) if n]
+    top, step = observer.top_code, 1 << (8 - bits)
+    best = None
+    for part in range(1, CLIPS_TRIED + 1):
+        clip = observer.largest * top / (top // step * step) * part / CLIPS_TRIED
+        unit = step * clip / top
+        error = math.fsum(
+            n * abs(min(round(value / unit), top // step) * unit - value) ** power
+            for value, n in middles
+        )
+        if best is None or error < best[0]:
+            best = error, clip
+    return best
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@settings(deadline=None, max_examples=12)
+@given(
+    seed=st.integers(0, 10**6),
+    kind=st.sampled_from(["exponential", "outlier", "few", "even"]),
+    signed=st.booleans(),
+)
+def test_the_clip_of_least_square_is_that_of_a_search_in_plain_python(bits, seed, kind, signed):
+    random = np.random.default_rng(seed)
+    data = {
+        "exponential": lambda: random.exponential(size=300),
+        "outlier": lambda: np.append(random.exponential(size=200), 10.0 ** random.integers(1, 6)),
+        "few": lambda: random.integers(0, 5, 40) * 2.0 ** random.integers(-30, 30),
+        "even": lambda: np.arange(256.0),
+    }[kind]()
+    observer = observed(f"mse:{bits}", [data[None].astype(np.float32)], signed)
+    if observer.largest:
+        error, clip = clip_by_definition(observer, 2.0, bits)
+        found = observer.clip()
+        if found != clip:  # additions in another order; only where two are as good
+            counts, width = observer.histogram()
+            values, step = (np.arange(BINS) + 0.5) * width, 1 << (8 - bits)
+            unit = step * found / observer.top_code
+            held = np.minimum(np.rint(values / unit), observer.top_code // step) * unit
+            assert counts @ (held - values) ** 2 == pytest.approx(error, rel=1e-12)
+
+
+@pytest.mark.parametrize("counted", ["few", "too many"])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 10**6), scale=st.integers(-30, 30), size=st.integers(1, 3000))
+def test_clips_left_out_by_sums_over_bins_are_never_the_least(counted, bits, seed, scale, size):
+    """The same clip as where every one is tried, bit for bit; also beyond what int64 adds up."""
+    random = np.random.default_rng(seed)
+    data = random.gamma(0.3, size=(1, size)) * 2.0**scale
+    observer = observed(f"mse:{bits}", [data.astype(np.float32)])
+    if counted == "too many":
+        observer._counts *= 1 << 40
+    if observer.largest:
+        all_tried = observer.clips_of([2.0, 3.0])[0]
+        assert observer.clip() == all_tried
 
 
 def test_mse_is_lp_2_and_8_bits_are_the_default():
