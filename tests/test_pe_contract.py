@@ -275,6 +275,10 @@ class NeverEqual(Mac8b8b):
         return id(self)
 
 
+class InPairsAfterAll(Sparq5opt):
+    one_by_one = True
+
+
 class Crashes(Mac8b8b):
     def matmul(self, x, w):
         raise ZeroDivisionError
@@ -359,6 +363,7 @@ def check_called(part):
         ),
         (OtherFixedCycles, "ragged products", r"takes 8 cycles, but the fast form says 9"),
         (RoundsInMatmulOnly, "used operands", r"used_activations\(x\) @ used_weights\(w\) gives"),
+        (InPairsAfterAll, "one by one", "one_by_one=True, but .* of each code alone"),
         (BecomesAnother, "ready for a layer", "design of spec 'mac-8b8b', expected 'fused'"),
         (BecomesNothing, "ready for a layer", "gives None, expected a PEDesign"),
         (NeverSettles, "ready for a layer", "when asked again, expected NeverSettles"),

@@ -33,6 +33,7 @@ from sparqsim.trace.schema import ConvGeometry
 COVERED = [
     "mac-8b8b",
     "mac-4b8b",
+    "mac-4b4b",
     "mac-4b4b:rounding=trim",
     "sparq-5opt:signed=magnitude",
     "sparq-2opt:pairing=off,signed=magnitude",
@@ -121,7 +122,7 @@ def test_convolutions_are_those_of_numpy(
     if not signed:
         x = functional.relu(x)
     given = assert_as_numpy(network(module, x, bits), x, design)
-    lanes = 1 if design.startswith(("mac-8b8b", "smt-sa", "swis")) else get_pe(design).lanes
+    lanes = 1 if design.startswith(("mac-", "smt-sa", "swis")) else get_pe(design).lanes
     assert given["0"] == (depth % lanes == 0)
 
 
@@ -141,7 +142,7 @@ def test_matrix_products_are_those_of_numpy(seed, front, k, signed, biased, bits
     if not signed:
         x = functional.relu(x)
     given = assert_as_numpy(network(nn.Linear(k, 5, biased), x, bits), x, design)
-    lanes = 1 if design.startswith(("mac-8b8b", "smt-sa", "swis")) else get_pe(design).lanes
+    lanes = 1 if design.startswith(("mac-", "smt-sa", "swis")) else get_pe(design).lanes
     assert given["0"] == (k % lanes == 0)
 
 
@@ -154,7 +155,7 @@ def test_a_network_answers_the_same(kept, error_inputs):
         pair = {"kept": kept, "error_inputs": error_inputs}
         given = assert_as_numpy(quantised, data[0], pe, **pair)
         assert given.get("fc", False) == (kept != "float")
-        assert given["grouped"] == (pe == "mac-8b8b")  # five channels
+        assert given["grouped"] == pe.startswith("mac-")  # five channels: no pairs
 
 
 def test_channels_that_lie_innermost_are_taken():

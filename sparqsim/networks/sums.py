@@ -250,7 +250,7 @@ def _rows(layer: Layer, pe: PEDesign, *, transformed: bool) -> Iterator[Array]:
         yield used_activations(pe, x) if transformed else x
         return
     padded, inner = _padded(x, geometry, layer.record.activation_zero_point)
-    by_pixel = transformed and pairs_stay_together(layer.weights_source.shape[2], pe)
+    by_pixel = transformed and asked_by_pixel(layer.weights_source.shape[2], pe)
     if by_pixel:
         padded = used_activations(pe, padded)
     pixels = layer.output_shape[1:3]
@@ -279,10 +279,12 @@ def used_activations(pe: PEDesign, x: Array) -> Array:
     return np.ascontiguousarray(pe.used_activations(flat)).reshape(x.shape)
 
 
-def pairs_stay_together(depth: int, pe: PEDesign) -> bool:
-    """Whether each step of a design takes adjacent channels of one pixel, of `depth` in a group.
+def asked_by_pixel(depth: int, pe: PEDesign) -> bool:
+    """Whether a design can be asked about pixels in the place of rows: it uses activations one by
+    one, or each step takes adjacent channels of one pixel, of `depth` in a group.
 
-    Then pixels can be transformed. A step sees `lanes` adjacent elements of K (unless the design
-    orders K by itself), and channels are innermost.
+    A step sees `lanes` adjacent elements of K (unless the design orders K by itself), and channels
+    are innermost.
     """
-    return type(pe).k_order is PEDesign.k_order and depth % pe.lanes == 0
+    adjacent = type(pe).k_order is PEDesign.k_order
+    return pe.one_by_one or (adjacent and depth % pe.lanes == 0)

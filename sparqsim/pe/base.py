@@ -139,6 +139,9 @@ class PEDesign(ABC):
     #: Whether what becomes of an operand depends on the one it meets; the design then has a
     #: `matmul` of its own, and `used_activations` and `used_weights` are never asked.
     values_by_pair: ClassVar[bool] = False
+    #: Whether what `used_activations` makes of an activation depends on it alone, whatever its
+    #: neighbours: what answers pictures then looks it up by its code.
+    one_by_one: ClassVar[bool] = False
     #: Whether operands are codes of real values, at scales of the design's own: `encoded` makes
     #: them of what a trace holds, and outputs are real values, compared rounded to whole units.
     real_valued: ClassVar[bool] = False

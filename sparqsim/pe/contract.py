@@ -193,6 +193,21 @@ def check_one_sided(pe: PEDesign) -> None:
             difference_of(bound, x, w, bound.matmul(x, w), product, truth, "matmul")
 
 
+def check_one_by_one(pe: PEDesign) -> None:
+    """Expect of a design that says so that an activation is used alike beside any others."""
+    if not pe.one_by_one:
+        return
+    for signed, kind in itertools.product(modes(pe), KINDS):
+        x = operands(pe, (64, 4 * pe.lanes), kind, seed=18, signed=signed)
+        codes = np.arange(256).astype(np.uint8).view(x.dtype)[:, None]
+        bound = ready(pe, x)
+        used, alone = bound.used_activations(x), bound.used_activations(codes)[:, 0]
+        expect(
+            np.array_equal(used, alone[x.view(np.uint8)]),
+            "one_by_one=True, but used_activations(x) differs from those of each code alone",
+        )
+
+
 def check_for_layer(pe: PEDesign) -> None:
     """Expect a design of the same spec for every layer, as true to its `step`, and stable.
 
@@ -326,6 +341,7 @@ CHECKS: dict[str, Check[PEDesign]] = {
     "matmul = step, all activations x weights": check_first_products,
     "matmul, cycles = step, ragged products": check_products,
     "matmul = product of used operands": check_one_sided,
+    "uses activations one by one, if declared so": check_one_by_one,
     "nothing decides cycles but its cost": check_cost,
     "ready for a layer, same spec, as true": check_for_layer,
     "runs layers that stay at 8 bits": check_kept,

@@ -101,6 +101,8 @@ class Mac(PEDesign):
     with a register between them.
     """
 
+    one_by_one: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         # Of this design with its keys.
         object.__setattr__(self, "stage_cycles", int(getattr(self, "stages", "1")) - 1)

@@ -33,6 +33,7 @@ KINDS: dict[str, type] = {
     "signed_activations": bool,
     "exact": bool,
     "values_by_pair": bool,
+    "one_by_one": bool,
     "real_valued": bool,
     "tensor_scales": bool,
 }

@@ -22,7 +22,7 @@ from sparqsim.engine.models.base import KEPT
 from sparqsim.networks.arithmetic import Arithmetic, SumsOfSquares
 from sparqsim.networks.observe import check_finite
 from sparqsim.networks.site import Site
-from sparqsim.networks.sums import Factor, Weights, pairs_stay_together
+from sparqsim.networks.sums import Factor, Weights, asked_by_pixel
 from sparqsim.networks.torch import kernels
 from sparqsim.networks.torch.floatsums import FloatSums, Product
 from sparqsim.networks.torch.network import Call, Values
@@ -107,7 +107,7 @@ class DirectForms:
         zeros = torch.zeros(1, used.pe.lanes)
         found = used.of(zeros)
         keeps_zeros = found is not None and bool((found == 0).all())
-        return keeps_zeros and pairs_stay_together(depth, used.pe)
+        return keeps_zeros and asked_by_pixel(depth, used.pe)
 
     def _float_sums(self, site: Site, factor: Factor, limits: tuple[int, int]) -> FloatSums:
         key = site, factor, limits

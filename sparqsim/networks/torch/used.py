@@ -1,7 +1,8 @@
 """What a design uses in place of codes, for float32 tensors: the fast form of `used_activations`.
 
-A step sees `lanes` adjacent elements of K, so a design of one or two lanes is asked once, about all
-codes or all pairs of them. Others are asked about every batch, in NumPy.
+A design that uses activations one by one is asked once, about all codes. A step sees `lanes`
+adjacent elements of K, so one of two lanes is asked once, too, about all pairs of codes. Others are
+asked about every batch, in NumPy.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Used:
             return self._asked(codes)
         used = torch.empty_like(codes)
         flat = codes.numpy(), used.numpy()
-        if self.pe.lanes == 1:
+        if self.table.dtype == np.float32:
             spread(kernels.looked_up, [each.reshape(-1) for each in flat], self.table)
         elif codes.ndim == 2:
             spread(kernels.pairs_in_rows, [each.reshape(-1, 2) for each in flat], self.table)
@@ -84,19 +85,20 @@ def used_by(pe: PEDesign, signed: bool) -> Used:
     widest = (-255, 255) if signed else (0, 255)
     if type(pe).used_activations is PEDesign.used_activations:
         return Used(pe, signed, None, widest, same=True)
-    if pe.lanes not in (1, 2):
+    seen = 1 if pe.one_by_one else pe.lanes
+    if seen not in (1, 2):
         return Used(pe, signed, None, widest)
-    codes = _all_codes(pe.lanes, signed)
+    codes = _all_codes(seen, signed)
     used = used_activations(pe, codes).astype(np.int64)
     limits = min(int(used.min()), widest[0]), max(int(used.max()), widest[1])
     same = bool(np.array_equal(used, codes))
     return Used(pe, signed, _table(used), limits, same)
 
 
-def _all_codes(lanes: int, signed: bool) -> Array:
-    """Return every code (256, 1), or every pair of codes (65536, 2)."""
-    numbers = np.arange(1 << 8 * lanes, dtype="<u2")
-    each = numbers.view(np.uint8).reshape(-1, 2)[:, :lanes]
+def _all_codes(seen: int, signed: bool) -> Array:
+    """Return every code (256, 1), or every pair (65536, 2): as many as are `seen` at once."""
+    numbers = np.arange(1 << 8 * seen, dtype="<u2")
+    each = numbers.view(np.uint8).reshape(-1, 2)[:, :seen]
     return np.ascontiguousarray(each).view(np.int8 if signed else np.uint8)
 
 
