@@ -49,6 +49,7 @@ def layer_report(
         run_as=model.spec,
         kept_8bit=False,
         kept_mode=model.kept_mode,
+        found_keys=model.found_keys,
         activation_bits=layer.record.activation_bits,
         weight_bits=layer.record.weight_bits,
         gemm=Gemm(m=shape.m, k=shape.k, n=shape.n, groups=shape.groups),

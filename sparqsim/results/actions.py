@@ -26,8 +26,8 @@ class Action(Record):
     """How often something was done.
 
     count: how often, over all PEs and the whole layer. unit: what is counted; an operand of a step
-    is as many elements as the PE has lanes. counter: who counts it: pe, array or memory, or an
-    engine of its own.
+    is as many elements as the PE has lanes. counter: who counts it: pe, array, memory or crossbar,
+    or an engine of its own.
     """
 
     count: int = Field(ge=0)
@@ -103,11 +103,38 @@ class MemoryActions:
     sram_write: int = field(metadata={"unit": "bytes"})
 
 
+@dataclass(frozen=True)
+class CrossbarActions:
+    """What crossbars of cells did. Rows and columns in use count, padding is left out.
+
+    row_drives: digits that drivers applied to a row in one phase, zeros included. cell_reads: cells
+    in use in rows that were driven, whatever they hold. shift_adds: codes that were shifted and
+    added to an output, one for each conversion. cell_writes: cells that were written; cycles and
+    energy of that are not modelled.
+    """
+
+    row_drives: int = field(metadata={"unit": "rows"})
+    cell_reads: int = field(metadata={"unit": "cells"})
+    shift_adds: int = field(metadata={"unit": "sums"})
+    cell_writes: int = field(metadata={"unit": "cells"})
+
+
+@dataclass(frozen=True)
+class ConverterActions:
+    """What analogue-to-digital converters of so many bits did.
+
+    conversions: sums of columns that were turned into codes.
+    """
+
+    conversions: int = field(metadata={"unit": "sums"})
+
+
 #: Who counts, and where each action is explained.
 EXPLAINED: dict[str, tuple[type, ...]] = {
     "pe": (PEActions,),
     "array": (ArrayActions, QueueActions),
     "memory": (MemoryActions,),
+    "crossbar": (CrossbarActions, ConverterActions),
 }
 
 

@@ -237,13 +237,14 @@ class LayerReport(Tabular, Measured):
 
     op: its kind, as in the trace. run_as: the design that ran it. kept_8bit: whether it ran at 8
     bits because the trace marks it so. kept_mode: how the design's circuit then ran it; absent
-    where as any other layer, or not at 8 bits. activation_bits, weight_bits: of the layer's codes,
-    absent where 8. tiles: parts of the product that fill the array once, in every pass. windows:
-    non-zero activations per left shift of the window they went through; lone values that use both
-    multipliers are not among them. partial_sums: sums that left the array, K folds and passes
-    counted one by one. actions: what design, array and memory did that costs energy, by name;
-    absent where an engine counts none, and in files of version 1 but for those of parts. energy_pj:
-    what it cost, absent unless asked for.
+    where as any other layer, or not at 8 bits. found_keys: keys that the engine found itself for
+    the layer, as 'key=value'; absent where it finds none. activation_bits, weight_bits: of the
+    layer's codes, absent where 8. tiles: parts of the product that fill the array once, in every
+    pass. windows: non-zero activations per left shift of the window they went through; lone values
+    that use both multipliers are not among them. partial_sums: sums that left the array, K folds
+    and passes counted one by one. actions: what design, array and memory did that costs energy, by
+    name; absent where an engine counts none, and in files of version 1 but for those of parts.
+    energy_pj: what it cost, absent unless asked for.
     """
 
     name: Name
@@ -251,6 +252,7 @@ class LayerReport(Tabular, Measured):
     run_as: Name
     kept_8bit: bool
     kept_mode: Text = Field(default="", exclude_if=lambda words: not words)
+    found_keys: Text = Field(default="", exclude_if=lambda words: not words)
     activation_bits: int = _bits()
     weight_bits: int = _bits()
     gemm: Gemm

@@ -164,6 +164,13 @@ class EngineModel(ABC):
         return ""
 
     @property
+    def found_keys(self) -> str:
+        """Keys that it found itself for the layer that it is bound to, as 'key=value'; '' for
+        none.
+        """
+        return ""
+
+    @property
     def note(self) -> str:
         """What must be known to compare its cycles, beside what `kind` says; '' for nothing."""
         return ""
