@@ -12,6 +12,9 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import typer
 
@@ -94,12 +97,19 @@ def _options(
         typer.echo(welcome())
 
 
+@cache
+def _command() -> Callable[..., Any]:
+    """Return the application as a command, made once in a process: typer would at each call."""
+    return typer.main.get_command(app)
+
+
 def exit_code_of(arguments: list[str] | None = None) -> int:
     """Run a command; return its exit code, after the line on stderr that says what is wrong."""
     # That it has no home for its cache is nothing to do with the command.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
-        code = int(app(args=arguments, standalone_mode=False, prog_name="sparqsim") or 0)
+        ended = _command()(args=arguments, standalone_mode=False, prog_name="sparqsim")
+        code = int(ended or 0)
     except InputError as error:
         return _said(str(error), BAD_INPUT)
     except typer.Abort:
