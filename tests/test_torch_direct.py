@@ -27,6 +27,7 @@ from sparqsim.networks.torch.floatsums import FloatSums, Product, adds_products
 from sparqsim.networks.torch.loaders import Inputs
 from sparqsim.pe.base import Step
 from sparqsim.quantise.codes import quantise
+from sparqsim.quantise.recipe import Recipe
 from sparqsim.trace.bitlist import BitList
 from sparqsim.trace.schema import ConvGeometry
 
@@ -390,3 +391,32 @@ def test_parts_of_arrays_are_the_whole(monkeypatch, threads):
     given = spreading.spread(lambda a, b: np.multiply(a, 2, out=b).size, [source, doubled])
     assert sum(given) == 7
     assert np.array_equal(doubled, 2 * source)
+
+
+@pytest.mark.parametrize("pe", ["mac-8b8b", "bitfusion", "mac-4b8b"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_activations_of_fewer_bits_are_those_of_numpy(pe, signed):
+    example = torch.randn(3, 4, 6, 6)
+    example = example if signed else example.abs()
+    model = nn.Sequential(nn.Conv2d(4, 5, 3, padding=1), nn.Flatten(), nn.Linear(180, 3))
+    layers = {"0": {"activation_bits": 3}}
+    recipe = Recipe(keep_8bit="none", activation_bits=5, weights="nearest:4", layers=layers)
+    quantised = QuantisedNetwork(model, [example], recipe=recipe)
+    given = assert_as_numpy(quantised, example, pe)
+    assert set(given.values()) == {get_pe(pe).exact}
+    whole = QuantisedNetwork(model, [example], recipe=Recipe(keep_8bit="none", weights="nearest:4"))
+    answers = [
+        answered(each, Inputs.of(example), Arithmetic(each.layers.values(), get_pe(pe)))
+        for each in (quantised, whole)
+    ]
+    assert not torch.equal(*answers)
+
+
+def test_a_file_has_no_place_for_activations_of_fewer_bits(tmp_path):
+    model, example = nn.Sequential(nn.Linear(4, 3)), torch.rand(2, 4)
+    quantised = QuantisedNetwork(
+        model, [example], recipe=Recipe(keep_8bit="none", activation_bits=5)
+    )
+    with pytest.raises(InputError, match="layer '0': activations of 5 bits, which a file"):
+        quantised.save(tmp_path / "q.safetensors")
+    assert not (tmp_path / "q.safetensors").exists()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparqsim.base.plugins import named_file
 from sparqsim.cli.accuracy import LabelOffset, Labels
 from sparqsim.cli.options import (
     Array,
@@ -16,19 +17,28 @@ from sparqsim.cli.options import (
     Coupling,
     Dataflow,
     Design,
+    EnergyTable,
     Format,
     Limit,
-    Model,
     Overlap,
     SignedAs,
     array_config,
+    energy_plan,
 )
 from sparqsim.cli.trace import Batch, Images, Keep, MaxPixels, Steps, names
 
 if TYPE_CHECKING:
-    from sparqsim.cli.tables import Shown
-    from sparqsim.results.search_report import SearchReport
+    from sparqsim.cli.tables import Shown, Table
+    from sparqsim.results.search_report import SearchReport, SearchTrial
 
+Network = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Network of real weights: .onnx, or FILE.py:FUNCTION, run here, that returns a "
+        "PyTorch module.",
+    ),
+]
 Target = Annotated[
     str,
     typer.Option(
@@ -40,8 +50,27 @@ Budget = Annotated[
     typer.Option(
         "--budget",
         metavar="N|P%",
-        help="Best answers with at most so many cycles, or so much of those at most bits. Without "
-        "it: HAGO's greedy, fewest bits that lose no answer.",
+        help="Best answers with at most so many cycles (nJ, us: --cost), or so much of those at "
+        "most bits. Without it: HAGO's greedy, fewest bits that lose no answer.",
+    ),
+]
+Cost = Annotated[
+    str,
+    typer.Option(
+        "--cost",
+        metavar="NAME",
+        help="What the budget and the front are of: cycles; energy, nJ of the array (with "
+        "--energy); or time, us at the design's own clock.",
+    ),
+]
+Method = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        metavar="NAME",
+        help="Way to search, with its keys: docs/how-to/search.md has them. [default: hago-greedy; "
+        "with a budget exact for small spaces, else by-sensitivity]",
+        show_default=False,
     ),
 ]
 Objective = Annotated[
@@ -114,11 +143,14 @@ TracePictures = Annotated[
 
 
 def search(
-    model: Model,
+    model: Network,
     images: Images,
     output: Target,
     pe: Design,
     budget: Budget = "",
+    cost: Cost = "cycles",
+    energy: EnergyTable = None,
+    method: Method = "",
     objective: Objective = "agree",
     labels: Labels = None,
     label_offset: LabelOffset = 0,
@@ -155,7 +187,8 @@ def search(
     from sparqsim.networks.images import Pictures
     from sparqsim.networks.images.labels import checked_classes, load_labels
     from sparqsim.pe.signs import checked_signed
-    from sparqsim.search.run import Search
+    from sparqsim.results.search_cost import checked_cost
+    from sparqsim.search.asked import Search
     from sparqsim.search.run import search as searched
     from sparqsim.search.toml import toml_of_recipe
 
@@ -165,7 +198,7 @@ def search(
         raise InputError(f"--objective {objective}: expected agree or top1")
     log = trials or f"{output}.trials.jsonl"
     outputs = {"-o": output, "--save-recipe": save_recipe, "--trials": log}
-    check_outputs(outputs, [model, images, labels, file_of(pe)])
+    check_outputs(outputs, [model, images, labels, file_of(pe), *map(named_file, (model, method))])
     config = array_config(array, dataflow, coupling, overlap)
     pictures = Pictures.open(images, preprocess, max_pixels).first(limit)
     classes = pictures.labels if labels is None else load_labels(labels, pictures.names)
@@ -174,6 +207,9 @@ def search(
     asked = Search(
         pe=pe,
         budget=budget,
+        cost=checked_cost(cost),
+        energy=energy_plan(energy, None, None, with_memory=False),
+        method=method,
         objective="top1" if objective == "top1" else "agree",
         accumulator_bits=accumulator_bits,
         most_bits=most_bits,
@@ -219,7 +255,6 @@ def _shown(report: SearchReport) -> Shown:
     from sparqsim.base.errors import printable
     from sparqsim.base.wording import counted
     from sparqsim.cli.tables import Shown, Table
-    from sparqsim.results.search_report import METHODS
 
     best, default = report.best, report.default
     layers = Table(
@@ -229,36 +264,79 @@ def _shown(report: SearchReport) -> Shown:
     )
     for name, bits in report.layer_bits(best).items():
         layers.add_row(printable(name), *map(str, bits))
-    front = Table(
-        "front: no other trial is better in both",
-        ["bits of edges", "pictures\nanswered well", "cycles", "speedup", "chosen"],
-        text=True,
-    )
-    for trial in report.front:
-        front.add_row(
-            " ".join(map(str, trial.bits)),
-            f"{report.quality(trial)} of {report.pictures}",
-            f"{trial.cycles:,}",
-            f"{default.cycles / trial.cycles:.2f}",
-            "yes" if trial == best else "",
-        )
     what = "as the reference" if report.objective == "agree" else "by their labels"
     notes = [
         f"Answered well: {what} ({report.reference}).",
-        f"Method: {METHODS[report.method]}.",
+        f"Method {report.method}: {report.method_words}.",
         f"Hardware: {report.hardware}.",
         (
             f"Cycles of {counted(report.traced_pictures, 'picture')}, {report.array.words}; scales "
             f"from {counted(report.calibration_pictures, 'other picture')}."
         ),
+        *_of_costs(report),
     ]
     return Shown(
         printable(
             f"{report.network}: {counted(len(report.trials), 'trial')} of "
             f"{counted(len(report.edges), 'edge')} under {report.design}"
         ),
-        [layers, front],
+        [layers, _front(report)],
         "\n".join(map(printable, notes)),
         report.flat_rows,
         report.to_json,
     )
+
+
+def _front(report: SearchReport) -> Table:
+    """Return the front, with what each of its points takes."""
+    from sparqsim.cli.tables import Table
+
+    columns = {"cycles": "cycles", "energy_nj": "energy (nJ)", "time_us": "time (us)"}
+    rows = [_amounts(report, trial) for trial in report.front]
+    shown = [name for name in columns if rows[0][name]]
+    table = Table(
+        f"front: no other trial is better in both answers and {report.cost}",
+        [
+            "bits of edges",
+            "pictures\nanswered well",
+            *(columns[name] for name in shown),
+            f"{report.cost}\nsaved (x)",
+            "chosen",
+        ],
+        text=True,
+    )
+    for trial, amounts in zip(report.front, rows, strict=True):
+        table.add_row(
+            " ".join(map(str, trial.bits)),
+            f"{report.quality(trial)} of {report.pictures}",
+            *(amounts[name] for name in shown),
+            f"{report.gain(trial):.2f}",
+            "yes" if trial == report.best else "",
+        )
+    return table
+
+
+def _amounts(report: SearchReport, trial: SearchTrial) -> dict[str, str]:
+    """Return what a trial takes, as text; '' for what is not known."""
+    from sparqsim.results.search_cost import amount
+
+    energy = amount("energy", trial.cycles, trial.energy_pj, None)
+    time = amount("time", trial.cycles, None, report.period_ns)
+    return {
+        "cycles": f"{trial.cycles:,}",
+        "energy_nj": "" if energy is None else f"{energy:,.4g}",
+        "time_us": "" if time is None else f"{time:,.4g}",
+    }
+
+
+def _of_costs(report: SearchReport) -> list[str]:
+    """Return what to know of times and energies."""
+    notes = []
+    if report.period_ns is not None:
+        notes.append(f"Time: at the design's own shortest clock period, {report.period_ns:g} ns.")
+    if report.energy is not None:
+        notes.append(
+            f"Energy: of the array, by the fast model, table {report.energy.table}; "
+            f"{' '.join(report.energy.remarks)}"
+        )
+    return notes

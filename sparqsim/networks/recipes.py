@@ -222,12 +222,21 @@ def check_one_source_of_bits(recipe: object, bits: object) -> None:
 
 
 def check_all_activation_bits(recipe: Recipe, where: str) -> None:
-    """Raise InputError for fewer bits of activations where they are not computed: `where`."""
+    """Raise InputError for fewer bits of activations where they have no place: `where`."""
     if recipe.narrows_activations:
         raise InputError(
-            f"{recipe.origin}: activation_bits below 8 in {where}; expected 8, or `sparqsim trace "
-            "dump` and `sparqsim accuracy` of an .onnx network"
+            f"{recipe.origin}: activation_bits below 8 in {where}; expected 8, or the "
+            "network and the recipe themselves wherever it is used"
         )
+
+
+def narrow_in_file(site: Site) -> InputError:
+    """Return the error for activations of fewer bits in a file of a quantised network."""
+    return InputError(
+        f"layer {site.name!r}: activations of {site.activation_bits} bits, which a file of a "
+        "quantised network does not hold; expected 8, or the network and the recipe themselves "
+        "wherever it is used"
+    )
 
 
 def check_own_activations(recipe: Recipe, own: Sequence[str], *, all_own: bool) -> None:

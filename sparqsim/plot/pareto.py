@@ -56,13 +56,14 @@ FRONT: dict[str, Any] = {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 
 @dataclass(frozen=True)
 class ParetoWords:
     """What a figure of points says. quality: label of that axis; over: what speedups are over, at
-    equal what.
+    equal what. gain: what the other axis has, where it is no speedup.
     """
 
     quality: str
     over: str
     title: str = ""
     notes: tuple[str, ...] = ()
+    gain: str = "speedup (x)"
 
 
 def plot_pareto(
@@ -150,7 +151,7 @@ def points_figure(
         axes = panel.axes
         exact = _scale(axes, shown, ticks)
         handles = _draw_points(axes, shown, exact)
-        axes.set_xlabel(f"speedup (x) over {words.over}")
+        axes.set_xlabel(f"{words.gain} over {words.over}")
         axes.set_ylabel(words.quality)
         labels = [[point.label or point.spec for point in group] for group in groups]
         panel.add_notes([*words.notes, *group_notes(labels)])

@@ -13,15 +13,24 @@ from sparqsim.plot.panel import check_target, delivered
 from sparqsim.plot.pareto import ParetoWords, points_figure
 from sparqsim.plot.pareto_points import ParetoPoint
 from sparqsim.plot.style import Saving
-from sparqsim.results.search_report import METHODS, SearchReport, SearchTrial
+from sparqsim.results.search_cost import in_words
+from sparqsim.results.search_report import SearchReport, SearchTrial
 
 PERCENT = 100
+#: What less of a cost is called.
+GAINS: Final = {
+    "cycles": "speedup (x)",
+    "energy": "energy saving (x)",
+    "time": "speedup in time (x)",
+}
 OBJECTIVES: Final = {"agree": "answers as the reference (%)", "top1": "top-1 accuracy (%)"}
 
 
 def search_points(report: SearchReport) -> list[ParetoPoint]:
-    """Return the front's trials, those of uniform bits and the chosen one, each once: speedup over
-    the trial at every edge's limit, and the percentage of pictures answered well.
+    """Return the front's trials, those of uniform bits and the chosen one, each once.
+
+    How many times less they take than the trial at every edge's limit, and the percentage of
+    pictures answered well.
     """
     shown = dict.fromkeys([*report.uniform, *report.front, report.best])
     return [_point(report, trial) for trial in shown]
@@ -29,14 +38,23 @@ def search_points(report: SearchReport) -> list[ParetoPoint]:
 
 def _point(report: SearchReport, trial: SearchTrial) -> ParetoPoint:
     name = _name(report, trial)
-    speedup = report.default.cycles / trial.cycles
-    return ParetoPoint(name, speedup, PERCENT * report.quality(trial) / report.pictures, name)
+    quality = PERCENT * report.quality(trial) / report.pictures
+    return ParetoPoint(name, report.gain(trial), quality, name)
 
 
 def _name(report: SearchReport, trial: SearchTrial) -> str:
     mean = trial.total_bits / len(trial.bits)
     plain = f"{max(trial.bits)} bits" if trial in report.uniform else f"mixed, mean {mean:.2f} bits"
     return f"chosen: {plain}" if trial == report.best else plain
+
+
+def _of_cost(report: SearchReport) -> tuple[str, ...]:
+    """Return what to know of energies or times, where the figure is of them."""
+    if report.cost == "energy" and report.energy is not None:
+        return (f"energy of the array, {report.energy.table}: fast model, memory not counted",)
+    if report.cost == "time":
+        return (f"time at the design's own shortest clock period, {report.period_ns:g} ns",)
+    return ()
 
 
 def plot_search(
@@ -58,18 +76,20 @@ def plot_search(
     check_target(path, ax)
     words = ParetoWords(
         OBJECTIVES[report.objective],
-        f"{report.default.cycles} cycles at the most bits of every edge",
+        f"{in_words(report.cost, report.cost_of(report.default))} at the most bits of every edge",
         f"{report.network}, {report.design}, {counted(report.pictures, 'picture')}, against: "
         f"{report.reference}\n{report.array.words}",
         (
-            METHODS[report.method],
+            report.method_words,
             f"one picture is {PERCENT / report.pictures:.2g} percentage points",
+            *_of_cost(report),
             (
-                f"cycles of {counted(report.traced_pictures, 'picture')}; "
+                f"{report.cost} of {counted(report.traced_pictures, 'picture')}; "
                 f"{counted(len(report.trials), 'trial')}, of which the front and those of uniform "
                 "bits are drawn"
             ),
         ),
+        GAINS[report.cost],
     )
     figure = points_figure(search_points(report), words, width, ax=ax)
     return delivered(figure, path, ax, title="Answers against speedup", **saving)

@@ -14,17 +14,11 @@ from sparqsim.base.record import Name, Record, Text
 from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
 from sparqsim.results.card import Card
+from sparqsim.results.energy import EnergyInfo, energy_field
+from sparqsim.results.search_cost import CostName, amount
 from sparqsim.results.setting import ArrayInfo
 
 SEARCH_SCHEMA: Final = "sparqsim.search/1"
-Method = Literal["hago-greedy", "exact", "by-sensitivity"]
-#: How a record says by what method its point was chosen.
-METHODS: dict[str, str] = {
-    "hago-greedy": "HAGO's greedy: bits go down edge by edge while quality does not drop",
-    "exact": "ours: best quality within a budget of cycles, every point tried",
-    "by-sensitivity": "ours: best quality within a budget of cycles, found by sensitivities of "
-    "single edges; no proof of an optimum",
-}
 
 
 class SearchedEdge(Record):
@@ -44,13 +38,17 @@ class SearchTrial(Record):
 
     bits: of every edge, in their order. agree: pictures whose first answer is the reference
     network's. top1: pictures whose class is the first answer; None without labels. cycles: of the
-    traced pictures, all layers.
+    traced pictures, all layers. energy_pj: of the array on them, without memory, by the energy
+    model; absent unless it was asked for.
     """
 
     bits: tuple[int, ...]
     agree: int = Field(ge=0)
     top1: int | None = Field(ge=0)
     cycles: int = Field(ge=1)
+    energy_pj: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, exclude_if=lambda each: each is None
+    )
 
     @property
     def total_bits(self) -> int:
@@ -61,21 +59,29 @@ class SearchTrial(Record):
 class SearchReport(Tabular, Record):
     """A search for bits of a network's layers.
 
-    method: how the point was chosen. objective: what quality is: 'agree' with the reference
-    network, or 'top1' of the pictures' classes. budget_cycles: of the traced pictures; None where
-    none was asked for. hardware: what the design takes, in words. pictures: that answered.
-    calibration_pictures: that scales were found on; none of them answered. seed: None: nothing was
-    drawn. trials: each point once, in the order they were measured. chosen: the place of one among
-    them. recipe: that point as the fields of a recipe. card: what cycles of the chosen point depend
-    on.
+    method: how the point was chosen, by its name and keys; method_words: what that is, and whose.
+    objective: what quality is: 'agree' with the reference network, or 'top1' of the pictures'
+    classes. cost: what quality is weighed against: 'cycles', 'energy' of the array, or 'time' at
+    the design's own clock. budget: the most of it that the chosen point may take on the traced
+    pictures, in cycles, nJ or us; None where none was asked for. period_ns: the design's shortest
+    clock period; None where it was not timed. energy: what energies are of; absent where they were
+    not asked for. hardware: what the design takes, in words. pictures: that answered.
+    calibration_pictures: that scales were found on; none of them answered. seed: of what was drawn;
+    None: nothing. trials: each point once, in the order they were asked for. chosen: the place of
+    one among them. recipe: that point as the fields of a recipe. card: what cycles of the chosen
+    point depend on.
     """
 
     schema_: Literal["sparqsim.search/1"] = Field(default=SEARCH_SCHEMA, alias="schema")
     version: Text
     network: Text
-    method: Method
+    method: Name
+    method_words: Text
     objective: Literal["agree", "top1"]
-    budget_cycles: int | None = Field(ge=1)
+    cost: CostName
+    budget: float | None = Field(gt=0, allow_inf_nan=False)
+    period_ns: float | None = Field(gt=0, allow_inf_nan=False)
+    energy: EnergyInfo | None = energy_field()
     design: Name
     hardware: Text
     accumulator_bits: int
@@ -87,7 +93,7 @@ class SearchReport(Tabular, Record):
     pictures: int = Field(ge=1)
     traced_pictures: int = Field(ge=1)
     calibration_pictures: int = Field(ge=1)
-    seed: None = None
+    seed: int | None = None
     edges: tuple[SearchedEdge, ...] = Field(min_length=1)
     trials: tuple[SearchTrial, ...] = Field(min_length=1)
     chosen: int = Field(ge=0)
@@ -105,8 +111,13 @@ class SearchReport(Tabular, Record):
     def _belongs_together(self) -> Self:
         if self.chosen >= len(self.trials):
             raise ValueError(f"chosen={self.chosen}, expected below {len(self.trials)} trials")
-        if self.budget_cycles is not None and self.best.cycles > self.budget_cycles:
-            raise ValueError(f"trials.{self.chosen}.cycles: above budget_cycles")
+        unknown = [number for number, each in enumerate(self.trials) if self._amount(each) is None]
+        if unknown:
+            raise ValueError(
+                f"trials.{unknown[0]}: no {self.cost}, which quality is weighed against"
+            )
+        if self.budget is not None and self.cost_of(self.best) > self.budget:
+            raise ValueError(f"trials.{self.chosen}: above the budget")
         if len({trial.bits for trial in self.trials}) < len(self.trials):
             raise ValueError("trials: the same bits twice, expected each point once")
         for number, trial in enumerate(self.trials):
@@ -134,19 +145,32 @@ class SearchReport(Tabular, Record):
         """Return the pictures that a trial answered well, by the objective."""
         return trial.agree if self.objective == "agree" else int(trial.top1 or 0)
 
+    def _amount(self, trial: SearchTrial) -> float | None:
+        return amount(self.cost, trial.cycles, trial.energy_pj, self.period_ns)
+
+    def cost_of(self, trial: SearchTrial) -> float:
+        """Return what a trial takes: cycles, nJ or us, by `cost`."""
+        found = self._amount(trial)
+        assert found is not None  # noqa: S101 - checked when the record is made
+        return found
+
+    def gain(self, trial: SearchTrial) -> float:
+        """Return how many times less a trial takes than that at every edge's limit."""
+        return self.cost_of(self.default) / self.cost_of(trial)
+
     @property
     def front(self) -> tuple[SearchTrial, ...]:
-        """Trials that no other beats (as good in quality and cycles, better in one), slowest
+        """Trials that no other beats (as good in quality and cost, better in one), dearest
         first; of equal ones that of fewest bits.
         """
         kept: list[SearchTrial] = []
-        for trial in sorted(self.trials, key=self._fastest_first):
+        for trial in sorted(self.trials, key=self._cheapest_first):
             if not kept or self.quality(trial) > self.quality(kept[-1]):
                 kept.append(trial)
         return tuple(reversed(kept))
 
-    def _fastest_first(self, trial: SearchTrial) -> tuple[int, int, int, tuple[int, ...]]:
-        return trial.cycles, -self.quality(trial), trial.total_bits, trial.bits
+    def _cheapest_first(self, trial: SearchTrial) -> tuple[float, int, int, tuple[int, ...]]:
+        return self.cost_of(trial), -self.quality(trial), trial.total_bits, trial.bits
 
     @property
     def uniform(self) -> tuple[SearchTrial, ...]:
@@ -183,6 +207,8 @@ class SearchReport(Tabular, Record):
                 "top1": trial.top1,
                 "cycles": trial.cycles,
                 "speedup": self.default.cycles / trial.cycles,
+                "energy_pj": trial.energy_pj,
+                "time_us": amount("time", trial.cycles, None, self.period_ns),
                 "chosen": number == self.chosen,
             }
             for number, trial in enumerate(self.trials)

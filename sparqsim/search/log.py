@@ -8,29 +8,53 @@ was cut off is dropped.
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sparqsim.base.errors import InputError, unreadable
 from sparqsim.base.files.place import unwritable
 from sparqsim.search.space import Point
 
 SCHEMA = "sparqsim.search_trials/1"
-COUNTS = ("agree", "top1", "cycles")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a point gave. agree, top1: pictures; top1 is None without labels. cycles: of the traced
-    pictures.
+    """What a point gave. agree, top1: pictures; top1 is None without labels. cycles, energy_pj: of
+    the traced pictures; energy_pj, of the array, is None where no energy is asked for.
     """
 
     point: Point
     agree: int
     top1: int | None
     cycles: int
+    energy_pj: float | None = None
+
+    @classmethod
+    def of_json(cls, text: str) -> Trial:
+        """Return the trial of a line. Raises ValueError, TypeError or KeyError for another line."""
+        found: dict[str, Any] = json.loads(text)
+        top1 = found["top1"]
+        return cls(
+            point=tuple(_count("point", bits) for bits in found["point"]),
+            agree=_count("agree", found["agree"]),
+            top1=None if top1 is None else _count("top1", top1),
+            cycles=_count("cycles", found["cycles"]),
+            energy_pj=_energy(found["energy_pj"]),
+        )
+
+    def checked(self, pictures: int) -> Self:
+        """Return it. Raises ValueError where it has more answers than pictures were asked."""
+        if max(self.agree, self.top1 or 0) > pictures:
+            raise ValueError(f"more answers than {pictures} pictures")
+        return self
+
+    def to_json(self) -> str:
+        """Return the trial as a line."""
+        return json.dumps(asdict(self))
 
 
 class TrialLog:
@@ -42,6 +66,8 @@ class TrialLog:
         Made where it is not there.
     setting : str
         Digest of all that decides results.
+    pictures : int
+        That answer: no trial has more answers.
 
     Raises
     ------
@@ -49,8 +75,8 @@ class TrialLog:
         For a file of another search, or of another kind, and for a place that cannot be written.
     """
 
-    def __init__(self, path: Path, setting: str) -> None:
-        self.path = path
+    def __init__(self, path: Path, setting: str, pictures: int) -> None:
+        self.path, self._pictures = path, pictures
         self._trials: dict[Point, Trial] = {}
         head = json.dumps({"schema": SCHEMA, "setting": setting})
         lines = self._whole_lines()
@@ -75,7 +101,7 @@ class TrialLog:
 
     def add(self, trial: Trial) -> None:
         """Put a trial on the disk."""
-        self._append(json.dumps(asdict(trial)))
+        self._append(trial.to_json())
         self._trials[trial.point] = trial
 
     def _whole_lines(self) -> list[str]:
@@ -110,17 +136,25 @@ class TrialLog:
 
     def _trial(self, line: str, number: int) -> Trial:
         try:
-            found: dict[str, Any] = json.loads(line)
-            counts = {name: _count(found[name]) for name in COUNTS}
-            point = tuple(map(int, found["point"]))
-        except (ValueError, TypeError, KeyError) as error:
+            return Trial.of_json(line).checked(self._pictures)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise InputError(
                 f"{self.path}: line {number}: no trial ({error}); expected lines that "
                 "`sparqsim search` wrote"
             ) from None
-        return Trial(point, **counts)
 
 
-def _count(value: Any) -> Any:
-    """Return a count, or None where there is none. Raises ValueError or TypeError."""
-    return None if value is None else int(value)
+def _count(name: str, value: Any) -> int:
+    """Return a count. Raises ValueError for what is none."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{name} is {value!r}, expected a whole number")
+    return value
+
+
+def _energy(value: Any) -> float | None:
+    """Return an energy, pJ, None where there is none. Raises ValueError for what is none."""
+    if value is None:
+        return None
+    if type(value) is not float or not 0 < value < math.inf:
+        raise ValueError(f"energy_pj is {value!r}, expected a number above 0")
+    return value

@@ -1,74 +1,35 @@
-"""A search from a network's file to a record: what is checked first, what is measured, what is
-chosen.
-"""
+"""A search from a network to a record: what is measured, what is chosen."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError
-from sparqsim.base.parse import whole_number
+from sparqsim.base.parse import real_number, whole_number
 from sparqsim.base.version import VERSION
-from sparqsim.base.wording import counted
-from sparqsim.engine.assignment import Assignment, Runnable, assigned
-from sparqsim.networks.computing import computing
 from sparqsim.networks.images import Pictures
-from sparqsim.networks.onnx.restoring import digest_of
-from sparqsim.pe.base import PEDesign
-from sparqsim.quantise.recipe import ACCUMULATOR_BITS, Recipe
-from sparqsim.results.search_report import Method, SearchedEdge, SearchReport, SearchTrial
+from sparqsim.quantise.recipe import Recipe
+from sparqsim.results.search_cost import UNITS, amount, in_words
+from sparqsim.results.search_report import SearchedEdge, SearchReport, SearchTrial
 from sparqsim.results.setting import ArrayInfo
-from sparqsim.search.hardware import HardwareSpec
+from sparqsim.rtl.timing import period
+from sparqsim.search.asked import Search
 from sparqsim.search.log import Trial, TrialLog
-from sparqsim.search.measuring import Measuring, Rules
-from sparqsim.search.space import LayerBits, Point, Space
-from sparqsim.search.strategies import greedy, within_budget
+from sparqsim.search.plan import Plan, Ready
+from sparqsim.search.problem import Problem
+from sparqsim.search.space import Point, Space
+from sparqsim.search.strategies import Strategy, get_strategy
 
-Objective = Literal["agree", "top1"]
-#: HAGO's least bits of an edge.
-LEAST_BITS = 4
-MOST_BITS = 8
-#: Points of spaces that are searched whole.
-EXACT_POINTS = 256
-#: Of the pictures, this part finds scales where it is not said, and no more than MOST_CALIBRATION.
-CALIBRATION_PART = 4
-MOST_CALIBRATION = 64
-MOST_CYCLES = 10**18
-
-
-@dataclass(frozen=True)
-class Search:
-    """What to search, and how.
-
-    pe: one PE design. budget: 'N' cycles or 'P%' of the cycles at every edge's limit; '': none, the
-    search is HAGO's. objective: 'agree' or 'top1'. calibrator, weights: names that BITS are added
-    to. keep_8bit: as a recipe says it. calibrate_on: the first pictures, so many, find scales and
-    do not answer. traced: the first pictures that answer, so many, have their cycles simulated.
-    """
-
-    pe: Runnable
-    budget: str = ""
-    objective: Objective = "agree"
-    accumulator_bits: int = ACCUMULATOR_BITS
-    most_bits: int = MOST_BITS
-    least_bits: int = LEAST_BITS
-    calibrator: str = "mse"
-    weights: str = "nearest"
-    keep_8bit: str | tuple[str, ...] = "first-last"
-    calibrate_on: int | None = None
-    traced: int = 1
-    exact_points: int = EXACT_POINTS
-    signed: str = "magnitude"
-    batch: int | None = None
+__all__ = ["Found", "Search", "search"]
+MOST_BUDGET = 10**18
+#: Measures points and yields their trials as they come.
+Evaluate = Callable[[Sequence[Point]], Iterable[Trial]]
 
 
 @dataclass(frozen=True)
@@ -93,7 +54,7 @@ def search(
     Parameters
     ----------
     model : str
-        .onnx, of real weights.
+        .onnx, of real weights, or 'FILE.py:FUNCTION' that returns a PyTorch module.
     pictures : Pictures
         The first find scales, the others answer.
     labels : int64 (pictures,) or None
@@ -110,54 +71,64 @@ def search(
     InputError
         For what cannot be searched, naming it.
     """
-    design = _design(asked)
-    _check(model, asked, labels)
-    shown, calibration = _split(pictures, asked)
-    rules = Rules(
-        calibrator=asked.calibrator,
-        weights=asked.weights,
-        kept=asked.keep_8bit,
-        accumulator_bits=asked.accumulator_bits,
-        pictures=len(calibration),
+    strategy = get_strategy(asked.method) if asked.method else None
+    if strategy is not None:
+        strategy.check_budget(asked.budget)
+    ready = Plan(model, pictures, labels, asked, array).ready()
+    costs = _Costs.of(ready, asked)
+    budget = _budget(asked, costs, ready.space)
+    strategy = strategy or _default(asked, ready.space)
+    log = TrialLog(trials, ready.setting, len(ready.measuring.pictures))
+    run = _Run(_serially(ready), log, each)
+    problem = Problem(
+        space=ready.space,
+        measure=run.measure,
+        quality=(lambda trial: trial.agree) if asked.objective == "agree" else _right,
+        cost_of=costs.of_point,
+        cost=asked.cost,
+        budget=budget,
     )
-    measuring = Measuring(
-        model=model,
-        rules=rules,
-        calibration=calibration,
-        pictures=shown,
-        labels=None if labels is None else labels[len(calibration) :],
-        traced=shown.first(asked.traced),
-        pe=design,
-        array=array,
-        batch=asked.batch,
-    )
-    hardware = HardwareSpec.of(design, asked.accumulator_bits)
-    measuring.check_signed()
-    space = measuring.space(min(asked.most_bits, hardware.limit()), asked.least_bits)
-    bits = space.layer_bits(space.default)
-    hardware.check((site.name, bits.get(site.name, LayerBits())) for site in measuring.sites)
-    budget_cycles = _budget_cycles(asked.budget, measuring, space)
-    log = TrialLog(trials, _setting(model, measuring, asked, space))
-    run = _Run(measuring, space, log, each)
-    chosen, method = _chosen(run, asked, budget_cycles)
-    recipe = measuring.recipe(space, chosen.point)
-    report = SearchReport(
+    run.measure(ready.space.uniform())
+    chosen = strategy.search(problem)
+    return _found(ready, asked, strategy, problem, costs, run, chosen)
+
+
+def _found(
+    ready: Ready,
+    asked: Search,
+    strategy: Strategy,
+    problem: Problem,
+    costs: _Costs,
+    run: _Run,
+    chosen: Trial,
+) -> Found:
+    """Return the record of a search that is done."""
+    measuring, space = ready.measuring, ready.space
+    network = measuring.network
+    recipe = network.rules.recipe(space.layer_bits(chosen.point))
+    report = measuring.report(space, chosen.point)
+    record = SearchReport(
         version=VERSION,
-        network=measuring.base.name,
-        method=method,
+        network=network.name,
+        method=strategy.spec,
+        method_words=strategy.words,
         objective=asked.objective,
-        budget_cycles=budget_cycles,
-        design=design.spec,
-        hardware=hardware.words,
+        cost=asked.cost,
+        budget=problem.budget,
+        period_ns=costs.period_ns,
+        energy=report.energy,
+        design=measuring.pe.spec,
+        hardware=ready.hardware.words,
         accumulator_bits=asked.accumulator_bits,
-        array=ArrayInfo.of(array),
-        reference=measuring.reference_name,
+        array=ArrayInfo.of(measuring.array),
+        reference=network.reference_name,
         calibrator=asked.calibrator,
         weights=asked.weights,
-        preprocess=pictures.preprocess.spec,
-        pictures=len(shown),
+        preprocess=measuring.pictures.preprocess.spec,
+        pictures=len(measuring.pictures),
         traced_pictures=len(measuring.traced),
-        calibration_pictures=len(calibration),
+        calibration_pictures=len(network.calibration),
+        seed=getattr(strategy, "seed", None),
         edges=tuple(
             SearchedEdge(kind=edge.kind, layers=edge.layers, choices=edge.choices)
             for edge in space.edges
@@ -165,172 +136,144 @@ def search(
         trials=tuple(map(_recorded, run.asked.values())),
         chosen=list(run.asked).index(chosen.point),
         recipe=recipe.model_dump(mode="json"),
-        card=measuring.report(space, chosen.point).card,
+        card=report.card,
     )
-    return Found(report, recipe)
+    return Found(record, recipe)
 
 
 class _Run:
     """The trials of one search, in the order they were asked for; each is measured once."""
 
-    def __init__(
-        self, measuring: Measuring, space: Space, log: TrialLog, each: Callable[[int], None]
-    ) -> None:
-        self.measuring, self.space = measuring, space
+    def __init__(self, evaluate: Evaluate, log: TrialLog, each: Callable[[int], None]) -> None:
         self.asked: dict[Point, Trial] = {}
-        self._log, self._each = log, each
+        self._evaluate, self._log, self._each = evaluate, log, each
 
-    def measure(self, point: Point) -> Trial:
-        """Return what a point gives."""
-        trial = self._log.get(point)
-        if trial is None:
-            trial = self.measuring.trial(self.space, point)
+    def measure(self, points: Sequence[Point]) -> list[Trial]:
+        """Return what points give."""
+        found = {point: trial for point in points if (trial := self._log.get(point)) is not None}
+        missing = [point for point in dict.fromkeys(points) if point not in found]
+        for trial in self._evaluate(missing):
             self._log.add(trial)
-        self.asked.setdefault(point, trial)
+            found[trial.point] = trial
+            self._each(len(self.asked.keys() | found.keys()))
+        for point in points:
+            self.asked.setdefault(point, found[point])
         self._each(len(self.asked))
-        return trial
-
-    def cycles_of(self, point: Point) -> int:
-        """Return a point's cycles alone."""
-        return self.measuring.cycles(self.space, point)
+        return [found[point] for point in points]
 
 
-def _chosen(run: _Run, asked: Search, budget_cycles: int | None) -> tuple[Trial, Method]:
-    """Return the trial that is chosen, and by what; points of uniform bits are tried anyway."""
+def _serially(ready: Ready) -> Evaluate:
+    return lambda points: (ready.measuring.trial(ready.space, point) for point in points)
 
-    def quality(trial: Trial) -> int:
-        return trial.agree if asked.objective == "agree" else int(trial.top1 or 0)
 
-    for point in run.space.uniform():
-        run.measure(point)
-    if budget_cycles is None:
-        return greedy(run.space, run.measure, quality), "hago-greedy"
-    exact = run.space.size <= asked.exact_points
-    found = within_budget(
-        run.space,
-        run.measure,
-        quality,
-        run.cycles_of,
-        budget_cycles,
-        exact_points=asked.exact_points,
-    )
-    return found, "exact" if exact else "by-sensitivity"
+@dataclass(frozen=True)
+class _Costs:
+    """What points take, in the unit of the cost that was asked for."""
+
+    ready: Ready
+    asked: Search
+    period_ns: float | None
+
+    @classmethod
+    def of(cls, ready: Ready, asked: Search) -> _Costs:
+        """Look the clock period up.
+
+        Raises InputError where time is asked for and the design was not timed, and where energy is
+        and the model knows none.
+        """
+        clock, why = None, "coupling='broadcast' has no clock period"
+        if not ready.measuring.array.broadcast:
+            try:
+                clock = period(ready.measuring.pe).period_ns
+            except InputError as error:
+                why = str(error)
+        if asked.cost == "time" and clock is None:
+            raise InputError(f"--cost time: {why}")
+        if asked.energy is not None:
+            ready.measuring.costs(ready.space, ready.space.default)
+        return cls(ready, asked, clock)
+
+    def of_point(self, point: Point) -> float:
+        """Return what a point takes."""
+        return self._amount(*self.ready.measuring.costs(self.ready.space, point))
+
+    def share(self, point: Point, percent: int) -> float:
+        """Return so much of what a point takes, of cycles and time in whole cycles."""
+        cycles, energy_pj = self.ready.measuring.costs(self.ready.space, point)
+        energy = None if energy_pj is None else energy_pj * percent / 100
+        return self._amount(cycles * percent // 100, energy)
+
+    def _amount(self, cycles: int, energy_pj: float | None) -> float:
+        found = amount(self.asked.cost, cycles, energy_pj, self.period_ns)
+        assert found is not None  # noqa: S101 - `of` and `Search.check` saw to it
+        return found
+
+
+def _right(trial: Trial) -> int:
+    """Return the pictures whose class a trial answered; 0 where they have none."""
+    return trial.top1 or 0
+
+
+def _default(asked: Search, space: Space) -> Strategy:
+    """Return the way to search where none is named."""
+    if not asked.budget:
+        return get_strategy("hago-greedy")
+    return get_strategy("exact" if space.size <= asked.exact_points else "by-sensitivity")
 
 
 def _recorded(trial: Trial) -> SearchTrial:
     """Return a trial as a record has it."""
-    return SearchTrial(bits=trial.point, agree=trial.agree, top1=trial.top1, cycles=trial.cycles)
+    return SearchTrial(
+        bits=trial.point,
+        agree=trial.agree,
+        top1=trial.top1,
+        cycles=trial.cycles,
+        energy_pj=trial.energy_pj,
+    )
 
 
-def _design(asked: Search) -> PEDesign:
-    """Return the one design that is searched for."""
-    design = computing(assigned(asked.pe), asked.signed)
-    if isinstance(design, Assignment):
-        raise InputError(
-            f"--pe {asked.pe}: several designs, expected one whose layers' bits are to be found"
-        )
-    return design
+def _budget(asked: Search, costs: _Costs, space: Space) -> float | None:
+    """Return the budget in the unit of its cost, None where none is asked for.
 
-
-def _check(model: str, asked: Search, labels: NDArray[np.int64] | None) -> None:
-    """Raise InputError for what needs no network to be refused."""
-    if Path(model).suffix.lower() != ".onnx":
-        raise InputError(
-            f"{model}: bits are searched for networks of real weights in .onnx, expected one"
-        )
-    if asked.objective == "top1" and labels is None:
-        raise InputError(
-            "--objective top1: the pictures have no labels, expected --labels FILE or "
-            "--objective agree"
-        )
-    if not 2 <= asked.least_bits <= asked.most_bits <= MOST_BITS:
-        raise InputError(
-            f"--least-bits {asked.least_bits} --most-bits {asked.most_bits}: expected 2 to "
-            f"{MOST_BITS}, and no more least bits than most"
-        )
-    if asked.weights != "nearest" and not asked.weights.startswith("lp:"):
-        raise InputError(
-            f"--weights {asked.weights}: expected nearest or lp:P, which quantise each layer by "
-            "itself"
-        )
-    if asked.calibrator.count(":") > asked.calibrator.startswith(("lp:", "percentile:")):
-        raise InputError(
-            f"--calibrate {asked.calibrator}: names bits, which the search adds; expected "
-            f"{asked.calibrator.rpartition(':')[0]}"
-        )
-
-
-def _split(pictures: Pictures, asked: Search) -> tuple[Pictures, Pictures]:
-    """Return the pictures that answer and those that scales are found on, no two the same.
-
-    Raises InputError where there are too few, or one is in both.
+    Raises InputError for one that is none, and for a design to which bits make no difference.
     """
-    count = asked.calibrate_on
-    if count is None:
-        count = max(1, min(MOST_CALIBRATION, len(pictures) // CALIBRATION_PART))
-    if count >= len(pictures):
-        raise InputError(
-            f"{counted(len(pictures), 'picture')}, of which {count} find scales: none is left to "
-            "answer; expected more pictures, or a smaller --calibrate-on"
-        )
-    calibration, shown = pictures.first(count), pictures.at(range(count, len(pictures)))
-    seen = dict(zip(calibration.digests(), calibration.names, strict=True))
-    for name, digest in zip(shown.names, shown.digests(), strict=True):
-        if digest in seen:
-            raise InputError(
-                f"picture {name}: the same as {seen[digest]}, which scales are found on; expected "
-                "pictures that answer to be others"
-            )
-    return shown, calibration
-
-
-def _budget_cycles(budget: str, measuring: Measuring, space: Space) -> int | None:
-    """Return the budget in cycles, None where none is asked for.
-
-    Raises InputError for one that is none, and for a design that bits do not make faster.
-    """
-    if not budget:
+    if not asked.budget:
         return None
-    percent = budget.endswith("%")
-    number = whole_number(budget.removesuffix("%"), 1, 100 if percent else MOST_CYCLES)
-    if number is None:
-        raise InputError(
-            f"--budget {budget}: expected cycles (a whole number from 1), or 1% to 100% of the "
-            "cycles at most bits"
-        )
-    most = measuring.cycles(space, space.default)
-    least = measuring.cycles(space, space.least)
+    share, absolute = _read_budget(asked)
+    most, least = costs.of_point(space.default), costs.of_point(space.least)
     if least >= most:
         raise InputError(
-            f"--budget {budget}: {measuring.pe.spec} takes {most} cycles at most bits and {least} "
-            "at fewest: fewer bits save none; expected a design whose cycles follow bits "
-            "(bitfusion, stripes, serial-w, loom), or no budget"
+            f"--budget {asked.budget}: {asked.pe} takes {in_words(asked.cost, most)} at most bits "
+            f"and {in_words(asked.cost, least)} at fewest: fewer bits save none; expected a "
+            "design whose cycles follow bits (bitfusion, stripes, serial-w, loom), or no budget"
         )
-    cycles = most * number // 100 if percent else number
-    if cycles < least:
+    budget = costs.share(space.default, share) if absolute is None else absolute
+    if budget < least:
         raise InputError(
-            f"--budget {budget}: {cycles} cycles, and the network takes {most} at most bits and "
-            f"{least} at fewest; expected {least} or more"
+            f"--budget {asked.budget}: {in_words(asked.cost, budget)}, and the network takes "
+            f"{in_words(asked.cost, most)} at most bits and {in_words(asked.cost, least)} at "
+            f"fewest; expected {in_words(asked.cost, least)} or more"
         )
-    return cycles
+    return budget
 
 
-def _setting(model: str, measuring: Measuring, asked: Search, space: Space) -> str:
-    """Return the digest of all that decides what a point gives."""
-    labels = measuring.labels
-    told: dict[str, Any] = {
-        "version": VERSION,
-        "model": digest_of(model),
-        "design": measuring.pe.spec,
-        "signed": asked.signed,
-        "array": ArrayInfo.of(measuring.array).model_dump(mode="json"),
-        "rules": repr(measuring.rules),
-        "batch": asked.batch,
-        "preprocess": measuring.pictures.preprocess.spec,
-        "calibration": measuring.calibration.digests(),
-        "pictures": measuring.pictures.digests(),
-        "labels": None if labels is None else labels.tolist(),
-        "traced": len(measuring.traced),
-        "edges": repr(space.edges),
-    }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def _read_budget(asked: Search) -> tuple[int, float | None]:
+    """Return a budget's percentage, and its amount, None where a percentage says it."""
+    text = asked.budget
+    if text.endswith("%"):
+        share = whole_number(text.removesuffix("%"), 1, 100)
+        if share is not None:
+            return share, None
+    elif asked.cost == "cycles":
+        cycles = whole_number(text, 1, MOST_BUDGET)
+        if cycles is not None:
+            return 100, float(cycles)
+    else:
+        found = real_number(text)
+        if found is not None and 0 < found <= MOST_BUDGET:
+            return 100, found
+    kind = "a whole number from 1" if asked.cost == "cycles" else "a number above 0"
+    raise InputError(
+        f"--budget {text}: expected {UNITS[asked.cost]} ({kind}), or 1% to 100% of the "
+        f"{asked.cost} at most bits"
+    )

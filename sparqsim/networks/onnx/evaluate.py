@@ -17,8 +17,8 @@ from sparqsim.networks.onnx.graph import Array, Graph
 from sparqsim.networks.onnx.native import native_fault, native_model
 from sparqsim.networks.onnx.network import Network
 from sparqsim.networks.onnx.quantised import DOMAIN, quantised_model
-from sparqsim.networks.onnx.running import TopBits
 from sparqsim.networks.onnx.session import Session
+from sparqsim.networks.topbits import TopBits
 from sparqsim.quantise.recipe import ACCUMULATOR_BITS
 from sparqsim.trace.bitlist import BitList
 

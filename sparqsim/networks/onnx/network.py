@@ -145,9 +145,10 @@ class Network:
         for values in session.batches(pictures, self.batch):
             for node in self.left_out:
                 left_out.add(node.name, node.reason, node.macs_of_batch(values))
-            yield {node.name: self._operands(node, values) for node in self.nodes}
+            yield {node.name: self.operands_of(node, values) for node in self.nodes}
 
-    def _operands(self, node: MacNode, values: dict[str, Array]) -> Operands:
+    def operands_of(self, node: MacNode, values: Mapping[str, Array]) -> Operands:
+        """Return a layer's operands, given the tensors that it takes, by name."""
         with naming(node.name):
             parts = [self.stored(name, values[name]) for name in node.tensors]
         return node.operands(parts)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +29,8 @@ from sparqsim.networks.recipes import (
 )
 from sparqsim.networks.rows import as_real, rows_of
 from sparqsim.networks.site import Site
-from sparqsim.pe.base import PEDesign, Step
-from sparqsim.quantise.codes import ActivationCodes, Quantised, top_bits
+from sparqsim.networks.topbits import TopBits
+from sparqsim.quantise.codes import ActivationCodes, Quantised
 from sparqsim.quantise.recipe import Labels, Recipe
 from sparqsim.quantise.weights import QuantisedWeights, Rows, RunningNetwork
 from sparqsim.quantise.weights.facts import ChosenWeights, Progress, silent
@@ -148,25 +147,6 @@ class CalibrationRun(RunningNetwork):
         part = replace(self._network, nodes=tuple(nodes), codes=activations)
         designs = {node.name: TopBits(bits if node.name in scales else ALL_BITS) for node in nodes}
         yield from _run(part, tensor, self._pictures, dict(designs))
-
-
-@dataclass(frozen=True)
-class TopBits(PEDesign):
-    """The exact multiplier on the top bits of activations: it computes, and is never timed."""
-
-    name: ClassVar[str] = "top-bits"
-    lanes: ClassVar[int] = 1
-
-    bits: int = ALL_BITS
-
-    def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
-        """Return the product of an activation's top bits and a weight."""
-        x = np.array(xs, np.int8 if signed else np.uint8)
-        return Step(int(self.used_activations(x)[0]) * ws[0])
-
-    def used_activations(self, x: Array) -> Array:
-        """Return codes rounded to multiples of 2^(8 - bits), half to even, and saturated."""
-        return np.asarray(top_bits(x, self.bits) << (ALL_BITS - self.bits), x.dtype)
 
 
 def _run(network: Network, tensor: str, pictures: Pictures, designs: Designs) -> Iterator[Array]:

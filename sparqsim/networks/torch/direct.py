@@ -4,8 +4,8 @@
 Codes, sums, errors and outputs are the same, number for number. Integers stay in float32 tensors
 laid out as the network's own, and PyTorch multiplies them (`floatsums`). It covers Conv2d and
 Linear of codes around 0, one column for each output channel, whose sums fit the accumulator, under
-designs whose steps see adjacent channels of one pixel or change nothing in activations; for all
-else there is no output here.
+designs whose steps see adjacent channels of one pixel or change nothing in activations, activations
+of fewer bits under exact designs; for all else there is no output here.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sparqsim.networks.arithmetic import Arithmetic, SumsOfSquares
 from sparqsim.networks.observe import check_finite
 from sparqsim.networks.site import Site
 from sparqsim.networks.sums import Factor, Weights, asked_by_pixel
+from sparqsim.networks.topbits import TopBits
 from sparqsim.networks.torch import kernels
 from sparqsim.networks.torch.floatsums import FloatSums, Product
 from sparqsim.networks.torch.network import Call, Values
@@ -77,17 +78,22 @@ class DirectForms:
         weights = site.matrices
         if weights is None or site.record.zero_point_corrected:
             return None
-        if site.can_overflow or site.column_channels is not None or site.lost_activation_bits:
+        if site.can_overflow or site.column_channels is not None:
             return None
         facts = facts_of(site, weights)
         bound = bound_by(facts, design, site.name)
         factor = weights.used(bound)
         if factor is None:
             return None
+        exact_pe = get_pe(KEPT)
+        if site.lost_activation_bits:
+            if not bound.exact:
+                return None
+            bound = exact_pe = TopBits(site.activation_bits)
         used = self._used_by(bound, facts.signed)
         if not used.same and not self._by_pixel(site, used):
             return None
-        exact = self._used_by(get_pe(KEPT), facts.signed)
+        exact = self._used_by(exact_pe, facts.signed)
         return DirectForm(
             site,
             used,
@@ -179,7 +185,9 @@ class DirectForm:
         found = None if used is None else self.float_sums(used)
         if found is None or not measured:
             return None if found is None else Sums(found, None)
-        same = self.used.same and self.float_sums is self.exact
+        # Of fewer bits of activations the exact sums are those of the bits that are left.
+        unchanged = self.used.same or self.site.lost_activation_bits > 0
+        same = unchanged and self.float_sums is self.exact
         exact = found if same else self.exact(codes)
         return None if exact is None else Sums(found, self._error(found, exact))
 

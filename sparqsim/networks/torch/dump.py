@@ -17,13 +17,15 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.version import VERSION
 from sparqsim.engine.models.base import KEPT
 from sparqsim.networks.dump import Collector, Dumper
+from sparqsim.networks.observe import naming
 from sparqsim.networks.site import Operands, Site
 from sparqsim.networks.torch.dumpreport import DumpReport
 from sparqsim.networks.torch.loaders import Inputs, checked
+from sparqsim.networks.torch.network import Call, Values
 from sparqsim.networks.torch.outputs import logits_of
 from sparqsim.networks.torch.products import StrayProducts
 from sparqsim.networks.torch.quantised import Keep, QuantisedNetwork
-from sparqsim.networks.torch.sites import as_array
+from sparqsim.networks.torch.sites import as_array, operands_of
 from sparqsim.pe import get_pe
 from sparqsim.quantise.recipe import Recipe
 from sparqsim.trace.coverage import Coverage
@@ -186,6 +188,28 @@ def trace_of(quantised: QuantisedNetwork, loader: Iterable[Any], images: int) ->
     stray = StrayProducts(quantised.network)
     for inputs, _ in quantised.batches(loader, images):
         run_exactly(quantised, inputs, collector.add, stray)
+    document = _document(quantised, network="", license_note="")
+    document["provenance"] |= stray.tally.coverage(images).entry()
+    return collector.trace(**document)
+
+
+def trace_in_float(quantised: QuantisedNetwork, loader: Iterable[Any], images: int) -> Trace:
+    """Return the trace of the loader's first inputs, in memory, operands of the float network: a
+    layer's codes depend on no other layer's.
+    """
+    collector = Collector(quantised.layers.values())
+    stray = StrayProducts(quantised.network)
+
+    def visitor(call: Call, values: Values) -> Tensor:
+        """Keep a call's operands as codes, and compute it in float."""
+        site = quantised.layers[call.name]
+        with naming(call.name):
+            collector.add(site, operands_of(call, site, values))
+        return call.in_float(values)
+
+    for inputs, _ in quantised.batches(loader, images):
+        with stray:
+            quantised.network.run(inputs, visitor)
     document = _document(quantised, network="", license_note="")
     document["provenance"] |= stray.tally.coverage(images).entry()
     return collector.trace(**document)

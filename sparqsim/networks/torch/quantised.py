@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from sparqsim.base.errors import InputError
 from sparqsim.networks.observe import Observations, naming
 from sparqsim.networks.recipes import (
-    check_all_activation_bits,
     check_one_source_of_bits,
     followed,
     kept_option,
+    narrow_in_file,
     recipe_entry,
 )
 from sparqsim.networks.saved import SavedNetwork, save
@@ -103,7 +103,6 @@ class QuantisedNetwork:
     ) -> None:
         chosen = Recipe.stated(recipe, activations=calibrate, keep_8bit=_choice(keep_8bit))
         check_one_source_of_bits(recipe, bits)
-        check_all_activation_bits(chosen, "a PyTorch network")
         #: The recipe in a line, '' where calibrator and kept layers alone were given.
         self.recipe_title = "" if recipe is None else chosen.title
         self.calibrator = chosen.calibrator_title
@@ -170,8 +169,12 @@ class QuantisedNetwork:
         Raises
         ------
         InputError
-            When the path cannot be written, or a layer has a name that no file can hold.
+            When the path cannot be written, a layer has a name that no file can hold, or
+            activations of fewer than 8 bits.
         """
+        for site in self.layers.values():
+            if site.lost_activation_bits:
+                raise narrow_in_file(site)
         save(
             path,
             self.layers.values(),
