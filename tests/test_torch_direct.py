@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -157,6 +157,16 @@ def test_a_network_answers_the_same(kept, error_inputs):
         given = assert_as_numpy(quantised, data[0], pe, **pair)
         assert given.get("fc", False) == (kept != "float")
         assert given["grouped"] == pe.startswith("mac-")  # five channels: no pairs
+
+
+@pytest.mark.parametrize("bits", [7, 4, 2])
+def test_activations_of_fewer_bits_are_not_taken_for_eight(bits):
+    x = torch.randn(2, 4, 6, 6).relu()
+    quantised = network(nn.Conv2d(4, 3, 3), x)
+    whole = quantised.layers["0"]
+    quantised.layers = {"0": replace(whole, activation_bits=bits)}
+    assert quantised.layers["0"].lost_activation_bits == 8 - bits
+    assert_as_numpy(quantised, x, "mac-8b8b")
 
 
 def test_channels_that_lie_innermost_are_taken():
