@@ -106,8 +106,14 @@ def column_sums(cells: Array, rows: int) -> NDArray[np.int64]:
     -------
     int64 (..., ceil(K / rows), N)
     """
-    starts = np.arange(0, cells.shape[-2], rows)
-    return np.add.reduceat(cells, starts, axis=-2, dtype=np.int64)
+    *before, k, n = cells.shape
+    whole = k - k % rows
+    tiles = cells[..., :whole, :].reshape(*before, whole // rows, rows, n)
+    sums: NDArray[np.int64] = tiles.sum(axis=-2, dtype=np.uint32).astype(np.int64)
+    if whole == k:
+        return sums
+    last = cells[..., whole:, :].sum(axis=-2, keepdims=True, dtype=np.int64)
+    return np.concatenate([sums, last], axis=-2)
 
 
 def bits_for(largest: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from sparqsim.engine.measure import sum_of_squares
 from sparqsim.engine.models.crossbar.cells import bits_for
-from sparqsim.engine.models.crossbar.sums import Circuit, Clipping, largest_sums, row_slabs
+from sparqsim.engine.models.crossbar.sums import Circuit, Clipping, Largest, row_slabs
 from sparqsim.pe.arithmetic import row_blocks
 from sparqsim.trace.lowering import LoweredLayer
 
@@ -19,10 +18,10 @@ Bits = tuple[int, ...]
 
 def lossless_bits(layer: LoweredLayer, circuit: Circuit) -> Bits:
     """Return the fewest bits, by slice, that clip no sum that the layer's own activations make."""
-    largest = np.zeros(circuit.slices, np.int64)
+    largest = Largest(layer.weights, circuit)
     for x in row_blocks(layer):
-        np.maximum(largest, largest_sums(layer.weights, circuit, x), out=largest)
-    return tuple(bits_for(each) for each in largest.tolist())
+        largest.add(x)
+    return tuple(bits_for(each) for each in largest.sums.tolist())
 
 
 def bits_above(layer: LoweredLayer, circuit: Circuit, sqnr_db: float) -> Bits:
@@ -99,8 +98,3 @@ def _candidates(products: Products, lossless: Bits) -> tuple[NDArray[np.int64], 
 
 def _one_less(bits: Bits, at: int) -> Bits:
     return tuple(each - (place == at) for place, each in enumerate(bits))
-
-
-def sqnr_db(signal: float, noise: float) -> float:
-    """Return a ratio of squared sums in dB; infinite without noise."""
-    return math.inf if noise == 0 else 10 * math.log10(signal / noise)

@@ -56,6 +56,11 @@ class Circuit:
         """What a driver applies at most."""
         return max(phase.mask for phase in self.phases)
 
+    @property
+    def largest_sum(self) -> int:
+        """What no column's sum exceeds, whatever cells hold."""
+        return self.rows * ((1 << self.cell_bits) - 1) * self.largest_digit
+
     def digits(self) -> tuple[Integers, Integers, Integers]:
         """Return shift, mask and weight of every phase, int64 each."""
         shifts, masks, weights = np.array(self.phases, np.int64).T
@@ -87,6 +92,8 @@ def columns_above(weights: Array, circuit: Circuit, limits: Sequence[int]) -> Co
     limits : sequence of int
         By slice.
     """
+    if circuit.largest_sum <= min(limits):
+        return None
     cells = planes(weights, circuit.cell_bits)
     largest = column_sums(cells, circuit.rows).max(axis=2) * circuit.largest_digit
     above = largest > np.asarray(limits, np.int64)[:, None, None]
@@ -94,7 +101,9 @@ def columns_above(weights: Array, circuit: Circuit, limits: Sequence[int]) -> Co
     if not len(at):
         return None
     chosen = np.flatnonzero(of_planes)
-    kept = cells.reshape(-1, *weights.shape)[np.ix_(chosen, np.arange(len(weights)), at)]
+    kept = cells.reshape(-1, *weights.shape)[chosen]
+    if len(at) < weights.shape[1]:
+        kept = kept[:, :, at]
     in_units = np.left_shift(1, np.array(slice_shifts(circuit.cell_bits), np.int64))
     plane_weights = np.stack([in_units, -in_units], axis=1).ravel()
     wide = np.min_scalar_type(int(largest.max()))
@@ -104,6 +113,15 @@ def columns_above(weights: Array, circuit: Circuit, limits: Sequence[int]) -> Co
         plane_weights[chosen],
         at,
     )
+
+
+def columns_of_groups(
+    weights: Array, circuit: Circuit, limits: Sequence[int]
+) -> list[Columns | None]:
+    """Return the columns of every group of weights (groups, K, N), as `columns_above` finds
+    them.
+    """
+    return [columns_above(each, circuit, limits) for each in weights]
 
 
 class Clipping:
@@ -125,7 +143,7 @@ class Clipping:
         self._circuit, self._limits, self._n = circuit, limits, weights.shape[2]
         self._slots = np.zeros_like(limits) if slots is None else slots
         least = limits.min(axis=1).tolist()
-        self._columns = [columns_above(each, circuit, least) for each in weights]
+        self._columns = columns_of_groups(weights, circuit, least)
 
     @property
     def never(self) -> bool:
@@ -166,25 +184,31 @@ class Clipping:
         return missing.transpose(2, 0, 1)
 
 
-def largest_sums(weights: Array, circuit: Circuit, x: Array) -> Integers:
-    """Return the largest sum that a converter meets, by slice, int64 (slices,).
+class Largest:
+    """The largest sum that converters meet, by slice, as rows are seen.
 
     Parameters
     ----------
     weights : int8 (groups, K, N)
     circuit : Circuit
-    x : uint8 or int8 (groups, rows, K)
     """
-    largest = np.zeros(circuit.slices, np.int64)
-    nothing = [0] * circuit.slices
-    shifts, masks, _ = circuit.digits()
-    for of_group, rows in zip(weights, x, strict=True):
-        columns = columns_above(of_group, circuit, nothing)
-        if columns is not None:
-            by_plane = np.zeros(len(columns.slice_of), np.int64)
-            _find_largest(rows.view(np.uint8), shifts, masks, columns.cells, circuit.rows, by_plane)
-            np.maximum.at(largest, columns.slice_of, by_plane)
-    return largest
+
+    def __init__(self, weights: Array, circuit: Circuit) -> None:
+        self._circuit = circuit
+        self._columns = columns_of_groups(weights, circuit, [0] * circuit.slices)
+        #: int64 (slices,)
+        self.sums = np.zeros(circuit.slices, np.int64)
+
+    def add(self, x: Array) -> None:
+        """Look at some rows, uint8 or int8 (groups, rows, K)."""
+        shifts, masks, _ = self._circuit.digits()
+        for rows, columns in zip(x, self._columns, strict=True):
+            if columns is None:
+                continue
+            found = np.zeros(len(columns.slice_of), np.int64)
+            cells, side = columns.cells, self._circuit.rows
+            _find_largest(rows.view(np.uint8), shifts, masks, cells, side, found)
+            np.maximum.at(self.sums, columns.slice_of, found)
 
 
 def row_slabs(x: Array, elements_per_row: int) -> Iterator[Array]:
