@@ -281,6 +281,14 @@ def test_lossless_bits_never_rise_when_weights_are_pruned(rng):
     assert all(fewer <= more for fewer, more in zip(after, before, strict=True))
 
 
+def test_sums_of_very_long_rows_do_not_wrap():
+    """-128 is 2 in the first slice; every phase of every tile has 1 left of its sum."""
+    k = 70_000
+    x, w = np.full((1, k), 255, np.uint8), np.full((k, 1), -128, np.int8)
+    case = Case(Layer.from_gemm("long", x, w), {"adc_bits": 1})
+    assert outputs(case).item() == -64 * 255 * math.ceil(k / 128)
+
+
 def test_slices_are_most_significant_first():
     assert slices(np.array([0b10_01_11_00, 128, 3]), 2).tolist() == [
         [0b10, 0b10, 0],

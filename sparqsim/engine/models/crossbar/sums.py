@@ -28,6 +28,8 @@ Integers = NDArray[np.int64]
 
 #: Elements of what is clipped that are in work at once; 64 MiB.
 BLOCK_ELEMENTS = 1 << 23
+#: Of an activation and a weight, in size: what is clipped is no more than their sum.
+LARGEST_PRODUCT = 255 * 128
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,9 @@ class Clipping:
 
     def _of_group(self, x: Array, columns: Columns, slots: int) -> Integers:
         """Return what is missing from a group's columns, int64 (columns, slots, rows)."""
-        missing = np.zeros((slots, len(x), len(columns.at)), np.int64)
+        fits = x.shape[1] * LARGEST_PRODUCT <= np.iinfo(np.int32).max
+        kind = np.int32 if fits else np.int64
+        missing = np.zeros((slots, len(x), len(columns.at)), kind)
         _clip(
             x.view(np.uint8),
             *self._circuit.digits(),
@@ -243,14 +247,14 @@ def _add_up(
                 continue
             if not applied[phase]:
                 applied[phase] = True
-                for column in range(sums.shape[1]):
-                    sums[phase, column] = 0
+                sums[phase] = 0
+            of_phase, of_row = sums[phase], cells[offset]
             if digit == 1:
-                for column in range(sums.shape[1]):
-                    sums[phase, column] += cells[offset, column]
+                for column in range(len(of_phase)):
+                    of_phase[column] += of_row[column]
             else:
-                for column in range(sums.shape[1]):
-                    sums[phase, column] += digit * cells[offset, column]
+                for column in range(len(of_phase)):
+                    of_phase[column] += digit * of_row[column]
 
 
 @jit
@@ -264,7 +268,7 @@ def _clip(
     plane_weights: Integers,
     limits: Integers,
     slots: Integers,
-    missing: Integers,
+    missing: Array,
 ) -> None:
     """Add to missing (slots, M, columns) what sums of cells (K, planes, columns) exceed limits
     (planes, candidates) by.
@@ -281,14 +285,30 @@ def _clip(
                 if not applied[phase]:
                     continue
                 for plane in range(of_planes):
-                    begin = plane * columns
+                    of_plane = sums[phase, plane * columns : (plane + 1) * columns]
+                    most = _largest(of_plane)
+                    worth = np.int32(weights[phase] * plane_weights[plane])
                     for candidate in range(limits.shape[1]):
-                        limit = limits[plane, candidate]
-                        worth = weights[phase] * plane_weights[plane]
-                        slot = slots[plane, candidate]
-                        for column in range(columns):
-                            over = max(np.int64(sums[phase, begin + column]) - limit, 0)
-                            missing[slot, row, column] += over * worth
+                        if limits[plane, candidate] < most:
+                            into = missing[slots[plane, candidate], row]
+                            _add_excess(of_plane, limits[plane, candidate], worth, into)
+
+
+@jit
+def _add_excess(sums: Array, limit: int, worth: int, missing: Array) -> None:
+    """Add to missing what sums exceed a limit by, times what a unit is worth."""
+    for column in range(len(sums)):
+        over = np.int32(np.int32(sums[column]) - np.int32(limit))
+        missing[column] += max(over, np.int32(0)) * worth
+
+
+@jit
+def _largest(sums: Array) -> int:
+    """Return the largest of some sums."""
+    most = sums.dtype.type(0)
+    for column in range(len(sums)):
+        most = max(most, sums[column])
+    return np.int64(most)
 
 
 @jit
@@ -313,7 +333,5 @@ def _find_largest(
                 if not applied[phase]:
                     continue
                 for plane in range(of_planes):
-                    most = cells.dtype.type(0)
-                    for column in range(plane * columns, (plane + 1) * columns):
-                        most = max(most, sums[phase, column])
-                    largest[plane] = max(largest[plane], np.int64(most))
+                    of_plane = sums[phase, plane * columns : (plane + 1) * columns]
+                    largest[plane] = max(largest[plane], _largest(of_plane))
