@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sparqsim.base.errors import printable
 from sparqsim.results.confounds import confound_notes
+from sparqsim.results.found import found_lines
 from sparqsim.results.kept import OTHERWISE, kept_layers, kept_modes, where_kept
 from sparqsim.results.report import Report, stated_coverage
 from sparqsim.results.setting import note_lines, timing_notes, value_notes
@@ -24,6 +25,7 @@ def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
     if varying:
         lines.append(f"~ Cycles depend on values: {', '.join(varying)}.")
     lines += note_lines(timing_notes(report.pe for report in reports))
+    lines += map(printable, found_lines(reports))
     lines += map(printable, confound_notes([report.card for report in reports]))
     lines += note_lines(value_notes(report.pe for report in reports))
     if kept:

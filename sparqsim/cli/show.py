@@ -21,6 +21,7 @@ from sparqsim.cli.cells import (
 from sparqsim.cli.joined import Joined
 from sparqsim.cli.notes import notes
 from sparqsim.cli.tables import Shown, Table
+from sparqsim.results.action_costs import cost_lines
 from sparqsim.results.layer_report import Measured
 from sparqsim.results.report import Comparison, Report
 from sparqsim.results.signed import WITHOUT_SIGNS, signed_layers
@@ -65,6 +66,7 @@ def report_shown(report: Report, *, actions: bool = False) -> Shown:
         from sparqsim.cli.show_actions import actions_table
 
         tables.append(actions_table([report]))
+        remarks += cost_lines([report])
     return Shown(
         report.heading(),
         tables,
@@ -97,6 +99,7 @@ def comparison_shown(comparison: Comparison, *, actions: bool = False) -> Shown:
         from sparqsim.cli.show_actions import actions_table
 
         done = [actions_table(reports)]
+        remarks += cost_lines(reports)
     return Shown(
         comparison.reports[comparison.baseline].heading(design=False),
         [

@@ -20,13 +20,23 @@ def actions_table(reports: Sequence[Report]) -> Table:
     units = {name: action.unit for table in tables for name, action in table.items()}
     title = f"Actions that cost energy, {reports[0].coverage.scope().lower()}"
     alone = len(reports) == 1
+    energies = _energies_pj(reports[0]) if alone else {}
     table = new_table(
         "action",
         *(["unit"] if alone else []),
         *(heading_of(report.pe.spec) for report in reports),
+        *(["nJ"] if energies else []),
         title=title if units else f"{title}: none were counted",
     )
     for name, unit in sorted(units.items()):
         counts = (f"{each[name].count:,}" if name in each else "-" for each in tables)
-        table.add_row(printable(name), *([printable(unit)] if alone else []), *counts)
+        energy = [f"{energies[name] / 1000:,.4g}" if name in energies else "-"] if energies else []
+        table.add_row(printable(name), *([printable(unit)] if alone else []), *counts, *energy)
     return table
+
+
+def _energies_pj(report: Report) -> dict[str, float]:
+    """Return what the actions cost that have a figure, pJ."""
+    engine = report.pe.engine_model
+    costs = None if engine is None else engine.costs
+    return {} if costs is None else costs.energies_pj(report.totals.actions)

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from sparqsim.html.cells import Cell, Column, Table
 from sparqsim.html.definitions import meaning_in
+from sparqsim.results.action_costs import cost_lines
 from sparqsim.results.actions import EXPLAINED, Action
 from sparqsim.results.report import Report
 
@@ -26,7 +27,8 @@ def actions_table(report: Report) -> Table | None:
         Column("meaning", "", text=True),
     )
     rows = tuple(_row(name, actions[name]) for name in sorted(actions))  # as files have them
-    return Table(f"{report.pe.spec}: actions that cost energy", columns, rows)
+    note = " ".join(cost_lines([report]))
+    return Table(f"{report.pe.spec}: actions that cost energy", columns, rows, note=note)
 
 
 def _row(name: str, action: Action) -> tuple[Cell, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sparqsim.base.wording import counted
 from sparqsim.html.tables import reports_of
+from sparqsim.results.found import found_lines
 from sparqsim.results.kept import kept_layers, kept_modes, where_kept
 from sparqsim.results.report import Comparison, Report
 from sparqsim.results.setting import note_lines, value_notes
@@ -205,6 +206,8 @@ def _scope(comparison: Comparison) -> Iterator[Piece]:
     for note in comparison.coverage.notes(comparison.macs):
         yield f"{note} "
     for line in note_lines(comparison.timing_notes):
+        yield f"{line} "
+    for line in found_lines(comparison.reports[name] for name in comparison.order):
         yield f"{line} "
     designs = (comparison.reports[name].pe for name in comparison.order)
     for line in note_lines(value_notes(designs)):

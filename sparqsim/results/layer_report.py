@@ -281,7 +281,8 @@ class LayerReport(Tabular, Measured):
         """
         fields = self.flat_fields()
         of_bits = ["activation_bits", "weight_bits"] if bits or self.is_narrow else []
-        names = ["op", "run_as", "kept_8bit", "kept_mode", *of_bits]
+        found = ["found_keys"] if self.found_keys else []
+        names = ["op", "run_as", "kept_8bit", "kept_mode", *found, *of_bits]
         first = {name: getattr(self, name) for name in names}
         return [{"row": LAYER_ROW, "layer": fields.pop("name"), **first, **fields | first}]
 

@@ -13,6 +13,7 @@ from sparqsim.base.errors import printable, shown
 from sparqsim.base.record import Name, Record, Text
 from sparqsim.base.tabular import Row, short_name
 from sparqsim.base.wording import counted
+from sparqsim.results.action_costs import ActionCosts
 from sparqsim.trace.coverage import Coverage
 
 #: How layers marked keep_8bit run: on each design's own circuit, or as mac-8b8b under every design.
@@ -29,12 +30,14 @@ class EngineInfo(Record):
     """An engine that is no array of PEs.
 
     kind: what it is, in words that follow its name. units: what works side by side, in the place of
-    PEs. remark: what else must be known to compare it; '' for nothing.
+    PEs. remark: what else must be known to compare it; '' for nothing. costs: what its actions
+    cost; absent where nobody says so.
     """
 
     kind: Text
     units: int = Field(ge=1)
     remark: Text = ""
+    costs: ActionCosts | None = Field(default=None, exclude_if=lambda each: each is None)
 
 
 class AssignedLayers(Record):

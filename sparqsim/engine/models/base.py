@@ -35,6 +35,7 @@ from sparqsim.engine.models.values import OutputMeter
 from sparqsim.memory.system import Loops
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.pe.binding import bound_to
+from sparqsim.results.action_costs import ActionCosts
 from sparqsim.results.actions import Actions
 from sparqsim.results.setting import EngineInfo, PEInfo
 from sparqsim.trace import GemmShape, Layer
@@ -175,6 +176,11 @@ class EngineModel(ABC):
         """What must be known to compare its cycles, beside what `kind` says; '' for nothing."""
         return ""
 
+    @property
+    def action_costs(self) -> ActionCosts | None:
+        """What one of its actions costs, with the source; None where nobody says so."""
+        return None
+
     def bound_to(self, layer: Layer) -> EngineModel:
         """Return the engine as it runs a layer: itself, unless its PEs make themselves ready for
         it.
@@ -191,7 +197,9 @@ class EngineModel(ABC):
     def info(self, array: ArrayConfig) -> PEInfo:
         """Return what reports say of it on an array."""
         capacity = self.capacity(array)
-        own = EngineInfo(kind=self.kind, units=capacity.units, remark=self.note)
+        own = EngineInfo(
+            kind=self.kind, units=capacity.units, remark=self.note, costs=self.action_costs
+        )
         return PEInfo(
             name=self.spec.partition(":")[0],
             spec=self.spec,

@@ -31,6 +31,7 @@ from sparqsim.engine.measure import Measurement
 from sparqsim.engine.models.base import Capacity, Defined, EngineModel, Meter, Task
 from sparqsim.engine.models.crossbar import keys
 from sparqsim.engine.models.crossbar.cells import SIGNS, Phase, phases_of, slice_shifts
+from sparqsim.engine.models.crossbar.costs import costs
 from sparqsim.engine.models.crossbar.keys import AUTO, LOSSLESS, MOST_BITS
 from sparqsim.engine.models.crossbar.plan import Converters, Cycles, Layout
 from sparqsim.engine.models.crossbar.resolution import Bits, bits_above, lossless_bits
@@ -38,6 +39,7 @@ from sparqsim.engine.models.crossbar.sums import Circuit, Clipping
 from sparqsim.engine.models.values import OutputMeter
 from sparqsim.memory.system import Loops
 from sparqsim.pe.base import Array
+from sparqsim.results.action_costs import ActionCosts
 from sparqsim.results.actions import Actions, ConverterActions, CrossbarActions, table_of
 from sparqsim.trace import GemmShape, Layer
 from sparqsim.trace.codebits import ALL_BITS
@@ -165,6 +167,11 @@ class Reram(EngineModel):
             f"cycles are of its converters' clock ({self.conv} per bit of a conversion, "
             f"{self.read} to read), not of an array's; writing cells takes none{found}"
         )
+
+    @property
+    def action_costs(self) -> ActionCosts:
+        """What converters, drivers and adders cost."""
+        return costs(COUNTER, self.dac_bits)
 
     def bound_to(self, layer: Layer) -> Reram:
         """Return it with the codes of a layer, and the bits of converters that the layer needs.
