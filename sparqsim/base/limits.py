@@ -60,6 +60,12 @@ LABEL_BYTES = Limit(
     "bytes",
     "bytes of a CSV file of labels: ten million pictures by name",
 )
+INDEX_BYTES = Limit(
+    "SPARQSIM_MAX_INDEX_BYTES",
+    1 << 30,
+    "bytes",
+    "bytes of a text of row numbers, or of words, that `sparqsim gather` looks up",
+)
 RESULT_BYTES = Limit(
     "SPARQSIM_MAX_RESULT_BYTES",
     512 << 20,

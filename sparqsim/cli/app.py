@@ -23,6 +23,7 @@ from sparqsim.base.plugins import user_place
 from sparqsim.cli import (
     accuracy,
     card,
+    gather,
     memory,
     pe,
     plot,
@@ -73,6 +74,7 @@ app.command("bandwidth")(memory.bandwidth)
 app.command("accuracy")(accuracy.accuracy)
 app.command("quantise")(quantise.quantise)
 app.command("search")(search.search)
+app.command("gather")(gather.gather)
 app.add_typer(trace.app, name="trace")
 app.add_typer(card.app, name="card")
 app.add_typer(pe.app, name="pe")

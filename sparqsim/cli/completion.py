@@ -56,3 +56,11 @@ def preset(incomplete: str) -> list[str]:
     from sparqsim.memory import preset_names
 
     return [name for name in preset_names() if name.startswith(incomplete)]
+
+
+def gather_format(incomplete: str) -> list[str]:
+    """Complete the name of a row format, or how a result is printed."""
+    from sparqsim.quantise.rows import shipped_row_formats
+
+    words = (*shipped_row_formats(), *FORMATS)
+    return [word for word in words if word.startswith(incomplete)]

@@ -318,17 +318,23 @@ def split_designs(text: str) -> list[str]:
 
     Raises InputError where no design is named.
     """
-    designs: list[str] = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        key, equals, _ = part.partition("=")
-        continues = bool(designs) and ":" in designs[-1] and bool(equals) and ":" not in key
-        if continues:
-            designs[-1] += "," + part
-        else:
-            designs.append(part)
+    designs = split_names(text)
     if not designs:
         raise InputError(f"--pe {text!r}: names no design; expected A,B,C (see `sparqsim pe list`)")
     return designs
+
+
+def split_names(text: str) -> list[str]:
+    """Split 'a:k=v,l=w,b' into names with their keys, as `split_designs` does; [] for none."""
+    names: list[str] = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        key, equals, _ = part.partition("=")
+        continues = bool(names) and ":" in names[-1] and bool(equals) and ":" not in key
+        if continues:
+            names[-1] += "," + part
+        else:
+            names.append(part)
+    return names
 
 
 def option_words(options: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""Accelerator files: array and memory in TOML, shipped presets, SCALE-Sim's .cfg files."""
+"""Accelerator files: array, memory and gather unit in TOML, shipped presets, SCALE-Sim's .cfg
+files.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from sparqsim.memory.config import (
     Accelerator,
     CheckedConfig,
     DramConfig,
+    GatherConfig,
     MemoryConfig,
     ScratchpadConfig,
 )
@@ -25,7 +28,7 @@ Section = TypeVar("Section", bound=CheckedConfig)
 
 PADS = ("activations", "weights", "outputs")
 TOP_KEYS = ("name", "storage", "output_bits", "psum_bits", "loop_order")
-SECTIONS = ("array", "dram", *PADS)
+SECTIONS = ("array", "dram", "gather", *PADS)
 
 
 def preset_names() -> list[str]:
@@ -70,7 +73,11 @@ def parse_accelerator(text: str, origin: str) -> Accelerator:
     settings: dict[str, Any] = {key: document[key] for key in TOP_KEYS if key in document}
     settings["dram"] = _section(origin, "dram", DramConfig, document)
     settings |= {pad: _section(origin, pad, ScratchpadConfig, document) for pad in PADS}
-    return Accelerator(_made(origin, "", MemoryConfig, settings), _array(origin, document))
+    return Accelerator(
+        _made(origin, "", MemoryConfig, settings),
+        _array(origin, document),
+        gather=_section(origin, "gather", GatherConfig, document),
+    )
 
 
 def _section(origin: str, name: str, kind: type[Section], document: Mapping[str, Any]) -> Section:

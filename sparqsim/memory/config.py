@@ -150,6 +150,35 @@ class ScratchpadConfig(CheckedConfig):
 
 
 @dataclass(frozen=True)
+class GatherConfig(CheckedConfig):
+    """A gather unit: it fetches rows of an embedding table over the DRAM channel and pools them.
+
+    Parameters
+    ----------
+    outstanding : int
+        Rows that are on their way at once: each has a buffer, from its request until the lanes have
+        read it out.
+    lanes : int
+        Elements that are dequantised and added to the pooled vector in a cycle.
+    page_bytes : int
+        Bytes of a DRAM page; 0: row buffers are not modelled.
+    banks : int
+        Each has one open page; page p lies in bank p modulo `banks`.
+    page_miss_cycles : int
+        From the request until a page is open that was not; other banks transfer meanwhile.
+    clock_mhz : number
+        Of the unit, for rates per second; inf: not known, rates are per cycle alone.
+    """
+
+    outstanding: int = whole(1, 65_536, 16)
+    lanes: int = whole(1, 65_536, 16)
+    page_bytes: int = whole(0, 1 << 30, 0)
+    banks: int = whole(1, 65_536, 1)
+    page_miss_cycles: int = whole(0, 1_000_000, 0)
+    clock_mhz: float = decimal(math.inf)
+
+
+@dataclass(frozen=True)
 class MemoryConfig(CheckedConfig):
     """The memory system around the array.
 
@@ -192,3 +221,4 @@ class Accelerator:
     memory: MemoryConfig
     array: ArrayConfig | None = None
     remarks: tuple[str, ...] = ()
+    gather: GatherConfig = field(default_factory=GatherConfig)

@@ -62,6 +62,10 @@ JSON_KINDS: Mapping[str, Kind] = {
         "the record of a search",
         "`sparqsim plot --kind pareto` takes one of them alone",
     ),
+    "gather": Kind(
+        "the record of `sparqsim gather`",
+        "`sparqsim plot --kind gather` takes one of them alone",
+    ),
     "area": Kind(
         "an area table",
         "`sparqsim compare --iso area` and `sparqsim rtl area` take it with --areas",

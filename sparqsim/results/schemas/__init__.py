@@ -1,9 +1,9 @@
 """JSON Schemas of what sparqsim writes, for readers in other languages: report, comparison,
-accuracy, prediction, search, quantization card and what cards differ in.
+accuracy, prediction, search, gather, quantization card and what cards differ in.
 
 The files `NAME.schema.json` are derived from the records in `report.py`, `accuracy_report.py`,
-`prediction.py`, `search_report.py`, `card.py` and `confounds.py`; a test says whether they are
-current.
+`prediction.py`, `search_report.py`, `gather_report.py`, `card.py` and `confounds.py`; a test says
+whether they are current.
 
     python -m sparqsim.results.schemas      # writes them anew
 """
@@ -17,6 +17,7 @@ from sparqsim.base.record import Record
 from sparqsim.results.accuracy_report import AccuracyReport
 from sparqsim.results.card import Card
 from sparqsim.results.confounds import CardDiff
+from sparqsim.results.gather_report import GatherReport
 from sparqsim.results.prediction import Prediction
 from sparqsim.results.report import Comparison, Report
 from sparqsim.results.search_report import SearchReport
@@ -39,6 +40,7 @@ def schema_files() -> dict[Path, str]:
         "accuracy": AccuracyReport,
         "prediction": Prediction,
         "search": SearchReport,
+        "gather": GatherReport,
         "card": Card,
         "card_diff": CardDiff,
     }
