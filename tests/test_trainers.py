@@ -1,0 +1,383 @@
+"""Trainers of few bits: what planes, gates and slices are, on a tiny network from end to end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch", reason="extra 'train' (PyTorch) is not installed")
+pytest.importorskip("sklearn", reason="extra 'train' (scikit-learn) is not installed")
+
+from networks import shared  # noqa: E402
+
+from sparqsim.quantise.weights import LayerFacts, get_weight_quantiser  # noqa: E402
+from sparqsim.torch import evaluate  # noqa: E402
+from sparqsim.trace.bitlist import BitList  # noqa: E402
+
+CODES = st.lists(st.integers(-127, 127), min_size=1, max_size=8)
+
+
+@pytest.fixture(scope="module")
+def work(root):
+    """The modules of `workloads/`."""
+    sys.path.insert(0, str(root / "workloads"))
+    import bit_slice_l1
+    import bsq
+    import digits_network
+    import dropbits
+    import few_bits
+    import learned_step
+    import measure_trainers
+    import trained_network
+
+    return SimpleNamespace(
+        bsq=bsq,
+        digits=digits_network,
+        dropbits=dropbits,
+        few=few_bits,
+        measure=measure_trainers,
+        slices=bit_slice_l1,
+        step=learned_step,
+        trained=trained_network,
+    )
+
+
+# BSQ.
+
+
+@given(codes=CODES)
+def test_stripping_keeps_values_and_leaves_no_empty_plane_at_either_end(work, codes) -> None:
+    values = torch.tensor(codes)
+    left, below, planes = work.bsq.stripped(values)
+    assert [each * 2**below for each in left.tolist()] == codes
+    if any(codes):
+        assert any(each % 2 for each in left.tolist())
+        assert max(map(abs, left.tolist())) >= 2 ** (planes - 1)
+    else:
+        assert (below, planes) == (0, 1)
+    assert max(map(abs, left.tolist())) < 2**planes
+
+
+def test_codes_that_outgrow_seven_planes_saturate(work) -> None:
+    left, below, planes = work.bsq.stripped(torch.tensor([200, -300, 1]))
+    assert (left.tolist(), below, planes) == ([127, -127, 1], 0, 7)
+
+
+def test_planes_hold_weights_and_requantising_changes_nothing_that_is_multiplied(work) -> None:
+    weight = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+    planes = work.bsq.BitPlanes(weight)
+    step = float(weight.abs().max()) / 127
+    assert torch.allclose(planes(weight), (weight / step).round() * step, atol=1e-6)
+    with torch.no_grad():
+        planes.positive.mul_(0.7).add_(0.2)
+        planes.positive[0] = 0
+        planes.negative[0] = 0.1
+        planes.positive[-1] = 0.04
+        planes.negative[-1] = 0
+    before = planes(weight)
+    planes.requantise(weight)
+    assert torch.allclose(planes(weight), before, rtol=1e-6)
+    assert set(planes.positive.flatten().tolist()) <= {0, 1}
+    found = planes.codes(weight)
+    assert torch.allclose(found.real, before, rtol=1e-6)
+    assert int(found.values.abs().max()) < 2**found.magnitude_bits
+
+
+def test_a_lowest_plane_that_is_empty_doubles_the_step(work) -> None:
+    planes = work.bsq.BitPlanes(torch.tensor([127.0, 64.0, -3.0]))
+    assert planes.step == 1
+    with torch.no_grad():
+        planes.positive[0] = 0
+        planes.negative[0] = 0
+    planes.requantise(torch.zeros(3))
+    assert (planes.planes, planes.step) == (6, 2)
+    assert planes.codes(torch.zeros(3)).values.tolist() == [63, 32, -1]
+
+
+def test_the_group_lasso_is_the_papers(work) -> None:
+    weight = torch.tensor([5.0, -3.0, 127.0])
+    planes = work.bsq.BitPlanes(weight)
+    total = 0.0
+    for plane in range(7):
+        squares = sum((int(abs(each)) >> plane & 1) ** 2 for each in (5, 3, 127))
+        total += (squares + 1e-8) ** 0.5
+    assert planes.penalty(weight).item() == pytest.approx(7 * 3 * total)
+
+
+def test_planes_stay_within_their_range(work) -> None:
+    planes = work.bsq.BitPlanes(torch.tensor([1.0, -1.0]))
+    with torch.no_grad():
+        planes.positive.add_(5)
+        planes.negative.sub_(5)
+        planes.after_step()
+    assert planes.positive.max().item() == 2
+    assert planes.negative.min().item() == 0
+
+
+# DropBits.
+
+
+@pytest.mark.parametrize(("shut", "bits"), [(None, 7), (0, 1), (3, 4), (5, 6)])
+def test_a_layer_has_the_bits_up_to_the_first_gate_that_is_shut(work, shut, bits) -> None:
+    weight = torch.tensor([1.0, -0.3, 0.01])
+    gates = work.dropbits.BitGates(weight).eval()
+    with torch.no_grad():
+        gates.gate.fill_(9.0)
+        if shut is not None:
+            gates.gate[shut] = -9.0
+    found = gates.codes(weight)
+    step = 2.0 ** (7 - bits) / 127
+    assert found.magnitude_bits == bits
+    assert found.step == pytest.approx(step)
+    expected = [max(1 - 2**bits, min(2**bits - 1, round(each / step))) for each in weight.tolist()]
+    assert found.values.tolist() == expected
+    assert torch.allclose(gates(weight), found.real, atol=1e-6)
+
+
+def test_gates_learn_to_shut_where_bits_cost_and_bring_nothing(work) -> None:
+    weight = torch.tensor([1.0, -1.0, 1.0])  # one bit of magnitude holds nearly all of it
+    gates = work.dropbits.BitGates(weight)
+    optimiser = torch.optim.Adam([gates.gate], lr=0.3)
+    for _ in range(40):
+        optimiser.zero_grad()
+        gates.penalty(weight).backward()
+        optimiser.step()
+    assert gates.codes(weight).magnitude_bits == 1
+
+
+# A step that is learned.
+
+
+def test_steps_are_learned_towards_less_error(work) -> None:
+    generator = torch.Generator().manual_seed(3)
+    weight = torch.randn(64, generator=generator)
+    held = work.step.LearnedStep(weight, 2, step=3.0)
+    optimiser = torch.optim.SGD(held.parameters(), lr=0.5)
+    errors = []
+    for _ in range(60):
+        loss = (held(weight) - weight).square().sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        errors.append(loss.item())
+    assert errors[-1] < errors[0] / 2
+    codes = held.codes(weight)
+    assert int(codes.values.abs().max()) <= 3
+    assert torch.allclose(codes.real, held(weight), atol=1e-6)
+
+
+# Slices.
+
+
+def test_sliced_weights_have_the_codes_of_the_weight_quantiser(work) -> None:
+    weight = torch.randn(5, 3, 2, 2, generator=torch.Generator().manual_seed(2)) / 9
+    found = work.slices.SlicedWeights(weight).codes(weight)
+    rows = work.trained.channel_innermost(weight)
+    quantised = get_weight_quantiser("bitslice:8").quantise(LayerFacts("a", rows))
+    assert found.step == quantised.scales[0]
+    assert np.array_equal(work.trained.channel_innermost(found.values), quantised.codes)
+
+
+def test_the_penalty_is_the_sum_of_slices_and_pulls_where_they_are_not_zero(work) -> None:
+    weight = torch.tensor([1.0, -17 / 128, 4 / 128, 0.0], requires_grad=True)
+    penalty = work.slices.SlicedWeights(weight.detach()).penalty(weight)
+    penalty.backward()
+    digits = [[3, 3, 3, 1], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]  # base 4, lowest first
+    assert penalty.item() == sum(map(sum, digits)) / 4
+    signs = (1, -1, 1, 0)
+    pulls = [
+        sign * 128 / 4 * sum(4.0**-place for place, digit in enumerate(each) if digit)
+        for sign, each in zip(signs, digits, strict=True)
+    ]
+    assert weight.grad.tolist() == pulls
+
+
+def test_small_weights_are_pruned_and_stay_so(work) -> None:
+    weight = torch.tensor([1.0, 0.009, -0.009, 0.011])
+    held = work.slices.SlicedWeights(weight)
+    held.requantise(weight)
+    assert held(torch.ones(4)).tolist()[1:3] == [0, 0]
+    assert 0 not in held(torch.ones(4)).tolist()[::3]
+
+
+@given(
+    codes=st.integers(1, 3).flatmap(
+        lambda n: st.lists(
+            st.lists(st.integers(-128, 127), min_size=260, max_size=260), min_size=n, max_size=n
+        )
+    )
+)
+def test_column_sums_are_those_of_cells_counted_one_by_one(work, codes) -> None:
+    found = work.slices.column_sums(np.array(codes, np.int16))
+    assert found.shape == (4, 2, 3, len(codes))
+    for column, row in enumerate(codes):
+        for tile in range(3):
+            part = row[128 * tile : 128 * (tile + 1)]
+            for place in range(4):
+                for sign, own in enumerate((1, -1)):
+                    sizes = [own * each for each in part if own * each > 0]
+                    total = sum(each // 4 ** (3 - place) % 4 for each in sizes)
+                    assert found[place, sign, tile, column] == total
+
+
+@pytest.mark.parametrize(
+    ("magnitude_bits", "worst"), [(8, [35, 135, 163, 161]), (7, [8, 95, 147, 154])]
+)
+def test_column_sums_of_a_real_network_are_the_references(work, magnitude_bits, worst) -> None:
+    """ResNet-20, weights along channels, rows, columns; `reference/quantizers.md` 3.10, W2."""
+    from safetensors.numpy import load_file
+
+    path = shared.ROOT / "cifar10_resnets" / "resnet20.safetensors"
+    if not path.exists():
+        pytest.skip(shared.NO_SHARED)
+    state = load_file(path)
+    found = []
+    for name, weight in state.items():
+        if weight.ndim not in {2, 4} or not name.endswith("weight"):
+            continue
+        scale = 2.0 ** (np.ceil(np.log2(np.abs(weight).max())) - magnitude_bits)
+        sizes = np.minimum(2**magnitude_bits - 1, np.round(np.abs(weight) / scale))
+        codes = (np.sign(weight) * sizes).astype(np.int16).reshape(len(weight), -1)
+        found.append(work.slices.column_sums(codes).reshape(4, -1).max(axis=1))
+    assert np.max(found, axis=0).tolist() == worst
+
+
+@pytest.mark.parametrize(("largest", "bits"), [(0, 0), (1, 1), (3, 2), (4, 3), (127, 7), (384, 9)])
+def test_a_converter_needs_bits_for_every_sum(work, largest, bits) -> None:
+    assert work.slices.lossless_bits(largest) == bits
+    assert 2**bits > largest
+
+
+# From end to end, on a network of one block.
+
+SMALL_SETTINGS = ("rounded:8", "uniform:3", "bsq:1", "dropbits:30", "slices:5")
+
+
+@pytest.fixture
+def small(work, monkeypatch) -> Any:
+    """`measure_trainers` with a tiny network, few pictures and an epoch or two."""
+    monkeypatch.setattr(work.digits, "BLOCKS", (work.digits.Block("layer1.0", 4, 6, 2),))
+    monkeypatch.setattr(work.digits, "STEM_CHANNELS", 4)
+    whole = work.digits.load_split()
+    few = work.digits.Digits(
+        whole.train_images[:128],
+        whole.train_labels[:128],
+        whole.test_images[:40],
+        whole.test_labels[:40],
+    )
+    monkeypatch.setattr(work.measure, "digits", lambda: few)
+    for name in ("FLOAT_EPOCHS", "SEARCHED", "FINE_TUNED", "UNIFORM", "SLICED"):
+        monkeypatch.setattr(work.measure, name, 2)
+    for name in ("EVERY", "PRUNED_AT"):
+        monkeypatch.setattr(work.measure, name, 1)
+    monkeypatch.setattr(work.few, "GATE_RATE", 1.5)
+    work.measure.start_of.cache_clear()
+    yield work.measure
+    work.measure.start_of.cache_clear()
+
+
+def in_plain_integers(work: Any, layers: Any, quantised: Any, images: Any) -> Any:
+    """The network by `digits_network`, which knows nothing of sparqsim."""
+    integers = {}
+    for name, each in layers.items():
+        codes = np.moveaxis(each.weights.codes, 1, 2).reshape(tuple(each.layer.weight.shape))
+        integers[name] = work.digits.IntegerLayer(
+            torch.from_numpy(codes.copy()),
+            torch.from_numpy(each.weights.scales.astype(np.float64)),
+            each.layer.bias,
+            quantised.layers[name].activation.scale,
+            each.layer.stride,
+            each.layer.padding,
+        )
+    return work.digits.run_integer(integers, images)[0]
+
+
+@pytest.mark.parametrize("setting", SMALL_SETTINGS)
+def test_a_trained_network_is_the_one_that_is_saved_and_simulated(
+    work, small, tmp_path, setting
+) -> None:
+    method, _, value = setting.partition(":")
+    start, _ = small.start_of(0)
+    network, codes = small.METHODS[method](start, float(value))
+    bits = {each.magnitude_bits for each in codes.values()}
+    assert len(bits) > (method == "bsq")
+    layers = work.trained.trained_layers(network, codes)
+    images = small.digits().test_images
+    with torch.no_grad():
+        meant = network(images)
+        plain = work.trained.plain_network(layers)(images)
+        assert torch.allclose(plain, meant, atol=1e-4 * float(meant.abs().max()))
+    small._save(layers, tmp_path / "net", setting, 0)
+    found = small.read_back(layers, tmp_path / "net")
+    assert {name: site.stored_weights.bits for name, site in found.layers.items()} == {
+        name: each.weight_bits for name, each in codes.items()
+    }
+    integers = in_plain_integers(work, layers, found, images)
+    answered = evaluate(found, [images], "serial-w", error_images=0).logits
+    assert torch.allclose(answered, integers, atol=1e-4 * float(integers.abs().max()))
+    row = small.simulated(found, start)
+    assert row["right"] == int((answered.argmax(1) == small.digits().test_labels).sum())
+    listed = method in {"bsq", "dropbits"}
+    assert row["card"]["training"].startswith("bits by a list: ") == listed
+    assert "trained here" in row["card"]["training"]
+    assert row["card"]["seeds"].startswith("0, ")
+    assert (tmp_path / "net.bits.json").exists() == listed
+    if listed:
+        bits = BitList.load(tmp_path / "net.bits.json").of_layers(list(codes))
+        assert {name: each.weights for name, each in bits.items()} == {
+            name: each.weight_bits for name, each in codes.items()
+        }
+
+
+def test_a_row_holds_what_tables_are_made_of(work, small, tmp_path) -> None:
+    row = small.measured("slices:5", 0, tmp_path)
+    assert sorted(row["crossbars"]) == ["adc_bits", "mean_adc_bits", "worst", "zeros"]
+    assert list(row["cycles"]) == ["mac-8b8b", "serial-w", "loom"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "slices-5-seed-0.float.safetensors",
+        "slices-5-seed-0.safetensors",
+    ]
+
+
+def test_the_same_seed_gives_the_same_network(work, small) -> None:
+    once, again = (small.METHODS["bsq"](small.start_of(0)[0], 1.0)[1] for _ in range(2))
+    other = small.METHODS["bsq"](small.start_of(1)[0], 1.0)[1]
+    assert all(torch.equal(each.values, again[name].values) for name, each in once.items())
+    assert not all(torch.equal(each.values, other[name].values) for name, each in once.items())
+
+
+def test_a_run_that_was_interrupted_goes_on(work, small, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "record.json"
+    monkeypatch.setattr(small, "RECORD", path)
+    asked: list[str] = []
+
+    def measured(setting: str, seed: int, folder: Any) -> Any:
+        asked.append(setting)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return {"right": 1}
+
+    monkeypatch.setattr(small, "measured", measured)
+    with pytest.raises(KeyboardInterrupt):
+        small.measure(small.about(), ("a:1", "b:1", "c:1"), (0,), tmp_path)
+    record = json.loads(path.read_text())
+    assert list(record["rows"]) == ["a:1 seed 0"]
+    small.measure(record, ("a:1", "b:1", "c:1"), (0,), tmp_path)
+    assert asked == ["a:1", "b:1", "b:1", "c:1"]
+    assert [each.name for each in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_no_picture_that_trains_or_calibrates_is_answered(work) -> None:
+    pictures = work.measure.digits()
+    train = {each.numpy().tobytes() for each in pictures.train_images}
+    assert len(pictures.train_images) >= work.measure.CALIBRATION_PICTURES
+    calibrating = work.measure._calibration()[0]
+    assert all(each.numpy().tobytes() in train for each in calibrating)
+    assert len(pictures.train_images) + len(pictures.test_images) == 1797

@@ -1,0 +1,272 @@
+"""Tables of docs/how-to/trainers.md, from docs/trainers/digits.json.
+
+python workloads/trainer_tables.py            # writes them
+python workloads/trainer_tables.py --check    # exit code 1 if the page holds others
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from accuracy_tables import ROOT, TABLE, markdown_table
+
+from sparqsim.base.files import write_text
+
+RECORD = ROOT / "docs" / "trainers" / "digits.json"
+PAGE = ROOT / "docs" / "how-to" / "trainers.md"
+SEEDS = (0, 1, 2)
+#: METHOD:VALUE. Of `rounded` and `uniform` the bits of weights, of others the penalty's weight in
+#: the loss.
+SETTINGS = (
+    "rounded:8",
+    "rounded:6",
+    "rounded:5",
+    "rounded:4",
+    "rounded:3",
+    "rounded:2",
+    "uniform:3",
+    "uniform:2",
+    "bsq:0.3",
+    "bsq:0.5",
+    "dropbits:1",
+    "slices:0",
+    "slices:0.5",
+    "slices:4",
+)
+TITLES = {
+    "rounded": "rounding to uniform bits",
+    "uniform": "uniform bits, learned",
+    "bsq": "BSQ",
+    "dropbits": "DropBits, a reconstruction",
+    "slices": "bit-slice L1",
+}
+#: Methods that choose bits layer by layer.
+BIT_LISTS = ("bsq", "dropbits")
+WHOLE, NARROWEST = "rounded:8", "rounded:2"
+SLICES_BEFORE = "slices:0"
+#: Right answers that count as equal: one picture per hundred.
+EQUAL_SHARE = 0.01
+
+Record = dict[str, Any]
+
+
+def loaded() -> Record:
+    """Return the record."""
+    record: Record = json.loads(RECORD.read_text(encoding="utf-8"))
+    return record
+
+
+def row_key(setting: str, seed: int) -> str:
+    """Return the name of a row."""
+    return f"{setting} seed {seed}"
+
+
+class Measured(NamedTuple):
+    """A row of the record."""
+
+    setting: str
+    seed: int
+    row: Record
+
+    @property
+    def method(self) -> str:
+        """What trained it."""
+        return self.setting.partition(":")[0]
+
+
+def rows_of(record: Record, *methods: str) -> Iterator[Measured]:
+    """Yield the rows of some methods, setting by setting, seed by seed."""
+    for setting in SETTINGS:
+        for seed in SEEDS:
+            row = record["rows"].get(row_key(setting, seed))
+            if row is not None and setting.partition(":")[0] in methods:
+                yield Measured(setting, seed, row)
+
+
+def mean_bits(record: Record, row: Record) -> float:
+    """Return the bits of a weight with its sign, mean over the network's weights."""
+    sizes = record["weights"]
+    total = sum(sizes[name] * (bits + 1) for name, bits in row["magnitude_bits"].items())
+    return total / sum(sizes.values())
+
+
+def whole(record: Record, found: Measured, pe: str) -> int:
+    """Return the cycles at 8 bits of the same design, of the same seed."""
+    cycles: int = record["rows"][row_key(WHOLE, found.seed)]["cycles"][pe]
+    return cycles
+
+
+def streamed_share(record: Record, found: Measured, pe: str) -> float:
+    """Return what bits alone make of the cycles at 8 bits.
+
+    A layer's cycles at w bits are those at 8 less (8 - w) times what a bit costs: a sixth of what
+    the layer saves from 8 to 2 bits.
+    """
+    eight, two = (
+        record["rows"][row_key(setting, found.seed)]["cycles_of_layers"][pe]
+        for setting in (WHOLE, NARROWEST)
+    )
+    bits = found.row["magnitude_bits"].values()
+    each = [
+        full - (8 - (bit + 1)) * (full - least) / 6
+        for full, least, bit in zip(eight, two, bits, strict=True)
+    ]
+    return sum(each) / sum(eight)
+
+
+def bits_table(record: Record) -> list[str]:
+    """Return bits, answers and cycles of every network."""
+    heads = (
+        "weights",
+        "seed",
+        "bits of a weight, mean",
+        "right",
+        "agree",
+        "`serial-w`, cycles",
+        "of those at 8 bits",
+        "`loom`, cycles",
+        "of those at 8 bits",
+        "CPU s",
+    )
+    rows = []
+    for found in rows_of(record, "rounded", "uniform", *BIT_LISTS):
+        row, pictures = found.row, record["answered_pictures"]
+        cells = [f"`{found.setting}`", str(found.seed), f"{mean_bits(record, row):.2f}"]
+        cells += [f"{row['right']} ({row['right'] / pictures:.1%})", f"{row['agree']}"]
+        for pe in ("serial-w", "loom"):
+            cycles = row["cycles"][pe]
+            cells += [f"{cycles:,}", f"{cycles / whole(record, found, pe):.3f}"]
+        rows.append([*cells, f"{row['cpu_seconds']:.0f}"])
+    return markdown_table(heads, rows)
+
+
+class Claim(NamedTuple):
+    """A list of bits beside the network of fewest uniform bits that answers as well, same seed.
+
+    other: None where none does. bits, other_bits: means over weights, inf for no other.
+    """
+
+    found: Measured
+    other: Measured | None
+    bits: float
+    other_bits: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the list has fewer bits."""
+        return self.bits < self.other_bits
+
+
+def claims(record: Record, method: str) -> list[Claim]:
+    """Return a claim for each list of bits; `method`: of the uniform networks."""
+    slack = EQUAL_SHARE * record["answered_pictures"]
+    made = []
+    for found in rows_of(record, *BIT_LISTS):
+        equal = [
+            other
+            for other in rows_of(record, method)
+            if other.seed == found.seed and other.row["right"] >= found.row["right"] - slack
+        ]
+        best = min(equal, key=lambda other: mean_bits(record, other.row), default=None)
+        bits = float("inf") if best is None else mean_bits(record, best.row)
+        made.append(Claim(found, best, mean_bits(record, found.row), bits))
+    return made
+
+
+def claims_table(record: Record) -> list[str]:
+    """Return bits and cycles beside uniform ones at equal accuracy, rounded and learned."""
+    heads = ["list", "seed", "right", "bits"]
+    for kind in ("rounded", "learned"):
+        heads += [f"uniform, {kind}", "right", "fewer bits", "`serial-w`, cycles over its"]
+    rows = []
+    for pair in zip(claims(record, "rounded"), claims(record, "uniform"), strict=True):
+        found = pair[0].found
+        cells = [f"`{found.setting}`", str(found.seed), f"{found.row['right']}"]
+        cells.append(f"{pair[0].bits:.2f}")
+        for claim in pair:
+            cells += _beside(claim)
+        rows.append(cells)
+    return markdown_table(heads, rows)
+
+
+def _beside(claim: Claim) -> list[str]:
+    if claim.other is None:
+        return ["none answers as well", "-", "yes", "-"]
+    ratio = claim.found.row["cycles"]["serial-w"] / claim.other.row["cycles"]["serial-w"]
+    holds = "yes" if claim.holds else "**no**"
+    other = claim.other
+    return [f"{claim.other_bits:.0f} bits", f"{other.row['right']}", holds, f"{ratio:.3f}"]
+
+
+def lists_table(record: Record) -> list[str]:
+    """Return bits of weights, layer by layer."""
+    found = list(rows_of(record, *BIT_LISTS))
+    heads = ["layer", "weights", *(f"`{each.setting}`, seed {each.seed}" for each in found)]
+    rows = [
+        [f"`{name}`", f"{size:,}", *(str(each.row["magnitude_bits"][name] + 1) for each in found)]
+        for name, size in record["weights"].items()
+    ]
+    return markdown_table(heads, rows)
+
+
+def slices_table(record: Record) -> list[str]:
+    """Return what crossbars need for weights with and without bit-slice L1."""
+    heads = (
+        "weights",
+        "seed",
+        "right",
+        "agree",
+        "largest column sum",
+        "bits to read it",
+        "bits, mean over layers",
+        "cells that are 0",
+        "CPU s",
+    )
+    rows = []
+    for found in rows_of(record, "slices"):
+        row, crossbars = found.row, found.row["crossbars"]
+        cells = [f"`{found.setting}`", str(found.seed)]
+        share = row["right"] / record["answered_pictures"]
+        cells += [f"{row['right']} ({share:.1%})", str(row["agree"])]
+        cells += [" / ".join(map(str, crossbars[key])) for key in ("worst", "adc_bits")]
+        cells.append(" / ".join(f"{each:.2f}" for each in crossbars["mean_adc_bits"]))
+        cells.append(" / ".join(f"{each:.1%}" for each in crossbars["zeros"]))
+        rows.append([*cells, f"{row['cpu_seconds']:.0f}"])
+    return markdown_table(heads, rows)
+
+
+TABLES: dict[str, Callable[[Record], list[str]]] = {
+    "bits": bits_table,
+    "claims": claims_table,
+    "lists": lists_table,
+    "slices": slices_table,
+}
+
+
+def rendered(page: str) -> str:
+    """Return the page with its tables made anew."""
+    record = loaded()
+    return TABLE.sub(
+        lambda found: f"{found[1]}\n" + "\n".join(TABLES[found[2]](record)) + f"\n\n{found[3]}",
+        page,
+    )
+
+
+def write_tables() -> None:
+    """Put the tables into the page."""
+    write_text(PAGE, rendered(PAGE.read_text(encoding="utf-8")))
+
+
+def main() -> None:
+    """Write or check."""
+    page = PAGE.read_text(encoding="utf-8")
+    if "--check" in sys.argv[1:]:
+        sys.exit(int(rendered(page) != page))
+    write_tables()
+
+
+if __name__ == "__main__":
+    main()
