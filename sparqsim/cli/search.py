@@ -25,6 +25,7 @@ from sparqsim.cli.options import (
     array_config,
     energy_plan,
 )
+from sparqsim.cli.sweep import Scheduler
 from sparqsim.cli.trace import Batch, Images, Keep, MaxPixels, Steps, names
 
 if TYPE_CHECKING:
@@ -93,6 +94,12 @@ Trials = Annotated[
         help="Where each trial goes as soon as it is measured; a search that was stopped goes on "
         "from there. [default: -o with .trials.jsonl behind it]",
         show_default=False,
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs", metavar="N", min=1, help="Points measured at once, each in a process of its own."
     ),
 ]
 AccumulatorBits = Annotated[
@@ -173,6 +180,8 @@ def search(
     overlap: Overlap = "off",
     batch: Batch = None,
     trials: Trials = None,
+    jobs: Jobs = 1,
+    scheduler: Scheduler = None,
     save_recipe: SaveRecipe = None,
     format_: Format = "table",
 ) -> None:
@@ -182,6 +191,7 @@ def search(
     """
     from sparqsim.base.errors import InputError
     from sparqsim.base.files import check_outputs, write_text
+    from sparqsim.cli.signals import advise
     from sparqsim.cli.tables import checked_format, deliver, saving
     from sparqsim.engine.assignment import file_of
     from sparqsim.networks.images import Pictures
@@ -191,6 +201,7 @@ def search(
     from sparqsim.search.asked import Search
     from sparqsim.search.run import search as searched
     from sparqsim.search.toml import toml_of_recipe
+    from sparqsim.sweep.processes import quickest_start
 
     checked_format(format_)
     checked_signed(signed)
@@ -223,8 +234,20 @@ def search(
         signed=signed,
         batch=batch,
     )
+    advise("what was measured is safe, and the same command goes on")
     with _progress() as each:
-        found = searched(model, pictures, classes, asked, config, Path(log), each)
+        found = searched(
+            model,
+            pictures,
+            classes,
+            asked,
+            config,
+            Path(log),
+            each,
+            jobs=jobs,
+            scheduler=scheduler,
+            start=quickest_start(),
+        )
     text = toml_of_recipe(found.recipe, f"sparqsim search of {found.report.network}, {pe}")
     writes = [saving(output, found.report.to_json)]
     if save_recipe is not None:

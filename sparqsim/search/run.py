@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +25,11 @@ from sparqsim.search.plan import Plan, Ready
 from sparqsim.search.problem import Problem
 from sparqsim.search.space import Point, Space
 from sparqsim.search.strategies import Strategy, get_strategy
+from sparqsim.search.work import Evaluate, evaluating
+from sparqsim.sweep.processes import Start
 
 __all__ = ["Found", "Search", "search"]
 MOST_BUDGET = 10**18
-#: Measures points and yields their trials as they come.
-Evaluate = Callable[[Sequence[Point]], Iterable[Trial]]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ def search(
     array: ArrayConfig,
     trials: Path,
     each: Callable[[int], None] = lambda _: None,
+    *,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    start: Start = "spawn",
 ) -> Found:
     """Return the bits found for a network's layers.
 
@@ -65,31 +69,42 @@ def search(
         again.
     each : callable
         Told how many trials there are, after each of them.
+    jobs : int
+        Points that are measured at once, in as many processes; 1: in this one. The record is the
+        same. They import the script that calls this, so it needs `if __name__ == "__main__":`.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers measure points instead.
+    start : {'spawn', 'forkserver'}
+        How processes start, as in `sparqsim.sweep.sweep`.
 
     Raises
     ------
     InputError
         For what cannot be searched, naming it.
     """
+    if jobs < 1:
+        raise InputError(f"jobs={jobs}: expected at least 1")
     strategy = get_strategy(asked.method) if asked.method else None
     if strategy is not None:
         strategy.check_budget(asked.budget)
-    ready = Plan(model, pictures, labels, asked, array).ready()
+    plan = Plan(model, pictures, labels, asked, array)
+    ready = plan.ready()
     costs = _Costs.of(ready, asked)
     budget = _budget(asked, costs, ready.space)
     strategy = strategy or _default(asked, ready.space)
     log = TrialLog(trials, ready.setting, len(ready.measuring.pictures))
-    run = _Run(_serially(ready), log, each)
-    problem = Problem(
-        space=ready.space,
-        measure=run.measure,
-        quality=(lambda trial: trial.agree) if asked.objective == "agree" else _right,
-        cost_of=costs.of_point,
-        cost=asked.cost,
-        budget=budget,
-    )
-    run.measure(ready.space.uniform())
-    chosen = strategy.search(problem)
+    with evaluating(plan, ready, jobs, scheduler, start) as evaluate:
+        run = _Run(evaluate, log, each)
+        problem = Problem(
+            space=ready.space,
+            measure=run.measure,
+            quality=(lambda trial: trial.agree) if asked.objective == "agree" else _right,
+            cost_of=costs.of_point,
+            cost=asked.cost,
+            budget=budget,
+        )
+        run.measure(ready.space.uniform())
+        chosen = strategy.search(problem)
     return _found(ready, asked, strategy, problem, costs, run, chosen)
 
 
@@ -160,10 +175,6 @@ class _Run:
             self.asked.setdefault(point, found[point])
         self._each(len(self.asked))
         return [found[point] for point in points]
-
-
-def _serially(ready: Ready) -> Evaluate:
-    return lambda points: (ready.measuring.trial(ready.space, point) for point in points)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import Any, Self
 from sparqsim.base.errors import InputError
 from sparqsim.base.wording import install_hint
 from sparqsim.sweep.traces import TraceUnseenError
-from sparqsim.sweep.worker import Result, Task, run_task
+from sparqsim.sweep.worker import Result, Work
 
 ADDRESS = re.compile(r"(tcp|tls|ws|wss)://\S+")
 CONNECT_SECONDS = 10
@@ -45,17 +45,17 @@ class Unseen:
 class Handed:
     """A task on the cluster and how often it has been handed out."""
 
-    task: Task
+    task: Work
     attempts: int = 1
 
 
-def run_remotely(task: Task, trace_bytes: bytes | None = None) -> list[Result] | Unseen:
+def run_remotely(task: Work, file_bytes: bytes | None = None) -> list[Result] | Unseen:
     """Do the task in a Dask worker."""
     from distributed import get_worker
 
     try:
         with ONE_AT_A_TIME:
-            return run_task(task, trace_bytes)
+            return task.done(file_bytes)
     except TraceUnseenError:
         return Unseen(get_worker().address)
 
@@ -82,7 +82,7 @@ class DaskWorkers:
             )
         self._address = address
         self._handed: dict[Any, Handed] = {}
-        self._traces: dict[str, Any] = {}
+        self._files: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         distributed = _distributed()
@@ -129,7 +129,7 @@ class DaskWorkers:
         with suppress(Exception):  # the scheduler may be gone
             self._client.cancel(list(self._handed))
         self._handed.clear()
-        self._traces.clear()
+        self._files.clear()
         with suppress(Exception):
             self._client.close(timeout=2)
         self._quiet.__exit__(None, None, None)
@@ -139,7 +139,7 @@ class DaskWorkers:
         """Tasks that were submitted and not returned."""
         return len(self._handed)
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Work) -> None:
         """Hand a task to the cluster."""
         self._hand(Handed(task))
 
@@ -175,7 +175,7 @@ class DaskWorkers:
         # is.
         if self._client.status != "running":
             raise self._gone()
-        self._traces.pop(handed.task.trace_sha256, None)
+        self._files.pop(handed.task.file_sha256, None)
         self._hand(replace(handed, attempts=handed.attempts + 1))
         return None
 
@@ -189,33 +189,33 @@ class DaskWorkers:
             ) from None
         if handed.attempts >= MOST_ATTEMPTS:
             raise InputError(
-                f"--scheduler {self._address!r}: workers die of {handed.task.cases[0]} (is there "
+                f"--scheduler {self._address!r}: workers die of {handed.task.words} (is there "
                 "enough memory?); what was recorded is safe, and the same command resumes"
             ) from None
 
     def _hand(self, handed: Handed, near: str | None = None) -> None:
         """Hand out a task; with the trace's bytes to the worker at `near`, which needs them."""
-        bytes_of_trace = None if near is None else self._scattered(handed.task)
+        bytes_of_file = None if near is None else self._scattered(handed.task)
         where = {} if near is None else {"workers": [near], "allow_other_workers": True}
         future = self._asked(
             lambda: self._client.submit(
-                run_remotely, handed.task, bytes_of_trace, pure=False, **where
+                run_remotely, handed.task, bytes_of_file, pure=False, **where
             )
         )
         self._handed[future] = handed
 
-    def _scattered(self, task: Task) -> Any:
-        if task.trace_sha256 not in self._traces:
+    def _scattered(self, task: Work) -> Any:
+        if task.file_sha256 not in self._files:
             try:
-                data = Path(task.trace).read_bytes()
+                data = Path(task.file).read_bytes()
             except OSError as error:
                 raise InputError(
-                    f"{task.trace}: cannot be read any more ({error.strerror})"
+                    f"{task.file}: cannot be read any more ({error.strerror})"
                 ) from None
-            self._traces[task.trace_sha256] = self._asked(
+            self._files[task.file_sha256] = self._asked(
                 lambda: self._client.scatter(data, hash=False)
             )
-        return self._traces[task.trace_sha256]
+        return self._files[task.file_sha256]
 
     def _asked(self, request: Any) -> Any:
         """Return what the scheduler answers. Raises InputError where it does not."""

@@ -22,7 +22,7 @@ from sparqsim.sweep.processes import (
     stops_put_off,
 )
 from sparqsim.sweep.traces import TraceUnseenError
-from sparqsim.sweep.worker import Result, Task, run_task
+from sparqsim.sweep.worker import Result, Work, done
 
 
 class LocalWorkers:
@@ -39,7 +39,7 @@ class LocalWorkers:
     def __init__(self, jobs: int, start: Start = "spawn") -> None:
         self.slots = jobs
         self._start = start
-        self._futures: dict[Future[list[Result]], Task] = {}
+        self._futures: dict[Future[list[Result]], Work] = {}
 
     def __enter__(self) -> Self:
         if self._start == "forkserver":
@@ -68,18 +68,18 @@ class LocalWorkers:
         """Tasks that were submitted and not returned."""
         return len(self._futures)
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Work) -> None:
         """Start a task as soon as a worker is free."""
         with one_thread(), stops_put_off():  # a process starts when there is work for it
             try:
-                self._futures[self._pool.submit(run_task, task)] = task
+                self._futures[self._pool.submit(done, task)] = task
             except BrokenProcessPool:
                 raise _broken() from None
 
     def finished(self) -> list[Result]:
         """Wait for a task and return its results. Raises InputError where a worker is gone."""
-        done, _ = wait(self._futures, return_when=FIRST_COMPLETED)
-        future = done.pop()
+        ended, _ = wait(self._futures, return_when=FIRST_COMPLETED)
+        future = ended.pop()
         task = self._futures.pop(future)
         try:
             return future.result()
@@ -87,7 +87,7 @@ class LocalWorkers:
             raise _broken() from None
         except TraceUnseenError:
             raise InputError(
-                f"{task.trace}: changed or went away while the sweep ran; expected the same file"
+                f"{task.file}: changed or went away while the sweep ran; expected the same file"
             ) from None
 
 

@@ -18,7 +18,7 @@ from sparqsim.sweep.local import LocalWorkers
 from sparqsim.sweep.point import Planner, Point
 from sparqsim.sweep.processes import Start
 from sparqsim.sweep.store import Store
-from sparqsim.sweep.worker import Result, Task
+from sparqsim.sweep.worker import Result, Task, Work
 
 #: Points per task at most. More share more work; fewer are recorded sooner and spread better.
 MOST_TOGETHER = 8
@@ -39,7 +39,7 @@ class Workers(Protocol):
 
     @property
     def busy(self) -> int: ...  # noqa: D102
-    def submit(self, task: Task) -> None: ...  # noqa: D102
+    def submit(self, task: Work) -> None: ...  # noqa: D102
     def finished(self) -> list[Result]: ...  # noqa: D102
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -127,12 +127,15 @@ def sweep(
         missing = [point for point in points if point.key not in known]
         run = _Run(opened, missing, Summary(len(points), len(known)), progress)
         if missing:
-            with _workers(jobs, scheduler, len(missing), start) as workers:
+            with workers_for(jobs, scheduler, len(missing), start) as workers:
                 run.finish(workers)
     return run.summary
 
 
-def _workers(jobs: int | None, scheduler: str | None, points: int, start: Start) -> Workers:
+def workers_for(jobs: int | None, scheduler: str | None, points: int, start: Start) -> Workers:
+    """Return where work is done: a Dask scheduler's workers, or processes here, one per core by
+    default and no more than there are points.
+    """
     if scheduler is None:
         return LocalWorkers(min(jobs or available_cores(), points), start)
     from sparqsim.sweep.cluster import DaskWorkers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.limits import RESULT_BYTES
@@ -12,6 +13,34 @@ from sparqsim.results.report import Report
 from sparqsim.sweep.case import Case, run_together
 from sparqsim.sweep.point import Planner, Point
 from sparqsim.sweep.traces import held_trace
+
+
+class Work(Protocol):
+    """What workers are handed: what is done to a file, wherever they are.
+
+    A worker reads the file by its path where it finds the right content there; else it raises
+    `TraceUnseenError`, and the file's bytes follow.
+    """
+
+    @property
+    def file(self) -> str:
+        """Its path."""
+
+    @property
+    def file_sha256(self) -> str:
+        """Of its content."""
+
+    @property
+    def words(self) -> str:
+        """What is done, for messages."""
+
+    def done(self, data: bytes | None = None) -> list[Result]:
+        """Do it; `data`: the file's bytes, for a worker that cannot read it by its path."""
+
+
+def done(work: Work) -> list[Result]:
+    """Do some work, in a worker of this machine."""
+    return work.done()
 
 
 @dataclass(frozen=True)
@@ -32,6 +61,25 @@ class Task:
             tuple(point.case for point in points),
             tuple(point.key for point in points),
         )
+
+    @property
+    def file(self) -> str:
+        """The trace's path."""
+        return self.trace
+
+    @property
+    def file_sha256(self) -> str:
+        """The trace's SHA-256."""
+        return self.trace_sha256
+
+    @property
+    def words(self) -> str:
+        """The first of the cases."""
+        return str(self.cases[0])
+
+    def done(self, data: bytes | None = None) -> list[Result]:
+        """Simulate the points: `run_task`."""
+        return run_task(self, data)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sparqsim.sweep.traces import HELD
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_workers", lambda *args: Here())
+    monkeypatch.setattr(run, "workers_for", lambda *args: Here())
 
 
 @pytest.fixture(autouse=True)
