@@ -90,9 +90,8 @@ def test_on_a_language_model_sparq_by_magnitude_loses_less_too(tmp_path):
 
     model = stories260k()
     tokens = story(model, 48)
-    attentions = [f"layers.{number}.attention" for number in range(LAYERS)]
     path = tmp_path / "stories.safetensors"
-    dump(model, [(tokens[:, :-1], tokens[:, 1:])], path, matmuls=attentions)
+    dump(model, [(tokens[:, :-1], tokens[:, 1:])], path)
     found = compared(path)
     sparq, olive = by_layer(found, "sparq-5opt"), by_layer(found, "olive-activations")
     assert len(sparq) == 44

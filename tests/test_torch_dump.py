@@ -19,7 +19,6 @@ from networks.shared import NO_SHARED, ROOT
 from networks.small import batches, small
 from peak_memory import PEAK_KIB
 from torch import nn
-from torch.nn import functional
 
 from sparqsim import InputError, Layer, check_trace, compare, load_trace, simulate
 from sparqsim.networks.torch import dump
@@ -191,22 +190,22 @@ def test_memory_does_not_grow_with_pictures(path):
 
 
 class Strange(nn.Module):
-    """Layers and operations that hold products and are not Conv2d or Linear."""
+    """Layers and operations that hold products and are no layers of a trace."""
 
     def __init__(self):
         super().__init__()
         self.conv, self.up = nn.Conv2d(2, 4, 3), nn.ConvTranspose2d(4, 4, 2)
-        self.line, self.idle = nn.Conv1d(4, 4, 1), nn.Linear(3, 3)
-        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.cube, self.idle = nn.Conv3d(1, 1, 1), nn.Linear(3, 3)
         self.rnn = nn.LSTM(4, 4, batch_first=True)
-        self.kernel = nn.Parameter(torch.randn(4, 4, 1, 1))
         self.fc = nn.Linear(4, 2)
 
     def forward(self, x):
-        x = functional.conv2d(self.up(self.conv(x)), self.kernel)
-        x = self.line(x.flatten(2)).transpose(1, 2)
-        x = self.rnn(self.attention(x, x, x)[0])[0]
-        return self.fc(x.mean(dim=1))
+        x = self.up(self.conv(x))
+        x = torch.einsum(
+            "i,bchw->bchw", torch.tensordot(self.fc.weight, self.fc.bias, ([0], [0])), x
+        )
+        x = self.cube(x[:, None])[:, 0].flatten(2).transpose(1, 2)
+        return self.fc(self.rnn(x)[0].mean(dim=1))
 
 
 def test_what_is_not_dumped_is_named(path):
@@ -216,14 +215,12 @@ def test_what_is_not_dumped_is_named(path):
     assert set(found) == {
         "up",
         "(the network itself)",
-        "line",
+        "cube",
         "rnn",
-        "attention",
-        "attention.out_proj",
         "idle",
     }
     assert "ConvTranspose2d" in found["up"]
-    assert "Conv1d" in found["line"]
+    assert "Conv3d" in found["cube"]
     assert "LSTM" in found["rnn"]
     assert "not called" in found["idle"]
     assert "left out: up: convolution of ConvTranspose2d" in str(report)
@@ -231,8 +228,8 @@ def test_what_is_not_dumped_is_named(path):
 
 
 def test_a_network_without_layers_is_refused_with_what_it_has(path):
-    with pytest.raises(InputError, match=r"no Conv2d or Linear ran.*convolution of Conv1d"):
-        dump(nn.Sequential(nn.Conv1d(2, 2, 1)), [torch.rand(1, 2, 4)], path)
+    with pytest.raises(InputError, match=r"no layer ran.*convolution of Conv3d"):
+        dump(nn.Sequential(nn.Conv3d(2, 2, 1)), [torch.rand(1, 2, 4, 4, 4)], path)
     assert not path.exists()
 
 
@@ -324,7 +321,7 @@ def test_the_language_model_goes_through_as_matrix_products(path):
         "the park."
     )
     attentions = [f"layers.{number}.attention" for number in range(LAYERS)]
-    report = dump(model, [(tokens[:, :-1], tokens[:, 1:])], path, matmuls=attentions)
+    report = dump(model, [(tokens[:, :-1], tokens[:, 1:])], path)
     trace = load_trace(path)
     assert report.skipped == ()
     assert len(trace.layers) == 9 * LAYERS + 1

@@ -454,13 +454,11 @@ def test_imagenet_networks_in_float(make, style, top1, top5):
 
 @needs_shared
 def test_the_language_model_in_a_designs_arithmetic():
-    from networks.llama import LAYERS, stories260k, story
+    from networks.llama import stories260k, story
 
     model = stories260k()
     tokens = story(model, 64)
-    quantised = QuantisedNetwork(
-        model, [tokens], matmuls=[f"layers.{number}.attention" for number in range(LAYERS)]
-    )
+    quantised = QuantisedNetwork(model, [tokens])
     data = [(tokens[:, :-1], tokens[:, 1:])]
     assert evaluate(quantised, data, None).top1 == 63
     eight, magnitude, static = (

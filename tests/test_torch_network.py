@@ -14,7 +14,7 @@ from networks.small import batches, small
 from torch import nn
 from torch.nn import functional
 
-from sparqsim import InputError, check_trace, load_trace
+from sparqsim import check_trace, load_trace
 from sparqsim.networks.torch import dump
 from sparqsim.networks.torch.fold import fold_batch_norms
 from sparqsim.networks.torch.network import Network
@@ -110,13 +110,12 @@ def attention(how, seed=0):
     return nn.Sequential(Attention(how), nn.Linear(8, 5))
 
 
-@pytest.mark.parametrize("how", ["fused", "bmm", "matmul"])
-def test_products_inside_named_modules_become_layers(path, how):
+@pytest.mark.parametrize("matmuls", [None, ["0"]])
+@pytest.mark.parametrize("how", ["fused", "bmm", "matmul", "einsum"])
+def test_products_of_two_activations_become_layers(path, how, matmuls):
     data = [torch.randn(2, 6, 8), torch.randn(1, 6, 8)]
-    report, trace = (
-        dump(attention(how), data, path, matmuls=["0"], keep_8bit="none"),
-        load_trace(path),
-    )
+    report = dump(attention(how), data, path, matmuls=matmuls, keep_8bit="none")
+    trace = load_trace(path)
     assert report.skipped == ()
     assert check_trace(path) == []
     assert [layer.name for layer in trace.layers] == ["0.project", "0.product1", "0.product2", "1"]
@@ -132,14 +131,20 @@ def test_products_inside_named_modules_become_layers(path, how):
 
 @pytest.mark.parametrize("how", ["fused", "bmm", "matmul", "einsum"])
 def test_products_that_are_not_asked_for_are_named(path, how):
-    report = dump(attention(how), [torch.randn(2, 6, 8)], path)
+    report = dump(attention(how), [torch.randn(2, 6, 8)], path, matmuls=())
     assert [skipped.name for skipped in report.skipped] == ["0"]
-    assert "name the module in matmuls" in report.skipped[0].reason
+    assert "not in a module that matmuls names" in report.skipped[0].reason
+    assert report.coverage.macs_left_out() == 2 * 2 * 6 * 6 * 8
 
 
-def test_products_that_cannot_be_taken_apart_are_refused(path):
-    with pytest.raises(InputError, match=r"module '0': einsum is not supported"):
-        dump(attention("einsum"), [torch.randn(2, 6, 8)], path, matmuls=["0"])
+def test_names_do_not_change_where_products_are_narrowed(path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Sequential(Attention("matmul"), nn.Linear(8, 8)), Attention("fused"))
+    data = [torch.randn(2, 6, 8)]
+    everywhere = [layer.name for layer in dump(model, data, path).layers]
+    assert everywhere[1:3] == ["0.0.product1", "0.0.product2"]
+    narrowed = [layer.name for layer in dump(model, data, path, matmuls=["0"]).layers]
+    assert narrowed == everywhere[:5]
 
 
 def test_products_hold_the_quantised_activations(path):

@@ -111,7 +111,7 @@ class QuantisedDocument(Record):
     stated: Stated = Field(default_factory=Stated)
     pictures: int | None = Field(default=None, ge=1)
     preprocess: Text = ""
-    matmuls: tuple[str, ...] = ()
+    matmuls: tuple[str, ...] | None = ()
     fold: bool = True
     skip: tuple[str, ...] = ()
     layers: tuple[SavedLayer, ...] = Field(min_length=1)

@@ -51,7 +51,7 @@ class Study:
     keep_8bit: Keep = "first-last"
     kept: KeptAs = "8bit"
     kept_cycles: Kept = HONEST
-    matmuls: Sequence[str] = ()
+    matmuls: Sequence[str] | None = None
     bits: BitList | None = None
     recipe: Recipe | None = None
     error_images: int | None = None

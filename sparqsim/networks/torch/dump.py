@@ -42,7 +42,7 @@ def dump(
     calibrate: str = "mean-max",
     calibration_loader: Iterable[Any] | None = None,
     keep_8bit: Keep = "first-last",
-    matmuls: Sequence[str] = (),
+    matmuls: Sequence[str] | None = None,
     fold: bool = True,
     recipe: Recipe | str | PathLike[str] | None = None,
     network: str = "",

@@ -69,7 +69,7 @@ def evaluate(
     keep_8bit: Keep = "first-last",
     kept: KeptAs = "8bit",
     recalibrate_bn: bool = False,
-    matmuls: Sequence[str] = (),
+    matmuls: Sequence[str] | None = None,
     bits: BitList | None = None,
     recipe: Recipe | str | PathLike[str] | None = None,
     images: int | None = None,

@@ -1,8 +1,8 @@
 """A network whose matrix products are handed, one by one, to whoever wants to see or replace them.
 
-A *call* is one place of the network where a product is computed: of a Conv2d or Linear module, or
-of two activations inside a module that the user names. `Network.run` gives each call's operands to
-a *visitor*, which returns the call's output.
+A *call* is one place of the network where a product is computed: of a Conv2d or Linear module, of a
+function with a parameter or buffer as weights, or of two activations. `Network.run` gives each
+call's operands to a *visitor*, which returns the call's output.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ Values = tuple[Tensor, ...]
 class Call:
     """One matrix product of the network.
 
-    `name`: the module's, with '#2' for its second call in one run; for products inside a named
-    module, the module's name and '.product1', ... `module`: the layer, or None for a product of two
+    `name`: the module's; for weights of a function, theirs without '.weight'; with '#2' for a
+    second call in one run. A product of two activations: the running module's name and '.product1',
+    ... `module`: the layer, made here for a function's weights, or None for a product of two
     activations.
     """
 
@@ -75,32 +76,35 @@ class Network:
         Not modified. Weights of 16-bit floating point are run as float32.
     example : Tensor or Inputs
         A batch of inputs; batch norms and skipped products are found by running it.
-    matmuls : sequence of str
-        Modules inside which products of two activations are sites.
+    matmuls : sequence of str, optional
+        Modules inside which products of two activations are sites; by default all are.
     fold : bool
         Whether to fold batch norms.
 
     Raises
     ------
     InputError
-        For a module name that does not exist, a network without any Conv2d or Linear, or one that
-        cannot run on `example`.
+        For a module name that does not exist, a network without any layer, or one that cannot run
+        on `example`.
     """
 
     def __init__(
         self,
         model: nn.Module,
         example: Tensor | Inputs,
-        matmuls: Sequence[str] = (),
+        matmuls: Sequence[str] | None = None,
         fold: bool = True,
     ) -> None:
         self.model = _own_copy(model)
         self._visitor: Visitor = lambda call, values: call.in_float(values)
         self._position = Position(self.model)
         self._counts: Counter[str] = Counter()
-        self._inside = 0
+        self._inside, self._batch = 0, 1
         self._modules: dict[str, nn.Module] = {}
-        self._matmuls = _checked_names(self.model, matmuls)
+        self._matmuls = None if matmuls is None else _checked_names(self.model, matmuls)
+        self._installed = False
+        self._constants: dict[int, str] = {}
+        self._functional: dict[str, nn.Module] = {}
         # What cannot run at all is told by this run: it alone knows the module at fault.
         self.run(example)
         with torch.no_grad(), _without_fast_paths():
@@ -118,12 +122,12 @@ class Network:
         """
         self._visitor = visitor or (lambda call, values: call.in_float(values))
         self._counts.clear()
-        self._inside = 0
+        self._inside, self._batch = 0, len(Inputs.of(inputs))
         with (
             torch.no_grad(),
             _without_fast_paths(),
             self._position.followed(),
-            ProductMode(self) if self._matmuls else nullcontext(),
+            ProductMode(self) if self._installed else nullcontext(),
         ):
             return Inputs.of(inputs).fed_to(self.model)
 
@@ -134,21 +138,69 @@ class Network:
         return names[-1] if names else ""
 
     @property
+    def is_recurrent(self) -> bool:
+        """Whether that module runs step by step, so that each step would be a layer."""
+        return isinstance(self._position.module, nn.RNNBase)
+
+    @property
     def inside_site(self) -> bool:
         """Whether a site is being computed."""
         return self._inside > 0
 
     @property
-    def matmul_module(self) -> str | None:
-        """The innermost running module that `matmuls` names, or None."""
-        return next(
-            (name for name in reversed(self._position.names) if name in self._matmuls), None
-        )
+    def takes_products(self) -> bool:
+        """Whether products of two activations are sites where the network stands now."""
+        return self._matmuls is None or not self._matmuls.isdisjoint(self._position.names)
 
-    def product(self, module: str, first: Tensor, second: Tensor) -> Tensor:
-        """Compute the product of two activations inside the named module."""
-        self._counts[module] += 1
-        return self._visit(Call(f"{module}.product{self._counts[module]}", "gemm"), (first, second))
+    def constant(self, tensor: Tensor) -> str | None:
+        """Return the name of the parameter or buffer that a tensor views; else None."""
+        return self._constants.get(tensor.untyped_storage().data_ptr())
+
+    def changed(self, tensor: Tensor) -> None:
+        """Note that a run writes to a tensor: what it is a view of is no constant."""
+        self._constants.pop(tensor.untyped_storage().data_ptr(), None)
+
+    def product(self, first: Tensor, second: Tensor) -> Tensor:
+        """Compute the product of two activations, (groups, M, K) x (groups, K, N)."""
+        at = f"{self.at}." if self.at else ""
+        self._counts[f"{at}product"] += 1
+        name = self._numbered(f"{at}product{self._counts[f'{at}product']}")
+        values = self._by_input(first), self._by_input(second)
+        return self._visit(Call(name, "gemm"), values).reshape(*first.shape[:-1], second.shape[-1])
+
+    def linear(self, name: str, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Compute a linear layer that is no module, x (..., K)."""
+        name = self._numbered(name.removesuffix(".weight").removesuffix("_weight"))
+        if name not in self._functional:
+            made = nn.Linear(*reversed(weight.shape), bias=False, device="meta")
+            self._functional[name] = _with(made, weight, bias)
+        rows = self._by_input(x.reshape(-1, x.shape[-1]))
+        output = self._visit(Call(name, "linear", self._functional[name]), (rows,))
+        return output.reshape(*x.shape[:-1], -1)
+
+    def convolution(
+        self, name: str, x: Tensor, weight: Tensor, bias: Tensor | None, **geometry: Any
+    ) -> Tensor:
+        """Compute a convolution that is no Conv2d."""
+        name = self._numbered(name.removesuffix(".weight"))
+        if name not in self._functional:
+            kernel = tuple(weight.shape[2:])
+            made = nn.Conv2d(x.shape[1], len(weight), kernel, bias=False, device="meta", **geometry)
+            self._functional[name] = _with(made, weight, bias)
+        return self._visit(Call(name, "conv2d", self._functional[name]), (x,))
+
+    def _by_input(self, values: Tensor) -> Tensor:
+        """Return values whose first axis is that of the batch, as far as its size divides by it:
+        PyTorch joins axes, and calibrators look at inputs one by one.
+        """
+        whole = values.ndim > 3 or len(values) % self._batch
+        return values if whole else values.unflatten(0, (self._batch, -1))
+
+    def _numbered(self, name: str) -> str:
+        """Return a call's name, with its number where it is not the first of that name."""
+        self._counts[name] += 1
+        number = self._counts[name]
+        return name if number == 1 else f"{name}#{number}"
 
     def _visit(self, call: Call, values: Values) -> Tensor:
         self._inside += 1
@@ -157,7 +209,8 @@ class Network:
         return output
 
     def _install(self) -> None:
-        """Send Conv2d and Linear to the visitor."""
+        """Send products to the visitor, those of Conv2d and Linear modules as a module's."""
+        self._installed, self._constants = True, _storages(self.model)
         for name, module in self.model.named_modules(remove_duplicate=True):
             op = _op_of(module)
             if op is not None:
@@ -169,16 +222,12 @@ class Network:
     ) -> Callable[[Tensor], Tensor]:
         def forward(input: Tensor) -> Tensor:  # noqa: A002 - the name that callers may use
             """Let the visitor compute the module; each further call is a layer of its own."""
-            self._counts[name] += 1
-            number = self._counts[name]
             if op == "conv2d" and input.ndim != 4:
                 raise InputError(
                     f"layer {name!r}: input has shape {tuple(input.shape)}, expected (batch, "
                     "channels, height, width)"
                 )
-            return self._visit(
-                Call(name if number == 1 else f"{name}#{number}", op, module), (input,)
-            )
+            return self._visit(Call(self._numbered(name), op, module), (input,))
 
         return forward
 
@@ -197,14 +246,14 @@ class Network:
                 "; ".join(f"{name}: {reason}" for name, reason in stray.tally.operations)
                 or "no matrix product at all"
             )
-            raise InputError(f"model: no Conv2d or Linear ran, expected at least one ({found})")
+            raise InputError(f"model: no layer ran, expected at least one ({found})")
         #: In the order they ran.
         self.calls = tuple(visited)
         modules = {id(call.module) for call in visited}
         idle = [
             Skipped(name, f"{type(module).__name__} was not called in a forward pass")
             for name, module in self._modules.items()
-            if id(module) not in modules
+            if id(module) not in modules and name not in self._functional
         ]
         return tuple(Skipped(name, reason) for name, reason in stray.tally.operations) + tuple(idle)
 
@@ -214,6 +263,11 @@ def _own_copy(model: nn.Module) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise InputError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+    lazy = [name for name, each in model.named_parameters() if nn.parameter.is_lazy(each)]
+    if lazy:
+        raise InputError(
+            f"model: parameter {lazy[0]!r} has no shape yet, expected a network that ran once"
+        )
     try:
         copied: nn.Module = copy.deepcopy(model).cpu().eval()
     except Exception as error:
@@ -231,6 +285,23 @@ def _widen(module: nn.Module) -> None:
     for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
         if tensor.dtype in HALF:
             tensor.data = tensor.data.float()
+
+
+def _storages(model: nn.Module) -> dict[int, str]:
+    """Return the names of parameters and buffers, by where their values lie in memory."""
+    found: dict[int, str] = {}
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.numel():
+            found.setdefault(tensor.untyped_storage().data_ptr(), name)
+    return found
+
+
+def _with(module: Any, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    """Return a layer with a function's weights in the place of its own."""
+    module.weight = nn.Parameter(weight, requires_grad=False)
+    module.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
+    layer: nn.Module = module
+    return layer
 
 
 @contextmanager

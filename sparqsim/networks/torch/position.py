@@ -24,6 +24,11 @@ class Position:
         """The running modules' names, outermost first; the network's own is ''."""
         return [name for name, _, _ in self._path]
 
+    @property
+    def module(self) -> nn.Module | None:
+        """The innermost running module."""
+        return self._path[-1][1] if self._path else None
+
     @contextmanager
     def followed(self) -> Iterator[None]:
         """Follow the modules of a run; whatever it raises becomes an InputError that names one.

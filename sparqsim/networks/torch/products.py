@@ -1,31 +1,18 @@
-"""Products outside Conv2d and Linear: those asked for become sites, all others are named."""
+"""Products outside Conv2d and Linear modules: what of them become calls, what is left out."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sparqsim.base.errors import InputError
+from sparqsim.networks.torch.attention import attended
 from sparqsim.networks.torch.macs import product_macs
 from sparqsim.trace.coverage import Tally
 
-MATMULS = {torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm, Tensor.__matmul__}
-#: Functions that hold products which this module does not take apart.
-OPAQUE = {
-    torch.einsum: "einsum",
-    functional.multi_head_attention_forward: "multi_head_attention_forward",
-    torch.baddbmm: "baddbmm",
-    torch.addbmm: "addbmm",
-    torch.tensordot: "tensordot",
-}
 #: Names of PyTorch's basic operations that multiply matrices.
 PRODUCTS = re.compile(
     r"_?conv.*|mkldnn_.*|_?scaled_dot_product_.*|_scaled_(dot_product|mm).*|_native_multi_head_attention|"
@@ -62,69 +49,182 @@ class Watched(Protocol):
         """Whether a site runs now."""
 
     @property
-    def matmul_module(self) -> str | None:
-        """The module that runs now, of those whose products are sites."""
+    def is_recurrent(self) -> bool:
+        """Whether the module that runs now does so step by step."""
 
-    def product(self, module: str, a: Tensor, b: Tensor) -> Tensor:
-        """Return the product of a site inside `module`."""
+    @property
+    def takes_products(self) -> bool:
+        """Whether products of two activations are sites where the network stands now."""
+
+    def constant(self, tensor: Tensor) -> str | None:
+        """Return the name of the parameter or buffer that a tensor views; else None."""
+
+    def changed(self, tensor: Tensor) -> None:
+        """Note that a run writes to a tensor: what it is a view of is no constant."""
+
+    def product(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the product of two activations, (..., M, K) x (..., K, N)."""
+
+    def linear(self, name: str, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return x (..., K) times a constant weight (N, K), plus its bias (N,)."""
+
+    def convolution(
+        self, name: str, x: Tensor, weight: Tensor, bias: Tensor | None, **geometry: Any
+    ) -> Tensor:
+        """Return a two-dimensional convolution by a constant weight."""
 
 
-class ProductMode(TorchFunctionMode):
-    """While active, products of two activations inside named modules go to the network."""
+class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's is untyped
+    """While active, hands products that no module site computes to the network.
+
+    It sees PyTorch's basic operations, to which `torch.matmul`, `torch.einsum`, functional layers
+    and `nn.MultiheadAttention` come down. Products with a parameter or buffer are linear layers and
+    convolutions; other products are of two activations. Outer products (K = 1), which add nothing
+    up, recurrent modules, and what has no method here stay with PyTorch.
+    """
 
     def __init__(self, network: Watched) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's own is untyped
         self._network = network
+        self._methods: dict[str, Callable[..., Any]] = {
+            "mm": self._mm,
+            "mv": self._mv,
+            "bmm": self._bmm,
+            "addmm": self._addmm,
+            "baddbmm": self._baddbmm,
+            "convolution": self._convolution,
+            "_scaled_dot_product_flash_attention_for_cpu": self._attention,
+        }
 
-    def __torch_function__(
+    def __torch_dispatch__(
         self,
-        func: Callable[..., Any],
+        func: Any,
         types: Any,
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Compute `func`, or hand its operands to the network."""
-        module = None if self._network.inside_site else self._network.matmul_module
-        if module is not None:
-            if func in MATMULS and not kwargs:
-                return self._network.product(module, *args)
-            if func is functional.scaled_dot_product_attention:
-                return self._attention(module, *args, **(kwargs or {}))
-            if func in OPAQUE:
-                raise InputError(
-                    f"module {module!r}: {OPAQUE[func]} is not supported, expected torch.matmul, "
-                    "@, torch.bmm or scaled_dot_product_attention in the modules that matmuls names"
-                )
-        return func(*args, **(kwargs or {}))
+        named = kwargs or {}
+        if self._network.inside_site or self._network.is_recurrent:
+            return func(*args, **named)
+        name = func.overloadpacket.__name__
+        self._note_writes(func, args)
+        output = None
+        if PRODUCTS.fullmatch(name):
+            output = self._computed(func, name, args, named)
+        return func(*args, **named) if output is None else output
+
+    def _computed(self, func: Any, name: str, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Return what the network makes of a product; None where PyTorch shall compute it."""
+        if name in self._methods:
+            return self._methods[name](*args, **named)
+        # Inference mode shows operations whole that otherwise come apart before they get here.
+        with self:
+            output = func.decompose(*args, **named)
+        return None if output is NotImplemented else output
+
+    def _note_writes(self, func: Any, args: tuple[Any, ...]) -> None:
+        if not func._schema.is_mutable:  # noqa: SLF001 - PyTorch has no public way to ask
+            return
+        for argument, given in zip(func._schema.arguments, args, strict=False):  # noqa: SLF001
+            if isinstance(given, Tensor) and argument.is_write:
+                self._network.changed(given)
+
+    def _mm(self, first: Tensor, second: Tensor) -> Tensor | None:
+        output = self._bmm(first[None], second[None])
+        return None if output is None else output[0]
+
+    def _mv(self, matrix: Tensor, vector: Tensor) -> Tensor | None:
+        output = self._mm(matrix, vector[:, None])
+        return None if output is None else output[:, 0]
+
+    def _bmm(self, first: Tensor, second: Tensor) -> Tensor | None:
+        """(G, M, K) x (G, K, N)."""
+        if not _is_product(first, second):
+            return None
+        left, right = self._weights_name(first), self._weights_name(second)
+        if left is not None and right is not None:
+            return None  # no input reaches it
+        if right is not None:
+            return self._network.linear(right, first, second[0].mT, None)
+        if left is not None:
+            turned = self._network.linear(left, second.mT, first[0], None)
+            return turned.mT.contiguous()
+        return self._network.product(first, second) if self._network.takes_products else None
+
+    def _weights_name(self, matrices: Tensor) -> str | None:
+        """Return the name of the weights that a stack repeats, or is alone; None for others."""
+        is_one = len(matrices) == 1 or matrices.stride(0) == 0
+        return self._network.constant(matrices) if is_one else None
+
+    def _addmm(
+        self, added: Tensor, first: Tensor, second: Tensor, *, beta: Any = 1, alpha: Any = 1
+    ) -> Tensor | None:
+        """Beta * added + alpha * first @ second."""
+        name = self._network.constant(second)
+        plain = beta == alpha == 1 and added.ndim == 1 and len(added) == second.shape[1]
+        is_bias = plain and self._network.constant(added) is not None
+        if name is None or not is_bias or not _is_product(first[None], second[None]):
+            return _summed(added, self._mm(first, second), beta, alpha)
+        if self._network.constant(first) is not None:
+            return None
+        return self._network.linear(name, first, second.mT, added)
+
+    def _baddbmm(
+        self, added: Tensor, first: Tensor, second: Tensor, *, beta: Any = 1, alpha: Any = 1
+    ) -> Tensor | None:
+        return _summed(added, self._bmm(first, second), beta, alpha)
 
     def _attention(
+        self, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **named: Any
+    ) -> tuple[Tensor, Tensor] | None:
+        """Attention of (batch, heads, tokens, head); the second output is never read."""
+        if not (self._network.takes_products and _is_product(query, key.mT)):
+            return None
+        output = attended(self._network.product, query, key, value, *rest, **named)
+        return output, query.new_empty(0)
+
+    def _convolution(
         self,
-        module: str,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-    ) -> Tensor:
-        """Compute scaled_dot_product_attention as two products, softmax in float between them."""
-        del dropout_p  # evaluation mode: nothing is dropped
-        if enable_gqa:
-            repeats = query.shape[-3] // key.shape[-3]
-            key, value = key.repeat_interleave(repeats, -3), value.repeat_interleave(repeats, -3)
-        scores = self._network.product(module, query, key.transpose(-2, -1))
-        scores = scores * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
-        if is_causal:
-            attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
-        if attn_mask is not None:
-            scores = (
-                scores.masked_fill(~attn_mask, -math.inf)
-                if attn_mask.dtype == torch.bool
-                else scores + attn_mask
-            )
-        return self._network.product(module, scores.softmax(-1), value)
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        transposed: bool,
+        _output_padding: Sequence[int],
+        groups: int,
+    ) -> Tensor | None:
+        """Convolve by a constant; along one axis it is that of images of height 1."""
+        name = self._network.constant(weight)
+        biased = bias is None or self._network.constant(bias) is not None
+        if name is None or not biased or transposed or x.ndim not in {3, 4} or not x.numel():
+            return None
+        lifted = x.ndim == 3
+        if lifted:
+            x, weight = x[:, :, None], weight[:, :, None]
+        keys = {"stride": stride, "padding": padding, "dilation": dilation}
+        geometry = {
+            key: ((0 if key == "padding" else 1), given[0]) if lifted else tuple(given)
+            for key, given in keys.items()
+        }
+        output = self._network.convolution(name, x, weight, bias, groups=groups, **geometry)
+        return output[:, :, 0] if lifted else output
+
+
+def _is_product(first: Tensor, second: Tensor) -> bool:
+    """Whether matrices of real numbers are multiplied, sums of more than one product."""
+    real = first.is_floating_point() and second.is_floating_point()
+    return real and first.shape[-1] > 1 and first.numel() > 0 and second.numel() > 0
+
+
+def _summed(added: Tensor, product: Tensor | None, beta: Any, alpha: Any) -> Tensor | None:
+    """Return beta * added + alpha * product; what is added counts for nothing where beta is 0."""
+    if product is None:
+        return None
+    scaled = product if alpha == 1 else alpha * product
+    return scaled if beta == 0 else scaled + (added if beta == 1 else beta * added)
 
 
 class StrayProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's is untyped
@@ -156,16 +256,13 @@ class StrayProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTo
 
     def _note(self, operation: str, macs: int | None) -> None:
         at = self._network.at
-        reason = _reason(operation, self._modules[at])
+        reason = self._reason(operation, type(self._modules[at]).__name__)
         self.tally.add(at or "(the network itself)", reason, macs)
 
-
-def _reason(operation: str, module: Any) -> str:
-    what = next((name for name, known in FAMILIES.items() if known.fullmatch(operation)), operation)
-    # MultiheadAttention keeps its products in one function, which cannot be taken apart.
-    apart = what in ACTIVATIONS and not isinstance(module, nn.MultiheadAttention)
-    hint = "; name the module in matmuls to include products of two activations" if apart else ""
-    return (
-        f"{what} of {type(module).__name__} is not a Conv2d or Linear module: "
-        f"computed in float, not in the trace{hint}"
-    )
+    def _reason(self, operation: str, module: str) -> str:
+        what = next(
+            (name for name, known in FAMILIES.items() if known.fullmatch(operation)), operation
+        )
+        left_out = what in ACTIVATIONS and not self._network.takes_products
+        why = "not in a module that matmuls names" if left_out else "not a layer that is dumped"
+        return f"{what} of {module} is {why}: computed in float, not in the trace"

@@ -52,7 +52,7 @@ class Origin(NamedTuple):
     """What a quantised network was made of: fields of a file's document."""
 
     source_sha256: str
-    matmuls: tuple[str, ...]
+    matmuls: tuple[str, ...] | None
     fold: bool
     pictures: int | None
 
@@ -70,8 +70,8 @@ class QuantisedNetwork:
         The calibrator, see `sparqsim.quantise.calibrate`.
     keep_8bit : 'first-last', 'none' or names
         Layers that run as `mac-8b8b` under every design.
-    matmuls : names of modules
-        Inside them products of two activations are layers too.
+    matmuls : names of modules, optional
+        Inside them products of two activations are layers; by default wherever they are.
     fold : bool
         Whether batch norms are folded; norms that are not are computed in float.
     bits : BitList, optional
@@ -95,7 +95,7 @@ class QuantisedNetwork:
         *,
         calibrate: str = "mean-max",
         keep_8bit: Keep = "first-last",
-        matmuls: Sequence[str] = (),
+        matmuls: Sequence[str] | None = None,
         fold: bool = True,
         bits: BitList | None = None,
         recipe: Recipe | str | PathLike[str] | None = None,
@@ -133,7 +133,8 @@ class QuantisedNetwork:
             count += len(inputs)
         chosen.check_pictures(count)
         #: What a file of it says of where it comes from.
-        self.origin = Origin(digest_of(model), tuple(matmuls), fold, count)
+        named = None if matmuls is None else tuple(matmuls)
+        self.origin = Origin(digest_of(model), named, fold, count)
         sites = sites_of(met.values(), seen, kept)
         run = CalibrationRun(
             self.network,

@@ -140,7 +140,14 @@ class CalibrationRun(RunningNetwork):
 
     @cached_property
     def blocks(self) -> Blocks:
-        """The network's own modules."""
+        """The network's own modules. Raises InputError for a layer that is none of them."""
+        modules = set(self._network.model.modules())
+        for call in self._network.calls:
+            if call.module is not None and call.module not in modules:
+                raise InputError(
+                    f"layer {call.name!r} is a function with weights, expected a module: its "
+                    "rounding is learned through PyTorch's modules"
+                )
         return Blocks(
             self._network.model,
             tuple(inputs for inputs, _ in self._batches()),
