@@ -166,6 +166,12 @@ def _plot_curves(
     ]
     expected = f"the -o of {', '.join(commands[:-1])} or {commands[-1]}"
     reports, compared_with = load_reports(results, only, expected)
+    if kind == "adc":
+        from sparqsim.plot.adc import plot_adc
+        from sparqsim.plot.adc_points import converter_points
+
+        plot_adc(converter_points(reports), output, **how)
+        return
     baseline = baseline or compared_with
     if kind == "bandwidth":
         plot_bandwidth(curves_of_bandwidth(reports, baseline), output, **how)

@@ -27,6 +27,7 @@ OPTIONS = {
     "array-size": ("baseline", "only"),
     "k": ("baseline", "only"),
     "zero-fraction": ("baseline", "only"),
+    "adc": ("only",),
 }
 Results = Annotated[
     list[str],
@@ -57,7 +58,8 @@ Kind = Annotated[
         "(results with memory). energy: pJ per MAC by part (results of --energy). bandwidth: "
         "speedup against DRAM bandwidth (the JSON of `sparqsim "
         "bandwidth`, or results that differ in it). array-size, k, zero-fraction: speedup against "
-        "PEs, K, zero activations (sweep stores, or results that differ in it).",
+        "PEs, K, zero activations (sweep stores, or results that differ in it). adc: SQNR and "
+        "cycles against bits of converters (results of crossbars).",
     ),
 ]
 Baseline = Annotated[

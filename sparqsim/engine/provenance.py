@@ -35,8 +35,8 @@ def with_card(report: Report, run: Assignment, quantisation: Quantisation) -> Re
 def designs_of(run: Assignment) -> list[DesignFacts]:
     """Return what the designs of an assignment make of operands, the default first."""
     models = [run.default, *(rule.model for rule in run.own_rules)]
-    pes = {model.spec: model.pe for model in models}
-    return [design_facts(spec, pe) for spec, pe in pes.items()]
+    trims = {model.spec: model.trimming for model in models}
+    return [design_facts(spec, each) for spec, each in trims.items()]
 
 
 def _folded_batch_norms(trace: Trace) -> int | None:

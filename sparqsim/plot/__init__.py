@@ -6,6 +6,8 @@ of the same function. Equal input gives equal bytes.
 """
 
 from sparqsim.plot.accuracy import accuracy_figure, plot_accuracy
+from sparqsim.plot.adc import adc_figure, plot_adc
+from sparqsim.plot.adc_points import converter_points
 from sparqsim.plot.bandwidth import bandwidth_figure, plot_bandwidth
 from sparqsim.plot.curves import curves_figure, plot_curves
 from sparqsim.plot.energy import energy_figure, plot_energy
@@ -22,7 +24,9 @@ __all__ = [
     "WIDTHS_INCHES",
     "ParetoPoint",
     "accuracy_figure",
+    "adc_figure",
     "bandwidth_figure",
+    "converter_points",
     "curves_figure",
     "energy_figure",
     "figure_format",
@@ -30,6 +34,7 @@ __all__ = [
     "pareto_figure",
     "pareto_points",
     "plot_accuracy",
+    "plot_adc",
     "plot_bandwidth",
     "plot_curves",
     "plot_energy",

@@ -27,7 +27,7 @@ from sparqsim.trace.quantisation import Quantisation, kept_facts, quantisation_o
 from sparqsim.trace.trace import Trace
 
 if TYPE_CHECKING:
-    from sparqsim.pe.base import PEDesign
+    from sparqsim.pe.trimming import Trimming
 
 CARD_SCHEMA: Final = "sparqsim.card/1"
 #: How layers marked keep_8bit ran where none was kept.
@@ -159,11 +159,12 @@ class Ran(Protocol):
         """What was measured."""
 
 
-def design_facts(spec: str, pe: PEDesign | None = None) -> DesignFacts:
-    """Return what a design makes of operands; of no PE design (None) only its name is known."""
-    if pe is None:
+def design_facts(spec: str, trims: Trimming | None = None) -> DesignFacts:
+    """Return what a design makes of operands; where it does not say (None), only its name is
+    known.
+    """
+    if trims is None:
         return DesignFacts.of(design=read(spec))
-    trims = pe.trimming
     return DesignFacts.of(
         design=read(spec),
         rounding=read(trims.rounding),

@@ -35,6 +35,7 @@ from sparqsim.engine.models.values import OutputMeter
 from sparqsim.memory.system import Loops
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.pe.binding import bound_to
+from sparqsim.pe.trimming import Trimming
 from sparqsim.results.action_costs import ActionCosts
 from sparqsim.results.actions import Actions
 from sparqsim.results.setting import EngineInfo, PEInfo
@@ -175,6 +176,13 @@ class EngineModel(ABC):
     def note(self) -> str:
         """What must be known to compare its cycles, beside what `kind` says; '' for nothing."""
         return ""
+
+    @property
+    def trimming(self) -> Trimming | None:
+        """What it makes of operands, in words for quantization cards; None where it does not
+        say.
+        """
+        return None if self.pe is None else self.pe.trimming
 
     @property
     def action_costs(self) -> ActionCosts | None:

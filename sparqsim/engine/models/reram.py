@@ -39,6 +39,7 @@ from sparqsim.engine.models.crossbar.sums import Circuit, Clipping
 from sparqsim.engine.models.values import OutputMeter
 from sparqsim.memory.system import Loops
 from sparqsim.pe.base import Array
+from sparqsim.pe.trimming import Trimming
 from sparqsim.results.action_costs import ActionCosts
 from sparqsim.results.actions import Actions, ConverterActions, CrossbarActions, table_of
 from sparqsim.trace import GemmShape, Layer
@@ -166,6 +167,15 @@ class Reram(EngineModel):
         return (
             f"cycles are of its converters' clock ({self.conv} per bit of a conversion, "
             f"{self.read} to read), not of an array's; writing cells takes none{found}"
+        )
+
+    @property
+    def trimming(self) -> Trimming:
+        """What converters make of sums."""
+        told = "auto" if self.adc_bits == AUTO else f"R = {self.adc_bits}"
+        return Trimming(
+            rounding=f"sums of columns above 2^R - 1 are clipped, none is rounded; {told}",
+            rule=f"column of a crossbar, {self.rows} rows, in one phase",
         )
 
     @property
