@@ -19,14 +19,19 @@ from sparqsim import plot
 from sparqsim.analysis.bandwidth import bandwidth_curves
 from sparqsim.analysis.heatmap import heatmap
 from sparqsim.cli.plot_options import OPTIONS
+from sparqsim.engine.gather import Asked, gather
+from sparqsim.gather.lookups import Draw, lookups_of
+from sparqsim.gather.table import Table
 from sparqsim.memory.accelerator import load_accelerator
 from sparqsim.pe.registry import designs
 from sparqsim.plot import style
 from sparqsim.plot.accuracy import accuracy_figure
 from sparqsim.plot.bandwidth import bandwidth_figure
 from sparqsim.plot.curves import curves_figure
+from sparqsim.plot.gather import plot_gather
 from sparqsim.plot.points import speedup_curves
 from sparqsim.plot.roofline import roofline_figure
+from sparqsim.results.gather_report import GatherReport
 from sparqsim.results.report import Report
 
 NETWORK = (
@@ -109,6 +114,15 @@ def utilization(results: Results, width: str) -> Figure:
     )
 
 
+def gathered() -> GatherReport:
+    """Return gathers of a drawn table, at several widths."""
+    values = np.random.default_rng(3).normal(size=(50, 64)).astype(np.float32)
+    table = Table(values, "an embedding table with a long name.safetensors", "0" * 64, "float32")
+    lookups = lookups_of("zipf:1", 50, Draw(lookups=300))
+    edge = load_accelerator("edge")
+    return gather(Asked(table, lookups, edge, widths=(16, 32, 64)))
+
+
 KINDS: dict[str, Callable[[Results, str], Figure]] = {
     "speedup": lambda results, width: plot.speedup_figure(results.compared, width=width),
     "layers": lambda results, width: plot.layers_figure(results.with_memory, width=width),
@@ -120,6 +134,7 @@ KINDS: dict[str, Callable[[Results, str], Figure]] = {
     "pareto of answers": loss,
     "roofline": lambda results, width: roofline_figure(results.with_memory, width=width),
     "energy": lambda results, width: plot.energy_figure(results.with_energy, width=width),
+    "gather": lambda results, width: plot_gather(gathered(), width=width),
     "bandwidth": lambda results, width: results.bandwidth(width),
     "array-size": lambda results, width: curves_figure(
         speedup_curves(results.by("2x2 4x4 8x8 16x16 32x32 64x128 128x128"), "array-size"),
@@ -176,6 +191,10 @@ UNITS = (
     "(MACs per",
     "(pJ per MAC)",
     "(bytes per cycle)",
+    "(bytes)",
+    "(bursts)",
+    "(per 1000 cycles)",
+    "(elements)",
     "(count)",
     "(thousands)",
     "(millions)",

@@ -210,7 +210,7 @@ def _formats(words: Sequence[str]) -> tuple[str, list[str]]:
             get_row_format(each)
         except InputError as error:
             others = ", ".join(completion.FORMATS)
-            raise InputError(f"--format: {error}; for the printed result {others}") from None
+            raise InputError(f"--format {each!r}: expected one of {others}; {error}") from None
     return printed, formats
 
 

@@ -53,6 +53,7 @@ def plot(
     """Draw a figure from results: speedups, where cycles went, busy PEs, error against speedup."""
     from sparqsim.base.files import check_outputs
     from sparqsim.cli.plot_accuracy import is_record, plot_record
+    from sparqsim.cli.plot_gather import plot_gather_record
     from sparqsim.cli.plot_search import is_search, plot_search_record
     from sparqsim.engine.assignment import file_of
     from sparqsim.plot import figure_format, plot_utilization
@@ -84,7 +85,9 @@ def plot(
     }
     if width is not None:
         how["width"] = width
-    if "only" in OPTIONS[kind]:
+    if kind == "gather":
+        plot_gather_record(results, output, how)
+    elif "only" in OPTIONS[kind]:
         _plot_curves(results, kind, baseline, only or (), output, how)
     elif kind == "pareto" and is_search(results):
         plot_search_record(results, output, loss, baseline, how)

@@ -23,6 +23,7 @@ OPTIONS = {
     "pareto": ("baseline", "loss"),
     "roofline": (),
     "energy": (),
+    "gather": (),
     "bandwidth": ("baseline", "only"),
     "array-size": ("baseline", "only"),
     "k": ("baseline", "only"),
@@ -55,7 +56,8 @@ Kind = Annotated[
         help="speedup: bars and error by layer. layers: where cycles went. utilization: how busy "
         "each PE was (needs --trace). pareto: error against speedup, or (with the JSON of "
         "`accuracy`) answers lost. roofline: attained MACs per cycle against MACs per DRAM byte "
-        "(results with memory). energy: pJ per MAC by part (results of --energy). bandwidth: "
+        "(results with memory). energy: pJ per MAC by part (results of --energy). gather: "
+        "bytes, bursts and rate over the width of a row (the JSON of `gather`). bandwidth: "
         "speedup against DRAM bandwidth (the JSON of `sparqsim "
         "bandwidth`, or results that differ in it). array-size, k, zero-fraction: speedup against "
         "PEs, K, zero activations (sweep stores, or results that differ in it). adc: SQNR and "

@@ -143,7 +143,10 @@ def normalised_errors(rows: NDArray[np.float32], read: NDArray[np.float32]) -> N
     exact = rows.astype(np.float64)
     lost = np.linalg.norm(exact - read, axis=1)
     norms = np.linalg.norm(exact, axis=1)
-    return np.where(norms > 0, lost / np.where(norms > 0, norms, 1), lost > 0)
+    errors: NDArray[np.float64] = np.where(
+        norms > 0, lost / np.where(norms > 0, norms, 1), (lost > 0).astype(np.float64)
+    )
+    return errors
 
 
 def _entry(

@@ -57,7 +57,7 @@ class Table:
     @property
     def width(self) -> int:
         """Elements of a row."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
 
 def load_table(source: str | Path, tensor: str | None = None) -> Table:

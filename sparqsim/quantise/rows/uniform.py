@@ -28,7 +28,8 @@ def codes_of(rows: Rows, bias: Singles, scale: Singles, levels: int) -> Stored:
     levels : int
     """
     steps = np.rint((rows - bias[:, None]) * inverse_of(scale)[:, None])
-    return np.clip(steps, 0, levels).astype(np.uint8)
+    codes: Stored = np.clip(steps, 0, levels).astype(np.uint8)
+    return codes
 
 
 def values_of(codes: Stored, bias: Singles, scale: Singles) -> Rows:
@@ -53,10 +54,11 @@ def packed(codes: Stored) -> Stored:
     """Return codes of 4 bits two to a byte, the earlier one in the low half."""
     if codes.shape[1] % 2:
         codes = np.pad(codes, ((0, 0), (0, 1)))
-    return codes[:, 0::2] | (codes[:, 1::2] << 4)
+    high: Stored = codes[:, 1::2] << np.uint8(4)
+    return codes[:, 0::2] | high
 
 
 def unpacked(stored: Stored, width: int) -> Stored:
     """Return the `width` codes of 4 bits that `packed` packed."""
-    codes = np.stack([stored & 15, stored >> 4], axis=2)
+    codes = np.stack([stored & np.uint8(15), stored >> np.uint8(4)], axis=2)
     return codes.reshape(len(stored), -1)[:, :width]
