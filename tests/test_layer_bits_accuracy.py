@@ -14,7 +14,6 @@ torch = pytest.importorskip("torch", reason="extra 'torch' is not installed")
 
 from networks.plain import plain_network
 from networks.small import batches, small
-from test_accuracy import sparqsim
 
 from sparqsim import InputError, get_pe, load_trace
 from sparqsim.networks.accuracy import accuracy
@@ -183,16 +182,16 @@ def _trace_of_file(file):
     return load_trace(file.with_name("a.safetensors"))
 
 
-def test_the_command_line(onnx_file):
+def test_the_command_line(onnx_file, run):
     listed, out = onnx_file.with_name("b.json"), onnx_file.with_name("a.json")
     listed.write_text(json.dumps({"fc": 3, "magnitude_bits": True}), encoding="utf-8")
     asked = ("accuracy", onnx_file, "--images", onnx_file.with_name("x.npy"))
-    done = sparqsim(*asked, "--pe", "serial-w", "--bits", listed, "-o", out, "--all-layers")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "Weights lost bits by b.json" in done.stdout
+    done = run(*asked, "--pe", "serial-w", "--bits", listed, "-o", out, "--all-layers")
+    assert (done.code, done.err) == (0, "")
+    assert "Weights lost bits by b.json" in done.out
     assert AccuracyReport.load(out).bits == "b.json"
-    refused = sparqsim(*asked, "--scheme", "a")
-    assert (refused.returncode, "expected --bits FILE" in refused.stderr) == (2, True)
+    refused = run(*asked, "--scheme", "a")
+    assert (refused.code, "expected --bits FILE" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -399,7 +399,7 @@ def _runs(pid: str) -> bool:
 
 
 def _is_looping(pid: int) -> bool:
-    """Return whether the interpreter of this process has worked for three seconds: it has
+    """Return whether the interpreter of this process has worked for a second and a half: it has
     loaded.
     """
     children = Path(f"/proc/{pid}/task/{pid}/children")
@@ -409,7 +409,7 @@ def _is_looping(pid: int) -> bool:
         sum(map(int, Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11:13]))
         for child in children.read_text().split()
     )
-    return sum(ticks) > 3 * os.sysconf("SC_CLK_TCK")
+    return sum(ticks) > 1.5 * os.sysconf("SC_CLK_TCK")
 
 
 def test_an_interpreter_that_refuses_names_the_operator(tmp_path: Path) -> None:

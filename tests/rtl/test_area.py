@@ -374,15 +374,16 @@ def test_synthesis_gives_the_shipped_figures_again(flow, yosys):
     _compare_with_shipped(Library(), flow, Structure(), "sparq-2opt", yosys)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("structure", "name"),
     [
-        (Structure(), "mac-8b8b"),
-        (Structure(acc_bits=LEAST), "mac-4b4b"),
         (Structure("os", "elastic:2", True), "sparq-exact"),
         (Structure("ws", "elastic:2", True), "sparq-6opt"),
-        (Structure("is", "lockstep", True), "sparq-5opt"),
         (Structure("ws", "elastic:2"), "mac-4b4b:stages=2"),
+        (Structure("is", "lockstep", True), "sparq-5opt"),
+        (Structure(acc_bits=LEAST), "mac-4b4b"),
+        (Structure(), "mac-8b8b"),
     ],
     ids=str,
 )
@@ -401,8 +402,9 @@ def test_a_library_of_ones_own_is_used_and_two_runs_give_the_same(tmp_path, monk
     def measured():
         return measured_table(runs_of(Structure(), libraries(str(path))))
 
-    (row,) = measured()["rows"]
-    assert area_text(measured()) == area_text(measured())
+    once = measured()
+    assert area_text(once) == area_text(measured())
+    (row,) = once["rows"]
     assert row["library"].startswith("tiny.lib ")
     sparq, mac = row["designs"]["sparq-2opt"], row["designs"]["mac-4b4b"]
     assert mac["edge"] == 0 < sparq["edge"] < sparq["pe"]

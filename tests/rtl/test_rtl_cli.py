@@ -138,7 +138,7 @@ def test_area_refuses(arguments, told, capsys):
 
 
 def test_check_takes_narrow_accumulators_and_many_steps(capsys):
-    command = ("rtl", "check", "mac-4b4b", "--array", "1x2", "--steps", "2500")
+    command = ("rtl", "check", "mac-4b4b", "--array", "1x1", "--steps", "2500")
     assert ended(*command, "--acc-bits", "22") == 0
     assert "counted in units of 256 in 22 bits" in capsys.readouterr().out
     assert ended(*command, "--acc-bits", "20") == 2
