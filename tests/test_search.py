@@ -5,6 +5,7 @@ on to the same bytes.
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -194,6 +195,62 @@ def test_trials_of_another_search_are_refused(folder, hago, tmp_path) -> None:
     assert (tmp_path / "text").read_text() == "no trials"
 
 
+def test_a_full_disk_is_told_and_what_was_written_stays(folder, hago, tmp_path, monkeypatch):
+    trials, synced = tmp_path / "t.jsonl", []
+
+    def fsync(number: int) -> None:
+        synced.append(number)
+        if len(synced) == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sparqsim.search.log.os.fsync", fsync)
+    with pytest.raises(InputError, match="cannot be written \\(No space left on device\\)"):
+        found(folder, STRIPES, trials)
+    monkeypatch.undo()
+    assert len(trials.read_text().splitlines()) == 4
+    assert found(folder, STRIPES, trials).report.to_json() == hago.report.to_json()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{}", "line 3: no trial ('top1')"),
+        ("[1]", "line 3: no trial"),
+        (
+            '{"point": [8], "agree": 99, "top1": null, "cycles": 5, "energy_pj": null}',
+            "than 23 pic",
+        ),
+        ('{"point": [8], "agree": 1, "top1": null, "cycles": 0, "energy_pj": null}', "cycles is 0"),
+        ('{"point": [8], "agree": true, "top1": null, "cycles": 5, "energy_pj": null}', "agree is"),
+        ('{"point": [8], "agree": 1, "top1": 2.5, "cycles": 5, "energy_pj": null}', "top1 is 2.5"),
+        ('{"point": [8], "agree": 1, "top1": null, "cycles": 5, "energy_pj": NaN}', "energy_pj is"),
+        ("[" * 100_000, "line 3: no trial"),
+    ],
+)
+def test_a_line_that_no_search_wrote_is_told(folder, hago, tmp_path, line, says) -> None:
+    head = (folder / "hago.jsonl").read_text().splitlines()[:2]
+    (tmp_path / "t").write_text("\n".join([*head, line]) + "\n")
+    with pytest.raises(InputError) as refused:
+        found(folder, STRIPES, tmp_path / "t")
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_place_that_is_no_file_is_refused(folder, tmp_path) -> None:
+    """`/dev/full` reads as zeros without end."""
+    for place in (tmp_path, Path("/dev/full")):
+        with pytest.raises(InputError, match="no regular file"):
+            found(folder, STRIPES, place)
+
+
+@pytest.mark.parametrize("pe", ["sparq-5opt", "sparq-2opt:pairing=off"])
+def test_designs_that_take_int8_layers_by_sign_are_searched(folder, tmp_path, pe) -> None:
+    asked = replace(STRIPES, pe=pe, least_bits=7)
+    report = found(folder, asked, tmp_path / "t").report
+    assert report.design == get_pe(pe).spec
+    assert report.period_ns is not None
+
+
 # Bad input.
 
 
@@ -208,6 +265,9 @@ def test_trials_of_another_search_are_refused(folder, hago, tmp_path) -> None:
         ({"keep_8bit": ("lats",)}, "layer 'lats' is not in the network (did you mean last?)"),
         ({"objective": "top1"}, "have no labels, expected --labels FILE"),
         ({"weights": "lapq"}, "--weights lapq: expected nearest or lp:P"),
+        ({"weights": "lp:x"}, "weights: weight quantiser 'lp:x:8': p='x', expected a number"),
+        ({"calibrator": "nope"}, "activations: calibrator 'nope' is not known; expected one of"),
+        ({"calibrator": "lp"}, "activations: calibrator 'lp'"),
         ({"calibrator": "mse:4"}, "--calibrate mse:4: names bits"),
         ({"least_bits": 8, "most_bits": 8}, "no layer is left to choose bits for"),
         ({"least_bits": 7, "most_bits": 6}, "no more least bits than most"),

@@ -74,7 +74,7 @@ class Arithmetic:
     Parameters
     ----------
     sites : iterable of Site
-    pe : PEDesign
+    pe : PEDesign or Assignment
     kept : '8bit', 'float' or 'design'
         What becomes of layers marked keep_8bit: exact 8-bit sums, float (as the authors' code), or
         the design itself.
@@ -90,7 +90,7 @@ class Arithmetic:
     def __init__(
         self,
         sites: Iterable[Site],
-        pe: PEDesign,
+        pe: Computing,
         kept: KeptAs = "8bit",
         error_inputs: int | None = None,
     ) -> None:

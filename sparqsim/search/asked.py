@@ -7,12 +7,14 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from sparqsim.base.errors import InputError
+from sparqsim.base.record import faults_of
 from sparqsim.base.wording import counted
 from sparqsim.cost.plan import EnergyPlan
 from sparqsim.engine.assignment import Assignment, Runnable, assigned
-from sparqsim.networks.computing import computing
+from sparqsim.networks.computing import Computing, computing
 from sparqsim.networks.images import Pictures
 from sparqsim.pe.base import PEDesign
 from sparqsim.quantise.recipe import ACCUMULATOR_BITS
@@ -73,13 +75,25 @@ class Search:
         )
 
     @property
-    def design(self) -> PEDesign:
-        """The one design that is searched for. Raises InputError for several."""
-        design = computing(assigned(self.pe), self.signed)
-        if isinstance(design, Assignment):
+    def computing(self) -> Computing:
+        """What layers compute as: the one design that is searched for, by itself or, where int8
+        layers are taken by sign and magnitude, as the assignment that says so.
+
+        Raises InputError for several designs.
+        """
+        found = computing(assigned(self.pe), self.signed)
+        if isinstance(found, Assignment) and found.own_rules:
             raise InputError(
                 f"--pe {self.pe}: several designs, expected one whose layers' bits are to be found"
             )
+        return found
+
+    @property
+    def design(self) -> PEDesign:
+        """The design itself."""
+        found = self.computing
+        design = found.default.pe if isinstance(found, Assignment) else found
+        assert design is not None  # noqa: S101 - `computing` refuses engines without PEs
         return design
 
     def check(self, model: str, labels: NDArray[np.int64] | None) -> None:
@@ -106,6 +120,10 @@ class Search:
                 f"--calibrate {self.calibrator}: names bits, which the search adds; expected "
                 f"{self.calibrator.rpartition(':')[0]}"
             )
+        try:
+            self.rules(1).recipe({})
+        except ValidationError as error:
+            raise InputError(f"search: {faults_of(error)[0]}") from None
 
     def _check_cost(self) -> None:
         checked_cost(self.cost)

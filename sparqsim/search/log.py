@@ -42,7 +42,7 @@ class Trial:
             point=tuple(_count("point", bits) for bits in found["point"]),
             agree=_count("agree", found["agree"]),
             top1=None if top1 is None else _count("top1", top1),
-            cycles=_count("cycles", found["cycles"]),
+            cycles=_count("cycles", found["cycles"], least=1),
             energy_pj=_energy(found["energy_pj"]),
         )
 
@@ -106,6 +106,11 @@ class TrialLog:
 
     def _whole_lines(self) -> list[str]:
         """Return the file's lines; a last one without its end is cut off the file."""
+        if self.path.exists() and not self.path.is_file():
+            # A device may have no end.
+            raise InputError(
+                f"{self.path}: no regular file; expected another place (--trials FILE)"
+            )
         try:
             held = self.path.read_bytes()
             whole = held[: held.rfind(b"\n") + 1]
@@ -144,10 +149,10 @@ class TrialLog:
             ) from None
 
 
-def _count(name: str, value: Any) -> int:
+def _count(name: str, value: Any, least: int = 0) -> int:
     """Return a count. Raises ValueError for what is none."""
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{name} is {value!r}, expected a whole number")
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name} is {value!r}, expected a whole number from {least}")
     return value
 
 

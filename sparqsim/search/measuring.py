@@ -20,9 +20,9 @@ from sparqsim.cost.plan import EnergyPlan
 from sparqsim.engine.simulation import simulate
 from sparqsim.networks.accuracy import best_five
 from sparqsim.networks.arithmetic import designs_of
+from sparqsim.networks.computing import Computing
 from sparqsim.networks.evaluate import hits
 from sparqsim.networks.images import Pictures
-from sparqsim.pe import PEDesign
 from sparqsim.results.report import Report
 from sparqsim.search.log import Trial
 from sparqsim.search.networks.base import SearchedNetwork
@@ -49,7 +49,7 @@ class Measuring:
     pictures: Pictures
     labels: NDArray[np.int64] | None
     traced: Pictures
-    pe: PEDesign
+    pe: Computing
     array: ArrayConfig
     energy: EnergyPlan | None = None
     _costs: dict[tuple[str, LayerBits | None], Costs] = field(default_factory=dict)

@@ -47,7 +47,7 @@ class Plan:
         """
         asked = self.asked
         asked.check(self.model, self.labels)
-        design = asked.design
+        computing = asked.computing
         shown, calibration = split(self.pictures, asked)
         rules = asked.rules(len(calibration))
         measuring = Measuring(
@@ -55,11 +55,11 @@ class Plan:
             pictures=shown,
             labels=None if self.labels is None else self.labels[len(calibration) :],
             traced=shown.first(asked.traced),
-            pe=design,
+            pe=computing,
             array=self.array,
             energy=asked.energy,
         )
-        hardware = HardwareSpec.of(design, asked.accumulator_bits)
+        hardware = HardwareSpec.of(asked.design, asked.accumulator_bits)
         measuring.check_signed()
         space = measuring.space(min(asked.most_bits, hardware.limit()), asked.least_bits)
         bits = space.layer_bits(space.default)

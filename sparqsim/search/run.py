@@ -195,7 +195,7 @@ class _Costs:
         clock, why = None, "coupling='broadcast' has no clock period"
         if not ready.measuring.array.broadcast:
             try:
-                clock = period(ready.measuring.pe).period_ns
+                clock = period(asked.design).period_ns
             except InputError as error:
                 why = str(error)
         if asked.cost == "time" and clock is None:

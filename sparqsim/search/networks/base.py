@@ -13,9 +13,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from sparqsim.networks.computing import Computing
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.site import Operands, Site
-from sparqsim.pe import PEDesign
 from sparqsim.search.rules import Rules
 from sparqsim.search.space import Edge, LayerBits
 from sparqsim.trace.layer import Layer
@@ -75,7 +75,7 @@ class SearchedNetwork(ABC):
         """Yield the outputs (pictures, classes) of the network as it is, batch by batch."""
 
     @abstractmethod
-    def answers(self, bits: BitsOf, pe: PEDesign, pictures: Pictures) -> Iterable[Array]:
+    def answers(self, bits: BitsOf, pe: Computing, pictures: Pictures) -> Iterable[Array]:
         """Yield the outputs (pictures, classes) under a design, layers having their bits."""
 
     @abstractmethod

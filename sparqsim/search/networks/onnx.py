@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from sparqsim.networks.computing import Computing
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.onnx.evaluate import OnnxNetwork
 from sparqsim.networks.onnx.macs import MacNode
@@ -15,7 +16,6 @@ from sparqsim.networks.onnx.restoring import digest_of
 from sparqsim.networks.onnx.running import with_recipe
 from sparqsim.networks.onnx.session import Session
 from sparqsim.networks.site import Operands, Site
-from sparqsim.pe import PEDesign
 from sparqsim.quantise.recipe import ALL_ACTIVATION_BITS, Recipe
 from sparqsim.search.networks.base import Array, BitsOf, SearchedNetwork
 from sparqsim.search.rules import Rules
@@ -130,7 +130,7 @@ class OnnxSearched(SearchedNetwork):
         """Yield outputs of the float network."""
         return OnnxNetwork(self.base).reference(pictures)
 
-    def answers(self, bits: BitsOf, pe: PEDesign, pictures: Pictures) -> Iterable[Array]:
+    def answers(self, bits: BitsOf, pe: Computing, pictures: Pictures) -> Iterable[Array]:
         """Yield outputs under a design."""
         return OnnxNetwork(self.network(bits)).under(pe, pictures)
 

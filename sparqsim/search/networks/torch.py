@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sparqsim.base.errors import InputError, shown
 from sparqsim.base.plugins import SourceClass, user_place
 from sparqsim.networks.arithmetic import Arithmetic
+from sparqsim.networks.computing import Computing
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.site import Operands, Site
 from sparqsim.networks.torch.answers import answers
@@ -22,7 +23,6 @@ from sparqsim.networks.torch.dump import trace_in_float
 from sparqsim.networks.torch.network import Call, Values
 from sparqsim.networks.torch.quantised import QuantisedNetwork
 from sparqsim.networks.torch.sites import operands_of
-from sparqsim.pe import PEDesign
 from sparqsim.quantise.recipe import ALL_ACTIVATION_BITS, Recipe
 from sparqsim.search.networks.base import Array, BitsOf, SearchedNetwork
 from sparqsim.search.rules import Rules
@@ -157,7 +157,7 @@ class TorchSearched(SearchedNetwork):
         """Yield outputs of the float network."""
         yield answers(self.base, self._batches(pictures)).logits.double().numpy()
 
-    def answers(self, bits: BitsOf, pe: PEDesign, pictures: Pictures) -> Iterable[Array]:
+    def answers(self, bits: BitsOf, pe: Computing, pictures: Pictures) -> Iterable[Array]:
         """Yield outputs under a design."""
         made = self.network(bits)
         arithmetic = Arithmetic(made.layers.values(), pe, error_inputs=0)
