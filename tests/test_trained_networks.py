@@ -68,7 +68,7 @@ def test_a_trained_network_is_the_one_that_is_saved_and_simulated(
     work, small, tmp_path, setting
 ) -> None:
     method, _, value = setting.partition(":")
-    start, _ = small.start_of(0)
+    start = small.start_of(0, tmp_path)
     network, codes = small.METHODS[method](start, float(value))
     bits = {each.magnitude_bits for each in codes.values()}
     assert len(bits) > (method == "bsq")
@@ -105,14 +105,20 @@ def test_a_row_holds_what_tables_are_made_of(work, small, tmp_path) -> None:
     assert sorted(row["crossbars"]) == ["adc_bits", "mean_adc_bits", "worst", "zeros"]
     assert list(row["cycles"]) == ["mac-8b8b", "serial-w", "loom"]
     assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "float-2-epochs-seed-0.safetensors",
         "slices-5-seed-0.float.safetensors",
         "slices-5-seed-0.safetensors",
     ]
 
 
-def test_the_same_seed_gives_the_same_network(work, small) -> None:
-    once, again = (small.METHODS["bsq"](small.start_of(0)[0], 1.0)[1] for _ in range(2))
-    other = small.METHODS["bsq"](small.start_of(1)[0], 1.0)[1]
+def test_the_same_seed_gives_the_same_network(work, small, tmp_path) -> None:
+    """Whether its float network was trained just now or is read from the folder."""
+    trained = small.start_of(0, tmp_path)
+    small.start_of.cache_clear()
+    read = small.start_of(0, tmp_path)
+    assert read.network is not trained.network
+    once, again = (small.METHODS["bsq"](start, 1.0)[1] for start in (trained, read))
+    other = small.METHODS["bsq"](small.start_of(1, tmp_path), 1.0)[1]
     assert all(torch.equal(each.values, again[name].values) for name, each in once.items())
     assert not all(torch.equal(each.values, other[name].values) for name, each in once.items())
 

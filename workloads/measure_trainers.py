@@ -9,7 +9,8 @@ The record, docs/trainers/digits.json, is written after every row, and a row tha
 measured again: a run can be interrupted, and goes on with the row that it was at.
 `trainer_tables.py` makes the tables from it, by itself too. Every network is saved as sparqsim's
 quantised networks are, read back, and answers and is timed from that file; `--keep` leaves it
-there, with the float weights that it belongs to and its list of bits, for `--bits`.
+there, with the float weights that it belongs to and its list of bits, for `--bits`. A folder that
+was kept is looked into for float networks, which are the same for all rows of a seed.
 
 Scales of activations are found on the first 512 pictures of the training split, answers are those
 of the test split. Seeds are those of the float network and of what trains it on.
@@ -39,7 +40,7 @@ from dropbits import BitGates
 from few_bits import Codes, FewBits, Plan, learn, put_on, taken_off, weighted
 from learned_step import LearnedStep
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from trained_network import TrainedLayer, plain_network, quantised, trained_layers
 from trainer_tables import (
@@ -68,10 +69,10 @@ ARRAY = ArrayConfig(16, 16)
 DESIGNS = ("mac-8b8b", "serial-w", "loom")
 BATCH = 300
 #: Epochs of BSQ and DropBits, the last ones of them, and of a uniform network: as many in all.
-SEARCHED, FINE_TUNED, EVERY = 18, 8, 2
+SEARCHED, FINE_TUNED, EVERY = 12, 6, 2
 UNIFORM = SEARCHED + FINE_TUNED
 #: Of bit-slice L1, and when small weights are pruned.
-SLICED, PRUNED_AT = 15, 10
+SLICED, PRUNED_AT = 9, 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,17 +177,25 @@ def digits() -> Digits:
 
 
 @cache
-def start_of(seed: int) -> tuple[Start, float]:
-    """Return a float network, and the CPU seconds that its training took."""
-    started = time.process_time()
+def start_of(seed: int, folder: Path) -> Start:
+    """Return a float network: that of a folder, where it is there, else it is trained and put
+    there.
+    """
+    path = folder / f"float-{FLOAT_EPOCHS}-epochs-seed-{seed}.safetensors"
+    if path.exists():
+        network = Network()
+        network.load_state_dict(load_file(path))
+        return Start(network.eval(), digits(), seed)
     network = train(digits(), seed, FLOAT_EPOCHS)
-    return Start(network, digits(), seed), time.process_time() - started
+    with replaced(path) as temporary:
+        save_file(network.state_dict(), temporary)
+    return Start(network, digits(), seed)
 
 
 def measured(setting: str, seed: int, folder: Path) -> Row:
     """Train and measure one row; its files go to `folder`."""
     method, _, value = setting.partition(":")
-    start, float_seconds = start_of(seed)
+    start = start_of(seed, folder)
     began = time.process_time()
     network, codes = METHODS[method](start, float(value))
     seconds = time.process_time() - began
@@ -195,7 +204,6 @@ def measured(setting: str, seed: int, folder: Path) -> Row:
     _save(layers, path, setting, seed)
     row: Row = {
         "cpu_seconds": round(seconds, 1),
-        "float_cpu_seconds": round(float_seconds, 1),
         "magnitude_bits": {name: found.magnitude_bits for name, found in codes.items()},
         **simulated(read_back(layers, path), start),
     }

@@ -29,8 +29,8 @@ SETTINGS = (
     "rounded:2",
     "uniform:3",
     "uniform:2",
-    "bsq:0.3",
     "bsq:0.5",
+    "bsq:0.8",
     "dropbits:1",
     "slices:0",
     "slices:0.5",
@@ -45,8 +45,7 @@ TITLES = {
 }
 #: Methods that choose bits layer by layer.
 BIT_LISTS = ("bsq", "dropbits")
-WHOLE, NARROWEST = "rounded:8", "rounded:2"
-SLICES_BEFORE = "slices:0"
+WHOLE, SLICES_BEFORE = "rounded:8", "slices:0"
 #: Right answers that count as equal: one picture per hundred.
 EQUAL_SHARE = 0.01
 
@@ -93,28 +92,12 @@ def mean_bits(record: Record, row: Record) -> float:
     return total / sum(sizes.values())
 
 
-def whole(record: Record, found: Measured, pe: str) -> int:
-    """Return the cycles at 8 bits of the same design, of the same seed."""
-    cycles: int = record["rows"][row_key(WHOLE, found.seed)]["cycles"][pe]
-    return cycles
-
-
-def streamed_share(record: Record, found: Measured, pe: str) -> float:
-    """Return what bits alone make of the cycles at 8 bits.
-
-    A layer's cycles at w bits are those at 8 less (8 - w) times what a bit costs: a sixth of what
-    the layer saves from 8 to 2 bits.
+def share_of_whole(record: Record, found: Measured, pe: str) -> str:
+    """Return cycles over those at 8 bits of the same design and seed, '-' before these are
+    measured.
     """
-    eight, two = (
-        record["rows"][row_key(setting, found.seed)]["cycles_of_layers"][pe]
-        for setting in (WHOLE, NARROWEST)
-    )
-    bits = found.row["magnitude_bits"].values()
-    each = [
-        full - (8 - (bit + 1)) * (full - least) / 6
-        for full, least, bit in zip(eight, two, bits, strict=True)
-    ]
-    return sum(each) / sum(eight)
+    whole = record["rows"].get(row_key(WHOLE, found.seed))
+    return "-" if whole is None else f"{found.row['cycles'][pe] / whole['cycles'][pe]:.3f}"
 
 
 def bits_table(record: Record) -> list[str]:
@@ -137,8 +120,7 @@ def bits_table(record: Record) -> list[str]:
         cells = [f"`{found.setting}`", str(found.seed), f"{mean_bits(record, row):.2f}"]
         cells += [f"{row['right']} ({row['right'] / pictures:.1%})", f"{row['agree']}"]
         for pe in ("serial-w", "loom"):
-            cycles = row["cycles"][pe]
-            cells += [f"{cycles:,}", f"{cycles / whole(record, found, pe):.3f}"]
+            cells += [f"{row['cycles'][pe]:,}", share_of_whole(record, found, pe)]
         rows.append([*cells, f"{row['cpu_seconds']:.0f}"])
     return markdown_table(heads, rows)
 
