@@ -192,3 +192,17 @@ def test_separable_is_exact_where_losses_add_up(known: Known) -> None:
     best = max(known.agree[point] for point in known.agree if known.keeps(point))
     assert chosen.agree == best
     assert known.keeps(chosen.point)
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_samplers_have_no_point_beyond_the_budget_answered(name: str) -> None:
+    space = Space(tuple(Edge("weights", (f"l{at}",), (8, 7, 6, 5)) for at in range(4)))
+    known = Known(space, {point: sum(point) for point in space.points()}, (1, 2, 3, 4), None)
+    known.budget = (known.cost(space.default) + known.cost(space.least)) / 2
+    uniform = set(space.uniform())
+    known.measure(list(uniform))
+    chosen = method(name).search(known.problem)
+    others = set(known.asked) - uniform
+    assert others
+    assert all(known.keeps(point) for point in others)
+    assert chosen.agree == max(known.agree[p] for p in known.asked if known.keeps(p))
