@@ -85,7 +85,7 @@ def _draw(
             lines += axes.plot(bits, heights, color=color, marker="o", clip_on=False, **MARK)
         for each in series:
             if not each.uniform:
-                style = {"marker": next(markers), "linestyle": "", "clip_on": False}
+                style: dict[str, Any] = {"marker": next(markers), "linestyle": "", "clip_on": False}
                 marks += axes.plot([each.bits], [height(each)], color=color, **style, **MARK)
     return [*lines, *marks]
 

@@ -158,12 +158,14 @@ class Cycles:
         layout, converters = self.layout, self.converters
         conversions = -(-layout.columns_used // converters.count)
         bits = np.asarray(converters.bits, np.int64)[layout.slice_of]
-        return np.maximum(self.read, conversions * converters.cycles_per_bit * bits)
+        cycles: Integers = np.maximum(self.read, conversions * converters.cycles_per_bit * bits)
+        return cycles
 
     @cached_property
     def of_rounds(self) -> Integers:
         """Cycles of each round: its slowest crossbar's."""
-        return self.layout.by_round(self.of_phases).max(axis=1) * self.row_phases
+        slowest: Integers = self.layout.by_round(self.of_phases).max(axis=1)
+        return slowest * self.row_phases
 
     @property
     def of_blocks(self) -> Integers:

@@ -295,7 +295,7 @@ def _clip(
 
 
 @jit
-def _add_excess(sums: Array, limit: int, worth: int, missing: Array) -> None:
+def _add_excess(sums: Array, limit: np.int64, worth: np.int32, missing: Array) -> None:
     """Add to missing what sums exceed a limit by, times what a unit is worth."""
     for column in range(len(sums)):
         over = np.int32(np.int32(sums[column]) - np.int32(limit))
@@ -303,7 +303,7 @@ def _add_excess(sums: Array, limit: int, worth: int, missing: Array) -> None:
 
 
 @jit
-def _largest(sums: Array) -> int:
+def _largest(sums: Array) -> np.int64:
     """Return the largest of some sums."""
     most = sums.dtype.type(0)
     for column in range(len(sums)):
