@@ -54,6 +54,7 @@ def reader_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "grid.toml").write_text(GRID)
     (folder / "topology.csv").write_text(TOPOLOGY)
     (folder / "recipe.toml").write_text('weights = "nearest:4"\n')
+    np.save(folder / "table.npy", random.normal(size=(100, 64)).astype(np.float32))
     _pictures(folder, random)
     return folder
 

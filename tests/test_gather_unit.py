@@ -25,9 +25,7 @@ def program(rows, row_bytes=72, width=64, layout="padded", **unit):
     """Return look-ups with settings of the channel and the unit, by name."""
     burst = unit.pop("burst_bytes", 64)
     channel = {
-        key: unit.pop(key)
-        for key in ("bandwidth_bytes_per_cycle", "latency_cycles")
-        if key in unit
+        key: unit.pop(key) for key in ("bandwidth_bytes_per_cycle", "latency_cycles") if key in unit
     }
     dram = DramConfig(burst_bytes=burst, request_bytes=burst, **channel)
     placement = Placement(row_bytes, burst, layout)
