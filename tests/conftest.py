@@ -4,6 +4,7 @@ crafted files.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable
@@ -51,6 +52,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         named = [params.get(name) for name in ("spec", "pe")]
         if any(isinstance(name, str) and name in COMBINED for name in named):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what collecting has made: it stays to the end, and every
+    full collection would go through it again.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def diagonal(item: pytest.Item) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -441,13 +442,21 @@ def test_a_place_that_cannot_be_written_is_named_and_nothing_is_lost(compared, t
 # The command line
 
 
-@pytest.fixture
-def files(compared, trace, tmp_path) -> Path:
-    (tmp_path / "c.json").write_text(compared.to_json())
+@pytest.fixture(scope="module")
+def results(compared, trace, tmp_path_factory) -> Path:
+    """A folder with results, written once."""
+    folder = tmp_path_factory.mktemp("results")
+    (folder / "c.json").write_text(compared.to_json())
     for name in ("mac-8b8b", "sparq-5opt"):
-        (tmp_path / f"{name}.json").write_text(compared.reports[name].to_json())
-    trace.save(tmp_path / "t.safetensors")
-    return tmp_path
+        (folder / f"{name}.json").write_text(compared.reports[name].to_json())
+    trace.save(folder / "t.safetensors")
+    return folder
+
+
+@pytest.fixture
+def files(results, tmp_path) -> Path:
+    """The results in a folder of this test's own."""
+    return shutil.copytree(results, tmp_path, dirs_exist_ok=True)
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -486,6 +495,30 @@ def test_command_writes_a_figure_that_names_the_command(files, monkeypatch, caps
     text = (files / "f.svg").read_text()
     assert text.startswith("<?xml")
     assert f"sparqsim plot {arguments[0]}" in text
+
+
+@pytest.fixture(scope="module")
+def wrong_results(results, tmp_path_factory) -> Path:
+    """Beside the results, files that are none, and results of another trace."""
+    folder = shutil.copytree(results, tmp_path_factory.mktemp("wrong"), dirs_exist_ok=True)
+    other = made_trace(3)
+    other.save(folder / "other.safetensors")
+    document = json.loads((folder / "sparq-5opt.json").read_text())
+    both = json.loads((folder / "c.json").read_text())
+    del both["layers"], both["speedup"], both["card"]
+    renamed = {"mac-8b8b": both["reports"]["mac-8b8b"], "sparq": both["reports"]["sparq-5opt"]}
+    texts = {
+        "other": sparqsim.simulate(other, "mac-8b8b").to_json(),
+        "broken": '{"schema": ',
+        "list": "[]",
+        "foreign": '{"schema": "sparqsim.report/9"}',
+        "empty": json.dumps({**document, "layers": [], "totals": {}}),
+        "none": json.dumps({**both, "baseline": "mac-9b9b"}),
+        "renamed": json.dumps({**both, "reports": renamed, "order": [*renamed]}),
+    }
+    for name, text in texts.items():
+        (folder / f"{name}.json").write_text(text)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -545,27 +578,16 @@ def test_command_writes_a_figure_that_names_the_command(files, monkeypatch, caps
         (["c.json", "-o", "no/f.svg"], "cannot be written"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(files, monkeypatch, capsys, arguments, said):
-    monkeypatch.chdir(files)
-    other = made_trace(3)
-    other.save("other.safetensors")
-    Path("other.json").write_text(sparqsim.simulate(other, "mac-8b8b").to_json())
-    Path("broken.json").write_text('{"schema": ')
-    Path("list.json").write_text("[]")
-    Path("foreign.json").write_text('{"schema": "sparqsim.report/9"}')
-    document = json.loads(Path("sparq-5opt.json").read_text())
-    Path("empty.json").write_text(json.dumps({**document, "layers": [], "totals": {}}))
-    both = json.loads(Path("c.json").read_text())
-    del both["layers"], both["speedup"], both["card"]
-    Path("none.json").write_text(json.dumps({**both, "baseline": "mac-9b9b"}))
-    renamed = {"mac-8b8b": both["reports"]["mac-8b8b"], "sparq": both["reports"]["sparq-5opt"]}
-    Path("renamed.json").write_text(json.dumps({**both, "reports": renamed, "order": [*renamed]}))
+def test_wrong_input_is_one_line_and_exit_code_2(
+    wrong_results, monkeypatch, capsys, arguments, said
+):
+    monkeypatch.chdir(wrong_results)
     end = [] if "-o" in arguments else ["-o", "f.svg"]
     code, text = run(capsys, *arguments, *end)
     assert (code, text.count("\n")) == (2, 1)
     assert said in text
     assert "Traceback" not in text
-    assert not (files / "f.svg").exists()
+    assert not Path("f.svg").exists()
 
 
 def test_reports_put_together_are_the_comparison(compared):

@@ -4,6 +4,7 @@ they are drawn.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from sparqsim.plot.curves import FLAT_LABEL, curves_figure
 from sparqsim.plot.points import speedup_curves, zero_share
 from sparqsim.plot.reports import load_reports
 from sparqsim.results.report import Report
+from sparqsim.sweep import sweep
+from sparqsim.sweep.grid import cases_of
 
 PES = ["mac-8b8b", "mac-4b4b", "sparq-5opt", "sparq-3opt", "sparq-exact"]
 KINDS = ("array-size", "k", "zero-fraction")
@@ -350,29 +353,28 @@ def test_a_case_that_is_there_twice_must_be_the_same(by_array):
 # The command line
 
 
-@pytest.fixture
-def store(run, traces, tmp_path) -> Path:
-    """A sweep over two traces, two arrays and two dataflows."""
-    paths = [tmp_path / f"t{at}.safetensors" for at in range(2)]
+@pytest.fixture(scope="module")
+def made_store(traces, tmp_path_factory) -> Path:
+    """A sweep over two traces, two arrays and two dataflows, with its traces, made once."""
+    folder = tmp_path_factory.mktemp("space")
+    paths = [folder / f"t{at}.safetensors" for at in range(2)]
     for path, trace in zip(paths, traces, strict=False):
         trace.save(path)
-    store = tmp_path / "space.sqlite"
-    ended = run(
-        "sweep",
-        *paths,
-        "--pe",
-        "sparq-exact,mac-8b8b,sparq-5opt",
-        "--array",
-        "8x8,16x16",
-        "--dataflow",
-        "os,ws",
-        "-o",
-        store,
-        "--jobs",
-        1,
-    )
-    assert (ended.code, ended.err) == (0, "")
-    return store
+    axes = {
+        "trace": [str(path) for path in paths],
+        "pe": ["sparq-exact", "mac-8b8b", "sparq-5opt"],
+        "array": ["8x8", "16x16"],
+        "dataflow": ["os", "ws"],
+    }
+    sweep(cases_of(axes), folder / "space.sqlite", jobs=1)
+    return folder / "space.sqlite"
+
+
+@pytest.fixture
+def store(made_store, tmp_path) -> Path:
+    """The store and its traces in a folder of this test's own."""
+    shutil.copytree(made_store.parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / made_store.name
 
 
 @pytest.mark.sampled(2)

@@ -152,6 +152,8 @@ def first_failure(root: Path, tests: str) -> str | None:
         "no:cacheprovider",
         "-p",
         "no:randomly",
+        "-m",
+        "not benchmark",
         "-rfE",
         *files,
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,20 @@ def trace(tmp_path: Path) -> str:
     return str(tmp_path / "net.safetensors")
 
 
+@pytest.fixture(scope="session")
+def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with every point of AXES, made once and changed by nobody."""
+    folder = tmp_path_factory.mktemp("store")
+    trace, store = folder / "net.safetensors", folder / "store.sqlite"
+    save_trace(trace)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run, "_workers", lambda *args: Here())
+        sweep(cases_of({"trace": str(trace), **AXES}), store)
+    return store
+
+
 @pytest.fixture
-def store(tmp_path: Path, trace: str, here: None) -> Path:
-    """A store with every point of AXES."""
-    sweep(cases_of({"trace": trace, **AXES}), tmp_path / "store.sqlite")
+def store(tmp_path: Path, trace: str, here: None, made_store: Path) -> Path:
+    """A store with every point of AXES, of this test's own."""
+    shutil.copy(made_store, tmp_path / "store.sqlite")
     return tmp_path / "store.sqlite"
