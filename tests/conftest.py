@@ -44,9 +44,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The default run has each key changed alone, here and in the contract suite; of a test that is
     marked `sampled(n)` it has one case in n, the first among them: see `diagonal`.
     """
+    seen: dict[tuple[str, str], list[tuple[int, ...]]] = {}
     for item in items:
         sampled = item.get_closest_marker("sampled")
-        if sampled is not None and diagonal(item) % sampled.args[0]:
+        if sampled is not None and diagonal(item, seen) % sampled.args[0]:
             item.add_marker(pytest.mark.slow)
         params = getattr(getattr(item, "callspec", None), "params", {})
         named = [params.get(name) for name in ("spec", "pe")]
@@ -62,19 +63,25 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def diagonal(item: pytest.Item) -> int:
+def diagonal(item: pytest.Item, seen: dict[tuple[str, str], list[tuple[int, ...]]]) -> int:
     """Return the sum of the places of a case's values in its lists of parameters.
 
     Of two lists, the cases whose sum is divisible by n are a Latin square: each value of one list
-    meets every n-th of the other, so that none is left out that has n partners.
+    meets every n-th of the other, so that none is left out that has n partners. `seen`: what each
+    list has had in the cases so far, as identities of the values that belong together.
     """
-    places = dict(getattr(item, "callspec").indices)  # noqa: B009 - of functions with parameters
-    for parametrized in item.iter_markers("parametrize"):
-        names = parametrized.args[0]
-        together = names.split(",") if isinstance(names, str) else names
-        for name in together[1:]:
-            del places[name.strip()]
-    return sum(places.values())
+    values = dict(getattr(item, "callspec").params)  # noqa: B009 - of functions with parameters
+    lists = [mark.args[0] for mark in item.iter_markers("parametrize")]
+    together = [each.split(",") if isinstance(each, str) else each for each in lists]
+    by_fixture = [[name] for name in values.keys() - {name for names in together for name in names}]
+    total = 0
+    for names in (*together, *by_fixture):
+        found = tuple(id(values[name.strip()]) for name in names)
+        before = seen.setdefault((item.nodeid.partition("[")[0], names[0]), [])
+        if found not in before:
+            before.append(found)
+        total += before.index(found)
+    return total
 
 
 @pytest.hookimpl(hookwrapper=True)
