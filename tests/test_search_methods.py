@@ -186,6 +186,26 @@ def problems_whose_losses_add_up(draw: st.DrawFn) -> Known:
     return known
 
 
+@given(problems_whose_losses_add_up(), st.randoms())
+def test_the_least_cost_is_that_of_the_cheapest_point(known: Known, random: Any) -> None:
+    """Also where fewer bits take more, and layers take what two of their edges decide."""
+    layers = {name for edge in known.space.edges for name in edge.layers}
+    drawn = {
+        (name, bits): random.random()
+        for name in layers
+        for bits in itertools.product((6, 7, 8), repeat=2)
+    }
+
+    def cost(point: Point) -> float:
+        bits = known.space.layer_bits(point)
+        return sum(drawn[name, tuple(own)] for name, own in bits.items())
+
+    cheapest = min(map(cost, known.agree))
+    least = known.space.least_cost(cost)
+    assert least <= cheapest
+    assert least == pytest.approx(cheapest, rel=1e-9)
+
+
 @given(problems_whose_losses_add_up())
 def test_separable_is_exact_where_losses_add_up(known: Known) -> None:
     chosen = get_strategy("separable").search(known.problem)

@@ -76,7 +76,7 @@ def plot_search(
     check_target(path, ax)
     words = ParetoWords(
         OBJECTIVES[report.objective],
-        f"{in_words(report.cost, report.cost_of(report.default))} at the most bits of every edge",
+        f"{in_words(report.cost, report.cost_of(report.default))} at most bits",
         f"{report.network}, {report.design}, {counted(report.pictures, 'picture')}, against: "
         f"{report.reference}\n{report.array.words}",
         (

@@ -61,9 +61,9 @@ class Problem:
 
     def too_little(self) -> InputError:
         """Return the error for a budget that no point was found to keep."""
-        least = in_words(self.cost, self.cost_of(self.space.least))
+        least = in_words(self.cost, self.space.least_cost(self.cost_of))
         asked = "none" if self.budget is None else in_words(self.cost, self.budget)
         return InputError(
-            f"budget of {self.cost}: {asked}, and at the fewest bits the network takes {least}; "
-            "expected at least that"
+            f"budget of {self.cost}: no point was found within {asked} (the least that any takes "
+            f"is {least}); expected a larger one, or another --method (separable)"
         )

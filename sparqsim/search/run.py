@@ -251,19 +251,22 @@ def _budget(asked: Search, costs: _Costs, space: Space) -> float | None:
     if not asked.budget:
         return None
     share, absolute = _read_budget(asked)
-    most, least = costs.of_point(space.default), costs.of_point(space.least)
+    most = costs.of_point(space.default)
+    # Cycles and time do not rise with fewer bits, energy may.
+    follows = asked.cost != "energy"
+    least = costs.of_point(space.least) if follows else space.least_cost(costs.of_point)
     if least >= most:
         raise InputError(
             f"--budget {asked.budget}: {asked.pe} takes {in_words(asked.cost, most)} at most bits "
-            f"and {in_words(asked.cost, least)} at fewest: fewer bits save none; expected a "
+            f"and {in_words(asked.cost, least)} at the least: fewer bits save none; expected a "
             "design whose cycles follow bits (bitfusion, stripes, serial-w, loom), or no budget"
         )
     budget = costs.share(space.default, share) if absolute is None else absolute
     if budget < least:
         raise InputError(
             f"--budget {asked.budget}: {in_words(asked.cost, budget)}, and the network takes "
-            f"{in_words(asked.cost, most)} at most bits and {in_words(asked.cost, least)} at "
-            f"fewest; expected {in_words(asked.cost, least)} or more"
+            f"{in_words(asked.cost, most)} at most bits and {in_words(asked.cost, least)} at the "
+            f"least; expected {in_words(asked.cost, least)} or more"
         )
     return budget
 

@@ -6,7 +6,8 @@ weights of one layer. A point gives bits to every edge.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -18,6 +19,12 @@ from sparqsim.quantise.codes import MOST_WEIGHT_BITS
 #: Bits of every edge, in the order of `Space.edges`.
 Point = tuple[int, ...]
 Kind = Literal["activations", "weights"]
+
+
+#: Points of edges that share layers, which are all looked at for the least cost.
+MOST_WAYS = 1000
+#: Of a sum of costs, at most.
+ROUNDING = 1e-12
 
 
 class LayerBits(NamedTuple):
@@ -90,6 +97,39 @@ class Space:
         for bits in reversed(self.edges[place].choices):
             if bits > point[place]:
                 yield (*point[:place], bits, *point[place + 1 :])
+
+    def groups(self) -> list[tuple[int, ...]]:
+        """Return the places of edges, those that share layers together."""
+        groups: list[tuple[set[str], list[int]]] = []
+        for place, edge in enumerate(self.edges):
+            meeting = [group for group in groups if not group[0].isdisjoint(edge.layers)]
+            layers = set(edge.layers).union(*(names for names, _ in meeting))
+            places = sorted([place, *(each for _, own in meeting for each in own)])
+            groups = [group for group in groups if group not in meeting] + [(layers, places)]
+        return [tuple(places) for _, places in groups]
+
+    def ways(self, group: Sequence[int]) -> int:
+        """Return how many points the edges of a group have."""
+        return prod(len(self.edges[place].choices) for place in group)
+
+    def points_of(self, group: Sequence[int]) -> Iterator[Point]:
+        """Yield every point at which edges outside of a group are at their limits."""
+        for bits in product(*(self.edges[place].choices for place in group)):
+            choice = dict(zip(group, bits, strict=True))
+            yield tuple(choice.get(place, own) for place, own in enumerate(self.default))
+
+    def least_cost(self, cost_of: Callable[[Point], float]) -> float:
+        """Return the least that any point takes, costs of layers adding up.
+
+        That need not be the point of fewest bits: fewer may toggle more wires. Where edges share
+        layers in more than `MOST_WAYS` ways, it is taken to be.
+        """
+        whole, groups = cost_of(self.default), self.groups()
+        if any(self.ways(group) > MOST_WAYS for group in groups):
+            return cost_of(self.least)
+        least = [min(map(cost_of, self.points_of(group))) for group in groups]
+        # No less than a point takes: sums in another order may differ in their last digits.
+        return (whole - math.fsum(whole - each for each in least)) * (1 - ROUNDING)
 
     def layer_bits(self, point: Point) -> Mapping[str, LayerBits]:
         """Return the bits of every layer that has an edge."""

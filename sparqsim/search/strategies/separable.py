@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import product
-from math import prod
 from typing import ClassVar, Literal, NamedTuple
 
 from sparqsim.base.errors import InputError
 from sparqsim.search.log import Trial
 from sparqsim.search.problem import Problem
-from sparqsim.search.space import Point, Space
+from sparqsim.search.space import Point
 from sparqsim.search.strategies.base import Strategy
 from sparqsim.search.strategies.sensitivity import Losses, losses_of_edges
 
@@ -60,7 +58,7 @@ def cheapest_points(problem: Problem, losses: Losses) -> list[tuple[int, Point]]
     """Return the cheapest point of each loss, smallest loss first."""
     space = problem.space
     best: dict[int, Chosen] = {0: Chosen(0.0, {})}
-    for group in groups_of(space):
+    for group in space.groups():
         best = _joined(best, _choices(problem, losses, group))
     places = range(len(space.edges))
     return [
@@ -69,32 +67,19 @@ def cheapest_points(problem: Problem, losses: Losses) -> list[tuple[int, Point]]
     ]
 
 
-def groups_of(space: Space) -> list[tuple[int, ...]]:
-    """Return the places of edges, those that share layers together."""
-    groups: list[tuple[set[str], list[int]]] = []
-    for place, edge in enumerate(space.edges):
-        meeting = [group for group in groups if not group[0].isdisjoint(edge.layers)]
-        layers = set(edge.layers).union(*(names for names, _ in meeting))
-        places = sorted([place, *(each for _, own in meeting for each in own)])
-        groups = [group for group in groups if group not in meeting] + [(layers, places)]
-    return [tuple(places) for _, places in groups]
-
-
 def _choices(problem: Problem, losses: Losses, group: tuple[int, ...]) -> dict[int, Chosen]:
     """Return the cheapest bits of a group's edges for each loss."""
-    edges = [problem.space.edges[place] for place in group]
-    ways = prod(len(edge.choices) for edge in edges)
+    space = problem.space
+    ways = space.ways(group)
     if ways > MOST_TOGETHER:
         raise InputError(
             f"--method separable: {len(group)} edges share layers and have {ways:.3g} points, "
             f"expected at most {MOST_TOGETHER:,}: another method, or fewer bits to choose from"
         )
-    default = problem.space.default
-    whole = problem.cost_of(default)
+    whole = problem.cost_of(space.default)
     found: dict[int, Chosen] = {}
-    for bits in product(*(edge.choices for edge in edges)):
-        choice = dict(zip(group, bits, strict=True))
-        point = tuple(choice.get(place, own) for place, own in enumerate(default))
+    for point in space.points_of(group):
+        choice = {place: point[place] for place in group}
         loss = sum(losses[place, own] for place, own in choice.items())
         _keep_cheaper(found, loss, Chosen(whole - problem.cost_of(point), choice))
     return found
