@@ -4,8 +4,9 @@
 Codes, sums, errors and outputs are the same, number for number. Integers stay in float32 tensors
 laid out as the network's own, and PyTorch multiplies them (`floatsums`). It covers Conv2d and
 Linear of codes around 0, one column for each output channel, whose sums fit the accumulator, under
-designs whose steps see adjacent channels of one pixel or change nothing in activations, activations
-of fewer bits under exact designs; for all else there is no output here.
+designs that use activations one by one, whose steps see adjacent channels of one pixel, or that
+change nothing in activations; activations of fewer bits under exact designs. For all else there is
+no output here.
 """
 
 from __future__ import annotations

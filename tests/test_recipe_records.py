@@ -1,0 +1,221 @@
+"""The pages of docs/recipes hold the tables of their records, and the records what must be so."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "docs" / "recipes"
+NETWORKS = sorted(path.stem for path in FOLDER.glob("*.json"))
+#: Recipes whose layers, but for the kept ones, have weights of four bits.
+FOUR_BITS = ("a4w4", "a4w4-all", "adaround", "lapq", "multipoint")
+EXACT = ("mac-8b8b", "sparq-exact", "loom", "serial-w")
+ANSWERS = ("top1", "agree", "logits_sqnr_db", "layers_sqnr_db")
+
+
+@pytest.fixture(scope="module")
+def tables(root):
+    sys.path.insert(0, str(root / "workloads"))
+    import recipe_tables
+
+    return recipe_tables
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def record(request, tables):
+    return tables.loaded(request.param)
+
+
+def answers(row):
+    return [row[name] for name in ANSWERS]
+
+
+def test_pages_hold_the_tables_that_the_script_makes(tables):
+    """Else run `python workloads/recipe_tables.py`."""
+    shown = set()
+    for page in tables.pages():
+        text = page.read_text(encoding="utf-8")
+        assert tables.rendered(text) == text, page
+        shown |= {match[2] for match in tables.TABLE.finditer(text)}
+    assert shown == {f"{kind}_{name}" for kind in tables.TABLES for name in NETWORKS}
+
+
+def test_a_changed_table_is_found(tables):
+    text = (tables.FOLDER / "digits.md").read_text(encoding="utf-8")
+    changed = text.replace("| `a4w4` | `mac-8b8b` |", "| `a4w4` | `mac-8b9b` |", 1)
+    assert changed != text
+    assert tables.rendered(changed) == text
+
+
+def test_every_recipe_has_its_designs_once(record):
+    for recipe in record["recipes"]:
+        designs = [row["pe"] for row in record["rows"] if row["recipe"] == recipe]
+        assert len(designs) == len(set(designs)) == (2 if recipe == "olive" else 9)
+
+
+def test_all_recipes_had_the_same_calibration_pictures_or_the_first_of_them(record):
+    by_count = {}
+    for made in record["recipes"].values():
+        by_count.setdefault(made["calibration_pictures"], set()).add(made["calibration_sha256"])
+    assert max(by_count) == record["calibration"]["pictures"]
+    assert all(len(found) == 1 for found in by_count.values())
+    assert len({made["float_top1"] for made in record["recipes"].values()}) == 1
+
+
+def test_exact_designs_answer_alike(tables, record):
+    for recipe in record["recipes"]:
+        if recipe == "olive":
+            continue
+        first = answers(tables.row_of(record, recipe, EXACT[0]))
+        assert first[-1] is None, "nothing is lost beside the recipe's own codes"
+        for pe in EXACT[1:]:
+            assert answers(tables.row_of(record, recipe, pe)) == first
+
+
+def test_weights_of_four_bits_are_the_same_to_designs_that_take_four_or_eight(tables, record):
+    for recipe in FOUR_BITS:
+        if recipe in record["recipes"]:
+            four, eight = (tables.row_of(record, recipe, f"mac-4b{bits}b") for bits in (4, 8))
+            assert answers(four) == answers(eight)
+
+
+def test_lower_bits_of_activations_lose_more(tables, record):
+    """Medians over layers, of one recipe: SPARQ's five windows, three, two, and a static nibble."""
+    order = ("sparq-5opt", "sparq-3opt", "sparq-2opt", "mac-4b8b")
+    for recipe in record["recipes"]:
+        if recipe != "olive":
+            levels = [tables.row_of(record, recipe, pe)["layers_sqnr_db"][0] for pe in order]
+            assert levels[0] >= levels[1] >= levels[2]
+            assert levels[0] >= levels[3]
+
+
+def test_cycles_follow_shapes_and_bits_alone(tables, record):
+    """Where weights are rounded does not change them; more columns take no fewer."""
+    for pe in ("mac-8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt"):
+        whole = tables.row_of(record, "a8w8", pe)["cycles"]
+        for recipe in ("a4w8", "a4w4", "adaround", "lapq"):
+            if recipe in record["recipes"]:
+                assert tables.row_of(record, recipe, pe)["cycles"] == whole
+        if "multipoint" in record["recipes"]:
+            row = tables.row_of(record, "multipoint", pe)
+            assert row["combined_cycles"] >= row["cycles"] >= whole
+    for pe in ("loom", "serial-w"):
+        few, many = (tables.row_of(record, name, pe)["cycles"] for name in ("a4w4", "a8w8"))
+        assert few < many
+
+
+def test_what_is_absent_has_its_reason(record):
+    for row in record["rows"]:
+        lacking = {
+            "answers": row["top1"] is None,
+            "area": row["pe_area"] is None,
+            "energy": row["energy_uj"] is None,
+        }
+        assert set(row["absent"]) == {name for name, is_so in lacking.items() if is_so}
+        assert all(row["absent"].values())
+
+
+def test_ratios_are_over_the_first_recipe_on_the_exact_array(tables, record):
+    reference = tables.reference_of(record)
+    assert (reference["recipe"], reference["pe"]) == ("a8w8", "mac-8b8b")
+    assert tables.speedup(record, reference) == 1
+    for row in record["rows"]:
+        if row["pe_area"]:
+            least, middle, greatest = tables.per_area(record, row)
+            assert least <= middle <= greatest
+            assert middle * row["pe_area"][1] == pytest.approx(tables.speedup(record, row))
+
+
+@pytest.fixture(scope="module")
+def measuring(root):
+    pytest.importorskip("torch", reason="extra 'torch' is not installed")
+    sys.path.insert(0, str(root / "workloads"))
+    import measure_recipes
+
+    return measure_recipes
+
+
+def pictures_of(batches):
+    return [picture.numpy().tobytes() for images, _ in batches for picture in images]
+
+
+@pytest.mark.parametrize(
+    "network",
+    ["resnet20", pytest.param("resnet18", marks=pytest.mark.slow)],
+)
+def test_no_picture_both_calibrates_and_is_answered(measuring, network):
+    from networks import shared
+
+    if not shared.ROOT.is_dir():
+        pytest.skip(shared.NO_SHARED)
+    subject = measuring.SUBJECTS[network]()
+    answered, calibration = (pictures_of(it) for it in (subject.answered, subject.calibration))
+    assert not set(answered) & set(calibration)
+    about = measuring.about(subject)
+    assert (len(answered), len(calibration)) == (
+        about["answered_pictures"],
+        about["calibration"]["pictures"],
+    )
+
+
+def test_digits_calibrate_on_the_training_split(measuring, monkeypatch):
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    import digits_network
+
+    monkeypatch.setattr(digits_network, "train", lambda *_, **__: digits_network.Network())
+    subject = measuring.digits()
+    answered, calibration = (pictures_of(it) for it in (subject.answered, subject.calibration))
+    assert not set(answered) & set(calibration)
+    assert (len(answered), len(calibration)) == (899, 512)
+
+
+def test_a_run_goes_on_where_it_was_stopped(measuring, monkeypatch, tmp_path):
+    """Rows that are there stay as they are; a record of other pictures is begun anew."""
+    made = []
+
+    class Point:
+        def __init__(self, subject, recipe):
+            made.append(recipe.title)
+
+        def about(self, recipe):
+            return {"title": recipe.title}
+
+        def row(self, name, designs):
+            if len(made) == 2 and name == "mac-4b4b":
+                raise KeyboardInterrupt
+            return {"top1": len(made)}
+
+        def energies(self):
+            return {}
+
+    monkeypatch.setattr(measuring, "Point", Point)
+    monkeypatch.setattr(measuring, "FOLDER", tmp_path)
+    left_out = tuple(name for name in measuring.RECIPES if name not in ("a8w8", "a4w4"))
+    subject = measuring.Subject("n", "d", None, [], [], 1, "first", left_out=left_out)
+    with pytest.raises(KeyboardInterrupt):
+        measuring.measure("net", subject)
+    assert len(rows_in(measuring, tmp_path)) == 9 + 2
+    made[:] = ["again"] * 2
+    measuring.measure("net", subject)
+    found = rows_in(measuring, tmp_path)
+    assert len(found) == 18
+    assert [row["top1"] for row in found] == [1] * 9 + [2] * 2 + [3] * 7
+    other = measuring.Subject("n", "other data", None, [], [], 1, "first", left_out=left_out)
+    made[:] = []
+    with pytest.raises(KeyboardInterrupt):
+        measuring.measure("net", other)
+    assert len(rows_in(measuring, tmp_path)) == 9 + 2
+
+
+def rows_in(measuring, folder):
+    return measuring.json.loads((folder / "net.json").read_text(encoding="utf-8"))["rows"]
+
+
+def test_level_of_logits_by_hand(measuring):
+    meant = measuring.torch.tensor([[3.0, 4.0]])
+    found = measuring.sqnr_db(meant, measuring.torch.tensor([[3.0, 4.5]]))
+    assert found == pytest.approx(10 * math.log10(25 / 0.25))
+    assert measuring.sqnr_db(meant, meant) is None

@@ -1,0 +1,282 @@
+"""Make the tables of docs/recipes/*.md from docs/recipes/*.json.
+
+    python workloads/recipe_tables.py            # writes them
+    python workloads/recipe_tables.py --check    # exit code 1 if a page holds others
+
+All but what stands between `<!-- table KIND_NETWORK -->` and `<!-- end -->` is written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from accuracy_tables import ROOT, TABLE, markdown_table
+from cost_tables import spread
+
+from sparqsim.base.files import write_text
+
+FOLDER = ROOT / "docs" / "recipes"
+BASELINE = "mac-8b8b"
+NONE = "—"
+#: Of all pictures: fewer right answers that count as a network that was kept.
+FEWER_RIGHT = 0.01
+
+Row = dict[str, Any]
+
+HEADS = (
+    "recipe",
+    "design",
+    "top-1",
+    "agree",
+    "SQNR of logits, dB",
+    "SQNR of layers, dB: median / lowest",
+    "cycles",
+    "speedup",
+    "PE area, x",
+    "speedup per area",
+    "energy, uJ",
+    "energy, x",
+)
+
+
+def loaded(network: str) -> Row:
+    """Return the record of a network."""
+    record: Row = json.loads((FOLDER / f"{network}.json").read_text(encoding="utf-8"))
+    return record
+
+
+def row_of(record: Row, recipe: str, pe: str) -> Row:
+    """Return the row of a design under a recipe."""
+    return next(row for row in record["rows"] if (row["recipe"], row["pe"]) == (recipe, pe))
+
+
+def reference_of(record: Row) -> Row:
+    """Return the row that speedups and energies are over: the first recipe's on `BASELINE`."""
+    return row_of(record, next(iter(record["recipes"])), BASELINE)
+
+
+def cycles_of(row: Row) -> int:
+    """Return cycles of the array, and of what adds up columns where that takes longer."""
+    return int(row.get("combined_cycles", row["cycles"]))
+
+
+def speedup(record: Row, row: Row) -> float:
+    """Return how many times fewer cycles than the reference's a row takes."""
+    return cycles_of(reference_of(record)) / cycles_of(row)
+
+
+def per_area(record: Row, row: Row) -> list[float]:
+    """Return speedup over relative area: least, of the median area, greatest."""
+    gained = speedup(record, row)
+    return [gained / area for area in reversed(row["pe_area"])]
+
+
+def points_table(record: Row) -> list[str]:
+    """Return every recipe on every design."""
+    return markdown_table(HEADS, [_cells(record, row) for row in in_order(record)])
+
+
+def in_order(record: Row) -> Iterator[Row]:
+    """Yield the rows, recipe by recipe."""
+    for recipe in record["recipes"]:
+        yield from (row for row in record["rows"] if row["recipe"] == recipe)
+
+
+def _cells(record: Row, row: Row) -> list[str]:
+    pictures = record["answered_pictures"]
+    return [
+        f"`{row['recipe']}`",
+        f"`{row['pe']}`",
+        *_answers(row, pictures),
+        f"{cycles_of(row):,}",
+        f"{speedup(record, row):.2f}",
+        *(_areas(record, row)),
+        *(_energies(record, row)),
+    ]
+
+
+def _answers(row: Row, pictures: int) -> list[str]:
+    if row["top1"] is None:
+        return [NONE] * 4
+    share = f"{row['top1']}/{pictures} ({row['top1'] / pictures:.1%})"
+    level = row["logits_sqnr_db"]
+    logits = "exact" if level is None else f"{level:.1f}"
+    return [share, f"{row['agree'] / pictures:.1%}", logits, _layers(row)]
+
+
+def _layers(row: Row) -> str:
+    found = row["layers_sqnr_db"]
+    return "exact" if found is None else "{:.1f} / {:.1f}".format(*found)
+
+
+def _areas(record: Row, row: Row) -> list[str]:
+    if row["pe_area"] is None:
+        return [NONE] * 2
+    return [spread(row["pe_area"]), spread(per_area(record, row))]
+
+
+def _energies(record: Row, row: Row) -> list[str]:
+    if row["energy_uj"] is None:
+        return [NONE] * 2
+    of_reference = reference_of(record)["energy_uj"]
+    return [f"{row['energy_uj']:.1f}", f"{row['energy_uj'] / of_reference:.2f}"]
+
+
+def recipes_table(record: Row) -> list[str]:
+    """Return what the recipes say."""
+    heads = (
+        "recipe",
+        "activations",
+        "weights",
+        "at 8 bits",
+        "calibration pictures",
+        "bits of a weight, mean",
+        "CPU s",
+    )
+    rows = [
+        [
+            f"`{name}`",
+            f"`{made['activations']}`",
+            f"`{made['weights']}`",
+            {"first-last": "first and last layer", "none": "none"}[made["keep_8bit"]],
+            str(made["calibration_pictures"]),
+            f"{made['weight_bits']:.2f}",
+            f"{made['cpu_seconds']:.0f}",
+        ]
+        for name, made in record["recipes"].items()
+    ]
+    return markdown_table(heads, rows)
+
+
+def about_table(record: Row) -> list[str]:
+    """Return what all figures of a record are of."""
+    calibration, energies = record["calibration"], record["energies"]
+    first = next(iter(record["recipes"].values()))
+    cells = (
+        f"cells {energies['library']}, {energies['node_nm']:g} nm, {energies['corner']}, "
+        f"{energies['voltage_v']:g} V, clock {energies['clock_ns']:g} ns; {energies['source']}"
+    )
+    pictures = (
+        f"{record['data']}; {record['answered_pictures']} are answered; SQNR of layers is of the "
+        f"first {record['error_pictures']} of them, cycles and energy are of the first one"
+    )
+    scales = (
+        f"{calibration['pictures']} other pictures, {calibration['words']}, without their labels; "
+        f"SHA-256 of what the first layer took `{first['calibration_sha256'][:16]}...`"
+    )
+    return [
+        f"* pictures: {pictures}",
+        f"* calibration: {scales}",
+        f"* seeds: {record['seeds']}",
+        f"* the float network has {first['float_top1']} of {record['answered_pictures']} right",
+        f"* {record['array']}; areas: {record['areas']}",
+        f"* energy: array alone, {cells}",
+        *(f"* energy: {remark}" for remark in energies["remarks"]),
+        *_absent(record),
+    ]
+
+
+def _absent(record: Row) -> list[str]:
+    """Return why a dash stands where it does, each reason once."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for row in record["rows"]:
+        for what, why in row["absent"].items():
+            designs = reasons.setdefault((what, why), [])
+            if row["pe"] not in designs:
+                designs.append(row["pe"])
+    return [
+        f"* {NONE} no {what}: {', '.join(f'`{pe}`' for pe in designs)}: {why}"
+        for (what, why), designs in reasons.items()
+    ]
+
+
+def near_float(record: Row) -> list[Row]:
+    """Return the rows whose network is right on at most `FEWER_RIGHT` fewer pictures than the
+    float network, as a share of all.
+    """
+    pictures = record["answered_pictures"]
+    in_float = next(iter(record["recipes"].values()))["float_top1"]
+    return [
+        row
+        for row in record["rows"]
+        if row["top1"] is not None and in_float - row["top1"] <= FEWER_RIGHT * pictures
+    ]
+
+
+def said(record: Row) -> list[str]:
+    """Return which rows are worth most, in a sentence."""
+    rows = near_float(record)
+    frugal = min((row for row in rows if row["energy_uj"]), key=lambda row: row["energy_uj"])
+    dense = max((row for row in rows if row["pe_area"]), key=lambda row: _worth(record, row))
+    saved = frugal["energy_uj"] / reference_of(record)["energy_uj"]
+    energy = f"takes the least energy, {saved:.2f} of `{BASELINE}` at 8 bits, and "
+    if frugal is not dense:
+        energy += f"{_point(record, dense)} "
+    return [
+        (
+            f"Of {len(rows)} rows that are right on at most {FEWER_RIGHT:.0%} of the pictures "
+            f"fewer than the float network, {_point(record, frugal)} {energy}has the most "
+            f"throughput per area, {per_area(record, dense)[1]:.2f} times that one's."
+        )
+    ]
+
+
+def _worth(record: Row, row: Row) -> tuple[float, float]:
+    """Return throughput per area, and of equal ones the nearness to the float network."""
+    return per_area(record, row)[1], row["logits_sqnr_db"]
+
+
+def _point(record: Row, row: Row) -> str:
+    answers = f"{row['top1']}/{record['answered_pictures']}"
+    return f"`{row['recipe']}` on `{row['pe']}` ({answers} right)"
+
+
+TABLES = {
+    "said": said,
+    "points": points_table,
+    "recipes": recipes_table,
+    "about": about_table,
+}
+
+
+def pages() -> list[Path]:
+    """Return the pages that hold tables."""
+    return sorted(FOLDER.glob("*.md"))
+
+
+def table(name: str) -> str:
+    """Return the table KIND_NETWORK."""
+    kind, network = name.split("_")
+    return "\n".join(TABLES[kind](loaded(network))) + "\n"
+
+
+def rendered(document: str) -> str:
+    """Return a page with its tables made anew."""
+    return TABLE.sub(lambda match: match[1] + table(match[2]) + match[3], document)
+
+
+def write_tables() -> None:
+    """Write every page with new tables."""
+    for page in pages():
+        write_text(page, rendered(page.read_text(encoding="utf-8")))
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="only say whether tables are current")
+    if not parser.parse_args().check:
+        write_tables()
+        return
+    for page in pages():
+        if rendered(text := page.read_text(encoding="utf-8")) != text:
+            sys.exit(f"{page}: holds other tables; run python workloads/recipe_tables.py")
+
+
+if __name__ == "__main__":
+    main()
