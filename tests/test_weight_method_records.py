@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from statistics import mean
 
@@ -57,16 +58,27 @@ def test_points_by_error_beat_points_at_random(record):
         assert all(middle)
 
 
-def test_blocks_come_nearer_from_nearest_to_brecq(record):
-    """And by way of `adaround`, summed over blocks, where that was measured."""
+#: Bits at which section "Output error of blocks" says that `brecq` is behind `adaround`.
+BEHIND_ADAROUND = (4,)
+
+
+def test_blocks_come_nearer_from_nearest_to_brecq(record, tables):
+    """And by way of `adaround`, summed over blocks, where that was measured; else the page says
+    so.
+    """
+    page = tables.PAGE.read_text(encoding="utf-8")
     for bits in (4, 2):
-        errors = [
-            record["answers"][f"{name}:{bits}"]["blocks"]
+        sums = {
+            name: sum(record["answers"][f"{name}:{bits}"]["blocks"].values())
             for name in ("brecq", "adaround", "nearest")
             if f"{name}:{bits}" in record["answers"]
-        ]
-        sums = [sum(blocks.values()) for blocks in errors]
-        assert sums == sorted(sums)
+        }
+        for better in sums.keys() - {"nearest"}:
+            assert sums[better] <= sums.get("nearest", math.inf)
+        if "adaround" in sums:
+            behind = sums["brecq"] > sums["adaround"]
+            assert behind == (bits in BEHIND_ADAROUND)
+            assert not behind or f"**At {bits} bits `brecq` is behind `adaround` here**" in page
 
 
 def test_combining_waits_behind_the_array(record):
@@ -75,3 +87,23 @@ def test_combining_waits_behind_the_array(record):
         if not spec.startswith("multipoint"):
             assert row["columns"] == row["channels"]
             assert row["combining_cycles"] == 0
+
+
+#: What section "Losses of lapq" says does not hold: by labels, the loss at p* is not near the grid's.
+NOT_NEAR_THE_GRID = ("lapq:4 true",)
+
+
+def lapq_rows(record):
+    return {key: row for key, row in record["answers"].items() if "powers" in row["told"]}
+
+
+def test_lapq_falls_from_the_grid_to_the_end(record, tables):
+    page = tables.PAGE.read_text(encoding="utf-8")
+    for key, row in lapq_rows(record).items():
+        told = row["told"]
+        assert told["phases"] == ["fit", "powell"]
+        assert told["final_loss"] <= told["start_loss"]
+        near = told["start_loss"] <= 1.01 * min(told["losses"])
+        assert near == (key not in NOT_NEAR_THE_GRID)
+        if not near:
+            assert "**With labels the first\ndoes not hold here**" in page

@@ -39,13 +39,16 @@ def test_adaround_keeps_the_output_of_every_layer_better_than_nearest(measuring,
 
 @pytest.mark.parametrize("bits", [4, 2])
 def test_blocks_come_nearer_from_nearest_to_adaround_to_brecq(measuring, subject, bits):
-    """Summed over blocks; single ones may differ by little."""
+    """Summed over blocks; single ones may differ by little. At 4 bits `brecq` is behind `adaround`
+    (docs/how-to/weight-methods.md says so), and ahead of `nearest`.
+    """
     nearest, by_layer, by_block = (
         measuring.block_errors(subject, subject.quantised(f"{name}:{bits}"))
         for name in ("nearest", "adaround", "brecq")
     )
     assert all(by_layer[name] <= nearest[name] for name in nearest)
-    assert sum(by_block.values()) <= sum(by_layer.values())
+    other = by_layer if bits == 2 else nearest
+    assert sum(by_block.values()) <= sum(other.values())
 
 
 def test_lapq_falls_from_the_grid_to_the_parabola_to_the_end(measuring, subject):

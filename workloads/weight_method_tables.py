@@ -43,8 +43,10 @@ Record = dict[str, Any]
 
 
 def loaded() -> Record:
-    """Return the record."""
+    """Return the record, answers in the order of `SPECS` whenever they were measured."""
     record: Record = json.loads(RECORD.read_text(encoding="utf-8"))
+    order = [*SPECS, *(f"{spec} true" for spec in LOSSES)]
+    record["answers"] = {key: record["answers"][key] for key in order if key in record["answers"]}
     return record
 
 
