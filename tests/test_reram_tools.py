@@ -23,7 +23,7 @@ from sparqsim.engine.models.crossbar.plan import Converters
 from sparqsim.engine.models.reram import Reram
 from sparqsim.memory import load_accelerator
 from sparqsim.plot import converter_points, plot_adc
-from sparqsim.results.action_costs import cost_lines
+from sparqsim.results.engine_notes import cost_lines
 from sparqsim.results.schemas import schema_files
 
 SPECS = "reram:rows=8,cols=4,adc_bits=2/3/3/3", "reram:rows=8,cols=4,sqnr_db=20"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sparqsim.base.errors import printable
 from sparqsim.results.confounds import confound_notes
-from sparqsim.results.found import found_lines
+from sparqsim.results.engine_notes import found_lines
 from sparqsim.results.kept import OTHERWISE, kept_layers, kept_modes, where_kept
 from sparqsim.results.report import Report, stated_coverage
 from sparqsim.results.setting import note_lines, timing_notes, value_notes

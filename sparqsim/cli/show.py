@@ -21,7 +21,7 @@ from sparqsim.cli.cells import (
 from sparqsim.cli.joined import Joined
 from sparqsim.cli.notes import notes
 from sparqsim.cli.tables import Shown, Table
-from sparqsim.results.action_costs import cost_lines
+from sparqsim.results.engine_notes import cost_lines
 from sparqsim.results.layer_report import Measured
 from sparqsim.results.report import Comparison, Report
 from sparqsim.results.signed import WITHOUT_SIGNS, signed_layers

@@ -6,8 +6,8 @@ from dataclasses import fields
 
 from sparqsim.html.cells import Cell, Column, Table
 from sparqsim.html.definitions import meaning_in
-from sparqsim.results.action_costs import cost_lines
 from sparqsim.results.actions import EXPLAINED, Action
+from sparqsim.results.engine_notes import cost_lines
 from sparqsim.results.report import Report
 
 PART = "Cycles in which the part works, summed over PEs."

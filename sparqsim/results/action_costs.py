@@ -6,16 +6,12 @@ Energies of PEs are found otherwise, from toggles (`sparqsim.cost`), and never a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from pydantic import Field
 
 from sparqsim.base.record import Name, Record, Text
 from sparqsim.results.actions import Action, energy_pj
-
-if TYPE_CHECKING:
-    from sparqsim.results.report import Report
 
 
 class ActionCosts(Record):
@@ -49,13 +45,3 @@ class ActionCosts(Record):
             f"pJ per MAC ({self.node_nm:g} nm, read in {self.source}{assumed}). "
             f"Not in it: {self.left_out}."
         )
-
-
-def cost_lines(reports: Iterable[Report]) -> list[str]:
-    """Return what actions cost under each design whose engine has figures."""
-    lines = []
-    for report in reports:
-        engine, totals = report.pe.engine_model, report.totals
-        if engine is not None and engine.costs is not None and totals.actions:
-            lines.append(engine.costs.line(report.pe.spec, totals.actions, totals.macs))
-    return lines
