@@ -31,7 +31,7 @@ from sparqsim.rtl.area import (
     shipped_table,
 )
 from sparqsim.rtl.designs import MEASURED_DESIGNS, STAGED_DESIGNS
-from sparqsim.rtl.measure import COUPLINGS, LABEL, area_text, measured_table, runs_of
+from sparqsim.rtl.measure import COUPLINGS, FLOWS_OF_ALL, LABEL, area_text, measured_table, runs_of
 from sparqsim.rtl.parts import Bench, DesignArea, design_area
 from sparqsim.rtl.runner import tool_version
 from sparqsim.rtl.structure import LEAST, Structure
@@ -214,7 +214,8 @@ def test_the_shipped_table_is_complete_and_says_where_it_is_from():
     assert table["kept"] == measure.kept_modes()
     keys = [(Structure.of_row(row), row["library"], row["flow"]) for row in table["rows"]]
     names = dict.fromkeys(row["library"] for row in table["rows"])
-    flows = {structure: ["default"] for structure in _structures()} | {Structure(): list(FLOWS)}
+    two = ["default", "no adder sharing"]
+    flows = dict.fromkeys(_structures(), two) | {Structure(): list(FLOWS)}
     expected = {
         (structure, name, flow)
         for structure in flows
@@ -257,12 +258,12 @@ def test_a_table_is_read_as_it_was_written_and_others_are_refused(tmp_path):
             load_table(path)
 
 
-def _areas(structure):
-    """Return the area of a 16x16 array, by (library, design), in the default flow."""
+def _areas(structure, flow):
+    """Return the area of a 16x16 array, by (library, design), in one flow."""
     rows = [
         row
         for row in shipped_table()["rows"]
-        if Structure.of_row(row) == structure and row["flow"] == "default"
+        if Structure.of_row(row) == structure and row["flow"] == flow
     ]
     return {
         (row["library"], name): DesignArea.of_row(row, name).of_array(16, 16)
@@ -274,34 +275,48 @@ def _areas(structure):
 #: `abc` gives a PE with three bits fewer up to so much more area: what a larger part may cost less.
 NOISE = 0.012
 
+each_flow = pytest.mark.parametrize("flow", FLOWS_OF_ALL)
+
 
 def _cost(dear, cheap):
     """Return how much larger arrays are, each over its own without the part; in order."""
+    assert len(cheap) == 2 * len(MEASURED_DESIGNS)
     return sorted(dear[key] / cheap[key] - 1 for key in cheap)
 
 
+@each_flow
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 @pytest.mark.parametrize("coupling", COUPLINGS)
-def test_overlap_costs_area(dataflow, coupling):
-    overlapped = _areas(Structure(dataflow, coupling, overlap=True))
-    assert _cost(overlapped, _areas(Structure(dataflow, coupling)))[0] > 0
+def test_overlap_costs_area(dataflow, coupling, flow):
+    """One array of 600 is smaller with it, by 0.4 %: `sysmt-2t` on elastic `is`."""
+    overlapped = _areas(Structure(dataflow, coupling, overlap=True), flow)
+    lowest, next_lowest, *_ = _cost(overlapped, _areas(Structure(dataflow, coupling), flow))
+    assert lowest > (-NOISE if (dataflow, coupling) == ("is", "elastic:2") else 0)
+    assert next_lowest > 0
 
 
+@each_flow
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 @pytest.mark.parametrize("overlap", [False, True])
-def test_fifos_cost_area(dataflow, overlap):
-    """One array of 300 is smaller with them, by 0.8 %: `pragmatic`, whose PE is mostly digits."""
-    elastic = _areas(Structure(dataflow, "elastic:2", overlap))
-    lowest, next_lowest, *_ = _cost(elastic, _areas(Structure(dataflow, overlap=overlap)))
+def test_fifos_cost_area(dataflow, overlap, flow):
+    """Two arrays of 600 are smaller with them, by at most 0.8 %: `pragmatic`, mostly digits."""
+    elastic = _areas(Structure(dataflow, "elastic:2", overlap), flow)
+    lowest, next_lowest, *_ = _cost(elastic, _areas(Structure(dataflow, overlap=overlap), flow))
     assert lowest > -NOISE
     assert next_lowest > 0
 
 
-def test_wider_accumulators_cost_area():
-    """Three bits of 32 are within the noise for a few designs; eleven are not."""
-    wide, least = _areas(Structure()), _areas(Structure(acc_bits=LEAST))
+@each_flow
+def test_wider_accumulators_cost_area(flow):
+    """Three bits of 32 are within the noise for a few designs; eleven are not.
+
+    Without adder sharing, `bitfusion` and `stripes` get other adders at 29 bits than at 32.
+    """
+    wide, least = _areas(Structure(), flow), _areas(Structure(acc_bits=LEAST), flow)
     costs = _cost(wide, least)
-    assert costs[0] > -NOISE
+    mapped_otherwise = 2 if flow == "no adder sharing" else 0
+    assert costs[mapped_otherwise] > -NOISE
+    assert costs[0] > -0.07
     assert median(costs) > 0.01
     assert sum(cost <= 0 for cost in costs) <= 6
     for library in {library for library, _ in wide}:
