@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -99,16 +100,37 @@ def test_only_a_worker_that_cannot_see_the_trace(folder: Path) -> None:
     assert stress.reports_of(folder / "alone.sqlite") == stress.reports_of(folder / "local.sqlite")
 
 
+#: The command line, which waits a second for a scheduler.
+IMPATIENT = """
+from sparqsim.sweep import cluster
+cluster.CONNECT_SECONDS = 1
+from sparqsim.cli import main
+main()
+"""
+
+
 def test_a_scheduler_that_is_not_there(folder: Path) -> None:
-    for address, told in (
-        ("tcp://127.0.0.1:1", "no answer"),
-        ("nonsense://x", "an address"),
-        ("", "an address"),
-    ):
-        code, _, stderr = sweep(folder, "absent.sqlite", address)
-        assert code == 2
-        assert told in stderr
-        assert stderr.count("\n") == 1, stderr
+    words = ["sweep", "grid.toml", "-o", "absent.sqlite", "--scheduler", "tcp://127.0.0.1:1"]
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPATIENT, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert ended.returncode == 2
+    assert "no answer" in ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
+
+
+@pytest.mark.parametrize("address", ["nonsense://x", ""])
+def test_what_is_no_address(
+    address: str, folder: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    told = refused("sweep", "grid.toml", "-o", "absent.sqlite", "--scheduler", address)
+    assert "an address" in told
 
 
 @pytest.mark.slow
