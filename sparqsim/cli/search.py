@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -27,10 +27,6 @@ from sparqsim.cli.options import (
 )
 from sparqsim.cli.sweep import Scheduler
 from sparqsim.cli.trace import Batch, Images, Keep, MaxPixels, Steps, names
-
-if TYPE_CHECKING:
-    from sparqsim.cli.tables import Shown, Table
-    from sparqsim.results.search_report import SearchReport, SearchTrial
 
 Network = Annotated[
     str,
@@ -191,6 +187,7 @@ def search(
     """
     from sparqsim.base.errors import InputError
     from sparqsim.base.files import check_outputs, write_text
+    from sparqsim.cli.show_search import search_shown
     from sparqsim.cli.signals import advise
     from sparqsim.cli.tables import checked_format, deliver, saving
     from sparqsim.engine.assignment import file_of
@@ -252,7 +249,7 @@ def search(
     writes = [saving(output, found.report.to_json)]
     if save_recipe is not None:
         writes.append(lambda: write_text(save_recipe, text))
-    deliver(_shown(found.report), format_, *writes)
+    deliver(search_shown(found.report), format_, *writes)
 
 
 def _kept(option: str | None) -> str | tuple[str, ...]:
@@ -271,95 +268,3 @@ def _progress() -> Iterator[Callable[[int], None]]:
     with progress_bar("{task.description} {task.completed}", TimeElapsedColumn()) as bar:
         task = bar.add_task("trials", total=None)
         yield lambda count: bar.update(task, completed=count)
-
-
-def _shown(report: SearchReport) -> Shown:
-    """Return the bits chosen, layer by layer, and the front."""
-    from sparqsim.base.errors import printable
-    from sparqsim.base.wording import counted
-    from sparqsim.cli.tables import Shown, Table
-
-    best, default = report.best, report.default
-    layers = Table(
-        f"chosen: {best.total_bits} of {default.total_bits} bits summed over edges",
-        ["layer", "activation\nbits", "weight\nbits"],
-        text=True,
-    )
-    for name, bits in report.layer_bits(best).items():
-        layers.add_row(printable(name), *map(str, bits))
-    what = "as the reference" if report.objective == "agree" else "by their labels"
-    notes = [
-        f"Answered well: {what} ({report.reference}).",
-        f"Method {report.method}: {report.method_words}.",
-        f"Hardware: {report.hardware}.",
-        (
-            f"Cycles of {counted(report.traced_pictures, 'picture')}, {report.array.words}; scales "
-            f"from {counted(report.calibration_pictures, 'other picture')}."
-        ),
-        *_of_costs(report),
-    ]
-    return Shown(
-        printable(
-            f"{report.network}: {counted(len(report.trials), 'trial')} of "
-            f"{counted(len(report.edges), 'edge')} under {report.design}"
-        ),
-        [layers, _front(report)],
-        "\n".join(map(printable, notes)),
-        report.flat_rows,
-        report.to_json,
-    )
-
-
-def _front(report: SearchReport) -> Table:
-    """Return the front, with what each of its points takes."""
-    from sparqsim.cli.tables import Table
-
-    columns = {"cycles": "cycles", "energy_nj": "energy (nJ)", "time_us": "time (us)"}
-    rows = [_amounts(report, trial) for trial in report.front]
-    shown = [name for name in columns if rows[0][name]]
-    table = Table(
-        f"front: no other trial is better in both answers and {report.cost}",
-        [
-            "bits of edges",
-            "pictures\nanswered well",
-            *(columns[name] for name in shown),
-            f"{report.cost}\nsaved (x)",
-            "chosen",
-        ],
-        text=True,
-    )
-    for trial, amounts in zip(report.front, rows, strict=True):
-        table.add_row(
-            " ".join(map(str, trial.bits)),
-            f"{report.quality(trial)} of {report.pictures}",
-            *(amounts[name] for name in shown),
-            f"{report.gain(trial):.2f}",
-            "yes" if trial == report.best else "",
-        )
-    return table
-
-
-def _amounts(report: SearchReport, trial: SearchTrial) -> dict[str, str]:
-    """Return what a trial takes, as text; '' for what is not known."""
-    from sparqsim.results.search_cost import amount
-
-    energy = amount("energy", trial.cycles, trial.energy_pj, None)
-    time = amount("time", trial.cycles, None, report.period_ns)
-    return {
-        "cycles": f"{trial.cycles:,}",
-        "energy_nj": "" if energy is None else f"{energy:,.4g}",
-        "time_us": "" if time is None else f"{time:,.4g}",
-    }
-
-
-def _of_costs(report: SearchReport) -> list[str]:
-    """Return what to know of times and energies."""
-    notes = []
-    if report.period_ns is not None:
-        notes.append(f"Time: at the design's own shortest clock period, {report.period_ns:g} ns.")
-    if report.energy is not None:
-        notes.append(
-            f"Energy: of the array, by the fast model, table {report.energy.table}; "
-            f"{' '.join(report.energy.remarks)}"
-        )
-    return notes
