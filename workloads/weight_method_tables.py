@@ -28,6 +28,7 @@ SPECS = (
     "nearest:2",
     "adaround:2",
     "multipoint:2:extra=1",
+    "lapq:4:iterations=0",
     "lapq:4",
     "brecq:2",
     "brecq:4",
@@ -35,7 +36,7 @@ SPECS = (
     "qdrop:4",
 )
 #: What is measured with the calibration pictures' labels, too.
-LOSSES = ("lapq:4",)
+LOSSES = ("lapq:4:iterations=0", "lapq:4")
 #: Whose layers' errors are taken, all of them at these bits.
 LAYER_SPECS = ("adaround:4", "adaround:2")
 
