@@ -42,6 +42,7 @@ def reader_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "docs/examples/transposed_outputs.py",
         "docs/examples/vector_unit.py",
         "docs/accuracy/resnet20.json",
+        "docs/trainers/bsq-0.5-seed-0.bits.json",
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)

@@ -302,6 +302,7 @@ def _sha256(pictures: Digits) -> str:
 
 def measure(record: Row, settings: Sequence[str], seeds: Sequence[int], folder: Path) -> None:
     """Add what the record lacks, and write it after every row."""
+    RECORD.parent.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         for setting in settings:
             key = row_key(setting, seed)
@@ -318,7 +319,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", choices=SETTINGS, default=SETTINGS, help="settings")
     parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS, help="default: 0 1 2")
     parser.add_argument("--keep", type=Path, help="folder that trained networks are written to")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    try:
+        if options.keep is not None:
+            options.keep.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--keep {options.keep}: {error.strerror}, expected a folder")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -327,8 +334,6 @@ def main(arguments: list[str] | None = None) -> int:
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(1)  # the order of float sums depends on it
     record = loaded() if RECORD.is_file() else about()
-    if options.keep is not None:
-        options.keep.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         measure(record, options.only, options.seeds, options.keep or Path(folder))
     write_tables()
