@@ -1,7 +1,7 @@
 """`bitslice:8`: dynamic fixed point, one power of two for all weights of a layer.
 
-    s = ceil(log2 max|w|), scale = 2^(s - 7)
-    code = sign(w) * min(127, round-half-even(|w| / scale))
+    s = ceil(log2 max(abs(w))), scale = 2^(s - 7)
+    code = sign(w) * min(127, round-half-even(abs(w) / scale))
 
 A magnitude has 7 bits, which crossbars of 2-bit cells hold in four slices, the highest of them 0 or
 1. A layer of zeros has scale 1, and one whose scale float32 does not hold the least that it does.
