@@ -52,6 +52,14 @@ def test_adaround_takes_less_than_two_minutes(record):
     assert all(row["cpu_seconds"] < 120 for row in record["layers"].values())
 
 
+def test_brecq_takes_less_than_twenty_minutes(record):
+    """Of processor time, where its blocks did not come from the cache."""
+    seconds = [record["answers"][f"brecq:{bits}"]["cpu_seconds"] for bits in (4, 2)]
+    learned = [each for each in seconds if each is not None]
+    assert learned
+    assert max(learned) < 1200
+
+
 def test_points_by_error_beat_points_at_random(record):
     for row in record["points"].values():
         middle = [layer["adaptive"] <= mean(layer["random"]) for layer in row["layers"].values()]
