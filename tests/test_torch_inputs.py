@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from sparqsim import ArrayConfig, InputError, compare, load_trace, simulate
 from sparqsim.memory import MemoryConfig
-from sparqsim.networks.torch import dump, evaluate
+from sparqsim.networks.torch import QuantisedNetwork, dump, evaluate
 from sparqsim.trace.coverage import Coverage
 
 
@@ -291,3 +291,82 @@ def test_layers_that_clip_much_are_warned_of(path):
     assert layer.clipped_share == np.mean(np.abs(steps) > 127) > 0.002
     assert "warning: 2 layers clip more than 0.2% of the activations" in str(report)
     assert "warning" not in str(dump(model, data, path, calibrate="max"))
+
+
+# Hooks, and what inputs are ----------------------------------------------------------------------
+
+
+def test_hooks_make_batches_and_call_the_network(path, tmp_path):
+    class Encodes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = plain()
+
+        def encode(self, x, scale):
+            return self.body(x * scale)
+
+    batches = [{"image": pictures(), "class": torch.tensor([0, 1, 2, 3])}]
+    keys = {
+        "inputs": lambda batch: ((batch["image"], torch.tensor(0.5)), batch["class"]),
+        "forward": lambda model, x, scale: model.encode(x, scale),
+    }
+    report = dump(Encodes(), batches, path, **keys)
+    assert [layer.name for layer in report.layers] == ["body.0", "body.4"]
+    other = tmp_path / "plain.safetensors"
+    dump(plain(), [(pictures() * 0.5, batches[0]["class"])], other)
+    for one, two in zip(load_trace(path).layers, load_trace(other).layers, strict=True):
+        assert np.array_equal(one.activations, two.activations)
+    assert np.array_equal(load_trace(path).arrays["labels"], [0, 1, 2, 3])
+    assert evaluate(Encodes(), batches, pe="mac-8b8b", **keys).rows == 4
+    made = QuantisedNetwork(Encodes(), batches, **keys)
+    made.save(tmp_path / "q")
+    loaded = QuantisedNetwork.load(tmp_path / "q", Encodes(), batches, **keys)
+    assert evaluate(loaded, batches, pe="mac-8b8b").rows == 4
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"inputs": lambda batch: list(batch)[9]},
+            r"batch 0: .*raises IndexError: .*expected one that",
+        ),
+        ({"inputs": lambda batch: None}, "a batch is NoneType without a tensor"),
+        (
+            {"forward": lambda model, x: model.missing(x)},
+            "cannot run: .*has no attribute 'missing'",
+        ),
+    ],
+)
+def test_hooks_that_fail_are_told_in_one_line(keys, message, path):
+    with pytest.raises(InputError, match=message) as raised:
+        dump(plain(), [pictures()], path, **keys)
+    assert "\n" not in str(raised.value)
+
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding, self.head = nn.Embedding(20, 8), nn.Linear(8, 20)
+
+    def forward(self, input_ids, mask=None):
+        return self.head(self.embedding(input_ids))
+
+
+def test_results_say_how_many_pictures_or_tokens_cycles_are_for(path):
+    dump(plain(), [pictures(3)], path)
+    coverage = Coverage.of(load_trace(path).metadata.provenance)
+    assert (coverage.inputs, coverage.unit, coverage.tokens) == (3, "picture", None)
+    assert simulate(path, "mac-8b8b").coverage.inputs_text() == "3 pictures"
+    tokens = torch.randint(0, 20, (2, 7))
+    batch = {"mask": torch.ones(2, 1, 7), "input_ids": tokens}
+    assert "2 sequences (14 tokens)" in str(dump(Words(), [batch], path))
+    report = simulate(path, "mac-8b8b")
+    assert report.coverage.tokens == 14
+    assert report.cycles_per_input == report.cycles.total / 2
+    (row,) = [row for row in report.flat_rows() if row["row"] == "total"]
+    assert (row["inputs"], row["inputs_are"], row["tokens"]) == (2, "sequences", 14)
+    assert "2 sequences (14 tokens) of the network" in " ".join(report.coverage.notes(1))
+    dump(Two(), [(torch.rand(4, 6), torch.rand(4, 3))], path)
+    assert simulate(path, "mac-8b8b").coverage.inputs_text() == "4 inputs"

@@ -26,6 +26,7 @@ def dump_shown(report: DumpReport, target: str) -> Shown:
                 "pictures": report.pictures,
                 "layers": rows,
                 "left_out": list(report.skipped),
+                "macs_left_out_share": report.coverage.share_left_out(report.macs),
                 "notes": list(report.notes),
             }
         ),
@@ -34,7 +35,7 @@ def dump_shown(report: DumpReport, target: str) -> Shown:
 
 def _layers_table(report: DumpReport, target: str) -> Table:
     table = Table(
-        f"{target}: {counted(report.pictures, 'picture')}",
+        f"{target}: {report.coverage.inputs_text()}",
         [
             "layer",
             "op",
@@ -69,6 +70,8 @@ def _dump_notes(report: DumpReport) -> list[str]:
     )
     notes.append(_clipped_note(report))
     notes += [f"left out: {name}" for name in report.skipped]
+    share = report.coverage.left_out_text(report.macs)
+    notes += [f"left out in all: {share}"] if share else []
     notes += report.notes
     warning = clipping_warning((layer.name, layer.clipped_share) for layer in report.layers)
     return [*notes, warning] if warning else notes

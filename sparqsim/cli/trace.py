@@ -164,6 +164,15 @@ def dump(
     batch: Batch = None,
     recipe: RecipeFile = None,
     quantised: Quantised = None,
+    phase: Annotated[
+        str,
+        typer.Option(
+            "--phase",
+            metavar="prefill:T|decode:T",
+            help="Of a language model's work: a prompt of T tokens, or one token behind a cache "
+            "of T.",
+        ),
+    ] = "",
     trust: Trust = False,
     format_: Format = "table",
 ) -> None:
@@ -195,6 +204,7 @@ def dump(
             batch=batch,
             recipe=read,
             quantised=quantised,
+            phase=phase,
             progress=progress,
         )
     show(dump_shown(report, output), format_)

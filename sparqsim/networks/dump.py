@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sparqsim.networks.images import Pictures
+from sparqsim.networks.phase import Phase
 from sparqsim.networks.site import Operands, Site
-from sparqsim.trace.coverage import Tally
+from sparqsim.trace.coverage import TOKENS, InputKind, Tally
 from sparqsim.trace.dumpreport import DumpedLayer, DumpReport
 from sparqsim.trace.trace import Trace
 from sparqsim.trace.writer import TraceWriter
@@ -92,7 +93,13 @@ class Dumper:
         return tuple(self._layers.values())
 
 
-def dump(network: SiteNetwork, pictures: Pictures, path: str | Path, **document: str) -> DumpReport:
+def dump(
+    network: SiteNetwork,
+    pictures: Pictures,
+    path: str | Path,
+    phase: Phase | None = None,
+    **document: str,
+) -> DumpReport:
     """Write the trace of `pictures`, one batch in memory at a time.
 
     Parameters
@@ -101,6 +108,8 @@ def dump(network: SiteNetwork, pictures: Pictures, path: str | Path, **document:
     pictures : Pictures
     path : str or Path
         The trace file.
+    phase : Phase, optional
+        What of a language model's work is kept; its network runs one sequence at a time.
     **document
         More fields of the document: license_note, ...
 
@@ -125,11 +134,22 @@ def dump(network: SiteNetwork, pictures: Pictures, path: str | Path, **document:
         dumper = Dumper(network.sites, writer)
         for batch in network.operands(pictures, left_out):
             for site in network.sites:
-                dumper.add(site, batch[site.name])
+                operands = batch[site.name]
+                dumper.add(site, operands if phase is None else phase.kept(site, operands))
         # Only now is it known how much was left out.
-        coverage = left_out.coverage(len(pictures))
+        coverage = left_out.coverage(len(pictures), kind_of(pictures))
+        coverage = coverage if phase is None else phase.covered(coverage)
         writer.add_provenance(**coverage.entry())
     return DumpReport(dumper.layers, network.skipped, len(pictures), coverage, network.notes)
+
+
+def kind_of(pictures: Pictures) -> InputKind:
+    """Return what the inputs are: pictures to prepare, or what a file of arrays holds."""
+    if pictures.are_pixels:
+        return InputKind("picture")
+    arrays = pictures.arrays or ({} if pictures.ready is None else {"": pictures.ready})
+    main = arrays.get(TOKENS, next(iter(arrays.values())))
+    return InputKind.of(main.shape, whole_numbers=main.dtype.kind in "iu")
 
 
 class Collector:
@@ -158,9 +178,10 @@ def trace_of(
     for batch in network.operands(pictures, left_out):
         for site in sites:
             collector.add(site, batch[site.name])
+    coverage = left_out.coverage(len(pictures), kind_of(pictures))
     return collector.trace(
         network=network.name,
         origin=network.origin,
         calibrator=network.calibrator,
-        provenance=dict(network.provenance) | left_out.coverage(len(pictures)).entry(),
+        provenance=dict(network.provenance) | coverage.entry(),
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sparqsim.base.errors import InputError, printable
 from sparqsim.base.wording import counted
 from sparqsim.networks.images import Pictures
+from sparqsim.networks.phase import Phase
 from sparqsim.networks.recipes import (
     check_all_activation_bits,
     check_no_overflow,
@@ -44,6 +45,7 @@ def dump(
     batch: int | None = None,
     recipe: Recipe | str | PathLike[str] | None = None,
     quantised: str | None = None,
+    phase: str = "",
     progress: Progress = silent,
 ) -> DumpReport:
     """Run a network of a file on pictures and store the 8-bit operands of its layers as a trace.
@@ -74,6 +76,8 @@ def dump(
     quantised : str, optional
         A file that `quantise` wrote of the network: its integers and scales are taken, and nothing
         is measured.
+    phase : str
+        'prefill:T' or 'decode:T' of an ONNX language model (`sparqsim.networks.phase`).
     progress : callable
         As in `sparqsim.networks.recipes.followed`.
 
@@ -86,6 +90,11 @@ def dump(
 
     measured_on = pictures if calibration is None else calibration
     read = None if recipe is None else Recipe.of(recipe)
+    part = None
+    if phase:
+        part, batch = Phase.parse(phase), 1
+        pictures, measured_on = part.pictures(pictures), part.pictures(measured_on)
+        check_decodes(model, part, pictures)
     network = _opened(
         model,
         measured_on,
@@ -101,7 +110,17 @@ def dump(
     source = quantised if read is None else read.origin
     if source is not None:
         check_no_overflow(network.sites, source)
-    return written(network, pictures, target, license_note=license_note)
+    return written(network, pictures, target, part, license_note=license_note)
+
+
+def check_decodes(model: str, phase: Phase, pictures: Pictures) -> None:
+    """Raise InputError for a phase of a network that is no causal ONNX network."""
+    if Path(model).suffix != ".onnx":
+        raise InputError(f"{model}: --phase takes a language model, expected an .onnx file")
+    if phase.kind == "decode":
+        from sparqsim.networks.onnx.causality import check_causal
+
+        check_causal(model, phase, pictures)
 
 
 def open_network(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
@@ -13,6 +14,8 @@ from sparqsim.base.wording import counted
 
 #: Where a trace's provenance keeps it.
 KEY = "coverage"
+#: The input that Hugging Face's networks take token numbers by.
+TOKENS = "input_ids"
 #: Operations that a note names before it only counts.
 MOST_NAMES = 4
 #: Why an operation of an older trace was left out, where it gives names alone.
@@ -31,15 +34,48 @@ class LeftOut(Record):
     macs: Annotated[int, Field(ge=0)] | None
 
 
+class InputKind(NamedTuple):
+    """What the inputs of a batch are, as `Coverage` says it: unit, and tokens of them all."""
+
+    unit: Literal["picture", "sequence"] | None = None
+    tokens: int | None = None
+
+    @classmethod
+    def of(cls, shape: Sequence[int], *, whole_numbers: bool) -> InputKind:
+        """Return what inputs of this shape are, the batch being the first axis.
+
+        Real numbers in four axes are pictures, whole ones in two are sequences of tokens.
+        """
+        if whole_numbers and len(shape) == 2:
+            return cls("sequence", math.prod(shape))
+        return cls("picture") if len(shape) == 4 else cls()
+
+    def plus(self, other: InputKind) -> InputKind:
+        """Return what these inputs and more of them are."""
+        if self.unit != other.unit:
+            return InputKind()
+        tokens = total((self.tokens, other.tokens))
+        return InputKind(self.unit, tokens)
+
+
+def _is_unknown(value: object) -> bool:
+    return not value
+
+
 class Coverage(Record):
     """What of a network a trace holds.
 
     inputs: pictures, or other inputs of the network, whose operands the trace holds; None where
     it does not say. left_out: operations with multiply-accumulates that are not in the trace.
+    unit: what an input is, where that is known. tokens: of all inputs, where they are sequences.
+    phase: what of a language model's work it is, '' where it is a whole run.
     """
 
     inputs: Annotated[int, Field(ge=1)] | None = None
     left_out: tuple[LeftOut, ...] = ()
+    unit: Literal["picture", "sequence"] | None = Field(default=None, exclude_if=_is_unknown)
+    tokens: Annotated[int, Field(ge=1)] | None = Field(default=None, exclude_if=_is_unknown)
+    phase: str = Field(default="", exclude_if=_is_unknown)
 
     @classmethod
     def of(cls, provenance: Mapping[str, Any]) -> Coverage:
@@ -101,7 +137,9 @@ class Coverage(Record):
         """Return for how many inputs the trace's cycles are, in a few words."""
         if self.inputs is None:
             return "number of inputs not stated"
-        return counted(self.inputs, "input")
+        counts = counted(self.inputs, self.unit or "input")
+        tokens = f" ({counted(self.tokens, 'token')})" if self.tokens else ""
+        return counts + tokens + (f", {self.phase}" if self.phase else "")
 
     def left_out_text(self, macs: int) -> str:
         """Return how much of the network is not simulated, in words; '' where nothing is left out.
@@ -169,6 +207,9 @@ class Coverage(Record):
             "inputs": self.inputs,
             "macs_left_out_share": None if macs is None else self.share_left_out(macs),
             "left_out_operations": "; ".join(operation.name for operation in self.left_out),
+            **({"inputs_are": f"{self.unit}s"} if self.unit else {}),
+            **({"tokens": self.tokens} if self.tokens else {}),
+            **({"phase": self.phase} if self.phase else {}),
         }
 
     def entry(self) -> dict[str, Any]:
@@ -178,8 +219,9 @@ class Coverage(Record):
     def _inputs_note(self) -> str:
         if self.inputs is None:
             return "The trace does not say for how many inputs of the network these cycles are."
-        inputs = counted(self.inputs, "input")
-        return f"Cycles are those of {inputs} of the network, one after another."
+        if self.phase:
+            return f"Cycles are those of {self.inputs_text()}, one after another."
+        return f"Cycles are those of {self.inputs_text()} of the network, one after another."
 
 
 class Tally:
@@ -203,13 +245,14 @@ class Tally:
         """Name and reason of what was left out."""
         return tuple(self._macs)
 
-    def coverage(self, inputs: int) -> Coverage:
+    def coverage(self, inputs: int, kind: InputKind | None = None, phase: str = "") -> Coverage:
         """Return what a trace of so many inputs says of itself."""
+        unit, tokens = kind or InputKind()
         left_out = tuple(
             LeftOut(name=name, reason=reason, macs=macs)
             for (name, reason), macs in self._macs.items()
         )
-        return Coverage(inputs=inputs, left_out=left_out)
+        return Coverage(inputs=inputs, left_out=left_out, unit=unit, tokens=tokens, phase=phase)
 
 
 def _percent(share: float) -> str:

@@ -101,6 +101,11 @@ class DumpReport:
     coverage: Coverage = field(default_factory=Coverage)
     notes: tuple[str, ...] = ()
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates in the trace."""
+        return sum(layer.macs for layer in self.layers)
+
 
 def clipping_warning(shares: Iterable[tuple[str, float | None]]) -> str | None:
     """Return the line that warns of layers that clip too much, or None.

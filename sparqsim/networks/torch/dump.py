@@ -18,17 +18,19 @@ from sparqsim.base.version import VERSION
 from sparqsim.engine.models.base import KEPT
 from sparqsim.networks.dump import Collector, Dumper
 from sparqsim.networks.observe import naming
+from sparqsim.networks.phase import Phase
 from sparqsim.networks.site import Operands, Site
 from sparqsim.networks.torch.dumpreport import DumpReport
 from sparqsim.networks.torch.loaders import Inputs, checked
 from sparqsim.networks.torch.network import Call, Values
 from sparqsim.networks.torch.outputs import logits_of
+from sparqsim.networks.torch.phases import check_causal, sequences
 from sparqsim.networks.torch.products import StrayProducts
 from sparqsim.networks.torch.quantised import Keep, QuantisedNetwork
 from sparqsim.networks.torch.sites import as_array, operands_of
 from sparqsim.pe import get_pe
 from sparqsim.quantise.recipe import Recipe
-from sparqsim.trace.coverage import Coverage
+from sparqsim.trace.coverage import Coverage, InputKind
 from sparqsim.trace.trace import Trace
 from sparqsim.trace.writer import TraceWriter
 
@@ -45,6 +47,9 @@ def dump(
     matmuls: Sequence[str] | None = None,
     fold: bool = True,
     recipe: Recipe | str | PathLike[str] | None = None,
+    inputs: Callable[[Any], Any] | None = None,
+    forward: Callable[..., Any] | None = None,
+    phase: str = "",
     network: str = "",
     license_note: str = "",
 ) -> DumpReport:
@@ -66,16 +71,20 @@ def dump(
         Inputs to dump, the loader's first; all by default.
     calibration_loader : iterable of batches, optional
         Default: all of `loader`.
-    calibrate, keep_8bit, matmuls, fold, recipe
+    calibrate, keep_8bit, matmuls, fold, recipe, inputs, forward
         As in `QuantisedNetwork`. A recipe goes into the trace's provenance.
+    phase : str
+        'prefill:T' or 'decode:T' of a language model (`sparqsim.networks.phase`); '': whole runs.
     network, license_note : str
         Written to the file.
 
     Raises
     ------
     InputError
-        NaN or infinite values (naming the layer), unusable names, loaders or paths.
+        NaN or infinite values (naming the layer), unusable names, loaders or paths; for a phase
+        sequences that are too short, and a network whose earlier tokens see later ones.
     """
+    part = Phase.parse(phase) if phase else None
     if images is not None and images < 1:
         raise InputError(f"images={images}, expected at least 1")
     quantised = (
@@ -89,6 +98,8 @@ def dump(
             matmuls=matmuls,
             fold=fold,
             recipe=recipe,
+            inputs=inputs,
+            forward=forward,
         )
     )
     if "" in quantised.layers:
@@ -97,9 +108,10 @@ def dump(
             "expected a network that holds it, e.g. torch.nn.Sequential(model)"
         )
     with TraceWriter(path, **_document(quantised, network, license_note)) as writer:
-        dumper = TorchDumper(quantised, writer)
-        for inputs, labels in quantised.batches(checked(loader, "loader"), images):
-            dumper.run(inputs, labels)
+        dumper = TorchDumper(quantised, writer, part)
+        batches = quantised.batches(checked(loader, "loader"), images)
+        for given, labels in batches if part is None else sequences(part, batches):
+            dumper.run(given, labels)
         if not dumper.inputs_done:
             raise InputError("loader holds no batch, expected at least one")
         writer.add_provenance(**dumper.coverage.entry())
@@ -126,28 +138,40 @@ def _document(quantised: QuantisedNetwork, network: str, license_note: str) -> d
 class TorchDumper:
     """Runs batches in float and at 8 bits, and writes what every layer takes of the latter."""
 
-    def __init__(self, quantised: QuantisedNetwork, writer: TraceWriter) -> None:
-        self._quantised, self._writer = quantised, writer
+    def __init__(
+        self, quantised: QuantisedNetwork, writer: TraceWriter, phase: Phase | None = None
+    ) -> None:
+        self._quantised, self._writer, self._phase = quantised, writer, phase
         self._dumper = Dumper(quantised.layers.values(), writer)
         self._stray = StrayProducts(quantised.network)
+        self._kind: InputKind | None = None
         self.inputs_done = 0
 
     def run(self, inputs: Inputs, labels: Tensor | None) -> None:
         """Run one batch, write its operands, logits and labels."""
         runs = {"logits_float": logits_of(self._quantised.run(inputs))}
-        output = run_exactly(self._quantised, inputs, self._dumper.add, self._stray)
+        if self._phase is not None:
+            check_causal(self._phase, self._quantised, inputs)
+        output = run_exactly(self._quantised, inputs, self._add, self._stray)
         runs["logits_8bit"] = logits_of(output)
         self.inputs_done += len(inputs)
+        kind = kind_of(inputs)
+        self._kind = kind if self._kind is None else self._kind.plus(kind)
         for name, logits in runs.items():
             if logits is not None:
                 self._writer.append_array(name, as_array(logits.float()))
         if labels is not None:
             self._writer.append_array("labels", as_array(labels))
 
+    def _add(self, site: Site, operands: Operands) -> None:
+        kept = operands if self._phase is None else self._phase.kept(site, operands)
+        self._dumper.add(site, kept)
+
     @property
     def coverage(self) -> Coverage:
         """What of the network is in the trace so far, and what is not."""
-        return self._stray.tally.coverage(self.inputs_done)
+        found = self._stray.tally.coverage(self.inputs_done, self._kind)
+        return found if self._phase is None else self._phase.covered(found)
 
     def report(self, path: str) -> DumpReport:
         """Return the report of what was written."""
@@ -182,14 +206,22 @@ def run_exactly(
         return quantised.run(inputs, sums)
 
 
+def kind_of(inputs: Inputs) -> InputKind:
+    """Return what the inputs of a batch are."""
+    whole = not (inputs.main.is_floating_point() or inputs.main.is_complex())
+    return InputKind.of(inputs.main.shape, whole_numbers=whole)
+
+
 def trace_of(quantised: QuantisedNetwork, loader: Iterable[Any], images: int) -> Trace:
     """Return the trace of the loader's first inputs, in memory."""
     collector = Collector(quantised.layers.values())
     stray = StrayProducts(quantised.network)
+    kind: InputKind | None = None
     for inputs, _ in quantised.batches(loader, images):
         run_exactly(quantised, inputs, collector.add, stray)
+        kind = kind_of(inputs) if kind is None else kind.plus(kind_of(inputs))
     document = _document(quantised, network="", license_note="")
-    document["provenance"] |= stray.tally.coverage(images).entry()
+    document["provenance"] |= stray.tally.coverage(images, kind).entry()
     return collector.trace(**document)
 
 
@@ -207,9 +239,11 @@ def trace_in_float(quantised: QuantisedNetwork, loader: Iterable[Any], images: i
             collector.add(site, operands_of(call, site, values))
         return call.in_float(values)
 
+    kind: InputKind | None = None
     for inputs, _ in quantised.batches(loader, images):
         with stray:
             quantised.network.run(inputs, visitor)
+        kind = kind_of(inputs) if kind is None else kind.plus(kind_of(inputs))
     document = _document(quantised, network="", license_note="")
-    document["provenance"] |= stray.tally.coverage(images).entry()
+    document["provenance"] |= stray.tally.coverage(images, kind).entry()
     return collector.trace(**document)

@@ -43,7 +43,7 @@ class DumpReport:
 
     def __str__(self) -> str:
         width = max(len(layer.name) for layer in self.layers)
-        pictures = counted(self.pictures, "picture")
+        pictures = self.coverage.inputs_text()
         layers = counted(len(self.layers), "layer")
         lines = [f"{self.path}: {pictures}, {layers}, calibrator {self.calibrator}"]
         lines += [f"{layer.name:{width}}  {_line(layer)}" for layer in self.layers]

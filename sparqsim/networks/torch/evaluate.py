@@ -7,7 +7,7 @@ float64. All else runs in float.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -72,6 +72,8 @@ def evaluate(
     matmuls: Sequence[str] | None = None,
     bits: BitList | None = None,
     recipe: Recipe | str | PathLike[str] | None = None,
+    inputs: Callable[[Any], Any] | None = None,
+    forward: Callable[..., Any] | None = None,
     images: int | None = None,
     error_images: int | None = None,
     in_float: Answers | None = None,
@@ -86,7 +88,7 @@ def evaluate(
         None: the float network.
     loader, calibrate, calibration_loader, keep_8bit, matmuls, images
         As in `dump`.
-    bits, recipe : optional
+    bits, recipe, inputs, forward : optional
         As in `QuantisedNetwork`. Errors of layers are then of the design on those weights.
     kept : '8bit', 'float' or 'design'
         How layers marked keep_8bit compute.
@@ -117,6 +119,8 @@ def evaluate(
         matmuls=matmuls,
         bits=bits,
         recipe=recipe,
+        inputs=inputs,
+        forward=forward,
     )
     arithmetic = None
     if pe is not None:

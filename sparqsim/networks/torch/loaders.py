@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from sparqsim.base.errors import InputError
 from sparqsim.networks.torch.outputs import tensors_of
+from sparqsim.trace.coverage import TOKENS
 
 #: Types that PyTorch computes on the CPU slowly or not at all, and numpy in part: taken as float32.
 HALF = (torch.float16, torch.bfloat16)
@@ -27,11 +29,13 @@ EXPECTED = (
 class Inputs:
     """One batch as a network takes it: its arguments, in order and by name, on the CPU.
 
-    Its length is the batch size: that of the first tensor's first axis.
+    Its length is the batch size: that of the first tensor's first axis. forward: what is called
+    with the network and these arguments, in the place of the network.
     """
 
     arguments: tuple[Any, ...]
     named: dict[str, Any] = field(default_factory=dict)
+    forward: Callable[..., Any] | None = None
 
     @classmethod
     def of(cls, value: Any) -> Inputs:
@@ -57,18 +61,37 @@ class Inputs:
 
     def first(self, count: int | None) -> Inputs:
         """Return the batch's first `count` inputs; all for None. What has no batch axis stays."""
+        return self.at(slice(count))
+
+    def at(self, rows: slice) -> Inputs:
+        """Return some of the batch's inputs. What has no batch axis stays."""
         size = len(self)
 
-        def cut(part: Any) -> Any:
-            whole = not isinstance(part, Tensor) or not part.ndim or len(part) != size
-            return part if whole else part[:count]
+        def cut(part: Tensor) -> Tensor:
+            return part[rows] if part.ndim and len(part) == size else part
 
-        return Inputs(
-            tuple(map(cut, self.arguments)), {key: cut(part) for key, part in self.named.items()}
-        )
+        return self.changed(cut)
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Inputs:
+        """Return the batch with every tensor that is an argument changed."""
+
+        def changed(part: Any) -> Any:
+            return change(part) if isinstance(part, Tensor) else part
+
+        named = {key: changed(part) for key, part in self.named.items()}
+        return replace(self, arguments=tuple(map(changed, self.arguments)), named=named)
+
+    @property
+    def main(self) -> Tensor:
+        """What says what an input is: token numbers by their usual name, or the first tensor."""
+        tensors = [tensor for _, tensor in tensors_of((self.arguments, self.named)) if tensor.ndim]
+        found = self.named.get(TOKENS)
+        return found if isinstance(found, Tensor) and found.ndim else tensors[0]
 
     def fed_to(self, model: nn.Module) -> Any:
         """Return what the network makes of this batch."""
+        if self.forward is not None:
+            return self.forward(model, *self.arguments, **self.named)
         return model(*self.arguments, **self.named)
 
 
@@ -93,10 +116,14 @@ def checked(loader: Iterable[Any], name: str) -> Iterable[Any]:
     return loader
 
 
-def inputs_taken(model: nn.Module) -> int:
-    """Return how many inputs a network takes: the arguments of `forward` without default."""
+def inputs_taken(model: nn.Module, forward: Callable[..., Any] | None = None) -> int:
+    """Return how many inputs a network takes: the arguments of `forward` without default.
+
+    forward: what is called in its place, with the network first.
+    """
     try:
-        parameters = inspect.signature(model.forward).parameters.values()
+        called = model.forward if forward is None else partial(forward, model)
+        parameters = inspect.signature(called).parameters.values()
     except (AttributeError, TypeError, ValueError):
         return 1
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -133,6 +160,20 @@ def batches(
         inputs = Inputs.of(given)
         yield inputs.first(left), None if labels is None else labels[:left]
         left = None if left is None else left - len(inputs)
+
+
+def prepared(loader: Iterable[Any], inputs: Callable[[Any], Any] | None) -> Iterator[Any]:
+    """Yield a loader's batches as `inputs` makes them. Raises InputError for what goes wrong."""
+    for number, batch in enumerate(loader):
+        try:
+            made = batch if inputs is None else inputs(batch)
+        except Exception as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(
+                f"batch {number}: the function that inputs names raises {type(error).__name__}: "
+                f"{text[:300]}; expected one that returns {EXPECTED.removeprefix('expected ')}"
+            ) from error
+        yield made
 
 
 def _parts(batch: Any, taken: int) -> tuple[Any, Tensor | None]:

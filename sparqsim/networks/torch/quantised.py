@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any, Literal, NamedTuple
 
@@ -25,7 +26,13 @@ from sparqsim.networks.saved import SavedNetwork, save
 from sparqsim.networks.site import Operands, Site, check_layer_names, with_bits
 from sparqsim.networks.stating import calibrated_here
 from sparqsim.networks.torch.direct import DirectForms
-from sparqsim.networks.torch.loaders import Inputs, batches, checked, inputs_taken
+from sparqsim.networks.torch.loaders import (
+    Inputs,
+    batches,
+    checked,
+    inputs_taken,
+    prepared,
+)
 from sparqsim.networks.torch.network import Call, Network, Values
 from sparqsim.networks.torch.running import CalibrationRun
 from sparqsim.networks.torch.sites import (
@@ -57,6 +64,13 @@ class Origin(NamedTuple):
     pictures: int | None
 
 
+class Hooks(NamedTuple):
+    """How batches become what a network takes, and what is called in its place."""
+
+    inputs: Callable[[Any], Any] | None
+    forward: Callable[..., Any] | None
+
+
 class QuantisedNetwork:
     """A network with integer weights and calibrated activation scales.
 
@@ -74,6 +88,10 @@ class QuantisedNetwork:
         Inside them products of two activations are layers; by default wherever they are.
     fold : bool
         Whether batch norms are folded; norms that are not are computed in float.
+    inputs : callable, optional
+        Makes what the network takes (any kind of batch) of a batch of the loader.
+    forward : callable, optional
+        Called in the place of the network, with it and its arguments: `forward(model, x)`.
     bits : BitList, optional
         Of the layers' weights (`sparqsim.networks.site.with_bits`).
     recipe : Recipe or path of a .toml file, optional
@@ -99,6 +117,8 @@ class QuantisedNetwork:
         fold: bool = True,
         bits: BitList | None = None,
         recipe: Recipe | str | PathLike[str] | None = None,
+        inputs: Callable[[Any], Any] | None = None,
+        forward: Callable[..., Any] | None = None,
         progress: Progress = silent,
     ) -> None:
         chosen = Recipe.stated(recipe, activations=calibrate, keep_8bit=_choice(keep_8bit))
@@ -107,7 +127,8 @@ class QuantisedNetwork:
         self.recipe_title = "" if recipe is None else chosen.title
         self.calibrator = chosen.calibrator_title
         checked(calibration, "calibration loader")
-        self.inputs_taken = inputs_taken(model)
+        self.hooks = Hooks(inputs, forward)
+        self.inputs_taken = inputs_taken(model, forward)
         pictures = chosen.calibration.pictures
         example = next(self.batches(calibration, pictures), None)
         if example is None:
@@ -128,9 +149,9 @@ class QuantisedNetwork:
             return call.in_float(values)
 
         count = 0
-        for inputs, _ in self.batches(calibration, pictures):
-            self.network.run(inputs, observe)
-            count += len(inputs)
+        for given, _ in self.batches(calibration, pictures):
+            self.network.run(given, observe)
+            count += len(given)
         chosen.check_pictures(count)
         #: What a file of it says of where it comes from.
         named = None if matmuls is None else tuple(matmuls)
@@ -189,7 +210,13 @@ class QuantisedNetwork:
 
     @classmethod
     def load(
-        cls, path: str | PathLike[str], model: nn.Module, loader: Iterable[Any]
+        cls,
+        path: str | PathLike[str],
+        model: nn.Module,
+        loader: Iterable[Any],
+        *,
+        inputs: Callable[[Any], Any] | None = None,
+        forward: Callable[..., Any] | None = None,
     ) -> QuantisedNetwork:
         """Return the network that `save` wrote.
 
@@ -200,6 +227,8 @@ class QuantisedNetwork:
             The one that was quantised: what is no layer runs as it does in it. Not modified.
         loader : iterable of batches
             One batch is run, to find the layers; nothing is measured on it.
+        inputs, forward : callable, optional
+            As those that it was made with.
 
         Raises
         ------
@@ -209,7 +238,8 @@ class QuantisedNetwork:
         saved = SavedNetwork.load(path)
         about = saved.document
         made = cls.__new__(cls)
-        made.inputs_taken = inputs_taken(model)
+        made.hooks = Hooks(inputs, forward)
+        made.inputs_taken = inputs_taken(model, forward)
         example = next(made.batches(checked(loader, "loader")), None)
         if example is None:
             raise InputError("loader holds no batch, expected at least one")
@@ -230,7 +260,9 @@ class QuantisedNetwork:
         self, loader: Iterable[Any], limit: int | None = None
     ) -> Iterator[tuple[Inputs, Tensor | None]]:
         """Yield (inputs, labels or None) of a loader, as this network takes them."""
-        return batches(loader, limit, taken=self.inputs_taken)
+        given = prepared(loader, self.hooks.inputs)
+        for inputs, labels in batches(given, limit, taken=self.inputs_taken):
+            yield replace(inputs, forward=self.hooks.forward), labels
 
     def run(
         self,
