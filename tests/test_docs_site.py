@@ -37,6 +37,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return make_figures(tmp_path_factory.mktemp("figures"))
 
 
+@pytest.mark.slow
 def test_two_runs_make_the_same_figures(figures, tmp_path):
     again = make_figures(tmp_path)
     assert figures.keys() == again.keys()

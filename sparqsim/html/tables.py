@@ -197,19 +197,13 @@ def shapes_table(report: Report) -> Table:
         *(Column(name.replace("_", " "), f"layer.{name}") for name in bits),
         Column("MACs", "measured.macs"),
     )
-    rows = tuple(
-        (
-            named,
-            Cell(layer.op),
-            *(count(size) for size in _sizes(layer)),
-            *(count(getattr(layer, name)) for name in bits),
-            count(layer.macs),
-        )
-        for named, layer in zip(layer_cells(report.layers), report.layers, strict=True)
-    )
+    rows = []
+    for named, layer in zip(layer_cells(report.layers), report.layers, strict=True):
+        numbers = (*_sizes(layer), *(getattr(layer, name) for name in bits), layer.macs)
+        rows.append((named, Cell(layer.op), *map(count, numbers)))
     foot = (Cell("total"), *[Cell("")] * (5 + len(bits)), count(report.totals.macs))
     title, note = "Layers, per group Y[M,N] = X[M,K] @ W[K,N]", prefix_note(report.layers)
-    return Table(title, columns, rows, foot, note)
+    return Table(title, columns, tuple(rows), foot, note)
 
 
 def _sizes(layer: LayerReport) -> tuple[int, int, int, int]:

@@ -241,11 +241,14 @@ def through_memory(
     raw = replace(
         job_of(layer, loops, memory), pair_bits=2 * bits["activations"], weight_bits=bits["weights"]
     )
+    stalls = sum(each.memory_stall for each in passes)
+    used_pe_cycles = sum(each.used_pe_cycles for each in passes)
+    traffic = LayerTraffic.of_passes([each.traffic for each in passes], used_bytes(raw, memory))
     return replace(
         first,
-        memory_stall=sum(each.memory_stall for each in passes),
-        used_pe_cycles=sum(each.used_pe_cycles for each in passes),
-        traffic=LayerTraffic.of_passes([each.traffic for each in passes], used_bytes(raw, memory)),
+        memory_stall=stalls,
+        used_pe_cycles=used_pe_cycles,
+        traffic=traffic,
         then=tuple(then),
     )
 

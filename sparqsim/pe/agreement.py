@@ -23,10 +23,10 @@ def compare(pe: PEDesign, x: Array, w: Array) -> None:
 
 def stepped(pe: PEDesign, x: Array, w: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return values and cycles of every `step` of X (M, K) @ W (K, N), int64 (M, N, steps) each."""
-    pairs = [(step.value, step.cycles) for step in plain_steps(pe, x, w)]
-    rows, columns, steps = len(x), w.shape[1], pe.steps(x.shape[1])
-    both = np.array(pairs, np.int64).reshape(rows, columns, steps, 2)
-    return both[..., 0], both[..., 1]
+    values_and_cycles = [(step.value, step.cycles) for step in plain_steps(pe, x, w)]
+    shape = len(x), w.shape[1], pe.steps(x.shape[1])
+    values, cycles = np.array(values_and_cycles, np.int64).reshape(-1, 2).T
+    return values.reshape(shape), cycles.reshape(shape)
 
 
 def compare_cycles(pe: PEDesign, x: Array, w: Array, cycles: NDArray[np.int64]) -> None:

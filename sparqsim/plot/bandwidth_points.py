@@ -38,6 +38,9 @@ def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) 
         cycles[name] = tuple(mine[at].cycles.total for at in bandwidths)
         starved[name] = mine[bandwidths[0]]
     first, memory = known[0]
+    array_cycles = {name: _array_cycles(report) for name, report in starved.items()}
+    by_values = {name: report.pe.cycles_depend_on_values for name, report in starved.items()}
+    drawn = [report for report, _ in known]
     return BandwidthCurves(
         network=first.provenance.network,
         synthetic=first.provenance.synthetic,
@@ -48,13 +51,11 @@ def curves_of_bandwidth(reports: Sequence[Report], baseline: str | None = None) 
         order=tuple(cycles),
         bandwidths=tuple(bandwidths),
         cycles=cycles,
-        array_cycles={name: _array_cycles(report) for name, report in starved.items()},
-        cycles_depend_on_values={
-            name: report.pe.cycles_depend_on_values for name, report in starved.items()
-        },
-        timing_notes=timing_notes(report.pe for report, _ in known),
-        confound_notes=tuple(confound_notes([report.card for report, _ in known], {"memory"})),
-        coverage=stated_coverage(report for report, _ in known),
+        array_cycles=array_cycles,
+        cycles_depend_on_values=by_values,
+        timing_notes=timing_notes(report.pe for report in drawn),
+        confound_notes=tuple(confound_notes([report.card for report in drawn], {"memory"})),
+        coverage=stated_coverage(drawn),
         macs=first.totals.macs,
     )
 

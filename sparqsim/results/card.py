@@ -358,10 +358,11 @@ def comparison_card(
         told = f"{clock.kind}; {clock.source}, {clock.library}"
         hardware = hardware.with_facts(clock=read(told))
         numbers["time"] = "read"
+    designs = {each.design: each for card in cards for each in card.designs}
     return Card(
         of="comparison",
         quantisation=_shared(Quantisation, [card.quantisation for card in cards]),
-        designs=tuple({each.design: each for card in cards for each in card.designs}.values()),
+        designs=tuple(designs.values()),
         hardware=hardware,
         origin=_shared(Origin, [card.origin for card in cards]),
         numbers=numbers,

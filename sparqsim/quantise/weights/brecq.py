@@ -81,12 +81,10 @@ class _Run:
         from sparqsim.quantise.blocks import LayeredNetwork, as_weight
 
         codes = self._blocks.activations
-        network = LayeredNetwork(
-            self._blocks.model,
-            [name for name in self._blocks.modules if name in codes],
-            {name: each.signed for name, each in codes.items()},
-            {name: each.scale for name, each in codes.items()},
-        )
+        names = [name for name in self._blocks.modules if name in codes]
+        signed = {name: each.signed for name, each in codes.items()}
+        scales = {name: each.scale for name, each in codes.items()}
+        network = LayeredNetwork(self._blocks.model, names, signed, scales)
         for name, chosen in self._facts.fixed.items():
             like = network.modules[name].weight
             network.weights[name] = as_weight(chosen.real, like)

@@ -194,13 +194,12 @@ class _Search:
         layers = self._facts.layers
         weights = {layer.name: self._weight_scales(layer, powers) for layer in layers}
         activations = {layer.name: self._activation_scales(layer.name, powers) for layer in layers}
-        return [
-            Clips(
-                {name: scales[place] for name, scales in weights.items()},
-                {name: scales[place] for name, scales in activations.items()},
-            )
-            for place in range(len(powers))
-        ]
+        found = []
+        for place in range(len(powers)):
+            of_weights = {name: scales[place] for name, scales in weights.items()}
+            of_activations = {name: scales[place] for name, scales in activations.items()}
+            found.append(Clips(of_weights, of_activations))
+        return found
 
     def _weight_scales(self, layer: LayerFacts, powers: Sequence[float]) -> NDArray[np.float32]:
         """Return a layer's scales, float32 (p, output channel)."""
