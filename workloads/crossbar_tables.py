@@ -1,0 +1,147 @@
+"""Make the tables of docs/how-to/crossbar.md from docs/crossbar/resnet20.json.
+
+    python workloads/crossbar_tables.py            # writes them
+    python workloads/crossbar_tables.py --check    # exit code 1 if the page holds others
+
+All but what stands between `<!-- table KIND -->` and `<!-- end -->` is written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping
+from statistics import median
+from typing import Any
+
+from accuracy_tables import ROOT, TABLE, markdown_table
+
+from sparqsim.base.files import write_text
+
+PAGE = ROOT / "docs" / "how-to" / "crossbar.md"
+RECORD = ROOT / "docs" / "crossbar" / "resnet20.json"
+
+#: Weights of the shared network as they are, in a record.
+WITHOUT_TRAINING = "without the training"
+
+Row = dict[str, Any]
+
+
+def loaded() -> dict[str, Any]:
+    """Return the record."""
+    record: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
+    return record
+
+
+def row_of(record: dict[str, Any], pe: str, weights: str = WITHOUT_TRAINING) -> Row:
+    """Return the row of a design on some weights."""
+    rows = record["rows"]
+    return next(row for row in rows if (row["pe"], row["weights"]) == (pe, weights))
+
+
+def levels(row: Row) -> list[float]:
+    """Return the SQNR of every layer, dB; infinite where nothing was lost."""
+    return [math.inf if level is None else level for level in row["sqnr_db"]]
+
+
+def answers_table(record: dict[str, Any]) -> str:
+    """Return what converters of so many bits do to answers, cycles and energy."""
+    heads = (
+        "weights",
+        "design",
+        "bits of a conversion, mean",
+        "top-1",
+        "agree",
+        "SQNR of layers, dB: median / lowest",
+        "cycles of a picture",
+        "conversions",
+        "nJ of what has a figure",
+    )
+    about = (
+        f"{record['network']}, {record['pictures']} {record['data']}, none of which calibrated; "
+        f"scales from {record['calibration_pictures']} others, bits of `auto` found on "
+        f"{record['bits_pictures']} of those. The float network has {record['float_top1']} right; "
+        f"agree: with it. All {len(record['layers'])} layers run on crossbars, the first and the "
+        f"last too, with codes of `{record['recipe']['weights']}`. SQNR of "
+        f"{record['error_pictures']} pictures, against exact sums."
+    )
+    rows = [_answer_cells(record, row) for row in record["rows"]]
+    return "\n".join([about, "", *markdown_table(heads, rows)])
+
+
+def _answer_cells(record: dict[str, Any], row: Row) -> list[str]:
+    found, pictures = levels(row), record["pictures"]
+    exact = min(found) == math.inf
+    lowest = f"{min(found):.1f}"
+    middle = "exact" if median(found) == math.inf else f"{median(found):.1f}"
+    energy = row.get("nj")
+    return [
+        row["weights"],
+        f"`{row['pe']}`",
+        f"{row['mean_bits']:.2f}" if "mean_bits" in row else "-",
+        f"{row['top1']}/{pictures} ({row['top1'] / pictures:.1%})",
+        f"{row['agree']}/{pictures}",
+        "exact" if exact else f"{middle} / {lowest}",
+        f"{row['cycles']:,}",
+        f"{row['conversions']:,}" if "conversions" in row else "-",
+        f"{energy:,.0f}" if energy is not None else "-",
+    ]
+
+
+def sums_table(record: dict[str, Any]) -> str:
+    """Return what columns of cells sum up to when every input is 1."""
+    heads = (
+        "codes",
+        "slice, most significant first",
+        "cells of zero (%)",
+        "largest sum",
+        "99th percentile",
+        "lossless for any input (bits)",
+    )
+    rows = [
+        [
+            kind["codes"],
+            str(number),
+            f"{kind['zeros_percent'][number]:.1f}",
+            str(kind["largest"][number]),
+            f"{kind['percentile99'][number]:.0f}",
+            str(kind["bits"][number]),
+        ]
+        for kind in record["column_sums"]
+        for number in range(len(kind["largest"]))
+    ]
+    return "\n".join(markdown_table(heads, rows))
+
+
+KINDS: Mapping[str, Callable[[dict[str, Any]], str]] = {
+    "answers": answers_table,
+    "sums": sums_table,
+}
+
+
+def rendered(text: str) -> str:
+    """Return a page with the tables that the record makes."""
+    record = loaded()
+    return TABLE.sub(lambda found: f"{found[1]}{KINDS[found[2]](record)}\n{found[3]}", text)
+
+
+def write_tables() -> None:
+    """Write the page."""
+    write_text(PAGE, rendered(PAGE.read_text(encoding="utf-8")))
+
+
+def main() -> None:
+    """Write the tables, or say whether they are the record's."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true")
+    if not parser.parse_args().check:
+        write_tables()
+        return
+    text = PAGE.read_text(encoding="utf-8")
+    sys.exit(int(rendered(text) != text))
+
+
+if __name__ == "__main__":
+    main()
