@@ -123,6 +123,7 @@ def rows_of_kind(kind: str) -> np.ndarray:
     """Return rows of widths that are odd and even, of one kind."""
     random = np.random.default_rng(len(kind))
     rows = random.normal(size=(6, 13)).astype(f32)
+    half = random.integers(-8, 9, (6, 6)).astype(f32)
     made = {
         "random": rows,
         "constant": np.repeat(random.normal(size=(6, 1)).astype(f32), 13, axis=1),
@@ -133,6 +134,8 @@ def rows_of_kind(kind: str) -> np.ndarray:
         "denormal": rows * f32(1e-42),
         "far from zero": rows + f32(4000),
         "one outlier": np.where(np.arange(13) == 3, f32(50), rows * f32(0.01)).astype(f32),
+        "zeros of both signs": np.where(rows > 0, f32(0), f32(-0.0)).astype(f32),
+        "mirrored": np.concatenate([half, 0 * half[:, :1], -half[:, ::-1]], axis=1),
         "two values": np.where(rows > 0, f32(0.3), f32(-0.1)).astype(f32),
     }
     return made[kind]
@@ -140,7 +143,7 @@ def rows_of_kind(kind: str) -> np.ndarray:
 
 KINDS = (
     "random", "constant", "zeros", "huge", "tiny", "below fp16", "denormal", "far from zero",
-    "one outlier", "two values",
+    "one outlier", "mirrored", "zeros of both signs", "two values",
 )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from sparqsim.quantise.rows.uniform import (
     codes_of,
     half_parameters,
     packed,
+    range_of,
     unpacked,
     values_of,
 )
@@ -74,7 +75,7 @@ def ranges_of(rows: Rows, search: Search) -> tuple[Singles, Singles]:
     InputError
         For a row whose scale or bias fp16 cannot hold, naming it.
     """
-    low, high = rows.min(axis=1), rows.max(axis=1)
+    low, high = range_of(rows)
     scale, bias = half_parameters(low, high)
     check_held(bias, rows, "least element", "fp16")
     check_held(scale, rows, "range / 15", "fp16")

@@ -18,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from sparqsim.quantise.rows.base import RowFormat, Rows, Stored, check_finite, check_held
-from sparqsim.quantise.rows.uniform import codes_of, inverse_of, values_of
+from sparqsim.quantise.rows.uniform import codes_of, inverse_of, range_of, values_of
 
 LEVELS = 255
 #: Of scale and bias, fp32.
@@ -38,7 +38,7 @@ class Int8(RowFormat):
     def encode(self, rows: Rows) -> Stored:
         """Return codes, scale and bias."""
         check_finite(rows)
-        bias, most = rows.min(axis=1), rows.max(axis=1)
+        bias, most = range_of(rows)
         with np.errstate(over="ignore"):
             scale = (most - bias) / np.float32(LEVELS)
         check_held(scale, rows, "range", "fp32")

@@ -12,6 +12,13 @@ Singles = NDArray[np.float32]
 LEVELS4 = 15
 
 
+def range_of(rows: Rows) -> tuple[Singles, Singles]:
+    """Return the least and the largest element of each row, of equal ones (-0 and 0) the first."""
+    low = np.take_along_axis(rows, rows.argmin(axis=1)[:, None], axis=1)
+    high = np.take_along_axis(rows, rows.argmax(axis=1)[:, None], axis=1)
+    return low[:, 0], high[:, 0]
+
+
 def inverse_of(scale: Singles) -> Singles:
     """Return fp32(1 / scale), infinite where it is beyond fp32 and where the scale is 0."""
     with np.errstate(divide="ignore", over="ignore"):
