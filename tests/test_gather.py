@@ -359,6 +359,10 @@ BAD = {
     "zipf below 0": (["table.npy", "--indices", "zipf:-1"], "zipf:-1: the exponent is '-1', expected a number from 0"),
     "zipf of nothing": (["table.npy", "--indices", "zipf:"], "the exponent is ''"),
     "zipf of nan": (["table.npy", "--indices", "zipf:nan"], "the exponent is 'nan'"),
+    "too many": (
+        ["table.npy", "--indices", "zipf:1", "--lookups", "200000000"],
+        "zipf:1: 200,000,000 look-ups, expected at most 100,000,000; to allow them set",
+    ),
     "format": (["table.npy", "--indices", "zipf:1", "--format", "int5"], "row format 'int5' is not known (did you mean int8?)"),
     "format's key": (["table.npy", "--indices", "zipf:1", "--format", "int4:bins=3"], "key 'bins=3' is not known"),
     "layout": (["table.npy", "--indices", "zipf:1", "--layout", "tight"], "--layout 'tight': expected one of padded, packed"),

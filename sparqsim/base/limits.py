@@ -66,6 +66,12 @@ INDEX_BYTES = Limit(
     "bytes",
     "bytes of a text of row numbers, or of words, that `sparqsim gather` looks up",
 )
+LOOKUPS = Limit(
+    "SPARQSIM_MAX_LOOKUPS",
+    100_000_000,
+    "look-ups",
+    "look-ups of `sparqsim gather`, which takes 32 bytes of memory for each",
+)
 RESULT_BYTES = Limit(
     "SPARQSIM_MAX_RESULT_BYTES",
     512 << 20,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError, shown
-from sparqsim.base.limits import INDEX_BYTES
+from sparqsim.base.limits import INDEX_BYTES, LOOKUPS
 from sparqsim.base.parse import real_number
 from sparqsim.base.textfile import read_text
 from sparqsim.trace.arrayfile import read_npy
@@ -120,6 +120,7 @@ def drawn(text: str, height: int, draw: Draw) -> Lookups:
             f"--indices zipf:{text}: the exponent is {shown(text)}, expected a number from 0 (all "
             f"rows alike) to {STEEPEST:g}"
         )
+    LOOKUPS.check(draw.lookups, f"--indices zipf:{text}")
     random = np.random.default_rng(draw.seed)
     odds = np.arange(1, height + 1, dtype=np.float64) ** -exponent
     reach = np.cumsum(odds)
@@ -167,6 +168,7 @@ def of_array(path: Path, height: int, bag: int) -> Lookups:
             f"{path}: {array.dtype} {array.shape}, expected integers, (look-ups,) or (bags, "
             "look-ups of a bag)"
         )
+    LOOKUPS.check(array.size, str(path))
     odd = (array < 0) | (array >= height)
     if odd.any():
         place = tuple(int(at) for at in np.argwhere(odd)[0])

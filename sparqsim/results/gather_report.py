@@ -84,7 +84,7 @@ class GatherHardware(Record):
 
 
 class RowErrors(Record):
-    """Normalised L2 errors of rows: |row - as read back| / |row|, over all rows of the table.
+    """Normalised L2 errors of rows: norm of row less what is read back, over norm of row; all rows.
 
     A row of zeros has the error 0 where it is read back as zeros, else 1. mean, median, p99, worst:
     over rows. worst_row: the first of that error. mean_of_lookups: over look-ups, so rows count as
