@@ -8,6 +8,7 @@ kind reads its own text: `metadata={"read": text_to_value_or_None, "accepts": "w
 from __future__ import annotations
 
 from dataclasses import MISSING, Field, fields
+from functools import lru_cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from sparqsim.base.errors import InputError, nearest
@@ -22,6 +23,12 @@ Keyed = TypeVar("Keyed")
 def keys_of(keyed: Any) -> list[Field[Any]]:
     """Return the fields that users may set; those with `metadata={"key": False}` are not theirs."""
     return [each for each in fields(keyed) if each.metadata.get("key", True)]
+
+
+@lru_cache(maxsize=256)
+def _hints(kind: type) -> dict[str, Any]:
+    """Return the types of a class's fields; to work them out takes longer than to set them."""
+    return get_type_hints(kind)
 
 
 def with_keys(kind: type[Keyed], text: str, spec: str, what: str) -> Keyed:
@@ -42,7 +49,7 @@ def with_keys(kind: type[Keyed], text: str, spec: str, what: str) -> Keyed:
         For an unknown key (with the nearest known one), or a value that is not accepted.
     """
     known = {key.name: key for key in keys_of(kind)}
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     values: dict[str, Any] = {}
     for part in filter(None, text.split(",")):
         name, equals, value = part.partition("=")
@@ -71,7 +78,7 @@ def check_keys(keyed: Any, named: str) -> None:
 
     `named`: what messages call the object.
     """
-    hints = get_type_hints(type(keyed))
+    hints = _hints(type(keyed))
     for key in keys_of(keyed):
         value, hint = getattr(keyed, key.name), hints[key.name]
         if get_origin(hint) is Literal:
@@ -121,7 +128,7 @@ def _accepted_in_words(key: Field[Any], hint: Any) -> str:
 
 def key_choices(kind: type[Any]) -> dict[str, tuple[str, str]]:
     """Return for each key its default and what it accepts, as text."""
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     return {
         key.name: (
             "" if key.default is MISSING else str(key.default),
