@@ -1,0 +1,76 @@
+"""The page of ResNet-20's bits holds the tables of its record, and the record what the page says."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def tables(root):
+    sys.path.insert(0, str(root / "workloads"))
+    import search_tables
+
+    return search_tables
+
+
+@pytest.fixture(scope="module")
+def record(tables) -> dict[str, Any]:
+    return tables.loaded()
+
+
+@pytest.fixture(scope="module")
+def searches(record) -> list[dict[str, Any]]:
+    return list(record["searches"].values())
+
+
+def test_the_page_holds_the_tables_that_the_script_makes(tables):
+    """Else run `python workloads/search_tables.py`."""
+    page = tables.PAGE.read_text(encoding="utf-8")
+    assert tables.rendered(page) == page
+    assert {found[2] for found in tables.TABLE.finditer(page)} == set(tables.TABLES)
+
+
+def test_no_picture_both_finds_scales_and_answers(record):
+    about = record["about"]
+    answering = about["pictures"] + record["unseen_pictures"]
+    assert about["calibration_pictures"] + answering <= 500
+
+
+def dominates(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    pair = [(each["agree"], -each["cost"]) for each in (one, other)]
+    return pair[0] != pair[1] and all(a >= b for a, b in zip(*pair, strict=True))
+
+
+def test_no_front_is_dominated_by_uniform_bits(searches):
+    for found in searches:
+        assert len(found["uniform"]) == 5
+        for point in found["front"]:
+            assert not any(dominates(uniform, point) for uniform in found["uniform"])
+
+
+def test_budgets_are_kept_and_no_uniform_bits_within_them_answer_better(searches):
+    for found in searches:
+        if found["budget"] is None:
+            assert found["method"] == "hago-greedy"
+            continue
+        assert found["chosen"]["cost"] <= found["budget"]
+        within = [each for each in found["uniform"] if each["cost"] <= found["budget"]]
+        assert all(found["chosen"]["agree"] >= each["agree"] for each in within)
+
+
+def test_trials_of_single_edges_are_among_them(searches):
+    assert all(found["trials"] > 36 * 4 for found in searches if found["budget"] is not None)
+
+
+def test_mixed_bits_within_the_budget_answered_no_better_than_five_bits_everywhere(record):
+    """What the page says; it names the figures."""
+    found = record["searches"]["separable"]
+    chosen = found["chosen"]
+    assert set(chosen["bits"]) == {5}
+    assert (chosen["agree"], record["about"]["pictures"]) == (98, 100)
+    mixed = [each for each in found["front"] if len(set(each["bits"])) > 1]
+    assert mixed
+    assert max(each["agree"] for each in mixed) == 96

@@ -1,0 +1,137 @@
+"""Tables of docs/how-to/search-resnet20.md, from docs/search/resnet20.json.
+
+python workloads/search_tables.py            # writes them
+python workloads/search_tables.py --check    # exit code 1 if the page holds others
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from accuracy_tables import ROOT, TABLE, markdown_table
+
+from sparqsim.base.files import write_text
+
+RECORD = ROOT / "docs" / "search" / "resnet20.json"
+PAGE = ROOT / "docs" / "how-to" / "search-resnet20.md"
+#: Points of a front that a table has, at most; spread over it.
+SHOWN = 12
+
+Record = dict[str, Any]
+
+
+def loaded() -> Record:
+    """Return the record."""
+    record: Record = json.loads(RECORD.read_text(encoding="utf-8"))
+    return record
+
+
+#: What tables say of a point.
+POINT_HEADS = (
+    "mean bits",
+    "agree",
+    "top-1",
+    "agree, unseen",
+    "top-1, unseen",
+    "cycles",
+    "less (x)",
+    "uJ of `mac-8b8b`",
+)
+
+
+def methods_table(record: Record) -> list[str]:
+    """Return what each way to search chose within the budget."""
+    heads = ("method", "trials", "of them new", "CPU s", *POINT_HEADS)
+    rows = []
+    for method, found in record["searches"].items():
+        counts = [f"{found[name]:,}" for name in ("trials", "measured_here", "cpu_seconds")]
+        rows.append([f"`{method}`", *counts, *_point(record, found["chosen"])])
+    return markdown_table(heads, rows)
+
+
+def _point(record: Record, point: Record) -> list[str]:
+    seen, unseen = record["about"]["pictures"], record["unseen_pictures"]
+    first = next(iter(record["searches"].values()))["uniform"][0]
+    return [
+        f"{sum(point['bits']) / len(point['bits']):.2f}",
+        f"{point['agree']}/{seen}",
+        f"{point['top1']}/{seen}",
+        f"{point['unseen_agree']}/{unseen}",
+        f"{point['unseen_top1']}/{unseen}",
+        f"{point['cycles']:,}",
+        f"{first['cycles'] / point['cycles']:.2f}",
+        f"{point['mac_energy_pj'] / 1e6:,.0f}",
+    ]
+
+
+def front_table(record: Record) -> list[str]:
+    """Return points of uniform bits, and those of the first method's front, dearest first."""
+    searches = list(record["searches"].values())
+    chosen = searches[0]["chosen"]["bits"]
+    uniform = searches[0]["uniform"]
+    rows = [[f"uniform, {max(each['bits'])}", *_point(record, each)] for each in uniform]
+    for point in _spread(searches[0]["front"], chosen):
+        words = "front, chosen" if point["bits"] == chosen else "front"
+        rows.append([words, *_point(record, point)])
+    return markdown_table(("bits", *POINT_HEADS), rows)
+
+
+def _spread(front: list[Record], chosen: list[int]) -> list[Record]:
+    """Return points spread over a front, its ends and the chosen one among them."""
+    last = len(front) - 1
+    places = {round(at * last / (SHOWN - 1)) for at in range(SHOWN)} if last > 0 else {0}
+    places |= {place for place, point in enumerate(front) if point["bits"] == chosen}
+    return [front[place] for place in sorted(places)]
+
+
+def layers_table(record: Record) -> list[str]:
+    """Return the bits that each way to search gave to layers."""
+    searches, edges = record["searches"], record["about"]["edges"]
+    layers = dict.fromkeys(name for edge in edges for name in edge["layers"])
+    rows = []
+    for layer in layers:
+        cells = []
+        for found in searches.values():
+            bits = {"activations": 8, "weights": 8}
+            for edge, own in zip(edges, found["chosen"]["bits"], strict=True):
+                if layer in edge["layers"]:
+                    bits[edge["kind"]] = own
+            cells.append(f"{bits['activations']} x {bits['weights']}")
+        rows.append([f"`{layer}`", *cells])
+    return markdown_table(["layer", *(f"`{name}`" for name in searches)], rows)
+
+
+TABLES: dict[str, Callable[[Record], list[str]]] = {
+    "methods": methods_table,
+    "front": front_table,
+    "layers": layers_table,
+}
+
+
+def rendered(page: str) -> str:
+    """Return the page with its tables made anew."""
+    record = loaded()
+    return TABLE.sub(
+        lambda found: f"{found[1]}\n" + "\n".join(TABLES[found[2]](record)) + f"\n\n{found[3]}",
+        page,
+    )
+
+
+def write_tables() -> None:
+    """Put the tables into the page."""
+    write_text(PAGE, rendered(PAGE.read_text(encoding="utf-8")))
+
+
+def main() -> None:
+    """Write or check."""
+    page = PAGE.read_text(encoding="utf-8")
+    if "--check" in sys.argv[1:]:
+        sys.exit(int(rendered(page) != page))
+    write_tables()
+
+
+if __name__ == "__main__":
+    main()
