@@ -203,6 +203,10 @@ def test_a_run_goes_on_where_it_was_stopped(measuring, monkeypatch, tmp_path):
     found = rows_in(measuring, tmp_path)
     assert len(found) == 18
     assert [row["top1"] for row in found] == [1] * 9 + [2] * 2 + [3] * 7
+    later = measuring.Subject("n", "d", None, [], [], 1, "first", left_out=left_out[1:])
+    measuring.measure("net", later)
+    recipes = measuring.json.loads((tmp_path / "net.json").read_text(encoding="utf-8"))["recipes"]
+    assert list(recipes) == [name for name in measuring.RECIPES if name not in left_out[1:]]
     other = measuring.Subject("n", "other data", None, [], [], 1, "first", left_out=left_out)
     made[:] = []
     with pytest.raises(KeyboardInterrupt):

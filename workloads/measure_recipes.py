@@ -342,6 +342,8 @@ def measure(name: str, subject: Subject) -> None:
             record["rows"].append({"recipe": key, "pe": pe} | point.row(pe, designs))
             print(name, record["rows"][-1], file=sys.stderr, flush=True)
             record["recipes"].setdefault(key, point.about(recipe))
+            made = record["recipes"]
+            record["recipes"] = {each: made[each] for each in subject.recipes if each in made}
             record |= point.energies()
             write_text(target, json.dumps(record, indent=1) + "\n")
 

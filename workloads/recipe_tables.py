@@ -135,7 +135,7 @@ def recipes_table(record: Row) -> list[str]:
         "weights",
         "at 8 bits",
         "calibration pictures",
-        "bits of a weight, mean",
+        "bits of a stored weight, mean",
         "CPU s",
     )
     rows = [
