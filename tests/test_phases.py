@@ -16,6 +16,7 @@ from torch.nn import functional
 from sparqsim import InputError, check_trace, load_trace, simulate
 from sparqsim.networks.phase import Phase
 from sparqsim.networks.torch import QuantisedNetwork, dump
+from sparqsim.quantise.recipe import Recipe
 from sparqsim.trace.coverage import Coverage
 
 WIDTH, HEADS, VOCABULARY = 8, 2, 20
@@ -170,3 +171,60 @@ def test_onnx_networks_without_a_decode_step_are_refused(exported, refused, tmp_
     pixels = ("--images", tmp_path / "p.npy", "-o", tmp_path / "o.safetensors")
     message = refused("trace", "dump", exported / "causal.onnx", *pixels, "--phase", "decode:5")
     assert "no sequences" in message
+
+
+def test_keys_and_values_have_bits_of_their_own(path):
+    """Codes of K and V by hand: symmetric, the calibrator's clip half a step beyond the highest."""
+    whole, narrow = path.with_name("whole.safetensors"), path
+    recipes = {bits: Recipe(kv=f"nearest:{bits}", activations="max") for bits in (8, 4)}
+    dump(Model(), [tokens()], whole, recipe=recipes[8])
+    dump(Model(), [tokens()], narrow, recipe=recipes[4])
+    eight, four = (load_trace(each).layers for each in (whole, narrow))
+    assert check_trace(narrow) == []
+    assert [layer.record.weight_bits for layer in four] == [8, 4, 4, 8, 8]
+    for one, other in zip(eight[1:2], four[1:2], strict=True):
+        clip = np.float32(one.record.weight_scales[0]) * 127
+        assert other.record.weight_scales[0] == pytest.approx(2 * clip / 15, rel=1e-6)
+        real = one.weights * one.record.weight_scales[0]
+        codes = np.clip(np.rint(real / other.record.weight_scales[0]), -7, 7)
+        # Keys that stand near the middle of two codes may fall to the other side at 8 bits.
+        assert np.abs(codes - other.weights).max() <= 1
+        assert (codes == other.weights).mean() > 0.95
+        assert np.array_equal(one.activations, other.activations)
+    made = QuantisedNetwork(Model(), [tokens()], recipe=recipes[4])
+    assert "keys and values nearest:4" in recipes[4].title
+    made.save(path.with_name("q"))
+    loaded = QuantisedNetwork.load(path.with_name("q"), Model(), [tokens()])
+    for name in ("product1", "product2"):
+        assert loaded.layers[name].second == made.layers[name].second
+        assert loaded.layers[name].second.bits == 4
+    dump(loaded, [tokens()], whole)
+    for one, two in zip(load_trace(whole).layers, four, strict=True):
+        assert np.array_equal(one.weights, two.weights)
+    simulate(narrow, "mac-4b4b")
+
+
+def test_bits_of_keys_and_values_without_any_are_refused(path, exported, refused):
+    recipe = path.with_name("kv.toml")
+    recipe.write_text('kv = "nearest:4"')
+    linear = nn.Sequential(nn.Linear(4, 4))
+    with pytest.raises(InputError, match=r"kv='nearest:4', but .* there are none"):
+        dump(linear, [torch.rand(2, 4)], path, recipe=recipe)
+    recipe.write_text('kv = "lp:2:4"')
+    with pytest.raises(InputError, match="kv is 'lp:2:4', expected 'nearest:B'"):
+        dump(Model(), [tokens()], path, recipe=recipe)
+    recipe.write_text('kv = "nearest:4"')
+    message = refused("accuracy", exported / "causal.onnx", "--images", exported / "x.npz",
+                      "--recipe", recipe, "--pe", "mac-8b8b")  # fmt: skip
+    assert "kv='nearest:4'" in message
+
+
+def test_onnx_takes_bits_of_keys_and_values(path, exported, run):
+    recipe = path.with_name("kv.toml")
+    recipe.write_text('kv = "nearest:4"\nactivations = "max"')
+    ended = run("trace", "dump", exported / "causal.onnx", "--images", exported / "x.npz",
+                "--recipe", recipe, "-o", path)  # fmt: skip
+    assert ended.code == 0, ended
+    layers = load_trace(path).layers
+    assert [layer.record.weight_bits for layer in layers] == [8, 4, 4, 8, 8]
+    assert {int(np.abs(layer.weights).max()) for layer in layers[1:3]} == {7}

@@ -18,6 +18,7 @@ from sparqsim.networks.recipes import (
     check_all_activation_bits,
     check_no_overflow,
     check_one_source_of_bits,
+    check_whole_kv,
 )
 from sparqsim.quantise.recipe import Recipe
 from sparqsim.quantise.weights.facts import Progress, silent
@@ -162,6 +163,7 @@ def open_network(
     if Path(model).suffix.lower() == ".onnx":
         from sparqsim.networks.onnx.evaluate import OnnxNetwork
 
+        check_whole_kv(network.sites, "answers of an ONNX network")
         return OnnxNetwork(network, bits=bits)
     from sparqsim.networks.tflite.evaluate import TfliteNetwork
 

@@ -32,6 +32,7 @@ class Observations:
             Recipe.stated(None, activations=recipe) if isinstance(recipe, str) else recipe
         )
         self._observers: dict[Hashable, Observer] = {}
+        self._second: set[Hashable] = set()
         self._first_seen = hashlib.sha256()
 
     def __len__(self) -> int:
@@ -58,6 +59,7 @@ class Observations:
         if key not in self._observers:
             chosen = self._recipe.calibrator(layer)
             self._observers[key] = chosen.observer(True if second else None)
+            self._second |= {key} if second else set()
         if key == next(iter(self._observers)):
             self._first_seen.update(np.ascontiguousarray(values).tobytes())
         with naming(layer):
@@ -69,9 +71,13 @@ class Observations:
         return self._first_seen.hexdigest()
 
     def codes(self) -> dict[Any, ActivationCodes]:
-        """Return how each operand is stored."""
+        """Return how each operand is stored: what takes the weights' place by the bits of keys and
+        values.
+        """
         return {
-            key: ActivationCodes(observer.scale(), 0, observer.signed)
+            key: ActivationCodes(observer.scale(), 0, observer.signed).narrowed(
+                self._recipe.kv_bits if key in self._second else 8
+            )
             for key, observer in self._observers.items()
         }
 
@@ -89,7 +95,7 @@ def coded(values: Array, codes: ActivationCodes) -> Quantised:
         For NaN or infinite values.
     """
     check_finite(values)
-    return quantise(values, codes.scale, codes.signed)
+    return quantise(values, codes.scale, codes.signed, codes.bits)
 
 
 def check_finite(values: Array) -> None:

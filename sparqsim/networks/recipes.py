@@ -25,6 +25,7 @@ from sparqsim.quantise.weights import (
     WeightQuantiser,
 )
 from sparqsim.quantise.weights.facts import Progress, silent
+from sparqsim.trace.codebits import ALL_BITS
 
 Array = NDArray[Any]
 
@@ -202,6 +203,7 @@ def check_recipe(
                 f"{recipe.origin}: layers.{shown(site.name)}: {field_name}={shown(value)}, but "
                 f"the layer multiplies {what}; expected a layer with real weights"
             )
+    _check_kv(recipe, sites)
     if real:
         return
     for name in ("weights", "bias_correction", "activation_bits"):
@@ -209,6 +211,30 @@ def check_recipe(
             raise InputError(
                 f"{recipe.origin}: {name}={shown(getattr(recipe, name))}, but the {kind} has no "
                 f"layer with real weights: they are codes already; expected a recipe without {name}"
+            )
+
+
+def _check_kv(recipe: Recipe, sites: Sequence[Site]) -> None:
+    """Raise InputError for bits of keys and values that nothing is stored by."""
+    if recipe.kv_bits == ALL_BITS:
+        return
+    seconds = {site.name: site.second for site in sites if site.second is not None}
+    own = [name for name, codes in seconds.items() if codes.bits != recipe.kv_bits]
+    if own or not seconds:
+        what = f"layer {own[0]!r} takes the network's own codes" if own else "there are none"
+        raise InputError(
+            f"{recipe.origin}: kv={shown(recipe.kv)}, but of products of two activations, whose "
+            f"second operand it says, {what}; expected a recipe without kv"
+        )
+
+
+def check_whole_kv(sites: Sequence[Site], where: str) -> None:
+    """Raise InputError for keys and values of fewer bits where they have no place: `where`."""
+    for site in sites:
+        if site.second is not None and site.second.bits < ALL_BITS:
+            raise InputError(
+                f"recipe: kv='nearest:{site.second.bits}' (layer {site.name!r}) in {where}; "
+                "expected 'nearest:8', or sparqsim trace dump"
             )
 
 

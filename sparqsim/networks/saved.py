@@ -51,11 +51,15 @@ LEAST_SCALE, LARGEST_SCALE = (
 
 
 class SavedCodes(Record):
-    """How a tensor is stored: real = (code - zero_point) * scale, code int8 where `signed`."""
+    """How a tensor is stored: real = (code - zero_point) * scale, code int8 where `signed`.
+
+    bits: of the code; below 8 of keys and values alone.
+    """
 
     scale: float = Field(ge=LEAST_SCALE, le=LARGEST_SCALE, allow_inf_nan=False)
     zero_point: int
     signed: bool
+    bits: int = Field(default=8, ge=2, le=8, exclude_if=lambda bits: bits == 8)
 
     @model_validator(mode="after")
     def _check_zero_point(self) -> Self:
@@ -69,12 +73,14 @@ class SavedCodes(Record):
     @classmethod
     def of(cls, codes: ActivationCodes) -> SavedCodes:
         """Return codes as a file has them."""
-        return cls(scale=codes.scale, zero_point=codes.zero_point, signed=codes.signed)
+        return cls(
+            scale=codes.scale, zero_point=codes.zero_point, signed=codes.signed, bits=codes.bits
+        )
 
     @property
     def codes(self) -> ActivationCodes:
         """The codes."""
-        return ActivationCodes(self.scale, self.zero_point, self.signed)
+        return ActivationCodes(self.scale, self.zero_point, self.signed, self.bits)
 
 
 class SavedLayer(Record):

@@ -204,7 +204,10 @@ class Site:
     def _weight_fields(self) -> dict[str, Any]:
         if self.stored_weights is not None:
             return self.stored_weights.fields
-        return {"weight_scales": tuple(self._second_scale.tolist())}
+        scales = {"weight_scales": tuple(self._second_scale.tolist())}
+        if self.second is None or self.second.bits == ALL_BITS:
+            return scales
+        return scales | {"weight_bits": self.second.bits}
 
     @property
     def _second_scale(self) -> NDArray[np.float64]:

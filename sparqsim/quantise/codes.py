@@ -25,7 +25,7 @@ never chosen. The division is IEEE float32, as in ONNX's QuantizeLinear.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ CODE_BITS = {"int8": 8, "uint8": 8, "int4": 4, "uint4": 4}
 class ActivationCodes:
     """How a network stores activations: real = (code - zero_point) * scale.
 
-    Codes are int8 (`signed`) or uint8.
+    Codes are int8 (`signed`) or uint8, of `bits` bits: below 8 they are int8 around 0, symmetric.
 
     Raises
     ------
@@ -60,12 +60,22 @@ class ActivationCodes:
     scale: float
     zero_point: int
     signed: bool
+    bits: int = 8
 
     def __post_init__(self) -> None:
         if not 0 < self.scale < float("inf"):
             raise InputError(
                 f"activations have the scale {self.scale}, expected a finite number above 0"
             )
+
+    def narrowed(self, bits: int) -> ActivationCodes:
+        """Return int8 codes around 0 by fewer bits, the largest half a step beyond the highest
+        (`spanning_scales`) where it stood at the highest code before.
+        """
+        if bits == self.bits:
+            return self
+        largest = self.scale * LIMITS[True][1]
+        return replace(self, scale=2 * largest / ((1 << bits) - 1), bits=bits)
 
     @property
     def shifted(self) -> bool:
@@ -255,7 +265,7 @@ def top_bits(codes: Array, bits: int) -> Array:
     return np.asarray(np.clip(rounded, lowest, highest), codes.dtype)
 
 
-def quantise(values: Array, scale: float | Array, signed: bool) -> Quantised:
+def quantise(values: Array, scale: float | Array, signed: bool, bits: int = 8) -> Quantised:
     """Return the codes of finite real values: the rule of this module's docstring.
 
     Parameters
@@ -265,8 +275,12 @@ def quantise(values: Array, scale: float | Array, signed: bool) -> Quantised:
         The real value of one step, above 0.
     signed : bool
         int8 codes -127..127, else uint8 codes 0..255.
+    bits : int
+        Below 8: signed codes -(2^(bits - 1) - 1)..2^(bits - 1) - 1.
     """
     lowest, highest = LIMITS[signed]
+    if bits < MOST_WEIGHT_BITS:
+        lowest, highest = -highest_symmetric(bits), highest_symmetric(bits)
     with np.errstate(over="ignore"):  # an infinite number of steps saturates like any other
         steps = float32(values) / float32(scale)
     np.rint(steps, out=steps)

@@ -6,6 +6,7 @@
     bias_correction = false
     accumulator_bits = 32
     activation_bits = 8               # of the codes that the array multiplies
+    kv = "nearest:8"                  # keys and values of attention
 
     [calibration]
     pictures = 64                     # the first ones; all where it is not said
@@ -25,11 +26,15 @@ its bias, `sparqsim.quantise.bias`. *accumulator_bits*: sums wrap around at so m
 complement does: the same whatever the order of additions. Accumulators that saturate are not
 simulated: their result depends on that order. *activation_bits*: activations are the top ones of
 their 8-bit codes, rounded half to even and saturated, so the step is 2^(8 - bits) times as large.
+*kv*: bits of what a cache of keys and values would hold: the second operand of every product of two
+activations (keys in queries x keys, values in weights x values), symmetric, one scale for the
+tensor, its clip found by the layer's calibrator; `nearest:B` alone, B from 2 to 8.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
@@ -73,6 +78,12 @@ def _weights_name(spec: str) -> str:
     return spec
 
 
+def _kv_choice(spec: str) -> str:
+    if not re.fullmatch("nearest:[2-8]", spec):
+        raise ValueError(f"kv is {spec!r}, expected 'nearest:B', B bits from 2 to 8")
+    return spec
+
+
 def _kept_choice(value: object) -> object:
     if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
         return tuple(value)
@@ -83,6 +94,7 @@ def _kept_choice(value: object) -> object:
 
 Activations = Annotated[str, AfterValidator(_calibrator_name)]
 Weights = Annotated[str, AfterValidator(_weights_name)]
+KeysAndValues = Annotated[str, AfterValidator(_kv_choice)]
 Kept = Annotated[Literal["first-last", "none"] | tuple[Name, ...], BeforeValidator(_kept_choice)]
 
 
@@ -114,6 +126,7 @@ class Recipe(Record):
     bias_correction: bool = False
     accumulator_bits: int = Field(default=ACCUMULATOR_BITS, ge=8, le=64)
     activation_bits: int = Field(default=ALL_ACTIVATION_BITS, ge=2, le=ALL_ACTIVATION_BITS)
+    kv: KeysAndValues = Field(default=KEPT_WEIGHTS, exclude_if=lambda kv: kv == KEPT_WEIGHTS)
     calibration: CalibrationChoice = CalibrationChoice()
     layers: dict[Name, LayerChoice] = Field(default_factory=dict)
     _origin: str = PrivateAttr(default="recipe")
@@ -228,6 +241,11 @@ class Recipe(Record):
         return ALL_ACTIVATION_BITS if kept else self.activation_bits
 
     @property
+    def kv_bits(self) -> int:
+        """Bits of keys and values."""
+        return int(self.kv.rpartition(":")[2])
+
+    @property
     def narrows_activations(self) -> bool:
         """Whether some layer's activations may have fewer bits than all."""
         stated = [self.activation_bits, *(each.activation_bits for each in self.layers.values())]
@@ -272,6 +290,8 @@ class Recipe(Record):
         ]
         if self.activation_bits < ALL_ACTIVATION_BITS:
             parts.insert(2, f"activations of {self.activation_bits} bits")
+        if self.kv != KEPT_WEIGHTS:
+            parts.insert(2, f"keys and values {self.kv}")
         if self.layers:
             parts.append(f"{counted(len(self.layers), 'layer')} otherwise")
         return ", ".join(parts)

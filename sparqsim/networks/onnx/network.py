@@ -307,6 +307,12 @@ def _observed(
     layer_with = {name: node.name for node in reversed(nodes) for name in node.tensors}
     # The second of two tensors takes the place of weights, which are int8.
     second = {node.other for node in nodes if node.other}
+    both = second & {node.source for node in nodes}
+    if both and recipe.kv_bits < ALL_BITS:
+        raise InputError(
+            f"{recipe.origin}: kv={recipe.kv!r}, but tensor {min(both)!r} is the first operand of "
+            "one product and the second of another; expected 'nearest:8'"
+        )
     seen = Seen(Observations(recipe), {}, {})
     for values in Session(graph, list(layer_with)).batches(pictures, batch):
         for name, value in values.items():
