@@ -172,7 +172,8 @@ class Network:
         """Compute a linear layer that is no module, x (..., K)."""
         name = self._numbered(name.removesuffix(".weight").removesuffix("_weight"))
         if name not in self._functional:
-            made = nn.Linear(*reversed(weight.shape), bias=False, device="meta")
+            width, depth = weight.shape
+            made = nn.Linear(depth, width, bias=False, device="meta")
             self._functional[name] = _with(made, weight, bias)
         rows = self._by_input(x.reshape(-1, x.shape[-1]))
         output = self._visit(Call(name, "linear", self._functional[name]), (rows,))
@@ -184,7 +185,7 @@ class Network:
         """Compute a convolution that is no Conv2d."""
         name = self._numbered(name.removesuffix(".weight"))
         if name not in self._functional:
-            kernel = tuple(weight.shape[2:])
+            kernel = (weight.shape[2], weight.shape[3])
             made = nn.Conv2d(x.shape[1], len(weight), kernel, bias=False, device="meta", **geometry)
             self._functional[name] = _with(made, weight, bias)
         return self._visit(Call(name, "conv2d", self._functional[name]), (x,))
@@ -194,7 +195,7 @@ class Network:
         PyTorch joins axes, and calibrators look at inputs one by one.
         """
         whole = values.ndim > 3 or len(values) % self._batch
-        return values if whole else values.unflatten(0, (self._batch, -1))
+        return values if whole else values.reshape(self._batch, -1, *values.shape[1:])
 
     def _numbered(self, name: str) -> str:
         """Return a call's name, with its number where it is not the first of that name."""
