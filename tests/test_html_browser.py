@@ -375,22 +375,23 @@ def test_print_is_a_few_pages(opened: Opened) -> None:
 
 
 def large_comparison() -> sparqsim.Comparison:
-    """A hundred layers and twenty designs, from four layers and what their reports hold."""
+    """A hundred layers and twenty designs."""
     from sparqsim.pe.registry import designs
 
     keyed = [
         f"sparq-{each}opt:{key}" for key in ("rounding=trim", "pairing=off") for each in (5, 3, 2)
     ]
-    small = sparqsim.compare(hostile_trace(), [*designs(), *keyed][:20])
-    reports = {}
-    for name, report in small.reports.items():
-        layers = [
-            layer.model_copy(update={"name": f"layer{at}.{layer.name[-1]}.bottleneck"})
-            for at in range(25)
-            for layer in report.layers
-        ]
-        reports[name] = report.model_copy(update={"layers": tuple(layers)})
-    return small.model_copy(update={"reports": reports})
+    rng = np.random.default_rng(6)
+    layers = [
+        sparqsim.Layer.from_gemm(
+            f"layer{at}.bottleneck",
+            rng.integers(0, 256, (16, 32)).astype(np.uint8),
+            rng.integers(-128, 128, (32, 8)).astype(np.int8),
+            keep_8bit=at == 0,
+        )
+        for at in range(100)
+    ]
+    return sparqsim.compare(sparqsim.Trace(layers, network="large"), [*designs(), *keyed][:20])
 
 
 @pytest.mark.slow
