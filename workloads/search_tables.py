@@ -17,8 +17,6 @@ from sparqsim.base.files import write_text
 
 RECORD = ROOT / "docs" / "search" / "resnet20.json"
 PAGE = ROOT / "docs" / "how-to" / "search-resnet20.md"
-#: Points of a front that a table has, at most; spread over it.
-SHOWN = 12
 
 Record = dict[str, Any]
 
@@ -68,23 +66,29 @@ def _point(record: Record, point: Record) -> list[str]:
 
 
 def front_table(record: Record) -> list[str]:
-    """Return points of uniform bits, and those of the first method's front, dearest first."""
-    searches = list(record["searches"].values())
-    chosen = searches[0]["chosen"]["bits"]
-    uniform = searches[0]["uniform"]
+    """Return points of uniform bits, and the front of all that was tried, dearest first."""
+    searches = record["searches"]
+    uniform = next(iter(searches.values()))["uniform"]
     rows = [[f"uniform, {max(each['bits'])}", *_point(record, each)] for each in uniform]
-    for point in _spread(searches[0]["front"], chosen):
-        words = "front, chosen" if point["bits"] == chosen else "front"
+    for point in front_of_all(record):
+        choosing = [f"`{name}`" for name, each in searches.items() if each["chosen"] == point]
+        words = f"front, chosen by {', '.join(choosing)}" if choosing else "front"
         rows.append([words, *_point(record, point)])
     return markdown_table(("bits", *POINT_HEADS), rows)
 
 
-def _spread(front: list[Record], chosen: list[int]) -> list[Record]:
-    """Return points spread over a front, its ends and the chosen one among them."""
-    last = len(front) - 1
-    places = {round(at * last / (SHOWN - 1)) for at in range(SHOWN)} if last > 0 else {0}
-    places |= {place for place, point in enumerate(front) if point["bits"] == chosen}
-    return [front[place] for place in sorted(places)]
+def front_of_all(record: Record) -> list[Record]:
+    """Return the points of all methods' fronts that no other of them beats, dearest first."""
+    found = {
+        tuple(point["bits"]): point
+        for each in record["searches"].values()
+        for point in each["front"]
+    }
+    kept: list[Record] = []
+    for point in sorted(found.values(), key=lambda each: (each["cycles"], -each["agree"])):
+        if not kept or point["agree"] > kept[-1]["agree"]:
+            kept.append(point)
+    return kept[::-1]
 
 
 def layers_table(record: Record) -> list[str]:
