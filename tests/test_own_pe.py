@@ -91,7 +91,7 @@ def test_installed_package_is_listed_shown_checked_and_simulated(installed, tmp_
         in sparqsim_command("pe", "show", "halver", folders=[installed]).stdout
     )
     checked = sparqsim_command("pe", "check", "halver", folders=[installed])
-    assert (checked.returncode, checked.stdout.count("  ok  ")) == (0, 18 - 1 + 7)
+    assert (checked.returncode, checked.stdout.count("  ok  ")) == (0, 19 - 1 + 7)
     report = tmp_path / "report.json"
     run = sparqsim_command("simulate", TRACE, "--pe", "halver", "-o", report, folders=[installed])
     assert (run.returncode, run.stderr) == (0, "")
@@ -114,7 +114,7 @@ def test_the_worked_example_keeps_its_contract(run):
     ended = run("pe", "check", f"{EXAMPLE}:FiveBit")
     assert (ended.code, ended.out.count("  ok  "), ended.out.count("FAILED")) == (
         0,
-        2 * 18 - 2 + 14,
+        2 * 19 - 2 + 14,
         0,
     )
 

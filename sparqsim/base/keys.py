@@ -8,8 +8,8 @@ kind reads its own text: `metadata={"read": text_to_value_or_None, "accepts": "w
 from __future__ import annotations
 
 from dataclasses import MISSING, Field, fields
-from functools import lru_cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from weakref import WeakKeyDictionary
 
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.parse import real_number, whole_number
@@ -25,10 +25,14 @@ def keys_of(keyed: Any) -> list[Field[Any]]:
     return [each for each in fields(keyed) if each.metadata.get("key", True)]
 
 
-@lru_cache(maxsize=256)
+#: To work out the types of a class's fields takes longer than to set them.
+_HINTS: WeakKeyDictionary[type, dict[str, Any]] = WeakKeyDictionary()
+
+
 def _hints(kind: type) -> dict[str, Any]:
-    """Return the types of a class's fields; to work them out takes longer than to set them."""
-    return get_type_hints(kind)
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind)
+    return _HINTS[kind]
 
 
 def with_keys(kind: type[Keyed], text: str, spec: str, what: str) -> Keyed:
