@@ -389,6 +389,26 @@ def test_sums_beyond_every_converter_are_refused():
         model.bound_to(layer)
 
 
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("rows=1,cols=1", "takes 33,554,432 crossbars, expected at most 10,000,000: more rows"),
+        (
+            "adc_bits=16,cols=4096,rows=1,crossbars=1,conv=1000000,read=1000000",
+            "may take 10,737,418,240,000,000,000 cycles of its crossbars together, expected at most",
+        ),
+    ],
+)
+def test_what_int64_or_memory_does_not_hold_is_refused(keys, message, tmp_path, refused):
+    """33.6 million crossbars took 1.2 GB; cycles beyond 2^63 wrapped into negative stalls."""
+    m = 1 if "cols=1" in keys.split(",") else 2500
+    layer = Layer.from_gemm("vast", np.zeros((m, 4096), np.uint8), np.ones((4096, 1024), np.int8))
+    sparqsim.Trace([layer]).save(tmp_path / "vast.safetensors")
+    line = refused("simulate", tmp_path / "vast.safetensors", "--pe", f"reram:{keys}")
+    assert "layer 'vast': reram:" in line
+    assert message in line
+
+
 def test_large_layers_are_refused_by_the_definition(digits):
     with pytest.raises(InputError, match=r"conversions of reram.*engine 'event' takes at most"):
         sparqsim.simulate(digits, "reram:adc_bits=8", engine="event")

@@ -189,10 +189,12 @@ class Reram(EngineModel):
         Raises
         ------
         InputError
-            Where no converter there can be clips nothing, naming the layer.
+            Where no converter there can be clips nothing, or crossbars or cycles are too many to be
+            counted, naming the layer.
         """
         codes = (layer.record.activation_bits, layer.signed)
         ready = replace(self, codes=codes, found_bits=())
+        ready.cycles_of(layer.gemm).refuse_too_large(f"layer {layer.name!r}: {self.spec}")
         if self.adc_bits != AUTO:
             return ready
         bits = _bits_of(ready, layer)
@@ -217,7 +219,7 @@ class Reram(EngineModel):
     def refuse_definition(self, layer: Layer, array: ArrayConfig) -> None:
         """Refuse layers that would take more than some seconds."""
         layout = self.layout(layer.gemm)
-        conversions = self.row_phases(layer.gemm) * int(layout.columns_used.sum())
+        conversions = self.row_phases(layer.gemm) * layout.conversions_per_phase
         if conversions > LARGEST_EVENT_RUN:
             raise InputError(
                 f"layer {layer.name!r}: {conversions:,} conversions of {self.spec}; engine 'event' "
@@ -247,10 +249,14 @@ class Reram(EngineModel):
 
     def cycles(self, task: Task) -> Cycles:
         """Return the cycles of a layer, in closed form."""
-        model = self.bound_to(task.layer)
-        converters = Converters(model.adcs, model.conv, model.converter_bits)
-        row_phases = model.row_phases(task.shape)
-        return Cycles(model.layout(task.shape), converters, model.read, row_phases)
+        return self.bound_to(task.layer).cycles_of(task.shape)
+
+    def cycles_of(self, shape: GemmShape) -> Cycles:
+        """Return cycles of a shape; where bits are not found yet, of the most there can be."""
+        searched = self.adc_bits == AUTO and not self.found_bits
+        bits = (MOST_BITS,) * self.slices if searched else self.converter_bits
+        converters = Converters(self.adcs, self.conv, bits)
+        return Cycles(self.layout(shape), converters, self.read, self.row_phases(shape))
 
     def define(self, task: Task) -> Defined:
         """Run every phase of every crossbar, column by column, as processes."""

@@ -26,10 +26,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.array.dataflow import Timing
+from sparqsim.base.errors import InputError
 from sparqsim.engine.models.crossbar.cells import SIGNS
 from sparqsim.trace import GemmShape
 
 Integers = NDArray[np.int64]
+
+#: Crossbars of a layer: a few numbers of each are held at once, half a gigabyte.
+MOST_CROSSBARS = 10_000_000
+#: Of all crossbars of a layer together: int64 counts them.
+MOST_CYCLES = int(np.iinfo(np.int64).max)
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,11 @@ class Layout:
     def count(self) -> int:
         """Crossbars that the layer takes."""
         return self.blocks * self.per_block
+
+    @property
+    def conversions_per_phase(self) -> int:
+        """Columns in use of all crossbars."""
+        return self.shape.groups * self.row_tiles * self.per_block * self.shape.n
 
     @property
     def rounds(self) -> int:
@@ -190,3 +201,22 @@ class Cycles:
             busiest_pe=int(own.sum(axis=0).max()),
             pe_work=int(own.sum()),
         )
+
+    def refuse_too_large(self, of_what: str) -> None:
+        """Raise InputError, beginning with `of_what`, where crossbars or their cycles are too many
+        to be counted.
+        """
+        count, converters = self.layout.count, self.converters
+        if count > MOST_CROSSBARS:
+            raise InputError(
+                f"{of_what} takes {count:,} crossbars, expected at most {MOST_CROSSBARS:,}: more "
+                "rows or cols"
+            )
+        columns = min(self.layout.cols, self.layout.shape.n)
+        conversion = converters.cycles_per_bit * max(converters.bits)
+        slowest = max(self.read, -(-columns // converters.count) * conversion)
+        if count * self.row_phases * slowest > MOST_CYCLES:
+            raise InputError(
+                f"{of_what} may take {count * self.row_phases * slowest:,} cycles of its crossbars "
+                f"together, expected at most {MOST_CYCLES:,}: fewer of `read` or `conv`"
+            )
