@@ -28,6 +28,7 @@ from sparqsim.networks.images import Pictures
 from sparqsim.networks.modelfiles import open_network
 from sparqsim.quantise.recipe import Recipe
 from sparqsim.results.search_report import SearchReport
+from sparqsim.search import plan
 from sparqsim.search.hardware import HardwareSpec
 from sparqsim.search.run import Found, Search, search
 from sparqsim.search.toml import toml_of_recipe
@@ -195,6 +196,36 @@ def test_trials_of_another_search_are_refused(folder, hago, tmp_path) -> None:
     assert (tmp_path / "text").read_text() == "no trials"
 
 
+MINE = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sparqsim.pe.stripes import Stripes
+
+
+@dataclass(frozen=True)
+class Mine(Stripes):
+    name: ClassVar[str] = "mine"
+"""
+
+
+def test_trials_of_a_design_file_are_refused_when_it_was_changed(folder, tmp_path) -> None:
+    """Its name stays the same, what it measures does not."""
+    (tmp_path / "mine.py").write_text(MINE)
+    asked = replace(STRIPES, least_bits=7, pe=f"{tmp_path}/mine.py:Mine")
+    first = found(folder, asked, tmp_path / "t").report
+    assert found(folder, asked, tmp_path / "t").report == first
+    (tmp_path / "mine.py").write_text(MINE + "\n\nCHANGED = True\n")
+    with pytest.raises(InputError, match="no trials of this search"):
+        found(folder, asked, tmp_path / "t")
+
+
+def test_trials_of_a_changed_sparqsim_are_refused(folder, hago, monkeypatch) -> None:
+    monkeypatch.setattr(plan, "package_digest", lambda: "another")
+    with pytest.raises(InputError, match="no trials of this search"):
+        found(folder, STRIPES, folder / "hago.jsonl")
+
+
 def test_a_full_disk_is_told_and_what_was_written_stays(folder, hago, tmp_path, monkeypatch):
     trials, synced = tmp_path / "t.jsonl", []
 
@@ -269,6 +300,7 @@ def test_designs_that_take_int8_layers_by_sign_are_searched(folder, tmp_path, pe
         ({"calibrator": "nope"}, "activations: calibrator 'nope' is not known; expected one of"),
         ({"calibrator": "lp"}, "activations: calibrator 'lp'"),
         ({"calibrator": "mse:4"}, "--calibrate mse:4: names bits"),
+        ({"calibrator": "x.py:Own"}, "--calibrate x.py:Own: names bits or a file"),
         ({"least_bits": 8, "most_bits": 8}, "no layer is left to choose bits for"),
         ({"least_bits": 7, "most_bits": 6}, "no more least bits than most"),
         ({"calibrate_on": 30}, "none is left to answer"),

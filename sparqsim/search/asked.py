@@ -26,6 +26,7 @@ Objective = Literal["agree", "top1"]
 #: HAGO's least bits of an edge.
 LEAST_BITS = 4
 MOST_BITS = 8
+CALIBRATORS = "mse, lp:P, mean-max, max or percentile:P"
 #: Points of spaces that are searched whole where no method is named.
 EXACT_POINTS = 256
 #: Of the pictures, this part finds scales where it is not said, and no more than MOST_CALIBRATION.
@@ -117,8 +118,8 @@ class Search:
             )
         if self.calibrator.count(":") > self.calibrator.startswith(("lp:", "percentile:")):
             raise InputError(
-                f"--calibrate {self.calibrator}: names bits, which the search adds; expected "
-                f"{self.calibrator.rpartition(':')[0]}"
+                f"--calibrate {self.calibrator}: names bits or a file; expected {CALIBRATORS}, to "
+                "which the search adds bits"
             )
         try:
             self.rules(1).recipe({})

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.version import VERSION
+from sparqsim.engine.assignment import assigned
 from sparqsim.networks.images import Pictures
 from sparqsim.results.setting import ArrayInfo
 from sparqsim.search.asked import Search, split
@@ -22,6 +23,7 @@ from sparqsim.search.hardware import HardwareSpec
 from sparqsim.search.measuring import Measuring
 from sparqsim.search.networks import opened
 from sparqsim.search.space import LayerBits, Space
+from sparqsim.sweep.point import assignment_digest, dataflow_facts, package_digest
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def _setting(measuring: Measuring, asked: Search, space: Space) -> str:
     labels, network = measuring.labels, measuring.network
     told: dict[str, Any] = {
         "version": VERSION,
+        "sources": _sources(measuring, asked),
         "network": network.sha256,
         "design": measuring.pe.spec,
         "signed": asked.signed,
@@ -97,3 +100,14 @@ def _setting(measuring: Measuring, asked: Search, space: Space) -> str:
         "edges": repr(space.edges),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _sources(measuring: Measuring, asked: Search) -> dict[str, Any]:
+    """Return the digests of all code that decides results: the package's, and of files of one's
+    own, whose names stay the same when they are changed.
+    """
+    return {
+        "package": package_digest(),
+        "design": assignment_digest(assigned(asked.pe)),
+        "dataflow": dataflow_facts(measuring.array),
+    }

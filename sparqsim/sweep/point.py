@@ -128,7 +128,7 @@ class Planner:
             # Infinite bandwidth has no JSON; repr is exact for every number.
             content = "" if memory is None else repr(sorted(asdict(memory).items()))
             self._accelerators[accelerator] = (
-                asdict(array) | _dataflow(array) | {"memory_config": content}
+                asdict(array) | dataflow_facts(array) | {"memory_config": content}
             )
         return self._accelerators[accelerator]
 
@@ -144,7 +144,7 @@ def _energy(case: Case) -> dict[str, Any]:
     return {"energy": table.name, "energy_sha256": digest}
 
 
-def _dataflow(array: ArrayConfig) -> dict[str, Any]:
+def dataflow_facts(array: ArrayConfig) -> dict[str, Any]:
     """Return the dataflow's name, and the source of one from outside the package, as facts."""
     flow = get_dataflow(array.dataflow)
     source = class_source_digest(type(flow), f"dataflow {flow.name!r}")
