@@ -44,7 +44,10 @@ def shown() -> dict[str, object]:
     with_memory = sparqsim.compare(trace, pes, ARRAY, memory=memory)
     reports = [comparison.reports[name] for name in pes]
     designs = [sparqsim.get_pe(name) for name in pes]
+    crossbars = [f"reram:adc_bits={bits}" for bits in ("4", "6", "1/3/3/3")]
+    converted = sparqsim.compare(trace, crossbars)
     return {
+        "adc": plot.converter_points([converted.reports[name] for name in converted.order]),
         "speedup": comparison,
         "layers": comparison,
         "pareto": comparison,

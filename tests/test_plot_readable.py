@@ -114,6 +114,13 @@ def utilization(results: Results, width: str) -> Figure:
     )
 
 
+def converters(results: Results, width: str) -> Figure:
+    bits = [*range(1, 9), "1/3/3/3", "6/8/8/8", "auto"]
+    compared = sparqsim.compare(results.trace, [f"reram:adc_bits={each}" for each in bits])
+    points = plot.converter_points([compared.reports[name] for name in compared.order])
+    return plot.adc_figure(points, width=width)
+
+
 def gathered() -> GatherReport:
     """Return gathers of a drawn table, at several widths."""
     values = np.random.default_rng(3).normal(size=(50, 64)).astype(np.float32)
@@ -135,6 +142,7 @@ KINDS: dict[str, Callable[[Results, str], Figure]] = {
     "roofline": lambda results, width: roofline_figure(results.with_memory, width=width),
     "energy": lambda results, width: plot.energy_figure(results.with_energy, width=width),
     "gather": lambda results, width: plot_gather(gathered(), width=width),
+    "adc": converters,
     "bandwidth": lambda results, width: results.bandwidth(width),
     "array-size": lambda results, width: curves_figure(
         speedup_curves(results.by("2x2 4x4 8x8 16x16 32x32 64x128 128x128"), "array-size"),
@@ -191,6 +199,7 @@ UNITS = (
     "(MACs per",
     "(pJ per MAC)",
     "(bytes per cycle)",
+    "(bits)",
     "(bytes)",
     "(bursts)",
     "(per 1000 cycles)",

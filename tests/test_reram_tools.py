@@ -161,7 +161,7 @@ def test_the_figure_says_which_designs_are_exact(small_trace):
     above, below = figure.axes
     assert "exact" in [tick.get_text() for tick in above.get_yticklabels()]
     assert above.get_ylabel() == "SQNR (dB)"
-    assert below.get_ylabel() == "cycles"
+    assert below.get_ylabel() == "cycles\n(thousands)"
     (legend,) = figure.legends
     labels = " ".join(text.get_text().replace("\n", " ") for text in legend.get_texts())
     assert "reram:rows=8, all converters alike" in labels

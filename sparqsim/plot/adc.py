@@ -15,11 +15,11 @@ from sparqsim.plot.adc_points import ConverterPoint, ConverterPoints
 from sparqsim.plot.labels import (
     add_legend,
     add_notes,
-    confound_lines,
-    coverage_notes,
+    cycles_unit,
     design_label,
+    result_notes,
     subject_of,
-    timing_lines,
+    value_note,
 )
 from sparqsim.plot.panel import check_target, delivered
 from sparqsim.plot.style import INK, Saving, house_style, line_color, looks_of, new_figure
@@ -59,7 +59,9 @@ def plot_adc(
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=HEIGHTS_INCHES)
         top = _exact_height(points)
         handles = _draw(above, points, lambda each: top if each.sqnr_db is None else each.sqnr_db)
-        _draw(below, points, lambda each: each.cycles)
+        unit, unit_name = cycles_unit(_most_cycles(points))
+        _draw(below, points, lambda each: each.cycles / unit)
+        below.set_ylabel(f"cycles\n({unit_name})")
         _scale(above, below, points, top)
         add_legend(figure, subject_of(points.reports[0]), [*handles], _names(points))
         add_notes(figure, _notes(points))
@@ -123,6 +125,10 @@ def _levels(points: ConverterPoints) -> list[float]:
     ]
 
 
+def _most_cycles(points: ConverterPoints) -> int:
+    return max(each.cycles for series in points.series.values() for each in series)
+
+
 def _scale(above: Axes, below: Axes, points: ConverterPoints, top: float) -> None:
     """Name and limit the axes."""
     exact = any(each.sqnr_db is None for series in points.series.values() for each in series)
@@ -131,9 +137,8 @@ def _scale(above: Axes, below: Axes, points: ConverterPoints, top: float) -> Non
         ticks = [tick for tick in above.get_yticks() if tick < 0.95 * top]
         above.set_yticks([*ticks, top], [*(f"{tick:g}" for tick in ticks), EXACT_LABEL])
     above.set_ylabel("SQNR (dB)")
-    below.set_ylabel("cycles")
     below.set_ylim(bottom=0)
-    below.set_xlabel("bits of a conversion, mean over the network")
+    below.set_xlabel("converters, mean over the network (bits)")
     bits = [each.bits for series in points.series.values() for each in series]
     first, last = int(min(bits)), int(-(-max(bits) // 1))
     below.set_xlim(first - 0.3, last + 0.3)
@@ -144,8 +149,4 @@ def _scale(above: Axes, below: Axes, points: ConverterPoints, top: float) -> Non
 
 def _notes(points: ConverterPoints) -> Sequence[str]:
     reports = points.reports
-    return [
-        *coverage_notes(reports),
-        *timing_lines(reports),
-        *confound_lines(reports),
-    ]
+    return [value_note(reports), *result_notes(reports)]

@@ -139,6 +139,14 @@ def layer_names(layers: Sequence[LayerReport]) -> LayerNames:
     )
 
 
+def cycles_unit(most_cycles: int) -> tuple[int, str]:
+    """Return the unit in which so many cycles are a short number, and its name."""
+    for unit, name in ((10**9, "billions"), (10**6, "millions"), (10**3, "thousands")):
+        if most_cycles >= 2 * unit:
+            return unit, name
+    return 1, "count"
+
+
 def design_label(report: Report) -> str:
     """Return a design's name, with ~ where its cycles depend on values."""
     return marked(report.pe.spec, varying=report.pe.cycles_depend_on_values)

@@ -16,6 +16,7 @@ from sparqsim.plot.groups import group_note, grouped
 from sparqsim.plot.labels import (
     add_legend,
     add_notes,
+    cycles_unit,
     design_label,
     equal_groups,
     group_label,
@@ -82,7 +83,7 @@ def _report_figure(report: Report, width: str) -> Figure:
     layout = laid_out(len(report.layers), width, 1, BAR_POINTS, heights, around)
     drawn, parts = grouped(report, layout.group), parts_spent([report])
     cycles = [layer.cycles for layer in drawn.layers]
-    unit, unit_name = _unit(max(each.total for each in cycles))
+    unit, unit_name = cycles_unit(max(each.total for each in cycles))
     absolute = Stacks(cycles, report.cycles, [unit] * (len(cycles) + 1), parts)
     shares = Stacks(
         cycles, report.cycles, [each.total / 100 for each in (*cycles, report.cycles)], parts
@@ -199,14 +200,6 @@ class Stacks:
                     place, height, bar, bottom, color=look.color, hatch=look.hatch, edgecolor=INK
                 )
                 bottom += height
-
-
-def _unit(most: int) -> tuple[int, str]:
-    """Return the unit in which `most` cycles is a short number, and its name."""
-    for unit, name in ((10**9, "billions"), (10**6, "millions"), (10**3, "thousands")):
-        if most >= 2 * unit:
-            return unit, name
-    return 1, "count"
 
 
 def _same_limits(panels: Sequence[Axes]) -> None:

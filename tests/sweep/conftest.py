@@ -36,7 +36,7 @@ def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trace, store = folder / "net.safetensors", folder / "store.sqlite"
     save_trace(trace)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(run, "_workers", lambda *args: Here())
+        patched.setattr(run, "workers_for", lambda *args: Here())
         sweep(cases_of({"trace": str(trace), **AXES}), store)
     return store
 
