@@ -146,6 +146,18 @@ def test_comparison_page_and_figures(compared, small_path, run, refused):
     assert "--baseline" in refused("plot", compared, "--kind", "adc", "--baseline", "a", "-o", "x")
 
 
+def test_no_clock_or_pe_count_is_said_to_be_shared_with_arrays(compared, small_path, run):
+    shown = run("compare", small_path, "--pe", f"mac-8b8b,{','.join(SPECS)}").out
+    told = " ".join(shown.split())
+    assert f"One clock for all but {', '.join(SPECS)}, which has none here." in told
+    assert "PE count being equal" not in told
+    assert "20 dB, none of which alone can be one less, on each layer" in told
+    assert run("report", compared, "-o", "page.html").code == 0
+    text = Path("page.html").read_text()
+    assert "Designs are compared at equal PE count" not in text
+    assert "no array of PEs, so a speedup compares cycles alone" in text
+
+
 def test_a_figure_of_designs_without_converters_is_refused(small_path, run, refused, tmp_path):
     result = tmp_path / "mac.json"
     assert run("simulate", small_path, "--pe", "mac-8b8b", "-o", result).code == 0

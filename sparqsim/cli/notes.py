@@ -51,8 +51,9 @@ def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
         if utilizations
         else ("", "")
     )
+    equal = "" if any(each.pe.engine_model for each in reports) else ", PE count being equal"
     lines.append(
-        f"Cycles are those {whose}, PE count being equal: compute = steps at one cycle each, fill "
+        f"Cycles are those {whose}{equal}: compute = steps at one cycle each, fill "
         f"= skew and loads, drain = sums leaving, pe stall = what slower steps add{waits}.{used} "
         f"array = MACs / (cycles x PEs x lanes){effective}. SQNR '-': exact."
     )

@@ -80,9 +80,11 @@ def note_of_one_clock(comparison: Comparison) -> list[str]:
     if not periods or comparison.reports[comparison.baseline].array.coupling == "broadcast":
         return []
     slowest = max(periods, key=lambda name: periods[name])
+    engines = [name for name in comparison.order if comparison.reports[name].pe.engine_model]
+    whose = f"all but {', '.join(engines)}, which has none here" if engines else "all"
     note = (
-        f"One clock for all. The slowest, {slowest}, needs {periods[slowest]:.3f} ns by {SOURCE} "
-        f"of {TIMED}; --clock own: each at its own."
+        f"One clock for {whose}. The slowest, {slowest}, needs {periods[slowest]:.3f} ns by "
+        f"{SOURCE} of {TIMED}; --clock own: each at its own."
     )
     return [note]
 

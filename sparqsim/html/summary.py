@@ -43,11 +43,23 @@ def summary(comparison: Comparison) -> list[Piece]:
         *_scope(comparison),
     ]
     if len(comparison.order) > 1:
-        pieces.append(
-            "Designs are compared at equal PE count and equal clock; a PE of one design may be "
-            "larger than that of another."
-        )
+        pieces.append(_terms(comparison))
     return pieces
+
+
+def _terms(comparison: Comparison) -> str:
+    """Return on what terms designs are compared: arrays at equal PE count; engines at none."""
+    terms = (
+        "are compared at equal PE count and equal clock; a PE of one design may be larger than "
+        "that of another."
+    )
+    engines = [name for name in comparison.order if comparison.reports[name].pe.engine_model]
+    if not engines:
+        return f"Designs {terms}"
+    return (
+        f"Arrays of PEs {terms} {', '.join(engines)}: no array of PEs, so a speedup compares "
+        "cycles alone, neither at equal PE count nor of one clock."
+    )
 
 
 def _subject(comparison: Comparison) -> Iterator[Piece]:

@@ -162,8 +162,12 @@ class Reram(EngineModel):
         """What must be known to compare its cycles."""
         found = ""
         if self.adc_bits == AUTO:
-            bound = "clip nothing" if self.sqnr_db == LOSSLESS else f"keep {self.sqnr_db} dB"
-            found = f"; converters have the fewest bits that {bound} on each layer of this trace"
+            bound = (
+                "the fewest bits that clip nothing"
+                if self.sqnr_db == LOSSLESS
+                else f"bits that keep {self.sqnr_db} dB, none of which alone can be one less,"
+            )
+            found = f"; converters have {bound} on each layer of this trace"
         return (
             f"cycles are of its converters' clock ({self.conv} per bit of a conversion, "
             f"{self.read} to read), not of an array's; writing cells takes none{found}"
