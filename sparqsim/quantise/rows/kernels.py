@@ -49,7 +49,7 @@ def loss_of(row: Singles, low: np.float32, high: np.float32) -> float:
 
 @jit
 def greedy_range(row: Singles) -> tuple[np.float32, np.float32]:
-    """Return the range that a greedy search keeps of a row."""
+    """Return the range that a greedy search keeps of a row; it ends where a step moves nothing."""
     low, high = row.min(), row.max()
     kept_low, kept_high = low, high
     step = np.float32((high - low) / BINS)
@@ -61,10 +61,13 @@ def greedy_range(row: Singles) -> tuple[np.float32, np.float32]:
         without_high = loss_of(row, low, np.float32(high - step))
         if loss < without_low and loss < without_high and loss < best:
             best, kept_low, kept_high = loss, low, high
+        last_low, last_high = low, high
         if without_low < without_high:
             low, loss = np.float32(low + step), without_low
         else:
             high, loss = np.float32(high - step), without_high
+        if low == last_low and high == last_high:  # the step is lost in fp32: it would go on so
+            break
     return kept_low, kept_high
 
 
