@@ -206,6 +206,13 @@ def test_every_format_of_printing(run):
     assert "| int4 |" in run(*base, "--format", "markdown")[1]
 
 
+def test_a_format_that_is_named_twice_is_run_once(run):
+    given = ("table.npy", "--indices", "zipf:1", "--lookups", "10", "--layout", "packed")
+    code, _, said = run(*given, "--format", "int4,fp32,int4:search=greedy", "-o", "g.json")
+    assert (code, said) == (0, "")
+    assert [each.format for each in GatherReport.load("g.json").entries] == ["int4", "fp32"]
+
+
 def test_drawn_lookups_say_so_everywhere(run):
     _, shown, _ = run(
         "table.npy", "--indices", "zipf:1.2", "--lookups", "500", "--seed", "4", "-o", "g.json"

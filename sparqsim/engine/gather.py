@@ -86,7 +86,7 @@ def gather(asked: Asked, behind: Behind | None = None) -> GatherReport:
         For an unknown format, layout or engine, a width that the table does not have, or a row that
         a format cannot hold, naming it.
     """
-    formats = [get_row_format(each) for each in asked.formats]
+    formats = _formats(asked.formats)
     widths = _widths(asked)
     runner = _runner(asked)
     _check_layouts(asked.layouts)
@@ -101,7 +101,7 @@ def gather(asked: Asked, behind: Behind | None = None) -> GatherReport:
                 read = each.decode(each.encode(rows), width)
             errors = row_errors(rows, read, asked.lookups.counts)
             mlp = None if behind is None else behind.run(read, asked.lookups)
-            for layout in asked.layouts:
+            for layout in dict.fromkeys(asked.layouts):
                 entry = _entry(asked, each, width, layout, runner, hardware, errors)
                 entries.append(entry.model_copy(update={"mlp": mlp}))
     return GatherReport(
@@ -180,6 +180,15 @@ def _entry(
         bounds=RateBounds.of(hardware, program.lookups, bursts, width),
         errors=errors,
     )
+
+
+def _formats(asked: Sequence[str | RowFormat]) -> list[RowFormat]:
+    """Return the formats, each once. Raises InputError for two of one name."""
+    named: dict[str, RowFormat] = {}
+    for each in map(get_row_format, asked):
+        if named.setdefault(each.spec, each) != each:
+            raise InputError(f"row format {each.spec}: two have this name; expected one")
+    return list(named.values())
 
 
 def _widths(asked: Asked) -> Sequence[int]:
