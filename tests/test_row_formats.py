@@ -175,6 +175,15 @@ def test_every_byte_of_any_row_is_that_of_the_plain_definition(values, spec):
     assert get_row_format(spec).encode(row[None])[0].tobytes() == DEFINITIONS[spec](row)
 
 
+def test_centroids_are_numbers_of_fp16():
+    ends = np.array([[-60_000, 65_504, 0, 0]], f32)
+    stored = get_row_format("codebook4").encode(ends)
+    assert np.isfinite(np.ascontiguousarray(stored[:, -32:]).view("<f2")).all()
+    assert (get_row_format("codebook4").decode(stored, 4) == ends.astype(f16)).all()
+    with pytest.raises(InputError, match=r"row 1: .* beyond fp16"):
+        get_row_format("codebook4").encode(np.array([[0, 1], [1, 65_520]], f32))
+
+
 def test_values_read_back_are_those_of_the_bytes():
     rows = rows_of_kind("random")
     for spec in ("int4:search=none", "int4"):

@@ -3,8 +3,9 @@
 Lloyd's iterations begin at the 16 values of `int4`'s greedy range. Each element takes the nearest
 centroid (of equally near ones the lower), each centroid goes to the mean of its elements or stays
 where it has none, until no element changes its centroid, or after `iterations`. Centroids are then
-rounded to fp16, and elements take the nearest once more. A row is its codes, two to a byte, then 16
-fp16 centroids: width/2 + 32 bytes.
+rounded to fp16, those beyond it to its largest, and elements take the nearest once more; rows that
+fp16 cannot hold are refused. A row is its codes, two to a byte, then 16 fp16 centroids: width/2 +
+32 bytes.
 
 *Source*: "4-bit embedding tables" name a row-wise k-means codebook (KMEANS); its text was not read.
 The greedy start, the fp16 centroids and the limit of iterations are ours.
@@ -17,11 +18,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from sparqsim.quantise.rows.base import RowFormat, Rows, Stored, check_finite
+from sparqsim.quantise.rows.base import RowFormat, Rows, Stored, check_finite, check_held
 from sparqsim.quantise.rows.int4 import ranges_of
 from sparqsim.quantise.rows.uniform import LEVELS4, half_parameters, packed, unpacked, values_of
 
 CENTROIDS = LEVELS4 + 1
+LARGEST_HALF = float(np.finfo(np.float16).max)
 #: Of the centroids, fp16.
 BOOK_BYTES = 2 * CENTROIDS
 
@@ -43,11 +45,15 @@ class Codebook4(RowFormat):
         from sparqsim.quantise.rows.kernels import k_means, nearest_codes
 
         check_finite(rows)
+        with np.errstate(over="ignore"):
+            check_held(rows.astype(np.float16), rows, "largest magnitude", "fp16")
         scale, bias = half_parameters(*ranges_of(rows, "greedy"))
         grid = np.tile(np.arange(CENTROIDS, dtype=np.uint8), (len(rows), 1))
         start = values_of(grid, bias.astype(np.float32), scale.astype(np.float32))
         held, start = np.ascontiguousarray(rows), np.sort(start, axis=1)
-        book = k_means(held, start.astype(np.float64), self.iterations).astype("<f2")
+        # Means are within fp16 as the elements are; a centroid without elements may be beyond.
+        settled = k_means(held, start.astype(np.float64), self.iterations)
+        book = settled.clip(-LARGEST_HALF, LARGEST_HALF).astype("<f2")
         codes = nearest_codes(held, book.astype(np.float64))
         return np.concatenate([packed(codes), book.view(np.uint8)], axis=1)
 
