@@ -139,7 +139,7 @@ class RateBounds(Record):
 class MlpRun(Record):
     """The network behind the gathers, of one format.
 
-    first_layer_cycles: of the first layer with the pooled vectors of all inputs. total_cycles: of
+    first_layer_cycles: of the first layer with the pooled vectors of all inputs. input_cycles: of
     all layers for one input, the others' as in the trace.
     """
 
@@ -215,8 +215,7 @@ class GatherReport(Tabular, Record):
     """Gathers from a table, under several formats.
 
     engine: 'fast', or 'event': the processes that define the timing. pool: how the vectors of a bag
-    become one. card: of the network behind, with the pooled vectors of the first format; None
-    without one.
+    become one. card: of the network behind, on the trace's own inputs; None without one.
     """
 
     schema_: Literal["sparqsim.gather/1"] = Field(default=GATHER_SCHEMA, alias="schema")
