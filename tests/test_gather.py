@@ -273,6 +273,16 @@ def test_pages_and_clock_come_from_the_configuration(run):
     assert report.flat_rows()[0]["lookups_per_second"] is None
 
 
+def test_pages_found_open_name_the_width(run, place):
+    (place / "paged.toml").write_text("[gather]\npage_bytes = 1024\n")
+    given = ("table.npy", "--indices", "zipf:1", "--lookups", "10", "--config", "paged.toml")
+    code, shown, _ = run(*given, "--format", "fp32", "--layout", "packed", "--width", "4,8")
+    assert code == 0
+    words = " ".join(shown.split())
+    assert "fp32, 4 wide packed" in words
+    assert "fp32, 8 wide packed" in words
+
+
 def test_what_a_configuration_may_not_say():
     for text, named in {
         "[gather]\noutstanding = 0": "gather.outstanding=0: expected an integer from 1",

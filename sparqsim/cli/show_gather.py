@@ -135,7 +135,7 @@ def _hits(report: GatherReport) -> str:
     shares = []
     for each in report.entries:
         share = each.page_hits / (each.page_hits + each.page_misses)
-        shares.append(f"{each.format} {each.layout} {100 * share:.1f} %")
+        shares.append(f"{_label(report, each)} {each.layout} {100 * share:.1f} %")
     return ", ".join(shares)
 
 
