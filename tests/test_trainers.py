@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -124,6 +126,17 @@ def test_gates_learn_to_shut_where_bits_cost_and_bring_nothing(work) -> None:
         gates.penalty(weight).backward()
         optimiser.step()
     assert gates.codes(weight).magnitude_bits == 1
+
+
+def test_the_penalty_of_gates_counts_bits_that_need_those_above_them(work) -> None:
+    """Weights times the sum over bits of the odds that a bit and all above it are there."""
+    gates = work.dropbits.BitGates(torch.ones(5))
+    odds = [2.0, -1.0, 0.5, 3.0, -2.0, 1.0]
+    with torch.no_grad():
+        gates.gate.copy_(torch.tensor(odds))
+    not_shut = [1 / (1 + math.exp(2 / 3 * math.log(0.1 / 1.1) - each)) for each in odds]
+    expected = 5 * sum(math.prod(not_shut[: last + 1]) for last in range(6))
+    assert gates.penalty(torch.ones(5)).item() == pytest.approx(expected, rel=1e-5)
 
 
 # A step that is learned.

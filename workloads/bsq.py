@@ -84,7 +84,7 @@ def stripped(codes: Tensor) -> tuple[Tensor, int, int]:
     """Return codes without the planes that are zero in all of them: codes, planes stripped below,
     planes left.
 
-    codes: int64. Where more than 7 planes would be left, codes saturate.
+    codes: int64. First of all, those that have more than 7 bits saturate.
     """
     most = (1 << MOST_MAGNITUDE_BITS) - 1
     codes = codes.clamp(-most, most)
