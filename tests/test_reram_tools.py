@@ -22,7 +22,7 @@ from sparqsim.engine.models.crossbar.definition import run_layer
 from sparqsim.engine.models.crossbar.plan import Converters
 from sparqsim.engine.models.reram import Reram
 from sparqsim.memory import load_accelerator
-from sparqsim.plot import converter_points, plot_adc
+from sparqsim.plot import converter_points, pareto_figure, plot_adc, speedup_figure
 from sparqsim.results.engine_notes import cost_lines
 from sparqsim.results.schemas import schema_files
 
@@ -262,3 +262,12 @@ def test_a_layer_of_few_bits_takes_fewer_phases(small_trace):
 def test_unbound_crossbars_have_no_bits():
     with pytest.raises(InputError, match="found for a layer"):
         Reram().converter_bits  # noqa: B018
+
+
+def test_figures_do_not_call_crossbars_equal_pes(small_trace):
+    arrays = sparqsim.compare(small_trace, ["mac-8b8b", "sparq-5opt"])
+    beside = sparqsim.compare(small_trace, ["mac-8b8b", "reram"])
+    for comparison, terms in ((arrays, "equal PEs"), (beside, "in cycles alone")):
+        assert comparison.html_caption().endswith(f"Speedup over mac-8b8b, {terms}.")
+        assert speedup_figure(comparison).axes[0].get_ylabel().endswith(f"mac-8b8b, {terms}")
+        assert pareto_figure(comparison).axes[0].get_xlabel().endswith(f"mac-8b8b, {terms}")

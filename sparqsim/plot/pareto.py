@@ -107,7 +107,7 @@ pareto_figure = plot_pareto
 
 def _words(comparison: Comparison, quality: str) -> ParetoWords:
     reports = [comparison.reports[name] for name in comparison.order]
-    notes, equal = [value_note(reports), *result_notes(reports)], "equal PEs"
+    notes, equal = [value_note(reports), *result_notes(reports)], comparison.terms
     if comparison.iso_area is not None:
         equal = "equal area"
         notes += [*iso_area_notes(comparison.iso_area), "open marks: equal PEs"]

@@ -168,7 +168,7 @@ def _draw_speedups(
             write_above(axes, place, value, f"{value:.2f}", 1.5)
     axes.axhline(1, **BASELINE)
     axes.set_ylim(0, _highest(comparison, shown) * 1.05 + 0.35)
-    axes.set_ylabel(f"speedup (x) over\n{comparison.baseline}, equal PEs")
+    axes.set_ylabel(f"speedup (x) over\n{comparison.baseline}, {comparison.terms}")
 
 
 def speedup_at(comparison: Comparison, spec: str, layer: int | None) -> float:

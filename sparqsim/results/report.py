@@ -372,6 +372,12 @@ class Comparison(Tabular, Record):
                 rows.append(row | over | area)
         return rows
 
+    @property
+    def terms(self) -> str:
+        """On what terms speedups are: of engines that are no array of PEs, of cycles alone."""
+        engines = any(self._report(name).pe.engine_model for name in self.order)
+        return "in cycles alone" if engines else "equal PEs"
+
     def summary(self) -> str:
         """Return the designs, the baseline, the network and the array."""
         report, designs = self._report(self.baseline), counted(len(self.order), "design")
@@ -383,7 +389,7 @@ class Comparison(Tabular, Record):
     def html_caption(self) -> str:
         """Return what was simulated, and what speedups are over."""
         heading = self._report(self.baseline).heading(design=False)
-        return f"{heading}. Speedup over {self.baseline}, equal PEs."
+        return f"{heading}. Speedup over {self.baseline}, {self.terms}."
 
     def html_rows(self) -> list[Row]:
         """Return the totals, a row per design."""
