@@ -20,10 +20,13 @@ from sparqsim.cli.options import (
 
 if TYPE_CHECKING:
     from sparqsim.engine.behind import Behind
+    from sparqsim.gather.lookups import Draw
     from sparqsim.gather.program import Layout
 
 #: What stands where no accelerator is named: a rate needs a memory.
 DEFAULT_CONFIG = "edge"
+#: What runs the network behind where no design is named.
+DEFAULT_PE = "mac-8b8b"
 #: Most elements of a row that can be asked for.
 WIDEST = 1 << 24
 
@@ -109,21 +112,37 @@ Tokenizer = Annotated[
     ),
 ]
 LookupCount = Annotated[
-    int,
-    typer.Option("--lookups", metavar="N", min=1, max=10**9, help="Drawn look-ups (zipf:S)."),
+    int | None,
+    typer.Option(
+        "--lookups",
+        metavar="N",
+        min=1,
+        max=10**9,
+        help="Drawn look-ups (zipf:S). [default: 1000000]",
+        show_default=False,
+    ),
 ]
 Bag = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--bag",
         metavar="N",
         min=1,
         max=10**9,
-        help="Look-ups that are pooled to one vector (zipf:S, .npy of one axis).",
+        help="Look-ups that are pooled to one vector (zipf:S, .npy of one axis). [default: 32]",
+        show_default=False,
     ),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="Of the draw (zipf:S).")
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        min=0,
+        max=2**63 - 1,
+        help="Of the draw (zipf:S). [default: 0]",
+        show_default=False,
+    ),
 ]
 WithTrace = Annotated[
     str | None,
@@ -136,12 +155,13 @@ WithTrace = Annotated[
     ),
 ]
 NetworkDesign = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--pe",
         metavar="NAME",
-        help="With --with-trace: the design that runs it.",
+        help="With --with-trace: the design that runs it. [default: mac-8b8b]",
         autocompletion=completion.design,
+        show_default=False,
     ),
 ]
 
@@ -155,11 +175,11 @@ def gather(
     config: Config = DEFAULT_CONFIG,
     tensor: Tensor = None,
     tokenizer: Tokenizer = None,
-    lookups: LookupCount = 1_000_000,
-    bag: Bag = 32,
-    seed: Seed = 0,
+    lookups: LookupCount = None,
+    bag: Bag = None,
+    seed: Seed = None,
     with_trace: WithTrace = None,
-    pe: NetworkDesign = "mac-8b8b",
+    pe: NetworkDesign = None,
     array: Array = None,
     dataflow: Dataflow = None,
     engine: Engine = "fast",
@@ -171,7 +191,7 @@ def gather(
     from sparqsim.cli.tables import deliver, saving
     from sparqsim.engine.gather import DEFAULT_FORMATS, Asked
     from sparqsim.engine.gather import gather as gathered
-    from sparqsim.gather.lookups import Draw, lookups_of
+    from sparqsim.gather.lookups import lookups_of
     from sparqsim.gather.table import load_table
     from sparqsim.memory import load_accelerator
 
@@ -179,9 +199,10 @@ def gather(
     read_files = [table, indices.removeprefix("text:"), tokenizer, with_trace, config]
     check_outputs({"-o": output}, read_files)
     asked_widths, layouts = _widths(width), _layouts(layout)
+    draw = _draw(indices, lookups, bag, seed, tokenizer)
     behind = _behind(with_trace, pe, config, array, dataflow)
     loaded = load_table(table, tensor)
-    rows = lookups_of(indices, loaded.height, Draw(lookups, bag, seed), tokenizer)
+    rows = lookups_of(indices, loaded.height, draw, tokenizer)
     asked = Asked(
         loaded,
         rows,
@@ -235,12 +256,34 @@ def _layouts(text: str) -> Sequence[Layout]:
     return found
 
 
+def _draw(
+    indices: str, lookups: int | None, bag: int | None, seed: int | None, tokenizer: str | None
+) -> Draw:
+    """Return what is drawn of look-ups; an option that would change nothing is refused."""
+    from sparqsim.gather.lookups import Draw
+
+    drawn, text = indices.startswith("zipf:"), indices.startswith("text:")
+    pooled = drawn or indices.endswith(".npy")
+    for option, value, used, where in (
+        ("--lookups", lookups, drawn, "zipf:S"),
+        ("--seed", seed, drawn, "zipf:S"),
+        ("--bag", bag, pooled, "zipf:S or a .npy file; each line is a bag here"),
+        ("--tokenizer", tokenizer, text, "text:FILE"),
+    ):
+        if value is not None and not used:
+            raise InputError(
+                f"{option} {value}: changes nothing with --indices {indices}, expected {where}"
+            )
+    chosen = {"lookups": lookups, "bag": bag, "seed": seed}
+    return Draw(**{name: value for name, value in chosen.items() if value is not None})
+
+
 def _behind(
-    trace: str | None, pe: str, config: str, array: str | None, dataflow: str | None
+    trace: str | None, pe: str | None, config: str, array: str | None, dataflow: str | None
 ) -> Behind | None:
     """Return the network behind the gathers, if there is to be one."""
     if trace is None:
-        for option, value in {"--array": array, "--dataflow": dataflow}.items():
+        for option, value in {"--array": array, "--dataflow": dataflow, "--pe": pe}.items():
             if value is not None:
                 raise InputError(f"{option} {value}: nothing runs on an array; add --with-trace")
         return None
@@ -248,4 +291,4 @@ def _behind(
     from sparqsim.engine.behind import Behind
 
     shape, memory = accelerator_config(config, array, dataflow, None, None)
-    return Behind(sparqsim.load_trace(trace), shape, memory, pe)
+    return Behind(sparqsim.load_trace(trace), shape, memory, pe or DEFAULT_PE)
