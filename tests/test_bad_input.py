@@ -177,11 +177,14 @@ def test_bad_values_in_python(case):
 def full_disk():
     """No file may grow beyond 100 bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writes_no_bytecode = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # Python would leave it cut
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode = writes_no_bytecode
 
 
 def test_a_disk_that_fills_up_leaves_the_earlier_report(tmp_path):

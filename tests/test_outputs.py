@@ -249,6 +249,7 @@ def test_a_full_disk_is_one_line(command: str, tmp_path: Path, small_path: Path)
     (tmp_path / "t.csv").write_text(TOPOLOGY.replace("8, 8, 3", "80, 80, 3"))
     script = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "sys.dont_write_bytecode = True  # Python would leave it cut\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
         "from sparqsim.cli import main\n"
         "import sparqsim.trace.writer as w\n"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,12 @@ from sparqsim.base.errors import InputError
 from sparqsim.sweep import Store
 
 #: As on a full disk: no file grows beyond this. For where no small file system can be mounted.
-LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({bytes}, {bytes}))"
+#: Nor is bytecode written, which Python would leave cut, for every later process to stumble on.
+LIMIT = (
+    "import os, resource, sys; sys.dont_write_bytecode = True; "
+    "os.environ['PYTHONDONTWRITEBYTECODE'] = '1'; "
+    "resource.setrlimit(resource.RLIMIT_FSIZE, ({bytes}, {bytes}))"
+)
 
 
 @contextmanager
@@ -52,11 +58,14 @@ def files_limited(kib: int) -> Iterator[None]:
     """Let no file of this process grow beyond so many KiB in the block."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writes_no_bytecode = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # Python would leave it cut
     resource.setrlimit(resource.RLIMIT_FSIZE, (kib * 1024, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        sys.dont_write_bytecode = writes_no_bytecode
 
 
 def test_a_full_disk_is_told_and_the_store_stays_valid(tmp_path: Path, trace: str) -> None:
