@@ -7,14 +7,12 @@ python workloads/weight_method_tables.py --check    # exit code 1 if the page ho
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from statistics import mean
 from typing import Any
 
-from accuracy_tables import ROOT, TABLE, markdown_table
-
-from sparqsim.base.files import write_text
+from accuracy_tables import ROOT, markdown_table
+from page_tables import with_tables, write_or_check, write_page
 
 RECORD = ROOT / "docs" / "weight-methods" / "resnet20.json"
 PAGE = ROOT / "docs" / "how-to" / "weight-methods.md"
@@ -164,24 +162,13 @@ TABLES: dict[str, Callable[[Record], list[str]]] = {
 def rendered(page: str) -> str:
     """Return the page with its tables made anew."""
     record = loaded()
-    return TABLE.sub(
-        lambda found: f"{found[1]}\n" + "\n".join(TABLES[found[2]](record)) + f"\n\n{found[3]}",
-        page,
-    )
+    return with_tables(page, lambda name: TABLES[name](record))
 
 
 def write_tables() -> None:
     """Put the tables into the page."""
-    write_text(PAGE, rendered(PAGE.read_text(encoding="utf-8")))
-
-
-def main() -> None:
-    """Write or check."""
-    page = PAGE.read_text(encoding="utf-8")
-    if "--check" in sys.argv[1:]:
-        sys.exit(int(rendered(page) != page))
-    write_tables()
+    write_page(PAGE, rendered)
 
 
 if __name__ == "__main__":
-    main()
+    write_or_check(PAGE, rendered)
