@@ -112,15 +112,14 @@ def card_diff(
     """
     facts = [fact for fact in _facts(cards) if fact.name not in free]
     differing = {fact.name: fact.side for fact in facts if fact.differs}
+    confounds = [fact for fact in facts if fact.differs and not _explained(fact, differing)]
+    not_known = [fact for fact in facts if fact.is_known_in_part and not fact.differs]
+    numbers = (str(at) for at in range(1, len(cards) + 1))
     return CardDiff(
-        names=tuple(names) or tuple(str(at) for at in range(1, len(cards) + 1)),
+        names=tuple(names or numbers),
         designs=tuple(", ".join(card.specs) for card in cards),
-        confounds=tuple(
-            fact.difference() for fact in facts if fact.differs and not _explained(fact, differing)
-        ),
-        not_known=tuple(
-            fact.difference() for fact in facts if fact.is_known_in_part and not fact.differs
-        ),
+        confounds=tuple(fact.difference() for fact in confounds),
+        not_known=tuple(fact.difference() for fact in not_known),
     )
 
 

@@ -148,12 +148,10 @@ class CalibrationRun(RunningNetwork):
                     f"layer {call.name!r} is a function with weights, expected a module: its "
                     "rounding is learned through PyTorch's modules"
                 )
-        return Blocks(
-            self._network.model,
-            tuple(inputs for inputs, _ in self._batches()),
-            {name: site.activation for name, site in self._sites.items()},
-            {call.name: call.module for call in self._network.calls if call.module is not None},
-        )
+        activations = {name: site.activation for name, site in self._sites.items()}
+        called = {call.name: call.module for call in self._network.calls if call.module is not None}
+        pictures = tuple(inputs for inputs, _ in self._batches())
+        return Blocks(self._network.model, pictures, activations, called)
 
     def _taken(
         self, inputs: Inputs, layers: Collection[str], chosen: ChosenWeights
