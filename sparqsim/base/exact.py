@@ -21,8 +21,26 @@ def exact_matmul(x: Array, w: Array) -> NDArray[np.int64]:
     order of additions.
     """
     dtype = np.float32 if _exact_in_float32(x, w) else np.float64
-    product: NDArray[np.int64] = (x.astype(dtype) @ w.astype(dtype)).astype(np.int64)
-    return product
+    return integer_product(x.astype(dtype), w.astype(dtype))
+
+
+def integer_product(x: Array, w: Array) -> NDArray[np.int64]:
+    """Return x @ w as integers, of floats that hold integers whose sums they hold exactly, too.
+
+    A product that is no number warns as it becomes an integer.
+    """
+    return np.asarray(float_product(x, w).astype(np.int64))
+
+
+def float_product(x: Array, w: Array) -> Array:
+    """Return x @ w, of finite floats, without warnings that mean nothing.
+
+    OpenBLAS computes with lanes beyond the edge of a matrix and drops what comes of them; what
+    happens to lie there can raise the processor's flag of an invalid operation, which NumPy
+    reports as a warning of the product (numpy/numpy issues 13173 and 24067).
+    """
+    with np.errstate(invalid="ignore"):
+        return np.asarray(x @ w)
 
 
 def _exact_in_float32(x: Array, w: Array) -> bool:

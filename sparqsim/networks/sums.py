@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.base.exact import FLOAT32_EXACT
+from sparqsim.base.exact import FLOAT32_EXACT, integer_product
 from sparqsim.pe import PEDesign
 from sparqsim.pe.arithmetic import encoded_sums
 from sparqsim.pe.binding import bound_to
@@ -213,13 +213,13 @@ def exact_product(x: Array, w: Factor) -> NDArray[np.int64]:
     """Return x @ w, integers (groups, M, K) and (groups, K, N), exactly."""
     piece = w.pieces(*_limits(x))
     if piece is None:
-        return (x.astype(np.float64) @ w.integers.astype(np.float64)).astype(np.int64)
+        return integer_product(x.astype(np.float64), w.integers.astype(np.float64))
     k = x.shape[2]
     single = x.astype(np.float32)
-    total = (single[:, :, :piece] @ w.single[:, :piece]).astype(np.int64)
+    total = integer_product(single[:, :, :piece], w.single[:, :piece])
     for start in range(piece, k, piece):
         stop = start + piece
-        total += (single[:, :, start:stop] @ w.single[:, start:stop]).astype(np.int64)
+        total += integer_product(single[:, :, start:stop], w.single[:, start:stop])
     return total
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
+from sparqsim.base.exact import float_product
 from sparqsim.quantise.weights import LayerFacts, QuantisedWeights, Rows, RunningNetwork
 
 Array = NDArray[Any]
@@ -77,5 +78,5 @@ class RowSums:
 
 def _by_channel(matrix: Array, row_sum: Array) -> NDArray[np.float64]:
     """Return weights (groups, N, K) times a row for each group (groups, K), one for each N."""
-    products = matrix.astype(np.float64) @ row_sum[..., None]
+    products = float_product(matrix.astype(np.float64), row_sum[..., None])
     return np.asarray(products, np.float64).reshape(-1)

@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
+from sparqsim.base.exact import float_product
 
 Array = NDArray[Any]
 Single = NDArray[np.float32]
@@ -73,8 +74,10 @@ class Moments(NamedTuple):
         -------
         float64 (groups, N)
         """
-        squares = (quantised @ self.inputs * quantised).sum(axis=-1)
-        return np.asarray(squares - 2 * (quantised @ self.cross * weights).sum(axis=-1))
+        squares = (float_product(quantised, self.inputs) * quantised).sum(axis=-1)
+        return np.asarray(
+            squares - 2 * (float_product(quantised, self.cross) * weights).sum(axis=-1)
+        )
 
 
 @dataclass(frozen=True)
@@ -228,7 +231,7 @@ class _Descent:
     def __init__(self, learned: _Learned, moments: Moments) -> None:
         self._learned = learned
         self._inputs = moments.inputs.astype(np.float32)
-        meant = learned.steps @ np.swapaxes(moments.cross, -1, -2)
+        meant = float_product(learned.steps, np.swapaxes(moments.cross, -1, -2))
         self._meant = meant.astype(np.float32)
         self._units = np.minimum(2 * learned.scales**2, STEEPEST).astype(np.float32)
 
@@ -259,7 +262,7 @@ class _Descent:
     def _by_code(self, codes: Single) -> Single:
         """Return the first term's gradient with respect to codes; 0 where they saturate."""
         limit = self._learned.limit
-        error = np.clip(codes, -limit, limit) @ self._inputs - self._meant
+        error = float_product(np.clip(codes, -limit, limit), self._inputs) - self._meant
         inside = np.abs(codes) <= limit
         return np.asarray(np.where(inside, self._units * error, 0), np.float32)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from sparqsim.base.exact import FLOAT32_EXACT
+from sparqsim.base.exact import FLOAT32_EXACT, float_product
 from sparqsim.networks.sums import SHORTEST_PIECE, Factor, Signs
 from sparqsim.trace.lowering import patches
 from sparqsim.trace.schema import ConvGeometry
@@ -96,7 +96,7 @@ class Product:
         columns = filters.reshape(self.groups, len(channels), -1).transpose(0, 2, 1)
         found = y[ends].double().numpy()[picture, :, row, column]
         found = found.reshape(len(row), self.groups, -1)[:, :, channels]
-        return found.transpose(1, 0, 2), rows @ columns
+        return found.transpose(1, 0, 2), float_product(rows, columns)
 
 
 def _spread(size: int, count: int) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
+from sparqsim.base.exact import float_product
 from sparqsim.quantise.weights.codes import QuantisedWeights
 
 Array = NDArray[Any]
@@ -90,14 +91,17 @@ class Gram:
             w and v, K values each; output channels of a group stand together.
         """
         w, v = self._by_group(weights), self._by_group(quantised)
-        error = (v @ self.inputs * v).sum(-1) - 2 * (v @ self.cross * w).sum(-1)
-        error += (w @ self.real_squares * w).sum(-1)
+        error = (float_product(v, self.inputs) * v).sum(-1) - 2 * (
+            float_product(v, self.cross) * w
+        ).sum(-1)
+        error += (float_product(w, self.real_squares) * w).sum(-1)
         return np.asarray(np.maximum(error.reshape(-1), 0), np.float64)
 
     def mean_error(self, weights: Array, quantised: Array) -> NDArray[np.float64]:
         """Return the mean over rows of x w - q v, float64 (output channel,); as `squared_error`."""
         w, v = self._by_group(weights), self._by_group(quantised)
-        means = w @ self.real_mean[..., None] - v @ self.quantised_mean[..., None]
+        means = float_product(w, self.real_mean[..., None])
+        means -= float_product(v, self.quantised_mean[..., None])
         return means.reshape(-1)
 
     def _by_group(self, weights: Array) -> NDArray[np.float64]:
@@ -110,7 +114,11 @@ def _sums(batch: Rows) -> tuple[NDArray[np.float64], ...]:
     """Return the sums of one batch, in the order of the fields of `Gram`."""
     real, quantised = batch
     columns = quantised.swapaxes(1, 2)
-    products = (columns @ quantised, columns @ real, real.swapaxes(1, 2) @ real)
+    products = (
+        float_product(columns, quantised),
+        float_product(columns, real),
+        float_product(real.swapaxes(1, 2), real),
+    )
     sums = (each.sum(axis=1, dtype=np.float64) for each in batch)
     return (*(each.astype(np.float64) for each in products), *sums)
 

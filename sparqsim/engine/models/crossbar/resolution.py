@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.base.exact import float_product
 from sparqsim.engine.measure import sum_of_squares
 from sparqsim.engine.models.crossbar.cells import bits_for
 from sparqsim.engine.models.crossbar.sums import Circuit, Clipping, Largest, row_slabs
@@ -59,7 +60,7 @@ class Products:
     def add(self, clipped: NDArray[np.int64]) -> None:
         """Add those of some outputs (slots, ...)."""
         flat = clipped.reshape(len(clipped), -1).astype(np.float64)
-        self._sums += flat @ flat.T
+        self._sums += float_product(flat, flat.T)
 
     def noise(self, bits: Bits) -> float:
         """Return the squared error of outputs with these bits."""
