@@ -53,7 +53,7 @@ def programs(draw):
         latency_cycles=draw(st.integers(0, 60)),
         outstanding=draw(st.integers(1, 9)),
         lanes=draw(st.integers(1, 20)),
-        page_bytes=draw(st.sampled_from([0, 7, burst, burst * 4, burst * 7 + 3])),
+        page_bytes=draw(st.sampled_from([0, burst, burst * 4, burst * 7])),
         banks=draw(st.integers(1, 5)),
         page_miss_cycles=draw(st.integers(0, 30)),
     )

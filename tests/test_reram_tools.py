@@ -21,8 +21,10 @@ from sparqsim.engine.models import Task
 from sparqsim.engine.models.crossbar.definition import run_layer
 from sparqsim.engine.models.crossbar.plan import Converters
 from sparqsim.engine.models.reram import Reram
+from sparqsim.html import save_page
 from sparqsim.memory import load_accelerator
 from sparqsim.plot import converter_points, pareto_figure, plot_adc, speedup_figure
+from sparqsim.plot.labels import subject_of
 from sparqsim.results.engine_notes import cost_lines
 from sparqsim.results.schemas import schema_files
 
@@ -271,3 +273,29 @@ def test_figures_do_not_call_crossbars_equal_pes(small_trace):
         assert comparison.html_caption().endswith(f"Speedup over mac-8b8b, {terms}.")
         assert speedup_figure(comparison).axes[0].get_ylabel().endswith(f"mac-8b8b, {terms}")
         assert pareto_figure(comparison).axes[0].get_xlabel().endswith(f"mac-8b8b, {terms}")
+
+
+def test_what_crossbars_alone_ran_on_is_no_array(small_trace, small_path, run, tmp_path):
+    """Beside an array of PEs the array is named, and the note says that it is not theirs."""
+    alone = sparqsim.compare(small_trace, SPECS, baseline=SPECS[0])
+    beside = sparqsim.compare(small_trace, ["mac-8b8b", SPECS[0]])
+    words = "crossbars of ReRAM cells, no array of PEs, 8 units"
+    for told in (
+        alone.heading(),
+        alone.summary(),
+        alone.reports[SPECS[0]].heading(),
+        subject_of([alone.reports[name] for name in SPECS]),
+    ):
+        assert words in told
+        assert "array 16x16" not in told
+    for told in (beside.heading(), beside.summary(), subject_of([*beside.reports.values()])):
+        assert words not in told
+        assert "16x16" in told
+    ended = run("compare", small_path, "--pe", ",".join(SPECS), "--baseline", SPECS[0])
+    shown = " ".join(ended.out.split())
+    assert words in shown
+    assert "fill = skew" not in shown
+    save_page([alone], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert words in page
+    assert "array of 16x16 PEs" not in page

@@ -51,11 +51,15 @@ def notes(reports: Sequence[Report], *, utilizations: bool = False) -> str:
         if utilizations
         else ("", "")
     )
-    equal = "" if any(each.pe.engine_model for each in reports) else ", PE count being equal"
+    engines = [each.pe.engine_model for each in reports]
+    equal = "" if any(engines) else ", PE count being equal"
+    parts = f"Cycles are those {whose}{equal}: compute = steps at one cycle each, fill = skew and "
+    parts += f"loads, drain = sums leaving, pe stall = what slower steps add{waits}."
+    if all(engines):
+        parts = "Cycles, and what they went to, are those of engines, as noted above."
+        used = used.replace("PEs used: over all PEs", "PEs used: over all units")
     lines.append(
-        f"Cycles are those {whose}{equal}: compute = steps at one cycle each, fill "
-        f"= skew and loads, drain = sums leaving, pe stall = what slower steps add{waits}.{used} "
-        f"array = MACs / (cycles x PEs x lanes){effective}. SQNR '-': exact."
+        f"{parts}{used} array = MACs / (cycles x PEs x lanes){effective}. SQNR '-': exact."
     )
     coverage = stated_coverage(reports)
     return "\n".join([*coverage.notes(reports[0].totals.macs), *lines])

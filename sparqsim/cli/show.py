@@ -101,7 +101,7 @@ def comparison_shown(comparison: Comparison, *, actions: bool = False) -> Shown:
         done = [actions_table(reports)]
         remarks += cost_lines(reports)
     return Shown(
-        comparison.reports[comparison.baseline].heading(design=False),
+        comparison.heading(),
         [
             totals_table(comparison),
             *further,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sparqsim.base.errors import InputError
 from sparqsim.base.wording import install_hint
 from sparqsim.trace.arrayfile import read_npy
+from sparqsim.trace.header import DTYPES
 from sparqsim.trace.tensorfile import TensorFile
 
 #: The installed package whose table is known by its name; where its files stand in it.
@@ -26,7 +27,11 @@ PACKAGED_TABLE = "weights/l2_supercat_256.safetensors"
 PACKAGED_TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
 WHAT = "a table of embeddings"
 #: What elements of a table may be: other real numbers are refused, integers are codes of some kind.
-KINDS = "fp16, fp32 or fp64"
+KINDS = "fp16, bf16, fp32 or fp64"
+#: What bytes of bf16 are read as: NumPy has no such type.
+BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
+#: Codes that a safetensors file's tensors may have here.
+CODES = {**DTYPES, "BF16": BFLOAT16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +86,7 @@ def load_table(source: str | Path, tensor: str | None = None) -> Table:
         array = _checked(read_npy(path), str(path))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return _table(array, path.name, digest, str(path))
-    file = TensorFile(path, WHAT)
+    file = TensorFile(path, WHAT, CODES)
     name = _chosen(file, tensor)
     place = f"{path}: tensor {name!r}"
     _check_shape(file.source(name).shape, file.source(name).dtype, place)
@@ -120,7 +125,7 @@ def _chosen(file: TensorFile, tensor: str | None) -> str:
     matrices = [
         name
         for name in file.names
-        if len(file.source(name).shape) == 2 and file.source(name).dtype.kind == "f"
+        if len(file.source(name).shape) == 2 and _is_real(file.source(name).dtype)
     ]
     if len(matrices) == 1:
         return matrices[0]
@@ -142,14 +147,30 @@ def _checked(array: NDArray[np.generic], place: str) -> NDArray[np.generic]:
 
 
 def _check_shape(shape: tuple[int, ...], dtype: np.dtype[np.generic], place: str) -> None:
-    if len(shape) != 2 or dtype.kind != "f" or 0 in shape:
+    if len(shape) != 2 or not _is_real(dtype) or 0 in shape:
         raise InputError(
-            f"{place}: {dtype} {shape}, expected rows x elements of {KINDS}, at least one of each"
+            f"{place}: {_called(dtype)} {shape}, expected rows x elements of {KINDS}, at least one "
+            "of each"
         )
 
 
+def _is_real(dtype: np.dtype[np.generic]) -> bool:
+    return dtype.kind == "f" or dtype == BFLOAT16
+
+
+def _called(dtype: np.dtype[np.generic]) -> str:
+    return "bfloat16" if dtype == BFLOAT16 else str(dtype)
+
+
+def _widened(codes: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Return the numbers of bf16 codes, exactly: they are the upper halves of those of fp32."""
+    return (codes.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+
+
 def _table(array: NDArray[np.generic], name: str, digest: str, place: str) -> Table:
-    dtype = str(array.dtype)
+    dtype = _called(array.dtype)
+    if array.dtype == BFLOAT16:
+        array = _widened(array)
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(array, dtype=np.float32)
     odd = ~np.isfinite(values)

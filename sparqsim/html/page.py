@@ -196,7 +196,7 @@ def _run(comparison: Comparison, prefix: str) -> Run:
     by_layer = [speedup_table(comparison), sqnr_table(comparison)] if several else []
     return Run(
         title=first.provenance.network or f"trace {first.provenance.trace_sha256[:12]}",
-        subtitle=f"{first.array.words}, "
+        subtitle=f"{first.array.words_of(report.pe for report in reports)}, "
         f"{'memory not modelled' if first.memory is None else f'memory {first.memory.name}'}",
         summary=summary(comparison),
         headline=headline(comparison),

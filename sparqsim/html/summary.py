@@ -69,7 +69,7 @@ def _subject(comparison: Comparison) -> Iterator[Piece]:
     yield Number(counted(len(report.layers), "layer"), "layers")
     yield ", "
     yield Number(counted(report.totals.macs, "multiply-accumulate"), "measured.macs")
-    yield f". On an array of {report.array.size} PEs, "
+    yield f". On {_place(comparison)}, "
     yield (
         f"{comparison.baseline}, the baseline, takes "
         if len(comparison.order) > 1
@@ -82,6 +82,13 @@ def _subject(comparison: Comparison) -> Iterator[Piece]:
             "The values are synthetic, drawn and not measured on a network "
             f"({report.provenance.synthetic}). "
         )
+
+
+def _place(comparison: Comparison) -> str:
+    """Return what designs ran on: an array, or engines alone."""
+    array = comparison.reports[comparison.baseline].array
+    words = array.words_of(comparison.reports[name].pe for name in comparison.order)
+    return f"an array of {array.size} PEs" if words == array.words else words
 
 
 def _winners(comparison: Comparison) -> Iterator[Piece]:

@@ -73,11 +73,12 @@ def parse_accelerator(text: str, origin: str) -> Accelerator:
     settings: dict[str, Any] = {key: document[key] for key in TOP_KEYS if key in document}
     settings["dram"] = _section(origin, "dram", DramConfig, document)
     settings |= {pad: _section(origin, pad, ScratchpadConfig, document) for pad in PADS}
-    return Accelerator(
-        _made(origin, "", MemoryConfig, settings),
-        _array(origin, document),
-        gather=_section(origin, "gather", GatherConfig, document),
-    )
+    memory, array = _made(origin, "", MemoryConfig, settings), _array(origin, document)
+    unit = _section(origin, "gather", GatherConfig, document)
+    try:
+        return Accelerator(memory, array, gather=unit)
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from None
 
 
 def _section(origin: str, name: str, kind: type[Section], document: Mapping[str, Any]) -> Section:

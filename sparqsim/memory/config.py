@@ -161,7 +161,7 @@ class GatherConfig(CheckedConfig):
     lanes : int
         Elements that are dequantised and added to the pooled vector in a cycle.
     page_bytes : int
-        Bytes of a DRAM page; 0: row buffers are not modelled.
+        Bytes of a DRAM page, whole bursts; 0: row buffers are not modelled.
     banks : int
         Each has one open page; page p lies in bank p modulo `banks`.
     page_miss_cycles : int
@@ -216,9 +216,22 @@ class Accelerator:
     """What an accelerator file says.
 
     `remarks`: what of an imported file was ignored or means something else here.
+
+    Raises
+    ------
+    InputError
+        For DRAM pages that bursts do not fill: a burst would lie in two.
     """
 
     memory: MemoryConfig
     array: ArrayConfig | None = None
     remarks: tuple[str, ...] = ()
     gather: GatherConfig = field(default_factory=GatherConfig)
+
+    def __post_init__(self) -> None:
+        page_bytes, burst_bytes = self.gather.page_bytes, self.memory.dram.burst_bytes
+        if page_bytes % burst_bytes:
+            raise InputError(
+                f"gather.page_bytes={page_bytes}: expected 0, or a multiple of "
+                f"dram.burst_bytes={burst_bytes}"
+            )

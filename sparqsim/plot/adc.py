@@ -63,7 +63,7 @@ def plot_adc(
         _draw(below, points, lambda each: each.cycles / unit)
         below.set_ylabel(f"cycles\n({unit_name})")
         _scale(above, below, points, top)
-        add_legend(figure, subject_of(points.reports[0]), [*handles], _names(points))
+        add_legend(figure, subject_of(points.reports), [*handles], _names(points))
         add_notes(figure, _notes(points))
     return delivered(figure, path, title="SQNR and cycles over converter bits", **saving)
 

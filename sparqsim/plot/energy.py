@@ -88,7 +88,7 @@ def plot_energy(
         shown = [part for part in ENERGY_LOOKS if any(part in bar for bar in bars.values())]
         _draw(panel.axes, bars, shown)
         handles = [_patch(part) for part in shown]
-        panel.add_legend(subject_of(reports[0]), handles, [LABELS[part] for part in shown])
+        panel.add_legend(subject_of(reports), handles, [LABELS[part] for part in shown])
         panel.add_notes(_notes(reports, info))
     return delivered(panel.figure, path, ax, title="Energy per multiply-accumulate", **saving)
 

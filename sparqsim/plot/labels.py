@@ -19,7 +19,7 @@ from sparqsim.results.confounds import confound_notes
 from sparqsim.results.kept import kept_layers, where_kept
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import Report, stated_coverage
-from sparqsim.results.setting import ArrayInfo, Provenance, note_lines, timing_notes
+from sparqsim.results.setting import ArrayInfo, PEInfo, Provenance, note_lines, timing_notes
 from sparqsim.results.signed import signed_layers
 from sparqsim.trace.coverage import Coverage
 
@@ -38,11 +38,13 @@ LEGEND_LINES = 7
 HANDLE_POINTS = 28
 
 
-def subject(provenance: Provenance, array: ArrayInfo) -> str:
-    """Return what was simulated, synthetic values named as such, and below, on which array."""
+def subject(provenance: Provenance, array: ArrayInfo, designs: Iterable[PEInfo] = ()) -> str:
+    """Return what was simulated, synthetic values named as such, and below, on which array, or on
+    which engines where `designs` are no arrays of PEs.
+    """
     drawn = shortened(printable(provenance.synthetic), LONGEST_SOURCE)
     label = f" [SYNTHETIC values: {drawn}]" if drawn else ""
-    return f"{source_of(provenance)}{label}\n{array.words}"
+    return f"{source_of(provenance)}{label}\n{array.words_of(designs)}"
 
 
 def source_of(provenance: Provenance) -> str:
@@ -50,11 +52,14 @@ def source_of(provenance: Provenance) -> str:
     return shortened(provenance.network, LONGEST_SOURCE) or f"trace {provenance.trace_sha256[:12]}"
 
 
-def subject_of(report: Report) -> str:
-    """Return `subject` of a report, and which memory is in it."""
-    memory = report.memory
-    around = "memory not modelled" if memory is None else f"memory {printable(memory.name)}"
-    return f"{subject(report.provenance, report.array)}, {around}"
+def subject_of(reports: Sequence[Report]) -> str:
+    """Return `subject` of reports that stand together, and which memory is in them."""
+    first = reports[0]
+    around = (
+        "memory not modelled" if first.memory is None else f"memory {printable(first.memory.name)}"
+    )
+    designs = (report.pe for report in reports)
+    return f"{subject(first.provenance, first.array, designs)}, {around}"
 
 
 def add_notes(figure: Figure, notes: Sequence[str]) -> None:

@@ -100,7 +100,7 @@ def _report_figure(report: Report, width: str) -> Figure:
         _write_total(panels[-1][0], layout.rows[-1].slots[-1], report.cycles)
         _same_limits([upper for upper, _ in panels])
         set_layer_label(panels[-1][-1], drawn.layers)
-        title = f"{design_label(report)}\n{subject_of(report)}"
+        title = f"{design_label(report)}\n{subject_of([report])}"
         _add_words(figure, [report], parts, title, group_note(report.layers, layout.group))
     return figure
 
@@ -152,7 +152,7 @@ def _comparison_figure(comparison: Comparison, width: str) -> Figure:
         set_layer_label(panels[-1][-1], baseline.layers)
         meaning = f"Cycles, 100 % = {comparison.baseline} in the same layer"
         notes = [*group_note(every_layer, layout.group), *group_notes(labels)]
-        _add_words(figure, reports, parts, f"{meaning}\n{subject_of(baseline)}", notes)
+        _add_words(figure, reports, parts, f"{meaning}\n{subject_of([baseline, *reports])}", notes)
     return figure
 
 

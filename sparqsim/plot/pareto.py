@@ -112,7 +112,7 @@ def _words(comparison: Comparison, quality: str) -> ParetoWords:
         equal = "equal area"
         notes += [*iso_area_notes(comparison.iso_area), "open marks: equal PEs"]
     return ParetoWords(
-        quality, f"{comparison.baseline}, {equal}", subject_of(reports[0]), tuple(notes)
+        quality, f"{comparison.baseline}, {equal}", subject_of(reports), tuple(notes)
     )
 
 

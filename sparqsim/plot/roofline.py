@@ -84,7 +84,7 @@ def plot_roofline(
         axes.set_xlabel("operational intensity (MACs per DRAM byte)")
         axes.set_ylabel("attained (MACs per cycle)")
         axes.grid(visible=True)
-        panel.add_legend(subject_of(reports[0]), handles, list(map(group_label, labels)))
+        panel.add_legend(subject_of(reports), handles, list(map(group_label, labels)))
         short = layer_names(reports[0].layers)
         notes = [*_notes(roofs, reports, short.prefix), *group_notes(labels)]
         count = len(short.labels)

@@ -249,7 +249,7 @@ def _draw_words(
     labels = [[design_label(comparison.reports[name]) for name in group] for group in groups]
     add_legend(
         figure,
-        subject_of(comparison.reports[comparison.baseline]),
+        subject_of([comparison.reports[name] for name in (comparison.baseline, *comparison.order)]),
         [line, *handles],
         [f"{comparison.baseline} = 1", *map(group_label, labels)],
     )

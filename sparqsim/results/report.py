@@ -196,16 +196,23 @@ class Report(Tabular, Record):
         layers, cycles = counted(len(self.layers), "layer"), counted(self.cycles.total, "cycle")
         return (
             f"{self.pe.spec} on {self.provenance.short_source()}, "
-            f"array {self.array.size} {self.array.dataflow}, {layers}, {cycles}"
+            f"{self._short_place()}, {layers}, {cycles}"
         )
 
-    def heading(self, *, design: bool = True) -> str:
-        """Return what was simulated, on one line: for how many inputs, what share, on which
-        array.
+    def _short_place(self) -> str:
+        engine, array = self.pe.engine_model, self.array
+        return f"array {array.size} {array.dataflow}" if engine is None else engine.words
+
+    def heading(self, *, beside: Iterable[Report] = (), design: bool = True) -> str:
+        """Return what was simulated, on one line: for how many inputs, what share, on which array.
+
+        `beside`: reports that stand under the same heading; where engines alone ran, they are named
+        in the array's place.
         """
         design_first = f"{self.pe.spec}, " if design else ""
+        place = self.array.words_of(each.pe for each in (self, *beside))
         return (
-            f"{self.provenance.source()}: {design_first}{self.array.words}, "
+            f"{self.provenance.source()}: {design_first}{place}, "
             f"{self._memory_label()}, {self.coverage.label(self.totals.macs)}"
         )
 
@@ -381,19 +388,28 @@ class Comparison(Tabular, Record):
     def summary(self) -> str:
         """Return the designs, the baseline, the network and the array."""
         report, designs = self._report(self.baseline), counted(len(self.order), "design")
+        array = report.array
+        words = array.words_of(each.pe for each in self._reports())
+        place = f"array {array.size} {array.dataflow}" if words == array.words else words
         return (
-            f"{designs} over {self.baseline} on {report.provenance.short_source()}, array "
-            f"{report.array.size} {report.array.dataflow}, {counted(len(report.layers), 'layer')}"
+            f"{designs} over {self.baseline} on {report.provenance.short_source()}, "
+            f"{place}, {counted(len(report.layers), 'layer')}"
         )
+
+    def heading(self) -> str:
+        """Return what was simulated, on one line: for how many inputs, what share, on what."""
+        return self._report(self.baseline).heading(beside=self._reports(), design=False)
 
     def html_caption(self) -> str:
         """Return what was simulated, and what speedups are over."""
-        heading = self._report(self.baseline).heading(design=False)
-        return f"{heading}. Speedup over {self.baseline}, {self.terms}."
+        return f"{self.heading()}. Speedup over {self.baseline}, {self.terms}."
 
     def html_rows(self) -> list[Row]:
         """Return the totals, a row per design."""
         return [row for row in self.flat_rows() if row["row"] == TOTAL_ROW]
+
+    def _reports(self) -> list[Report]:
+        return [self._report(name) for name in self.order]
 
     def _report(self, name: str) -> Report:
         if name not in self.reports:

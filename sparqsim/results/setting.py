@@ -39,6 +39,11 @@ class EngineInfo(Record):
     remark: Text = ""
     costs: ActionCosts | None = Field(default=None, exclude_if=lambda each: each is None)
 
+    @property
+    def words(self) -> str:
+        """What it is and how much of it works side by side: 'crossbars ..., 8 units'."""
+        return f"{self.kind.removeprefix('is ')}, {counted(self.units, 'unit')}"
+
 
 class AssignedLayers(Record):
     """A rule of an assignment.
@@ -178,6 +183,16 @@ class ArrayInfo(Record):
     def words(self) -> str:
         """The array's settings in one line."""
         return f"array {self.size}, {self.mode}"
+
+    def words_of(self, designs: Iterable[PEInfo]) -> str:
+        """Return what designs ran on, in one line: the array, or engines alone where none of them
+        runs on it.
+        """
+        engines = [each.engine_model for each in designs]
+        named = [each.words for each in engines if each is not None]
+        if not named or len(named) < len(engines):
+            return self.words
+        return "; ".join(dict.fromkeys(named))
 
     def flat_fields(self) -> Row:
         """Return the array for a flat row."""

@@ -81,8 +81,17 @@ def header_bytes(start: bytes, file_bytes: int) -> int:
     return length
 
 
-def parsed_header(text: bytes, file_bytes: int) -> Header:
+def parsed_header(
+    text: bytes, file_bytes: int, dtypes: Mapping[str, np.dtype[Any]] = DTYPES
+) -> Header:
     """Return the header that `text` holds, for a file of `file_bytes` bytes.
+
+    Parameters
+    ----------
+    text : bytes
+    file_bytes : int
+    dtypes : mapping of str to dtype
+        Codes that a tensor may have, and what its bytes are read as.
 
     Raises
     ------
@@ -98,28 +107,28 @@ def parsed_header(text: bytes, file_bytes: int) -> Header:
     ):
         raise InputError(f"{METADATA} is {shown(metadata)}, expected texts by name")
     base = LENGTH_BYTES + len(text)
-    tensors = {name: _entry(name, document[name], base) for name in sorted(document)}
+    tensors = {name: _entry(name, document[name], base, dtypes) for name in sorted(document)}
     _check_places(tensors, base, file_bytes)
     return Header(tensors, metadata)
 
 
-def _entry(name: str, value: Any, base: int) -> TensorEntry:
+def _entry(name: str, value: Any, base: int, dtypes: Mapping[str, np.dtype[Any]]) -> TensorEntry:
     if not isinstance(value, dict) or set(value) != ENTRY_KEYS:
         raise InputError(f"tensor {name!r} is {shown(value)}, expected {', '.join(ENTRY_KEYS)}")
     code, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
-    if not isinstance(code, str) or code not in DTYPES:
-        raise InputError(f"tensor {name!r} is {shown(code)}, expected one of {', '.join(DTYPES)}")
+    if not isinstance(code, str) or code not in dtypes:
+        raise InputError(f"tensor {name!r} is {shown(code)}, expected one of {', '.join(dtypes)}")
     if not _are_sizes(shape):
         raise InputError(f"tensor {name!r}: shape {shown(shape)}, expected whole numbers from 0")
     if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise InputError(f"tensor {name!r}: data_offsets {shown(offsets)}, expected [start, end]")
     start, stop = offsets
-    size = math.prod(shape) * DTYPES[code].itemsize
+    size = math.prod(shape) * dtypes[code].itemsize
     if stop - start != size:
         raise InputError(
             f"tensor {name!r}: {stop - start} bytes for {code} {tuple(shape)}, expected {size}"
         )
-    return TensorEntry(tuple(shape), DTYPES[code], base + start, base + stop)
+    return TensorEntry(tuple(shape), dtypes[code], base + start, base + stop)
 
 
 def _are_sizes(value: Any) -> bool:

@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 import weakref
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError, unreadable
-from sparqsim.trace.header import LENGTH_BYTES, Header, TensorEntry, header_bytes, parsed_header
+from sparqsim.trace.header import (
+    DTYPES,
+    LENGTH_BYTES,
+    Header,
+    TensorEntry,
+    header_bytes,
+    parsed_header,
+)
 from sparqsim.trace.source import TensorSource, runs
 
 DIGEST_BLOCK_BYTES = 1 << 20
@@ -33,6 +41,8 @@ class TensorFile:
     path : str or Path
     what : str
         What the file should be, for messages.
+    dtypes : mapping of str to dtype
+        Codes that tensors may have, and what their bytes are read as.
 
     Raises
     ------
@@ -40,8 +50,13 @@ class TensorFile:
         When the file is missing, unreadable, truncated or not a safetensors file, naming it.
     """
 
-    def __init__(self, path: str | Path, what: str = "a trace") -> None:
-        self.path, self._what = Path(path), what
+    def __init__(
+        self,
+        path: str | Path,
+        what: str = "a trace",
+        dtypes: Mapping[str, np.dtype[Any]] = DTYPES,
+    ) -> None:
+        self.path, self._what, self._dtypes = Path(path), what, dtypes
         self._descriptor = self._opened()
         weakref.finalize(self, os.close, self._descriptor)
         self._lock = threading.Lock()
@@ -87,7 +102,7 @@ class TensorFile:
         try:
             start = self._bytes(0, min(LENGTH_BYTES, size))
             length = header_bytes(start, size)
-            return parsed_header(self._bytes(LENGTH_BYTES, length), size)
+            return parsed_header(self._bytes(LENGTH_BYTES, length), size, self._dtypes)
         except InputError as error:
             raise InputError(
                 f"{self.path}: not a readable safetensors file ({error}), truncated or of "

@@ -64,8 +64,9 @@ class Reram(EngineModel):
         Of a cell: 1, 2, 4 or 8.
     adc_bits : str, int or sequence of int
         Bits of converters: for all slices, or of each slice, most significant first ('6/8/8/8'); or
-        'auto': for each layer the fewest of each slice that keep to `sqnr_db`, found on the layer's
-        own operands.
+        'auto': found for each layer on its own operands. Where `sqnr_db` is 'lossless', the fewest
+        of each slice that clip no sum; with a bound bits of which none alone can be one less, not
+        of the smallest sum there is.
     adcs : int
         Converters of a crossbar.
     dac_bits : int
@@ -170,7 +171,8 @@ class Reram(EngineModel):
             found = f"; converters have {bound} on each layer of this trace"
         return (
             f"cycles are of its converters' clock ({self.conv} per bit of a conversion, "
-            f"{self.read} to read), not of an array's; writing cells takes none{found}"
+            f"{self.read} to read), not of an array's: compute is reading, pe stall what "
+            f"conversions take beyond it; writing cells takes none{found}"
         )
 
     @property
@@ -316,7 +318,7 @@ _FOUND: WeakKeyDictionary[Layer, dict[Reram, Bits]] = WeakKeyDictionary()
 
 
 def _bits_of(model: Reram, layer: Layer) -> Bits:
-    """Return the fewest bits of converters for a layer, found once."""
+    """Return the bits of converters that are found for a layer, once."""
     found = _FOUND.setdefault(layer, {})
     if model not in found:
         lowered, circuit = layer.lower(), model.circuit

@@ -1,4 +1,6 @@
-"""Bits of converters for a layer: the fewest that clip nothing, or keep its SQNR above a bound."""
+"""Bits of converters for a layer: the fewest that clip nothing, or some that keep its SQNR above a
+bound, none of which alone can be one less.
+"""
 
 from __future__ import annotations
 
