@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import sparqsim
-from sparqsim.base.jit import _KernelFiles
+from sparqsim.base.compiling import _KernelFiles
 
 SCRIPT = """
 import numpy as np, sparqsim
@@ -82,3 +82,47 @@ def test_a_damaged_kernel_is_compiled_again(tmp_path):
     assert files.load("a") is None
     files.save("a", 7)
     assert files.load("a") == 7
+
+
+KERNELS = """
+import sys
+import numpy as np
+from sparqsim.base.jit import jit, parallel_jit, prange
+
+@jit
+def _doubled(value):
+    return 2 * value
+
+@parallel_jit
+def fill(values):
+    for at in prange(len(values)):
+        values[at] = _doubled(at)
+
+@jit
+def counted(number):
+    return np.arange(number)
+
+assert "numba" not in sys.modules
+values = np.zeros(4, np.int64)
+fill(values)
+print(values.tolist(), counted(3).tolist(), "numba.np.arraymath" in sys.modules)
+"""
+
+
+def test_kernels_from_disk_need_no_compiler(tmp_path):
+    """One that calls another, with a loop over the cores, and one that allocates; the process that
+    finds them loads numba at its first call, and not what numba compiles with.
+    """
+    script = tmp_path / "kernels.py"
+    script.write_text(KERNELS)
+    shown = [
+        subprocess.run(
+            [sys.executable, str(script)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        ).stdout.strip()
+        for _ in range(2)
+    ]
+    assert shown == ["[0, 2, 4, 6] [0, 1, 2] True", "[0, 2, 4, 6] [0, 1, 2] False"]

@@ -1,101 +1,75 @@
-"""The only import of numba.
+"""Kernels: functions of arrays and integers that become machine code when they are first called.
 
-Three traps of numba's on-disk cache give plausible wrong numbers. A cached kernel is not rebuilt
-when a function it calls *in another file* changes, nor when a module global it read changes. So
-kernels here take arrays and integers only, call jitted functions of their own file only, and the
-cache folder is named by a digest of all the package's sources: any edit starts an empty cache. And
-numba numbers a kernel's files, one per types of arguments, in an index: two processes that compile
-at once can take the same number, after which one runs code made for other types. So files are named
-by the types here, and there is no index.
+numba is imported then (`sparqsim.base.compiling`), not before: it takes longer than most of what a
+short run does.
 """
 
 from __future__ import annotations
 
-import hashlib
-import sys
+import functools
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from types import FunctionType
+from typing import Any, Generic, ParamSpec, TypeVar
 
-import numba
-from numba import config as numba_config
-from numba import prange
-from numba.core.caching import FunctionCache, IndexDataCacheFile
-
-from sparqsim.base.files import cache_folder
-
-__all__ = ["jit", "prange"]
+__all__ = ["Kernel", "jit", "parallel_jit", "prange"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: numba reads this setting when a decorator runs; it is the user's, so it is put back.
-CACHE_SETTING = "CACHE_DIR"
+
+def prange(*bounds: int) -> range:
+    """Stand where numba's `prange` stands in a compiled kernel."""
+    return range(*bounds)
 
 
-def _sources_digest(package: Path) -> str:
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+class Kernel(Generic[P, R]):
+    """A function that is compiled when it is first called.
+
+    Parameters
+    ----------
+    function : callable
+        Arrays and integers in, arrays and integers out. It may call kernels of its own file.
+    parallel : bool
+        Whether its `prange` loops are spread over the cores.
+    """
+
+    def __init__(self, function: Callable[P, R], *, parallel: bool) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._parallel = parallel
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the machine code for the types of these arguments."""
+        return self.compiled(*args, **kwargs)
+
+    @functools.cached_property
+    def compiled(self) -> Callable[P, R]:
+        """The function as numba has it."""
+        from sparqsim.base.compiling import PRANGE, compiled
+
+        function: Any = self._function
+        names = dict(function.__globals__)
+        for name in function.__code__.co_names:
+            value = names.get(name)
+            if isinstance(value, Kernel):
+                names[name] = value.compiled
+            elif value is prange:
+                names[name] = PRANGE
+        return compiled(_with_globals(function, names), parallel=self._parallel)
 
 
-def _cache_folder() -> str | None:
-    """Return a private folder for kernels, new for every state of the sources; None without one."""
-    folder = cache_folder(f"kernels/{_sources_digest(Path(__file__).parent.parent)}")
-    return None if folder is None else str(folder)
+def _with_globals(function: FunctionType, names: dict[str, Any]) -> Any:
+    """Return a function that finds other values under the names of its module."""
+    copy = FunctionType(function.__code__, names, function.__name__)
+    copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
+    return copy
 
 
-_CACHE_FOLDER = _cache_folder()
-
-
-class _KernelFiles(IndexDataCacheFile):
-    """A kernel's files: one per types of arguments, which name it."""
-
-    def save(self, key: Any, data: Any) -> None:
-        self._save_data(self._file_name(key), data)  # type: ignore[no-untyped-call]
-
-    def load(self, key: Any) -> Any:
-        """Return what was saved; None where there is nothing, or nothing whole."""
-        with suppress(Exception):  # a damaged pickle raises anything, and costs compiling again
-            return self._load_data(self._file_name(key))  # type: ignore[no-untyped-call]
-        return None
-
-    def _file_name(self, key: Any) -> str:
-        digest = hashlib.sha256(repr((self._source_stamp, key)).encode()).hexdigest()[:16]
-        return self._index_name.removesuffix(".nbi") + f".{digest}.nbc"
-
-
-class _KernelCache(FunctionCache):
-    """A kernel on disk; where there is no room for it, the next process compiles it again."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)  # type: ignore[no-untyped-call]
-        self._cache_file = _KernelFiles(  # type: ignore[no-untyped-call]
-            self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
-        )
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        with suppress(OSError):
-            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
-
-
-def jit(function: Callable[P, R], *, parallel: bool = False) -> Callable[P, R]:
+def jit(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function` (arrays and integers in, arrays out) to machine code, cached on disk."""
-    users_folder = getattr(numba_config, CACHE_SETTING)
-    setattr(numba_config, CACHE_SETTING, _CACHE_FOLDER)
-    try:
-        compiled: Callable[P, R] = numba.njit(
-            cache=_CACHE_FOLDER is not None, parallel=parallel, nogil=True
-        )(function)
-        if _CACHE_FOLDER is not None:
-            vars(compiled)["_cache"] = _KernelCache(function)
-    finally:
-        setattr(numba_config, CACHE_SETTING, users_folder)
-    return compiled
+    return Kernel(function, parallel=False)
 
 
 def parallel_jit(function: Callable[P, R]) -> Callable[P, R]:
     """Like `jit`, with `prange` loops spread over the cores."""
-    return jit(function, parallel=True)
+    return Kernel(function, parallel=True)
