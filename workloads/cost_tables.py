@@ -8,15 +8,12 @@ All but what stands between `<!-- table KIND_NETWORK -->` and `<!-- end -->` is 
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from accuracy_tables import ROOT, TABLE, markdown_table
-
-from sparqsim.base.files import write_text
+from accuracy_tables import ROOT, markdown_table
+from page_tables import with_tables, write_or_check, write_pages
 
 FOLDER = ROOT / "docs" / "costs"
 PAGE = ROOT / "docs" / "costs.md"
@@ -162,32 +159,21 @@ def said(record: Row, pe: str = "sparq-5opt") -> list[str]:
 TABLES = {"said": said, "gains": gains_table, "energy": energy_table, "remarks": remarks_table}
 
 
-def table(name: str) -> str:
-    """Return the table KIND_NETWORK."""
+def lines_of(name: str) -> list[str]:
+    """Return the lines of the table KIND_NETWORK."""
     kind, network = name.split("_")
-    return "\n".join(TABLES[kind](loaded(network))) + "\n"
+    return TABLES[kind](loaded(network))
 
 
 def rendered(document: str) -> str:
     """Return the page with its tables made anew."""
-    return TABLE.sub(lambda match: match[1] + table(match[2]) + match[3], document)
+    return with_tables(document, lines_of, spaced=False)
 
 
 def write_tables() -> None:
     """Write the page with new tables."""
-    write_text(PAGE, rendered(PAGE.read_text(encoding="utf-8")))
-
-
-def main() -> None:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only say whether tables are current")
-    if not parser.parse_args().check:
-        write_tables()
-        return
-    if rendered(text := PAGE.read_text(encoding="utf-8")) != text:
-        sys.exit(f"{PAGE}: holds other tables; run python workloads/cost_tables.py")
+    write_pages([PAGE], rendered)
 
 
 if __name__ == "__main__":
-    main()
+    write_or_check([PAGE], rendered)

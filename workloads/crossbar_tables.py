@@ -8,17 +8,14 @@ All but what stands between `<!-- table KIND -->` and `<!-- end -->` is written 
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import sys
 from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
 
-from accuracy_tables import ROOT, TABLE, markdown_table
-
-from sparqsim.base.files import write_text
+from accuracy_tables import ROOT, markdown_table
+from page_tables import with_tables, write_or_check, write_pages
 
 PAGE = ROOT / "docs" / "how-to" / "crossbar.md"
 RECORD = ROOT / "docs" / "crossbar" / "resnet20.json"
@@ -46,7 +43,7 @@ def levels(row: Row) -> list[float]:
     return [math.inf if level is None else level for level in row["sqnr_db"]]
 
 
-def answers_table(record: dict[str, Any]) -> str:
+def answers_table(record: dict[str, Any]) -> list[str]:
     """Return what converters of so many bits do to answers, cycles and energy."""
     heads = (
         "weights",
@@ -68,7 +65,7 @@ def answers_table(record: dict[str, Any]) -> str:
         f"{record['error_pictures']} pictures, against exact sums."
     )
     rows = [_answer_cells(record, row) for row in record["rows"]]
-    return "\n".join([about, "", *markdown_table(heads, rows)])
+    return [about, "", *markdown_table(heads, rows)]
 
 
 def _answer_cells(record: dict[str, Any], row: Row) -> list[str]:
@@ -90,7 +87,7 @@ def _answer_cells(record: dict[str, Any], row: Row) -> list[str]:
     ]
 
 
-def sums_table(record: dict[str, Any]) -> str:
+def sums_table(record: dict[str, Any]) -> list[str]:
     """Return what columns of cells sum up to when every input is 1."""
     heads = (
         "codes",
@@ -112,10 +109,10 @@ def sums_table(record: dict[str, Any]) -> str:
         for kind in record["column_sums"]
         for number in range(len(kind["largest"]))
     ]
-    return "\n".join(markdown_table(heads, rows))
+    return markdown_table(heads, rows)
 
 
-KINDS: Mapping[str, Callable[[dict[str, Any]], str]] = {
+KINDS: Mapping[str, Callable[[dict[str, Any]], list[str]]] = {
     "answers": answers_table,
     "sums": sums_table,
 }
@@ -124,24 +121,13 @@ KINDS: Mapping[str, Callable[[dict[str, Any]], str]] = {
 def rendered(text: str) -> str:
     """Return a page with the tables that the record makes."""
     record = loaded()
-    return TABLE.sub(lambda found: f"{found[1]}{KINDS[found[2]](record)}\n{found[3]}", text)
+    return with_tables(text, lambda name: KINDS[name](record), spaced=False)
 
 
 def write_tables() -> None:
     """Write the page."""
-    write_text(PAGE, rendered(PAGE.read_text(encoding="utf-8")))
-
-
-def main() -> None:
-    """Write the tables, or say whether they are the record's."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--check", action="store_true")
-    if not parser.parse_args().check:
-        write_tables()
-        return
-    text = PAGE.read_text(encoding="utf-8")
-    sys.exit(int(rendered(text) != text))
+    write_pages([PAGE], rendered)
 
 
 if __name__ == "__main__":
-    main()
+    write_or_check([PAGE], rendered)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from accuracy_tables import ROOT, markdown_table
-from page_tables import with_tables, write_or_check, write_page
+from page_tables import with_tables, write_or_check, write_pages
 
 from sparqsim.results.gather_report import GatherEntry, GatherReport
 
@@ -184,8 +184,8 @@ def rendered(page: str) -> str:
 
 def write_tables() -> None:
     """Put the tables into the page."""
-    write_page(PAGE, rendered)
+    write_pages([PAGE], rendered)
 
 
 if __name__ == "__main__":
-    write_or_check(PAGE, rendered)
+    write_or_check([PAGE], rendered)

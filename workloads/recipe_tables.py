@@ -8,17 +8,14 @@ All but what stands between `<!-- table KIND_NETWORK -->` and `<!-- end -->` is 
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from accuracy_tables import ROOT, TABLE, markdown_table
+from accuracy_tables import ROOT, markdown_table
 from cost_tables import spread
-
-from sparqsim.base.files import write_text
+from page_tables import with_tables, write_or_check, write_pages
 
 FOLDER = ROOT / "docs" / "recipes"
 BASELINE = "mac-8b8b"
@@ -249,34 +246,21 @@ def pages() -> list[Path]:
     return sorted(FOLDER.glob("*.md"))
 
 
-def table(name: str) -> str:
-    """Return the table KIND_NETWORK."""
+def lines_of(name: str) -> list[str]:
+    """Return the lines of the table KIND_NETWORK."""
     kind, network = name.split("_")
-    return "\n".join(TABLES[kind](loaded(network))) + "\n"
+    return TABLES[kind](loaded(network))
 
 
 def rendered(document: str) -> str:
     """Return a page with its tables made anew."""
-    return TABLE.sub(lambda match: match[1] + table(match[2]) + match[3], document)
+    return with_tables(document, lines_of, spaced=False)
 
 
 def write_tables() -> None:
     """Write every page with new tables."""
-    for page in pages():
-        write_text(page, rendered(page.read_text(encoding="utf-8")))
-
-
-def main() -> None:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only say whether tables are current")
-    if not parser.parse_args().check:
-        write_tables()
-        return
-    for page in pages():
-        if rendered(text := page.read_text(encoding="utf-8")) != text:
-            sys.exit(f"{page}: holds other tables; run python workloads/recipe_tables.py")
+    write_pages(pages(), rendered)
 
 
 if __name__ == "__main__":
-    main()
+    write_or_check(pages(), rendered)

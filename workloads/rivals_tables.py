@@ -8,19 +8,16 @@ All but what stands between `<!-- table KIND_NETWORK -->` and `<!-- end -->` is 
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import prediction_tables
-from accuracy_tables import ROOT, TABLE, markdown_table
-
-from sparqsim.base.files import write_text
+from accuracy_tables import ROOT, markdown_table
+from page_tables import with_tables, write_or_check, write_pages
 
 FOLDER = ROOT / "docs" / "rivals"
 
@@ -155,36 +152,22 @@ def pages() -> list[Path]:
     return sorted(FOLDER.glob("*.md"))
 
 
-def table(name: str) -> str:
-    """Return the table KIND_NETWORK."""
+def lines_of(name: str) -> list[str]:
+    """Return the lines of the table KIND_NETWORK."""
     kind, network = name.split("_")
     predicted = prediction_tables.TABLES.get(kind)
-    lines = predicted(network) if predicted else TABLES[kind](loaded(network))
-    return "\n".join(lines) + "\n"
+    return predicted(network) if predicted else TABLES[kind](loaded(network))
 
 
 def rendered(document: str) -> str:
     """Return a page with its tables made anew."""
-    return TABLE.sub(lambda match: match[1] + table(match[2]) + match[3], document)
+    return with_tables(document, lines_of, spaced=False)
 
 
 def write_tables() -> None:
     """Write every page with new tables."""
-    for page in pages():
-        write_text(page, rendered(page.read_text(encoding="utf-8")))
-
-
-def main() -> None:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only say whether tables are current")
-    if not parser.parse_args().check:
-        write_tables()
-        return
-    for page in pages():
-        if rendered(text := page.read_text(encoding="utf-8")) != text:
-            sys.exit(f"{page}: holds other tables; run python workloads/rivals_tables.py")
+    write_pages(pages(), rendered)
 
 
 if __name__ == "__main__":
-    main()
+    write_or_check(pages(), rendered)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from accuracy_tables import ROOT, markdown_table
-from page_tables import with_tables, write_or_check, write_page
+from page_tables import with_tables, write_or_check, write_pages
 
 RECORD = ROOT / "docs" / "trainers" / "digits.json"
 PAGE = ROOT / "docs" / "how-to" / "trainers.md"
@@ -244,8 +244,8 @@ def rendered(page: str) -> str:
 
 def write_tables() -> None:
     """Put the tables into the page."""
-    write_page(PAGE, rendered)
+    write_pages([PAGE], rendered)
 
 
 if __name__ == "__main__":
-    write_or_check(PAGE, rendered)
+    write_or_check([PAGE], rendered)

@@ -12,7 +12,7 @@ from statistics import mean
 from typing import Any
 
 from accuracy_tables import ROOT, markdown_table
-from page_tables import with_tables, write_or_check, write_page
+from page_tables import with_tables, write_or_check, write_pages
 
 RECORD = ROOT / "docs" / "weight-methods" / "resnet20.json"
 PAGE = ROOT / "docs" / "how-to" / "weight-methods.md"
@@ -167,8 +167,8 @@ def rendered(page: str) -> str:
 
 def write_tables() -> None:
     """Put the tables into the page."""
-    write_page(PAGE, rendered)
+    write_pages([PAGE], rendered)
 
 
 if __name__ == "__main__":
-    write_or_check(PAGE, rendered)
+    write_or_check([PAGE], rendered)
