@@ -60,11 +60,11 @@ def test_help_is_fast_because_it_imports_little(arguments, root):
 
 
 def test_a_comparison_draws_nothing_and_models_no_events(root, digits_path):
-    """The fast form needs neither matplotlib nor simpy."""
-    arguments = ["simulate", str(digits_path), "--pe", "sparq-5opt"]
+    """The fast form needs neither matplotlib nor simpy, nor, of a small network, numba."""
+    arguments = ["compare", str(digits_path)]
     found = imported(f"from sparqsim.cli import main\n{LEAVE.format(arguments=arguments)}", root)
-    assert "numba" in found
-    assert not found & {"matplotlib", "simpy", "torch"}
+    assert {"numpy", "pydantic"} <= found
+    assert not found & {"matplotlib", "simpy", "torch", "numba", "llvmlite", "scipy"}
 
 
 def test_every_public_name_is_there():

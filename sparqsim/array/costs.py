@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.array.grid import TileGrid
-from sparqsim.base.jit import jit, parallel_jit, prange
+from sparqsim.base.jit import SMALL, jit, parallel_jit, prange
 
 Costs = NDArray[np.uint8]
 
@@ -67,8 +67,7 @@ class WorkTally:
 
     def add(self, costs: Costs) -> None:
         """Count the next tiles, uint8 (tiles, stream or 1, rows or 1, columns or 1)."""
-        sums = np.zeros((len(costs), *costs.shape[2:]), np.int64)
-        _add_steps(costs, sums)
+        sums = step_sums(costs)
         sums *= self._grid.stream // costs.shape[1]
         self._busy = self._busy + sums.sum(axis=0)
         self._real += self._of_layer(sums, np.arange(self._tiles, self._tiles + len(costs)))
@@ -216,8 +215,18 @@ class PairTileCosts(TileCosts):
         return costs.transpose(["msn".index(role) for role in self._roles])
 
 
+def step_sums(costs: Costs) -> NDArray[np.int64]:
+    """Return costs (tiles, s, i, j) added up over s: (tiles, i, j)."""
+    sums = np.zeros((len(costs), *costs.shape[2:]), np.int64)
+    if costs.size <= SMALL:
+        costs.sum(axis=1, dtype=np.int64, out=sums)
+    else:
+        add_steps(costs, sums)
+    return sums
+
+
 @parallel_jit
-def _add_steps(costs: Costs, sums: NDArray[np.int64]) -> None:
+def add_steps(costs: Costs, sums: NDArray[np.int64]) -> None:
     """Add costs (tiles, s, i, j) over s to sums (tiles, i, j)."""
     tiles, items, rows, _ = costs.shape
     for tile in prange(tiles):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.base.jit import parallel_jit, prange
+from sparqsim.base.jit import SMALL, parallel_jit, prange
 
 Costs = NDArray[np.uint8]
 
@@ -31,7 +31,8 @@ def tile_waves(costs: Costs, stream: int, rows: int, cols: int) -> Costs:
     # Row and column enter alike; one column is faster to run through as a row.
     by_row = np.ascontiguousarray(costs.swapaxes(2, 3) if width == 1 else costs)
     waves = np.ones((len(costs), sum(by_row.shape[1:]) - 2), np.uint8)
-    _diagonal_maxima(by_row, waves)
+    raised = smalldiagonal_maxima if costs.size <= SMALL else diagonal_maxima
+    raised(by_row, waves)
     for size, full in ((items, stream), (height, rows), (width, cols)):
         if size == 1:
             waves = sliding_maxima(waves, full)
@@ -78,8 +79,17 @@ def sliding_maxima(values: Costs, width: int) -> Costs:
     return result
 
 
+def smalldiagonal_maxima(costs: Costs, waves: Costs) -> None:
+    """Raise waves as `diagonal_maxima` does, without a kernel."""
+    _, items, rows, cols = costs.shape
+    for i in range(rows):
+        for j in range(cols):
+            place = waves[:, i + j : i + j + items]
+            np.maximum(place, costs[:, :, i, j], out=place)
+
+
 @parallel_jit
-def _diagonal_maxima(costs: Costs, waves: Costs) -> None:
+def diagonal_maxima(costs: Costs, waves: Costs) -> None:
     """Raise waves (tiles, w) to the maximum over diagonals s+i+j = w of costs (tiles, s, i, j)."""
     tiles, items, rows, cols = costs.shape
     for tile in prange(tiles):

@@ -11,7 +11,11 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar
 
-__all__ = ["Kernel", "jit", "parallel_jit", "prange"]
+__all__ = ["SMALL", "Kernel", "jit", "parallel_jit", "prange"]
+
+#: Elements up to which a form in numpy takes a few milliseconds: less than numba takes to load, and
+#: far less than compiling. A short run of a small network then needs no kernel at all.
+SMALL = 1 << 20
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -165,8 +165,19 @@ def _brief(value: object) -> str | None:
 
 def check_counts(record: BaseModel, path: str = "") -> None:
     """Raise ValueError naming a field of `record`, or of one in it, that is no finite count."""
+    values = vars(record)
     for name in type(record).model_fields:
-        _check_count(getattr(record, name), f"{path}{name}")
+        value = values[name]
+        if not _is_count(value):
+            _check_count(value, f"{path}{name}")
+
+
+def _is_count(value: object) -> bool:
+    """Return whether a value is a finite count, text or nothing: most are."""
+    kind = type(value)
+    if kind is int or kind is float:
+        return 0 <= value < math.inf  # type: ignore[operator]
+    return kind is str or value is None
 
 
 def _check_count(value: object, path: str) -> None:
@@ -174,10 +185,12 @@ def _check_count(value: object, path: str) -> None:
         check_counts(value, f"{path}.")
     elif isinstance(value, dict):
         for name, part in value.items():
-            _check_count(part, f"{path}.{name}")
+            if not _is_count(part):
+                _check_count(part, f"{path}.{name}")
     elif isinstance(value, tuple):
         for at, part in enumerate(value):
-            _check_count(part, f"{path}[{at}]")
+            if not _is_count(part):
+                _check_count(part, f"{path}[{at}]")
     elif isinstance(value, int | float) and not 0 <= value < math.inf:
         raise ValueError(f"{path}={shown(value)}: expected at least 0, and finite")
 

@@ -14,38 +14,30 @@ import sys
 import traceback
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from sparqsim.base.errors import InputError, printable
 from sparqsim.base.plugins import user_place
-from sparqsim.cli import (
-    accuracy,
-    card,
-    gather,
-    memory,
-    pe,
-    plot,
-    predict,
-    quantise,
-    regress,
-    report,
-    rtl,
-    run,
-    search,
-    sweep,
-    trace,
-)
 from sparqsim.cli.help import WIDEST, command_group
 
 __all__ = ["app", "exit_code_of"]
 
+if TYPE_CHECKING:
+    #: All commands.
+    app: typer.Typer
+
 
 def __getattr__(name: str) -> object:
-    """Give `main`, which has long stood here: callers of the library import it from here."""
+    """Give `main`, which has long stood here: callers of the library import it from here; and all
+    commands, `app`, of which a run needs one.
+    """
     if name == "main":
         return sys.modules["sparqsim.cli"].main
+    if name == "app":
+        return _application()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -57,33 +49,45 @@ INTERRUPTED = 130
 #: The setting that shows tracebacks.
 DEBUG = "SPARQSIM_DEBUG"
 
-app = command_group(
-    "What a processing element buys you on a real network: cycles, utilization, error and speedup.",
-    name="sparqsim",
-    epilog="`sparqsim` alone shows first steps. `sparqsim --install-completion` (then a new shell) "
-    "makes Tab complete commands, options, PE designs and presets in bash, zsh, fish and "
-    "PowerShell.",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
-)
-app.command("simulate")(run.simulate)
-app.command("compare")(run.compare)
-app.command("predict")(predict.predict)
-app.command("plot")(plot.plot)
-app.command("report")(report.report)
-app.command("bandwidth")(memory.bandwidth)
-app.command("accuracy")(accuracy.accuracy)
-app.command("quantise")(quantise.quantise)
-app.command("search")(search.search)
-app.command("gather")(gather.gather)
-app.add_typer(trace.app, name="trace")
-app.add_typer(card.app, name="card")
-app.add_typer(pe.app, name="pe")
-app.add_typer(rtl.app, name="rtl")
-app.add_typer(regress.app, name="regress")
-app.add_typer(sweep.app, name="sweep")
+#: Commands in the order of `--help`, each with the file of this folder that has it.
+COMMANDS = {
+    "simulate": "run",
+    "compare": "run",
+    "predict": "predict",
+    "plot": "plot",
+    "report": "report",
+    "bandwidth": "memory",
+    "accuracy": "accuracy",
+    "quantise": "quantise",
+    "search": "search",
+    "gather": "gather",
+}
+#: Groups of commands: each is a file of this folder.
+GROUPS = ("trace", "card", "pe", "rtl", "regress", "sweep")
 
 
-@app.callback(invoke_without_command=True)
+@cache
+def _application(only: str | None = None) -> typer.Typer:
+    """Return all commands, or one of them, or one group: as if the others were not there."""
+    made = command_group(
+        "What a processing element buys you on a real network: cycles, utilization, error and "
+        "speedup.",
+        name="sparqsim",
+        epilog="`sparqsim` alone shows first steps. `sparqsim --install-completion` (then a new "
+        "shell) makes Tab complete commands, options, PE designs and presets in bash, zsh, fish "
+        "and PowerShell.",
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
+    )
+    made.callback(invoke_without_command=True)(_options)
+    for name, file in COMMANDS.items():
+        if only in {None, name}:
+            made.command(name)(getattr(import_module(f"sparqsim.cli.{file}"), name))
+    for name in GROUPS:
+        if only in {None, name}:
+            made.add_typer(import_module(f"sparqsim.cli.{name}").app, name=name)
+    return made
+
+
 def _options(
     context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version and stop."),
@@ -100,9 +104,14 @@ def _options(
 
 
 @cache
-def _command() -> Callable[..., Any]:
-    """Return the application as a command, made once in a process: typer would at each call."""
-    return typer.main.get_command(app)
+def _command(first: str) -> Callable[..., Any]:
+    """Return the application as a command, made once in a process: typer would at each call.
+
+    Only the command that is the first argument is in it, where it is one: making all takes longer
+    than many a command runs.
+    """
+    only = first if first in COMMANDS or first in GROUPS else None
+    return typer.main.get_command(_application(only))
 
 
 def exit_code_of(arguments: list[str] | None = None) -> int:
@@ -110,7 +119,10 @@ def exit_code_of(arguments: list[str] | None = None) -> int:
     # That it has no home for its cache is nothing to do with the command.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
-        ended = _command()(args=arguments, standalone_mode=False, prog_name="sparqsim")
+        given = sys.argv[1:] if arguments is None else arguments
+        ended = _command(given[0] if given else "")(
+            args=arguments, standalone_mode=False, prog_name="sparqsim"
+        )
         code = int(ended or 0)
     except InputError as error:
         return _said(str(error), BAD_INPUT)

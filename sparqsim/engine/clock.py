@@ -19,16 +19,14 @@ from sparqsim.results.iso_area import IsoArea
 from sparqsim.rtl.timing import Period, period, shipped_timing
 
 
-def checked_clock(kind: str | None, array: ArrayConfig) -> ClockKind | None:
-    """Return a kind of clock if it is one, None where none is asked for.
+def checked_clock(kind: str, array: ArrayConfig) -> ClockKind:
+    """Return a kind of clock if it is one.
 
     Raises
     ------
     InputError
         When it is none, or the array broadcasts operands.
     """
-    if kind is None:
-        return None
     if kind not in CLOCKS:
         raise InputError(
             f"clock={kind!r}: expected one of {', '.join(CLOCKS)}{nearest(kind, CLOCKS)}"

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError
+from sparqsim.engine.asked import check_iso, clocks_of, pes_with_area, scaling_of
 from sparqsim.engine.assignment import Assignment, Runnable, assigned, checked_kept, names_of
-from sparqsim.engine.clock import Clocks, checked_clock
 from sparqsim.engine.engines import ENGINES, checked_engine, outcomes
-from sparqsim.engine.iso_area import Scaling, check_iso, pes_with_area
 from sparqsim.engine.layer_reports import cycles_on, layer_report
 from sparqsim.engine.models import EngineModel, Task
 from sparqsim.engine.provenance import provenance_of, with_card
@@ -29,7 +28,6 @@ from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.report import Comparison, Report
 from sparqsim.results.setting import HONEST, ArrayInfo, Kept
 from sparqsim.rtl.accumulator import USUAL_BITS
-from sparqsim.rtl.area import Table
 from sparqsim.trace import Layer, Trace
 from sparqsim.trace.quantisation import quantisation_of
 from sparqsim.trace.reader import as_trace
@@ -37,6 +35,8 @@ from sparqsim.trace.reader import as_trace
 if TYPE_CHECKING:
     from sparqsim.cost.plan import EnergyPlan
     from sparqsim.engine.energy import Metering
+    from sparqsim.engine.iso_area import Scaling
+    from sparqsim.rtl.area import Table
 
 DEFAULT_PES = (
     "mac-8b8b",
@@ -160,12 +160,10 @@ def compare(
     names = names_of(runs)
     check_iso(iso, acc_bits, areas)
     asked = _array(array, coupling, overlap)
-    kind = checked_clock(clock, asked)
-    clocks = Clocks.of(kind, runs, reference) if kind else None
+    clocks = clocks_of(clock, asked, runs, reference)
     pe_of = pes_with_area(runs, reference) if iso else {}
     trace = as_trace(trace)
-    designs = list(pe_of.values())
-    scaling = Scaling.of(designs, pe_of[reference], asked, acc_bits, areas) if iso else None
+    scaling = scaling_of(pe_of, reference, asked, acc_bits, areas) if iso else None
     if scaling:
         scaling.refuse_overflow(trace)
     scaled = {run: scaling.arrays.get(pe, ()) for run, pe in pe_of.items()} if scaling else {}

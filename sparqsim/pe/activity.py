@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.base.jit import jit
+from sparqsim.base.jit import SMALL, jit
 from sparqsim.pe.base import PEDesign
 
 
@@ -62,13 +62,24 @@ def _part_table(pe: PEDesign, _spec: str) -> dict[str, NDArray[np.int64]]:
 
 def state_counts(states: NDArray[np.uint8], number: int) -> NDArray[np.int64]:
     """Return how often states occur by step: (groups, rows, steps) -> (groups, steps, number)."""
+    if states.size <= SMALL:
+        return small_state_counts(states, number)
     counts = np.zeros((states.shape[0], states.shape[2], number), np.int64)
-    _count_states(states, counts)
+    count_states(states, counts)
     return counts
 
 
+def small_state_counts(states: NDArray[np.uint8], number: int) -> NDArray[np.int64]:
+    """Return the same without a kernel."""
+    groups, _, steps = states.shape
+    places = np.arange(groups * steps).reshape(groups, 1, steps) * number
+    counts = np.bincount((places + states).ravel(), minlength=groups * steps * number)
+    return counts.reshape(groups, steps, number).astype(np.int64, copy=False)
+
+
 @jit
-def _count_states(states: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
+def count_states(states: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
+    """Add the states (groups, rows, steps) to counts (groups, steps, number)."""
     groups, rows, steps = states.shape
     for group in range(groups):
         for row in range(rows):

@@ -8,6 +8,7 @@ they drain.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -188,12 +189,15 @@ def memory_actions(traffic: Traffic | None) -> Actions:
 
 def added(tables: Iterable[Mapping[str, Action]]) -> Actions:
     """Return the actions of several layers together; what a layer does not count adds nothing."""
-    total: Actions = {}
+    counts: Counter[str] = Counter()
+    last: Actions = {}
     for table in tables:
+        last |= table
         for name, action in table.items():
-            before = total[name].count if name in total else 0
-            total[name] = action.model_copy(update={"count": before + action.count})
-    return total
+            counts[name] += action.count
+    return {
+        name: action.model_copy(update={"count": counts[name]}) for name, action in last.items()
+    }
 
 
 def energy_pj(actions: Mapping[str, Action], table_pj: Mapping[str, float]) -> dict[str, float]:

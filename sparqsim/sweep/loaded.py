@@ -15,14 +15,14 @@ def load() -> None:
     """Import and compile."""
     import numpy as np
 
-    from sparqsim.pe.activity import state_counts
+    from sparqsim.pe.activity import count_states
     from sparqsim.pe.registry import designs
 
     import_module("sparqsim.engine.simulation")
     import_module("sparqsim.sweep.local")
     designs()
     # The first kernel makes numba load most of itself.
-    state_counts(np.zeros((1, 1, 1), np.uint8), 1)
+    count_states(np.zeros((1, 1, 1), np.uint8), np.zeros((1, 1, 1), np.int64))
 
 
 with ends_with_parent():
