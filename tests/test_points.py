@@ -67,6 +67,16 @@ def test_a_point_is_the_nearest_of_eighty(left, limit):
         assert error == pytest.approx(best, rel=1e-5, abs=1e-10 * (row**2).sum())
 
 
+def test_a_channel_has_the_same_points_among_many_and_alone(monkeypatch):
+    weights = np.random.default_rng(0).standard_normal((7, 30)) * 10.0 ** np.arange(7)[:, None]
+    alone = [greedy_points(row[None], 7, 2) for row in weights]
+    for block in (1, 60, 90, 1 << 15):
+        monkeypatch.setattr("sparqsim.quantise.points.BLOCK", block)
+        codes, factors = greedy_points(weights, 7, 2)
+        assert (codes == np.concatenate([each.codes for each in alone], axis=1)).all()
+        assert (factors == np.concatenate([each.factors for each in alone], axis=1)).all()
+
+
 @given(VALUES, st.integers(1, 4))
 def test_points_are_found_one_after_the_other(weights, count):
     all_points = greedy_points(weights, 3, count)

@@ -27,6 +27,8 @@ Array = NDArray[Any]
 
 #: Scales that are tried for a point, in parts of the one that reaches the largest value.
 SCALES_TRIED, LOWEST, HIGHEST = 80, 0.2, 1.2
+#: Channels are taken together up to so many weights, which a processor's cache holds.
+BLOCK = 1 << 15
 #: No channel has more points.
 MOST_POINTS = 16
 
@@ -82,6 +84,15 @@ def nearest_point(left: Array, limit: int) -> tuple[NDArray[np.int8], NDArray[np
     int8 (channel, K), float32 (channel,)
         Codes and factors; the first of equally near points. Nothing left: codes 0, factor 1.
     """
+    together = max(1, BLOCK // max(1, left.shape[1]))
+    starts = range(0, len(left), together) or (0,)
+    blocks = [_nearest_of(left[start : start + together], limit) for start in starts]
+    codes, factors = zip(*blocks, strict=True)
+    return np.concatenate(codes), np.concatenate(factors)
+
+
+def _nearest_of(left: Array, limit: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return what `nearest_point` does, of some channels."""
     largest = np.abs(left).max(axis=1, initial=0)
     unit = np.where(largest > 0, largest, 1.0)[:, None]
     # Of the largest value 1, so that squares neither overflow nor vanish.
