@@ -74,3 +74,8 @@ Entering = LoweredLayer | EncodedLayer
 def codes_of(layer: Entering, x: Array) -> Array:
     """Return what enters the array for stored activations (groups, rows, K)."""
     return layer.codes_of(x) if isinstance(layer, EncodedLayer) else x
+
+
+def signed_in_array(layer: Entering, *, stored: bool) -> bool:
+    """Return whether activations in the array may be below 0; `stored`: those of the trace."""
+    return layer.signed if isinstance(layer, EncodedLayer) else stored

@@ -2,10 +2,12 @@
 
 What the circuit does: operands come as pairs of 4-bit codes, one byte a pair. A code is normal, or
 the pair holds an outlier and a mark in its victim's place. **Decoders** at the array's edges make
-of each code an integer of 4 bits and a shift (an outlier 1.m * 2^e is the integer and the shift of
-its exponent; a victim is 0). A PE has **four multipliers** of 4 bits by 4, **shifts** by the sum of
-both shifts, and an **adder**: two pairs of activations meet two pairs of weights, four products, in
-one cycle, whatever the values.
+of each code an integer of 4 bits, and of each pair a shift (an outlier 1.m * 2^e is the integer and
+the shift of its exponent; a victim is 0, whatever it is shifted by). A PE has **four multipliers**
+of 4 bits by 4, for each pair of products an adder and a **shift** by the sum of both shifts, and an
+**adder**: two pairs of activations meet two pairs of weights, four products, in one cycle, whatever
+the values. Unsigned codes leave none to mark a victim: their pairs need a ninth bit, which the RTL
+has, and which memory traffic does not count.
 
 What a step is given are decoded codes in units of one normal step (`sparqsim.quantise.olive`), here
 any integer of 8 bits, which becomes the nearest code; pairs are (2i, 2i + 1) along K, for
@@ -26,7 +28,7 @@ an integer and a shift of 4. A low nibble is unsigned, as codes of unsigned tens
 
 Source: Guo et al., OliVe, ISCA 2023; codes, pair rule and scales as the authors' quantiser has
 them. Ours (the paper was not at hand): four lanes in a PE, decoders at the edge with a register
-(`edge_cycles` = 1), a cycle per step, how layers stay at 8 bits.
+(`edge_cycles` = 1), one shift for a pair, a cycle per step, how layers stay at 8 bits.
 """
 
 from __future__ import annotations

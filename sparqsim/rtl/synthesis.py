@@ -20,14 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from sparqsim.base.errors import InputError
-from sparqsim.rtl.circuits.base import BIT_SCALABLE, TWO_STAGES
+from sparqsim.rtl.circuits.base import BIT_SCALABLE, CODED_OPERANDS, TWO_STAGES
 from sparqsim.rtl.liberty import ENCODING, merged
 from sparqsim.rtl.runner import SOURCES, find_tool
 
 #: A library that Debian packages. Its siblings osu035 and osu050 have the same cells: their rows
 #: would be no others.
 DEBIAN_LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
-#: What makes up the dot unit and the edge unit of any design, and with BIT_SCALABLE.
+#: What makes up the dot unit and the edge unit of any design, with BIT_SCALABLE, and with
+#: CODED_OPERANDS.
 UNITS = (
     "dot.sv",
     "dot_exact.sv",
@@ -52,6 +53,17 @@ SCALABLE_UNITS = (
     "precision_unit.sv",
     "step_sequence.sv",
 )
+CODED_UNITS = (
+    "dot_coded.sv",
+    "dot_olive.sv",
+    "dot_sparq.sv",
+    "dot_stc_sparq.sv",
+    "edge_coded.sv",
+    "edge_weight.sv",
+    "pair_decoders.sv",
+    "step_control.sv",
+    "trim_*.sv",
+)
 #: The same with TWO_STAGES, and the PEs that then stand in for others.
 STAGED_UNITS = (
     *(name for name in UNITS if not name.startswith("dot")),
@@ -62,6 +74,12 @@ STAGED_PES = {
     "pe_stationary.sv": "pe_stationary_staged.sv",
 }
 LOCKSTEP_OS = ("area_edge.sv", "area_pe.sv", "delay.sv", "edge_lane.sv", "link.sv", "pe_os.sv")
+#: Units by what the preprocessor is told.
+OTHER_UNITS = {
+    BIT_SCALABLE: SCALABLE_UNITS,
+    CODED_OPERANDS: CODED_UNITS,
+    TWO_STAGES: STAGED_UNITS,
+}
 #: What each module is made of beside the units. Nothing else is read: Yosys numbers the names it
 #: makes up, and an unused module would change the areas of others.
 BESIDE_UNITS = {
@@ -217,9 +235,7 @@ def synthesised(
 
 def sources_of(top: str, defines: Sequence[str]) -> list[str]:
     """Return the files of `sv/` that the module `top` is made of, sorted."""
-    units: tuple[str, ...] = SCALABLE_UNITS if BIT_SCALABLE in defines else UNITS
-    if TWO_STAGES in defines:
-        units = STAGED_UNITS
+    units = next((OTHER_UNITS[name] for name in defines if name in OTHER_UNITS), UNITS)
     files = WITHOUT_UNITS[top] if top in WITHOUT_UNITS else (*BESIDE_UNITS[top], *units)
     if TWO_STAGES in defines:
         files = tuple(STAGED_PES.get(name, name) for name in files)

@@ -17,6 +17,7 @@ from sparqsim.base.wording import counted
 from sparqsim.pe import PEDesign
 from sparqsim.pe.base import LayerFacts
 from sparqsim.pe.binding import bound_to
+from sparqsim.pe.encoded import signed_in_array
 from sparqsim.rtl.accumulator import Accumulator, sum_range
 from sparqsim.rtl.check import (
     USUAL_ACCUMULATOR,
@@ -26,7 +27,7 @@ from sparqsim.rtl.check import (
     rtl_activity,
     simulated_activity,
 )
-from sparqsim.rtl.designs import circuit_of
+from sparqsim.rtl.designs import circuit_of, family_of
 from sparqsim.rtl.runner import whole_wave
 from sparqsim.rtl.tiles import FLOWS, circuit_flow, cut
 from sparqsim.trace import Layer
@@ -98,6 +99,7 @@ def random_trials(
         m, k, n = _random_sizes(rng, bound, array, steps)
         x = (rng.integers(0, 1 << a, (m, k)) * (rng.random((m, k)) < 0.6)).astype(np.uint8)
         w = rng.integers(-(1 << b - 1), 1 << b - 1, (k, n)).astype(np.int8)
+        x, w = family_of(bound).tried(bound, rng, x, w)
         yield _trial(design, array, x, w, (a, b), accumulator)
 
 
@@ -195,10 +197,10 @@ def run_tile(
         At the first difference: where it is.
     """
     design = bound_to(layer, design)
-    circuit_of(design, signed=layer.signed)
     circuit_flow(array)
-    lowered = layer.lower()
-    tiles = cut(design, array, lowered.rows()[0], lowered.weights[0])
+    entering = design.encoded(layer.lower())
+    circuit_of(design, signed=signed_in_array(entering, stored=layer.signed))
+    tiles = cut(design, array, entering.rows()[0], entering.weights[0])
     if tile >= len(tiles):
         raise InputError(
             f"--tile {tile}: layer {layer.name!r} has {counted(len(tiles), 'tile')} on {array}; "

@@ -52,6 +52,8 @@ SPECS = (
     "sparq-exact",
     "stripes:precision=dynamic,lanes=4",
     "swis",
+    "olive-4b",
+    "stc-sparq-2opt",
 )
 
 
@@ -339,7 +341,7 @@ def test_the_page_tells_the_energies_of_every_flow(flow, library):
 def test_positions_of_the_record_are_those_whose_operands_ran(library):
     trace, plan = load_trace(DIGITS), Plan(library, samples=6, checked=0)
     number, layer = 2, trace.layers[2]
-    operands = layer_operands(layer, number, plan)
+    operands = layer_operands(layer, layer.lower(), number, plan)
     lowered = layer.lower()
     x, w = lowered.rows(), lowered.weights
     for at, (group, m, n) in enumerate(operands.positions):

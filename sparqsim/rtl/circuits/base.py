@@ -17,6 +17,7 @@ Words = NDArray[np.object_]
 
 #: What the preprocessor is told for the designs whose modules `sv/parameters.svh` sets apart.
 BIT_SCALABLE = "BIT_SCALABLE"
+CODED_OPERANDS = "CODED_OPERANDS"
 TWO_STAGES = "TWO_STAGES"
 
 
@@ -32,6 +33,8 @@ class Kind(IntEnum):
     LOOM = 6
     PRAGMATIC = 7
     SWIS = 8
+    OLIVE = 9
+    STC_SPARQ = 10
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,13 @@ class ScalableCircuit(Circuit):
         return bool(self.dynamic or self.naf)
 
 
+@dataclass(frozen=True)
+class CodedCircuit(Circuit):
+    """A PE whose weights, or both operands, are stored in a form of their own."""
+
+    defines: ClassVar[tuple[str, ...]] = (CODED_OPERANDS,)
+
+
 class CircuitFamily(ABC):
     """The circuits of a class of designs.
 
@@ -163,6 +173,12 @@ class CircuitFamily(ABC):
         """
         return packed(x, circuit.xbits), packed(w, circuit.wbits)
 
+    def weights_in_pe(self, circuit: Any, words: Words) -> Words:
+        """Return the weights of steps as PEs see them, given `words`: of a circuit that has units
+        of weights at the edge, what these send.
+        """
+        return words
+
     def increments(self, design: Any, x: Array, w: Array) -> Iterator[tuple[Array, Array]]:
         """Yield the operands whose product each cycle of a step adds, of steps of several cycles.
 
@@ -172,6 +188,14 @@ class CircuitFamily(ABC):
         w : int8 (..., lanes, n)
         """
         yield from ()
+
+    def tried(
+        self, design: Any, rng: np.random.Generator, x: Array, w: Array
+    ) -> tuple[Array, Array]:
+        """Return the operands that `rtl check` runs, given random ones (M, K) and (K, N) of all
+        values: where a design treats some values in another way, with a share of those.
+        """
+        return x, w
 
 
 def packed(operands: NDArray[Any], bits: int) -> Words:

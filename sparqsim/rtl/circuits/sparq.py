@@ -51,12 +51,12 @@ class SparqCircuits(CircuitFamily):
 
     def circuit(self, design: Sparq, *, signed: bool) -> FixedCircuit:
         """Return the circuit. Raises InputError for signed activations."""
-        _refuse_signed(design, signed)
+        refuse_signed(design, signed)
         kind = StagedCircuit if design.stage_cycles else FixedCircuit
         return kind(
             Kind.SPARQ,
             2,
-            **_windows(design.windows_of_pair),
+            **windows_of(design.windows_of_pair),
             lone_places=len(design.windows_of_lone.shifts),
             round=int(design.rounding != "trim"),
             pairing=int(design.pairing == "on"),
@@ -90,8 +90,8 @@ class SparqExactCircuits(CircuitFamily):
 
     def circuit(self, design: SparqExact, *, signed: bool) -> FixedCircuit:
         """Return the circuit. Raises InputError for signed activations."""
-        _refuse_signed(design, signed)
-        return FixedCircuit(Kind.EXACT, 2, **_windows(design.windows_of_pair))
+        refuse_signed(design, signed)
+        return FixedCircuit(Kind.EXACT, 2, **windows_of(design.windows_of_pair))
 
     def increments(self, design: Any, x: Array, w: Array) -> Iterator[tuple[Array, Array]]:
         """Yield both lanes, or lane 0 and then lane 1 in a step of two cycles."""
@@ -101,7 +101,8 @@ class SparqExactCircuits(CircuitFamily):
         yield x - first, w
 
 
-def _refuse_signed(design: PEDesign, signed: bool) -> None:
+def refuse_signed(design: PEDesign, signed: bool) -> None:
+    """Raise InputError for signed activations."""
     if signed:
         raise InputError(
             f"{design.spec}: the RTL takes unsigned activations only, signs beside "
@@ -117,7 +118,7 @@ def _pair_fields(circuit: FixedCircuit) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _windows(windows: WindowSet) -> dict[str, int]:
+def windows_of(windows: WindowSet) -> dict[str, int]:
     """Return a window set as equally spaced places and the bits of the code that names one."""
     stride = windows.shifts[1] - windows.shifts[0]
     places = len(windows.shifts)

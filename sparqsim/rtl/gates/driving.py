@@ -117,9 +117,9 @@ def drive(
     late = design.stage_cycles
     timing = _Timing.of(steps.cycles, design.edge_cycles, late)
     scale = int(getattr(circuit, "scale", 0))
-    x_words, w_words = family_of(design).words(
-        design, circuit, steps.tiles.x[:, 0], steps.tiles.w[:, :, 0]
-    )
+    family = family_of(design)
+    x_words, stored = family.words(design, circuit, steps.tiles.x[:, 0], steps.tiles.w[:, :, 0])
+    w_words = family.weights_in_pe(circuit, stored)
     old = old_sums >> scale
     above = _chosen_sums(steps.sums_above >> scale, old, _later(timing.at, late))
     return Drive(

@@ -12,6 +12,7 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.pe.base import PEDesign
 from sparqsim.pe.binding import bound_to
+from sparqsim.pe.encoded import Entering, signed_in_array
 from sparqsim.rtl.circuits.base import Circuit
 from sparqsim.rtl.designs import circuit_of
 from sparqsim.rtl.gates.cells import CellLibrary, load_cells
@@ -172,12 +173,13 @@ def _design(
     for number, layer in layers:
         bound = bound_to(layer, design)
         try:
-            circuit = circuit_of(bound, signed=layer.signed)
+            entering = bound.encoded(layer.lower())
+            circuit = circuit_of(bound, signed=signed_in_array(entering, stored=layer.signed))
         except InputError as error:
             left_out.append(LeftOut(layer=layer.name, reason=str(error)))
             continue
         gates = gates_of(circuit)
-        operands = layer_operands(layer, number, plan)
+        operands = layer_operands(layer, entering, number, plan)
         if cycles is None:
             cycles = measured_cycles(bound, gates, operands)
         measured.append(_layer(bound, gates, layer, operands, plan))
@@ -195,13 +197,14 @@ def _design(
     )
 
 
-def layer_operands(layer: Layer, number: int, plan: Plan) -> Operands:
-    """Return the sampled operands of layer `number` of a trace, the same for every design."""
+def layer_operands(layer: Layer, entering: Entering, number: int, plan: Plan) -> Operands:
+    """Return the sampled operands of layer `number` of a trace, as they enter a design's array:
+    the same outputs for every design, and, but for codes of a design's own, the same operands.
+    """
     rng = np.random.default_rng([plan.seed, number])
-    lowered = layer.lower()
-    sizes = (lowered.groups, lowered.m, lowered.n)
+    sizes = (entering.groups, entering.m, entering.n)
     positions = sampled_positions(sizes, plan.array, plan.samples, rng)
-    operands = operands_of(lowered, positions, plan.array)
+    operands = operands_of(entering, positions, plan.array)
     return _at_random(layer, operands, rng) if plan.random else operands
 
 

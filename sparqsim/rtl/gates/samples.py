@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.pe.base import Array, PEDesign
+from sparqsim.pe.encoded import Entering
 from sparqsim.rtl.tiles import Tiles, cut, partial_values, step_cycles, step_values
-from sparqsim.trace.lowering import LoweredLayer
 
 #: An array of one PE: each sample is a tile of its own.
 ONE_PE = ArrayConfig(rows=1, cols=1)
@@ -67,7 +67,7 @@ def _position(at: int, sizes: tuple[int, int, int], array: ArrayConfig) -> Posit
     return Position(group, top + row, left + column)
 
 
-def operands_of(lowered: LoweredLayer, positions: list[Position], array: ArrayConfig) -> Operands:
+def operands_of(lowered: Entering, positions: list[Position], array: ArrayConfig) -> Operands:
     """Return what the PEs of these outputs, and those above them, multiply."""
     rows = [lowered.rows(at.m, at.m + 1)[at.group, 0] for at in positions]
     inner = np.array([at.m % array.rows != 0 for at in positions])

@@ -1,7 +1,7 @@
 // What one row or column has at an array's edge beside its skew: edge_lane with FLAGS flags, or (FLAGS = 0) one that carries none.
 `include "parameters.svh"
 module area_lane #(`PE_PARAMETERS, parameter ACTIVATION = 1, DEPTH = 0, FLAGS = 2,
-                   IN = ACTIVATION ? XW : WW, OUT = ACTIVATION ? AW : WW) (
+                   IN = ACTIVATION ? XW : `STORED_W, OUT = ACTIVATION ? AW : WW) (
     input clk,
     input rst,
     input advance,

@@ -10,7 +10,7 @@ module array_os #(`PE_PARAMETERS, parameter ROWS = 2, COLS = 2, OVERLAP = 0, DEP
     input [ROWS*XW-1:0] west_data,
     output [ROWS-1:0] west_ready,
     input [COLS-1:0] north_valid,
-    input [COLS*WW-1:0] north_data,
+    input [COLS*`STORED_W-1:0] north_data,
     output [COLS-1:0] north_ready,
     output [COLS-1:0] out_valid,
     output [COLS*`RESULT-1:0] out_data
@@ -42,7 +42,7 @@ module array_os #(`PE_PARAMETERS, parameter ROWS = 2, COLS = 2, OVERLAP = 0, DEP
         for (j = 0; j < COLS; j = j + 1) begin : north
             wire unused;
             edge_lane #(`PE_PASS, .ACTIVATION(0), .STAGES(DEPTH ? 0 : j), .DEPTH(DEPTH), .FLAGS(1)) lane(
-                clk, rst, advance, north_valid[j], 1'b0, north_data[j*WW+:WW], north_ready[j],
+                clk, rst, advance, north_valid[j], 1'b0, north_data[j*`STORED_W+:`STORED_W], north_ready[j],
                 w_valid[j], unused, w[j], start[j]);
 
             wire [ROWS-1:0] shift, leaving;

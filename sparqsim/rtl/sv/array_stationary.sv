@@ -2,7 +2,7 @@
 // right, sums move down and leave at the bottom.
 `include "parameters.svh"
 module array_stationary #(`PE_PARAMETERS, parameter FLOW = 1, ROWS = 2, COLS = 2, OVERLAP = 0, DEPTH = 0,
-                          WEST = FLOW == 1 ? XW : WW, NORTH = FLOW == 1 ? WW : XW,
+                          WEST = FLOW == 1 ? XW : `STORED_W, NORTH = FLOW == 1 ? `STORED_W : XW,
                           SW = FLOW == 1 ? AW : WW, LW = FLOW == 1 ? WW : AW, PLACE = OVERLAP && DEPTH ? (ROWS > 2 ? $clog2(ROWS) : 1) : 0) (
     input clk,
     input rst,

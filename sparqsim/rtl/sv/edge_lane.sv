@@ -2,7 +2,7 @@
 // Weights get the same register, so that both operands of a step meet.
 `include "parameters.svh"
 module edge_lane #(`PE_PARAMETERS, parameter ACTIVATION = 1, STAGES = 0, DEPTH = 0, FLAGS = 2,
-                   IN = ACTIVATION ? XW : WW, OUT = ACTIVATION ? AW : WW) (
+                   IN = ACTIVATION ? XW : `STORED_W, OUT = ACTIVATION ? AW : WW) (
     input clk,
     input rst,
     input advance,
@@ -23,9 +23,9 @@ module edge_lane #(`PE_PARAMETERS, parameter ACTIVATION = 1, STAGES = 0, DEPTH =
 
     generate
         if (ACTIVATION) begin : activation
-            edge_unit #(`PE_PASS) unit(raw, data);
+            `EDGE_UNIT #(`PE_PASS) unit(raw, data);
         end else begin : weight
-            assign data = raw;
+            `USE_WEIGHT
         end
 
         if (EDGE == 0) begin : direct

@@ -15,6 +15,22 @@
 `define PRAGMATIC 7 // digit by digit of the activations
 `define SWIS 8      // shift by shift of the weights
 
+// With CODED_OPERANDS defined: weights, or both operands, are stored in another form than 8 or 4 bits each. A switch of the preprocessor, too:
+// the arrays and PEs of all designs take other units.
+`define OLIVE 9      // pairs of codes, in which an outlier takes its neighbour's place; decoders at both edges
+`define STC_SPARQ 10 // weights with their places, which choose a pair of four activations; the trim unit is in the PE
+`ifdef CODED_OPERANDS
+`define DOT dot_coded
+`define EDGE_UNIT edge_coded
+`define USE_WEIGHT edge_weight #(`PE_PASS) unit(raw, data);
+`define STORED_W RW
+`else
+`define DOT dot
+`define EDGE_UNIT edge_unit
+`define USE_WEIGHT assign data = raw;
+`define STORED_W WW
+`endif
+
 // With TWO_STAGES defined: a register between a PE's multipliers and its sum. A switch of the preprocessor, too, and PEs of their own.
 `ifdef TWO_STAGES
 `define PE_OS pe_os_staged
@@ -40,19 +56,23 @@
 // the shifts 0, STRIDE, 2 * STRIDE, ... (PLACES of them, named by a code of CODE bits). LONE_PLACES: the same for
 // a lone value's window of 2 * BITS bits, stride 1. The rest follow: XW, WW bits of raw operands per step, AW bits of an
 // activation as PEs see it, EDGE cycles that it spends in the register behind the trim unit.
-`ifndef BIT_SCALABLE
+`ifdef CODED_OPERANDS
+// RW: bits of the weights of one step as memory holds them; WW, as PEs see them. A pair of codes, decoded, has PAIR bits; unsigned ones have
+// no code to spare for the mark of an outlier, so a ninth bit is it.
+`define PAIR 11
 `define PE_PARAMETERS \
-    parameter KIND = `MAC, LANES = 1, XBITS = 8, WBITS = 8, SIGNED = 0, SCALE = 0, \
-    BITS = 4, STRIDE = 1, PLACES = 5, CODE = 3, LONE_PLACES = 1, ROUND = 1, PAIRING = 1, \
-    XW = LANES * XBITS, WW = LANES * WBITS, EDGE = (KIND == `SPARQ || KIND == `EXACT), \
-    AW = KIND == `SPARQ ? 2 * (BITS + CODE) + 1 : KIND == `EXACT ? 2 * (BITS + CODE) + 2 + 2 * BITS : LANES * XBITS
+    parameter KIND = `OLIVE, LANES = 4, XBITS = 4, WBITS = 4, SIGNED = 0, SCALE = 0, \
+    BITS = 4, STRIDE = 1, PLACES = 5, CODE = 3, LONE_PLACES = 1, ROUND = 1, EDGE = KIND == `OLIVE, \
+    XW = LANES * XBITS + (KIND == `OLIVE && !SIGNED ? LANES / 2 : 0), \
+    RW = KIND == `OLIVE ? LANES * WBITS : 2 * WBITS + 2 * $clog2(LANES), \
+    AW = KIND == `OLIVE ? LANES / 2 * `PAIR : XW, WW = KIND == `OLIVE ? LANES / 2 * `PAIR : RW
 `define PE_PASS \
     .KIND(KIND), .LANES(LANES), .XBITS(XBITS), .WBITS(WBITS), .SIGNED(SIGNED), .SCALE(SCALE), \
-    .BITS(BITS), .STRIDE(STRIDE), .PLACES(PLACES), .CODE(CODE), .LONE_PLACES(LONE_PLACES), .ROUND(ROUND), .PAIRING(PAIRING)
+    .BITS(BITS), .STRIDE(STRIDE), .PLACES(PLACES), .CODE(CODE), .LONE_PLACES(LONE_PLACES), .ROUND(ROUND)
 
+`elsif BIT_SCALABLE
 // ACTIVATION_BITS, WEIGHT_BITS: of the layer. DYNAMIC: a step's precision is its own. NAF, STAGE: digits and first shifters of PRAGMATIC.
 // SHIFTS, PER_CYCLE: of SWIS. STATE: bits that a step hands on from one cycle to the next.
-`else
 `define PE_PARAMETERS \
     parameter KIND = `STRIPES, LANES = 16, XBITS = 8, WBITS = 8, SIGNED = 0, ACTIVATION_BITS = 8, WEIGHT_BITS = 8, DYNAMIC = 0, \
     NAF = 0, STAGE = 2, SHIFTS = 3, PER_CYCLE = 1, SCALE = 0, EDGE = 0, \
@@ -63,5 +83,15 @@
 `define PE_PASS \
     .KIND(KIND), .LANES(LANES), .XBITS(XBITS), .WBITS(WBITS), .SIGNED(SIGNED), .ACTIVATION_BITS(ACTIVATION_BITS), \
     .WEIGHT_BITS(WEIGHT_BITS), .DYNAMIC(DYNAMIC), .NAF(NAF), .STAGE(STAGE), .SHIFTS(SHIFTS), .PER_CYCLE(PER_CYCLE)
+
+`else
+`define PE_PARAMETERS \
+    parameter KIND = `MAC, LANES = 1, XBITS = 8, WBITS = 8, SIGNED = 0, SCALE = 0, \
+    BITS = 4, STRIDE = 1, PLACES = 5, CODE = 3, LONE_PLACES = 1, ROUND = 1, PAIRING = 1, \
+    XW = LANES * XBITS, WW = LANES * WBITS, EDGE = (KIND == `SPARQ || KIND == `EXACT), \
+    AW = KIND == `SPARQ ? 2 * (BITS + CODE) + 1 : KIND == `EXACT ? 2 * (BITS + CODE) + 2 + 2 * BITS : LANES * XBITS
+`define PE_PASS \
+    .KIND(KIND), .LANES(LANES), .XBITS(XBITS), .WBITS(WBITS), .SIGNED(SIGNED), .SCALE(SCALE), \
+    .BITS(BITS), .STRIDE(STRIDE), .PLACES(PLACES), .CODE(CODE), .LONE_PLACES(LONE_PLACES), .ROUND(ROUND), .PAIRING(PAIRING)
 `endif
 `endif

@@ -42,7 +42,7 @@ module pe_os #(`PE_PARAMETERS, parameter OVERLAP = 0, DEPTH = 0) (
 `ifdef BIT_SCALABLE
     dot_scalable #(`PE_PASS) dot(a_used, w_used, now, next, value);
 `else
-    dot #(`PE_PASS) dot(a_used, w_used, second, two, value);
+    `DOT #(`PE_PASS) dot(a_used, w_used, second, two, value);
 `endif
     wire signed [`ACC-1:0] sum = (first_used & ~second ? 0 : acc) + value;
     wire work = start | second;

@@ -102,13 +102,13 @@ module pe_stationary #(`PE_PARAMETERS, parameter FLOW = 1, OVERLAP = 0, DEPTH = 
 `ifdef BIT_SCALABLE
             dot_scalable #(`PE_PASS) dot(streamed_used, kept, now, next, value);
 `else
-            dot #(`PE_PASS) dot(streamed_used, kept, second, two, value);
+            `DOT #(`PE_PASS) dot(streamed_used, kept, second, two, value);
 `endif
         end else begin : activations_stay
 `ifdef BIT_SCALABLE
             dot_scalable #(`PE_PASS) dot(kept, streamed_used, now, next, value);
 `else
-            dot #(`PE_PASS) dot(kept, streamed_used, second, two, value);
+            `DOT #(`PE_PASS) dot(kept, streamed_used, second, two, value);
 `endif
         end
     endgenerate

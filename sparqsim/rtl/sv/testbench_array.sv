@@ -6,7 +6,7 @@
 //   +cycles=N        cycles to run.   +wave=FILE   optional waveform.
 `include "parameters.svh"
 module testbench_array #(`PE_PARAMETERS, parameter FLOW = 0, ROWS = 2, COLS = 2, OVERLAP = 0, DEPTH = 0, LINES = 4096,
-                         WEST = FLOW == 2 ? WW : XW, NORTH = FLOW == 2 ? XW : WW,
+                         WEST = FLOW == 2 ? `STORED_W : XW, NORTH = FLOW == 2 ? XW : `STORED_W,
                          LINE = 4 + COLS * NORTH + ROWS * WEST) ();
     reg clk = 0, rst = 1, whole = 0;  // whole: rises at the end of a waveform, which may lack it on a full disk
     wire advance;

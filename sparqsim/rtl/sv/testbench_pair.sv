@@ -3,15 +3,17 @@
 //   +record=FILE     4-state words: the edge unit's output, whether the step takes two cycles, the values of the first and second cycle
 `include "parameters.svh"
 module testbench_pair #(`PE_PARAMETERS) ();
-    reg [WW+XW-1:0] line;
+    reg [`STORED_W+XW-1:0] line;
     wire [XW-1:0] x = line[XW-1:0];
-    wire [WW-1:0] w = line[WW+XW-1:XW];
+    wire [`STORED_W-1:0] raw = line[`STORED_W+XW-1:XW];
+    wire [WW-1:0] data;
     reg second;
     wire [AW-1:0] a;
     wire two;
     wire signed [`VALUE-1:0] value;
-    edge_unit #(`PE_PASS) edge_unit(x, a);
-    dot #(`PE_PASS) dot(a, w, second, two, value);
+    `EDGE_UNIT #(`PE_PASS) edge_unit(x, a);
+    `USE_WEIGHT
+    `DOT #(`PE_PASS) dot(a, data, second, two, value);
 
     reg [8*1024-1:0] stimulus_file, record_file;
     reg [127:0] words;
