@@ -201,9 +201,9 @@ class Strange(nn.Module):
 
     def forward(self, x):
         x = self.up(self.conv(x))
-        x = torch.einsum(
-            "i,bchw->bchw", torch.tensordot(self.fc.weight, self.fc.bias, ([0], [0])), x
-        )
+        # What no input reaches is no work of a run; complex numbers are.
+        x = x * torch.tensordot(self.fc.weight, self.fc.bias, ([0], [0])).sum()
+        x = x * (x.cfloat() @ x.cfloat().mT).real.mean()
         x = self.cube(x[:, None])[:, 0].flatten(2).transpose(1, 2)
         return self.fc(self.rnn(x)[0].mean(dim=1))
 

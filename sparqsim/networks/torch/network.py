@@ -20,7 +20,9 @@ from torch.nn import functional
 
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.networks.site import Op
+from sparqsim.networks.torch.constants import Constants
 from sparqsim.networks.torch.fold import Folded, computes_as, fold_batch_norms
+from sparqsim.networks.torch.functions import FunctionLayers
 from sparqsim.networks.torch.loaders import HALF, Inputs
 from sparqsim.networks.torch.position import Position, one_line
 from sparqsim.networks.torch.products import ProductMode, StrayProducts
@@ -103,11 +105,12 @@ class Network:
         self._modules: dict[str, nn.Module] = {}
         self._matmuls = None if matmuls is None else _checked_names(self.model, matmuls)
         self._installed = False
-        self._constants: dict[int, str] = {}
-        self._functional: dict[str, nn.Module] = {}
+        #: Tensors that no input reaches.
+        self.constants = Constants()
+        self._functional = FunctionLayers()
         # What cannot run at all is told by this run: it alone knows the module at fault.
         self.run(example)
-        with torch.no_grad(), _without_fast_paths():
+        with torch.no_grad(), _without_fast_paths(), self._position.told():
             self.folded = fold_batch_norms(self.model, example) if fold else Folded((), ())
         self._install()
         self.skipped = self._explore(Inputs.of(example))
@@ -122,6 +125,7 @@ class Network:
         """
         self._visitor = visitor or (lambda call, values: call.in_float(values))
         self._counts.clear()
+        self.constants.begin()
         self._inside, self._batch = 0, len(Inputs.of(inputs))
         with (
             torch.no_grad(),
@@ -152,14 +156,6 @@ class Network:
         """Whether products of two activations are sites where the network stands now."""
         return self._matmuls is None or not self._matmuls.isdisjoint(self._position.names)
 
-    def constant(self, tensor: Tensor) -> str | None:
-        """Return the name of the parameter or buffer that a tensor views; else None."""
-        return self._constants.get(tensor.untyped_storage().data_ptr())
-
-    def changed(self, tensor: Tensor) -> None:
-        """Note that a run writes to a tensor: what it is a view of is no constant."""
-        self._constants.pop(tensor.untyped_storage().data_ptr(), None)
-
     def product(self, first: Tensor, second: Tensor) -> Tensor:
         """Compute the product of two activations, (groups, M, K) x (groups, K, N)."""
         at = f"{self.at}." if self.at else ""
@@ -171,24 +167,17 @@ class Network:
     def linear(self, name: str, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Compute a linear layer that is no module, x (..., K)."""
         name = self._numbered(name.removesuffix(".weight").removesuffix("_weight"))
-        if name not in self._functional:
-            width, depth = weight.shape
-            made = nn.Linear(depth, width, bias=False, device="meta")
-            self._functional[name] = _with(made, weight, bias)
+        made = self._functional.linear(name, weight, bias)
         rows = self._by_input(x.reshape(-1, x.shape[-1]))
-        output = self._visit(Call(name, "linear", self._functional[name]), (rows,))
-        return output.reshape(*x.shape[:-1], -1)
+        return self._visit(Call(name, "linear", made), (rows,)).reshape(*x.shape[:-1], -1)
 
     def convolution(
         self, name: str, x: Tensor, weight: Tensor, bias: Tensor | None, **geometry: Any
     ) -> Tensor:
         """Compute a convolution that is no Conv2d."""
         name = self._numbered(name.removesuffix(".weight"))
-        if name not in self._functional:
-            kernel = (weight.shape[2], weight.shape[3])
-            made = nn.Conv2d(x.shape[1], len(weight), kernel, bias=False, device="meta", **geometry)
-            self._functional[name] = _with(made, weight, bias)
-        return self._visit(Call(name, "conv2d", self._functional[name]), (x,))
+        made = self._functional.convolution(name, x.shape[1], weight, bias, **geometry)
+        return self._visit(Call(name, "conv2d", made), (x,))
 
     def _by_input(self, values: Tensor) -> Tensor:
         """Return values whose first axis is that of the batch, as far as its size divides by it:
@@ -211,7 +200,7 @@ class Network:
 
     def _install(self) -> None:
         """Send products to the visitor, those of Conv2d and Linear modules as a module's."""
-        self._installed, self._constants = True, _storages(self.model)
+        self._installed, self.constants = True, Constants(self.model)
         for name, module in self.model.named_modules(remove_duplicate=True):
             op = _op_of(module)
             if op is not None:
@@ -254,7 +243,7 @@ class Network:
         idle = [
             Skipped(name, f"{type(module).__name__} was not called in a forward pass")
             for name, module in self._modules.items()
-            if id(module) not in modules and name not in self._functional
+            if id(module) not in modules and name not in self._functional.names
         ]
         return tuple(Skipped(name, reason) for name, reason in stray.tally.operations) + tuple(idle)
 
@@ -264,6 +253,11 @@ def _own_copy(model: nn.Module) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise InputError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+    if any(isinstance(each, torch.jit.ScriptModule) for each in model.modules()):
+        raise InputError(
+            f"model {type(model).__name__} is TorchScript, whose layers cannot be seen; expected "
+            "the torch.nn.Module that it was made of"
+        )
     lazy = [name for name, each in model.named_parameters() if nn.parameter.is_lazy(each)]
     if lazy:
         raise InputError(
@@ -286,23 +280,6 @@ def _widen(module: nn.Module) -> None:
     for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
         if tensor.dtype in HALF:
             tensor.data = tensor.data.float()
-
-
-def _storages(model: nn.Module) -> dict[int, str]:
-    """Return the names of parameters and buffers, by where their values lie in memory."""
-    found: dict[int, str] = {}
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if tensor.numel():
-            found.setdefault(tensor.untyped_storage().data_ptr(), name)
-    return found
-
-
-def _with(module: Any, weight: Tensor, bias: Tensor | None) -> nn.Module:
-    """Return a layer with a function's weights in the place of its own."""
-    module.weight = nn.Parameter(weight, requires_grad=False)
-    module.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
-    layer: nn.Module = module
-    return layer
 
 
 @contextmanager

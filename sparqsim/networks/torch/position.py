@@ -48,14 +48,23 @@ class Position:
             )
         ]
         try:
+            with self.told():
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Make an InputError of whatever is raised, which names the running module if it is known:
+        without hooks on modules, as norms are folded where there are none.
+        """
+        try:
             yield
         except (InputError, MemoryError):
             raise
         except Exception as error:
             raise InputError(self._fault(error)) from error
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _entering(self, name: str) -> Any:
         def enter(module: nn.Module, inputs: Any, named: Any) -> None:
@@ -67,6 +76,11 @@ class Position:
         self._path.pop()
 
     def _fault(self, error: Exception) -> str:
+        if "HigherOrderOperator" in str(error):
+            return (
+                "the network has an operation that takes functions (flex_attention), which hides "
+                "its products; expected scaled_dot_product_attention, or products written out"
+            )
         if not self._path:
             return f"the network cannot run: {one_line(error)}"
         name, module, given = self._path[-1]

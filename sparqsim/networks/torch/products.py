@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sparqsim.networks.torch.attention import attended
+from sparqsim.networks.torch.constants import Constants
 from sparqsim.networks.torch.macs import product_macs
 from sparqsim.trace.coverage import Tally
 
@@ -17,7 +19,8 @@ from sparqsim.trace.coverage import Tally
 PRODUCTS = re.compile(
     r"_?conv.*|mkldnn_.*|_?scaled_dot_product_.*|_scaled_(dot_product|mm).*|_native_multi_head_attention|"
     r"_transformer_encoder.*|lstm.*|gru.*|rnn_.*|quantized_.*|_?(add)?(mm|bmm|mv)|_int_mm|baddbmm|dot|vdot|matmul|"
-    r"linear|bilinear|_trilinear|einsum|tensordot|_?thnn_.*|slow_conv.*|_?weight_int.*"
+    r"linear|linear_.*|bilinear|_trilinear|einsum|tensordot|_?thnn_.*|slow_conv.*|_?weight_int.*|"
+    r"_(scaled_)?grouped_mm.*|_sparse_(add)?mm.*|sparse_sampled_addmm|hspmm|sspaddmm"
 )
 
 
@@ -41,6 +44,10 @@ class Watched(Protocol):
         """The network's module."""
 
     @property
+    def constants(self) -> Constants:
+        """Its tensors that no input reaches."""
+
+    @property
     def at(self) -> str:
         """Name of the module that runs now."""
 
@@ -55,12 +62,6 @@ class Watched(Protocol):
     @property
     def takes_products(self) -> bool:
         """Whether products of two activations are sites where the network stands now."""
-
-    def constant(self, tensor: Tensor) -> str | None:
-        """Return the name of the parameter or buffer that a tensor views; else None."""
-
-    def changed(self, tensor: Tensor) -> None:
-        """Note that a run writes to a tensor: what it is a view of is no constant."""
 
     def product(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the product of two activations, (..., M, K) x (..., K, N)."""
@@ -78,9 +79,10 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorc
     """While active, hands products that no module site computes to the network.
 
     It sees PyTorch's basic operations, to which `torch.matmul`, `torch.einsum`, functional layers
-    and `nn.MultiheadAttention` come down. Products with a parameter or buffer are linear layers and
-    convolutions; other products are of two activations. Outer products (K = 1), which add nothing
-    up, recurrent modules, and what has no method here stay with PyTorch.
+    and `nn.MultiheadAttention` come down. Products with a constant (a parameter, a buffer, or what
+    is made of these alone, as weights that are transposed or scaled) are linear layers and
+    convolutions; others are of two activations. Outer products (K = 1), which add nothing up,
+    recurrent modules, and what has no method here stay with PyTorch.
     """
 
     def __init__(self, network: Watched) -> None:
@@ -91,7 +93,9 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorc
             "mv": self._mv,
             "bmm": self._bmm,
             "addmm": self._addmm,
+            "addmv": self._addmv,
             "baddbmm": self._baddbmm,
+            "addbmm": self._addbmm,
             "convolution": self._convolution,
             "_scaled_dot_product_flash_attention_for_cpu": self._attention,
         }
@@ -107,28 +111,44 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorc
         named = kwargs or {}
         if self._network.inside_site or self._network.is_recurrent:
             return func(*args, **named)
-        name = func.overloadpacket.__name__
-        self._note_writes(func, args)
+        name = name_of(func)
+        written = self._note_writes(func, args, named)
         output = None
-        if PRODUCTS.fullmatch(name):
-            output = self._computed(func, name, args, named)
-        return func(*args, **named) if output is None else output
+        if PRODUCTS.fullmatch(name) and all(map(_is_strided, args)):
+            read = {key: value for key, value in named.items() if key != "out"}
+            output = self._computed(func, name, args, read)
+        if output is not None:
+            return written[0].copy_(output) if written else output
+        output = func(*args, **named)
+        if not written and torch.Tag.nondeterministic_seeded not in func.tags:
+            self._network.constants.note((args, named), output)
+        return output
 
     def _computed(self, func: Any, name: str, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Return what the network makes of a product; None where PyTorch shall compute it."""
         if name in self._methods:
             return self._methods[name](*args, **named)
+        if func._schema.is_mutable:  # noqa: SLF001 - PyTorch has no public way to ask
+            return None
         # Inference mode shows operations whole that otherwise come apart before they get here.
         with self:
             output = func.decompose(*args, **named)
         return None if output is NotImplemented else output
 
-    def _note_writes(self, func: Any, args: tuple[Any, ...]) -> None:
+    def _note_writes(self, func: Any, args: tuple[Any, ...], named: dict[str, Any]) -> list[Tensor]:
+        """Tell the network what an operation writes to, and return it: its own operand where it
+        works in place, that of `out=`.
+        """
         if not func._schema.is_mutable:  # noqa: SLF001 - PyTorch has no public way to ask
-            return
-        for argument, given in zip(func._schema.arguments, args, strict=False):  # noqa: SLF001
-            if isinstance(given, Tensor) and argument.is_write:
-                self._network.changed(given)
+            return []
+        arguments = func._schema.arguments  # noqa: SLF001
+        given = {argument.name: each for argument, each in zip(arguments, args, strict=False)}
+        given |= named
+        written = [given.get(argument.name) for argument in arguments if argument.is_write]
+        found = [each for each in written if isinstance(each, Tensor)]
+        for each in found:
+            self._network.constants.changed(each)
+        return found
 
     def _mm(self, first: Tensor, second: Tensor) -> Tensor | None:
         output = self._bmm(first[None], second[None])
@@ -155,20 +175,32 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorc
     def _weights_name(self, matrices: Tensor) -> str | None:
         """Return the name of the weights that a stack repeats, or is alone; None for others."""
         is_one = len(matrices) == 1 or matrices.stride(0) == 0
-        return self._network.constant(matrices) if is_one else None
+        return self._network.constants.name(matrices) if is_one else None
 
     def _addmm(
         self, added: Tensor, first: Tensor, second: Tensor, *, beta: Any = 1, alpha: Any = 1
     ) -> Tensor | None:
         """Beta * added + alpha * first @ second."""
-        name = self._network.constant(second)
+        name = self._network.constants.name(second)
         plain = beta == alpha == 1 and added.ndim == 1 and len(added) == second.shape[1]
-        is_bias = plain and self._network.constant(added) is not None
+        is_bias = plain and self._network.constants.name(added) is not None
         if name is None or not is_bias or not _is_product(first[None], second[None]):
             return _summed(added, self._mm(first, second), beta, alpha)
-        if self._network.constant(first) is not None:
+        if self._network.constants.name(first) is not None:
             return None
         return self._network.linear(name, first, second.mT, added)
+
+    def _addmv(
+        self, added: Tensor, matrix: Tensor, vector: Tensor, *, beta: Any = 1, alpha: Any = 1
+    ) -> Tensor | None:
+        return _summed(added, self._mv(matrix, vector), beta, alpha)
+
+    def _addbmm(
+        self, added: Tensor, first: Tensor, second: Tensor, *, beta: Any = 1, alpha: Any = 1
+    ) -> Tensor | None:
+        """Beta * added + alpha * the sum of all products."""
+        products = self._bmm(first, second)
+        return _summed(added, None if products is None else products.sum(0), beta, alpha)
 
     def _baddbmm(
         self, added: Tensor, first: Tensor, second: Tensor, *, beta: Any = 1, alpha: Any = 1
@@ -197,8 +229,8 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorc
         groups: int,
     ) -> Tensor | None:
         """Convolve by a constant; along one axis it is that of images of height 1."""
-        name = self._network.constant(weight)
-        biased = bias is None or self._network.constant(bias) is not None
+        name = self._network.constants.name(weight)
+        biased = bias is None or self._network.constants.name(bias) is not None
         if name is None or not biased or transposed or x.ndim not in {3, 4} or not x.numel():
             return None
         lifted = x.ndim == 3
@@ -211,6 +243,17 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorc
         }
         output = self._network.convolution(name, x, weight, bias, groups=groups, **geometry)
         return output[:, :, 0] if lifted else output
+
+
+def name_of(func: Any) -> str:
+    """Return an operation's name, that of its form which writes to no operand."""
+    name: str = func.overloadpacket.__name__
+    return name.removesuffix("_")
+
+
+def _is_strided(given: Any) -> bool:
+    """Whether an operand is no sparse tensor."""
+    return not isinstance(given, Tensor) or given.layout == torch.strided
 
 
 def _is_product(first: Tensor, second: Tensor) -> bool:
@@ -248,10 +291,12 @@ class StrayProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTo
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Compute `func`, and note it if it is a stray product."""
-        name = func.overloadpacket.__name__
+        name = name_of(func)
         output = func(*args, **(kwargs or {}))
-        if not self._network.inside_site and PRODUCTS.fullmatch(name):
-            self._note(name, product_macs(func.overloadpacket, args, kwargs or {}, output))
+        stray = not self._network.inside_site and PRODUCTS.fullmatch(name)
+        # What no input reaches is computed once, before any of them.
+        if stray and self._network.constants.name_of_all((args, kwargs)) is None:
+            self._note(name, product_macs(name, args, kwargs or {}, output))
         return output
 
     def _note(self, operation: str, macs: int | None) -> None:
