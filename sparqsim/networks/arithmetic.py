@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,15 +22,28 @@ from sparqsim.results.layer_report import Error
 
 #: A layer's name -> the design that computes it.
 Designs = dict[str, PEDesign]
+#: A layer's name -> its operands on calibration inputs, batch by batch.
+Seen = Mapping[str, Sequence[Operands]]
 
 
-def designs_of(sites: Iterable[Site], pe: Computing, *, keep_8bit: bool = True) -> Designs:
+def designs_of(
+    sites: Iterable[Site], pe: Computing, *, keep_8bit: bool = True, seen: Seen | None = None
+) -> Designs:
     """Return every layer's design: that of `pe`, or for layers that stay at 8 bits the exact one.
+
+    Parameters
+    ----------
+    sites : iterable of Site
+    pe : PEDesign or Assignment
+    keep_8bit : bool
+    seen : mapping, optional
+        On what designs of `tensor_scales` find their scales.
 
     Raises
     ------
     InputError
-        For a layer whose activations its design cannot take, naming it.
+        For a layer whose activations its design cannot take, naming it, and for a design of
+        `tensor_scales` without `seen`.
     """
     found = list(sites)
     designs = designs_by_name(pe, found, keep_8bit=keep_8bit)
@@ -40,18 +53,21 @@ def designs_of(sites: Iterable[Site], pe: Computing, *, keep_8bit: bool = True) 
             designs[site.name] = pe.taking_signed(designs[site.name])
         with naming(site.name):
             designs[site.name].check_signedness(signed)
-            _refuse_tensor_scales(designs[site.name])
+            designs[site.name] = _scaled(designs[site.name], site, seen)
     return designs
 
 
-def _refuse_tensor_scales(design: PEDesign) -> None:
-    """Raise InputError for a design that would scale each batch in its own way."""
-    if design.tensor_scales:
+def _scaled(design: PEDesign, site: Site, seen: Seen | None) -> PEDesign:
+    """Return a layer's design with the scale of its activations, if it finds one for a tensor."""
+    if not design.tensor_scales:
+        return design
+    if seen is None:
         raise InputError(
             f"{design.spec} finds the scale of a layer's activations on all of them, and batches "
-            "of pictures would each have one of their own; expected a trace (`compare`), or "
-            "another design"
+            "of pictures would each have one of their own; expected a trace (`compare`), `evaluate`"
+            " of a PyTorch network, or another design"
         )
+    return design.with_tensor_scale(site.layer([batch]).lower() for batch in seen[site.name])
 
 
 @dataclass(frozen=True)
@@ -80,6 +96,8 @@ class Arithmetic:
         the design itself.
     error_inputs : int, optional
         Errors are measured as long as `inputs_done`, which the user counts, is below it.
+    seen : mapping, optional
+        On what designs of `tensor_scales` find their scales.
 
     Raises
     ------
@@ -93,6 +111,7 @@ class Arithmetic:
         pe: Computing,
         kept: KeptAs = "8bit",
         error_inputs: int | None = None,
+        seen: Seen | None = None,
     ) -> None:
         if kept not in ("8bit", "float", "design"):
             raise InputError(f"kept={kept!r}, expected '8bit', 'float' or 'design'")
@@ -102,7 +121,7 @@ class Arithmetic:
         self._error_inputs = error_inputs
         self._errors: dict[str, ErrorMeter] = {}
         integer = [site for site in self._sites if not (kept == "float" and site.keep_8bit)]
-        self._designs = designs_of(integer, pe, keep_8bit=kept != "design")
+        self._designs = designs_of(integer, pe, keep_8bit=kept != "design", seen=seen)
 
     def design(self, site: Site) -> PEDesign | None:
         """Return what computes a layer, None for float."""

@@ -23,7 +23,7 @@ because they run through queues of their own, name the engine model that does (`
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -145,8 +145,8 @@ class PEDesign(ABC):
     #: Whether operands are codes of real values, at scales of the design's own: `encoded` makes
     #: them of what a trace holds, and outputs are real values, compared rounded to whole units.
     real_valued: ClassVar[bool] = False
-    #: Whether `encoded` finds a scale on a whole tensor of activations: such a design does not
-    #: answer pictures, whose batches would each have scales of their own.
+    #: Whether `encoded` finds a scale on a whole tensor of activations. Batches of what a network
+    #: answers would each have one of their own: it then runs `with_tensor_scale`, or is refused.
     tensor_scales: ClassVar[bool] = False
     #: The engine model that is made of such PEs, by its name.
     runs_on: ClassVar[str] = "systolic-array"
@@ -211,6 +211,14 @@ class PEDesign(ABC):
         of what this returned.
         """
         return layer
+
+    def with_tensor_scale(self, seen: Iterable[LoweredLayer]) -> PEDesign:
+        """Return a design of `tensor_scales` with the scale of a layer's activations that it finds
+        on calibration batches of it; `encoded` then uses that one for every batch.
+
+        It stands in a field that is no key of the user's, as in `for_layer`.
+        """
+        return self
 
     def kept_8bit(self, facts: LayerFacts) -> KeptMode[PEDesign] | None:
         """Return how the circuit runs a layer that stays at 8 bits, exactly; None where the design

@@ -20,8 +20,10 @@ tensor, or channel, that consists of OliVe codes as it is stays as it is, at sca
 whose weights the quantiser `olive:4` chose is run on just those. We let the rule see the trace's
 codes, not the values before they were rounded to 8 bits: a trace has no others, all designs of a
 comparison start from the same operands, and 8-bit steps are a sixth of OliVe's or less. Scales are
-found on the pictures of the trace themselves, which favours OliVe a little. Sums are brought to
-real values outside the array, one multiplication per output.
+found on the pictures of the trace themselves, which favours OliVe a little; where a network answers
+in this arithmetic they are found on the calibration inputs, and a value below 0 where those had
+none becomes 0. A second operand that is activations too has its scales where it stands. Sums are
+brought to real values outside the array, one multiplication per output.
 
 Layers that stay at 8 bits run nibble by nibble in four passes, as on `mac-4b4b`: high nibbles are
 an integer and a shift of 4. A low nibble is unsigned, as codes of unsigned tensors are.
@@ -33,10 +35,10 @@ them. Ours (the paper was not at hand): four lanes in a PE, decoders at the edge
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, reduce
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +62,13 @@ from sparqsim.quantise.olive import (
 from sparqsim.trace.lowering import LoweredLayer
 
 
+class TensorScale(NamedTuple):
+    """The real value of one normal step of a tensor, in units of its 8-bit codes; which codes."""
+
+    scale: float
+    signed: bool
+
+
 @dataclass(frozen=True)
 class Olive4b(PEDesign):
     """Two outlier-victim pairs of 4-bit codes of each operand per cycle."""
@@ -71,6 +80,9 @@ class Olive4b(PEDesign):
     edge_cycles: ClassVar[int] = 1
     real_valued: ClassVar[bool] = True
     tensor_scales: ClassVar[bool] = True
+
+    #: Of a layer's activations, where it was found before.
+    found: TensorScale | None = field(default=None, metadata={"key": False})
 
     @property
     def trimming(self) -> Trimming:
@@ -123,13 +135,20 @@ class Olive4b(PEDesign):
         """Return a pass over K for each pair of nibbles."""
         return nibble_passes(self, facts)
 
+    def with_tensor_scale(self, seen: Iterable[LoweredLayer]) -> Olive4b:
+        """Return the design with the scale that the pairs of all batches have."""
+        counts = reduce(PairCounts.plus, map(stored_pairs, seen))
+        return replace(self, found=TensorScale(counts.scale(), counts.signed))
+
     def encoded(self, layer: LoweredLayer) -> EncodedLayer:
         """Return the layer as OliVe codes, at the scales that the module's docstring tells."""
-        counts = stored_pairs(layer)
-        scale, codes = counts.scale(), codes_for(signed=counts.signed)
-        dtype = np.int8 if counts.signed else np.uint8  # which the largest codes fit
+        scale, signed = self.found or found_on(layer)
+        codes = codes_for(signed=signed)
+        dtype = np.int8 if signed else np.uint8  # which the largest codes fit
 
-        table = codes.nearest(counts.values / scale)
+        table = codes.nearest(stored_values(layer) / scale)
+        if not signed:
+            table = np.maximum(table, 0)
 
         def activations(x: Array) -> Array:
             """Return the codes of stored activations."""
@@ -143,7 +162,7 @@ class Olive4b(PEDesign):
             np.ascontiguousarray(weights.swapaxes(1, 2)),
             activations,
             scale * scales[:, None, :],
-            signed=counts.signed,
+            signed=signed,
         )
 
 
@@ -184,14 +203,24 @@ def _nearest(value: int, codes: PairCodes) -> int:
     return -found if value < 0 else found
 
 
+def found_on(layer: LoweredLayer) -> TensorScale:
+    """Return the scale that a layer's own activations have."""
+    counts = stored_pairs(layer)
+    return TensorScale(counts.scale(), counts.signed)
+
+
+def stored_values(layer: LoweredLayer) -> NDArray[np.float64]:
+    """Return what each of the 256 bit patterns of stored activations stands for, in steps."""
+    zero = layer.activation_zero_point
+    return every_byte(layer.stored_signed).astype(np.float64) - zero
+
+
 def stored_pairs(layer: LoweredLayer) -> PairCounts:
     """Count the pairs of adjacent values of a layer's activations as they are stored, less the zero
     point: along channels, or along K of a product.
     """
-    counts, signed = np.zeros(65_536, np.int64), False
-    zero = layer.activation_zero_point
+    counts, zero = np.zeros(65_536, np.int64), layer.activation_zero_point
     for block in layer.stored_activations():
-        signed = block.dtype == np.int8
         flat = block.reshape(-1, block.shape[-1])
         if flat.shape[1] % 2:
             padding = np.array(zero, flat.dtype)
@@ -199,4 +228,4 @@ def stored_pairs(layer: LoweredLayer) -> PairCounts:
         pairs = np.ascontiguousarray(flat).view("<u2")
         counts += np.bincount(pairs.ravel(), minlength=len(counts))
     by_first = counts.reshape(256, 256).T  # a pair is first + 256 * second
-    return PairCounts(every_byte(signed).astype(np.float64) - zero, by_first)
+    return PairCounts(stored_values(layer), by_first)

@@ -132,6 +132,10 @@ class PairCounts:
     values: NDArray[np.float64]
     counts: NDArray[np.int64]
 
+    def plus(self, other: PairCounts) -> PairCounts:
+        """Return how often the pairs stand in two tensors of the same values."""
+        return PairCounts(self.values, self.counts + other.counts)
+
     @property
     def signed(self) -> bool:
         """Whether a value that occurs is below 0."""

@@ -77,10 +77,14 @@ class LoweredLayer:
         return np.broadcast_to(scales, self.groups * self.n).reshape(self.groups, self.n)
 
     @property
+    def stored_signed(self) -> bool:
+        """Whether activations are stored as int8."""
+        return bool(self._activations.dtype == np.int8)
+
+    @property
     def has_negatives(self) -> bool:
         """Whether real activations may be below 0."""
-        signed = self._activations.dtype == np.int8
-        return bool(signed or self.activation_zero_point > 0)
+        return self.stored_signed or self.activation_zero_point > 0
 
     @property
     def has_weight_zero_points(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from sparqsim.base.errors import InputError
 from sparqsim.networks.arithmetic import Arithmetic
@@ -27,6 +28,16 @@ class Answers:
     logits: Tensor
     labels: Tensor | None
     outputs: tuple[str, ...] = ()
+
+    @property
+    def cross_entropy(self) -> float | None:
+        """Mean over rows of -ln of the probability that a label has, in float64; None without
+        labels, and for labels that are no classes of the logits.
+        """
+        labels = self.labels
+        if labels is None or not bool(((labels >= 0) & (labels < self.logits.shape[1])).all()):
+            return None
+        return float(functional.cross_entropy(self.logits.double(), labels))
 
 
 def answers(

@@ -231,19 +231,36 @@ def trace_in_float(quantised: QuantisedNetwork, loader: Iterable[Any], images: i
     """
     collector = Collector(quantised.layers.values())
     stray = StrayProducts(quantised.network)
+    kind: InputKind | None = None
+    for inputs, _ in quantised.batches(loader, images):
+        with stray:
+            run_in_float(quantised, inputs, collector.add)
+        kind = kind_of(inputs) if kind is None else kind.plus(kind_of(inputs))
+    document = _document(quantised, network="", license_note="")
+    document["provenance"] |= stray.tally.coverage(images, kind).entry()
+    return collector.trace(**document)
+
+
+def run_in_float(
+    quantised: QuantisedNetwork, inputs: Inputs, add: Callable[[Site, Operands], None]
+) -> None:
+    """Run one batch in float; `add` gets every layer's operands as codes."""
 
     def visitor(call: Call, values: Values) -> Tensor:
         """Keep a call's operands as codes, and compute it in float."""
         site = quantised.layers[call.name]
         with naming(call.name):
-            collector.add(site, operands_of(call, site, values))
+            add(site, operands_of(call, site, values))
         return call.in_float(values)
 
-    kind: InputKind | None = None
-    for inputs, _ in quantised.batches(loader, images):
-        with stray:
-            quantised.network.run(inputs, visitor)
-        kind = kind_of(inputs) if kind is None else kind.plus(kind_of(inputs))
-    document = _document(quantised, network="", license_note="")
-    document["provenance"] |= stray.tally.coverage(images, kind).entry()
-    return collector.trace(**document)
+    quantised.network.run(inputs, visitor)
+
+
+def operands_in_float(
+    quantised: QuantisedNetwork, loader: Iterable[Any]
+) -> dict[str, list[Operands]]:
+    """Return the operands of every layer of the float network as codes, by name, batch by batch."""
+    found: dict[str, list[Operands]] = {name: [] for name in quantised.layers}
+    for inputs, _ in quantised.batches(loader):
+        run_in_float(quantised, inputs, lambda site, given: found[site.name].append(given))
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import exp, inf
 from os import PathLike
 from typing import Any
 
@@ -18,6 +19,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.networks.arithmetic import Arithmetic, LayerResult
 from sparqsim.networks.evaluate import best, hits
 from sparqsim.networks.torch.answers import Answers, answered, answers
+from sparqsim.networks.torch.dump import operands_in_float
 from sparqsim.networks.torch.fold import NORMS
 from sparqsim.networks.torch.loaders import checked
 from sparqsim.networks.torch.network import Skipped
@@ -27,6 +29,9 @@ from sparqsim.quantise.recipe import Recipe
 from sparqsim.results.accuracy_report import KeptAs
 from sparqsim.trace.bitlist import BitList
 
+#: Numbers from here have no exponential in float64.
+LARGEST_LOG = 709.0
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -34,7 +39,11 @@ class Evaluation:
 
     `pe` is None for the float network. `rows`: predictions made. `top1`, `top5`: right ones (None
     without labels). `agreement`: predictions (top-1) that equal the float network's. `logits`
-    float32 (rows, classes).
+    float32 (rows, classes). `cross_entropy`: mean over rows of -ln of the probability that the
+    label has (None without labels).
+
+    Of a language model a row is a token, its label the next one: `agreement` over `rows` is then
+    the agreement of tokens.
     """
 
     pe: str | None
@@ -48,6 +57,14 @@ class Evaluation:
     layers: tuple[LayerResult, ...]
     skipped: tuple[Skipped, ...]
     logits: Tensor
+    cross_entropy: float | None = None
+
+    @property
+    def perplexity(self) -> float | None:
+        """Exp of the cross-entropy: among how many equally likely answers it would be as unsure."""
+        if self.cross_entropy is None:
+            return None
+        return exp(self.cross_entropy) if self.cross_entropy < LARGEST_LOG else inf
 
     @property
     def sqnr_db(self) -> dict[str, float | None]:
@@ -87,7 +104,8 @@ def evaluate(
     pe : str or PEDesign, or None
         None: the float network.
     loader, calibrate, calibration_loader, keep_8bit, matmuls, images
-        As in `dump`.
+        As in `dump`. Designs that find the scale of a tensor (`olive-4b`) find it on the
+        calibration inputs, of a QuantisedNetwork too.
     bits, recipe, inputs, forward : optional
         As in `QuantisedNetwork`. Errors of layers are then of the design on those weights.
     kept : '8bit', 'float' or 'design'
@@ -124,7 +142,10 @@ def evaluate(
     )
     arithmetic = None
     if pe is not None:
-        arithmetic = Arithmetic(quantised.layers.values(), get_pe(pe), kept, error_images)
+        design = get_pe(pe)
+        seen = operands_in_float(quantised, calibration) if design.tensor_scales else None
+        sites = quantised.layers.values()
+        arithmetic = Arithmetic(sites, design, kept, error_images, seen)
     in_float = in_float or answers(quantised, loader, images)
     if recalibrate_bn:
         recalibrate(quantised, calibration, arithmetic)
@@ -168,6 +189,7 @@ def _evaluation(
         layers=() if arithmetic is None else arithmetic.results(),
         skipped=quantised.network.skipped,
         logits=found.logits.float(),
+        cross_entropy=found.cross_entropy,
     )
 
 
