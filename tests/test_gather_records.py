@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from itertools import product
 
+import numpy as np
 import pytest
 
 import sparqsim
+from sparqsim.gather.lookups import lookups_of
 from sparqsim.results.gather_report import GatherReport
 
 
@@ -105,3 +108,20 @@ def test_the_network_behind_is_the_one_that_ships(behind, root):
     trace = sparqsim.load_trace(root / "workloads" / "pages_mlp.safetensors")
     assert behind.mlp.trace_sha256 == trace.sha256
     assert (behind.mlp.inputs, behind.mlp.bags_per_input) == (64, 1)
+
+
+def test_records_are_of_the_text_and_the_lines_that_are_pinned(tables, text, behind):
+    """Pages change; what was looked up for the records does not."""
+    bags, page, pages = tables.pinned_lines()
+    record = tables.answers()
+    assert record["lookups_sha256"] == tables.lookups(bags, "lines").sha256
+    assert (record["lines"], record["pages"]) == (len(bags), len(pages))
+    assert set(page.tolist()) == set(range(len(pages)))
+    unseen = np.arange(len(bags)) % 4 == 0
+    assert record["unseen"] == unseen.sum()
+    chosen = np.random.default_rng(0).permutation(np.flatnonzero(unseen))[:64]
+    assert tables.lookups([bags[at] for at in chosen], "").sha256 == behind.lookups.sha256
+    pytest.importorskip("tokenizers", reason="extra 'gather' is not installed")
+    if find_spec("wordllama") is None:
+        pytest.skip("extra 'gather' is not installed")
+    assert lookups_of(f"text:{tables.PINNED_TEXT}", 32_000).sha256 == text.lookups.sha256

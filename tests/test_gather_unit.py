@@ -16,7 +16,7 @@ from sparqsim.gather import recurrence
 from sparqsim.gather.program import LAYOUTS, Placement, Program
 from sparqsim.memory.config import Accelerator, DramConfig, GatherConfig, MemoryConfig
 from sparqsim.quantise.rows import get_row_format
-from sparqsim.results.gather_report import GatherHardware, RateBounds
+from sparqsim.results.gather_parts import GatherHardware, RateBounds
 
 HEIGHT = 40
 

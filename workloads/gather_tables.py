@@ -10,15 +10,23 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from accuracy_tables import ROOT, markdown_table
+from numpy.typing import NDArray
 from page_tables import with_tables, write_or_check, write_pages
 
+from sparqsim.gather.lookups import Lookups
 from sparqsim.results.gather_report import GatherEntry, GatherReport
 
 FOLDER = ROOT / "docs" / "gather"
 TEXT, ZIPF, BEHIND = (FOLDER / f"{name}.json" for name in ("text", "zipf", "behind"))
 ANSWERS = FOLDER / "answers.json"
 PAGE = ROOT / "docs" / "how-to" / "gather.md"
+#: Pages as they were one day, so that records do not change with pages: a text, and the rows of
+#: lines with the page that each stands on.
+PINNED_TEXT, PINNED_LINES = (
+    ROOT / "workloads" / f"gather_{name}" for name in ("text.txt", "lines.npz")
+)
 FORMATS = ("fp32", "fp16", "int8", "int4:search=none", "int4", "codebook4")
 WIDTHS = (16, 32, 64, 128, 256)
 
@@ -29,6 +37,20 @@ def entry(report: GatherReport, name: str, layout: str, width: int | None = None
     if found is None:
         raise KeyError(name)
     return found
+
+
+def pinned_lines() -> tuple[list[NDArray[np.int64]], NDArray[np.int64], list[str]]:
+    """Return rows of each line, the number of the page it stands on, and the pages' names."""
+    with np.load(PINNED_LINES) as held:
+        ends = np.cumsum(held["lengths"].astype(np.int64))
+        bags = np.split(held["rows"].astype(np.int64), ends[:-1])
+        return bags, held["page"].astype(np.int64), held["pages"].tolist()
+
+
+def lookups(bags: list[NDArray[np.int64]], source: str) -> Lookups:
+    """Return bags as look-ups."""
+    ends = np.cumsum([len(bag) for bag in bags])
+    return Lookups(np.concatenate(bags), np.append(0, ends[:-1]), source)
 
 
 def bytes_table() -> list[str]:

@@ -2,29 +2,46 @@
 docs/how-to/gather.md.
 
     python workloads/measure_gather.py
+    python workloads/measure_gather.py --pin      # takes text and lines from the pages of today
 
-Look-ups are the words of this project's own pages, by the package's own tokenizer, a bag for each
-line. A small perceptron learns on fp32 vectors which page a line stands on; of the lines that it
-has not seen it answers every format's vectors. Writes the records in docs/gather/ and
-workloads/pages_mlp.safetensors, the perceptron's operands on 64 unseen lines. `gather_tables.py`
-makes the tables from the records, by itself too. Needs the extras `gather` and `torch`; half a
-minute.
+Look-ups are words by the package's own tokenizer, a bag for each line: of gather_text.txt, and of
+the lines in gather_lines.npz. Both are this project's pages as they were one day: pages change, and
+records must not change with them. A small perceptron learns on fp32 vectors which page a line
+stands on; of the lines that it has not seen it answers every format's vectors. Writes the records
+in docs/gather/ and workloads/pages_mlp.safetensors, the perceptron's operands on 64 unseen lines.
+`gather_tables.py` makes the tables from the records, by itself too. Needs the extras `gather` and
+`torch`; half a minute.
 """
 
 from __future__ import annotations
 
+import argparse
+import io
 import json
-from hashlib import sha256
+import shutil
 from typing import Any
 
 import numpy as np
 import torch
-from gather_tables import ANSWERS, BEHIND, FORMATS, ROOT, TEXT, WIDTHS, ZIPF, write_tables
+from gather_tables import (
+    ANSWERS,
+    BEHIND,
+    FORMATS,
+    PINNED_LINES,
+    PINNED_TEXT,
+    ROOT,
+    TEXT,
+    WIDTHS,
+    ZIPF,
+    lookups,
+    pinned_lines,
+    write_tables,
+)
 from numpy.typing import NDArray
 from torch import nn
 
 import sparqsim
-from sparqsim.base.files import write_text
+from sparqsim.base.files import replaced, write_text
 from sparqsim.engine.behind import Behind
 from sparqsim.engine.gather import Asked, gather
 from sparqsim.gather.lookups import Draw, Lookups, lookups_of
@@ -43,8 +60,9 @@ LEAST_LINES = 24
 HIDDEN, EPOCHS, UNSEEN_EVERY, TRACED = 64, 300, 4, 64
 
 
-def lines_of_pages() -> tuple[list[NDArray[np.int64]], list[int], list[str]]:
-    """Return rows of each line, the page it stands on, and the pages' names."""
+def pin() -> None:
+    """Take the text, and the lines of all pages, from the pages of today."""
+    shutil.copyfile(ROOT / "docs" / "memory.md", PINNED_TEXT)
     bags: list[NDArray[np.int64]] = []
     labels: list[int] = []
     pages: list[str] = []
@@ -55,13 +73,16 @@ def lines_of_pages() -> tuple[list[NDArray[np.int64]], list[int], list[str]]:
             labels += [len(pages)] * len(rows)
             pages.append(page.relative_to(ROOT).as_posix())
             bags += rows
-    return bags, labels, pages
-
-
-def lookups(bags: list[NDArray[np.int64]], source: str) -> Lookups:
-    """Return bags as look-ups."""
-    ends = np.cumsum([len(bag) for bag in bags])
-    return Lookups(np.concatenate(bags), np.append(0, ends[:-1]), source)
+    packed = io.BytesIO()
+    np.savez_compressed(
+        packed,
+        rows=np.concatenate(bags).astype(np.uint16),
+        lengths=np.array([len(bag) for bag in bags], np.uint16),
+        page=np.array(labels, np.uint8),
+        pages=np.array(pages),
+    )
+    with replaced(PINNED_LINES) as temporary:
+        temporary.write_bytes(packed.getvalue())
 
 
 def trained(vectors: torch.Tensor, labels: torch.Tensor, classes: int) -> nn.Module:
@@ -82,8 +103,8 @@ def answers(table: Table) -> tuple[dict[str, Any], Lookups]:
     """Train, answer unseen lines under every format, write the trace; return counts and the
     traced lines' look-ups.
     """
-    bags, page_of, pages = lines_of_pages()
-    labels, every = np.array(page_of), lookups(bags, "lines")
+    bags, labels, pages = pinned_lines()
+    every = lookups(bags, "lines")
     unseen = np.arange(len(bags)) % UNSEEN_EVERY == 0
     exact = pooled(table.values, every.rows, every.starts)
     seen = torch.from_numpy(exact[~unseen])
@@ -103,12 +124,11 @@ def answers(table: Table) -> tuple[dict[str, Any], Lookups]:
         "lines: this project's pages"
     )
     dump(model, [batch], MLP, network="pages MLP", license_note=note)
-    text = "\n".join(" ".join(map(str, bag)) for bag in bags)
     record = {
         "lines": len(bags),
         "unseen": int(unseen.sum()),
         "pages": len(pages),
-        "lookups_sha256": sha256(text.encode()).hexdigest(),
+        "lookups_sha256": every.sha256,
         "answers": found,
     }
     return record, lookups([bags[at] for at in chosen], f"{TRACED} lines of this project's pages")
@@ -123,8 +143,12 @@ def answered(model: nn.Module, vectors: NDArray[np.float32]) -> NDArray[np.int64
 
 def main() -> None:
     """Measure all."""
+    parser = argparse.ArgumentParser(description="Measure gathers, and write records and tables.")
+    parser.add_argument("--pin", action="store_true", help="take the pages of today first")
+    if parser.parse_args().pin:
+        pin()
     table, edge = load_table("wordllama"), load_accelerator("edge")
-    text = lookups_of(f"text:{ROOT / 'docs' / 'memory.md'}", table.height)
+    text = lookups_of(f"text:{PINNED_TEXT}", table.height)
     gather(Asked(table, text, edge, FORMATS, widths=WIDTHS)).save(TEXT)
     drawn = lookups_of("zipf:1.05", table.height, Draw(lookups=10_000_000))
     paged = load_accelerator(ROOT / "docs" / "gather" / "paged.toml")

@@ -15,7 +15,7 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="A trace, or JSON of `simulate`, `compare`, `accuracy` or `card show`.",
+        help="A trace, or JSON of `simulate`, `compare`, `accuracy`, `gather` or `card show`.",
     ),
 ]
 Strict = Annotated[

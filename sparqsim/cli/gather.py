@@ -154,6 +154,25 @@ WithTrace = Annotated[
         show_default=False,
     ),
 ]
+Energy = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-energy",
+        metavar="TABLE",
+        autocompletion=completion.memory_energy,
+        help="Also energy of what moved: what a word of DRAM and row buffers costs; a table that "
+        "ships (45nm, 45nm-wide, 28nm, 22nm), or FILE.json.",
+        show_default=False,
+    ),
+]
+Actions = Annotated[
+    bool,
+    typer.Option(
+        "--actions",
+        help="Also a table of actions that cost energy: bytes, pages opened, elements. JSON and "
+        "CSV always have them.",
+    ),
+]
 NetworkDesign = Annotated[
     str | None,
     typer.Option(
@@ -183,12 +202,15 @@ def gather(
     array: Array = None,
     dataflow: Dataflow = None,
     engine: Engine = "fast",
+    memory_energy: Energy = None,
+    actions: Actions = False,
     output: Output = None,
 ) -> None:
     """Look rows of an embedding table up: bytes, bursts, rates, errors, under each row format."""
     from sparqsim.base.files import check_outputs
     from sparqsim.cli.show_gather import gather_shown
     from sparqsim.cli.tables import deliver, saving
+    from sparqsim.cost.memory import load_memory
     from sparqsim.engine.gather import DEFAULT_FORMATS, Asked
     from sparqsim.engine.gather import gather as gathered
     from sparqsim.gather.lookups import lookups_of
@@ -197,9 +219,11 @@ def gather(
 
     printed, row_formats = _formats(formats or [])
     read_files = [table, indices.removeprefix("text:"), tokenizer, with_trace, config]
+    read_files.append(memory_energy)
     check_outputs({"-o": output}, read_files)
     asked_widths, layouts = _widths(width), _layouts(layout)
     draw = _draw(indices, lookups, bag, seed, tokenizer)
+    words = None if memory_energy is None else load_memory(memory_energy)
     behind = _behind(with_trace, pe, config, array, dataflow)
     loaded = load_table(table, tensor)
     rows = lookups_of(indices, loaded.height, draw, tokenizer)
@@ -211,9 +235,10 @@ def gather(
         layouts,
         asked_widths,
         engine,
+        words,
     )
     report = gathered(asked, behind)
-    deliver(gather_shown(report), printed, saving(output, report.to_json))
+    deliver(gather_shown(report, actions=actions), printed, saving(output, report.to_json))
 
 
 def _formats(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -224,8 +249,15 @@ def _formats(words: Sequence[str]) -> tuple[str, list[str]]:
     for word in words:
         if word in completion.FORMATS:
             printed = word
-        else:
-            formats += split_names(word) or [word]
+            continue
+        named = split_names(word) or [word]
+        for each in named:
+            if each in completion.FORMATS:
+                raise InputError(
+                    f"--format {word!r}: {each} says how the result is printed; expected it in a "
+                    f"--format of its own"
+                )
+        formats += named
     for each in formats:
         try:
             get_row_format(each)

@@ -10,8 +10,8 @@ Results = Annotated[
     list[str],
     typer.Argument(
         metavar="RESULTS...",
-        help="JSON of `simulate`, `compare` or `accuracy`; what ran on the same trace and array is "
-        "put side by side.",
+        help="JSON of `simulate`, `compare`, `accuracy` or `gather`; what ran on the same trace "
+        "and array is put side by side.",
     ),
 ]
 Page = Annotated[

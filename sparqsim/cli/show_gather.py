@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from sparqsim.base.errors import printable
 from sparqsim.base.wording import counted
 from sparqsim.cli.tables import Shown, Table
+from sparqsim.results.gather_energy import COUNTER, ROWS
 from sparqsim.results.gather_report import GatherEntry, GatherReport
 
+PJ_PER_UJ = 1e6
 #: What limits a rate, in words.
 LIMITS: Mapping[str, str] = {
     "channel": "channel",
@@ -18,9 +20,15 @@ LIMITS: Mapping[str, str] = {
 }
 
 
-def gather_shown(report: GatherReport) -> Shown:
-    """Return bytes and rates, errors, and shares beside the network behind."""
+def gather_shown(report: GatherReport, *, actions: bool = False) -> Shown:
+    """Return bytes and rates, errors, energy where it was asked for, and shares beside the network
+    behind; with `actions`, also what was done that costs energy.
+    """
     tables = [_rates(report), _errors(report)]
+    if report.energy is not None:
+        tables.append(_energies(report))
+    if actions:
+        tables.append(_actions(report))
     if report.mlp is not None:
         tables.append(_shares(report))
     lookups = report.lookups
@@ -91,6 +99,46 @@ def _errors(report: GatherReport) -> Table:
     return table
 
 
+def _energies(report: GatherReport) -> Table:
+    table = Table(
+        "Energy of gathers: whole bursts, and row buffers",
+        [
+            "format",
+            "layout",
+            "pJ a\nlook-up",
+            "of it\nDRAM",
+            "of it row\nbuffers",
+            "uJ of all\nlook-ups",
+        ],
+    )
+    for each in report.entries:
+        energy = each.energy_pj
+        if energy is None:
+            continue
+        parts = (energy.total, energy.dram, energy.row_buffers)
+        cells = [f"{part / each.lookups:,.1f}" for part in parts]
+        table.add_row(_label(report, each), each.layout, *cells, f"{energy.total / PJ_PER_UJ:,.2f}")
+    return table
+
+
+def _actions(report: GatherReport) -> Table:
+    """Return the actions, an entry a row: several are equal by what they are."""
+    columns = {
+        "bytes of\nrows": f"{ROWS}.dram_read",
+        "bytes that\nfill bursts": f"{ROWS}.burst_padding",
+        "written to\nbuffers": f"{ROWS}.sram_write",
+        "read from\nbuffers": f"{ROWS}.sram_read",
+        "pages\nopened": f"{COUNTER}.page_opens",
+        "elements\ndequantised": f"{COUNTER}.dequantised",
+    }
+    title = f"Actions that cost energy, of {counted(report.lookups.lookups, 'request')}"
+    table = Table(title, ["format", "layout", *columns])
+    for each in report.entries:
+        counts = (f"{each.actions[name].count:,}" for name in columns.values())
+        table.add_row(_label(report, each), each.layout, *counts)
+    return table
+
+
 def _shares(report: GatherReport) -> Table:
     table = Table(
         "Cycles of one input: gathers, then the network behind",
@@ -127,6 +175,9 @@ def _notes(report: GatherReport) -> Iterator[str]:
     else:
         yield "DRAM row buffers are not modelled ([gather] page_bytes of the configuration)."
     yield from _rate_note(report)
+    if report.energy is not None:
+        yield report.energy.words
+        yield from report.energy.remarks
     if report.mlp is not None:
         yield from _mlp_notes(report)
 

@@ -51,19 +51,13 @@ class MemoryTable(Record):
         )
 
     def _of_operand(self, moved: OperandTraffic) -> float:
-        return words_energy(self.sram, moved.sram_read_bytes, moved.sram_write_bytes)
+        return self.sram.energy_pj(moved.sram_read_bytes, moved.sram_write_bytes)
 
     def dram_energy(self, traffic: Traffic) -> float:
         """Return the energy of all that moved over the channel, what only fills bursts included."""
         moved = [getattr(traffic, name) for name in OPERANDS]
         reads = sum(each.dram_read_bytes + each.burst_padding_bytes for each in moved)
-        return words_energy(self.dram, reads, sum(each.dram_write_bytes for each in moved))
-
-
-def words_energy(word: WordEnergy, read_bytes: int, write_bytes: int) -> float:
-    """Return the energy of bytes, pJ: each costs its part of a word."""
-    bits = read_bytes * 8 * word.read_pj + write_bytes * 8 * word.write_pj
-    return bits / word.word_bits
+        return self.dram.energy_pj(reads, sum(each.dram_write_bytes for each in moved))
 
 
 def shipped_memories() -> Mapping[str, Path]:

@@ -19,21 +19,22 @@ from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.version import VERSION
+from sparqsim.cost.memory import MemoryTable
 from sparqsim.gather import recurrence
 from sparqsim.gather.lookups import Lookups
 from sparqsim.gather.program import LAYOUTS, GatherTimes, Layout, Placement, Program
 from sparqsim.gather.table import Table
 from sparqsim.memory.config import Accelerator
 from sparqsim.quantise.rows import RowFormat, get_row_format
-from sparqsim.results.gather_report import (
-    GatherEntry,
+from sparqsim.results.gather_energy import GatherEnergyInfo, gather_actions, gather_energy
+from sparqsim.results.gather_parts import (
     GatherHardware,
     GatherLookups,
-    GatherReport,
     GatherTable,
     RateBounds,
     RowErrors,
 )
+from sparqsim.results.gather_report import GatherEntry, GatherReport
 
 if TYPE_CHECKING:
     from sparqsim.engine.behind import Behind
@@ -60,6 +61,8 @@ class Asked:
     widths : sequence of int
         Elements of a row, the first ones; () for all.
     engine : {'fast', 'event'}
+    energy : MemoryTable, optional
+        What a word of the memories costs; None: energy is not asked for.
     """
 
     table: Table
@@ -69,6 +72,7 @@ class Asked:
     layouts: Sequence[Layout] = LAYOUTS
     widths: Sequence[int] = field(default=())
     engine: str = "fast"
+    energy: MemoryTable | None = None
 
 
 def gather(asked: Asked, behind: Behind | None = None) -> GatherReport:
@@ -110,6 +114,7 @@ def gather(asked: Asked, behind: Behind | None = None) -> GatherReport:
         table=_table_info(asked.table),
         lookups=_lookups_info(asked.lookups),
         hardware=hardware,
+        energy=None if asked.energy is None else GatherEnergyInfo(memory=asked.energy.info),
         mlp=None if behind is None else behind.info(asked.lookups, widths[0]),
         card=None if behind is None else behind.card,
         entries=tuple(entries),
@@ -165,6 +170,9 @@ def _entry(
     program = Program.of(asked.lookups.rows, shape, placement, dram, asked.accelerator.gather)
     times = runner(program)
     bursts = program.moved_bursts
+    moved = bursts * dram.burst_bytes
+    actions = gather_actions(program.lookups, width, row_bytes, moved, times.page_misses)
+    energy = None if asked.energy is None else gather_energy(actions, asked.energy.info)
     return GatherEntry(
         format=format_.spec,
         layout=layout,
@@ -179,6 +187,8 @@ def _entry(
         dequantise_cycles=program.lookups * program.dequantise_cycles,
         bounds=RateBounds.of(hardware, program.lookups, bursts, width),
         errors=errors,
+        actions=actions,
+        energy_pj=energy,
     )
 
 
@@ -245,6 +255,7 @@ def _table_info(table: Table) -> GatherTable:
 def _lookups_info(lookups: Lookups) -> GatherLookups:
     return GatherLookups(
         source=lookups.source,
+        sha256=lookups.sha256,
         synthetic=lookups.synthetic,
         seed=lookups.seed,
         lookups=len(lookups.rows),

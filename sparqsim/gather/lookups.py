@@ -9,6 +9,7 @@ random. What is drawn is synthetic, and says so.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +62,13 @@ class Lookups:
     def counts(self) -> Indices:
         """How often each row is asked for, up to the last one that is: int64."""
         return np.bincount(self.rows)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of rows and starts of bags, int64 of eight bytes each, the lowest first."""
+        digest = hashlib.sha256(self.rows.astype("<i8").tobytes())
+        digest.update(self.starts.astype("<i8").tobytes())
+        return digest.hexdigest()
 
     @property
     def distinct_rows(self) -> int:

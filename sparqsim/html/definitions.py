@@ -11,13 +11,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from sparqsim.array.config import ArrayConfig
-from sparqsim.memory.config import DramConfig, MemoryConfig, ScratchpadConfig
+from sparqsim.memory.config import DramConfig, GatherConfig, MemoryConfig, ScratchpadConfig
 from sparqsim.memory.traffic import LayerTraffic, Traffic
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow, Hits, RowLayer
 from sparqsim.results.bounds import Bounds
 from sparqsim.results.card import DesignFacts, HardwareFacts, Origin
 from sparqsim.results.clock import DesignClock, TimeAtEqualArea
 from sparqsim.results.energy import CellEnergy, Energy
+from sparqsim.results.gather_energy import GatherEnergy
+from sparqsim.results.gather_parts import GatherLookups, RowErrors
+from sparqsim.results.gather_report import GatherEntry, MlpRun
 from sparqsim.results.iso_area import IsoDesign, ScaledArray
 from sparqsim.results.layer_report import (
     Cycles,
@@ -45,6 +48,10 @@ RECORDS: dict[str, type] = {
     "dram": DramConfig,
     "energy": Energy,
     "error": Error,
+    "gather": GatherEntry,
+    "gather_energy": GatherEnergy,
+    "gather_lookups": GatherLookups,
+    "gather_unit": GatherConfig,
     "gemm": Gemm,
     "hardware": HardwareFacts,
     "hits": Hits,
@@ -59,6 +66,8 @@ RECORDS: dict[str, type] = {
     "quantisation": Quantisation,
     "scratchpad": ScratchpadConfig,
     "traffic": LayerTraffic,
+    "network_behind": MlpRun,
+    "row_errors": RowErrors,
     "trial": AccuracyRow,
     "trial_layer": RowLayer,
     "utilization": Utilization,
@@ -84,6 +93,23 @@ OWN = {
     "designs": (
         "Designs on this page that ran on the same trace and array, the baseline among them."
     ),
+    "gather.format": "How a row is stored: its format, and its keys, NAME:key=value.",
+    "gather.layout": "padded: every row starts with a burst. packed: nothing between rows.",
+    "gather.share_of_fp32": "Bytes of the table in this format and layout, over those of fp32 "
+    "without padding.",
+    "gather.pages_open": "Stretches of bursts within one DRAM page that found the page open, of "
+    "all; no value where row buffers are not modelled.",
+    "gather.bound": "The least of the bounds of channel, lanes, requests and row buffers, "
+    "look-ups per 1000 cycles.",
+    "gather.bound_by": "Which bound is the least. channel: bytes of whole bursts over the "
+    "bandwidth. lanes: elements over lanes, whole cycles a row. issue: one request a cycle. "
+    "outstanding: row buffers, each taken at least for a row's transfer, the latency and its "
+    "dequantising.",
+    "gather.input_cycles": "Cycles of the gathers / inputs of the network behind.",
+    "gather.share": "Cycles of the gathers over those of gathers and network, of one input, one "
+    "after the other.",
+    "gather.gain": "Look-ups per cycle over those of the first format and layout of the record.",
+    "gather_energy.per_lookup": "Energy of all look-ups / look-ups, pJ.",
     "network_layer.name": (
         "A layer of the network, in its order. * marks a layer that is kept out of the designs."
     ),

@@ -6,23 +6,33 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from sparqsim.results.accuracy_report import ACCURACY_SCHEMA, AccuracyReport
 from sparqsim.results.filekinds import result_text
+from sparqsim.results.gather_report import GATHER_SCHEMA, GatherReport
 from sparqsim.results.loading import KINDS, as_comparison, load_result
 from sparqsim.results.report import Comparison, Report
+
+Kept = TypeVar("Kept", AccuracyReport, GatherReport)
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What a page is made of. `runs`: each of one trace, array and setting."""
+    """What a page is made of. `runs`: each of one trace, array and setting. `lookups`: gathers from
+    embedding tables.
+    """
 
     runs: tuple[Comparison, ...]
     accuracy: tuple[AccuracyReport, ...] = ()
+    lookups: tuple[GatherReport, ...] = ()
 
     @classmethod
     def of(
-        cls, results: Sequence[Comparison | Report], accuracy: Sequence[AccuracyReport] = ()
+        cls,
+        results: Sequence[Comparison | Report],
+        accuracy: Sequence[AccuracyReport] = (),
+        lookups: Sequence[GatherReport] = (),
     ) -> Gathered:
         """Put results of the same trace, array and settings into one run; what is there twice
         counts once.
@@ -35,13 +45,14 @@ class Gathered:
         groups: dict[str, list[Comparison | Report]] = {}
         for result in results:
             groups.setdefault(_surroundings(result), []).append(result)
-        once = [report for at, report in enumerate(accuracy) if report not in accuracy[:at]]
-        return cls(tuple(_together(group) for group in groups.values()), tuple(once))
+        return cls(
+            tuple(_together(group) for group in groups.values()), _once(accuracy), _once(lookups)
+        )
 
 
 def gather(paths: Sequence[str | Path]) -> Gathered:
-    """Return what result files hold: JSON of `simulate`, `compare` and `accuracy`, in any number
-    and order.
+    """Return what result files hold: JSON of `simulate`, `compare`, `accuracy` and `gather`, in any
+    number and order.
 
     Raises
     ------
@@ -50,15 +61,25 @@ def gather(paths: Sequence[str | Path]) -> Gathered:
     """
     results: list[Comparison | Report] = []
     accuracy: list[AccuracyReport] = []
+    lookups: list[GatherReport] = []
     for path in paths:
         text, schema = result_text(
-            path, (*KINDS, ACCURACY_SCHEMA), "the -o of `simulate`, `compare` or `accuracy`"
+            path,
+            (*KINDS, ACCURACY_SCHEMA, GATHER_SCHEMA),
+            "the -o of `simulate`, `compare`, `accuracy` or `gather`",
         )
         if schema == ACCURACY_SCHEMA:
             accuracy.append(AccuracyReport.from_json(text, str(path)))
+        elif schema == GATHER_SCHEMA:
+            lookups.append(GatherReport.from_json(text, str(path)))
         else:
             results.append(load_result(path))
-    return Gathered.of(results, accuracy)
+    return Gathered.of(results, accuracy, lookups)
+
+
+def _once(records: Sequence[Kept]) -> tuple[Kept, ...]:
+    """Return records without those that are there already."""
+    return tuple(each for at, each in enumerate(records) if each not in records[:at])
 
 
 def _surroundings(result: Comparison | Report) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sparqsim.base.errors import InputError
 from sparqsim.base.files import write_text
 from sparqsim.base.version import VERSION
-from sparqsim.base.wording import install_hint
+from sparqsim.base.wording import counted, install_hint
 from sparqsim.html.accuracy import (
     accuracy_drawings,
     accuracy_settings,
@@ -31,6 +31,14 @@ from sparqsim.html.energy import energy_tables
 from sparqsim.html.equal_area import equal_area_tables
 from sparqsim.html.figures import Drawing, drawings
 from sparqsim.html.gather import Gathered
+from sparqsim.html.gather_runs import (
+    gather_actions_table,
+    gather_drawings,
+    gather_provenance,
+    gather_settings,
+    gather_summary,
+    gather_tables,
+)
 from sparqsim.html.headline import Fact, headline
 from sparqsim.html.settings import pes_table, provenance_rows, settings_table
 from sparqsim.html.summary import Piece, summary
@@ -48,6 +56,8 @@ from sparqsim.results.accuracy_report import AccuracyReport
 from sparqsim.results.answer_cards import trial_notes
 from sparqsim.results.card import Card
 from sparqsim.results.confounds import confound_notes
+from sparqsim.results.gather_card import gather_card
+from sparqsim.results.gather_report import GatherReport
 from sparqsim.results.report import Comparison, Report
 
 if TYPE_CHECKING:
@@ -135,12 +145,14 @@ def write_page(
     write_text(path, page_text(gathered, progress=progress))
 
 
-def save_page(results: Sequence[Comparison | Report | AccuracyReport], path: str | Path) -> None:
+def save_page(
+    results: Sequence[Comparison | Report | AccuracyReport | GatherReport], path: str | Path
+) -> None:
     """Write the page of results in hand; of files, `write_page(gather(paths), path)` does.
 
     Parameters
     ----------
-    results : sequence of Comparison, Report or AccuracyReport
+    results : sequence of Comparison, Report, AccuracyReport or GatherReport
         What ran on the same trace and array is put side by side.
     path : str or Path
         .html or .htm.
@@ -151,8 +163,9 @@ def save_page(results: Sequence[Comparison | Report | AccuracyReport], path: str
         As `write_page`; and for two different reports of one design in one run.
     """
     records = [result for result in results if isinstance(result, AccuracyReport)]
-    simulated = [result for result in results if not isinstance(result, AccuracyReport)]
-    write_page(Gathered.of(simulated, records), path)
+    lookups = [result for result in results if isinstance(result, GatherReport)]
+    simulated = [result for result in results if isinstance(result, Comparison | Report)]
+    write_page(Gathered.of(simulated, records, lookups), path)
 
 
 def check_page_path(path: str | Path) -> None:
@@ -175,6 +188,7 @@ def page_text(gathered: Gathered, *, progress: Progress = lambda runs: runs) -> 
     environment, glossary = _environment(), Glossary(labels=labels)
     runs = [_run(comparison, f"r{at}") for at, comparison in enumerate(progress(gathered.runs))]
     runs += [_accuracy(report, f"a{at}") for at, report in enumerate(gathered.accuracy)]
+    runs += [_lookups(report, f"g{at}") for at, report in enumerate(gathered.lookups)]
     script = _source("sort.js") + _source("beyond.js")
     return environment.get_template("page.html.j2").render(
         runs=runs,
@@ -238,6 +252,24 @@ def _accuracy(report: AccuracyReport, prefix: str) -> Run:
         card=report.card,
         confounds=trial_notes(report.rows),
         provenance_title="How it was measured",
+    )
+
+
+def _lookups(report: GatherReport, prefix: str) -> Run:
+    card = gather_card(report)
+    return Run(
+        title=f"Gathers from {report.table.name}",
+        subtitle=f"{report.hardware.name}, {counted(report.lookups.lookups, 'look-up')}",
+        summary=gather_summary(report),
+        headline=[],
+        tables=[*gather_tables(report)],
+        figures=list(gather_drawings(report, prefix)),
+        by_layer=[],
+        details=[gather_actions_table(report), card_table(card)],
+        settings=[gather_settings(report)],
+        provenance=gather_provenance(report),
+        card=card,
+        confounds=[],
     )
 
 

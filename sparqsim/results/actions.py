@@ -27,8 +27,8 @@ class Action(Record):
     """How often something was done.
 
     count: how often, over all PEs and the whole layer. unit: what is counted; an operand of a step
-    is as many elements as the PE has lanes. counter: who counts it: pe, array, memory or crossbar,
-    or an engine of its own.
+    is as many elements as the PE has lanes. counter: who counts it: pe, array, memory, crossbar
+    or gather, or an engine of its own.
     """
 
     count: int = Field(ge=0)
@@ -89,12 +89,13 @@ class QueueActions:
 
 @dataclass(frozen=True)
 class MemoryActions:
-    """Bytes that moved of one operand (activations, weights or outputs).
+    """Bytes that moved of one operand (activations, weights or outputs), or of looked-up rows
+    (rows), whose scratchpad is the buffers of rows on their way and which nothing writes back.
 
     dram_read: from the DRAM into the scratchpad. dram_write: from the scratchpad to the DRAM.
     burst_padding: moved over the DRAM channel besides, to fill whole bursts. sram_read: out of the
-    scratchpad, by the array and by writes to the DRAM. sram_write: into the scratchpad, by reads
-    from the DRAM and by the array.
+    scratchpad, by the array (rows: by the lanes) and by writes to the DRAM. sram_write: into the
+    scratchpad, by reads from the DRAM and by the array.
     """
 
     dram_read: int = field(metadata={"unit": "bytes"})
@@ -130,12 +131,27 @@ class ConverterActions:
     conversions: int = field(metadata={"unit": "sums"})
 
 
+@dataclass(frozen=True)
+class GatherActions:
+    """What a gather unit did beside moving bytes.
+
+    requests: rows that were asked for. page_opens: DRAM pages that were opened; 0 where row buffers
+    of the DRAM are not modelled. dequantised: elements that lanes turned into fp32 and added to a
+    pooled vector.
+    """
+
+    requests: int = field(metadata={"unit": "rows"})
+    page_opens: int = field(metadata={"unit": "pages"})
+    dequantised: int = field(metadata={"unit": "elements"})
+
+
 #: Who counts, and where each action is explained.
 EXPLAINED: dict[str, tuple[type, ...]] = {
     "pe": (PEActions,),
     "array": (ArrayActions, QueueActions),
     "memory": (MemoryActions,),
     "crossbar": (CrossbarActions, ConverterActions),
+    "gather": (GatherActions,),
 }
 
 

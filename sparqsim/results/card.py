@@ -110,7 +110,7 @@ class Card(Record):
     """
 
     schema_: Literal["sparqsim.card/1"] = Field(default=CARD_SCHEMA, alias="schema")
-    of: Literal["trace", "report", "comparison", "accuracy record"]
+    of: Literal["trace", "report", "comparison", "accuracy record", "gathers"]
     quantisation: Quantisation
     designs: tuple[DesignFacts, ...] = ()
     hardware: HardwareFacts | None = None

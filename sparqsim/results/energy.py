@@ -186,6 +186,11 @@ class WordEnergy(Record):
     node_nm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     source: Text
 
+    def energy_pj(self, read_bytes: int, write_bytes: int) -> float:
+        """Return the energy of bytes: each costs its part of a word."""
+        bits = read_bytes * 8 * self.read_pj + write_bytes * 8 * self.write_pj
+        return bits / self.word_bits
+
     def label(self) -> str:
         """Return memory, word width, energies and node in a few words."""
         node = "a chip of its own" if self.node_nm is None else f"{self.node_nm:g} nm"

@@ -64,7 +64,7 @@ JSON_KINDS: Mapping[str, Kind] = {
     ),
     "gather": Kind(
         "the record of `sparqsim gather`",
-        "`sparqsim plot --kind gather` takes one of them alone",
+        "`sparqsim report` takes it, and `sparqsim plot --kind gather` one of them alone",
     ),
     "area": Kind(
         "an area table",

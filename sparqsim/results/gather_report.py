@@ -2,138 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
 from sparqsim.base.record import Name, Record, Text
 from sparqsim.base.tabular import Row, Tabular, short_name
 from sparqsim.base.wording import counted
-from sparqsim.memory.config import Accelerator
+from sparqsim.results.actions import Actions
 from sparqsim.results.card import Card
+from sparqsim.results.energy import energy_field
+from sparqsim.results.gather_energy import (
+    GatherEnergy,
+    GatherEnergyInfo,
+    gather_actions,
+    gather_energy,
+)
+from sparqsim.results.gather_parts import (
+    Count,
+    GatherHardware,
+    GatherLookups,
+    GatherTable,
+    Positive,
+    RateBounds,
+    Real,
+    RowErrors,
+)
 from sparqsim.results.setting import ArrayInfo
 
 GATHER_SCHEMA: Final = "sparqsim.gather/1"
 #: What format and layout others are compared with.
 REFERENCE_FORMAT: Final = "fp32"
-
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-Real = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class GatherTable(Record):
-    """The table. name: of its file. dtype: of the file's elements. width: elements of a row."""
-
-    name: Text
-    sha256: Text
-    dtype: Text
-    rows: Positive
-    width: Positive
-
-
-class GatherLookups(Record):
-    """What is looked up.
-
-    source: where row numbers come from. synthetic: how they were drawn; '' where they were not.
-    seed: that they were drawn with. bags: vectors that they are pooled to. distinct_rows: rows that
-    are looked up at all.
-    """
-
-    source: Text
-    synthetic: Text = ""
-    seed: int | None = None
-    lookups: Positive
-    bags: Positive
-    distinct_rows: Positive
-
-
-class GatherHardware(Record):
-    """The memory channel and the gather unit: as `DramConfig` and `GatherConfig`.
-
-    bandwidth_bytes_per_cycle: None: no limit. clock_mhz: None: not known.
-    """
-
-    name: Name
-    bandwidth_bytes_per_cycle: float | None
-    latency_cycles: Count
-    burst_bytes: Positive
-    outstanding: Positive
-    lanes: Positive
-    page_bytes: Count
-    banks: Positive
-    page_miss_cycles: Count
-    clock_mhz: float | None
-
-    @classmethod
-    def of(cls, accelerator: Accelerator) -> Self:
-        """Return the record of an accelerator's channel and unit."""
-        dram, gather = accelerator.memory.dram, accelerator.gather
-        return cls(
-            name=accelerator.memory.name,
-            bandwidth_bytes_per_cycle=_finite(dram.bandwidth_bytes_per_cycle),
-            latency_cycles=dram.latency_cycles,
-            burst_bytes=dram.burst_bytes,
-            outstanding=gather.outstanding,
-            lanes=gather.lanes,
-            page_bytes=gather.page_bytes,
-            banks=gather.banks,
-            page_miss_cycles=gather.page_miss_cycles,
-            clock_mhz=_finite(gather.clock_mhz),
-        )
-
-
-class RowErrors(Record):
-    """Normalised L2 errors of rows: norm of row less what is read back, over norm of row; all rows.
-
-    A row of zeros has the error 0 where it is read back as zeros, else 1. mean, median, p99, worst:
-    over rows. worst_row: the first of that error. mean_of_lookups: over look-ups, so rows count as
-    often as they are asked for.
-    """
-
-    mean: Real
-    median: Real
-    p99: Real
-    worst: Real
-    worst_row: Count
-    mean_of_lookups: Real
-
-
-class RateBounds(Record):
-    """Most look-ups per cycle that each resource allows; None: no limit.
-
-    channel: bytes of whole bursts over the bandwidth. lanes: elements over lanes, whole cycles a
-    row. issue: one request a cycle. outstanding: row buffers, each taken at least for a row's
-    transfer, the latency and its dequantising.
-    """
-
-    channel: float | None
-    lanes: float
-    issue: float
-    outstanding: float
-
-    @classmethod
-    def of(cls, hardware: GatherHardware, lookups: int, bursts: int, width: int) -> Self:
-        """Return the bounds of so many look-ups that move so many bursts."""
-        dequantise = -(-width // hardware.lanes)
-        bandwidth = hardware.bandwidth_bytes_per_cycle
-        moved = bursts * hardware.burst_bytes
-        transfer = 0.0 if bandwidth is None else moved / bandwidth
-        held = transfer + lookups * (hardware.latency_cycles + dequantise)
-        return cls(
-            channel=None if bandwidth is None else lookups / transfer,
-            lanes=1 / dequantise,
-            issue=1.0,
-            outstanding=hardware.outstanding * lookups / held,
-        )
-
-    @property
-    def tightest(self) -> tuple[str, float]:
-        """The resource that allows least, and how much."""
-        limits = {name: getattr(self, name) for name in type(self).model_fields}
-        known = {name: limit for name, limit in limits.items() if limit is not None}
-        least = min(known, key=lambda name: known[name])
-        return least, known[least]
 
 
 class MlpRun(Record):
@@ -154,7 +53,9 @@ class GatherEntry(Record):
     of the table, with what fills up bursts. bursts: over the channel, all look-ups together.
     page_hits, page_misses: stretches of bursts within one DRAM page, with the page open and not; 0
     where row buffers are not modelled. cycles: until the last row is pooled. dequantise_cycles:
-    that the lanes work. errors: as the format reads rows back. mlp: None where no trace is behind.
+    that the lanes work. errors: as the format reads rows back. actions: what was done that costs
+    energy, by name. energy_pj: absent where energy was not asked for. mlp: None where no trace is
+    behind.
     """
 
     format: Name
@@ -170,6 +71,8 @@ class GatherEntry(Record):
     dequantise_cycles: Positive
     bounds: RateBounds
     errors: RowErrors
+    actions: Actions
+    energy_pj: GatherEnergy | None = energy_field()
     mlp: MlpRun | None = None
 
     @computed_field  # type: ignore[prop-decorator]
@@ -189,6 +92,10 @@ class GatherEntry(Record):
     def bursts_per_lookup(self) -> float:
         """Mean over look-ups."""
         return self.bursts / self.lookups
+
+    def energy_per_lookup_pj(self) -> float | None:
+        """Return the energy of a look-up, mean, pJ; None where energy was not asked for."""
+        return None if self.energy_pj is None else self.energy_pj.total / self.lookups
 
 
 class MlpInfo(Record):
@@ -215,7 +122,8 @@ class GatherReport(Tabular, Record):
     """Gathers from a table, under several formats.
 
     engine: 'fast', or 'event': the processes that define the timing. pool: how the vectors of a bag
-    become one. card: of the network behind, on the trace's own inputs; None without one.
+    become one. energy: where energies come from; absent where they were not asked for. card: of the
+    network behind, on the trace's own inputs; None without one.
     """
 
     schema_: Literal["sparqsim.gather/1"] = Field(default=GATHER_SCHEMA, alias="schema")
@@ -225,6 +133,7 @@ class GatherReport(Tabular, Record):
     lookups: GatherLookups
     hardware: GatherHardware
     pool: Literal["mean"] = "mean"
+    energy: GatherEnergyInfo | None = energy_field()
     mlp: MlpInfo | None = None
     card: Card | None = None
     entries: tuple[GatherEntry, ...] = Field(min_length=1)
@@ -265,8 +174,22 @@ class GatherReport(Tabular, Record):
             )
         if each.table_bytes < self.table.rows * each.row_bytes:
             raise ValueError(f"{place}.table_bytes: below rows x row_bytes")
+        self._check_energy(place, each)
         if (each.mlp is None) != (self.mlp is None):
             raise ValueError(f"{place}.mlp: expected where, and only where, the report has mlp")
+
+    def _check_energy(self, place: str, each: GatherEntry) -> None:
+        """Raise ValueError unless actions follow from bursts, and energies from actions."""
+        moved = each.bursts * self.hardware.burst_bytes
+        done = gather_actions(
+            each.lookups, each.width, each.row_bytes, moved, page_opens=each.page_misses
+        )
+        if each.actions != done:
+            names = [name for name in done if each.actions.get(name) != done[name]]
+            raise ValueError(f"{place}.actions: expected those of its bursts ({', '.join(names)})")
+        expected = None if self.energy is None else gather_energy(done, self.energy.memory)
+        if each.energy_pj != expected:
+            raise ValueError(f"{place}.energy_pj: expected {expected}")
 
     def entry(self, format_: str, layout: str, width: int | None = None) -> GatherEntry | None:
         """Return the entry of a format, None where there is none; `width`: the table's."""
@@ -319,6 +242,14 @@ class GatherReport(Tabular, Record):
             "lookups_per_second": self.per_second(each.lookups_per_cycle),
             "bound_per_second": self.per_second(bound),
         }
+        row |= {
+            f"actions_{name.replace('.', '_')}": one.count for name, one in each.actions.items()
+        }
+        if each.energy_pj is not None:
+            row |= {
+                f"energy_pj_{name}": value for name, value in each.energy_pj.model_dump().items()
+            }
+            row["energy_pj_per_lookup"] = each.energy_per_lookup_pj()
         row |= {f"error_{name}": value for name, value in each.errors.model_dump().items()}
         if each.mlp is not None:
             row["mlp_input_cycles"] = each.mlp.input_cycles
@@ -332,7 +263,3 @@ class GatherReport(Tabular, Record):
             f"{short_name(self.table.name)}, {counted(self.lookups.lookups, 'look-up')}{drawn}, "
             f"{self.hardware.name}"
         )
-
-
-def _finite(value: float) -> float | None:
-    return None if value == float("inf") else float(value)
