@@ -245,7 +245,7 @@ def test_trace_that_is_refused_now(cases: Path, monkeypatch: pytest.MonkeyPatch)
     def stricter(path: str) -> None:
         raise InputError(f"{path}: format too old")
 
-    monkeypatch.setattr("sparqsim.regress.golden.load_trace", stricter)
+    monkeypatch.setattr("sparqsim.regress.cases.load_trace", stricter)
     assert findings(cases) == {"exact-ws": [("refused", "")], "window-os": [("refused", "")]}
 
 
@@ -307,7 +307,7 @@ def test_three_lines_in_a_users_own_suite(cases: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "case: Field required"),
+        ("", r"lists no case; expected tables \[\[case\]\] or \[\[gather\]\]"),
         ("[[case]]\nname='a/b'\ntrace='x'", r"case\[0\].name"),
         ("[[case]]\nname='a'\ntrace='x'\ncolour=1", r"case\[0\].colour"),
         ("[[case]]\nname='a'\ntrace='x'\n[[case]]\nname='a'\ntrace='x'", "'a' is used twice"),

@@ -20,13 +20,10 @@ from sparqsim.cli.options import (
 
 if TYPE_CHECKING:
     from sparqsim.engine.behind import Behind
-    from sparqsim.gather.lookups import Draw
     from sparqsim.gather.program import Layout
 
 #: What stands where no accelerator is named: a rate needs a memory.
 DEFAULT_CONFIG = "edge"
-#: What runs the network behind where no design is named.
-DEFAULT_PE = "mac-8b8b"
 #: Most elements of a row that can be asked for.
 WIDEST = 1 << 24
 
@@ -213,7 +210,7 @@ def gather(
     from sparqsim.cost.memory import load_memory
     from sparqsim.engine.gather import DEFAULT_FORMATS, Asked
     from sparqsim.engine.gather import gather as gathered
-    from sparqsim.gather.lookups import lookups_of
+    from sparqsim.gather.lookups import draw_of, lookups_of
     from sparqsim.gather.table import load_table
     from sparqsim.memory import load_accelerator
 
@@ -222,7 +219,7 @@ def gather(
     read_files.append(memory_energy)
     check_outputs({"-o": output}, read_files)
     asked_widths, layouts = _widths(width), _layouts(layout)
-    draw = _draw(indices, lookups, bag, seed, tokenizer)
+    draw = draw_of(indices, lookups, bag, seed, tokenizer, sign="--")
     words = None if memory_energy is None else load_memory(memory_energy)
     behind = _behind(with_trace, pe, config, array, dataflow)
     loaded = load_table(table, tensor)
@@ -288,28 +285,6 @@ def _layouts(text: str) -> Sequence[Layout]:
     return found
 
 
-def _draw(
-    indices: str, lookups: int | None, bag: int | None, seed: int | None, tokenizer: str | None
-) -> Draw:
-    """Return what is drawn of look-ups; an option that would change nothing is refused."""
-    from sparqsim.gather.lookups import Draw
-
-    drawn, text = indices.startswith("zipf:"), indices.startswith("text:")
-    pooled = drawn or indices.endswith(".npy")
-    for option, value, used, where in (
-        ("--lookups", lookups, drawn, "zipf:S"),
-        ("--seed", seed, drawn, "zipf:S"),
-        ("--bag", bag, pooled, "zipf:S or a .npy file; each line is a bag here"),
-        ("--tokenizer", tokenizer, text, "text:FILE"),
-    ):
-        if value is not None and not used:
-            raise InputError(
-                f"{option} {value}: changes nothing with --indices {indices}, expected {where}"
-            )
-    chosen = {"lookups": lookups, "bag": bag, "seed": seed}
-    return Draw(**{name: value for name, value in chosen.items() if value is not None})
-
-
 def _behind(
     trace: str | None, pe: str | None, config: str, array: str | None, dataflow: str | None
 ) -> Behind | None:
@@ -320,7 +295,7 @@ def _behind(
                 raise InputError(f"{option} {value}: nothing runs on an array; add --with-trace")
         return None
     import sparqsim
-    from sparqsim.engine.behind import Behind
+    from sparqsim.engine.behind import DEFAULT_PE, Behind
 
     shape, memory = accelerator_config(config, array, dataflow, None, None)
     return Behind(sparqsim.load_trace(trace), shape, memory, pe or DEFAULT_PE)

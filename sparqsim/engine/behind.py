@@ -24,6 +24,8 @@ from sparqsim.trace import Layer, Trace
 from sparqsim.trace.coverage import Coverage
 from sparqsim.trace.source import TensorSource
 
+#: What runs the network where no design is named.
+DEFAULT_PE = "mac-8b8b"
 #: Largest code of int8 activations.
 HIGHEST = 127
 
@@ -55,7 +57,7 @@ class Behind:
     trace: Trace
     array: ArrayConfig
     memory: MemoryConfig | None = None
-    design: Runnable = "mac-8b8b"
+    design: Runnable = DEFAULT_PE
 
     def __post_init__(self) -> None:
         first, record = self.first, self.first.record

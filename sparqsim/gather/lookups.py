@@ -88,6 +88,47 @@ class Draw:
     seed: int = 0
 
 
+def draw_of(
+    indices: str,
+    lookups: int | None = None,
+    bag: int | None = None,
+    seed: int | None = None,
+    tokenizer: str | None = None,
+    *,
+    sign: str = "",
+) -> Draw:
+    """Return what is drawn of look-ups.
+
+    Parameters
+    ----------
+    indices : str
+    lookups, bag, seed : int, optional
+    tokenizer : str, optional
+    sign : str
+        What stands before names in messages: '--' of options.
+
+    Raises
+    ------
+    InputError
+        For what would change nothing.
+    """
+    drawn, text = indices.startswith("zipf:"), indices.startswith("text:")
+    pooled = drawn or indices.endswith(".npy")
+    for name, value, used, where in (
+        ("lookups", lookups, drawn, "zipf:S"),
+        ("seed", seed, drawn, "zipf:S"),
+        ("bag", bag, pooled, "zipf:S or a .npy file; each line is a bag here"),
+        ("tokenizer", tokenizer, text, "text:FILE"),
+    ):
+        if value is not None and not used:
+            raise InputError(
+                f"{sign}{name} {value}: changes nothing with {sign}indices {indices}, expected "
+                f"{where}"
+            )
+    chosen = {"lookups": lookups, "bag": bag, "seed": seed}
+    return Draw(**{name: value for name, value in chosen.items() if value is not None})
+
+
 def lookups_of(
     spec: str, height: int, draw: Draw | None = None, tokenizer: str | None = None
 ) -> Lookups:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sparqsim.base.errors import InputError, unreadable
+from sparqsim.base.errors import InputError
 from sparqsim.base.files import check_distinct, destination, write_text
 from sparqsim.base.limits import RESULT_BYTES
 from sparqsim.base.textfile import json_of, read_text
-from sparqsim.regress.differences import Finding, differences, trace_changed
-from sparqsim.results.report import REPORT_SCHEMA, REPORT_SCHEMAS, Report
-from sparqsim.sweep.case import Case, checked, read_toml, refuse_files, run
-from sparqsim.trace import load_trace
-
-
-class GoldenCase(Case):
-    """A case and its golden report's name; files are relative to the file that lists it."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+from sparqsim.regress.cases import GoldenCase, GoldenGather, Listed, refused
+from sparqsim.regress.differences import Finding
+from sparqsim.results.gather_report import GatherReport
+from sparqsim.results.report import Report
+from sparqsim.sweep.case import checked, read_toml
 
 
 class CaseList(BaseModel):
@@ -33,14 +27,26 @@ class CaseList(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     golden: str = "golden"
-    case: Annotated[list[GoldenCase], Field(min_length=1)]
+    case: list[GoldenCase] = Field(default=[])
+    gather: list[GoldenGather] = Field(default=[])
+
+    @property
+    def listed(self) -> list[Listed]:
+        """All cases."""
+        return [*self.case, *self.gather]
+
+    @model_validator(mode="after")
+    def _lists_some(self) -> Self:
+        if not self.listed:
+            raise ValueError("lists no case; expected tables [[case]] or [[gather]]")
+        return self
 
 
 @dataclass(frozen=True)
 class GoldenFile:
     """A case, its files found, and where its golden report stands."""
 
-    case: GoldenCase
+    case: Listed
     path: Path
 
     @property
@@ -53,7 +59,7 @@ class GoldenFile:
 class Outcome:
     """One case and what differs from its golden report; no findings means that nothing moved."""
 
-    case: GoldenCase
+    case: Listed
     findings: tuple[Finding, ...]
 
 
@@ -75,9 +81,9 @@ def load_cases(path: str | Path, *, trust: bool = False) -> list[GoldenFile]:
     """
     listed = checked(CaseList, read_toml(path), str(path))
     home = Path(path).parent
-    for case in listed.case if not trust else ():
-        refuse_files(case, f"{path}: case {case.name}")
-    names = [case.name for case in listed.case]
+    for case in listed.listed if not trust else ():
+        case.refuse_code(f"{path}: case {case.name}")
+    names = [case.name for case in listed.listed]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{path}: case name {name!r} is used twice, expected unique names")
@@ -85,7 +91,7 @@ def load_cases(path: str | Path, *, trust: bool = False) -> list[GoldenFile]:
         GoldenFile(
             case.found_from(home).trusted(trust), _golden_path(path, listed.golden, case.name)
         )
-        for case in listed.case
+        for case in listed.listed
     ]
 
 
@@ -135,11 +141,11 @@ def check(path: str | Path, *, trust: bool = False) -> Iterator[Outcome]:
         yield Outcome(file.case, _findings(file))
 
 
-def _run(case: GoldenCase) -> Report:
+def _run(case: Listed) -> Report | GatherReport:
     try:
-        return run(load_trace(case.trace), case)
+        return case.again()
     except InputError as error:
-        raise InputError(f"case {case.name}: {error}") from None
+        raise refused(case, error) from None
 
 
 def _make_folder(folder: Path) -> None:
@@ -152,10 +158,11 @@ def _make_folder(folder: Path) -> None:
 
 
 def _findings(file: GoldenFile) -> tuple[Finding, ...]:
-    golden = _golden_report(file.path)
+    case: Any = file.case  # its golden report is of its own kind
+    golden = _golden_report(file)
     if isinstance(golden, Finding):
         return (golden,)
-    moved = _trace_moved(file.case, golden)
+    moved = case.moved_before(golden)
     if moved is not None:
         return (moved,)
     try:
@@ -164,24 +171,8 @@ def _findings(file: GoldenFile) -> tuple[Finding, ...]:
         return (Finding("refused", "", f"{error} (it ran when the golden report was written)"),)
     except Exception as error:  # noqa: BLE001 - a simulator under change may raise anything; other cases still run
         return (Finding("failed", "", f"{error!r} at {_place(error)}"),)
-    return differences(golden, new)
-
-
-def _trace_moved(case: GoldenCase, golden: Report) -> Finding | None:
-    """Return what became of the trace; None where it has the golden report's bytes, and whatever is
-    refused is new.
-    """
-    try:
-        with Path(case.trace).open("rb") as trace:
-            sha256 = hashlib.file_digest(trace, "sha256").hexdigest()
-    except OSError as error:
-        return Finding(
-            "trace missing",
-            "",
-            f"{unreadable(case.trace, error)}; put it back (sha256 "
-            f"{golden.provenance.trace_sha256[:12]}...), or correct `trace` of case {case.name}",
-        )
-    return trace_changed(golden, sha256, case.trace)
+    found: tuple[Finding, ...] = case.moved(golden, new)
+    return found
 
 
 def _place(error: Exception) -> str:
@@ -190,8 +181,9 @@ def _place(error: Exception) -> str:
     return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
 
 
-def _golden_report(path: Path) -> Report | Finding:
+def _golden_report(file: GoldenFile) -> Report | GatherReport | Finding:
     """Return the golden report, or why there is none to compare with."""
+    path, case = file.path, file.case
     if not path.exists():
         return Finding(
             "missing",
@@ -208,15 +200,15 @@ def _golden_report(path: Path) -> Report | Finding:
         return Finding(
             "golden", "", f"{error}; expected a file that `sparqsim regress update` wrote"
         )
-    if schema is not None and schema not in REPORT_SCHEMAS:
+    if schema is not None and schema not in case.SCHEMAS:
         return Finding(
             "schema",
             "",
-            f"{path} has schema {schema!r}, this version writes {REPORT_SCHEMA!r}: they "
+            f"{path} has schema {schema!r}, this version writes {case.SCHEMA!r}: they "
             "cannot be compared; check with the version that wrote it, then update",
         )
     try:
-        return Report.from_json(text, str(path))
+        return case.golden(text, str(path))
     except InputError as error:
         return Finding(
             "golden", "", f"{error}; expected a file that `sparqsim regress update` wrote"

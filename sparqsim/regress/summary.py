@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from sparqsim.base.errors import printable
 from sparqsim.base.wording import counted
-from sparqsim.regress.golden import GoldenCase, Outcome
+from sparqsim.regress.golden import Outcome
 
 #: What XML 1.0 cannot hold, even escaped; a layer's name may have it.
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -19,17 +19,10 @@ def as_text(outcome: Outcome) -> str:
     verdict = "CHANGED" if outcome.findings else "unchanged"
     return "\n".join(
         [
-            f"{verdict:9}  {outcome.case.name} ({_setup(outcome.case)})",
+            f"{verdict:9}  {outcome.case.name} ({outcome.case.setup})",
             *(f"  {printable(str(finding))}" for finding in outcome.findings),
         ]
     )
-
-
-def _setup(case: GoldenCase) -> str:
-    overlap = case.overlap and f"overlap {case.overlap}"
-    engine = "" if case.engine == "fast" else f"engine {case.engine}"
-    fields = [case.pe, case.array, case.dataflow, case.coupling, overlap, case.memory, engine]
-    return printable(", ".join(field for field in fields if field))
 
 
 def as_junit(outcomes: Sequence[Outcome], suite: str) -> str:
