@@ -169,13 +169,28 @@ def classes_of(
 
 
 @cache
-def shipped_classes(package: str, base: type[Base]) -> tuple[type[Base], ...]:
-    """Return the subclasses of `base` in the files of a package's folder, in order of the files."""
+def shipped_classes(package: str, base: type[Base], text: str = "") -> tuple[type[Base], ...]:
+    """Return the subclasses of `base` in the files of a package's folder, in order of the files.
+
+    With `text` only files are loaded that hold it, and those whose source is not there.
+    """
     folder = importlib.import_module(package).__path__
     modules = [
-        importlib.import_module(f"{package}.{entry.name}") for entry in pkgutil.iter_modules(folder)
+        importlib.import_module(f"{package}.{entry.name}")
+        for entry in pkgutil.iter_modules(folder)
+        if not text or _may_hold(entry, text)
     ]
     return tuple(each for module in modules for each in classes_of(module, base))
+
+
+def _may_hold(entry: pkgutil.ModuleInfo, text: str) -> bool:
+    """Return whether the source of a module has a text in it, or cannot be read."""
+    folder = Path(getattr(entry.module_finder, "path", ""))
+    source = folder / entry.name / "__init__.py" if entry.ispkg else folder / f"{entry.name}.py"
+    try:
+        return text in source.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return True
 
 
 def installed(group: str) -> dict[str, EntryPoint]:

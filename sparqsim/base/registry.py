@@ -41,6 +41,14 @@ class Registry(Generic[Base]):
         classes = shipped_classes(self.package, self.base)  # type: ignore[arg-type] # is hashable
         return dict(sorted((getattr(each, "name", ""), each) for each in classes))
 
+    def shipped_named(self, name: str) -> type[Base] | None:
+        """Return the class of a name that ships with the package, None if there is none.
+
+        Only files are loaded in which the name stands in quotes: all take longer than a short run.
+        """
+        classes = shipped_classes(self.package, self.base, f'"{name}"')  # type: ignore[arg-type]
+        return next((each for each in classes if getattr(each, "name", "") == name), None)
+
     def outside(self) -> dict[str, EntryPoint]:
         """Return what installed packages offer, by name, not loaded."""
         return installed(self.group)
@@ -51,7 +59,7 @@ class Registry(Generic[Base]):
 
     def class_named(self, name: str) -> type[Base]:
         """Return the class of a name. Raises InputError, with the nearest one, if there is none."""
-        if (shipped := self.shipped().get(name)) is not None:
+        if (shipped := self.shipped_named(name)) is not None:
             return shipped
         if (entry := self.outside().get(name)) is not None:
             return self.checked(load_installed(entry), described(entry))

@@ -20,6 +20,7 @@ from sparqsim.cli.cells import (
 )
 from sparqsim.cli.joined import Joined
 from sparqsim.cli.notes import notes
+from sparqsim.cli.one_clock import note_of_one_clock
 from sparqsim.cli.tables import Shown, Table
 from sparqsim.results.engine_notes import cost_lines
 from sparqsim.results.layer_report import Measured
@@ -122,13 +123,13 @@ def _further_tables(comparison: Comparison) -> tuple[list[Table], list[str]]:
 
         tables.append(show_iso.iso_area_table(comparison, comparison.iso_area))
         remarks.append(show_iso.notes(comparison, comparison.iso_area))
-    from sparqsim.cli import show_clock
-
     if comparison.clock is not None:
+        from sparqsim.cli import show_clock
+
         tables.append(show_clock.clock_table(comparison, comparison.clock))
         remarks.append(show_clock.notes(comparison, comparison.clock))
     else:
-        remarks += show_clock.note_of_one_clock(comparison)
+        remarks += note_of_one_clock(comparison)
     reports = [comparison.reports[name] for name in comparison.order]
     if (comparison.iso_area or comparison.clock) and any(map(signed_layers, reports)):
         remarks.append(f"{WITHOUT_SIGNS}.")

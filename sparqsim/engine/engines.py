@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.dataflow import Timing
@@ -16,9 +16,10 @@ from sparqsim.base.exact import exact_matmul
 from sparqsim.engine.measure import Measurement, Watcher, metered, sum_of_squares
 from sparqsim.engine.models.base import Defined, EngineModel, Task
 from sparqsim.engine.models.values import error_of
-from sparqsim.memory import recurrence
-from sparqsim.memory.system import Runner
 from sparqsim.trace import Layer
+
+if TYPE_CHECKING:
+    from sparqsim.memory.system import Runner
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class FastForm:
 
     def memory_runner(self) -> Runner:
         """Return the recurrence."""
+        from sparqsim.memory import recurrence
+
         return recurrence.run
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sparqsim.array.dataflow import Timing
 from sparqsim.base.errors import InputError
 from sparqsim.engine.engines import ENGINES, Outcome
 from sparqsim.engine.models import EngineModel, Task
 from sparqsim.memory import MemoryConfig
-from sparqsim.memory.system import Outcome as Waits
-from sparqsim.memory.system import through_memory
 from sparqsim.results.actions import memory_actions
 from sparqsim.results.bounds import Bounds
 from sparqsim.results.layer_report import Counts, Cycles, Gemm, LayerReport
+
+if TYPE_CHECKING:
+    from sparqsim.memory.system import Outcome as Waits
 
 
 def cycles_on(
@@ -72,6 +75,8 @@ def _waits(
     """Return what the memory system adds, None where it is not modelled."""
     if memory is None:
         return None
+    from sparqsim.memory.system import through_memory
+
     runner = ENGINES[engine].memory_runner()
     return through_memory(task.layer, model.loops(task, timing), memory, runner=runner)
 

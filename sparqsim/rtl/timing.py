@@ -17,8 +17,6 @@ from typing import Any, Literal
 from sparqsim.base.errors import InputError
 from sparqsim.pe.base import PEDesign
 from sparqsim.pe.registry import resolve
-from sparqsim.rtl.area import other_than_measured
-from sparqsim.rtl.designs import measured_as
 
 TABLE = Path(__file__).with_name("timing_table.json")
 
@@ -116,6 +114,10 @@ def _timed_as(design: PEDesign, timed: Mapping[str, Any]) -> str:
     """Return the name under which a table has a design's circuit."""
     if design.spec in timed:
         return design.spec
+    # Not for the usual designs: tables of areas take as long to load as many layers do.
+    from sparqsim.rtl.area import other_than_measured
+    from sparqsim.rtl.designs import measured_as
+
     name = measured_as(design)
     if name not in timed:
         raise InputError(

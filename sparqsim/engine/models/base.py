@@ -21,7 +21,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,6 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.keys import spec_of
 from sparqsim.engine.measure import Measurement
 from sparqsim.engine.models.values import OutputMeter
-from sparqsim.memory.system import Loops
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.pe.binding import bound_to
 from sparqsim.pe.trimming import Trimming
@@ -41,6 +40,9 @@ from sparqsim.results.actions import Actions
 from sparqsim.results.setting import EngineInfo, PEInfo
 from sparqsim.trace import GemmShape, Layer
 from sparqsim.trace.lowering import LoweredLayer
+
+if TYPE_CHECKING:
+    from sparqsim.memory.system import Loops
 
 #: The design that runs layers marked keep_8bit where they are not on a design's own circuit.
 KEPT = "mac-8b8b"

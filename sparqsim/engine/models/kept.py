@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,6 @@ from sparqsim.engine.measure import Measurement
 from sparqsim.engine.models.base import KEPT, Capacity, Defined, EngineModel, Meter, Task
 from sparqsim.engine.models.registry import get_model, made_of, resolve
 from sparqsim.engine.models.values import OutputMeter
-from sparqsim.memory.system import Loops
 from sparqsim.pe.activity import PartCounter
 from sparqsim.pe.arithmetic import Factors
 from sparqsim.pe.base import Array, PEDesign
@@ -29,6 +29,9 @@ from sparqsim.results.actions import Actions, added
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.trace import Layer
 from sparqsim.trace.lowering import LoweredLayer
+
+if TYPE_CHECKING:
+    from sparqsim.memory.system import Loops
 
 
 def kept_run(model: EngineModel, layer: Layer) -> EngineModel:

@@ -91,8 +91,10 @@ def made_of(design: PEDesign) -> EngineModel:
     InputError
         Where the design names an engine that is not known.
     """
-    host = hosts().get(design.runs_on) or _installed_host(design)
-    return host(design)
+    shipped = REGISTRY.shipped_named(design.runs_on)
+    if shipped is not None and issubclass(shipped, HostModel):
+        return shipped(design)
+    return _installed_host(design)(design)
 
 
 def models() -> dict[str, type[EngineModel]]:
@@ -119,10 +121,12 @@ def known_names() -> list[str]:
 
 def _named(spec: str) -> EngineModel:
     name, _, keys = spec.partition(":")
-    if name in models():
-        return with_keys(models()[name], keys, spec, WHAT)
+    shipped = REGISTRY.shipped_named(name)
+    if shipped is not None and not issubclass(shipped, HostModel):
+        return with_keys(shipped, keys, spec, WHAT)
     # What ships comes first: to look through what is installed takes as long as many layers do.
-    if name in pe_registry.designs() or name in pe_registry.outside_designs():
+    is_design = pe_registry.REGISTRY.shipped_named(name) is not None
+    if is_design or name in pe_registry.outside_designs():
         return made_of(pe_registry.resolve(spec))
     outside = outside_models()
     if name in outside:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.dataflow import Timing, Work
@@ -14,12 +14,14 @@ from sparqsim.base.errors import InputError
 from sparqsim.engine.measure import Measurement
 from sparqsim.engine.measure import Meter as DesignMeter
 from sparqsim.engine.models.base import Defined, HostModel, Meter, Task
-from sparqsim.memory.system import Loops
 from sparqsim.pe.arithmetic import Factors
 from sparqsim.pe.encoded import EncodedLayer
 from sparqsim.results.actions import Actions, ArrayActions, PEActions, part_actions, table_of
 from sparqsim.trace import Layer
 from sparqsim.trace.lowering import LoweredLayer
+
+if TYPE_CHECKING:
+    from sparqsim.memory.system import Loops
 
 #: PE-steps, padded ones included, that are run by definition: some seconds.
 LARGEST_EVENT_RUN = 200_000
@@ -59,6 +61,8 @@ class PEArray(HostModel):
 
     def loops(self, task: Task, timing: Timing) -> Loops:
         """Return the dataflow's loops, with the cycles of each tile."""
+        from sparqsim.memory import system
+
         pe, flow = self.design, get_dataflow(task.array.dataflow)
         tiles = tile_times(
             flow,
@@ -67,7 +71,7 @@ class PEArray(HostModel):
             timing.tile_stalls,
             whole=not self.follows_array,
         )
-        return Loops(
+        return system.Loops(
             task.array,
             pe.lanes,
             tiles,

@@ -1,0 +1,23 @@
+"""One class is found by name without loading all: for every name it must be the same class."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparqsim.engine.models.registry import REGISTRY as ENGINES
+from sparqsim.pe.registry import REGISTRY as DESIGNS
+from sparqsim.quantise.rows.registry import REGISTRY as ROWS
+from sparqsim.quantise.weights.registry import REGISTRY as WEIGHTS
+from sparqsim.search.strategies.registry import REGISTRY as STRATEGIES
+from sparqsim.trace.transforms.registry import REGISTRY as TRANSFORMS
+
+
+@pytest.mark.parametrize(
+    "registry", [DESIGNS, ENGINES, ROWS, STRATEGIES, TRANSFORMS, WEIGHTS], ids=lambda r: r.what
+)
+def test_every_name_leads_to_the_class_that_loading_all_gives(registry):
+    shipped = registry.shipped()
+    assert shipped
+    assert {name: registry.shipped_named(name) for name in shipped} == shipped
+    assert registry.shipped_named("none-of-that-name") is None
+    assert registry.shipped_named("") is None
