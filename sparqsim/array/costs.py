@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.array.grid import TileGrid
+from sparqsim.array.sides import MOST_PLANES, SideWaves
 from sparqsim.base.jit import SMALL, jit, parallel_jit, prange
 
 Costs = NDArray[np.uint8]
@@ -37,12 +38,33 @@ class SideCosts:
 
     cycles: Costs
     axes: Literal["ms", "sn"]
+    #: By roles: what is kept for arrays of every shape, and whether one has been timed.
+    _waves: dict[str, SideWaves] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _timed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def by_role(self, roles: str) -> Costs:
         """Return the cycles as (groups, *roles), the axis that does not decide 1 long."""
         missing = next(axis for axis, role in enumerate("msn") if role not in self.axes)
         whole = np.expand_dims(self.cycles, 1 + missing)
         return whole.transpose(0, *(1 + "msn".index(role) for role in roles))
+
+    def waves(self, roles: str) -> SideWaves | None:
+        """Return what they make of a layer in lockstep, made once for arrays of every shape.
+
+        None where tiles are better gone through one by one: where steps can take many cycles, and
+        for the first array of a small layer, which is then timed without a kernel.
+        """
+        if roles not in self._waves:
+            first = roles not in self._timed
+            self._timed.add(roles)
+            few = int(self.cycles.max(initial=1)) <= MOST_PLANES
+            if not few or (first and self.cycles.size <= SMALL):
+                return None
+            shared = next(axis for axis, role in enumerate(roles) if role not in self.axes)
+            self._waves[roles] = SideWaves(self.by_role(roles), shared)
+        return self._waves[roles]
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,12 @@ class Dataflow:
         links = self._links(work, array, grid)
         if isinstance(cycles, int):
             return self._fixed_timing(work, array, cycles, links)
+        waves = None
+        if isinstance(cycles, SideCosts) and not (array.broadcast or links or array.overlap):
+            waves = cycles.waves(self.roles)
+        if waves is not None:
+            busiest_and_all = waves.busiest_and_all(grid)
+            return self.timing_of(work, array, waves.stalls(grid), *busiest_and_all)
         costs = self.tile_costs(cycles, grid)
         if array.broadcast:
             stalls = broadcast_stalls(costs)
