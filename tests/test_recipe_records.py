@@ -140,6 +140,13 @@ def measuring(root):
     return measure_recipes
 
 
+@pytest.fixture(scope="module")
+def subjects(measuring):
+    import recipe_subjects
+
+    return recipe_subjects
+
+
 def pictures_of(batches):
     return [picture.numpy().tobytes() for images, _ in batches for picture in images]
 
@@ -163,20 +170,21 @@ def test_no_picture_both_calibrates_and_is_answered(measuring, network):
     )
 
 
-def test_digits_calibrate_on_the_training_split(measuring, monkeypatch):
+def test_digits_calibrate_on_the_training_split(subjects, monkeypatch):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     import digits_network
 
     monkeypatch.setattr(digits_network, "train", lambda *_, **__: digits_network.Network())
-    subject = measuring.digits()
+    subject = subjects.digits()
     answered, calibration = (pictures_of(it) for it in (subject.answered, subject.calibration))
     assert not set(answered) & set(calibration)
     assert (len(answered), len(calibration)) == (899, 512)
 
 
-def test_a_run_goes_on_where_it_was_stopped(measuring, monkeypatch, tmp_path):
+def test_a_run_goes_on_where_it_was_stopped(measuring, subjects, monkeypatch, tmp_path):
     """Rows that are there stay as they are; a record of other pictures is begun anew."""
     made = []
+    monkeypatch.setattr(measuring, "CLAIMS", {})
 
     class Point:
         def __init__(self, subject, recipe):
@@ -195,7 +203,7 @@ def test_a_run_goes_on_where_it_was_stopped(measuring, monkeypatch, tmp_path):
 
     monkeypatch.setattr(measuring, "Point", Point)
     monkeypatch.setattr(measuring, "FOLDER", tmp_path)
-    left_out = tuple(name for name in measuring.RECIPES if name not in ("a8w8", "a4w4"))
+    left_out = tuple(name for name in subjects.RECIPES if name not in ("a8w8", "a4w4"))
     subject = measuring.Subject("n", "d", None, [], [], 1, "first", left_out=left_out)
     with pytest.raises(KeyboardInterrupt):
         measuring.measure("net", subject)
@@ -208,7 +216,7 @@ def test_a_run_goes_on_where_it_was_stopped(measuring, monkeypatch, tmp_path):
     later = measuring.Subject("n", "d", None, [], [], 1, "first", left_out=left_out[1:])
     measuring.measure("net", later)
     recipes = measuring.json.loads((tmp_path / "net.json").read_text(encoding="utf-8"))["recipes"]
-    assert list(recipes) == [name for name in measuring.RECIPES if name not in left_out[1:]]
+    assert list(recipes) == [name for name in subjects.RECIPES if name not in left_out[1:]]
     other = measuring.Subject("n", "other data", None, [], [], 1, "first", left_out=left_out)
     made[:] = []
     with pytest.raises(KeyboardInterrupt):
@@ -217,7 +225,42 @@ def test_a_run_goes_on_where_it_was_stopped(measuring, monkeypatch, tmp_path):
 
 
 def rows_in(measuring, folder):
-    return measuring.json.loads((folder / "net.json").read_text(encoding="utf-8"))["rows"]
+    return record_in(measuring, folder)["rows"]
+
+
+def record_in(measuring, folder):
+    return measuring.json.loads((folder / "net.json").read_text(encoding="utf-8"))
+
+
+def test_a_claim_is_measured_once_and_added_to_a_record_without_it(
+    measuring, subjects, monkeypatch, tmp_path
+):
+    asked = []
+
+    class Point:
+        case = "the case"
+
+        def __init__(self, subject, recipe):
+            self.about = self.row = lambda *_: {"title": recipe.title}
+            self.energies = dict
+
+    def claim(case):
+        asked.append(case)
+        return {"found": len(asked)}
+
+    monkeypatch.setattr(measuring, "Point", Point)
+    monkeypatch.setattr(measuring, "FOLDER", tmp_path)
+    left_out = tuple(name for name in subjects.RECIPES if name not in ("a8w8", "a4w4"))
+    subject = measuring.Subject("n", "d", None, [], [], 1, "first", left_out=left_out)
+    monkeypatch.setattr(measuring, "CLAIMS", {})
+    measuring.measure("net", subject)
+    assert record_in(measuring, tmp_path)["claims"] == {}
+    monkeypatch.setattr(measuring, "CLAIMS", {"a4w4": claim, "lapq": claim})
+    for _ in range(2):
+        measuring.measure("net", subject)
+        assert record_in(measuring, tmp_path)["claims"] == {"a4w4": {"found": 1}}
+    assert asked == ["the case"]
+    assert len(rows_in(measuring, tmp_path)) == 18
 
 
 def test_level_of_logits_by_hand(measuring):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from accuracy_tables import ROOT, markdown_table
-from page_tables import with_tables, write_or_check, write_pages
+from page_tables import Pages
 
 FOLDER = ROOT / "docs" / "costs"
 PAGE = ROOT / "docs" / "costs.md"
@@ -165,15 +165,9 @@ def lines_of(name: str) -> list[str]:
     return TABLES[kind](loaded(network))
 
 
-def rendered(document: str) -> str:
-    """Return the page with its tables made anew."""
-    return with_tables(document, lines_of, spaced=False)
-
-
-def write_tables() -> None:
-    """Write the page with new tables."""
-    write_pages([PAGE], rendered)
+PAGES = Pages(lambda: [PAGE], lines_of, spaced=False)
+rendered, write_tables = PAGES.rendered, PAGES.write
 
 
 if __name__ == "__main__":
-    write_or_check([PAGE], rendered)
+    PAGES.write_or_check()

@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 from accuracy_tables import ROOT, markdown_table
-from page_tables import with_tables, write_or_check, write_pages
+from page_tables import Pages
 
 PAGE = ROOT / "docs" / "how-to" / "crossbar.md"
 RECORD = ROOT / "docs" / "crossbar" / "resnet20.json"
@@ -117,17 +117,9 @@ KINDS: Mapping[str, Callable[[dict[str, Any]], list[str]]] = {
     "sums": sums_table,
 }
 
-
-def rendered(text: str) -> str:
-    """Return a page with the tables that the record makes."""
-    record = loaded()
-    return with_tables(text, lambda name: KINDS[name](record), spaced=False)
-
-
-def write_tables() -> None:
-    """Write the page."""
-    write_pages([PAGE], rendered)
+PAGES = Pages(lambda: [PAGE], lambda name: KINDS[name](loaded()), spaced=False)
+rendered, write_tables = PAGES.rendered, PAGES.write
 
 
 if __name__ == "__main__":
-    write_or_check([PAGE], rendered)
+    PAGES.write_or_check()

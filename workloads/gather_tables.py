@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from accuracy_tables import ROOT, markdown_table
 from numpy.typing import NDArray
-from page_tables import with_tables, write_or_check, write_pages
+from page_tables import Pages
 
 from sparqsim.gather.lookups import Lookups
 from sparqsim.results.gather_report import GatherEntry, GatherReport
@@ -198,16 +198,9 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "row": row_table,
 }
 
-
-def rendered(page: str) -> str:
-    """Return the page with its tables made anew."""
-    return with_tables(page, lambda name: TABLES[name]())
-
-
-def write_tables() -> None:
-    """Put the tables into the page."""
-    write_pages([PAGE], rendered)
+PAGES = Pages(lambda: [PAGE], lambda name: TABLES[name]())
+rendered, write_tables = PAGES.rendered, PAGES.write
 
 
 if __name__ == "__main__":
-    write_or_check([PAGE], rendered)
+    PAGES.write_or_check()

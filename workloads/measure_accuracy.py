@@ -141,14 +141,7 @@ def resnet20_onnx(known: Known, each: Each) -> None:
     images, labels = shared.cifar10()
     with tempfile.TemporaryDirectory() as folder:
         model, arrays = Path(folder) / "resnet20.onnx", Path(folder) / "pictures.npz"
-        torch.onnx.export(
-            convolutional.resnet20(),
-            (images[:1],),
-            str(model),
-            dynamo=False,
-            input_names=["x"],
-            dynamic_axes={"x": {0: "n"}},
-        )
+        convolutional.export_resnet20(model, images[:1])
         np.savez(arrays, images=images.numpy())
         pictures = Pictures.open(arrays)
         network = OnnxNetwork(calibrated(str(model), pictures.first(200), "mean-max"))

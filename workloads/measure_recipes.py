@@ -18,16 +18,15 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from accuracy_tables import ROOT
+from recipe_claims import CLAIMS, Case
+from recipe_subjects import SUBJECTS, Subject, first_of, pictures_of
 from recipe_tables import BASELINE, FOLDER, write_tables
-from torch import Tensor, nn
+from torch import Tensor
 
 from sparqsim.analysis.combining import combined
 from sparqsim.array.config import ArrayConfig
@@ -44,10 +43,7 @@ from sparqsim.results.report import Comparison, Report
 from sparqsim.results.setting import ArrayInfo
 from sparqsim.trace import Trace
 
-sys.path.insert(0, str(ROOT / "tests"))  # networks are defined beside the tests that use them
-
 Row = dict[str, Any]
-Batch = tuple[Tensor, Tensor]
 
 ARRAY = ArrayConfig(16, 16)
 ENERGY_TABLE = "osu018"
@@ -59,119 +55,17 @@ DESIGNS = (*DEFAULT_PES, *BY_BITS)
 #: Its 8-bit codes count OliVe's normal steps: other designs would trim bits of decoded codes.
 OLIVE_DESIGNS = (BASELINE, "olive-4b")
 
-RECIPES: Mapping[str, Recipe] = {
-    "a8w8": Recipe(),
-    "a8w8-all": Recipe(keep_8bit="none"),
-    "a4w8": Recipe(activations="mse:4"),
-    "a4w4": Recipe(activations="mse:4", weights="nearest:4"),
-    "a4w4-all": Recipe(activations="mse:4", weights="nearest:4", keep_8bit="none"),
-    "adaround": Recipe(activations="mse:4", weights="adaround:4"),
-    "lapq": Recipe(activations="mse:4", weights="lapq:4"),
-    "multipoint": Recipe(activations="mse:4", weights="multipoint:4"),
-    "olive": Recipe(activations="olive:4", weights="olive:4"),
-}
-#: Those that take long: minutes on millions of weights, or up to a thousand runs of a network.
-LEARNED = ("adaround", "lapq")
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A network and its pictures.
-
-    answered, calibration: batches of (pictures, labels), none in both. error_pictures: of the
-    answered ones, the first. calibration_words, seeds: for the record. left_out: recipes that are
-    not measured.
-    """
-
-    name: str
-    data: str
-    model: nn.Module
-    answered: list[Batch]
-    calibration: list[Batch]
-    error_pictures: int
-    calibration_words: str
-    seeds: str = "none, nothing is drawn"
-    left_out: tuple[str, ...] = ()
-
-    @property
-    def recipes(self) -> dict[str, Recipe]:
-        """The recipes that are measured."""
-        return {name: made for name, made in RECIPES.items() if name not in self.left_out}
-
-
-def digits() -> Subject:
-    """899 digits of the test split; the first 512 of the training split calibrate."""
-    import digits_network
-    import make_digits_trace
-
-    split = digits_network.load_split()
-    torch.set_num_threads(2)  # as where the shipped trace was made: float sums depend on it
-    torch.use_deterministic_algorithms(mode=True)
-    model = digits_network.train(split, seed=0, epochs=60)
-    torch.set_num_threads(1)
-    first = make_digits_trace.CALIBRATION_IMAGES
-    return Subject(
-        "residual CNN of the shipped trace",
-        "handwritten digits, the test split",
-        model,
-        _batches(split.test_images, split.test_labels, 100),
-        _batches(split.train_images[:first], split.train_labels[:first], 64),
-        100,
-        "the first of the training split",
-        "0 for the network's training; otherwise nothing is drawn",
-        left_out=("lapq",),
-    )
-
-
-def resnet20() -> Subject:
-    """372 CIFAR-10 test pictures; 128 others calibrate."""
-    from networks import convolutional, shared
-
-    images, labels = shared.cifar10()
-    return Subject(
-        "ResNet-20",
-        "CIFAR-10 test pictures (of the first 500)",
-        convolutional.resnet20(),
-        _batches(images[:372], labels[:372], 62),
-        _batches(images[372:], labels[372:], 64),
-        124,
-        "the last of those 500",
-    )
-
-
-def resnet18() -> Subject:
-    """ImageNet samples."""
-    return _imagenet("resnet18", "torch", "ResNet-18")
-
-
-def squeezenet() -> Subject:
-    """ImageNet samples."""
-    return _imagenet("squeezenet", "caffe", "SqueezeNet 1.1")
-
-
-def _imagenet(make: str, style: str, name: str) -> Subject:
-    """50 samples are answered, the last 32 calibrate."""
-    from networks import convolutional, shared
-
-    batches = list(shared.ImagenetSamples(style, 2))
-    return Subject(
-        name,
-        "ImageNet samples, every fifth class (of 200)",
-        getattr(convolutional, make)(),
-        batches[:25],
-        batches[-16:],
-        4,
-        "the last of those 200",
-        left_out=LEARNED,
-    )
-
-
-def _batches(images: Tensor, labels: Tensor, size: int) -> list[Batch]:
-    return list(zip(images.split(size), labels.split(size), strict=True))
-
-
-def _pictures(batches: Iterable[Batch]) -> int:
-    return sum(len(images) for images, _ in batches)
+#: What `lapq` tells that is recorded.
+LOSSES = (
+    "phases",
+    "loss",
+    "pictures",
+    "losses",
+    "power",
+    "start_loss",
+    "final_loss",
+    "evaluations",
+)
 
 
 class Point:
@@ -192,6 +86,7 @@ class Point:
         sites = [site for site in self.network.layers.values() if site.weights is not None]
         sizes = [(site.weights.codes.size, site.weights.bits) for site in sites if site.weights]
         bits = sum(size * each for size, each in sizes) / sum(size for size, _ in sizes)
+        losses = self._losses()
         return {
             "activations": recipe.activations,
             "weights": recipe.weights,
@@ -204,7 +99,20 @@ class Point:
                 self.network, self._subject.answered, None, in_float=self._in_float
             ).top1,
             "calibration_sha256": self.network.stated.calibration_sha256,
-        }
+        } | ({"losses": losses} if losses else {})
+
+    def _losses(self) -> Row:
+        """Return the losses that a method which looks at them told."""
+        told = self.network.recipe_entry.get("weight_quantisers", {})
+        found: Row = next(iter(told.values()), {})
+        return {key: found[key] for key in LOSSES if key in found}
+
+    @property
+    def case(self) -> Case:
+        """The network, for what was expected of its recipe."""
+        subject = self._subject
+        unseen = first_of(subject.answered, subject.error_pictures)
+        return Case(self.network, subject.model, unseen, subject.calibration, ARRAY)
 
     def row(self, name: str, designs: tuple[str, ...]) -> Row:
         """Return what a design makes of the network, of several that are timed together."""
@@ -241,6 +149,8 @@ class Point:
             self._timing = compare(
                 self._trace, designs, ARRAY, baseline=BASELINE, iso="area", energy=ENERGY_TABLE
             )
+            # Kernels that run on several threads can leave PyTorch with as many.
+            torch.set_num_threads(1)
         return self._timing
 
     def _costs(self, name: str, report: Report) -> Row:
@@ -316,10 +226,10 @@ def about(subject: Subject) -> Row:
     return {
         "network": subject.name,
         "data": subject.data,
-        "answered_pictures": _pictures(subject.answered),
+        "answered_pictures": pictures_of(subject.answered),
         "error_pictures": subject.error_pictures,
         "calibration": {
-            "pictures": _pictures(subject.calibration),
+            "pictures": pictures_of(subject.calibration),
             "words": subject.calibration_words,
         },
         "seeds": subject.seeds,
@@ -328,24 +238,35 @@ def about(subject: Subject) -> Row:
 
 
 def measure(name: str, subject: Subject) -> None:
-    """Add the rows that a network's record lacks, and write it after each."""
+    """Add the rows and claims that a network's record lacks, and write it after each."""
     target = FOLDER / f"{name}.json"
     record = _continued(target, about(subject))
+    record.setdefault("claims", {})
+
+    def write() -> None:
+        """Write the record, what is in it in the order of the recipes."""
+        for part in ("recipes", "claims"):
+            made = record[part]
+            record[part] = {key: made[key] for key in subject.recipes if key in made}
+        write_text(target, json.dumps(record, indent=1) + "\n")
+
     for key, recipe in subject.recipes.items():
         designs = OLIVE_DESIGNS if key == "olive" else DESIGNS
         known = {row["pe"] for row in record["rows"] if row["recipe"] == key}
         lacking = [pe for pe in designs if pe not in known]
-        if not lacking:
+        claimed = key in record["claims"] or key not in CLAIMS
+        if claimed and not lacking:
             continue
         point = Point(subject, recipe)
         for pe in lacking:
             record["rows"].append({"recipe": key, "pe": pe} | point.row(pe, designs))
             print(name, record["rows"][-1], file=sys.stderr, flush=True)
             record["recipes"].setdefault(key, point.about(recipe))
-            made = record["recipes"]
-            record["recipes"] = {each: made[each] for each in subject.recipes if each in made}
             record |= point.energies()
-            write_text(target, json.dumps(record, indent=1) + "\n")
+            write()
+        if not claimed:
+            record["claims"][key] = CLAIMS[key](point.case)
+            write()
 
 
 def _continued(target: Path, start: Row) -> Row:
@@ -356,14 +277,6 @@ def _continued(target: Path, start: Row) -> Row:
     record: Row = json.loads(target.read_text(encoding="utf-8"))
     same = all(record.get(key) == value for key, value in start.items())
     return record if same else empty
-
-
-SUBJECTS: Mapping[str, Callable[[], Subject]] = {
-    "digits": digits,
-    "resnet20": resnet20,
-    "resnet18": resnet18,
-    "squeezenet": squeezenet,
-}
 
 
 def main() -> None:

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from accuracy_tables import ROOT
 from search_tables import RECORD, write_tables
 
@@ -55,14 +54,7 @@ def exported(folder: Path) -> tuple[str, Pictures]:
     images, labels = shared.cifar10()
     model, arrays = folder / "resnet20.onnx", folder / "resnet20_pictures.npz"
     if not model.exists():
-        torch.onnx.export(
-            convolutional.resnet20(),
-            (images[:1],),
-            str(model),
-            dynamo=False,
-            input_names=["x"],
-            dynamic_axes={"x": {0: "n"}},
-        )
+        convolutional.export_resnet20(model, images[:1])
     np.savez(arrays, images=images.numpy(), labels=labels.numpy())
     return str(model), Pictures.open(arrays)
 

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from accuracy_tables import ROOT
+from held_out import facts_of, points_errors, rounding_errors
 from torch import Tensor
 from weight_method_tables import ACTIVATIONS, LAYER_SPECS, LOSSES, RECORD, SPECS, write_tables
 
@@ -30,20 +30,10 @@ from sparqsim.base.files import write_text
 from sparqsim.engine.simulation import simulate
 from sparqsim.networks.torch import QuantisedNetwork, evaluate
 from sparqsim.networks.torch.dump import trace_of
-from sparqsim.networks.torch.running import CalibrationRun
-from sparqsim.networks.torch.sites import real_weights
 from sparqsim.pe import get_pe
 from sparqsim.quantise.clips import cross_entropy, divergence
-from sparqsim.quantise.codes import highest_symmetric
-from sparqsim.quantise.points import greedy_points
 from sparqsim.quantise.recipe import Recipe
-from sparqsim.quantise.weights import (
-    LayerFacts,
-    NetworkFacts,
-    QuantisedWeights,
-    get_weight_quantiser,
-)
-from sparqsim.quantise.weights.multipoint import laid_out
+from sparqsim.quantise.weights import get_weight_quantiser
 
 sys.path.insert(0, str(ROOT / "tests"))  # the network is defined beside the tests that use it
 from networks import convolutional, shared
@@ -54,7 +44,6 @@ ANSWERED, PICTURES, BATCH = 372, 500, 62
 ARRAY = ArrayConfig(16, 16)
 #: Pictures on which errors of layers and blocks are taken, of those that are answered.
 ERROR_PICTURES = 124
-RANDOM_CHOICES = 20
 
 
 class Subject:
@@ -78,20 +67,6 @@ class Subject:
             {"weights": weights, "activations": ACTIVATIONS, "calibration": {"labels": labels}}
         )
         return QuantisedNetwork(self.model, self.calibration, recipe=recipe)
-
-    def facts(
-        self, pictures: list[tuple[Tensor, Tensor]], network: QuantisedNetwork
-    ) -> NetworkFacts:
-        """Return facts of all layers on some pictures, inputs of 8 bits."""
-        run = CalibrationRun(
-            network.network, network.layers, lambda: network.batches(pictures), "none"
-        )
-        real = real_weights(network.network.calls)
-        layers = [
-            LayerFacts(site.name, real[site.name], site.groups, run)
-            for site in network.layers.values()
-        ]
-        return NetworkFacts(tuple(layers), run)
 
 
 def network_row(subject: Subject, weights: str, labels: str) -> Row:
@@ -167,28 +142,14 @@ def columns_of(subject: Subject, network: QuantisedNetwork) -> Row:
 
 
 def layer_row(subject: Subject, weights: str) -> Row:
-    """Return output errors of every layer on pictures that were not seen: learned, and rounded to
-    nearest at the same scales and at those of `nearest`.
-    """
+    """Return output errors of every layer on pictures that were not seen."""
     network = subject.quantised("nearest:8")
-    seen, unseen = (subject.facts(each, network) for each in (subject.calibration, subject.errors))
     quantiser = get_weight_quantiser(weights)
+    seen = facts_of(network, subject.calibration)
     started = time.process_time()
     chosen = quantiser.quantise_network(seen).weights
     seconds = time.process_time() - started
-    nearest = get_weight_quantiser(f"nearest:{quantiser.bits}")
-    layers = {}
-    for layer in unseen.layers:
-        gram, found = layer.gram_behind(chosen), chosen[layer.name]
-        same = QuantisedWeights.at_scales(layer.weights, found.scales, found.bits)
-        layers[layer.name] = {
-            name: float(gram.squared_error(layer.weights, each.real).sum() / gram.rows)
-            for name, each in (
-                ("learned", found),
-                ("nearest_same_scales", same),
-                ("nearest", nearest.quantise(layer)),
-            )
-        }
+    layers = rounding_errors(facts_of(network, subject.errors), chosen, quantiser.bits)
     return {"weights": weights, "cpu_seconds": seconds, "layers": layers}
 
 
@@ -197,24 +158,10 @@ def points_row(subject: Subject, weights: str) -> Row:
     and as many at random.
     """
     network = subject.quantised("nearest:8")
-    seen, unseen = (subject.facts(each, network) for each in (subject.calibration, subject.errors))
     quantiser = get_weight_quantiser(weights)
-    rng = np.random.default_rng(0)
-    layers = {}
-    for layer, other in zip(seen.layers, unseen.layers, strict=True):
-        found, gram = quantiser.quantise(layer), other.gram
-        channels = len(layer.weights)
-        limit = highest_symmetric(quantiser.bits)
-        points = greedy_points(layer.weights.reshape(channels, -1), limit, 2)
-        drawn = []
-        for _ in range(RANDOM_CHOICES):
-            counts = np.ones((1, channels), np.int64)
-            extra = min(channels, len(found.codes) - channels)
-            counts[0, rng.choice(channels, extra, replace=False)] += 1
-            random = laid_out(layer, points, counts, quantiser.bits)
-            drawn.append(float(gram.squared_error(layer.weights, random.real).sum() / gram.rows))
-        adaptive = float(gram.squared_error(layer.weights, found.real).sum() / gram.rows)
-        layers[layer.name] = {"adaptive": adaptive, "random": drawn}
+    seen = facts_of(network, subject.calibration)
+    chosen = quantiser.quantise_network(seen).weights
+    layers = points_errors(facts_of(network, subject.errors), chosen, quantiser.bits)
     return {"weights": weights, "layers": layers}
 
 

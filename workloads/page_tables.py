@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from accuracy_tables import TABLE
@@ -12,32 +13,43 @@ from accuracy_tables import TABLE
 from sparqsim.base.files import write_text
 
 
-def with_tables(page: str, lines_of: Callable[[str], Sequence[str]], *, spaced: bool = True) -> str:
-    """Return a page whose tables hold the lines that `lines_of` makes by their names.
+@dataclass(frozen=True)
+class Pages:
+    """Pages, and what makes the lines of their tables.
 
-    `spaced`: an empty line stands before and behind them.
+    paths: the pages that there are. lines_of: a table's lines, by its name. spaced: whether an
+    empty line stands before and behind a table.
     """
-    space = "\n" if spaced else ""
-    return TABLE.sub(
-        lambda found: f"{found[1]}{space}" + "\n".join(lines_of(found[2])) + f"\n{space}{found[3]}",
-        page,
-    )
 
+    paths: Callable[[], Sequence[Path]]
+    lines_of: Callable[[str], Sequence[str]]
+    spaced: bool = True
 
-def write_pages(paths: Iterable[Path], rendered: Callable[[str], str]) -> None:
-    """Put the tables into pages."""
-    for path in paths:
-        write_text(path, rendered(path.read_text(encoding="utf-8")))
+    def rendered(self, page: str) -> str:
+        """Return the text of a page with its tables made anew."""
+        space = "\n" if self.spaced else ""
 
+        def table(found: str) -> str:
+            """Return a table as it stands between its markers."""
+            return space + "".join(f"{line}\n" for line in self.lines_of(found)) + space
 
-def write_or_check(paths: Iterable[Path], rendered: Callable[[str], str]) -> None:
-    """Put the tables into pages; with `--check` only end with 1 if one of them holds others."""
-    parser = argparse.ArgumentParser(description="Write the tables of pages from their records.")
-    parser.add_argument("--check", action="store_true", help="only say whether tables are current")
-    if not parser.parse_args().check:
-        write_pages(paths, rendered)
-        return
-    for path in paths:
-        page = path.read_text(encoding="utf-8")
-        if rendered(page) != page:
-            sys.exit(f"{path}: holds other tables; run python {sys.argv[0]}")
+        return TABLE.sub(lambda found: found[1] + table(found[2]) + found[3], page)
+
+    def write(self) -> None:
+        """Put the tables into the pages."""
+        for path in self.paths():
+            write_text(path, self.rendered(path.read_text(encoding="utf-8")))
+
+    def write_or_check(self) -> None:
+        """Do so; with `--check` only end with 1 if a page holds others."""
+        parser = argparse.ArgumentParser(description="Write tables of pages from their records.")
+        parser.add_argument(
+            "--check", action="store_true", help="only say whether they are current"
+        )
+        if not parser.parse_args().check:
+            self.write()
+            return
+        for path in self.paths():
+            page = path.read_text(encoding="utf-8")
+            if self.rendered(page) != page:
+                sys.exit(f"{path}: holds other tables; run python {sys.argv[0]}")

@@ -15,7 +15,8 @@ from typing import Any
 
 from accuracy_tables import ROOT, markdown_table
 from cost_tables import spread
-from page_tables import with_tables, write_or_check, write_pages
+from page_tables import Pages
+from recipe_claim_tables import claims_table
 
 FOLDER = ROOT / "docs" / "recipes"
 BASELINE = "mac-8b8b"
@@ -179,17 +180,26 @@ def about_table(record: Row) -> list[str]:
 
 
 def _absent(record: Row) -> list[str]:
-    """Return why a dash stands where it does, each reason once."""
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for row in record["rows"]:
+    """Return why a dash stands where it does, each reason once, and under which recipes where it
+    is not all of a design's.
+    """
+    reasons: dict[tuple[str, str], dict[str, list[str]]] = {}
+    recipes: dict[str, list[str]] = {}
+    for row in in_order(record):
+        recipes.setdefault(row["pe"], []).append(row["recipe"])
         for what, why in row["absent"].items():
-            designs = reasons.setdefault((what, why), [])
-            if row["pe"] not in designs:
-                designs.append(row["pe"])
-    return [
-        f"* {NONE} no {what}: {', '.join(f'`{pe}`' for pe in designs)}: {why}"
-        for (what, why), designs in reasons.items()
-    ]
+            designs = reasons.setdefault((what, why), {})
+            designs.setdefault(row["pe"], []).append(row["recipe"])
+    lines = []
+    for (what, why), designs in reasons.items():
+        named = ", ".join(_under(pe, found, recipes[pe]) for pe, found in designs.items())
+        lines.append(f"* {NONE} no {what}: {named}: {why}")
+    return lines
+
+
+def _under(pe: str, found: list[str], recipes: list[str]) -> str:
+    """Return a design, and recipes of it where they are not all."""
+    return f"`{pe}`" if found == recipes else f"`{pe}` ({', '.join(f'`{each}`' for each in found)})"
 
 
 def near_float(record: Row) -> list[Row]:
@@ -238,6 +248,7 @@ TABLES = {
     "points": points_table,
     "recipes": recipes_table,
     "about": about_table,
+    "claims": claims_table,
 }
 
 
@@ -252,15 +263,9 @@ def lines_of(name: str) -> list[str]:
     return TABLES[kind](loaded(network))
 
 
-def rendered(document: str) -> str:
-    """Return a page with its tables made anew."""
-    return with_tables(document, lines_of, spaced=False)
-
-
-def write_tables() -> None:
-    """Write every page with new tables."""
-    write_pages(pages(), rendered)
+PAGES = Pages(pages, lines_of, spaced=False)
+rendered, write_tables = PAGES.rendered, PAGES.write
 
 
 if __name__ == "__main__":
-    write_or_check(pages(), rendered)
+    PAGES.write_or_check()

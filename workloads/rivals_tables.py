@@ -17,7 +17,7 @@ from typing import Any
 
 import prediction_tables
 from accuracy_tables import ROOT, markdown_table
-from page_tables import with_tables, write_or_check, write_pages
+from page_tables import Pages
 
 FOLDER = ROOT / "docs" / "rivals"
 
@@ -159,15 +159,9 @@ def lines_of(name: str) -> list[str]:
     return predicted(network) if predicted else TABLES[kind](loaded(network))
 
 
-def rendered(document: str) -> str:
-    """Return a page with its tables made anew."""
-    return with_tables(document, lines_of, spaced=False)
-
-
-def write_tables() -> None:
-    """Write every page with new tables."""
-    write_pages(pages(), rendered)
+PAGES = Pages(pages, lines_of, spaced=False)
+rendered, write_tables = PAGES.rendered, PAGES.write
 
 
 if __name__ == "__main__":
-    write_or_check(pages(), rendered)
+    PAGES.write_or_check()

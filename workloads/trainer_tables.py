@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from accuracy_tables import ROOT, markdown_table
-from page_tables import with_tables, write_or_check, write_pages
+from page_tables import Pages
 
 RECORD = ROOT / "docs" / "trainers" / "digits.json"
 PAGE = ROOT / "docs" / "how-to" / "trainers.md"
@@ -235,17 +235,9 @@ TABLES: dict[str, Callable[[Record], list[str]]] = {
     "slices": slices_table,
 }
 
-
-def rendered(page: str) -> str:
-    """Return the page with its tables made anew."""
-    record = loaded()
-    return with_tables(page, lambda name: TABLES[name](record))
-
-
-def write_tables() -> None:
-    """Put the tables into the page."""
-    write_pages([PAGE], rendered)
+PAGES = Pages(lambda: [PAGE], lambda name: TABLES[name](loaded()))
+rendered, write_tables = PAGES.rendered, PAGES.write
 
 
 if __name__ == "__main__":
-    write_or_check([PAGE], rendered)
+    PAGES.write_or_check()

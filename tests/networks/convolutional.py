@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -161,3 +163,15 @@ def squeezenet() -> SqueezeNet:
     model = SqueezeNet().eval()
     model.load_state_dict(weights("imagenet_squeezenet1_1/squeezenet1_1.safetensors"))
     return model
+
+
+def export_resnet20(path: Path, picture: Tensor) -> None:
+    """Write ResNet-20 as ONNX, for any number of pictures like (1, 3, 32, 32)."""
+    torch.onnx.export(
+        resnet20(),
+        (picture,),
+        str(path),
+        dynamo=False,
+        input_names=["x"],
+        dynamic_axes={"x": {0: "n"}},
+    )
