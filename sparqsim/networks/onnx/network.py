@@ -14,6 +14,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.observe import Observations, check_finite, coded, naming
 from sparqsim.networks.onnx.batching import batching
+from sparqsim.networks.onnx.einsum import with_products
 from sparqsim.networks.onnx.fold import folded
 from sparqsim.networks.onnx.graph import Array, Graph
 from sparqsim.networks.onnx.macs import MacNode
@@ -220,8 +221,9 @@ def calibrated(
     """
     chosen = Recipe.stated(recipe, activations=calibrate, keep_8bit=stated_kept(keep_8bit))
     pictures = calibration_pictures(chosen, pictures)
-    without_norms = folded(Graph.load(path).modern())
-    graph, left_out = without_norms.graph, frozenset(skip)
+    left_out = frozenset(skip)
+    without_norms = folded(with_products(Graph.load(path).modern(), left_out))
+    graph = without_norms.graph
     nodes = tuple(read_nodes(graph, left_out))
     chosen.check_layers([node.name for node in nodes])
     batches = batching(graph, pictures, [*sources_of(nodes), *graph.outputs], batch)

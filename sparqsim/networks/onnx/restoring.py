@@ -8,6 +8,7 @@ from pathlib import Path
 from sparqsim.base.errors import InputError, unreadable
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.onnx.batching import batching
+from sparqsim.networks.onnx.einsum import with_products
 from sparqsim.networks.onnx.fold import folded
 from sparqsim.networks.onnx.graph import Graph
 from sparqsim.networks.onnx.network import Network, own_codes, sources_of
@@ -50,8 +51,9 @@ def restored(
     """
     about = saved.document
     saved.check_source(digest_of(path), str(path))
-    without_norms = folded(Graph.load(path).modern())
-    graph, left_out = without_norms.graph, frozenset(about.skip)
+    left_out = frozenset(about.skip)
+    without_norms = folded(with_products(Graph.load(path).modern(), left_out))
+    graph = without_norms.graph
     nodes = tuple(read_nodes(graph, left_out))
     saved.check_layers([node.name for node in nodes])
     tensors = sources_of(nodes)

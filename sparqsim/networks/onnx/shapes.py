@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.record import faults_of
+from sparqsim.networks.onnx.einsum import with_products
 from sparqsim.networks.onnx.graph import Graph
 from sparqsim.networks.onnx.guard import elements
 from sparqsim.networks.onnx.macs import MacNode, Product
@@ -59,7 +60,7 @@ def read_shapes(
     """
     model = load_model(path, data=False)
     free = _FreeSizes(model, sizes or {}, path)
-    graph = Graph(model, path)
+    graph = with_products(Graph(model, path), skip)
     left_out = skipped_nodes(graph, skip)
     notes = [*free.notes, *(f"skipped: {node.label}" for node in left_out)]
     shapes = [_layer(graph, at, free) for at in graph.mac_nodes(skip)]
