@@ -142,16 +142,41 @@ def evaluate(
     )
     arithmetic = None
     if pe is not None:
-        design = get_pe(pe)
-        seen = operands_in_float(quantised, calibration) if design.tensor_scales else None
-        sites = quantised.layers.values()
-        arithmetic = Arithmetic(sites, design, kept, error_images, seen)
+        arithmetic = arithmetic_of(quantised, pe, calibration, kept, error_images)
     in_float = in_float or answers(quantised, loader, images)
     if recalibrate_bn:
         recalibrate(quantised, calibration, arithmetic)
     same = arithmetic is None and not recalibrate_bn
     found = in_float if same else answers(quantised, loader, images, arithmetic)
     return _evaluation(quantised, arithmetic, recalibrate_bn, in_float, found)
+
+
+def arithmetic_of(
+    quantised: QuantisedNetwork,
+    pe: str | PEDesign,
+    calibration: Iterable[Any],
+    kept: KeptAs = "8bit",
+    error_images: int | None = None,
+) -> Arithmetic:
+    """Return the arithmetic of a network's layers under a design, as `evaluate` has it.
+
+    Parameters
+    ----------
+    quantised : QuantisedNetwork
+    pe : str or PEDesign
+    calibration : iterable of batches
+        Where designs that find the scale of a tensor find it; read for them alone.
+    kept, error_images
+        As in `evaluate`.
+
+    Raises
+    ------
+    InputError
+        For activations the design cannot take, naming the layer.
+    """
+    design = get_pe(pe)
+    seen = operands_in_float(quantised, calibration) if design.tensor_scales else None
+    return Arithmetic(quantised.layers.values(), design, kept, error_images, seen)
 
 
 def _quantised(
