@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sparqsim.array.grid import TileGrid
 from sparqsim.array.sides import MOST_PLANES, SideWaves
-from sparqsim.base.jit import SMALL, jit, parallel_jit, prange
+from sparqsim.base.jit import SMALL, jit
 
 Costs = NDArray[np.uint8]
 
@@ -243,20 +243,19 @@ def step_sums(costs: Costs) -> NDArray[np.int64]:
     if costs.size <= SMALL:
         costs.sum(axis=1, dtype=np.int64, out=sums)
     else:
-        add_steps(costs, sums)
+        add_steps(np.ascontiguousarray(costs), sums)
     return sums
 
 
-@parallel_jit
+@jit
 def add_steps(costs: Costs, sums: NDArray[np.int64]) -> None:
     """Add costs (tiles, s, i, j) over s to sums (tiles, i, j)."""
-    tiles, items, rows, _ = costs.shape
-    for tile in prange(tiles):
+    tiles, items, rows, cols = costs.shape
+    for tile in range(tiles):
+        by_step, of_pes = costs[tile].reshape(items, rows * cols), sums[tile].reshape(rows * cols)
         for s in range(items):
-            for i in range(rows):
-                row, total = costs[tile, s, i], sums[tile, i]
-                for j in range(len(row)):
-                    total[j] += row[j]
+            for pe in range(rows * cols):
+                of_pes[pe] += by_step[s, pe]
 
 
 @jit

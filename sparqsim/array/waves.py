@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.base.jit import SMALL, parallel_jit, prange
+from sparqsim.base.jit import SMALL, jit
 
 Costs = NDArray[np.uint8]
 
@@ -88,13 +88,18 @@ def smalldiagonal_maxima(costs: Costs, waves: Costs) -> None:
             np.maximum(place, costs[:, :, i, j], out=place)
 
 
-@parallel_jit
+@jit
 def diagonal_maxima(costs: Costs, waves: Costs) -> None:
-    """Raise waves (tiles, w) to the maximum over diagonals s+i+j = w of costs (tiles, s, i, j)."""
+    """Raise waves (tiles, w) to the maximum over diagonals s+i+j = w of costs (tiles, s, i, j).
+
+    One thread: a step takes a fraction of a nanosecond, less than waking others is worth. `max`
+    would keep the loop over columns from being done many at a time.
+    """
     tiles, items, rows, cols = costs.shape
-    for tile in prange(tiles):
+    for tile in range(tiles):
         for s in range(items):
             for i in range(rows):
                 place, row = waves[tile, s + i : s + i + cols], costs[tile, s, i]
                 for j in range(cols):
-                    place[j] = max(place[j], row[j])
+                    known, cost = place[j], row[j]
+                    place[j] = max(known, cost)
