@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparqsim
-from sparqsim.pe import sysmt
+from sparqsim.pe import sysmt_sums
 from sparqsim.pe.activity import PartCounter
 from sparqsim.pe.trials import plain_steps
 
@@ -148,8 +148,21 @@ def test_sums_leave_32_bits_in_time(monkeypatch):
     x, w = np.full((1, 70_000), 255, np.uint8), np.full((70_000, 1), -128, np.int8)
     pe = sparqsim.get_pe("sysmt-2t")
     assert pe.matmul(x, w).tolist() == [[70_000 * 256 * -128]]
-    monkeypatch.setattr(sysmt, "STEPS_IN_32_BITS", 3)
+    monkeypatch.setattr(sysmt_sums, "STEPS_IN_32_BITS", 3)
     assert pe.matmul(x[:, :20], w[:20]).tolist() == [[20 * 256 * -128]]
+
+
+@pytest.mark.parametrize("spec", ["sysmt-2t", "sysmt-4t:variant=W"])
+def test_blocks_of_rows_columns_and_steps_add_up(spec, monkeypatch):
+    """Sizes that blocks do not divide; ROWS goes into the kernel as an argument."""
+    for name, size in {"ROWS": 2, "COLUMNS": 3, "VECTOR_BYTES": 1600}.items():
+        monkeypatch.setattr(sysmt_sums, name, size)
+    rng = np.random.default_rng(5)
+    x = rng.integers(0, 256, (5, 26)).astype(np.uint8) * (rng.random((5, 26)) < 0.8)
+    w = (rng.integers(-128, 128, (26, 7)) * (rng.random((26, 7)) < 0.8)).astype(np.int8)
+    pe = sparqsim.get_pe(spec)
+    values = [step.value for step in plain_steps(pe, x, w)]
+    assert pe.matmul(x, w).tolist() == np.reshape(values, (5, 7, -1)).sum(-1).tolist()
 
 
 def test_report_counts_collisions_where_pairs_cannot_be_classed():

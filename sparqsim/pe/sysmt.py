@@ -48,19 +48,15 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.base.jit import jit, parallel_jit, prange
 from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step
 from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.layout import arranged
 from sparqsim.pe.mac import MacPass
+from sparqsim.pe.sysmt_sums import collided_sums
 from sparqsim.pe.trimming import Trimming
 
 Variant = Literal["wA", "A", "A0", "aW", "W", "W0"]
 Rounding = Literal["nearest-even", "trim"]
-
-#: Steps after which 32-bit partial sums move to 64 bits: 2^13 steps of 4 products of at most 2^15
-#: stay below 2^31.
-STEPS_IN_32_BITS = 1 << 13
 
 
 def wide_activation(a: int) -> bool:
@@ -167,18 +163,15 @@ class SySmt(PEDesign):
         """Return the design's exact arithmetic for X @ W; see `PEDesign.matmul`."""
         self.check_operands(x, w)
         m, n = x.shape[-2], w.shape[-1]
-        order, tables = self.k_order(x.shape[-1]), collision_tables(self)
+        tables, k = collision_tables(self), x.shape[-1]
         lead = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
-        every_x = np.broadcast_to(x, (*lead, *x.shape[-2:]))
-        by_row = arranged(every_x, order).reshape(-1, m, *order.shape)
-        every_w = np.broadcast_to(w, (*lead, *w.shape[-2:]))
-        by_column = arranged(every_w.swapaxes(-1, -2), order)
-        columns_last = np.ascontiguousarray(np.moveaxis(by_column, -3, -1))
-        codes = columns_last.reshape(-1, *order.shape, n).view(np.uint8)
-        by_count = np.take(tables.weights, codes, axis=1)
-        out = np.zeros((len(by_row), m, n), np.int64)
-        _products(by_row, tables.activations, by_count, out, STEPS_IN_32_BITS)
-        return out.reshape(*lead, m, n)
+        every_x = np.broadcast_to(x, (*lead, m, k)).reshape(-1, m, k)
+        every_w = np.broadcast_to(w, (*lead, k, n)).reshape(-1, k, n)
+        short = self.lanes * self.steps(k) - k
+        whole_x = np.ascontiguousarray(np.pad(every_x, ((0, 0), (0, 0), (0, short))))
+        whole_w = np.ascontiguousarray(np.pad(every_w, ((0, 0), (0, short), (0, 0))))
+        sums = collided_sums(whole_x, whole_w, tables.activations, tables.weights, self.lanes)
+        return sums.reshape(*lead, m, n)
 
     def activation_states(self, x: Array) -> NDArray[np.uint8]:
         """Return a number for what every thread's activation can do in a collision."""
@@ -224,12 +217,11 @@ class SySmt4t(SySmt):
 class CollisionTables:
     """The rule for single operands, indexed by the operand's byte.
 
-    At count 2 a pair is trimmed if both its operands *meet* the variant's test. Rows of
-    `activations`, int32 (4, 256): the value; the value used if the pair is trimmed at count 2;
-    whether it meets the test; the value used at counts 3 and 4. Rows of `weights`, int16 (4, 256):
-    the value; the value used at count 2 if it meets the test, else 0; the value if it does not,
-    else 0; the value used at counts 3 and 4. `activation_state`, `weight_state`: number of what the
-    operand can do; `examples`: an operand of each number.
+    Rows of `activations`, int32 (3, 256): the value; the factor of the change that a collision of
+    two makes to a product; the value used at counts 3 and 4. Rows of `weights`, int16 (3, 256): the
+    same. A collision of two trims one side, of pairs whose operands both meet the variant's test:
+    its change is that side's times the other operand. `activation_state`, `weight_state`: number of
+    what the operand can do; `examples`: an operand of each number.
     """
 
     activations: NDArray[np.int32]
@@ -250,7 +242,7 @@ def collision_tables(pe: SySmt) -> CollisionTables:
     wide_a, wide_w = a > 15, (w < -8) | (w > 7)
     meets_a = wide_a if pe.variant in ("wA", "aW", "A") else np.ones(256, bool)
     meets_w = wide_w if pe.variant in ("wA", "aW", "W") else np.ones(256, bool)
-    half_a, half_w = (trimmed_a, w) if "A" in pe.variant else (a, trimmed_w)
+    changed_a, changed_w = (trimmed_a - a, w) if "A" in pe.variant else (a, trimmed_w - w)
     all_a, all_w = wide_a | pe.trims_always, wide_w | pe.trims_always
     quarter_a, quarter_w = np.where(all_a, trimmed_a, a), np.where(all_w, trimmed_w, w)
     states = [
@@ -258,8 +250,8 @@ def collision_tables(pe: SySmt) -> CollisionTables:
         for values, wide, quarter in ((a, wide_a, quarter_a), (w, wide_w, quarter_w))
     ]
     return CollisionTables(
-        activations=np.stack([a, half_a, meets_a, quarter_a]).astype(np.int32),
-        weights=np.stack([w, meets_w * half_w, ~meets_w * w, quarter_w]).astype(np.int16),
+        activations=np.stack([a, meets_a * changed_a, quarter_a]).astype(np.int32),
+        weights=np.stack([w, meets_w * changed_w, quarter_w]).astype(np.int16),
         activation_state=states[0][0],
         weight_state=states[1][0],
         examples=(states[0][1], states[1][1]),
@@ -277,73 +269,3 @@ def _joint_states(states: NDArray[np.uint8], kinds: int) -> NDArray[np.uint8]:
     weights = (kinds ** np.arange(states.shape[-1])).astype(np.uint8)
     joint: NDArray[np.uint8] = (states * weights).sum(-1, dtype=np.uint8)
     return joint
-
-
-@parallel_jit
-def _products(
-    x: NDArray[np.uint8],
-    activations: NDArray[np.int32],
-    weights: NDArray[np.int16],
-    out: NDArray[np.int64],
-    steps_in_32_bits: int,
-) -> None:
-    """Add every step's value: x (groups, M, steps, lanes), weights (4, groups, steps, lanes, N),
-    out (groups, M, N).
-    """
-    groups, rows, steps, _ = x.shape
-    for row in prange(groups * rows):
-        group, m = row // rows, row % rows
-        sums = np.zeros(out.shape[2], np.int32)
-        count = np.zeros(out.shape[2], np.uint8)
-        for start in range(0, steps, steps_in_32_bits):
-            sums[:] = 0
-            for step in range(start, min(start + steps_in_32_bits, steps)):
-                _add_step(x[group, m, step], activations, weights[:, group, step], count, sums)
-            out[group, m] += sums
-
-
-@jit
-def _add_step(
-    x: NDArray[np.uint8],
-    activations: NDArray[np.int32],
-    weights: NDArray[np.int16],
-    count: NDArray[np.uint8],
-    sums: NDArray[np.int32],
-) -> None:
-    """Add a step of a row: x (lanes,), weights (4, lanes, N), scratch `count`, `sums` (N,)."""
-    present = np.count_nonzero(x)
-    if present > 1:
-        _count_products(x, weights[0], count)
-    for lane in range(len(x)):
-        if x[lane] and present == 1:
-            _add_exact(activations[0, x[lane]], weights[0, lane], sums)
-        elif x[lane]:
-            _add_colliding(activations[:, x[lane]], weights[:, lane], count, sums)
-
-
-@jit
-def _count_products(x: NDArray[np.uint8], w: NDArray[np.int16], count: NDArray[np.uint8]) -> None:
-    count[:] = 0
-    for lane in range(len(x)):
-        if x[lane]:
-            for n in range(len(count)):
-                count[n] += np.uint8(w[lane, n] != 0)
-
-
-@jit
-def _add_exact(a: np.int32, w: NDArray[np.int16], sums: NDArray[np.int32]) -> None:
-    for n in range(len(sums)):
-        sums[n] += a * np.int32(w[n])
-
-
-@jit
-def _add_colliding(
-    a: NDArray[np.int32], w: NDArray[np.int16], count: NDArray[np.uint8], sums: NDArray[np.int32]
-) -> None:
-    """Add a thread's products: a (4,) and w (4, N) by count, as in `CollisionTables`."""
-    exact_a, half_a, meets, quarter_a = a
-    for n in range(len(sums)):
-        exact = exact_a * np.int32(w[0, n])
-        half = half_a * np.int32(w[1, n]) + exact_a * np.int32(w[2, n]) if meets else exact
-        quarter = quarter_a * np.int32(w[3, n])
-        sums[n] += exact if count[n] < 2 else (half if count[n] == 2 else quarter)
