@@ -22,6 +22,7 @@ from sparqsim.cli import main
 
 ROOT = Path(__file__).parent.parent
 DIGITS = ROOT / "workloads" / "digits_resnet.safetensors"
+VIT = ROOT / "workloads" / "digits_vit.safetensors"
 SHARED = Path(os.environ.get("SPARQSIM_SHARED", ROOT.parent / "shared"))
 NO_SHARED = f"shared data not found at {SHARED} (set SPARQSIM_SHARED)"
 
@@ -116,6 +117,12 @@ def digits_path() -> Path:
 def digits() -> sparqsim.Trace:
     """The trace that ships."""
     return sparqsim.load_trace(DIGITS)
+
+
+@pytest.fixture(scope="session")
+def vit() -> sparqsim.Trace:
+    """The transformer's trace that ships."""
+    return sparqsim.load_trace(VIT)
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ def reader_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reader")
     for name in (
         "workloads/digits_resnet.safetensors",
+        "workloads/digits_vit.safetensors",
         "docs/examples/five_bit_pe.py",
         "docs/examples/transposed_outputs.py",
         "docs/examples/vector_unit.py",

@@ -1,4 +1,4 @@
-"""Golden reports of the shipped trace: a change of any figure is a change of results, and is made
+"""Golden reports of the shipped traces: a change of any figure is a change of results, and is made
 on purpose.
 
 pytest tests/test_golden.py --update-golden     # writes them anew
@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parent / "golden"
 RUNS = {
     "compare-16x16-os": {},
     "compare-32x32-os-overlap": {"array": sparqsim.ArrayConfig(32, 32, overlap=True)},
+    "compare-vit-16x16-os": {"pes": ["mac-8b8b", "mac-4b4b", "sparq-5opt"]},
 }
 
 
@@ -39,8 +40,9 @@ def results(text):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_results_are_those_of_the_golden_report(name, digits, request):
-    found = results(sparqsim.compare(digits, **RUNS[name]).to_json())
+def test_results_are_those_of_the_golden_report(name, digits, vit, request):
+    trace = vit if "-vit-" in name else digits
+    found = results(sparqsim.compare(trace, **RUNS[name]).to_json())
     path = FOLDER / f"{name}.json"
     if request.config.getoption("--update-golden"):
         path.write_text(json.dumps(found, sort_keys=True, separators=(",", ":")) + "\n")

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +19,8 @@ from torch.nn import functional
 
 from sparqsim import load_trace
 from sparqsim.networks.torch import dump
+
+ROOT = Path(__file__).parent.parent
 
 
 class Transformer(nn.Module):
@@ -58,18 +62,29 @@ class Functions(nn.Module):
         return functional.linear(mixed, self.tied).mean(1) + pixels.sum(1, keepdim=True)
 
 
+def shipped():
+    """The vision transformer whose trace ships."""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    sys.path.insert(0, str(ROOT / "workloads"))
+    from digits_vit import DigitsVit
+
+    return DigitsVit()
+
+
+PICTURE = (3, 32, 32)
 MODELS = {
-    "nn.MultiheadAttention": (pytorchs_own, 1),
-    "scaled_dot_product_attention": (fused, 2),
-    "functions": (Functions, 2),
+    "nn.MultiheadAttention": (pytorchs_own, 1, PICTURE),
+    "scaled_dot_product_attention": (fused, 2, PICTURE),
+    "functions": (Functions, 2, PICTURE),
+    "shipped": (shipped, 1, (1, 16, 16)),
 }
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_pytorch_and_onnx_give_the_same_layers(kind, tmp_path, run):
-    make, batch = MODELS[kind]
+    make, batch, picture = MODELS[kind]
     torch.manual_seed(0)
-    model, pictures = make().eval(), torch.rand(2, 3, 32, 32)
+    model, pictures = make().eval(), torch.rand(2, *picture)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(

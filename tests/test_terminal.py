@@ -24,7 +24,7 @@ from sparqsim.base.wording import counted
 from sparqsim.cli.joined import Joined
 from sparqsim.cli.show import report_shown
 from sparqsim.cli.tables import Table, as_csv, shortened
-from sparqsim.cli.welcome import SHIPPED
+from sparqsim.cli.welcome import SHIPPED, TRANSFORMER
 from sparqsim.pe.registry import designs
 from sparqsim.results.report import Comparison, Report
 
@@ -505,9 +505,10 @@ def test_sparqsim_alone_says_what_to_do_next(folder, run, root, monkeypatch):
     assert 10 <= ended.out.count("\n") <= 20
     assert max(map(len, lines_of(ended.out))) <= 82
     commands = told_commands(ended.out)
-    assert len(commands) == 4
+    assert len(commands) == 5
     traces = {word for words in commands for word in words if word.endswith(".safetensors")}
-    assert traces == {os.path.relpath(root / SHIPPED)}
+    shipped = (root / SHIPPED, (root / SHIPPED).with_name(TRANSFORMER))
+    assert traces == {os.path.relpath(path) for path in shipped}
 
 
 def test_the_told_commands_work(run, root, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from accuracy_tables import ROOT
+from digits_network import Digits
 from torch import Tensor, nn
 
 from sparqsim.quantise.recipe import Recipe
@@ -63,16 +64,37 @@ class Subject:
 def digits() -> Subject:
     """899 digits of the test split; the first 512 of the training split calibrate."""
     import digits_network
-    import make_digits_trace
 
     split = digits_network.load_split()
     torch.set_num_threads(2)  # as where the shipped trace was made: float sums depend on it
     torch.use_deterministic_algorithms(mode=True)
     model = digits_network.train(split, seed=0, epochs=60)
     torch.set_num_threads(1)
+    return _of_digits("residual CNN of the shipped trace", model, split, left_out=("lapq",))
+
+
+def vit() -> Subject:
+    """Pictures as in `digits`."""
+    import digits_network
+    import digits_vit
+
+    split = digits_network.load_split()
+    torch.use_deterministic_algorithms(mode=True)
+    return _of_digits(
+        "vision transformer of the shipped trace",
+        digits_vit.train_vit(split),
+        split,
+        left_out=(*LEARNED, "multipoint", "olive"),
+    )
+
+
+def _of_digits(name: str, model: nn.Module, split: Digits, *, left_out: tuple[str, ...]) -> Subject:
+    """Return all digits of the test split, and the first of the training split, which calibrate."""
+    import make_digits_trace
+
     first = make_digits_trace.CALIBRATION_IMAGES
     return Subject(
-        "residual CNN of the shipped trace",
+        name,
         "handwritten digits, the test split",
         model,
         _batches(split.test_images, split.test_labels, 100),
@@ -80,7 +102,7 @@ def digits() -> Subject:
         100,
         "the first of the training split",
         "0 for the network's training; otherwise nothing is drawn",
-        left_out=("lapq",),
+        left_out=left_out,
     )
 
 
@@ -148,6 +170,7 @@ def pictures_of(batches: Iterable[Batch]) -> int:
 
 SUBJECTS: Mapping[str, Callable[[], Subject]] = {
     "digits": digits,
+    "vit": vit,
     "resnet20": resnet20,
     "resnet18": resnet18,
     "squeezenet": squeezenet,

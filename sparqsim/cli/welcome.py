@@ -7,6 +7,8 @@ import shlex
 from pathlib import Path
 
 SHIPPED = Path("workloads") / "digits_resnet.safetensors"
+#: Beside it.
+TRANSFORMER = "digits_vit.safetensors"
 
 WITH_TRACE = """\
 sparqsim: what a processing element buys you on a real network.
@@ -19,6 +21,8 @@ A small trace ships with the project: a residual CNN on handwritten digits. Try
       one design, layer by layer: where every cycle went
   sparqsim compare {trace} --plot speedup.svg
       the same as a figure
+  sparqsim compare {transformer}
+      of a vision transformer, attention and all
   sparqsim pe list
       the PE designs there are
 
@@ -46,7 +50,11 @@ Every command: sparqsim --help. In your shell: sparqsim --install-completion."""
 def welcome() -> str:
     """Return what to do next."""
     trace = shipped_trace()
-    return WITHOUT_TRACE if trace is None else WITH_TRACE.format(trace=shlex.quote(str(trace)))
+    if trace is None:
+        return WITHOUT_TRACE
+    transformer = trace.with_name(TRANSFORMER)
+    quoted = [shlex.quote(str(path)) for path in (trace, transformer)]
+    return WITH_TRACE.format(trace=quoted[0], transformer=quoted[1])
 
 
 def shipped_trace() -> Path | None:
