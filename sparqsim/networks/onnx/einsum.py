@@ -101,6 +101,7 @@ def with_products(graph: Graph, skip: frozenset[str] = frozenset()) -> Graph:
         for at, node in enumerate(graph.nodes)
         if node.op_type == "Einsum"
         and node.domain in STANDARD_DOMAINS
+        and node.output[:1] not in ([], [""])
         and not {"Einsum", node.name, graph.names[at]} & skip
         and not graph.constants.issuperset(node.input)
     }
