@@ -118,3 +118,42 @@ def test_column_sums_are_the_reference(record):
     assert of_source["zeros_percent"] == pytest.approx([91.7, 47.7, 31.6, 27.2], abs=0.05)
     assert of_source["percentile99"] == pytest.approx([22, 103, 127, 134], abs=1)
     assert of_trace["largest"] == [8, 95, 147, 154]
+
+
+@pytest.fixture(scope="module")
+def trained(tables):
+    return tables.loaded(tables.TRAINING)
+
+
+WITHOUT, WITH = "without the penalty", "with bit-slice L1"
+
+
+def test_training_makes_sums_smaller_and_lossless_converters_faster(tables, trained):
+    needs = trained["column_sums"]
+    for less, more in zip(
+        needs[WITH]["mean_adc_bits"], needs[WITHOUT]["mean_adc_bits"], strict=True
+    ):
+        assert less < more
+    small, large = (tables.row_of(trained, "reram", weights) for weights in (WITH, WITHOUT))
+    assert small["cycles"] < 0.9 * large["cycles"]
+    assert small["mean_bits"] < large["mean_bits"]
+    for bits in range(3, 7):
+        spec = f"reram:adc_bits={bits}"
+        found, plain = (tables.levels(tables.row_of(trained, spec, w)) for w in (WITH, WITHOUT))
+        assert median(found) > median(plain)
+
+
+def test_the_headline_s_bits_lose_the_trained_network_too(tables, trained):
+    """Else the page says too little."""
+    right = {row["pe"]: row["top1"] for row in trained["rows"] if row["weights"] == WITH}
+    assert right["reram:adc_bits=1/3/3/3"] < 0.2 * right["mac-8b8b"]
+    assert right["reram:adc_bits=5"] >= right["mac-8b8b"] - 1
+    assert right["reram"] == right["mac-8b8b"]
+
+
+def test_a_bit_more_of_all_slices_never_has_a_lower_sqnr_in_trained_layers(tables, trained):
+    for weights in (WITH, WITHOUT):
+        rows = [tables.row_of(trained, f"reram:adc_bits={bits}", weights) for bits in range(3, 7)]
+        for fewer, more in pairwise(rows):
+            levels = zip(tables.levels(fewer), tables.levels(more), strict=True)
+            assert all(one <= other for one, other in levels)

@@ -1,4 +1,4 @@
-"""Make the tables of docs/how-to/crossbar.md from docs/crossbar/resnet20.json.
+"""Make the tables of docs/how-to/crossbar.md from docs/crossbar/resnet20.json and digits.json.
 
     python workloads/crossbar_tables.py            # writes them
     python workloads/crossbar_tables.py --check    # exit code 1 if the page holds others
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -20,15 +21,29 @@ from page_tables import Pages
 PAGE = ROOT / "docs" / "how-to" / "crossbar.md"
 RECORD = ROOT / "docs" / "crossbar" / "resnet20.json"
 
+TRAINING = RECORD.with_name("digits.json")
+
 #: Weights of the shared network as they are, in a record.
 WITHOUT_TRAINING = "without the training"
+
+ANSWER_HEADS = (
+    "weights",
+    "design",
+    "bits of a conversion, mean",
+    "top-1",
+    "agree",
+    "SQNR of layers, dB: median / lowest",
+    "cycles of a picture",
+    "conversions",
+    "nJ of what has a figure",
+)
 
 Row = dict[str, Any]
 
 
-def loaded() -> dict[str, Any]:
-    """Return the record."""
-    record: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
+def loaded(path: Path = RECORD) -> dict[str, Any]:
+    """Return a record."""
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return record
 
 
@@ -45,17 +60,6 @@ def levels(row: Row) -> list[float]:
 
 def answers_table(record: dict[str, Any]) -> list[str]:
     """Return what converters of so many bits do to answers, cycles and energy."""
-    heads = (
-        "weights",
-        "design",
-        "bits of a conversion, mean",
-        "top-1",
-        "agree",
-        "SQNR of layers, dB: median / lowest",
-        "cycles of a picture",
-        "conversions",
-        "nJ of what has a figure",
-    )
     about = (
         f"{record['network']}, {record['pictures']} {record['data']}, none of which calibrated; "
         f"scales from {record['calibration_pictures']} others, bits of `auto` found on "
@@ -65,7 +69,21 @@ def answers_table(record: dict[str, Any]) -> list[str]:
         f"{record['error_pictures']} pictures, against exact sums."
     )
     rows = [_answer_cells(record, row) for row in record["rows"]]
-    return [about, "", *markdown_table(heads, rows)]
+    return [about, "", *markdown_table(ANSWER_HEADS, rows)]
+
+
+def training_table(_: dict[str, Any]) -> list[str]:
+    """Return the same of a network with and without training for slices."""
+    record = loaded(TRAINING)
+    about = (
+        f"{record['network']}, {record['pictures']} {record['data']}; scales from "
+        f"{record['calibration_pictures']} of the training split, bits of `auto` found on "
+        f"{record['bits_pictures']} of those; weights learned for {record['epochs']} epochs, seed "
+        f"{record['seed']}. Agree: with the float network of the same weights. All "
+        f"{len(record['layers'])} layers run on crossbars."
+    )
+    rows = [_answer_cells(record, row) for row in record["rows"]]
+    return [about, "", *markdown_table(ANSWER_HEADS, rows)]
 
 
 def _answer_cells(record: dict[str, Any], row: Row) -> list[str]:
@@ -115,6 +133,7 @@ def sums_table(record: dict[str, Any]) -> list[str]:
 KINDS: Mapping[str, Callable[[dict[str, Any]], list[str]]] = {
     "answers": answers_table,
     "sums": sums_table,
+    "training": training_table,
 }
 
 PAGES = Pages(lambda: [PAGE], lambda name: KINDS[name](loaded()), spaced=False)

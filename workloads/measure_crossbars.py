@@ -59,20 +59,27 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Measured:
-    """A network of some weights on crossbars."""
+    """A network of some weights on crossbars.
 
-    def __init__(self, model: nn.Module, label: str, batches: list[Batch]) -> None:
-        self._label = label
-        self._calibration, self._answered = (
-            batches[:CALIBRATION_BATCHES],
-            batches[CALIBRATION_BATCHES:],
-        )
-        self._network = QuantisedNetwork(model, self._calibration, recipe=RECIPE)
+    Parameters
+    ----------
+    network : QuantisedNetwork
+    label : str
+        What its weights are.
+    traced : list of (pictures, labels)
+        The first of them are what cycles are of, and what bits of `auto` are found on.
+    answered : list of (pictures, labels)
+    """
+
+    def __init__(
+        self, network: QuantisedNetwork, label: str, traced: list[Batch], answered: list[Batch]
+    ) -> None:
+        self._label, self._network, self._answered = label, network, answered
         self.layers = list(self._network.layers)
         self._float = self._classes(None)
         self.float_top1 = self._right(self._float)
-        self._one = trace_of(self._network, self._calibration, images=1)
-        self._some = trace_of(self._network, self._calibration, images=BITS_PICTURES)
+        self._one = trace_of(self._network, traced, images=1)
+        self._some = trace_of(self._network, traced, images=BITS_PICTURES)
 
     def row(self, spec: str) -> Row:
         """Return the row of a design."""
@@ -206,7 +213,13 @@ def sums_of(weights: list[NDArray[np.float64]], bits: int) -> Row:
 def measured(named: Mapping[str, nn.Module], batches: list[Batch]) -> dict[str, Any]:
     """Return the record."""
     rows: list[Row] = []
-    subjects = {label: Measured(model, label, batches) for label, model in named.items()}
+    calibration, answered = batches[:CALIBRATION_BATCHES], batches[CALIBRATION_BATCHES:]
+    subjects = {
+        label: Measured(
+            QuantisedNetwork(model, calibration, recipe=RECIPE), label, calibration, answered
+        )
+        for label, model in named.items()
+    }
     for subject in subjects.values():
         for spec in (YARDSTICK, *CROSSBARS):
             rows.append(subject.row(spec))

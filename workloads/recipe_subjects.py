@@ -9,13 +9,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from accuracy_tables import ROOT
-from digits_network import Digits
 from torch import Tensor, nn
 
 from sparqsim.quantise.recipe import Recipe
+
+if TYPE_CHECKING:
+    from digits_network import Digits
 
 sys.path.insert(0, str(ROOT / "tests"))  # networks are defined beside the tests that use them
 

@@ -175,7 +175,7 @@ class Clipping:
         fits = x.shape[1] * LARGEST_PRODUCT <= np.iinfo(np.int32).max
         kind = np.int32 if fits else np.int64
         missing = np.zeros((slots, len(x), len(columns.at)), kind)
-        _clip(
+        _convert(
             x.view(np.uint8),
             *self._circuit.digits(),
             columns.cells,
@@ -184,6 +184,7 @@ class Clipping:
             self._limits[columns.slice_of],
             self._slots[columns.slice_of],
             missing,
+            np.zeros(len(columns.slice_of), np.int64),
         )
         return missing.transpose(2, 0, 1)
 
@@ -205,13 +206,22 @@ class Largest:
 
     def add(self, x: Array) -> None:
         """Look at some rows, uint8 or int8 (groups, rows, K)."""
-        shifts, masks, _ = self._circuit.digits()
         for rows, columns in zip(x, self._columns, strict=True):
             if columns is None:
                 continue
             found = np.zeros(len(columns.slice_of), np.int64)
-            cells, side = columns.cells, self._circuit.rows
-            _find_largest(rows.view(np.uint8), shifts, masks, cells, side, found)
+            nothing = np.zeros((len(found), 0), np.int64)
+            _convert(
+                rows.view(np.uint8),
+                *self._circuit.digits(),
+                columns.cells,
+                self._circuit.rows,
+                columns.plane_weights,
+                nothing,
+                nothing,
+                np.zeros((0, 0, 0), np.int32),
+                found,
+            )
             np.maximum.at(self.sums, columns.slice_of, found)
 
 
@@ -258,7 +268,7 @@ def _add_up(
 
 
 @jit
-def _clip(
+def _convert(
     x: NDArray[np.uint8],
     shifts: Integers,
     masks: Integers,
@@ -269,9 +279,12 @@ def _clip(
     limits: Integers,
     slots: Integers,
     missing: Array,
+    largest: Integers,
 ) -> None:
-    """Add to missing (slots, M, columns) what sums of cells (K, planes, columns) exceed limits
-    (planes, candidates) by.
+    """Go through all sums of cells (K, planes, columns) that converters meet.
+
+    Adds to missing (slots, M, columns) what they exceed limits (planes, candidates) by; raises
+    largest (planes,) to the largest of them.
     """
     k, of_planes, columns = cells.shape
     flat = cells.reshape(k, of_planes * columns)
@@ -287,6 +300,7 @@ def _clip(
                 for plane in range(of_planes):
                     of_plane = sums[phase, plane * columns : (plane + 1) * columns]
                     most = _largest(of_plane)
+                    largest[plane] = max(largest[plane], most)
                     worth = np.int32(weights[phase] * plane_weights[plane])
                     for candidate in range(limits.shape[1]):
                         if limits[plane, candidate] < most:
@@ -309,29 +323,3 @@ def _largest(sums: Array) -> np.int64:
     for column in range(len(sums)):
         most = max(most, sums[column])
     return np.int64(most)
-
-
-@jit
-def _find_largest(
-    x: NDArray[np.uint8],
-    shifts: Integers,
-    masks: Integers,
-    cells: Array,
-    rows: int,
-    largest: Integers,
-) -> None:
-    """Raise largest (planes,) to the largest sums of cells (K, planes, columns)."""
-    k, of_planes, columns = cells.shape
-    flat = cells.reshape(k, of_planes * columns)
-    sums = np.zeros((len(shifts), of_planes * columns), cells.dtype)
-    applied = np.zeros(len(shifts), np.bool_)
-    for first in range(0, k, rows):
-        of_tile = flat[first : first + rows]
-        for row in range(len(x)):
-            _add_up(x[row], first, shifts, masks, of_tile, sums, applied)
-            for phase in range(len(shifts)):
-                if not applied[phase]:
-                    continue
-                for plane in range(of_planes):
-                    of_plane = sums[phase, plane * columns : (plane + 1) * columns]
-                    largest[plane] = max(largest[plane], _largest(of_plane))
