@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import sparqsim
-from sparqsim.engine.measure import measure, pair_classes, sum_of_squares
+from sparqsim.engine.measure import measure, pair_classes
+from sparqsim.engine.squares import sum_of_squares
 from sparqsim.pe.activity import PartCounter
 from sparqsim.pe.sparq import Sparq
 

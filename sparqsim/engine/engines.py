@@ -13,9 +13,10 @@ from sparqsim.array.config import ArrayConfig
 from sparqsim.array.dataflow import Timing
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.exact import exact_matmul
-from sparqsim.engine.measure import Measurement, Watcher, metered, sum_of_squares
+from sparqsim.engine.measure import Measurement, Watcher, metered
 from sparqsim.engine.models.base import Defined, EngineModel, Task
 from sparqsim.engine.models.values import error_of
+from sparqsim.engine.squares import sum_of_squares
 from sparqsim.trace import Layer
 
 if TYPE_CHECKING:

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.engine.squares import sum_of_squares
+from sparqsim.engine.together import Sharing, Together, sharing
 from sparqsim.pe.activity import PartCounter
 from sparqsim.pe.arithmetic import Factors, row_blocks
 from sparqsim.pe.base import Array, PEDesign
@@ -17,9 +19,6 @@ from sparqsim.pe.declared import activation_cycles
 from sparqsim.pe.layout import padded_to
 from sparqsim.results.layer_report import Error, Pairs
 from sparqsim.trace.lowering import LoweredLayer
-
-#: Squares of integers below 2^21 can be added 2^21 times in int64.
-HALF_BITS = 20
 
 
 @dataclass(frozen=True)
@@ -63,42 +62,98 @@ def metered(
     watchers : sequence of Watcher
         See the rows alone.
     """
-    nonzero = np.zeros((layer.groups, layer.k), np.int64)
-    for x in row_blocks(layer):
-        exact = layer.sums(x, layer.weights)
-        signal = sum_of_squares(exact)
-        nonzero += np.count_nonzero(x, axis=1)
+    rows = _together(layer, [each for each in meters if isinstance(each, Meter)])
+    for x in row_blocks(layer, rows.block_elements):
+        exact, signal = rows.add(x)
         for meter in meters:
             meter.add(x, exact, signal)
         for watcher in watchers:
             watcher.add_rows(x)
-    macs_nonzero = int((nonzero * np.count_nonzero(layer.weights, axis=2)).sum())
+    macs_nonzero = rows.macs_nonzero()
     return [meter.measurement(macs_nonzero) for meter in meters]
 
 
+def _together(layer: LoweredLayer, meters: Sequence[Meter]) -> Together | _Exact:
+    """Return what sees the rows first: for the meters that can share it, and tell them so."""
+    able = [(meter, each) for meter in meters if (each := meter.sharing()) is not None]
+    if not able:
+        return _Exact(layer)
+    try:
+        together = Together(layer, [each for _, each in able])
+    except OverflowError:
+        return _Exact(layer)
+    for at, (meter, _) in enumerate(able):
+        meter.share(together, at)
+    return together
+
+
+class _Exact:
+    """The exact sums of a layer's rows, and their zeros."""
+
+    block_elements: int | None = None
+
+    def __init__(self, layer: LoweredLayer) -> None:
+        self._layer = layer
+        self._nonzero = np.zeros((layer.groups, layer.k), np.int64)
+
+    def add(self, x: Array) -> tuple[NDArray[np.int64], int]:
+        """Count zeros of X (groups, rows, K); return its sums and those of their squares."""
+        self._nonzero += np.count_nonzero(x, axis=1)
+        exact = self._layer.sums(x, self._layer.weights)
+        return exact, sum_of_squares(exact)
+
+    def macs_nonzero(self) -> int:
+        """Return the MACs whose operands are both non-zero."""
+        return int((self._nonzero * np.count_nonzero(self._layer.weights, axis=2)).sum())
+
+
 class Meter:
-    """Accumulates one design's measurement over row blocks."""
+    """Accumulates one design's measurement over row blocks; what a shared pass finds, it takes from
+    there.
+    """
 
     def __init__(self, pe: PEDesign, layer: LoweredLayer) -> None:
-        self._pe, self._factors = pe, Factors(layer, pe)
+        self._pe, self._layer, self._factors = pe, layer, Factors(layer, pe)
         self._outputs = self._signal = self._noise = self._max_abs = 0
         self._pairs: list[Pairs] = []
         self._windows: Counter[int] = Counter()
         self._parts: PartCounter | None = None
         self._cycles: list[NDArray[np.uint8]] = []
+        self._shared: tuple[Together, int] | None = None
+
+    def sharing(self) -> Sharing | None:
+        """Return how the design takes part in a shared pass; None where it does not."""
+        return sharing(self._layer, self._pe, self._factors.weights)
+
+    def share(self, together: Together, at: int) -> None:
+        """Leave to a shared pass what it finds for its design number `at`."""
+        self._shared = together, at
 
     def add(self, x: Array, exact: NDArray[np.int64], signal: int) -> None:
         """Count a block of X (groups, rows, K), its corrected product, and its sum of squares."""
-        pe = self._pe
-        self._add_error(exact, signal, x)
-        entering = self._factors.entering(x)
-        self._windows.update(pe.windows(entering))
-        states = pe.activation_states(entering)
-        if states is not None:
-            self._parts = self._parts or PartCounter(pe, self._factors.layer.weights)
-            self._parts.add(states)
+        pe, entering = self._pe, self._factors.entering(x)
+        if self._shared is None:
+            self._add_error(exact, signal, x)
+        if not self._windows_shared:
+            self._windows.update(pe.windows(entering))
+        if not self._parts_shared:
+            self._add_parts(entering)
         if pe.cost == "activations":
             self._cycles.append(activation_cycles(pe, entering))
+
+    @property
+    def _windows_shared(self) -> bool:
+        return self._shared is not None and type(self._pe).windows is PEDesign.windows
+
+    @property
+    def _parts_shared(self) -> bool:
+        return self._shared is not None and self._shared[0].counts_parts(self._shared[1])
+
+    def _add_parts(self, entering: Array) -> None:
+        states = self._pe.activation_states(entering)
+        if states is not None:
+            self._parts = self._parts or PartCounter(self._pe, self._factors.layer.weights)
+            self._parts.add(states)
 
     def _add_error(self, exact: NDArray[np.int64], signal: int, x: Array) -> None:
         used = self._factors.used_activations(x)
@@ -113,16 +168,37 @@ class Meter:
 
     def measurement(self, macs_nonzero: int) -> Measurement:
         """Return what was accumulated."""
+        windows = self._windows_found()
         return Measurement(
-            error=Error(
-                outputs=self._outputs, signal=self._signal, noise=self._noise, max_abs=self._max_abs
-            ),
-            pairs=Pairs.sum_of(self._pairs),
-            windows={str(shift): count for shift, count in sorted(self._windows.items())},
-            activity={} if self._parts is None else self._parts.cycles(),
+            error=self._error(),
+            pairs=self._classes(),
+            windows={str(shift): count for shift, count in sorted(windows.items())},
+            activity=self._activity(),
             macs_nonzero=macs_nonzero,
             step_cycles=np.concatenate(self._cycles, axis=1) if self._cycles else None,
         )
+
+    def _error(self) -> Error:
+        if self._shared is not None:
+            return self._shared[0].error(self._shared[1])
+        return Error(
+            outputs=self._outputs, signal=self._signal, noise=self._noise, max_abs=self._max_abs
+        )
+
+    def _classes(self) -> Pairs:
+        if self._shared is not None:
+            return self._shared[0].pairs(self._shared[1])
+        return Pairs.sum_of(self._pairs)
+
+    def _windows_found(self) -> dict[int, int]:
+        if self._shared is not None and self._windows_shared:
+            return self._shared[0].windows(self._shared[1])
+        return self._windows
+
+    def _activity(self) -> dict[str, int]:
+        if self._shared is not None and self._parts_shared:
+            return self._shared[0].activity(self._shared[1])
+        return {} if self._parts is None else self._parts.cycles()
 
 
 def pair_classes(x: Array, used: Array | None) -> Pairs:
@@ -153,16 +229,3 @@ def pair_classes(x: Array, used: Array | None) -> Pairs:
         both_nonzero_exact=len(zeros) - both_zero - one_zero - trimmed,
         one_zero_changed=int((changed & (zeros == 1)).sum()),
     )
-
-
-def sum_of_squares(values: NDArray[np.int64]) -> int:
-    """Return the exact sum of squares of integers below 2^40 in size, as an unbounded int."""
-    total = 0
-    for part in np.array_split(values.ravel(), -(-values.size >> HALF_BITS) or 1):
-        high, low = part >> HALF_BITS, part & ((1 << HALF_BITS) - 1)
-        total += (
-            (int(high @ high) << 2 * HALF_BITS)
-            + (int(high @ low) << HALF_BITS + 1)
-            + int(low @ low)
-        )
-    return total

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
 from sparqsim.engine.assignment import Assignment
-from sparqsim.engine.measure import sum_of_squares
 from sparqsim.engine.models.base import KEPT
+from sparqsim.engine.squares import sum_of_squares
 from sparqsim.networks.computing import Computing, designs_by_name
 from sparqsim.networks.observe import naming
 from sparqsim.networks.site import Operands, Site

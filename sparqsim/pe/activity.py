@@ -18,7 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.jit import SMALL, jit
-from sparqsim.pe.base import PEDesign
+from sparqsim.pe.base import Array, PEDesign
+
+#: Masks of more lanes are too many to be counted one by one.
+MOST_MASK_LANES = 4
 
 
 class PartCounter:
@@ -26,11 +29,9 @@ class PartCounter:
 
     def __init__(self, pe: PEDesign, weights: NDArray[np.int8]) -> None:
         """Start with no rows; `weights` int8 (groups, K, N)."""
-        self._table = part_table(pe)
-        xs, ws = (len(examples) for examples in pe.state_examples())
-        self._cols = state_counts(
-            np.ascontiguousarray(pe.weight_states(weights).swapaxes(1, 2)), ws
-        )
+        self._pe = pe
+        xs = len(pe.state_examples()[0])
+        self._cols = weight_counts(pe, weights)
         self._rows = np.zeros((*self._cols.shape[:2], xs), np.int64)
 
     def add(self, states: NDArray[np.uint8]) -> None:
@@ -39,8 +40,54 @@ class PartCounter:
 
     def cycles(self) -> dict[str, int]:
         """Return the cycles in which each part worked, over all PEs; 0 for one that never did."""
-        joint = np.einsum("gsa,gsb->ab", self._rows, self._cols)
-        return {part: int((joint * cycles).sum()) for part, cycles in sorted(self._table.items())}
+        return activity_of(self._pe, np.einsum("gsa,gsb->ab", self._rows, self._cols))
+
+
+def activity_of(pe: PEDesign, joint: NDArray[np.int64]) -> dict[str, int]:
+    """Return the cycles in which each part worked, 0 for one that never did.
+
+    `joint` (activation states, weight states): how often a state met another in a step.
+    """
+    return {part: int((joint * cycles).sum()) for part, cycles in sorted(part_table(pe).items())}
+
+
+def weight_counts(pe: PEDesign, weights: Array) -> NDArray[np.int64]:
+    """Return how many columns have each weight state, int64 (groups, steps, weight states).
+
+    Parameters
+    ----------
+    pe : PEDesign
+    weights : int8 (groups, K, N)
+    """
+    states = len(pe.state_examples()[1])
+    if weights.size > SMALL and has_mask_states(pe):
+        return mask_counts(pe.state_weights(weights), pe.lanes)
+    return state_counts(np.ascontiguousarray(pe.weight_states(weights).swapaxes(1, 2)), states)
+
+
+def has_mask_states(pe: PEDesign) -> bool:
+    """Return whether the design's weight states are masks of the lanes of adjacent weights."""
+    own = type(pe).weight_states is not PEDesign.weight_states
+    return pe.takes_adjacent and pe.lanes <= MOST_MASK_LANES and not own
+
+
+def mask_counts(weights: Array, lanes: int) -> NDArray[np.int64]:
+    """Return how many columns have a non-zero weight in just the lanes of each bit mask.
+
+    Parameters
+    ----------
+    weights : integers (groups, K, N)
+        Step s takes rows s * lanes to s * lanes + lanes - 1.
+    lanes : int
+
+    Returns
+    -------
+    int64 (groups, steps, 2^lanes)
+    """
+    groups, k, _ = weights.shape
+    counts = np.zeros((groups, -(-k // lanes), 1 << lanes), np.int64)
+    _count_masks(weights, lanes, counts)
+    return counts
 
 
 def part_table(pe: PEDesign) -> dict[str, NDArray[np.int64]]:
@@ -85,3 +132,22 @@ def count_states(states: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
         for row in range(rows):
             for step in range(steps):
                 counts[group, step, states[group, row, step]] += 1
+
+
+@jit
+def _count_masks(weights: Array, lanes: int, counts: NDArray[np.int64]) -> None:
+    groups, k, columns = weights.shape
+    masks = np.empty(columns, np.uint8)
+    for group in range(groups):
+        for step in range(counts.shape[1]):
+            masks[:] = 0
+            for lane in range(min(lanes, k - step * lanes)):
+                row = weights[group, step * lanes + lane]
+                for column in range(columns):
+                    masks[column] |= np.uint8(row[column] != 0) << np.uint8(lane)
+            # Counted mask by mask: no addition waits for the one before it.
+            for mask in range(counts.shape[2]):
+                there = np.int32(0)
+                for column in range(columns):
+                    there += np.int32(masks[column] == mask)
+                counts[group, step, mask] = there

@@ -40,7 +40,7 @@ def encoded_sums(layer: Layer, pe: PEDesign) -> NDArray[np.int64]:
     return np.concatenate(blocks, axis=1)
 
 
-def _checked(pe: PEDesign, hook: str, used: Array, stored: Array) -> Array:
+def checked_operands(pe: PEDesign, hook: str, used: Array, stored: Array) -> Array:
     """Return what a hook makes of operands. Raises InputError for another shape, or no integers."""
     shape, dtype = np.shape(used), getattr(used, "dtype", type(used))
     if shape != stored.shape or not np.issubdtype(dtype, np.integer):
@@ -70,7 +70,7 @@ class Factors:
         stored = self.layer.weights
         self.weights: Array = stored
         if not pe.values_by_pair:
-            self.weights = _checked(pe, "used_weights", pe.used_weights(stored), stored)
+            self.weights = checked_operands(pe, "used_weights", pe.used_weights(stored), stored)
 
     def entering(self, x: Array) -> Array:
         """Return what enters the array for stored X (groups, rows, K)."""
@@ -85,7 +85,8 @@ class Factors:
         return self._used(self.entering(x))
 
     def _used(self, codes: Array) -> Array:
-        return _checked(self._pe, "used_activations", self._pe.used_activations(codes), codes)
+        used = self._pe.used_activations(codes)
+        return checked_operands(self._pe, "used_activations", used, codes)
 
     def exact_on(self, x: Array, used: Array | None) -> bool:
         """Return whether the design left every operand of a product as it is stored."""
@@ -118,8 +119,11 @@ class Factors:
         return self.layer.corrected(product, x if used is None else used, self.weights)
 
 
-def row_blocks(layer: LoweredLayer) -> Iterator[Array]:
-    """Yield X in blocks (groups, rows, K) of a few million elements, products included."""
-    rows = max(1, BLOCK_ELEMENTS // (layer.groups * max(layer.k, layer.n)))
+def row_blocks(layer: LoweredLayer, elements: int | None = None) -> Iterator[Array]:
+    """Yield X in blocks (groups, rows, K) of so many elements, products included; by default, of a
+    few million.
+    """
+    elements = elements or BLOCK_ELEMENTS
+    rows = max(1, elements // (layer.groups * max(layer.k, layer.n)))
     for start in range(0, layer.m, rows):
         yield layer.rows(start, start + rows)

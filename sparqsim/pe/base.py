@@ -34,7 +34,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.exact import exact_matmul
 from sparqsim.base.keys import spec_of
 from sparqsim.pe.kept import KeptMode
-from sparqsim.pe.layout import arranged, nonzero_masks
+from sparqsim.pe.layout import arranged, magnitude_pairs, nonzero_masks
 from sparqsim.pe.trimming import NOTHING, Trimming
 
 if TYPE_CHECKING:
@@ -237,6 +237,11 @@ class PEDesign(ABC):
         """Return which filter of (..., K, N) lies in each column of the array, int64 (..., N)."""
         return np.broadcast_to(np.arange(w.shape[-1]), (*w.shape[:-2], w.shape[-1]))
 
+    @property
+    def takes_adjacent(self) -> bool:
+        """Whether a step takes `lanes` adjacent elements of K."""
+        return type(self).k_order is PEDesign.k_order
+
     def steps(self, k: int) -> int:
         """Return the steps that K elements take: ceil(K / lanes)."""
         return -(-k // self.lanes)
@@ -353,9 +358,14 @@ class PEDesign(ABC):
         """
         return None
 
+    def state_weights(self, w: Array) -> Array:
+        """Return the weights whose zeros decide `weight_states`: as they are stored, by default."""
+        return w
+
     def weight_states(self, w: Array) -> NDArray[np.uint8]:
         """Return which lanes of each step have a weight, uint8 bit masks (..., steps, N)."""
-        in_steps = arranged(w.swapaxes(-1, -2), self.k_order(w.shape[-2]))
+        weights = self.state_weights(w)
+        in_steps = arranged(weights.swapaxes(-1, -2), self.k_order(w.shape[-2]))
         return nonzero_masks(in_steps.reshape(*in_steps.shape[:-2], -1), self.lanes).swapaxes(
             -1, -2
         )
@@ -366,6 +376,18 @@ class PEDesign(ABC):
 
     def windows(self, x: Array) -> dict[int, int]:
         """Return how many non-zero activations use a window at each left shift, lone ones apart."""
+        counts_them = type(self).pair_windows is not PEDesign.pair_windows
+        return self.pair_windows(magnitude_pairs(x)) if counts_them else {}
+
+    def pair_windows(self, pairs: NDArray[np.int64]) -> dict[int, int]:
+        """Return the same of activations whose pairs are counted; none by default.
+
+        Parameters
+        ----------
+        pairs : int64 (256, 256)
+            How many pairs (k, k + 1), k even, have the magnitudes [second, first]; a last element
+            without partner pairs with zero.
+        """
         return {}
 
     def check_operands(self, x: Array, w: Array) -> None:

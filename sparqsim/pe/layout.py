@@ -44,3 +44,12 @@ def mask_examples(lanes: int, value: int) -> list[tuple[int, ...]]:
         tuple(value if mask >> lane & 1 else 0 for lane in range(lanes))
         for mask in range(1 << lanes)
     ]
+
+
+def magnitude_pairs(x: Array) -> NDArray[np.int64]:
+    """Return how many pairs of 8-bit activations (..., K) have the magnitudes [second, first],
+    int64 (256, 256).
+    """
+    magnitudes = np.abs(x).view(np.uint8) if x.dtype == np.int8 else x
+    numbers = padded_to(magnitudes, 2).view("<u2")
+    return np.bincount(numbers.ravel(), minlength=1 << 16).reshape(256, 256)

@@ -75,6 +75,11 @@ def top_nibbles(values: Array, rounding: Rounding, at: int = NIBBLE_BITS) -> Arr
     return np.take(nibble_table(values.dtype == np.int8, rounding, at), values.view(np.uint8))
 
 
+def nonzero_of_pairs(pairs: NDArray[np.int64]) -> int:
+    """Return the non-zero activations of counted pairs, int64 (256, 256)."""
+    return int(pairs[:, 1:].sum() + pairs[1:].sum())
+
+
 def round_half_even(x: Array, bits: int) -> Array:
     """Return round(x / 2^bits), ties to even, for an integer array, as int32."""
     x = x.astype(np.int32)
@@ -136,9 +141,9 @@ class Mac(PEDesign):
         """Return which lanes have a used activation other than zero."""
         return nonzero_masks(self.used_activations(x), self.lanes)
 
-    def weight_states(self, w: Array) -> NDArray[np.uint8]:
-        """Return which lanes have a used weight other than zero."""
-        return super().weight_states(self.used_weights(w))
+    def state_weights(self, w: Array) -> Array:
+        """Return the used weights."""
+        return self.used_weights(w)
 
     def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
         """Return masks of operands that survive trimming."""
@@ -155,9 +160,9 @@ class Mac8b8b(Mac):
     exact: ClassVar[bool] = True
     stages: Stages = "1"
 
-    def windows(self, x: Array) -> dict[int, int]:
+    def pair_windows(self, pairs: NDArray[np.int64]) -> dict[int, int]:
         """Every non-zero activation is used whole."""
-        return {0: int(np.count_nonzero(x))}
+        return {0: nonzero_of_pairs(pairs)}
 
 
 @dataclass(frozen=True)
@@ -210,9 +215,9 @@ class Mac4b8b(Mac):
         """Trim every activation."""
         return top_nibbles(x, self.rounding, self.activation_at)
 
-    def windows(self, x: Array) -> dict[int, int]:
+    def pair_windows(self, pairs: NDArray[np.int64]) -> dict[int, int]:
         """Every non-zero activation is used through its top bits, 7..4 of 8."""
-        return {self.activation_at: int(np.count_nonzero(x))}
+        return {self.activation_at: nonzero_of_pairs(pairs)}
 
     def kept_8bit(self, facts: LayerFacts) -> KeptMode[PEDesign]:
         """Return a pass for each nibble of the activations, and of weights where those are

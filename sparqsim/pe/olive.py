@@ -119,9 +119,9 @@ class Olive4b(PEDesign):
         """Return which lanes have an activation other than zero."""
         return nonzero_masks(self.used_activations(x), self.lanes)
 
-    def weight_states(self, w: Array) -> NDArray[np.uint8]:
-        """Return which lanes have a weight other than zero."""
-        return super().weight_states(self.used_weights(w))
+    def state_weights(self, w: Array) -> Array:
+        """Return the used weights."""
+        return self.used_weights(w)
 
     def state_examples(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
         """Return masks of normal codes."""

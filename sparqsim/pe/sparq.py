@@ -148,10 +148,9 @@ class Sparq(PEDesign):
         """Return one pair of each circuit state, and weights for every zero mask."""
         return pair_tables(self).examples, [(0, 0), (1, 0), (0, 1), (1, 1)]
 
-    def windows(self, x: Array) -> dict[int, int]:
+    def pair_windows(self, pairs: NDArray[np.int64]) -> dict[int, int]:
         """Count the left shift of every non-zero activation that goes through an n-bit window."""
-        pairs = np.bincount(pair_codes(magnitudes(x)).ravel(), minlength=65_536)
-        by_value = pairs.reshape(256, 256)  # [x2, x1]
+        by_value = pairs.copy()
         if self.pairing == "on":
             by_value[0] = by_value[:, 0] = 0  # a lone value goes through no window of a pair
         counts = by_value.sum(axis=0) + by_value.sum(axis=1)

@@ -101,13 +101,12 @@ class SparqExact(PEDesign):
         """Return one pair of each circuit state, and weights for every zero mask."""
         return _exact_tables()[2], [(0, 0), (1, 0), (0, 1), (1, 1)]
 
-    def windows(self, x: Array) -> dict[int, int]:
+    def pair_windows(self, pairs: NDArray[np.int64]) -> dict[int, int]:
         """Count windows of the pairs that take one cycle; the values of the others are used
         whole.
         """
-        codes = pair_codes(magnitudes(x))
-        kept = np.where(self.step_cycles(x) == 1, codes, 0).astype("<u2")
-        return TRIMMED.windows(kept.view(np.uint8))
+        fast = _exact_tables()[0].reshape(256, 256) == 1
+        return TRIMMED.pair_windows(np.where(fast, pairs, 0))
 
 
 def _fits(x: int) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.engine.measure import Measurement, pair_classes, sum_of_squares
+from sparqsim.engine.measure import Measurement, pair_classes
+from sparqsim.engine.squares import sum_of_squares
 from sparqsim.pe.base import Array
 from sparqsim.results.layer_report import Error, Pairs
 from sparqsim.trace.lowering import LoweredLayer

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.exact import float_product
-from sparqsim.engine.measure import sum_of_squares
 from sparqsim.engine.models.crossbar.cells import bits_for
 from sparqsim.engine.models.crossbar.sums import Circuit, Clipping, Largest, row_slabs
+from sparqsim.engine.squares import sum_of_squares
 from sparqsim.pe.arithmetic import row_blocks
 from sparqsim.trace.lowering import LoweredLayer
 
