@@ -36,7 +36,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -47,6 +46,7 @@ from sparqsim.pe.encoded import EncodedLayer
 from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.layout import mask_examples, nonzero_masks
 from sparqsim.pe.mac import MacPass, parts
+from sparqsim.pe.mx_codes import MxCodes, every_code
 from sparqsim.pe.trimming import Trimming
 from sparqsim.quantise.mx import BLOCK, LOWEST_EXPONENT, MXFP4, MXINT8, MxFormat
 from sparqsim.quantise.q4_1 import GROUP, grouped
@@ -100,7 +100,10 @@ class MacMx(GroupedScales):
         """Return the layer in blocks of the format."""
         scale, zero = layer.activation_scale, layer.activation_zero_point
         least = int(_least_exponent(self.format, np.array(scale)))
-        activations = partial(_activations, self.format, scale, zero, least)
+        of_types = {
+            np.dtype(kind): MxCodes.of(self.format, (every_code(kind) - float(zero)) * scale, least)
+            for kind in (np.uint8, np.int8)
+        }
         real = layer.real_weights.swapaxes(1, 2) * layer.weight_scales[..., None]
         least_of = _least_exponent(self.format, layer.weight_scales)
         weights = _fixed_point(self.format, real, least_of[..., None]).swapaxes(1, 2)
@@ -108,7 +111,11 @@ class MacMx(GroupedScales):
         of_filters = np.ldexp(1 / layer.weight_scales, least_of - self.format.unit_bits)
         unit = in_units * of_filters[:, None, :]
         return EncodedLayer(
-            layer, np.ascontiguousarray(weights), activations, unit, signed=layer.has_negatives
+            layer,
+            np.ascontiguousarray(weights),
+            lambda x: of_types[x.dtype].of_rows(x),
+            unit,
+            signed=layer.has_negatives,
         )
 
 
@@ -125,13 +132,6 @@ def _fixed_point(
     elements, exponents = format_.quantised(values)
     shifts = np.where(elements == 0, 0, exponents - least)
     return elements << shifts
-
-
-def _activations(
-    format_: MxFormat, scale: float, zero: int, least: int, x: Array
-) -> NDArray[np.int64]:
-    """Return stored activations (..., K) in blocks of the format."""
-    return _fixed_point(format_, (x.astype(np.float64) - zero) * scale, least)
 
 
 @dataclass(frozen=True)
