@@ -78,7 +78,7 @@ def simulate_all() -> None:
     from sparqsim.sweep.case import run_together
     from sparqsim.sweep.grid import cases_of
     from sparqsim.sweep.point import Planner
-    from sparqsim.sweep.run import tasks_of
+    from sparqsim.sweep.sharing import tasks_of
     from sparqsim.trace import load_trace
 
     points = Planner().points(cases_of({"trace": str(TRACE), **AXES}))

@@ -16,7 +16,7 @@ import pytest
 
 import sparqsim
 from sparqsim.cli import main
-from sparqsim.sweep.worker import Result, Task, run_task
+from sparqsim.sweep.worker import PassTask, Result, Task, done
 
 ROOT = Path(sparqsim.__file__).parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -55,7 +55,7 @@ class Here:
     slots = 1
 
     def __init__(self) -> None:
-        self.tasks: list[Task] = []
+        self.tasks: list[Task | PassTask] = []
 
     def __enter__(self) -> Self:
         return self
@@ -67,11 +67,11 @@ class Here:
     def busy(self) -> int:
         return len(self.tasks)
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Task | PassTask) -> None:
         self.tasks.append(task)
 
     def finished(self) -> list[Result]:
-        return run_task(self.tasks.pop(0))
+        return done(self.tasks.pop(0))
 
 
 def command(*arguments: str) -> int:

@@ -248,6 +248,7 @@ def test_sweep_status(parsed, folder):
         "points": 8,
         "this_version": sparqsim.__version__,
         "recorded": [{**row, "points": int(row["points"])} for row in got.rows],
+        "passes": got.document["passes"],
     }
     assert got.tables == [[["sparqsim", "state", "points"], *([*row.values()] for row in got.rows)]]
     assert got.lines.splitlines()[1:] == [

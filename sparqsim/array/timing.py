@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.costs import SideCosts
@@ -51,7 +50,7 @@ def array_timing(
     layer: LoweredLayer,
     pe: PEDesign,
     array: ArrayConfig,
-    step_cycles: NDArray[np.uint8] | None = None,
+    step_costs: SideCosts | None = None,
 ) -> Timing:
     """Return the array's own timing.
 
@@ -61,12 +60,12 @@ def array_timing(
     pe : PEDesign
         Bound to the layer (`bound_to`).
     array : ArrayConfig
-    step_cycles : uint8 (groups, M, steps), optional
-        What `PEDesign.step_cycles` gives for all rows, where that is known already.
+    step_costs : SideCosts, optional
+        What `side_costs` gives, where that is known already.
     """
     steps, registers = pe.steps(layer.k), (pe.edge_cycles, pe.stage_cycles)
     work = Work(layer.m, steps, layer.n, layer.groups, *registers)
-    cycles = _cycles_of(layer, pe, step_cycles)
+    cycles = _cycles_of(layer, pe, step_costs)
     return get_dataflow(array.dataflow).timing(work, array, cycles)
 
 
@@ -77,17 +76,18 @@ def fixed_cycles(pe: PEDesign) -> int | None:
     return fixed_step_cycles(pe) if pe.cost == "shape" else None
 
 
-def _cycles_of(
-    layer: LoweredLayer, pe: PEDesign, step_cycles: NDArray[np.uint8] | None
-) -> StepCycles:
+def _cycles_of(layer: LoweredLayer, pe: PEDesign, step_costs: SideCosts | None) -> StepCycles:
     fixed = fixed_cycles(pe)
     if fixed is not None:
         return fixed
     if pe.cost == "pair":
         return StepOperands(layer, pe).pair_costs
+    return side_costs(layer, pe) if step_costs is None else step_costs
+
+
+def side_costs(layer: LoweredLayer, pe: PEDesign) -> SideCosts:
+    """Return the step cycles of a bound design where the operands of one side decide them."""
     if pe.cost == "weights":
         return SideCosts(weight_cycles(pe, layer.weights), "sn")
-    if step_cycles is None:
-        blocks = [activation_cycles(pe, rows) for rows in row_blocks(layer)]
-        step_cycles = np.concatenate(blocks, axis=1)
-    return SideCosts(step_cycles, "ms")
+    blocks = [activation_cycles(pe, rows) for rows in row_blocks(layer)]
+    return SideCosts(np.concatenate(blocks, axis=1), "ms")

@@ -176,10 +176,17 @@ def _differences(outcome: Outcome) -> list[Mapping[str, Any]]:
     return [case | finding for finding in case.pop("findings") or [nothing]]
 
 
-def status_shown(store: str, counts: Sequence[tuple[str, str, int]]) -> Shown:
-    """Return how many points a store holds, by version of sparqsim and state."""
+def status_shown(
+    store: str, counts: Sequence[tuple[str, str, int]], passes: tuple[int, int]
+) -> Shown:
+    """Return how many points a store holds, by version of sparqsim and state; `passes`: how many
+    passes over layers are kept for further arrays, and their bytes.
+    """
     points = sum(count for *_, count in counts)
     title = f"{counted(points, 'point')} (this is sparqsim {VERSION})"
+    if passes[0]:
+        kept = counted(passes[0], "pass", "passes")
+        title += f"; {kept} over layers kept for further arrays, {passes[1]:,} bytes"
     found = [
         {"version": version, "state": state, "points": count} for version, state, count in counts
     ]
@@ -198,6 +205,7 @@ def status_shown(store: str, counts: Sequence[tuple[str, str, int]]) -> Shown:
                 "points": points,
                 "this_version": VERSION,
                 "recorded": found,
+                "passes": {"count": passes[0], "bytes": passes[1]},
             }
         ),
         names=("version", "state", "points"),

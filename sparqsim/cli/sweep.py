@@ -256,5 +256,5 @@ def status(store: Stored, format_: Format = "table") -> None:
     checked_format(format_)
     with Store(store) as opened:
         opened.check_results()
-        counts = opened.counts()
-    show(status_shown(store, counts), format_)
+        counts, passes = opened.counts(), opened.passes_kept()
+    show(status_shown(store, counts, passes), format_)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.array.costs import SideCosts
 from sparqsim.engine.squares import sum_of_squares
 from sparqsim.engine.together import Sharing, Together, sharing
 from sparqsim.pe.activity import PartCounter
@@ -36,6 +38,11 @@ class Measurement:
     activity: dict[str, int]
     macs_nonzero: int
     step_cycles: NDArray[np.uint8] | None
+
+    @cached_property
+    def step_costs(self) -> SideCosts | None:
+        """The same for arrays to time, which keep with it what all their shapes share."""
+        return None if self.step_cycles is None else SideCosts(self.step_cycles, "ms")
 
 
 def measure(layer: LoweredLayer, designs: list[PEDesign]) -> list[Measurement]:

@@ -108,7 +108,7 @@ def simulate(
         support, a layer too large for the engine, or energies that the table does not know.
     """
     asked = _array(array, coupling, overlap)
-    setting = _Setting(
+    setting = Setting(
         asked,
         memory,
         keep_8bit,
@@ -167,7 +167,7 @@ def compare(
     if scaling:
         scaling.refuse_overflow(trace)
     scaled = {run: scaling.arrays.get(pe, ()) for run, pe in pe_of.items()} if scaling else {}
-    setting = _Setting(
+    setting = Setting(
         asked,
         memory,
         keep_8bit,
@@ -229,7 +229,7 @@ def _metering(
 
 
 @dataclass(frozen=True)
-class _Setting:
+class Setting:
     """What all designs of a comparison share; `scaled`: further arrays, by design; `metering`: how
     energies are found, None where they are not asked for.
     """
@@ -256,10 +256,10 @@ class _Result:
 
 
 def _reports(
-    trace: Trace, runs: list[Assignment], setting: _Setting, progress: Progress | None
+    trace: Trace, runs: list[Assignment], setting: Setting, progress: Progress | None
 ) -> list[_Result]:
     for run in runs:
-        _check(run, trace, setting)
+        check_run(run, trace, setting)
     metering, running_runs = setting.metering, [setting.running(run) for run in runs]
     reasons = [""] * len(runs)
     if metering is not None:
@@ -271,12 +271,13 @@ def _reports(
     results, quantisation = [], quantisation_of(trace, keep_8bit=setting.keep_8bit)
     for run, reason, layers_of_run in zip(runs, reasons, zip(*by_layer, strict=True), strict=True):
         reports, scaled_cycles = zip(*layers_of_run, strict=True)
-        report = with_card(_report(trace, run, setting, reports, reason), run, quantisation)
+        report = with_card(report_of(trace, run, setting, reports, reason), run, quantisation)
         results.append(_Result(report, list(zip(*scaled_cycles, strict=True))))
     return results
 
 
-def _check(run: Assignment, trace: Trace, setting: _Setting) -> None:
+def check_run(run: Assignment, trace: Trace, setting: Setting) -> None:
+    """Raise InputError for what an assignment cannot run."""
     run.check(trace)
     for model in run.models:
         model.refuse_array(setting.array)
@@ -289,9 +290,9 @@ def _check(run: Assignment, trace: Trace, setting: _Setting) -> None:
 
 
 def _layer_reports(
-    layer: Layer, runs: Sequence[tuple[Assignment, Assignment]], setting: _Setting
+    layer: Layer, runs: Sequence[tuple[Assignment, Assignment]], setting: Setting
 ) -> list[tuple[LayerReport, tuple[int, ...]]]:
-    """Return one layer's report for each assignment, which comes with `_Setting.running` of it, and
+    """Return one layer's report for each assignment, which comes with `Setting.running` of it, and
     its cycles on the assignment's further arrays.
 
     Assignments that share an outcome share the work.
@@ -326,13 +327,14 @@ def _layer_reports(
     ]
 
 
-def _report(
+def report_of(
     trace: Trace,
     run: Assignment,
-    setting: _Setting,
+    setting: Setting,
     layers: Sequence[LayerReport],
-    without_energy: str,
+    without_energy: str = "",
 ) -> Report:
+    """Return the report of its layers' reports, without a card."""
     array, metering = setting.array, setting.metering
     energy = None
     if metering is not None and not without_energy:

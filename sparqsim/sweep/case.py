@@ -6,7 +6,7 @@ What sweeps and regressions are made of.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -19,11 +19,13 @@ from sparqsim.base.errors import InputError
 from sparqsim.base.plugins import named_file, names_a_file, refuse_code
 from sparqsim.base.record import faults_of
 from sparqsim.base.textfile import read_text, toml_of
+from sparqsim.engine.arrays import measured, simulate_on
 from sparqsim.engine.assignment import SIGN, Assignment, assigned, assignment_file, file_of
+from sparqsim.engine.measure import Measurement
 from sparqsim.pe.signs import MAGNITUDE, Signed
 from sparqsim.results.report import Report
 from sparqsim.results.setting import HONEST, Kept
-from sparqsim.trace import Trace
+from sparqsim.trace import Layer, Trace
 
 
 def _path(value: str) -> str:
@@ -89,6 +91,10 @@ class Case(BaseModel):
             For an unknown name, or a file of an assignment that cannot be read or trusted.
         """
         return assigned(self.pe, trust=self._trusts)
+
+    def running(self) -> Assignment:
+        """Return the same with what designs do with int8 layers."""
+        return self.assignment().with_signed(self.signed)
 
     def accelerator(self) -> tuple[ArrayConfig, Any]:
         """Return the array and the memory around it, None where memory is not modelled.
@@ -173,6 +179,40 @@ def run_together(trace: Trace, cases: Sequence[Case]) -> list[Report | Exception
     except Exception as error:  # noqa: BLE001 - a user's own design may raise anything; the caller tells it
         # One design cannot take down the others: find out which one it was.
         return [error] if len(cases) == 1 else [run_together(trace, [case])[0] for case in cases]
+
+
+def run_on_arrays(
+    trace: Trace, cases: Sequence[Case], measurements: Iterable[Measurement]
+) -> list[Report | Exception]:
+    """Simulate cases that differ in array and memory alone, with the pass over values made before.
+
+    `measurements`: what `measured_layer` gave for each layer; the reports are those of `run`.
+    """
+    places: list[tuple[ArrayConfig, Any] | InputError] = []
+    for case in cases:
+        try:
+            places.append(case.accelerator())
+        except InputError as error:
+            places.append(error)
+    first = cases[0]
+    found = iter(
+        simulate_on(
+            trace,
+            first.running(),
+            [place for place in places if not isinstance(place, InputError)],
+            measurements,
+            keep_8bit=not first.all_layers,
+            kept=first.kept,
+        )
+    )
+    return [place if isinstance(place, InputError) else next(found) for place in places]
+
+
+def measured_layer(layer: Layer, cases: Sequence[Case]) -> list[Measurement]:
+    """Return what values decide in a layer, for cases that differ in design alone."""
+    keep, kept = not cases[0].all_layers, cases[0].kept
+    runs = [case.running() for case in cases]
+    return measured(layer, [run.keeping_8bit(kept) if keep else run for run in runs])
 
 
 def _simulated(trace: Trace, cases: Sequence[Case]) -> list[Report]:

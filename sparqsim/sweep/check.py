@@ -2,7 +2,7 @@
 anyone.
 
 A SQLite file can hold more than rows: views that never end, triggers that run with every row that
-is recorded. So a store has the one table that `sparqsim.sweep.store` makes and nothing else, and
+is recorded. So a store has the tables that `sparqsim.sweep.database` makes and nothing else, and
 each row is what a sweep records.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sparqsim.base.errors import InputError
+from sparqsim.sweep.passes import unpacked_pass
 from sparqsim.sweep.point import EARLIER
 from sparqsim.sweep.worker import unpacked
 
@@ -25,8 +26,13 @@ TABLE = (
     "CREATE TABLE points (key TEXT PRIMARY KEY, state TEXT NOT NULL, facts TEXT NOT NULL, "
     "packed BLOB NOT NULL)"
 )
-#: The table, and the index that SQLite makes of its primary key.
-KNOWN = {("table", "points"), ("index", "sqlite_autoindex_points_1")}
+PASSES_TABLE = "CREATE TABLE passes (key TEXT PRIMARY KEY, content BLOB NOT NULL)"
+#: The tables, by name; stores of format 1 have the first one alone.
+TABLES = {"points": TABLE, "passes": PASSES_TABLE}
+#: They, and the index that SQLite makes of each primary key.
+KNOWN = {("table", name) for name in TABLES} | {
+    ("index", f"sqlite_autoindex_{name}_1") for name in TABLES
+}
 KEY = re.compile(r"[0-9a-f]{64}")
 #: What a point's facts hold at least, by type; bool is no int here.
 FACTS: Mapping[str, type] = {
@@ -87,11 +93,12 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
         if (kind, name) not in KNOWN:
             raise InputError(
                 f"{path}: holds the {kind} {name!r}, which no sweep makes; expected the "
-                "table 'points' alone"
+                "tables 'points' and 'passes' alone"
             )
-        if kind == "table" and " ".join(sql.split()) != TABLE:
+        if kind == "table" and " ".join(sql.split()) != TABLES[name]:
             raise InputError(
-                f"{path}: its table 'points' is not the one that sweeps make; expected {TABLE}"
+                f"{path}: its table {name!r} is not the one that sweeps make; expected "
+                f"{TABLES[name]}"
             )
     if ("table", "points") not in {(kind, name) for kind, name, _ in parts}:
         raise InputError(f"{path}: has no table 'points'; expected a store that a sweep has made")
@@ -134,6 +141,17 @@ def point_of(path: Path, key: str, state: str, facts_text: str, packed: bytes) -
     if fault:
         raise _odd(path, key, fault)
     return Recorded(key, state, facts, text)
+
+
+def checked_pass(path: Path, key: object, content: object) -> None:
+    """Raise InputError naming a kept pass that cannot be used."""
+    where = f"{path}: pass {str(key)[:64]!r}"
+    if not isinstance(content, bytes):
+        raise InputError(f"{where}: its content is {type(content).__name__}, expected a blob")
+    try:
+        unpacked_pass(content)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def _odd(path: Path, key: object, fault: str) -> InputError:

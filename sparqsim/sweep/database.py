@@ -9,12 +9,14 @@ done, also when the power fails; at a few milliseconds per task that is cheap. N
 drives: WAL needs shared memory between its users.
 
 A file says what it is: `application_id`, and `user_version` = the format of this file. Version 1
-has one table:
+has the first of two tables, and gets the second one when a sweep records into it:
 
     points(key, state, facts, packed)
+    passes(key, content)
 
-key: see `sparqsim.sweep.point`. state: 'done' or 'refused'. facts: JSON, what the key is made of.
-packed: the report's JSON, or why the case is refused, compressed with zlib.
+Of points, key: see `sparqsim.sweep.point`. state: 'done' or 'refused'. facts: JSON, what the key is
+made of. packed: the report's JSON, or why the case is refused, compressed with zlib. Of passes:
+see `sparqsim.sweep.passes`.
 """
 
 from __future__ import annotations
@@ -28,13 +30,23 @@ from types import TracebackType
 from typing import Self
 
 from sparqsim.base.errors import InputError
-from sparqsim.sweep.check import TABLE, Recorded, check_rows, check_schema, distrust, point_of
+from sparqsim.sweep.check import (
+    PASSES_TABLE,
+    TABLE,
+    Recorded,
+    check_rows,
+    check_schema,
+    checked_pass,
+    distrust,
+    point_of,
+)
 from sparqsim.sweep.point import EARLIER, Point
 from sparqsim.sweep.sqlite import PATIENCE_SECONDS, advice_on, pragma, set_wal, transaction
 from sparqsim.sweep.worker import Result
 
 APPLICATION_ID = 0x53505351  # 'SPSQ'
-FORMAT = 1
+#: 1: without the table of passes.
+FORMATS = (1, 2)
 #: Sorted by what a point is, with paths and the order of arrival left out.
 ORDER = ", ".join(
     f"COALESCE(json_extract(facts, '$.{name}'), '{EARLIER.get(name, '')}')"
@@ -116,6 +128,25 @@ class Database:
         with self._told(), transaction(self._connection):
             self._connection.executemany("INSERT OR IGNORE INTO points VALUES (?, ?, ?, ?)", rows)
 
+    def known_passes(self, keys: Iterable[str]) -> set[str]:
+        """Return those of the keys of passes that are kept; for a store that is open to write."""
+        held = "SELECT 1 FROM passes WHERE key = ?"
+        with self._told():
+            return {key for key in keys if self._connection.execute(held, (key,)).fetchone()}
+
+    def passes(self, keys: Iterable[str]) -> list[bytes] | None:
+        """Return the contents of passes, None where one is not there."""
+        held = "SELECT content FROM passes WHERE key = ? AND typeof(content) = 'blob'"
+        with self._told():
+            rows = [self._connection.execute(held, (key,)).fetchone() for key in keys]
+        return None if None in rows else [content for (content,) in rows]
+
+    def keep_passes(self, results: Iterable[Result]) -> None:
+        """Commit passes; a key that is there already keeps what it has."""
+        rows = [(result.key, result.packed) for result in results]
+        with self._told(), transaction(self._connection):
+            self._connection.executemany("INSERT OR IGNORE INTO passes VALUES (?, ?)", rows)
+
     def recorded(self) -> Iterator[Recorded]:
         """Yield every recorded point, in an order that does not depend on when it was computed.
 
@@ -147,6 +178,20 @@ class Database:
         with self._told():
             for fields in points:
                 point_of(self.path, *fields)
+        with self._told():
+            for key, content in self._passes():
+                checked_pass(self.path, key, content)
+
+    def _passes(self) -> Iterator[tuple[object, object]]:
+        """Yield keys and contents of all passes; none of a store of format 1."""
+        if pragma(self._connection, "user_version") == FORMATS[-1]:
+            yield from self._connection.execute("SELECT key, content FROM passes")
+
+    def passes_kept(self) -> tuple[int, int]:
+        """Return how many passes are kept, and their bytes."""
+        with self._told():
+            sizes = [len(content) for _, content in self._passes() if isinstance(content, bytes)]
+        return len(sizes), sum(sizes)
 
     def counts(self) -> list[tuple[str, str, int]]:
         """Return (package version, state, points) for what is recorded."""
@@ -185,12 +230,14 @@ class Database:
         return connection
 
     def _make_table(self, connection: sqlite3.Connection) -> None:
-        """Make a new file a store, all in one transaction; in an old one, touch the log, to learn
-        that it can grow.
+        """Make a new file a store, or one of an earlier format one of this, all in one transaction;
+        in an old one, touch the log, to learn that it can grow.
         """
         if not self._is_made(connection):
             connection.execute(TABLE)
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
+        if pragma(connection, "user_version") != FORMATS[-1]:
+            connection.execute(PASSES_TABLE.replace("TABLE", "TABLE IF NOT EXISTS"))
+            connection.execute(f"PRAGMA user_version = {FORMATS[-1]}")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
     def _readable(self) -> sqlite3.Connection:
@@ -245,10 +292,10 @@ class Database:
                 f"{self.path}: a SQLite file, but not a store of sweeps (application_id="
                 f"{application:#x}); expected a file that `sparqsim sweep` made, or a new one"
             )
-        if version != FORMAT:
+        if version not in FORMATS:
             raise InputError(
-                f"{self.path}: store format {version}, this version of sparqsim reads format "
-                f"{FORMAT}; expected a newer sparqsim, or another file"
+                f"{self.path}: store format {version}, this version of sparqsim reads formats "
+                f"{' and '.join(map(str, FORMATS))}; expected a newer sparqsim, or another file"
             )
         check_schema(connection, self.path)
         check_rows(connection, self.path)

@@ -46,6 +46,7 @@ DECIDES_RESULTS = (
     "cost",
     "engine",
     "sweep/case.py",
+    "sweep/passes.py",
 )
 
 
@@ -69,6 +70,7 @@ class Planner:
 
     def __init__(self, trace_sha256: dict[str, str] | None = None) -> None:
         self._traces = dict(trace_sha256 or {})
+        self._layers: dict[str, tuple[str, ...]] = {}
         self._designs: dict[str, tuple[str, str]] = {}
         self._accelerators: dict[Case, dict[str, Any]] = {}
 
@@ -103,9 +105,16 @@ class Planner:
         }
         return Point(case, key, decisive | chosen | names)
 
+    def layer_names(self, path: str) -> tuple[str, ...]:
+        """Return the names of the layers of a trace that a case named."""
+        self._trace(path)
+        return self._layers[path]
+
     def _trace(self, path: str) -> str:
         if path not in self._traces:
-            self._traces[path] = load_trace(path).sha256
+            trace = load_trace(path)
+            self._traces[path] = trace.sha256
+            self._layers[path] = tuple(layer.name for layer in trace.layers)
         return self._traces[path]
 
     def _design(self, case: Case) -> tuple[str, str]:

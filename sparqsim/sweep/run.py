@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,19 +15,13 @@ from sparqsim.sweep.case import Case
 from sparqsim.sweep.local import LocalWorkers
 from sparqsim.sweep.point import Planner, Point
 from sparqsim.sweep.processes import Start
+from sparqsim.sweep.sharing import LayerNames, Plan
 from sparqsim.sweep.store import Store
-from sparqsim.sweep.worker import Result, Task, Work
+from sparqsim.sweep.worker import PassTask, Result, Task, Work
 
-#: Points per task at most. More share more work; fewer are recorded sooner and spread better.
-MOST_TOGETHER = 8
-#: Tasks per worker that a sweep is cut into at least, so that all of them end at about the same
-#: time.
-TASKS_PER_SLOT = 16
 #: Tasks handed out ahead of each worker: it never waits, and what another sweep records meanwhile
 #: is left out.
 AHEAD = 2
-#: What makes cases of one task: equal facts but for these.
-OF_A_DESIGN = frozenset({"pe", "pe_source_sha256"})
 
 
 class Workers(Protocol):
@@ -121,11 +113,13 @@ def sweep(
     """
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs={jobs}: expected at least 1")
-    points = Planner().points(cases)
+    planner = Planner()
+    points = planner.points(cases)
     with Store(store, write=True) as opened:
         known = opened.known(point.key for point in points)
         missing = [point for point in points if point.key not in known]
-        run = _Run(opened, missing, Summary(len(points), len(known)), progress)
+        summary = Summary(len(points), len(known))
+        run = _Run(opened, missing, planner.layer_names, summary, progress)
         if missing:
             with workers_for(jobs, scheduler, len(missing), start) as workers:
                 run.finish(workers)
@@ -155,33 +149,44 @@ class _Run:
         self,
         store: Store,
         missing: Sequence[Point],
+        names: LayerNames,
         summary: Summary,
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self.summary = summary
-        self._store, self._progress = store, progress
+        self._store, self._names, self._progress = store, names, progress
         self._missing = {point.key: point for point in missing}
         self._recorded = summary.known
 
     def finish(self, workers: Workers) -> None:
         """Compute and record every missing point."""
-        tasks = deque(tasks_of(list(self._missing.values()), workers.slots))
+        points = list(self._missing.values())
+        plan = Plan(points, workers.slots, self._names, self._store.known_passes)
         self._advance(0)
-        while tasks or workers.busy:
-            while tasks and workers.busy < AHEAD * workers.slots:
-                self._start(tasks.popleft(), workers)
-            if workers.busy:
-                self._record(workers.finished())
+        while True:
+            while workers.busy < AHEAD * workers.slots and (step := plan.next()) is not None:
+                if isinstance(step, PassTask):
+                    workers.submit(step)
+                else:
+                    self._start(*step, workers)
+            if not workers.busy:
+                return
+            self._record(workers.finished(), plan)
 
-    def _start(self, points: list[Point], workers: Workers) -> None:
+    def _start(self, points: list[Point], passes: tuple[str, ...], workers: Workers) -> None:
         known = self._store.known(point.key for point in points)
         self.summary.known += len(known)
         self._advance(len(known))
         missing = [point for point in points if point.key not in known]
         if missing:
-            workers.submit(Task.of(missing))
+            workers.submit(Task.of(missing, self._store.passes(passes) or ()))
 
-    def _record(self, results: list[Result]) -> None:
+    def _record(self, results: list[Result], plan: Plan) -> None:
+        passes = [result for result in results if result.key not in self._missing]
+        if passes:
+            self._store.keep_passes(result for result in passes if result.state == "done")
+            plan.made(passes)
+            return
         pairs = [(self._missing[result.key], result) for result in results]
         self._store.record((point, result) for point, result in pairs if result.state != "failed")
         for point, result in pairs:
@@ -192,21 +197,3 @@ class _Run:
         self._recorded += points
         if self._progress is not None:
             self._progress(self._recorded, self.summary.points)
-
-
-def tasks_of(points: Sequence[Point], slots: int) -> list[list[Point]]:
-    """Group points that differ in design alone, in an order of chance.
-
-    By chance, so that two sweeps on one store meet different points and share the work, and so that
-    the time left is estimated from a fair sample.
-    """
-    together: dict[str, list[Point]] = {}
-    for point in points:
-        setting = {name: value for name, value in point.facts.items() if name not in OF_A_DESIGN}
-        together.setdefault(f"{point.case.trace} {setting}", []).append(point)
-    size = max(1, min(MOST_TOGETHER, len(points) // (TASKS_PER_SLOT * slots)))
-    tasks = [
-        group[at : at + size] for group in together.values() for at in range(0, len(group), size)
-    ]
-    random.shuffle(tasks)
-    return tasks

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.limits import RESULT_BYTES
 from sparqsim.results.report import Report
-from sparqsim.sweep.case import Case, run_together
+from sparqsim.sweep.case import Case, measured_layer, run_on_arrays, run_together
+from sparqsim.sweep.passes import inflated, packed_pass, unpacked_pass
 from sparqsim.sweep.point import Planner, Point
 from sparqsim.sweep.traces import held_trace
+from sparqsim.trace import Layer, Trace
 
 
 class Work(Protocol):
@@ -45,21 +47,25 @@ def done(work: Work) -> list[Result]:
 
 @dataclass(frozen=True)
 class Task:
-    """Points that differ in `pe` alone, so they share trace, array and exact products."""
+    """Points that share a trace: those that differ in `pe` alone share array and exact products;
+    those that come with `passes`, one for each layer, differ in array and memory alone.
+    """
 
     trace: str
     trace_sha256: str
     cases: tuple[Case, ...]
     keys: tuple[str, ...]
+    passes: tuple[bytes, ...] = field(default=(), repr=False)
 
     @classmethod
-    def of(cls, points: Sequence[Point]) -> Task:
+    def of(cls, points: Sequence[Point], passes: Sequence[bytes] = ()) -> Task:
         """Return the task of computing `points`."""
         return cls(
             points[0].case.trace,
             points[0].facts["trace_sha256"],
             tuple(point.case for point in points),
             tuple(point.key for point in points),
+            tuple(passes),
         )
 
     @property
@@ -80,6 +86,47 @@ class Task:
     def done(self, data: bytes | None = None) -> list[Result]:
         """Simulate the points: `run_task`."""
         return run_task(self, data)
+
+
+@dataclass(frozen=True)
+class PassTask:
+    """The passes of designs over one layer.
+
+    points: the task of a point of each design, which says what the design is. layer: its place in
+    the trace. keys: of the passes.
+    """
+
+    points: Task
+    layer: int
+    keys: tuple[str, ...]
+
+    @property
+    def file(self) -> str:
+        """The trace's path."""
+        return self.points.trace
+
+    @property
+    def file_sha256(self) -> str:
+        """The trace's SHA-256."""
+        return self.points.trace_sha256
+
+    @property
+    def words(self) -> str:
+        """The layer and the first of the cases."""
+        return f"layer {self.layer} of {self.points.words}"
+
+    def done(self, data: bytes | None = None) -> list[Result]:
+        """Measure the layer. What stops a design is told by its points, which then run alone."""
+        points = self.points
+        held = held_trace(points.trace, points.trace_sha256, data)
+        _check_same_setup(points)
+        contents = _passes_of(held.trace.layers[self.layer], points.cases)
+        held.check_unchanged()
+        _check_same_setup(points)
+        return [
+            Result(key, "failed" if content is None else "done", content or b"")
+            for key, content in zip(self.keys, contents, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -111,12 +158,7 @@ def unpacked(data: bytes) -> str:
 
     Raises ValueError or zlib.error for data that it did not make, and for far too much of it.
     """
-    stream = zlib.decompressobj()
-    most_bytes = RESULT_BYTES.most
-    text = stream.decompress(data, most_bytes)
-    if not stream.eof or stream.unused_data:
-        raise ValueError(f"its report is cut, or longer than {most_bytes:,} bytes")
-    return text.decode()
+    return inflated(data, RESULT_BYTES.most).decode()
 
 
 def run_task(task: Task, trace_bytes: bytes | None = None) -> list[Result]:
@@ -138,12 +180,31 @@ def run_task(task: Task, trace_bytes: bytes | None = None) -> list[Result]:
     """
     held = held_trace(task.trace, task.trace_sha256, trace_bytes)
     _check_same_setup(task)
-    outcomes = run_together(held.trace, task.cases)
+    outcomes = _outcomes(held.trace, task)
     # Once more: what was computed from, or refused because of, a file that changed must not be
     # recorded.
     held.check_unchanged()
     _check_same_setup(task)
     return [_result(key, outcome) for key, outcome in zip(task.keys, outcomes, strict=True)]
+
+
+def _outcomes(trace: Trace, task: Task) -> list[Report | Exception]:
+    """Return what becomes of the cases; without the passes where those are damaged."""
+    if not task.passes:
+        return run_together(trace, task.cases)
+    try:
+        return run_on_arrays(trace, task.cases, map(unpacked_pass, task.passes))
+    except InputError:
+        return [run_together(trace, [case])[0] for case in task.cases]
+
+
+def _passes_of(layer: Layer, cases: Sequence[Case]) -> list[bytes | None]:
+    """Return a layer's pass under each case, None where something stops it."""
+    try:
+        return [packed_pass(measured) for measured in measured_layer(layer, cases)]
+    except Exception:  # noqa: BLE001 - a user's own design may raise anything; its points tell it
+        # One design cannot take down the others.
+        return [None] if len(cases) == 1 else [_passes_of(layer, [case])[0] for case in cases]
 
 
 def _result(key: str, outcome: Report | Exception) -> Result:

@@ -16,9 +16,11 @@ from sparqsim.sweep.grid import cases_of
 
 @pytest.mark.parametrize("write", [False, True])
 def test_a_store_of_a_future_version_is_refused_and_left_alone(store: Path, write: bool) -> None:
-    edited(store, "PRAGMA user_version = 2")
+    edited(store, "PRAGMA user_version = 3")
     before = store.read_bytes()
-    with pytest.raises(InputError, match="store format 2, this version of sparqsim reads format 1"):
+    with pytest.raises(
+        InputError, match="store format 3, this version of sparqsim reads formats 1 and 2"
+    ):
         Store(store, write=write)
     assert store.read_bytes() == before
 

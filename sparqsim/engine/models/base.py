@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.array.config import ArrayConfig
+from sparqsim.array.costs import SideCosts
 from sparqsim.array.dataflow import Timing
 from sparqsim.base.errors import InputError
 from sparqsim.base.keys import spec_of
@@ -84,6 +85,8 @@ class Task:
     ) -> None:
         self.layer, self.array = layer, array
         self._lowered = lowered
+        #: Step cycles that models have found, for any array, by design.
+        self.step_costs: dict[tuple[str, PEDesign], SideCosts] = {}
 
     @cached_property
     def lowered(self) -> LoweredLayer:
@@ -97,7 +100,9 @@ class Task:
 
     def on(self, array: ArrayConfig) -> Task:
         """Return the same layer on another array."""
-        return Task(self.layer, array, self.lowered)
+        task = Task(self.layer, array, self.lowered)
+        task.step_costs = self.step_costs
+        return task
 
 
 @dataclass(frozen=True)

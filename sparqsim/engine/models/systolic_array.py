@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from sparqsim.array.config import ArrayConfig
+from sparqsim.array.costs import SideCosts
 from sparqsim.array.dataflow import Timing, Work
 from sparqsim.array.registry import get_dataflow
 from sparqsim.array.tiles import tile_times
-from sparqsim.array.timing import array_timing, check_activations, check_dataflow, fixed_cycles
+from sparqsim.array.timing import (
+    array_timing,
+    check_activations,
+    check_dataflow,
+    fixed_cycles,
+    side_costs,
+)
 from sparqsim.base.errors import InputError
 from sparqsim.engine.measure import Measurement
 from sparqsim.engine.measure import Meter as DesignMeter
@@ -95,8 +102,17 @@ class SystolicArray(PEArray):
         if fixed is not None:
             flow = get_dataflow(task.array.dataflow)
             return flow.timing(self.work(task.layer), task.array, fixed)
-        known = None if measured is None else measured.step_cycles
-        return array_timing(task.lowered, self.design, task.array, known)
+        costs = None if measured is None else measured.step_costs
+        if costs is None and self.design.cost != "pair":
+            costs = self._costs(task)
+        return array_timing(task.lowered, self.design, task.array, costs)
+
+    def _costs(self, task: Task) -> SideCosts:
+        """Return step cycles that operands of one side decide, found once for all arrays."""
+        key = self.design.spec, self.design
+        if key not in task.step_costs:
+            task.step_costs[key] = side_costs(task.lowered, self.design)
+        return task.step_costs[key]
 
     def define(self, task: Task) -> Defined:
         """Run every step of every PE by the design's plain-Python `step`, in processes."""
