@@ -327,7 +327,6 @@ class Chooses(nn.Module):
         lambda w, x, up: functional.linear(x, w[0].T if up else w[0, :, :2].T),
         lambda w, x, up: functional.linear(x, w[0].T * (2 if up else 3)),
         lambda w, x, up: functional.linear(x, w[0].T, w[1, 0] if up else w[1, 1]),
-        lambda w, x, up: functional.linear(x, w[0].T, w[1, 0] if up else None),
         lambda w, x, up: functional.conv1d(x.mT, w, stride=1 if up else 2),
     ],
 )
@@ -345,3 +344,42 @@ def test_what_no_front_end_sees_into_is_refused_in_a_line(tmp_path):
     flexible = Net(lambda m, x: flex_attention.flex_attention(heads(m.p(x)), heads(x), heads(x)))
     with pytest.raises(InputError, match="flex_attention"):
         dump(flexible, [data()], tmp_path / "a")
+
+
+@pytest.mark.parametrize("first", [1, 3])
+def test_a_bias_is_added_however_the_batch_lies_in_memory(first):
+    """PyTorch's attention adds that of its projection within the product for one input alone."""
+    torch.manual_seed(0)
+    model = nn.Sequential(SelfAttention(), nn.Linear(E, 2)).eval()
+    network = Network(model, data(first, T, E))
+    for batch in (1, 3, 2, 1):
+        x = data(batch, T, E, seed=batch)
+        with torch.no_grad():
+            assert torch.allclose(network.run(x), model(x), atol=2e-6)
+
+
+class SelfAttention(nn.Module):
+    """With a bias that is not 0, as training leaves it."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(E, H, batch_first=True)
+        nn.init.normal_(self.attention.in_proj_bias)
+
+    def forward(self, x):
+        return self.attention(x, x, x, need_weights=False)[0]
+
+
+@pytest.mark.parametrize("convolves", [False, True])
+def test_a_bias_that_follows_the_input_is_the_one_given(convolves):
+    def how(w, x, up):
+        if convolves:
+            return functional.conv1d(x.mT, w, w[:, 0, 0] if up else None).mT
+        return functional.linear(x, w[0].T, w[1, 0] if up else None)
+
+    model = nn.Sequential(Chooses(how))
+    for inputs in ([data().abs(), -data().abs()], [-data().abs(), data().abs()]):
+        network = Network(model, inputs[0])
+        for x in inputs:
+            with torch.no_grad():
+                assert torch.allclose(network.run(x), model(x), atol=2e-6)

@@ -22,7 +22,7 @@ from sparqsim.base.errors import InputError, nearest
 from sparqsim.networks.site import Op
 from sparqsim.networks.torch.constants import Constants
 from sparqsim.networks.torch.fold import Folded, computes_as, fold_batch_norms
-from sparqsim.networks.torch.functions import FunctionLayers
+from sparqsim.networks.torch.functions import FunctionLayers, with_bias
 from sparqsim.networks.torch.loaders import HALF, Inputs
 from sparqsim.networks.torch.position import Position, one_line
 from sparqsim.networks.torch.products import ProductMode, StrayProducts
@@ -169,7 +169,8 @@ class Network:
         name = self._numbered(name.removesuffix(".weight").removesuffix("_weight"))
         made = self._functional.linear(name, weight, bias)
         rows = self._by_input(x.reshape(-1, x.shape[-1]))
-        return self._visit(Call(name, "linear", made), (rows,)).reshape(*x.shape[:-1], -1)
+        output = self._visit(Call(name, "linear", made), (rows,)).reshape(*x.shape[:-1], -1)
+        return with_bias(output, made.bias, bias)
 
     def convolution(
         self, name: str, x: Tensor, weight: Tensor, bias: Tensor | None, **geometry: Any
@@ -177,7 +178,8 @@ class Network:
         """Compute a convolution that is no Conv2d."""
         name = self._numbered(name.removesuffix(".weight"))
         made = self._functional.convolution(name, x.shape[1], weight, bias, **geometry)
-        return self._visit(Call(name, "conv2d", made), (x,))
+        output = self._visit(Call(name, "conv2d", made), (x,))
+        return with_bias(output.movedim(1, -1), made.bias, bias).movedim(-1, 1)
 
     def _by_input(self, values: Tensor) -> Tensor:
         """Return values whose first axis is that of the batch, as far as its size divides by it:
