@@ -130,3 +130,13 @@ def test_a_slower_commit_is_found_and_a_quicker_one_is_fine(
         ["git", "worktree", "list"], cwd=repository, check=True, capture_output=True, text=True
     )
     assert left.stdout.count("\n") == 1, "checkouts are removed"
+
+
+def test_shapes_of_resnet50_are_its_own(scripts: Path) -> None:
+    """54 layers, 4.09 G MACs and 25.5 M weights: those of torchvision's, biases left out."""
+    shapes = list(importlib.import_module("networks_drawn").resnet50())
+    weights = [each.kernel**2 * each.inside * each.outside for each in shapes]
+    pixels = [(each.size // each.stride) ** 2 for each in shapes]
+    assert len(shapes) == 54
+    assert sum(weights) == 25_502_912
+    assert sum(w * p for w, p in zip(weights, pixels, strict=True)) == 4_089_184_256
