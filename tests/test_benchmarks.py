@@ -132,6 +132,19 @@ def test_a_slower_commit_is_found_and_a_quicker_one_is_fine(
     assert left.stdout.count("\n") == 1, "checkouts are removed"
 
 
+def test_an_exponent_is_that_of_a_power(scripts: Path) -> None:
+    """y = 3 x^1.5 exactly; and a value off the line shows as an error."""
+    page = importlib.import_module("growth_page")
+    sizes = [2, 4, 8, 16]
+    slope, error = page.fitted(sizes, [3 * size**1.5 for size in sizes])
+    assert slope == pytest.approx(1.5)
+    assert error == pytest.approx(0, abs=1e-6)
+    # By hand: logarithms to base 2 are 0, 1, 2, 4; slope 1.3, residuals .2 -.1 -.4 .3.
+    slope, error = page.fitted(sizes, [1, 2, 4, 16])
+    assert slope == pytest.approx(1.3)
+    assert error == pytest.approx((0.3 / 2 / 5) ** 0.5)
+
+
 def test_shapes_of_resnet50_are_its_own(scripts: Path) -> None:
     """54 layers, 4.09 G MACs and 25.5 M weights: those of torchvision's, biases left out."""
     shapes = list(importlib.import_module("networks_drawn").resnet50())
