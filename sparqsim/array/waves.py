@@ -92,8 +92,7 @@ def smalldiagonal_maxima(costs: Costs, waves: Costs) -> None:
 def diagonal_maxima(costs: Costs, waves: Costs) -> None:
     """Raise waves (tiles, w) to the maximum over diagonals s+i+j = w of costs (tiles, s, i, j).
 
-    One thread: a step takes a fraction of a nanosecond, less than waking others is worth. `max`
-    would keep the loop over columns from being done many at a time.
+    One thread: a step takes a fraction of a nanosecond, less than waking others is worth.
     """
     tiles, items, rows, cols = costs.shape
     for tile in range(tiles):
@@ -101,5 +100,4 @@ def diagonal_maxima(costs: Costs, waves: Costs) -> None:
             for i in range(rows):
                 place, row = waves[tile, s + i : s + i + cols], costs[tile, s, i]
                 for j in range(cols):
-                    known, cost = place[j], row[j]
-                    place[j] = max(known, cost)
+                    place[j] = max(place[j], row[j])
