@@ -30,6 +30,8 @@ DESIGNS = (
     "loom",
     "bitfusion",
     "swis",
+    "olive-4b",
+    "stc-sparq-5opt",
 )
 #: Measured beside them: those that can have a register behind their multipliers, with it.
 STAGED_DESIGNS = tuple(f"{name}:stages=2" for name in DESIGNS if hasattr(get_pe(name), "stages"))

@@ -43,6 +43,12 @@ TESTS = {
     "two stages, elastic": ["test_elastic.py", "-k", "stages"],
     "stages": ["../test_stages.py"],
     "bit-scalable": ["test_scalable.py", "-k", "ragged or bits_of_a_layer or largest"],
+    "coded units": [
+        "test_coded.py",
+        "-k",
+        "(decoders or products or behind or alone) and not slow",
+    ],
+    "coded arrays": ["test_coded.py", "-k", "ragged or signed_codes"],
     "large sums": ["test_arrays.py", "-k", "24_bits"],
     "footprint": ["../test_memory_footprint.py"],
     "loop orders": ["../test_memory_model.py", "-k", "auto or equal_bytes or curves"],

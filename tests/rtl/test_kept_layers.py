@@ -10,21 +10,22 @@ from sparqsim.pe import get_pe
 from sparqsim.rtl.check import check_gemm
 from sparqsim.rtl.designs import DESIGNS, family_of
 
-LONE = ("sparq-5opt", "sparq-3opt", "sparq-2opt", "sysmt-2t")
-LACKING = {"mac-4b4b", "sparq-6opt", "sparq-7opt", "swis"}
+SPARSE = ("stc-sparq-5opt", "stc-sparq-3opt", "stc-sparq-2opt")
+LONE = ("sparq-5opt", "sparq-3opt", "sparq-2opt", "sysmt-2t", *SPARSE)
+LACKING = {"mac-4b4b", "sparq-6opt", "sparq-7opt", "swis", "olive-4b"}
 
 
-def with_zeros_beside(x, w):
-    """One activation for every step of two lanes; what its partner would meet does not matter."""
-    lone_x = np.zeros((len(x), 2 * x.shape[1]), x.dtype)
-    lone_x[:, ::2] = x
-    return lone_x, np.repeat(w, 2, axis=0)
+def with_zeros_beside(x, w, lanes):
+    """One activation for every step; what zeros beside it would meet does not matter."""
+    lone_x = np.zeros((len(x), lanes * x.shape[1]), x.dtype)
+    lone_x[:, ::lanes] = x
+    return lone_x, np.repeat(w, lanes, axis=0)
 
 
 def passes(name, x, w):
     """Operands of each pass, and what its sums count."""
     if name in LONE:
-        return [(*with_zeros_beside(x, w), 1)]
+        return [(*with_zeros_beside(x, w, get_pe(name).lanes), 1)]
     if name == "mac-4b8b":  # it takes top nibbles: so do low ones enter
         return [(x & 0xF0, w, 1), (x << 4 & 0xF0, w, 16)]
     return [(x, w, 1)]

@@ -100,7 +100,8 @@ def test_the_shipped_table_is_complete_and_says_where_it_is_from():
         assert row["tools"]["sta"].startswith("OpenSTA ")
         assert row["corner"]["voltage"] == 1.8
         assert sorted(row["pe"]) == sorted(MEASURED_DESIGNS)
-        assert set(row["edge"]) == {name for name in MEASURED_DESIGNS if name.startswith("sparq")}
+        trimmed = {name for name in MEASURED_DESIGNS if name.startswith("sparq")}
+        assert set(row["edge"]) == trimmed | {"olive-4b"}
         for part in (*row["pe"].values(), *row["edge"].values()):
             assert part["period_ns"] > 0
             assert part["start"]
