@@ -34,6 +34,12 @@ def computing(pe: Runnable, signed: str = REFUSE) -> Computing:
     return design
 
 
+def scales_tensors(pe: Computing) -> bool:
+    """Whether some layer's design may find a scale on a whole tensor of activations."""
+    models = pe.models if isinstance(pe, Assignment) else [get_model(pe)]
+    return any(model.pe is not None and model.pe.tensor_scales for model in models)
+
+
 def designs_by_name(
     pe: Computing, layers: Iterable[Marked], *, keep_8bit: bool
 ) -> dict[str, PEDesign]:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.networks.arithmetic import Designs, designs_of
-from sparqsim.networks.computing import Computing
+from sparqsim.networks.computing import Computing, scales_tensors
 from sparqsim.networks.dump import SiteNetwork, trace_of
 from sparqsim.networks.images import Pictures
-from sparqsim.networks.site import with_bits
+from sparqsim.networks.site import Operands, with_bits
 from sparqsim.results.accuracy_report import Hits
 from sparqsim.trace.bitlist import BitList
+from sparqsim.trace.coverage import Tally
 from sparqsim.trace.trace import Trace
 
 Array = NDArray[Any]
+
+#: Calibration pictures that scales of tensors are found on: what layers take of them is in memory.
+SCALED_ON = 64
 
 
 class AnsweringNetwork(ABC):
@@ -44,6 +49,9 @@ class AnsweringNetwork(ABC):
         #: The title of the list of bits, '' for none.
         self.bits = "" if bits is None else bits.title
         self.recipe = str(getattr(network, "recipe", ""))
+        #: Pictures on whose first `SCALED_ON` designs of `tensor_scales` find their scales; such
+        #: designs are refused where it is None.
+        self.calibration: Pictures | None = None
 
     @property
     def name(self) -> str:
@@ -87,7 +95,24 @@ class AnsweringNetwork(ABC):
         self, pe: Computing, pictures: Pictures, *, keep_8bit: bool = True
     ) -> Iterable[Array]:
         """Yield outputs under `pe`; sites that stay at 8 bits compute exactly."""
-        return self.computed(pictures, designs_of(self.sites, pe, keep_8bit=keep_8bit))
+        return self.computed(pictures, self.designs(pe, keep_8bit=keep_8bit))
+
+    def designs(self, pe: Computing, *, keep_8bit: bool = True) -> Designs:
+        """Return which design computes which site, with scales of tensors where it has some."""
+        seen = self._seen if scales_tensors(pe) and self.calibration is not None else None
+        return designs_of(self.sites, pe, keep_8bit=keep_8bit, seen=seen)
+
+    @cached_property
+    def _seen(self) -> dict[str, list[Operands]]:
+        """Every site's operands on calibration pictures, in the network as it is."""
+        found: dict[str, list[Operands]] = {site.name: [] for site in self.sites}
+        assert self.calibration is not None  # noqa: S101 - for the type checker
+        runs = -(-SCALED_ON // self.pictures_per_run)
+        pictures = self.calibration.first(runs * self.pictures_per_run)
+        for batch in self._network.operands(pictures, Tally()):
+            for name, operands in found.items():
+                operands.append(batch[name])
+        return found
 
     def route(self, pe: Computing, *, keep_8bit: bool = True) -> str:
         """Return how `under` computes: 'numpy', layer by layer on integers."""

@@ -164,10 +164,13 @@ def open_network(
         from sparqsim.networks.onnx.evaluate import OnnxNetwork
 
         check_whole_kv(network.sites, "answers of an ONNX network")
-        return OnnxNetwork(network, bits=bits)
-    from sparqsim.networks.tflite.evaluate import TfliteNetwork
+        answering: AnsweringNetwork = OnnxNetwork(network, bits=bits)
+    else:
+        from sparqsim.networks.tflite.evaluate import TfliteNetwork
 
-    return TfliteNetwork(network, bits)
+        answering = TfliteNetwork(network, bits)
+    answering.calibration = pictures
+    return answering
 
 
 def quantise(

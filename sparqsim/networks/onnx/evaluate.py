@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from sparqsim.base.wording import counted
-from sparqsim.networks.arithmetic import Designs, designs_of
+from sparqsim.networks.arithmetic import Designs
 from sparqsim.networks.computing import Computing
 from sparqsim.networks.evaluate import AnsweringNetwork
 from sparqsim.networks.images import Pictures
@@ -100,7 +100,7 @@ class OnnxNetwork(AnsweringNetwork):
 
     def route(self, pe: Computing, *, keep_8bit: bool = True) -> str:
         """Return 'onnxruntime', or which layers numpy computes and why."""
-        designs = self._narrowed(designs_of(self._onnx.sites, pe, keep_8bit=keep_8bit))
+        designs = self._narrowed(self.designs(pe, keep_8bit=keep_8bit))
         if not self._native or designs is None:
             return super().route(pe, keep_8bit=keep_8bit)
         faults = [native_fault(self._onnx, mac, designs[mac.name]) for mac in self._onnx.nodes]
