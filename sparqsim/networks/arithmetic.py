@@ -64,8 +64,8 @@ def _scaled(design: PEDesign, site: Site, seen: Seen | None) -> PEDesign:
     if seen is None:
         raise InputError(
             f"{design.spec} finds the scale of a layer's activations on all of them, and batches "
-            "of pictures would each have one of their own; expected a trace (`compare`), answers of "
-            "a network that is calibrated (`evaluate`, `sparqsim accuracy`), or another design"
+            "of pictures would each have one of their own; expected a trace (`compare`), answers "
+            "beside calibration inputs (`evaluate`, `sparqsim accuracy`), or another design"
         )
     return design.with_tensor_scale(site.layer([batch]).lower() for batch in seen[site.name])
 
