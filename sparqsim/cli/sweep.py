@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from sparqsim.cli.options import Format, Trust, split_designs
 
 if TYPE_CHECKING:
     from sparqsim.sweep import Case, Summary
+    from sparqsim.sweep.gathers import GatherCase
 
 
 class SweepGroup(Commands):
@@ -163,7 +164,7 @@ def _axes(**texts: str | None) -> dict[str, list[Any]]:
     }
 
 
-def _cases(inputs: list[str], axes: dict[str, Any], *, trust: bool) -> list[Case]:
+def _cases(inputs: list[str], axes: dict[str, Any], *, trust: bool) -> Sequence[Case | GatherCase]:
     from sparqsim.sweep.grid import cases_of, load_grid
 
     grids = [path for path in inputs if path.endswith(".toml")]
@@ -196,7 +197,7 @@ def _tell(summary: Summary) -> None:
         case, reason = summary.failed[0]
         raise InputError(
             f"{counted(len(summary.failed), 'point')} failed, not recorded; the first, "
-            f"pe={case.pe!r} on {case.trace}: {reason}"
+            f"{case.words}: {reason}"
         )
 
 

@@ -118,6 +118,11 @@ class Case(BaseModel):
         ), memory
 
     @property
+    def words(self) -> str:
+        """What it is, for messages."""
+        return f"pe={self.pe!r} on {self.trace}"
+
+    @property
     def read(self) -> tuple[str, ...]:
         """Files that the case reads: its trace, its accelerator's and its design's where they are
         files.

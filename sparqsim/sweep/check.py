@@ -12,14 +12,14 @@ import json
 import re
 import sqlite3
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sparqsim.base.errors import InputError
 from sparqsim.sweep.passes import unpacked_pass
-from sparqsim.sweep.point import EARLIER
+from sparqsim.sweep.point import EARLIER, GATHER
 from sparqsim.sweep.worker import unpacked
 
 TABLE = (
@@ -54,19 +54,43 @@ FACTS: Mapping[str, type] = {
     "version": str,
     "sources_sha256": str,
 }
+#: The same of points of gathers.
+GATHER_FACTS: Mapping[str, type] = {
+    "table": str,
+    "table_sha256": str,
+    "indices": str,
+    "indices_sha256": str,
+    "formats": str,
+    "layout": str,
+    "widths": str,
+    "memory": str,
+    "memory_config": str,
+    "engine": str,
+    "version": str,
+    "sources_sha256": str,
+}
 #: What SQLite calls the types of JSON values.
 JSON_TYPES: Mapping[type, str] = {str: "'text'", int: "'integer'", bool: "'true', 'false'"}
-#: The first row that is not what a sweep records, if there is one; older rows lack `EARLIER`.
+
+
+def _sound(facts: Mapping[str, type], earlier: Collection[str]) -> str:
+    """Return the condition that facts are there, by their types; older rows lack `earlier`."""
+    return " AND ".join(
+        f"COALESCE(json_type(facts, '$.{name}'), '{'text' if name in earlier else ''}') "
+        f"IN ({JSON_TYPES[kind]})"
+        for name, kind in facts.items()
+    )
+
+
+#: Whether a row is one of gathers.
+IS_GATHER = f"COALESCE(json_extract(facts, '$.kind') = '{GATHER}', 0)"
+#: The first row that is not what a sweep records, if there is one.
 ODD_ROW = (
     "SELECT key, typeof(key), state, typeof(facts), typeof(packed), facts FROM points "  # noqa: S608 - names of ours
     "WHERE NOT (typeof(key) = 'text' AND typeof(state) = 'text' AND typeof(facts) = 'text' "
-    "AND typeof(packed) = 'blob' AND state IN ('done', 'refused') AND json_valid(facts)"
-    + "".join(
-        f" AND COALESCE(json_type(facts, '$.{name}'), '{'text' if name in EARLIER else ''}') "
-        f"IN ({JSON_TYPES[kind]})"
-        for name, kind in FACTS.items()
-    )
-    + ") LIMIT 1"
+    "AND typeof(packed) = 'blob' AND state IN ('done', 'refused') AND json_valid(facts) "
+    f"AND CASE WHEN {IS_GATHER} THEN {_sound(GATHER_FACTS, ())} ELSE {_sound(FACTS, EARLIER)} END"
+    ") LIMIT 1"
 )
 
 
@@ -170,8 +194,10 @@ def _facts(text: str) -> tuple[dict[str, Any], str]:
     document = json.loads(text)
     if not isinstance(document, dict):
         return {}, "its facts are no JSON object"
-    facts = EARLIER | document
-    faults = (_fact_fault(name, kind, facts) for name, kind in FACTS.items())
+    is_gather = document.get("kind") == GATHER
+    facts = document if is_gather else EARLIER | document
+    expected = GATHER_FACTS if is_gather else FACTS
+    faults = (_fact_fault(name, kind, facts) for name, kind in expected.items())
     return facts, next(filter(None, faults), "")
 
 

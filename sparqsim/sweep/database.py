@@ -31,6 +31,7 @@ from typing import Self
 
 from sparqsim.base.errors import InputError
 from sparqsim.sweep.check import (
+    IS_GATHER,
     PASSES_TABLE,
     TABLE,
     Recorded,
@@ -67,6 +68,9 @@ ORDER = ", ".join(
         "energy",
         "pe",
         "pe_source_sha256",
+        "table",
+        "indices",
+        "formats",
         "version",
     )
 )
@@ -148,13 +152,23 @@ class Database:
             self._connection.executemany("INSERT OR IGNORE INTO passes VALUES (?, ?)", rows)
 
     def recorded(self) -> Iterator[Recorded]:
-        """Yield every recorded point, in an order that does not depend on when it was computed.
+        """Yield every recorded simulation, in an order that does not depend on when it was
+        computed.
 
         One point at a time is in memory. Raises InputError naming a row that no sweep has recorded.
         """
+        return self._recorded(f"NOT {IS_GATHER}")
+
+    def gathers(self) -> Iterator[Recorded]:
+        """Yield every recorded point of gathers, as `recorded` does those of simulations."""
+        return self._recorded(IS_GATHER)
+
+    def _recorded(self, condition: str) -> Iterator[Recorded]:
         # One statement that is open from the first point to the last: what a sweep records
         # meanwhile is not seen.
-        numbers = self._cursor(f"SELECT rowid FROM points ORDER BY {ORDER}, key")  # noqa: S608 - names of ours
+        numbers = self._cursor(
+            f"SELECT rowid FROM points WHERE {condition} ORDER BY {ORDER}, key"  # noqa: S608 - names of ours
+        )
         while True:
             with self._told():
                 number = numbers.fetchone()

@@ -16,6 +16,7 @@ from sparqsim.base.errors import InputError, csv_cell, nearest, printable
 from sparqsim.base.files import replaced
 from sparqsim.base.wording import install_hint
 from sparqsim.results.flat import flat_fields
+from sparqsim.results.gather_report import GatherReport
 from sparqsim.results.versions import upgraded_report
 from sparqsim.sweep.check import Recorded
 from sparqsim.sweep.clock import Clocks
@@ -37,6 +38,9 @@ CASE = (
     "signed",
     "engine",
 )
+#: The same of points of gathers.
+GATHER_CASE = ("table", "indices", "memory", "engine")
+GATHER_ORIGIN = ("version", "table_sha256")
 ORIGIN = ("version", "trace_sha256", "pe_source_sha256")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 #: Rows of a Parquet file that are in memory at a time.
@@ -67,7 +71,8 @@ class _Beside:
 def rows_of(
     store: Database, baseline: str | None = None, clock: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return a flat row per recorded point, every row with the same columns.
+    """Return a flat row per recorded point, every row with the same columns; of gathers a row per
+    format, layout and width.
 
     The case; `state`, and `reason` where it is 'refused'; the report's totals, nested names joined
     by '_' (`cycles_total`, `utilization_array`, `error_sqnr_db`); for how many inputs they are, and
@@ -98,8 +103,7 @@ def _whole_rows(
     store: Database, beside: _Beside, columns: Iterable[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows one at a time, each with every column."""
-    for point in store.recorded():
-        row = _row(store, beside, point)
+    for row in _rows(store, beside):
         yield {name: row.get(name) for name in columns}
 
 
@@ -107,11 +111,15 @@ def _columns(store: Database, beside: _Beside) -> dict[str, set[type]]:
     """Return the columns in order, each with the types of its values; points that end otherwise
     have other totals.
     """
-    first, last = (*CASE, "state", "reason", "baseline", "speedup"), (*ORIGIN, "key")
     kinds: dict[str, set[type]] = {}
-    for point in store.recorded():
-        for name, value in _row(store, beside, point).items():
+    for row in _rows(store, beside):
+        for name, value in row.items():
             kinds.setdefault(name, set()).add(_kind(value))
+    simulated, gathered = "pe" in kinds or not kinds, "table" in kinds
+    first: tuple[str, ...] = (*(CASE * simulated), *(GATHER_CASE * gathered), "state", "reason")
+    first += ("baseline", "speedup") * simulated
+    last = (*(ORIGIN * simulated), *(GATHER_ORIGIN * gathered), "key")
+    first, last = tuple(dict.fromkeys(first)), tuple(dict.fromkeys(last))
     totals = [name for name in kinds if name not in {*first, *last}]
     return {name: kinds.get(name, set()) for name in (*first, *totals, *last)}
 
@@ -119,6 +127,30 @@ def _columns(store: Database, beside: _Beside) -> dict[str, set[type]]:
 def _kind(value: object) -> type:
     """Return a value's type; an integer beyond 64 bits counts as a real number."""
     return float if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
+
+
+def _rows(store: Database, beside: _Beside) -> Iterator[dict[str, Any]]:
+    """Yield a row for each simulation; of gathers one for each format, layout and width."""
+    for point in store.recorded():
+        yield _row(store, beside, point)
+    for point in store.gathers():
+        yield from _gather_rows(store, point)
+
+
+def _gather_rows(store: Database, point: Recorded) -> Iterator[dict[str, Any]]:
+    facts = {name: point.facts[name] for name in (*GATHER_CASE, *GATHER_ORIGIN)} | {
+        "state": point.state,
+        "key": point.key,
+    }
+    if point.state != "done":
+        yield facts | {"reason": point.text}
+        return
+    try:
+        report = GatherReport.from_json(point.text, str(store.path))
+    except InputError as error:
+        raise unreadable_report(store, point, error) from None
+    for row in report.flat_rows():
+        yield row | facts | {"synthetic": report.lookups.synthetic}
 
 
 def _row(store: Database, beside: _Beside, point: Recorded) -> dict[str, Any]:

@@ -74,6 +74,11 @@ class GatherCase(BaseModel):
                 refuse_code(value, what, origin, REMEDY)
 
     @property
+    def words(self) -> str:
+        """What it is, for messages."""
+        return f"gathers from {self.table}, {self.indices}"
+
+    @property
     def read(self) -> tuple[str, ...]:
         """Files that the case reads."""
         table = "" if self.table == PACKAGED else self.table
@@ -143,12 +148,16 @@ class GatherCase(BaseModel):
             return None
         from sparqsim.trace import load_trace
 
-        case = Case(
+        case = self.behind_case()
+        array, memory = case.accelerator()
+        return Behind(load_trace(self.trace), array, memory, case.assignment())
+
+    def behind_case(self) -> Case:
+        """Return the network behind as a case of its own."""
+        return Case(
             trace=self.trace,
             pe=self.pe or DEFAULT_PE,
             array=self.array,
             dataflow=self.dataflow,
             memory=self.memory,
         ).trusted(self._trusts)
-        array, memory = case.accelerator()
-        return Behind(load_trace(self.trace), array, memory, case.assignment())

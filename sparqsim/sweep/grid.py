@@ -16,6 +16,8 @@ from sparqsim.base.plugins import refuse_code
 from sparqsim.pe.signs import Signed
 from sparqsim.results.setting import Kept
 from sparqsim.sweep.case import CODE_FIELDS, REMEDY, Case, checked, read_toml
+from sparqsim.sweep.gather_grid import gather_cases
+from sparqsim.sweep.gathers import GatherCase
 
 
 def _listed(value: object) -> object:
@@ -77,14 +79,15 @@ class Grid(BaseModel):
 
 def load_grid(
     path: str | Path, overrides: Mapping[str, Any] | None = None, *, trust: bool = False
-) -> list[Case]:
+) -> list[Case | GatherCase]:
     """Return the cases of a grid file.
 
     Parameters
     ----------
     path : str or Path
         TOML: axes at the top level; with tables [[grid]] each makes a grid of its own, on top of
-        those axes. Relative files are taken from the folder of this file.
+        those axes; tables [[gather]] are grids of gathers. Relative files are taken from the folder
+        of this file.
     overrides : mapping, optional
         Axes that replace those of the file; their files are relative to the current folder.
     trust : bool
@@ -101,6 +104,9 @@ def load_grid(
     tables = document.pop("grid", [{}])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise InputError(f"{path}: grid={shown(tables)}: expected tables, [[grid]]")
+    gathers = gather_cases(document.pop("gather", []), path, trust=trust)
+    if gathers and not document and tables == [{}] and not overrides:
+        return [*gathers]
     here = {axis: _absolute(axis, values) for axis, values in overrides.items()}
     for axes in (document, *tables):
         _check_axes(axes, str(path))
@@ -109,7 +115,8 @@ def load_grid(
     if not trust:
         _refuse_files(grids, str(path), overrides)
     home = Path(path).parent
-    return [case.found_from(home).trusted(trust) for grid in grids for case in grid.cases()]
+    simulated = [case.found_from(home).trusted(trust) for grid in grids for case in grid.cases()]
+    return [*simulated, *gathers]
 
 
 def _refuse_files(grids: Sequence[Grid], path: str, overrides: Mapping[str, Any]) -> None:

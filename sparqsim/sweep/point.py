@@ -33,10 +33,13 @@ from sparqsim.trace import load_trace
 
 #: What rows say that were stored before it could be chosen.
 EARLIER = {"engine": "fast", "kept": "ideal", "signed": "refuse"}
+#: What facts of gathers call them; those of simulations say nothing.
+GATHER = "gather"
 #: What of the package can change a result: rooms, and how a case is run.
 DECIDES_RESULTS = (
     "base",
     "quantise",
+    "gather",
     "trace",
     "pe",
     "array",
@@ -46,6 +49,7 @@ DECIDES_RESULTS = (
     "cost",
     "engine",
     "sweep/case.py",
+    "sweep/gathers.py",
     "sweep/passes.py",
 )
 
@@ -54,9 +58,14 @@ DECIDES_RESULTS = (
 class Point:
     """A case, its key, and `facts`: what the key is made of, and names to show, as JSON values."""
 
-    case: Case
+    case: Any
     key: str
     facts: dict[str, Any]
+
+    @property
+    def is_gather(self) -> bool:
+        """Whether it is one of gathers, no simulation of a trace."""
+        return self.facts.get("kind") == GATHER
 
 
 class Planner:

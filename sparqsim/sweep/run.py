@@ -12,6 +12,8 @@ from typing import Protocol, Self
 from sparqsim.base.errors import InputError
 from sparqsim.base.wording import counted
 from sparqsim.sweep.case import Case
+from sparqsim.sweep.gather_point import GatherTask, gather_point
+from sparqsim.sweep.gathers import GatherCase
 from sparqsim.sweep.local import LocalWorkers
 from sparqsim.sweep.point import Planner, Point
 from sparqsim.sweep.processes import Start
@@ -52,8 +54,8 @@ class Summary:
     points: int
     known: int
     done: int = 0
-    refused: list[tuple[Case, str]] = field(default_factory=list)
-    failed: list[tuple[Case, str]] = field(default_factory=list)
+    refused: list[tuple[Case | GatherCase, str]] = field(default_factory=list)
+    failed: list[tuple[Case | GatherCase, str]] = field(default_factory=list)
 
     def __repr__(self) -> str:
         computed = self.done + len(self.refused)
@@ -71,7 +73,7 @@ class Summary:
 
 
 def sweep(
-    cases: Sequence[Case],
+    cases: Sequence[Case | GatherCase],
     store: str | Path,
     *,
     jobs: int | None = None,
@@ -83,7 +85,7 @@ def sweep(
 
     Parameters
     ----------
-    cases : sequence of Case
+    cases : sequence of Case or GatherCase
         Those that are equal but for their names are computed once.
     store : str or Path
         Made where it does not exist. Several sweeps may use one at a time.
@@ -114,7 +116,7 @@ def sweep(
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs={jobs}: expected at least 1")
     planner = Planner()
-    points = planner.points(cases)
+    points = _points(cases, planner)
     with Store(store, write=True) as opened:
         known = opened.known(point.key for point in points)
         missing = [point for point in points if point.key not in known]
@@ -124,6 +126,18 @@ def sweep(
             with workers_for(jobs, scheduler, len(missing), start) as workers:
                 run.finish(workers)
     return run.summary
+
+
+def _points(cases: Sequence[Case | GatherCase], planner: Planner) -> list[Point]:
+    """Return the points of cases of both kinds, each key once."""
+    simulations = [case for case in cases if isinstance(case, Case)]
+    gathers = (gather_point(case) for case in cases if isinstance(case, GatherCase))
+    return [*planner.points(simulations), *{point.key: point for point in gathers}.values()]
+
+
+def _work(points: Sequence[Point], passes: Sequence[bytes]) -> Work:
+    """Return the work of computing points of one group, with what is kept of its passes."""
+    return GatherTask.of(points) if points[0].is_gather else Task.of(points, passes)
 
 
 def workers_for(jobs: int | None, scheduler: str | None, points: int, start: Start) -> Workers:
@@ -179,7 +193,7 @@ class _Run:
         self._advance(len(known))
         missing = [point for point in points if point.key not in known]
         if missing:
-            workers.submit(Task.of(missing, self._store.passes(passes) or ()))
+            workers.submit(_work(missing, self._store.passes(passes) or ()))
 
     def _record(self, results: list[Result], plan: Plan) -> None:
         passes = [result for result in results if result.key not in self._missing]

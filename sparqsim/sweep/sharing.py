@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sparqsim.sweep.passes import pass_key
-from sparqsim.sweep.point import Point
+from sparqsim.sweep.point import GATHER, Point
 from sparqsim.sweep.worker import PassTask, Result, Task
 
 #: Points per task at most. More share more work; fewer are recorded sooner and spread better.
@@ -75,10 +75,10 @@ class Batch:
 
 
 def kept_apart(facts: dict[str, object]) -> bool:
-    """Return whether a point's values are not those of a pass: run by definition, or with energy,
-    whose toggles depend on the array.
+    """Return whether a point's values are not those of a pass: run by definition, with energy,
+    whose toggles depend on the array, or gathers, which have no layers.
     """
-    return facts["engine"] != "fast" or "energy" in facts
+    return facts["engine"] != "fast" or "energy" in facts or facts.get("kind") == GATHER
 
 
 def batches_of(points: Sequence[Point], names: LayerNames) -> tuple[list[Batch], list[Point]]:
