@@ -31,16 +31,18 @@ TOLD = {
         "`sparqsim plot` takes it with --kind array-size",
     ),
     "accuracy.json": ("an accuracy record", "`sparqsim report` takes it"),
+    "gathers.json": ("the record of `sparqsim gather`", "`sparqsim report` takes it"),
     "trace.safetensors": ("a trace", "`sparqsim simulate`"),
     "area.json": ("an area table", "`sparqsim compare --iso area`"),
 }
 TAKES = {
     "accuracy.json": {"report", "pareto"},
     "curves.json": {"bandwidth"},
+    "gathers.json": {"report"},
     "store.sqlite": CURVES,
 }
 EXPECTED = {
-    "report": "`simulate`, `compare` or `accuracy`",
+    "report": "`simulate`, `compare`, `accuracy` or `gather`",
     "pareto": "`simulate`, `compare` or `accuracy`",
     "bandwidth": "`simulate`, `compare`, `sweep` or `bandwidth`",
 }
@@ -52,6 +54,7 @@ def kinds(tmp_path_factory, digits_path, root):
     """A folder with a file of each kind."""
     folder = tmp_path_factory.mktemp("kinds")
     shutil.copy(root / "docs" / "accuracy" / "resnet20.json", folder / "accuracy.json")
+    shutil.copy(root / "docs" / "gather" / "behind.json", folder / "gathers.json")
     shutil.copy(digits_path, folder / "trace.safetensors")
     few = ("--pe", "mac-8b8b,sparq-5opt")
     for command in (
