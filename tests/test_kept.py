@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparqsim
-from sparqsim import ArrayConfig, InputError, Layer, MemoryConfig
+from sparqsim import ArrayConfig, InputError, Layer, MemoryConfig, get_pe
 from sparqsim.base.contract import Violation, variants
 from sparqsim.engine.models import get_model
-from sparqsim.engine.models.kept import kept_run
+from sparqsim.engine.models.kept import adds_up, kept_run
 from sparqsim.memory import DramConfig, load_accelerator
 from sparqsim.pe.base import LayerFacts
 from sparqsim.pe.contract_kept import check_kept
@@ -253,6 +253,31 @@ def test_passes_that_lose_bits_break_the_contract():
     with pytest.raises(Violation, match="x @ w gives"):
         check_kept(Half())
     check_kept(Mac4b8b())
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("design", ["mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-6opt"])
+def test_passes_are_proved_to_add_up_where_they_do(design, signed):
+    """Without one of them, or with one of them twice, they do not."""
+    of = layer(2, 5, 3, signed=signed, seed=5)
+    passes, w = kept_run(get_model(design), of).pass_designs, of.lower().weights
+    assert adds_up(passes, w, signed)
+    for at in range(len(passes)):
+        assert not adds_up([*passes[:at], *passes[at + 1 :]] or [Mac4b8b()], w, signed)
+        assert not adds_up([*passes, passes[at]], w, signed)
+    assert adds_up(passes, np.zeros_like(w), signed)
+    assert not adds_up([get_pe("sparq-exact")], w, signed)  # exact, but not one by one
+
+
+@pytest.mark.parametrize("design", NARROW)
+def test_kept_layers_of_many_rows_are_reported_alike(design, monkeypatch):
+    """Whether their passes are multiplied or proved to add up."""
+    of = layer(9, 7, 3, seed=6)
+    reports = []
+    for many in (1 << 60, 0):
+        monkeypatch.setattr("sparqsim.engine.models.kept.MANY_ROWS", many)
+        reports.append(alone(design, of, ArrayConfig(4, 4)))
+    assert reports[0] == reports[1]
 
 
 def test_layers_of_fewer_bits_need_fewer_passes():

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from sparqsim.base.jit import SMALL, jit
 from sparqsim.pe.base import Array, PEDesign
 
+#: Weights from which masks are counted by a kernel.
+MASKED_FROM = 1 << 17
 #: Masks of more lanes are too many to be counted one by one.
 MOST_MASK_LANES = 4
 
@@ -60,7 +62,7 @@ def weight_counts(pe: PEDesign, weights: Array) -> NDArray[np.int64]:
     weights : int8 (groups, K, N)
     """
     states = len(pe.state_examples()[1])
-    if weights.size > SMALL and has_mask_states(pe):
+    if weights.size > MASKED_FROM and has_mask_states(pe):
         return mask_counts(pe.state_weights(weights), pe.lanes)
     return state_counts(np.ascontiguousarray(pe.weight_states(weights).swapaxes(1, 2)), states)
 

@@ -8,7 +8,7 @@ outside the array, and zero points corrected by whole operands.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,9 @@ from sparqsim.trace.lowering import LoweredLayer
 
 if TYPE_CHECKING:
     from sparqsim.memory.system import Loops
+
+#: Rows from which it is worth proving that passes add up: once for all rows.
+MANY_ROWS = 256
 
 
 def kept_run(model: EngineModel, layer: Layer) -> EngineModel:
@@ -187,6 +190,40 @@ class InPasses(EngineModel):
         return replace(first, then=tuple(then))
 
 
+def adds_up(passes: Sequence[PEDesign], w: Array, signed: bool) -> bool:
+    """Return whether products of some passes add up to x * w for every code x, at each weight.
+
+    False, too, where a pass takes activations otherwise than one by one.
+
+    Parameters
+    ----------
+    passes : sequence of PEDesign
+    w : int8 (groups, K, N)
+    signed : bool
+        Whether x is int8, else uint8.
+    """
+    if not all(_one_by_one(pe) for pe in passes):
+        return False
+    codes = np.arange(256, dtype=np.uint8).view(np.int8 if signed else np.uint8)[:, None]
+    used = np.stack([pe.used_activations(codes)[:, 0].astype(np.int64) for pe in passes])
+    beside = np.stack([w, *(pe.used_weights(w) for pe in passes)]).astype(np.int64)
+    stored, *parts = _distinct_columns(beside.reshape(len(beside), -1))
+    return np.array_equal(np.array(parts).T @ used, stored[:, None] * codes[:, 0].astype(np.int64))
+
+
+def _one_by_one(pe: PEDesign) -> bool:
+    alone = pe.one_by_one or (pe.lanes == 1 and pe.takes_adjacent)
+    return alone and not (pe.values_by_pair or pe.encodes)
+
+
+def _distinct_columns(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return every column once, of integers (few, many) from -256 to 255."""
+    key = np.zeros(values.shape[1], np.int64)
+    for row in values:
+        key = key * 512 + row
+    return values[:, np.unique(key, return_index=True)[1]]
+
+
 class _Meter(OutputMeter):
     """Collects the error of the sums of all passes, and the activity of parts in each."""
 
@@ -195,10 +232,15 @@ class _Meter(OutputMeter):
         self._designs = model.pass_designs
         self._weights = lowered.weights
         self._counters: dict[PEDesign, PartCounter] = {}
+        few = lowered.m < MANY_ROWS  # multiplied sooner than proved
+        self._exact = not few and adds_up(self._designs, lowered.weights, lowered.signed)
 
     def add(self, x: Array, exact: NDArray[np.int64], signal: int) -> None:
-        """Count a block of rows."""
-        super().add(x, exact, signal)
+        """Count a block of rows; nothing is multiplied where the passes are proved to add up."""
+        if self._exact:
+            self.add_exact(x, exact, signal)
+        else:
+            super().add(x, exact, signal)
         for pe in self._designs:
             states = pe.activation_states(x)
             if states is not None:
