@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sparqsim.array.grid import TileGrid
 from sparqsim.array.sides import MOST_PLANES, SideWaves
 from sparqsim.base.jit import SMALL, jit
+from sparqsim.base.threads import all_done, core_count, one_ahead
 
 Costs = NDArray[np.uint8]
 
@@ -219,14 +220,33 @@ class PairTileCosts(TileCosts):
         self._pair_costs, self._roles = pair_costs, roles
 
     def batches(self, *, repeat: bool) -> Iterator[Costs]:
-        """Yield as many tiles at once as fit `BATCH_BYTES`."""
+        """Yield as many tiles at once as fit `BATCH_BYTES`.
+
+        Who asks for tiles that overlap (`repeat`) goes through them on one core: another one makes
+        the next batch ready meanwhile, and each is half as long.
+        """
         grid = self.grid
-        size = max(1, BATCH_BYTES // (grid.stream * grid.rows * grid.cols))
+        cores = core_count() if grid.steps > SMALL else 1
+        if repeat and cores > 1:
+            return one_ahead(self._batches(BATCH_BYTES // 2, 1))
+        return self._batches(BATCH_BYTES, cores)
+
+    def _batches(self, most_bytes: int, cores: int) -> Iterator[Costs]:
+        """Yield batches of so many bytes, copied to them by so many cores."""
+        grid = self.grid
+        size = max(1, most_bytes // (grid.stream * grid.rows * grid.cols))
         for start in range(0, grid.tiles, size):
             count = min(size, grid.tiles - start)
             batch = np.empty((count, grid.stream, grid.rows, grid.cols), np.uint8)
-            for place, number in zip(batch, range(start, start + count), strict=True):
-                place[:] = self._tile(number)
+            copies = (
+                (np.copyto, (place, self._tile(number)))
+                for place, number in zip(batch, range(start, start + count), strict=True)
+            )
+            if cores > 1:
+                all_done(copies, cores)
+            else:
+                for copy, operands in copies:
+                    copy(*operands)
             self.tally.add(batch)
             yield batch
 

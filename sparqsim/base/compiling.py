@@ -29,7 +29,7 @@ from numba.core.runtime.nrt import rtsys
 
 from sparqsim.base.files import cache_folder
 
-__all__ = ["PRANGE", "compiled"]
+__all__ = ["PRANGE", "compiled", "kernel_threads"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -121,3 +121,8 @@ def compiled(function: Callable[P, R], *, parallel: bool) -> Callable[P, R]:
     finally:
         setattr(numba_config, CACHE_SETTING, users_folder)
     return dispatcher
+
+
+def kernel_threads() -> int:
+    """Return how many threads a parallel kernel runs on."""
+    return int(numba.get_num_threads())
