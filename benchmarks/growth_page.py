@@ -29,14 +29,17 @@ Memory that does not grow beyond a megabyte has none.
 FOOT = """
 ## What it means
 
+No time grows faster than linear but that of the side in `is`, and no memory.
+
 * **Layers** are worked on one by one: time is linear, and memory is that of one layer.
-* **Pictures and K** are linear in time: both are operands. Rows are read in blocks, so that memory grows only by what is
-  kept of each row: step cycles, a byte for each of M x steps, and the bits that lockstep arrays are timed from.
-* **Designs** share operands and exact products, and each has its own pass: time is at most linear, memory holds the
-  step cycles of those designs that have any.
-* **Side of the array**: work is that of the layer, so that larger arrays take no more time for values. In lockstep,
-  waves are counted 64 at a time, and a larger array has fewer tiles. Elastic links are stepped PE by PE; the PEs of a
-  larger array that hold no work are stepped, too.
+* **Pictures and K** are operands: time is linear, a little less where fixed costs still count. Rows are read in blocks,
+  so that memory grows by what is kept of each row, step cycles: a byte for each of M x steps, and the bits that lockstep
+  arrays are timed from. With K the weights grow, too.
+* **Designs** share operands and exact products, and each has its own pass: time is at most linear.
+* **Side of the array**: the work is that of the layer. In lockstep, `os`, waves are counted by the tile's columns
+  alone; elastic links whose columns share costs are stepped in one column. In `is` a layer this small is timed in a form
+  that needs no kernel and goes over the PEs of a tile one by one, so its time tends to the square of the side, linear in
+  PEs; layers of over a million step cycles, and every further array of a sweep, are timed 64 waves at a time instead.
 
 ## Repeat it
 

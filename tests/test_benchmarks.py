@@ -132,6 +132,14 @@ def test_a_slower_commit_is_found_and_a_quicker_one_is_fine(
     assert left.stdout.count("\n") == 1, "checkouts are removed"
 
 
+def test_the_page_of_growth_is_what_its_json_file_says(root: Path, scripts: Path) -> None:
+    page = importlib.import_module("growth_page")
+    result = json.loads((root / "docs" / "growth.json").read_text())
+    assert (root / "docs" / "growth.md").read_text() == page.text_of(result), (
+        "python benchmarks/bench_growth.py --page writes it"
+    )
+
+
 def test_an_exponent_is_that_of_a_power(scripts: Path) -> None:
     """y = 3 x^1.5 exactly; and a value off the line shows as an error."""
     page = importlib.import_module("growth_page")
