@@ -97,11 +97,16 @@ def text_of(result: dict[str, Any]) -> str:
 def draw(result: dict[str, Any], path: Path) -> None:
     """Draw time and memory over size, each over that of its largest size."""
     import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams |= {"svg.hashsalt": "growth", "svg.fonttype": "none", "font.size": 9}
     from matplotlib import pyplot as plt
 
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams |= {"svg.hashsalt": "growth", "svg.fonttype": "none", "font.size": 9}
+        _draw(plt, result, path)
+
+
+def _draw(plt: Any, result: dict[str, Any], path: Path) -> None:
+    """Draw with the settings of the moment."""
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
     for axis, what, name in zip(axes, ("s", "mb"), ("time", "memory"), strict=True):
         for curve, marker in zip(result["curves"], "osD^vPX", strict=True):
@@ -117,4 +122,5 @@ def draw(result: dict[str, Any], path: Path) -> None:
         axis.set_ylabel(f"{name} / {name} at the smallest size (1)")
         axis.grid(visible=True, color="0.9")
     axes[0].legend(frameon=False, fontsize=8)
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, format="svg", metadata={"Date": None})
+    plt.close(figure)

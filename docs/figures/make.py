@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +35,14 @@ def speedup(path: Path) -> None:
         contextlib.suppress(SystemExit),
     ):
         sparqsim(["compare", "workloads/digits_resnet.safetensors", "--plot", os.fspath(path)])
+
+
+def growth(path: Path) -> None:
+    """Draw what `benchmarks/bench_growth.py` has measured."""
+    sys.path.insert(0, os.fspath(ROOT / "benchmarks"))
+    from growth_page import draw
+
+    draw(json.loads((ROOT / "docs" / "growth.json").read_text(encoding="utf-8")), path)
 
 
 def _timing(draw: Callable[..., None], *runs: Recorded) -> Callable[[Path], None]:
@@ -59,6 +69,7 @@ def figures() -> dict[str, Callable[[Path], None]]:
         "overlap.svg": _timing(draw_overlap, *three),
         "coupling.svg": _timing(draw_coupling, *slow),
         "dataflows.svg": _timing(draw_dataflows, *flows),
+        "growth.svg": growth,
     }
 
 
