@@ -233,7 +233,7 @@ class _Meter(OutputMeter):
         self._weights = lowered.weights
         self._counters: dict[PEDesign, PartCounter] = {}
         few = lowered.m < MANY_ROWS  # multiplied sooner than proved
-        self._exact = not few and adds_up(self._designs, lowered.weights, lowered.signed)
+        self._exact = not few and adds_up(self._designs, lowered.weights, lowered.stored_signed)
 
     def add(self, x: Array, exact: NDArray[np.int64], signal: int) -> None:
         """Count a block of rows; nothing is multiplied where the passes are proved to add up."""
