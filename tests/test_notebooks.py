@@ -55,14 +55,15 @@ def tidied(notebook: Any) -> Any:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder beside the trace that ships, as a notebook's own is; the kernel imports this
-    package.
+    """A folder beside what ships and notebooks read, as a notebook's own is; the kernel imports
+    this package.
     """
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # one order of additions in float
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     (tmp_path / "workloads").mkdir()
     shutil.copy(ROOT / "workloads" / "digits_resnet.safetensors", tmp_path / "workloads")
+    shutil.copytree(ROOT / "docs" / "language", tmp_path / "docs" / "language")
     (tmp_path / "notebooks").mkdir()
     return tmp_path / "notebooks"
 
@@ -83,11 +84,12 @@ def test_a_notebook_gives_the_committed_outputs(path, folder, request):
     assert outputs(fresh) == outputs(committed)
 
 
-def test_there_are_three_notebooks_with_outputs():
+def test_there_are_four_notebooks_with_outputs():
     assert [path.stem for path in NOTEBOOKS] == [
         "own_pe",
         "pytorch_to_speedup",
         "where_did_my_cycles_go",
+        "which-4-bit-pe",
     ]
     for path in NOTEBOOKS:
         given = outputs(nbformat.reads(path.read_text(encoding="utf-8"), as_version=4))

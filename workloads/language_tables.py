@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from accuracy_tables import ROOT, markdown_table
-from page_tables import with_tables, write_or_check, write_pages
+from page_tables import Pages
 
 FOLDER = ROOT / "docs" / "language"
 PAGE = ROOT / "docs" / "how-to" / "language-model.md"
@@ -115,16 +115,9 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "decode": lambda: phase_table("decode"),
 }
 
-
-def rendered(page: str) -> str:
-    """Return the page with its tables made anew."""
-    return with_tables(page, lambda name: TABLES[name]())
-
-
-def write_tables() -> None:
-    """Put the tables into the page."""
-    write_pages([PAGE], rendered)
+PAGES = Pages(lambda: [PAGE], lambda name: TABLES[name]())
+rendered, write_tables = PAGES.rendered, PAGES.write
 
 
 if __name__ == "__main__":
-    write_or_check([PAGE], rendered)
+    PAGES.write_or_check()
