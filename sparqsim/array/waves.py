@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.jit import SMALL, jit
 
 Costs = NDArray[np.uint8]
+
+#: PEs up to which the form in numpy, a loop over them, takes less than loading numba.
+MOST_PES = 1 << 12
 
 
 def tile_waves(costs: Costs, stream: int, rows: int, cols: int) -> Costs:
@@ -31,7 +36,8 @@ def tile_waves(costs: Costs, stream: int, rows: int, cols: int) -> Costs:
     # Row and column enter alike; one column is faster to run through as a row.
     by_row = np.ascontiguousarray(costs.swapaxes(2, 3) if width == 1 else costs)
     waves = np.ones((len(costs), sum(by_row.shape[1:]) - 2), np.uint8)
-    raised = smalldiagonal_maxima if costs.size <= SMALL else diagonal_maxima
+    few = costs.size <= SMALL and math.prod(costs.shape[2:]) <= MOST_PES
+    raised = small_diagonal_maxima if few else diagonal_maxima
     raised(by_row, waves)
     for size, full in ((items, stream), (height, rows), (width, cols)):
         if size == 1:
@@ -79,7 +85,7 @@ def sliding_maxima(values: Costs, width: int) -> Costs:
     return result
 
 
-def smalldiagonal_maxima(costs: Costs, waves: Costs) -> None:
+def small_diagonal_maxima(costs: Costs, waves: Costs) -> None:
     """Raise waves as `diagonal_maxima` does, without a kernel."""
     _, items, rows, cols = costs.shape
     for i in range(rows):
