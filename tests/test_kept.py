@@ -7,6 +7,8 @@ drain by hand, bytes by counting elements.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from sparqsim.memory import DramConfig, load_accelerator
 from sparqsim.pe.base import LayerFacts
 from sparqsim.pe.contract_kept import check_kept
 from sparqsim.pe.kept import KeptMode
-from sparqsim.pe.mac import Mac4b8b, MacPass
+from sparqsim.pe.mac import Mac4b8b, Mac8b8b, MacPass
 from sparqsim.pe.registry import designs
 
 NARROW = ("mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-6opt", "sparq-7opt", "sysmt-2t", "swis")
@@ -229,6 +231,17 @@ class Silent(Mac4b8b):
         return None
 
 
+@dataclass(frozen=True)
+class Without(Mac8b8b):
+    """Takes weights of one value as zeros."""
+
+    name: ClassVar[str] = "without"
+    lost: int = 0
+
+    def used_weights(self, w):
+        return np.where(w == self.lost, 0, w).astype(np.int8)
+
+
 class Half(Mac4b8b):
     """Leaves the low nibbles out."""
 
@@ -267,6 +280,16 @@ def test_passes_are_proved_to_add_up_where_they_do(design, signed):
         assert not adds_up([*passes, passes[at]], w, signed)
     assert adds_up(passes, np.zeros_like(w), signed)
     assert not adds_up([get_pe("sparq-exact")], w, signed)  # exact, but not one by one
+
+
+@pytest.mark.parametrize(("weights", "lost"), [((1, 2), 2), ((-4, -8), -8), ((0, 5), 5)])
+def test_a_weight_that_passes_lose_is_not_taken_for_another(weights, lost):
+    """Not for one whose stored and used values add up to the same, as 1 + 1 and 2 + 0 do, and not
+    for one that is used as the same.
+    """
+    w = np.array(weights, np.int8).reshape(1, 1, 2)
+    assert not adds_up([Without(lost=lost)], w, False)
+    assert adds_up([Without(lost=99)], w, False)
 
 
 @pytest.mark.parametrize("design", NARROW)
