@@ -224,7 +224,7 @@ def test_of_equally_good_scales_the_first_is_taken():
 
 def test_two_pairs_a_cycle_and_bytes_for_pairs():
     assert DESIGN.steps(64) == 16
-    assert (DESIGN.activation_pair_bits("raw"), DESIGN.weight_bits) == (8, 4)
+    assert (DESIGN.activation_pair_bits("raw"), DESIGN.weight_bits) == (8, 4)  # of signed ones
 
 
 def test_networks_that_answer_pictures_refuse_it():

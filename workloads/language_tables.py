@@ -33,7 +33,7 @@ OPERANDS = {
     "mac-w4a8": ("8", "5"),
     "sparq-5opt": ("8", "8"),
     "mac-mxfp4": ("4.25", "4.25"),
-    "olive-4b": ("4", "4"),
+    "olive-4b": ("4 (4.5 without negatives)", "4"),
     "mac-4b4b": ("4", "4"),
 }
 

@@ -29,7 +29,7 @@ from sparqsim.array.registry import get_dataflow
 from sparqsim.array.timing import fixed_cycles
 from sparqsim.memory.config import UNLIMITED, MemoryConfig, rate
 from sparqsim.memory.plan import used_bytes
-from sparqsim.memory.system import job_of
+from sparqsim.memory.system import Stored, job_of
 from sparqsim.pe.base import PEDesign
 from sparqsim.trace import Layer
 
@@ -86,7 +86,8 @@ def least_dram_bytes(layer: Layer, passes: Sequence[PEDesign], memory: MemoryCon
     partial sums leave and come back; finished outputs leave once.
     """
     shape = layer.gemm
-    used = [used_bytes(job_of(layer, pe, memory), memory) for pe in passes]
+    stored = [Stored(pe.lanes, pe.weight_bits, pe.pair_bits_of(layer)) for pe in passes]
+    used = [used_bytes(job_of(layer, each, memory), memory) for each in stored]
     fetched = sum(each["activations"] + each["weights"] for each in used)
     sums = shape.groups * -(-shape.m * shape.n * memory.psum_bits // 8)
     return fetched + 2 * (len(passes) - 1) * sums + used[-1]["outputs"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +127,7 @@ class Outcome:
 
 
 class StoredOperands(Protocol):
-    """How operands lie in memory, and how many a step takes: `Loops` say it, and PE designs."""
+    """How operands lie in memory, and how many a step takes: `Loops` say it, or `Stored`."""
 
     @property
     def lanes(self) -> int:
@@ -140,6 +140,14 @@ class StoredOperands(Protocol):
     @property
     def activation_pair_bits(self) -> Callable[[str], int]:
         """`activation_pair_bits(storage)`: of two adjacent activations."""
+
+
+class Stored(NamedTuple):
+    """How operands of a layer lie in memory, without the loops over it: see `StoredOperands`."""
+
+    lanes: int
+    weight_bits: int
+    activation_pair_bits: Callable[[str], int]
 
 
 def job_of(layer: Layer, loops: StoredOperands, memory: MemoryConfig, part: Part = WHOLE) -> Job:

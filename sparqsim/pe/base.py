@@ -23,7 +23,7 @@ because they run through queues of their own, name the engine model that does (`
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -39,6 +39,7 @@ from sparqsim.pe.trimming import NOTHING, Trimming
 
 if TYPE_CHECKING:
     from sparqsim.pe.encoded import Entering
+    from sparqsim.trace.layer import Layer
     from sparqsim.trace.lowering import LoweredLayer
 
 Array = NDArray[Any]
@@ -311,6 +312,13 @@ class PEDesign(ABC):
     def activation_pair_bits(self, storage: str) -> int:
         """Return the bits of two adjacent activations in memory; `storage`: `MemoryConfig`'s."""
         return 16
+
+    def pair_bits_of(self, layer: Layer) -> Callable[[str], int]:
+        """Return `activation_pair_bits` on a layer: those of any, unless they follow its values.
+
+        Asked where memory is modelled.
+        """
+        return self.activation_pair_bits
 
     def fixed_step_cycles(self) -> int:
         """Return the cycles of every step, where `cost` is 'shape'."""

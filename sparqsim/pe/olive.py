@@ -1,13 +1,13 @@
 """OliVe: 4-bit codes in outlier-victim pairs, on both operands.
 
-What the circuit does: operands come as pairs of 4-bit codes, one byte a pair. A code is normal, or
+What the circuit does: operands come as pairs of 4-bit codes, 8 or 9 bits. A code is normal, or
 the pair holds an outlier and a mark in its victim's place. **Decoders** at the array's edges make
 of each code an integer of 4 bits, and of each pair a shift (an outlier 1.m * 2^e is the integer and
 the shift of its exponent; a victim is 0, whatever it is shifted by). A PE has **four multipliers**
 of 4 bits by 4, for each pair of products an adder and a **shift** by the sum of both shifts, and an
 **adder**: two pairs of activations meet two pairs of weights, four products, in one cycle, whatever
-the values. Unsigned codes leave none to mark a victim: their pairs need a ninth bit, which the RTL
-has, and which memory traffic does not count.
+the values. Unsigned codes leave none to mark a victim: their pairs have a ninth bit, in the RTL and
+in memory, and count 9 bits where a layer's activations have no value below 0.
 
 What a step is given are decoded codes in units of one normal step (`sparqsim.quantise.olive`), here
 any integer of 8 bits, which becomes the nearest code; pairs are (2i, 2i + 1) along K, for
@@ -35,7 +35,8 @@ them. Ours (the paper was not at hand): four lanes in a PE, decoders at the edge
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from typing import ClassVar, NamedTuple
@@ -57,8 +58,10 @@ from sparqsim.quantise.olive import (
     coded,
     codes_for,
     in_pairs,
+    pair_bits,
     weight_scales,
 )
+from sparqsim.trace.layer import Layer
 from sparqsim.trace.lowering import LoweredLayer
 
 
@@ -67,6 +70,19 @@ class TensorScale(NamedTuple):
 
     scale: float
     signed: bool
+
+
+class KnownScales(NamedTuple):
+    """The scales of a layer's weights, and a digest of the weights that they were found on."""
+
+    digest: bytes
+    scales: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, by_filter: NDArray[np.int16]) -> KnownScales:
+        """Find them: of real weights int16 (groups, N, K), float64 (groups, N)."""
+        scales = np.stack([weight_scales(filters) for filters in by_filter])
+        return cls(digest_of(by_filter), scales)
 
 
 @dataclass(frozen=True)
@@ -83,12 +99,19 @@ class Olive4b(PEDesign):
 
     #: Of a layer's activations, where it was found before.
     found: TensorScale | None = field(default=None, metadata={"key": False})
+    #: Of the layer's weights, where they were found before; other weights have theirs found.
+    known: KnownScales | None = field(default=None, compare=False, metadata={"key": False})
 
     @property
     def trimming(self) -> Trimming:
-        """The nearest codes in pairs; the mark of an outlier is a code, in its victim's place."""
-        rule = "pairs (2i, 2i + 1) of both operands: an outlier makes its neighbour a zero"
-        return Trimming("nearest code", rule, 0.0, 0.0)
+        """The nearest codes in pairs; the mark of an outlier is a code, in its victim's place, or
+        the ninth bit of an unsigned pair.
+        """
+        rule = (
+            "pairs (2i, 2i + 1) of both operands: an outlier makes its neighbour a zero; metadata "
+            "is that of activations without negatives, a bit a pair, others have none"
+        )
+        return Trimming("nearest code", rule, pair_bits(signed=False) / 2 - BITS, 0.0)
 
     def step(self, xs: Sequence[int], ws: Sequence[int], signed: bool = False) -> Step:
         """Decode the pairs of both operands, multiply, shift and add."""
@@ -128,17 +151,30 @@ class Olive4b(PEDesign):
         return mask_examples(self.lanes, 1), mask_examples(self.lanes, 1)
 
     def activation_pair_bits(self, storage: str) -> int:
-        """Return those of two codes: operands are stored as they are used."""
+        """Return those of two signed codes, or of two nibbles of a layer that stays at 8 bits."""
         return 2 * BITS
+
+    def pair_bits_of(self, layer: Layer) -> Callable[[str], int]:
+        """Return 8 where codes of the layer may be below 0, else 9, however it is stored."""
+        signed = has_negatives(layer) if self.found is None else self.found.signed
+        bits = pair_bits(signed=signed)
+        return lambda _: bits
 
     def kept_8bit(self, facts: LayerFacts) -> KeptMode[PEDesign]:
         """Return a pass over K for each pair of nibbles."""
         return nibble_passes(self, facts)
 
     def with_tensor_scale(self, seen: Iterable[LoweredLayer]) -> Olive4b:
-        """Return the design with the scale that the pairs of all batches have."""
-        counts = reduce(PairCounts.plus, map(stored_pairs, seen))
-        return replace(self, found=TensorScale(counts.scale(), counts.signed))
+        """Return the design with the scale that the pairs of all batches have.
+
+        Weights are those of the first: scales of other ones, which are activations, stand where
+        they do.
+        """
+        layers = iter(seen)
+        first = next(layers)
+        counts = reduce(PairCounts.plus, map(stored_pairs, layers), stored_pairs(first))
+        found = TensorScale(counts.scale(), counts.signed)
+        return replace(self, found=found, known=KnownScales.of(filters_of(first)))
 
     def encoded(self, layer: LoweredLayer) -> EncodedLayer:
         """Return the layer as OliVe codes, at the scales that the module's docstring tells."""
@@ -154,8 +190,8 @@ class Olive4b(PEDesign):
             """Return the codes of stored activations."""
             return in_pairs_of(x, table, codes).astype(dtype)
 
-        by_filter = layer.real_weights.swapaxes(1, 2)
-        scales = np.stack([weight_scales(filters) for filters in by_filter])
+        by_filter = filters_of(layer)
+        scales = self._scales_of(by_filter)
         weights = coded(by_filter / scales[..., None], SIGNED).astype(np.int8)
         return EncodedLayer(
             layer,
@@ -164,6 +200,30 @@ class Olive4b(PEDesign):
             scale * scales[:, None, :],
             signed=signed,
         )
+
+    def _scales_of(self, by_filter: NDArray[np.int16]) -> NDArray[np.float64]:
+        """Return the scales of real weights (groups, N, K), float64 (groups, N)."""
+        if self.known is not None and self.known.digest == digest_of(by_filter):
+            return self.known.scales
+        return KnownScales.of(by_filter).scales
+
+
+def filters_of(layer: LoweredLayer) -> NDArray[np.int16]:
+    """Return the real weights of each filter, int16 (groups, N, K)."""
+    return layer.real_weights.swapaxes(1, 2)
+
+
+def digest_of(weights: NDArray[np.int16]) -> bytes:
+    """Return what tells weights from others, shape included."""
+    return hashlib.sha256(repr(weights.shape).encode() + weights.tobytes()).digest()
+
+
+def has_negatives(layer: Layer) -> bool:
+    """Return whether an activation of the layer is below 0; read only where one can be."""
+    zero, source = layer.record.activation_zero_point, layer.activations_source
+    if not layer.signed and zero == 0:
+        return False
+    return any(bool((block < zero).any()) for block in source.blocks())
 
 
 @cache

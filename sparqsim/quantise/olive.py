@@ -8,7 +8,9 @@ Codes stand here in units of one normal step, as integers that fit 8 bits::
 
 A value becomes the nearest code of both kinds. Two values that are adjacent along K, (2i, 2i + 1),
 are a pair; in a pair with an outlier its neighbour, the *victim*, becomes 0 and lends its code to
-say so: of two outliers the first stays. A last value without partner pairs with 0.
+say so: of two outliers the first stays. A last value without partner pairs with 0. Codes of tensors
+with negatives leave one of 16 for the victim, 15 x 15 + 2 x 14 pairs; without negatives all 16 are
+normal, and 16 x 16 + 2 x 15 pairs take a ninth bit (`pair_bits`).
 
 The scale, the real value of one normal step, is the one of least squared error, the first of equal
 ones, among those that bring p times the three-sigma point to the largest normal code: p = 0.75,
@@ -76,6 +78,11 @@ UNSIGNED: Final = PairCodes(15, (20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 12
 def codes_for(*, signed: bool) -> PairCodes:
     """Return the codes of tensors with negatives (`signed`), or without."""
     return SIGNED if signed else UNSIGNED
+
+
+def pair_bits(*, signed: bool) -> int:
+    """Return the bits of a stored pair of codes with negatives (`signed`), or without."""
+    return 2 * BITS if signed else 2 * BITS + 1
 
 
 def coded(values: Array, codes: PairCodes) -> NDArray[np.int16]:

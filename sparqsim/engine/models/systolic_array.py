@@ -83,7 +83,7 @@ class PEArray(HostModel):
             pe.lanes,
             tiles,
             tiles.grid.used_by_tile,
-            pe.activation_pair_bits,
+            pe.pair_bits_of(task.layer),
             pe.weight_bits,
         )
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from sparqsim.pe.base import Array
 from sparqsim.pe.olive import Olive4b, decoded
-from sparqsim.quantise.olive import BITS, codes_for
+from sparqsim.quantise.olive import BITS, codes_for, pair_bits
 from sparqsim.rtl.circuits.base import (
     Circuit,
     CircuitFamily,
@@ -42,7 +42,7 @@ class OliveCircuit(CodedCircuit):
     @property
     def x_width(self) -> int:
         """Bits of the pairs of activations of one step, as memory holds them."""
-        return self.lanes * self.xbits + (0 if self.signed else self.lanes // 2)
+        return self.lanes // 2 * pair_bits(signed=bool(self.signed))
 
     @property
     def has_edge_unit(self) -> bool:
@@ -83,10 +83,10 @@ class OliveCircuits(CircuitFamily):
 
     def weights_in_pe(self, circuit: OliveCircuit, words: Words) -> Words:
         """Return the decoded pairs, {shift, integer 2, integer 1} each."""
-        pair_bits, mask = 2 * BITS, (1 << 2 * BITS) - 1
+        bits = pair_bits(signed=True)
         pairs = range(circuit.lanes // 2)
         total: Words = sum(
-            _decoded_words()[(words >> pair_bits * at & mask).astype(np.int64)].astype(object)
+            _decoded_words()[(words >> bits * at & (1 << bits) - 1).astype(np.int64)].astype(object)
             << PAIR_BITS * at
             for at in pairs
         )
@@ -102,7 +102,7 @@ class OliveCircuits(CircuitFamily):
 
 def stored(values: Array, *, signed: bool) -> Words:
     """Return integers (..., lanes), uint8 or int8, as words of pairs, the first pair lowest."""
-    table, bits = _stored_pairs(signed), 2 * BITS + (not signed)
+    table, bits = _stored_pairs(signed), pair_bits(signed=signed)
     as_bytes = values.view(np.uint8)
     return packed(table[as_bytes[..., ::2], as_bytes[..., 1::2]], bits)
 
