@@ -99,6 +99,28 @@ def test_a_decode_step_is_that_of_a_network_with_a_cache(path):
         assert torch.allclose(model(given)[:, -1:], expected, atol=1e-6)
 
 
+class Masked(Model):
+    """Which keys a token sees is passed in."""
+
+    def forward(self, input_ids, attention_mask):
+        q, k, v = self.split(self.embedding(input_ids))
+        y = functional.scaled_dot_product_attention(q, k, v, attn_mask=attention_mask[:, None])
+        return self.head(self.out(y.transpose(1, 2).flatten(2)))
+
+
+@pytest.mark.parametrize("phase", ["prefill:5", "decode:5"])
+def test_a_mask_of_tokens_is_cut_on_both_its_axes(phase, path):
+    """Layers are those of the same model that is causal by itself."""
+    dump(Model(), [tokens()], path, phase=phase)
+    masked = path.with_name("masked.safetensors")
+    seen = torch.ones(9, 9, dtype=torch.bool).tril().expand(2, -1, -1)
+    batch = {"attention_mask": seen, "input_ids": tokens()}
+    dump(Masked(), [batch], masked, phase=phase)
+    for one, other in zip(load_trace(path).layers, load_trace(masked).layers, strict=True):
+        assert np.array_equal(one.activations, other.activations)
+        assert np.array_equal(one.weights, other.weights)
+
+
 @pytest.mark.parametrize(
     ("model", "phase", "message"),
     [

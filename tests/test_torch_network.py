@@ -17,6 +17,7 @@ from torch.nn import functional
 from sparqsim import check_trace, load_trace
 from sparqsim.networks.torch import dump
 from sparqsim.networks.torch.fold import fold_batch_norms
+from sparqsim.networks.torch.macs import product_macs
 from sparqsim.networks.torch.network import Network
 
 
@@ -176,3 +177,41 @@ def test_every_site_is_visited_in_the_order_it_runs():
         "last",
         "fc",
     ]
+
+
+LEFT_OUT = {
+    "plain": ((4, 4, 8), {}),
+    "values of another width": ((4, 4, 2), {}),
+    "masked": ((4, 4, 8), {"attn_mask": torch.ones(6, 7, dtype=torch.bool).tril()}),
+    "causal": ((4, 4, 8), {"is_causal": True}),
+    "heads that share keys": ((4, 2, 8), {"enable_gqa": True}),
+}
+
+
+@pytest.mark.parametrize("kind", LEFT_OUT)
+def test_attention_that_is_left_out_has_the_macs_of_all_heads_and_masked_scores(kind, path):
+    """Three pictures, 6 queries, 7 keys, heads of 8; counted as the layers would be.
+
+    PyTorch takes values of another width apart before they are seen here: their formula by itself.
+    """
+    (heads, shared, width), keys = LEFT_OUT[kind]
+
+    class Fused(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(width, 3)
+
+        def forward(self, x):
+            k = x[..., : shared * 7 * 8].unflatten(1, (shared, 7, 8))
+            q = x[..., : heads * 6 * 8].unflatten(1, (heads, 6, 8))
+            y = functional.scaled_dot_product_attention(q, k, k[..., :width], **keys)
+            return self.head(y.mean((1, 2)))
+
+    expected = 3 * heads * 6 * 7 * (8 + width)
+    report = dump(Fused().eval(), [torch.rand(3, 4 * 7 * 8)], path, matmuls=())
+    assert report.coverage.macs_left_out() == expected
+    parts = [
+        torch.rand(3, count, *size)
+        for count, size in ((heads, (6, 8)), (shared, (7, 8)), (shared, (7, width)))
+    ]
+    assert product_macs("scaled_dot_product_attention", parts, keys, None) == expected
