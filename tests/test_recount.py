@@ -142,7 +142,7 @@ def test_fast_timing_is_what_the_steps_say(rows, cols, flow, coupling, overlap, 
         return pe.step(x.values, w.values, False)
 
     run = run_tiles(cut.tiles(), step, array, pe.edge_cycles, pe.stage_cycles)
-    timing = array_timing(lowered, pe, array, measure(lowered, [pe])[0].step_cycles)
+    timing = array_timing(lowered, pe, array, measure(lowered, [pe])[0].step_costs)
     expected = counted(run, array, sizes, pe.edge_cycles, pe.stage_cycles)
     assert {name: getattr(timing, name) for name in vars(expected)} == vars(expected)
     folds = len({tile % -(-sizes[1] // rows) for tile in range(expected.tiles)})
@@ -157,7 +157,7 @@ def test_first_and_last_tiles_are_not_alike(flow):
     array, pe = ArrayConfig(3, 2, flow, overlap=True), sparqsim.get_pe("mac-8b8b")
     by_role = dict(zip(FLOWS[flow][0], (5, 4, 3), strict=True))
     lowered = layer_of(0, by_role, 1).lower()
-    timing = array_timing(lowered, pe, array, measure(lowered, [pe])[0].step_cycles)
+    timing = array_timing(lowered, pe, array, measure(lowered, [pe])[0].step_costs)
     # Tiles of 5 items, 5 cycles apart, using 3x2, 1x2, 3x1 and 1x1 PEs; then 3 cycles of skew.
     around = 3 * 6 if FLOWS[flow][1] else 3 * 1
     assert timing.used_pe_cycles == 5 * (6 + 2 + 3 + 1) + 3 * 1 + around

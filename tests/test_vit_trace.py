@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import sparqsim
-from conftest import VIT
 from sparqsim.trace.coverage import Coverage
+
+VIT = Path(__file__).resolve().parent.parent / "workloads" / "digits_vit.safetensors"
 
 IMAGES, TOKENS, WIDTH, HEADS, HIDDEN, DEPTH = 8, 17, 48, 4, 96, 4
 ROWS, HEAD = IMAGES * TOKENS, WIDTH // HEADS
