@@ -1,15 +1,15 @@
 """Measure recipes on designs: answers, SQNR, cycles, area and energy of a network, a row for each
 recipe and design; and write the tables of docs/recipes/.
 
-    python workloads/measure_recipes.py digits
+    python workloads/measure_recipes.py digits vit
     SPARQSIM_SHARED=../shared python workloads/measure_recipes.py resnet20
     SPARQSIM_SHARED=../shared python workloads/measure_recipes.py resnet18 squeezenet   # longer
 
 Records go to docs/recipes/NETWORK.json, written after every row; a row that is there is not
 measured again, unless the record is of other pictures. `recipe_tables.py` makes the tables from
-them, by itself too. No picture both calibrates and is answered. `digits` is trained anew, as
-`make_digits_trace.py` does; other weights and pictures are the shared data's, and nothing of them
-is copied. Needs the extra `torch`.
+them, by itself too. No picture both calibrates and is answered. `digits` and `vit` are trained
+anew, as `make_digits_trace.py` and `make_vit_trace.py` do; other weights and pictures are the
+shared data's, and nothing of them is copied. Needs the extra `torch`.
 """
 
 from __future__ import annotations

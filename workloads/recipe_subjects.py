@@ -1,7 +1,8 @@
 """The networks of docs/recipes/, their pictures, and the recipes that are measured on them.
 
-No picture both calibrates and is answered. `digits` is trained anew, as `make_digits_trace.py`
-does; other weights and pictures are the shared data's. Needs the extra `torch`.
+No picture both calibrates and is answered. `digits` and `vit` are trained anew, as
+`make_digits_trace.py` and `make_vit_trace.py` do; other weights and pictures are the shared data's.
+Needs the extra `torch`.
 """
 
 from __future__ import annotations
