@@ -41,15 +41,14 @@ def gather_point(case: GatherCase) -> Point:
     from sparqsim.memory import load_accelerator
 
     formats = [get_row_format(each) for each in case.format]
+    sources = [class_source_digest(type(each), f"row format {each.spec!r}") for each in formats]
     accelerator = load_accelerator(case.memory)
     decisive = {
         "kind": GATHER,
         "table_sha256": digest_of(table_file(case)),
         "indices_sha256": _of_lookups(case),
         "formats": ", ".join(each.spec for each in formats),
-        "formats_source_sha256": "+".join(
-            class_source_digest(type(each), f"row format {each.spec!r}") for each in formats
-        ).strip("+"),
+        "formats_source_sha256": "+".join(sources).strip("+"),
         "widths": ", ".join(map(str, case.width)),
         "memory_config": repr(sorted(asdict(accelerator.memory).items()))
         + repr(sorted(asdict(accelerator.gather).items())),
