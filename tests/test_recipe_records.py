@@ -117,7 +117,6 @@ def test_cycles_follow_shapes_and_bits_alone(tables, record):
 def test_what_is_absent_has_its_reason(record):
     for row in record["rows"]:
         lacking = {
-            "answers": row["top1"] is None,
             "area": row["pe_area"] is None,
             "energy": row["energy_uj"] is None,
         }
@@ -277,3 +276,21 @@ def test_level_of_logits_by_hand(measuring):
     found = measuring.sqnr_db(meant, measuring.torch.tensor([[3.0, 4.5]]))
     assert found == pytest.approx(10 * math.log10(25 / 0.25))
     assert measuring.sqnr_db(meant, meant) is None
+
+
+def test_designs_find_their_scales_on_the_calibration_pictures(measuring, monkeypatch):
+    """`olive-4b` does: `evaluate` would take those that are answered."""
+    given = []
+
+    def evaluate(*_, calibration_loader, **__):
+        given.append(calibration_loader)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "evaluate", evaluate)
+    monkeypatch.setattr(measuring, "QuantisedNetwork", lambda *_, **__: None)
+    monkeypatch.setattr(measuring, "answers", lambda *_: None)
+    subject = measuring.Subject("n", "d", None, ["answered"], ["calibration"], 1, "first")
+    point = measuring.Point(subject, None)
+    with pytest.raises(KeyboardInterrupt):
+        point._answered("olive-4b")
+    assert given == [["calibration"]]

@@ -122,14 +122,13 @@ class Point:
     def _answered(self, name: str) -> Row:
         """Exact designs have the same sums, so they share their answers."""
         design = get_pe(name)
-        if design.real_valued:
-            return dict.fromkeys(("top1", "agree", "logits_sqnr_db", "layers_sqnr_db"))
         if design.exact and self._exact is not None:
             return self._exact
         found = evaluate(
             self.network,
             self._subject.answered,
             by_magnitude(design),  # as `compare` runs int8 layers
+            calibration_loader=self._subject.calibration,
             in_float=self._in_float,
             error_images=self._subject.error_pictures,
         )
@@ -159,8 +158,6 @@ class Point:
         iso, spec = self._timing.iso_area, get_pe(name).spec
         energy, area = report.totals.energy_pj, iso.designs.get(spec)
         absent = {}
-        if get_pe(name).real_valued:
-            absent["answers"] = "finds a layer's scale on all activations of a trace, not by batch"
         if energy is None:
             absent["energy"] = _without_layer(report.energy_absent)
         if area is None:

@@ -99,8 +99,6 @@ def _cells(record: Row, row: Row) -> list[str]:
 
 
 def _answers(row: Row, pictures: int) -> list[str]:
-    if row["top1"] is None:
-        return [NONE] * 4
     share = f"{row['top1']}/{pictures} ({row['top1'] / pictures:.1%})"
     level = row["logits_sqnr_db"]
     logits = "exact" if level is None else f"{level:.1f}"
@@ -208,11 +206,7 @@ def near_float(record: Row) -> list[Row]:
     """
     pictures = record["answered_pictures"]
     in_float = next(iter(record["recipes"].values()))["float_top1"]
-    return [
-        row
-        for row in record["rows"]
-        if row["top1"] is not None and in_float - row["top1"] <= FEWER_RIGHT * pictures
-    ]
+    return [row for row in record["rows"] if in_float - row["top1"] <= FEWER_RIGHT * pictures]
 
 
 def said(record: Row) -> list[str]:
