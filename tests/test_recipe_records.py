@@ -124,6 +124,41 @@ def test_what_is_absent_has_its_reason(record):
         assert all(row["absent"].values())
 
 
+def made_row(pe, top1, cycles, energy_uj, area):
+    return {
+        "recipe": "a8w8",
+        "pe": pe,
+        "top1": top1,
+        "cycles": cycles,
+        "energy_uj": energy_uj,
+        "pe_area": area and [area] * 3,
+        "logits_sqnr_db": 20.0,
+    }
+
+
+def test_the_first_sentences_count_the_rows_that_have_an_energy_and_an_area(tables):
+    """Of five rows four are near the float network: two with an energy, three with an area."""
+    record = {
+        "answered_pictures": 100,
+        "recipes": {"a8w8": {"float_top1": 90}},
+        "rows": [
+            made_row("mac-8b8b", 90, 80, 10.0, 1.0),
+            made_row("sparq-5opt", 89, 40, 6.0, 1.25),
+            made_row("sparq-exact", 91, 20, None, 2.0),
+            made_row("serial-w", 90, 10, None, None),
+            made_row("mac-4b4b", 88, 10, 1.0, 1.0),
+        ],
+    }
+    assert tables.said(record) == [
+        (
+            "4 rows are right on at most 1% of the pictures fewer than the float network. 2 of them "
+            "have an energy: `a8w8` on `sparq-5opt` (89/100 right) takes the least, 0.60 of "
+            "`mac-8b8b` at 8 bits. 3 have an area: `a8w8` on `sparq-exact` (91/100 right) has the most "
+            "throughput per area, 2.00 times that of `mac-8b8b` at 8 bits."
+        )
+    ]
+
+
 def test_ratios_are_over_the_first_recipe_on_the_exact_array(tables, record):
     reference = tables.reference_of(record)
     assert (reference["recipe"], reference["pe"]) == ("a8w8", "mac-8b8b")

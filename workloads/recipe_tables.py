@@ -210,19 +210,21 @@ def near_float(record: Row) -> list[Row]:
 
 
 def said(record: Row) -> list[str]:
-    """Return which rows are worth most, in a sentence."""
+    """Return which rows are worth most, and of how many, in sentences."""
     rows = near_float(record)
-    frugal = min((row for row in rows if row["energy_uj"]), key=lambda row: row["energy_uj"])
-    dense = max((row for row in rows if row["pe_area"]), key=lambda row: _worth(record, row))
+    with_energy = [row for row in rows if row["energy_uj"] is not None]
+    with_area = [row for row in rows if row["pe_area"] is not None]
+    frugal = min(with_energy, key=lambda row: row["energy_uj"])
+    dense = max(with_area, key=lambda row: _worth(record, row))
     saved = frugal["energy_uj"] / reference_of(record)["energy_uj"]
-    energy = f"takes the least energy, {saved:.2f} of `{BASELINE}` at 8 bits, and "
-    if frugal is not dense:
-        energy += f"{_point(record, dense)} "
+    densest = "the same one" if dense is frugal else _point(record, dense)
     return [
         (
-            f"Of {len(rows)} rows that are right on at most {FEWER_RIGHT:.0%} of the pictures "
-            f"fewer than the float network, {_point(record, frugal)} {energy}has the most "
-            f"throughput per area, {per_area(record, dense)[1]:.2f} times that one's."
+            f"{len(rows)} rows are right on at most {FEWER_RIGHT:.0%} of the pictures fewer than "
+            f"the float network. {len(with_energy)} of them have an energy: "
+            f"{_point(record, frugal)} takes the least, {saved:.2f} of `{BASELINE}` at 8 bits. "
+            f"{len(with_area)} have an area: {densest} has the most throughput per area, "
+            f"{per_area(record, dense)[1]:.2f} times that of `{BASELINE}` at 8 bits."
         )
     ]
 
