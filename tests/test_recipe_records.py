@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import math
 import sys
 from pathlib import Path
@@ -260,11 +262,25 @@ def test_a_run_goes_on_where_it_was_stopped(measuring, subjects, monkeypatch, tm
     measuring.measure("net", later)
     recipes = measuring.json.loads((tmp_path / "net.json").read_text(encoding="utf-8"))["recipes"]
     assert list(recipes) == [name for name in subjects.RECIPES if name not in left_out[1:]]
-    other = measuring.Subject("n", "other data", None, [], [], 1, "first", left_out=left_out)
-    made[:] = []
-    with pytest.raises(KeyboardInterrupt):
-        measuring.measure("net", other)
-    assert len(rows_in(measuring, tmp_path)) == 9 + 2
+    others = ({"data": "other data"}, {"weights_sha256": "1f"}, {"weights_sha256": "2e"})
+    for other in others:
+        made[:] = []
+        with pytest.raises(KeyboardInterrupt):
+            measuring.measure("net", dataclasses.replace(subject, **other))
+        assert len(rows_in(measuring, tmp_path)) == 9 + 2
+
+
+def test_weights_are_told_apart_by_every_bit(measuring, subjects):
+    def digest(value):
+        network = measuring.torch.nn.BatchNorm1d(2)
+        network.running_var[1] = value
+        return subjects.sha256_of(network)
+
+    assert digest(1.0) == digest(1.0) != digest(1.0 + 2**-23)
+    plain = measuring.torch.nn.Linear(1, 2, bias=False)
+    plain.weight.data[:] = measuring.torch.tensor([[1.0], [2.0]])
+    bytes_by_hand = b"\x00\x00\x80\x3f\x00\x00\x00\x40"
+    assert subjects.sha256_of(plain) == hashlib.sha256(bytes_by_hand).hexdigest()
 
 
 def rows_in(measuring, folder):

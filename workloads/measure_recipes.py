@@ -6,10 +6,10 @@ recipe and design; and write the tables of docs/recipes/.
     SPARQSIM_SHARED=../shared python workloads/measure_recipes.py resnet18 squeezenet   # longer
 
 Records go to docs/recipes/NETWORK.json, written after every row; a row that is there is not
-measured again, unless the record is of other pictures. `recipe_tables.py` makes the tables from
-them, by itself too. No picture both calibrates and is answered. `digits` and `vit` are trained
-anew, as `make_digits_trace.py` and `make_vit_trace.py` do; other weights and pictures are the
-shared data's, and nothing of them is copied. Needs the extra `torch`.
+measured again, unless the record is of other pictures or trained weights. `recipe_tables.py` makes
+the tables from them, by itself too. No picture both calibrates and is answered. `digits` and `vit`
+are trained anew, as `make_digits_trace.py` and `make_vit_trace.py` do; other weights and pictures
+are the shared data's, and nothing of them is copied. Needs the extra `torch`.
 """
 
 from __future__ import annotations
@@ -220,7 +220,8 @@ def sqnr_db(meant: Tensor, found: Tensor) -> float | None:
 
 def about(subject: Subject) -> Row:
     """Return a record without rows."""
-    return {
+    trained = {"weights_sha256": subject.weights_sha256} if subject.weights_sha256 else {}
+    return trained | {
         "network": subject.name,
         "data": subject.data,
         "answered_pictures": pictures_of(subject.answered),
@@ -267,7 +268,9 @@ def measure(name: str, subject: Subject) -> None:
 
 
 def _continued(target: Path, start: Row) -> Row:
-    """Return the record that is there, if it is of the same pictures; else one without rows."""
+    """Return the record that is there, if it is of the same pictures and trained weights; else one
+    without rows.
+    """
     empty: Row = start | {"recipes": {}, "rows": []}
     if not target.is_file():
         return empty

@@ -7,6 +7,7 @@ Needs the extra `torch`.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -46,7 +47,8 @@ class Subject:
 
     answered, calibration: batches of (pictures, labels), none in both. error_pictures: of the
     answered ones, the first. calibration_words, seeds: for the record. left_out: recipes that are
-    not measured.
+    not measured. weights_sha256: of a network that is trained anew, as float sums of another
+    machine end in other weights.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Subject:
     calibration_words: str
     seeds: str = "none, nothing is drawn"
     left_out: tuple[str, ...] = ()
+    weights_sha256: str = ""
 
     @property
     def recipes(self) -> dict[str, Recipe]:
@@ -107,7 +110,16 @@ def _of_digits(name: str, model: nn.Module, split: Digits, *, left_out: tuple[st
         "the first of the training split",
         "0 for the network's training; otherwise nothing is drawn",
         left_out=left_out,
+        weights_sha256=sha256_of(model),
     )
+
+
+def sha256_of(model: nn.Module) -> str:
+    """Return the SHA-256 of all weights and buffers, as they lie in memory, in their order."""
+    digest = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def resnet20() -> Subject:
