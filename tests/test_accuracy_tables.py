@@ -6,31 +6,21 @@ import subprocess
 import sys
 
 import pytest
+from page_tables import TABLE
 
 from sparqsim.results.accuracy_report import AccuracyReport
 
 
 @pytest.fixture(scope="module")
-def tables(root):
-    sys.path.insert(0, str(root / "workloads"))
+def tables():
     import accuracy_tables
 
     return accuracy_tables
 
 
-def test_the_document_holds_the_tables_that_the_script_makes(tables):
-    """Else run `python workloads/accuracy_tables.py`."""
-    text = tables.DOCUMENT.read_text(encoding="utf-8")
-    assert tables.rendered(text) == text
-    shown = {match[2] for match in tables.TABLE.finditer(text)}
+def test_the_document_shows_every_record(tables):
+    shown = {match[2] for match in TABLE.finditer(tables.DOCUMENT.read_text(encoding="utf-8"))}
     assert shown == {path.stem for path in tables.FILES.glob("*.json")}
-
-
-def test_a_changed_table_is_found(tables):
-    text = tables.DOCUMENT.read_text(encoding="utf-8")
-    changed = text.replace("| 455/500 (91.0%) |", "| 456/500 (91.2%) |")
-    assert changed != text
-    assert tables.rendered(changed) == text
 
 
 def test_the_script_says_whether_tables_are_current(root):

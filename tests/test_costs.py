@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
+from page_tables import TABLE
 
 import sparqsim
 
 
 @pytest.fixture(scope="module")
-def tables(root):
-    sys.path.insert(0, str(root / "workloads"))
+def tables():
     import cost_tables
 
     return cost_tables
@@ -22,13 +20,9 @@ def records(tables):
     return {path.stem: tables.loaded(path.stem) for path in sorted(tables.FOLDER.glob("*.json"))}
 
 
-def test_the_page_holds_the_tables_that_the_script_makes(tables, records):
-    """Else run `python workloads/cost_tables.py`."""
-    from accuracy_tables import TABLE
-
-    text = tables.PAGE.read_text(encoding="utf-8")
-    assert tables.rendered(text) == text
-    shown = {match[2].split("_")[1] for match in TABLE.finditer(text)}
+def test_the_page_shows_every_record(tables, records):
+    tables_shown = TABLE.finditer(tables.PAGE.read_text(encoding="utf-8"))
+    shown = {match[2].split("_")[1] for match in tables_shown}
     assert shown == set(records) >= {"digits"}
 
 

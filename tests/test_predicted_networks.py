@@ -4,8 +4,6 @@ networks.
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from sparqsim.engine.prediction import predict
@@ -15,8 +13,7 @@ NETWORKS = ("resnet20", "resnet18")
 
 
 @pytest.fixture(scope="module")
-def tables(root):
-    sys.path.insert(0, str(root / "workloads"))
+def tables():
     import prediction_tables
 
     return prediction_tables

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 
 import numpy as np
 import pytest
@@ -29,8 +28,7 @@ RECORD = {
 
 
 @pytest.fixture(scope="module")
-def tables(root):
-    sys.path.insert(0, str(root / "workloads"))
+def tables():
     import recipe_claim_tables
 
     return recipe_claim_tables
@@ -75,9 +73,8 @@ def test_a_record_without_figures_says_so(tables):
 
 
 @pytest.fixture(scope="module")
-def held_out(root):
+def held_out():
     pytest.importorskip("torch", reason="extra 'torch' is not installed")
-    sys.path.insert(0, str(root / "workloads"))
     import held_out
 
     return held_out

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import sys
 from pathlib import Path
 
 import pytest
+from page_tables import TABLE
 
 FOLDER = Path(__file__).parent.parent / "docs" / "recipes"
 NETWORKS = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -21,8 +21,7 @@ ANSWERS = ("top1", "agree", "logits_sqnr_db", "layers_sqnr_db")
 
 
 @pytest.fixture(scope="module")
-def tables(root):
-    sys.path.insert(0, str(root / "workloads"))
+def tables():
     import recipe_tables
 
     return recipe_tables
@@ -37,23 +36,10 @@ def answers(row):
     return [row[name] for name in ANSWERS]
 
 
-def test_pages_hold_the_tables_that_the_script_makes(tables):
-    """Else run `python workloads/recipe_tables.py`."""
-    from accuracy_tables import TABLE
-
-    shown = set()
-    for page in tables.pages():
-        text = page.read_text(encoding="utf-8")
-        assert tables.rendered(text) == text, page
-        shown |= {match[2] for match in TABLE.finditer(text)}
+def test_pages_show_every_table_of_every_record(tables):
+    pages = [page.read_text(encoding="utf-8") for page in tables.pages()]
+    shown = {match[2] for page in pages for match in TABLE.finditer(page)}
     assert shown == {f"{kind}_{name}" for kind in tables.TABLES for name in NETWORKS}
-
-
-def test_a_changed_table_is_found(tables):
-    text = (tables.FOLDER / "digits.md").read_text(encoding="utf-8")
-    changed = text.replace("| `a4w4` | `mac-8b8b` |", "| `a4w4` | `mac-8b9b` |", 1)
-    assert changed != text
-    assert tables.rendered(changed) == text
 
 
 def test_every_recipe_has_its_designs_once(record):
@@ -173,9 +159,8 @@ def test_ratios_are_over_the_first_recipe_on_the_exact_array(tables, record):
 
 
 @pytest.fixture(scope="module")
-def measuring(root):
+def measuring():
     pytest.importorskip("torch", reason="extra 'torch' is not installed")
-    sys.path.insert(0, str(root / "workloads"))
     import measure_recipes
 
     return measure_recipes

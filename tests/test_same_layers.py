@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from pathlib import Path
 
@@ -65,7 +64,6 @@ class Functions(nn.Module):
 def shipped():
     """The vision transformer whose trace ships."""
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-    sys.path.insert(0, str(ROOT / "workloads"))
     from digits_vit import DigitsVit
 
     return DigitsVit()

@@ -17,8 +17,8 @@ from sparqsim.trace.bitlist import BitList  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def work(root):
-    return trainer_modules(root)
+def work():
+    return trainer_modules()
 
 
 SMALL_SETTINGS = ("rounded:8", "uniform:3", "bsq:1", "dropbits:30", "slices:5")

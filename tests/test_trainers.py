@@ -21,8 +21,8 @@ CODES = st.lists(st.integers(-127, 127), min_size=1, max_size=8)
 
 
 @pytest.fixture(scope="module")
-def work(root):
-    return trainer_modules(root)
+def work():
+    return trainer_modules()
 
 
 # BSQ.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -76,10 +75,9 @@ def test_sums_by_magnitude_are_nearer_than_those_of_top_nibbles(vit):
 
 
 @pytest.fixture(scope="module")
-def script(root):
+def script():
     pytest.importorskip("torch", reason="extra 'torch' is not installed")
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-    sys.path.insert(0, str(root / "workloads"))
     import make_vit_trace
 
     return make_vit_trace

@@ -5,8 +5,6 @@ What the record of `workloads/measure_weight_methods.py` says, measured again.
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 torch = pytest.importorskip("torch", reason="extra 'torch' is not installed")
@@ -15,8 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def measuring(root, shared):
-    sys.path.insert(0, str(root / "workloads"))
+def measuring(shared):
     import measure_weight_methods
 
     return measure_weight_methods

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 MODULES = {
@@ -19,9 +17,8 @@ MODULES = {
 }
 
 
-def trainer_modules(root: Path) -> SimpleNamespace:
+def trainer_modules() -> SimpleNamespace:
     """Return the modules by the names that tests give them."""
-    sys.path.insert(0, str(root / "workloads"))
     return SimpleNamespace(
         **{name: importlib.import_module(module) for name, module in MODULES.items()}
     )

@@ -1,47 +1,27 @@
 """Make the tables of docs/accuracy.md from docs/accuracy/*.json.
 
-    python workloads/accuracy_tables.py            # writes them
-    python workloads/accuracy_tables.py --check    # exit code 1 if the document holds others
-
-A table stands between `<!-- table NAME -->` and `<!-- end -->`; all else of the document is written
-by hand.
+python workloads/accuracy_tables.py            # writes them
+python workloads/accuracy_tables.py --check    # exit code 1 if the document holds others
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from statistics import median
 
-from sparqsim.base.files import write_text
+from page_tables import ROOT, Pages, markdown_table
+
 from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow, Trial
 
-ROOT = Path(__file__).resolve().parent.parent
 FILES = ROOT / "docs" / "accuracy"
 DOCUMENT = ROOT / "docs" / "accuracy.md"
 
-TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 KEPT_WORDS = {
     "8bit": "computed as `mac-8b8b`",
     "float": "computed in float",
     "design": "computed by the design all the same",
 }
-
-
-def markdown_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table."""
-    return ["| " + " | ".join(row) + " |" for row in (names, ["---"] * len(names), *rows)]
-
-
-def tables_of(report: AccuracyReport) -> str:
-    """Return what stands between the markers of a network."""
-    return "\n".join(
-        [*_about(report), "", *_designs(report), "", *_orders(report), *_corrected(report)]
-    )
 
 
 def _about(report: AccuracyReport) -> list[str]:
@@ -128,24 +108,17 @@ def _orders(report: AccuracyReport) -> list[str]:
         if better in levels and worse in levels:
             one, other = levels[better], levels[worse]
             broken = [f"`{name}`" for name in one if one[name] < other[name]]
-            lines.append(
-                [
-                    words,
-                    f"{len(one) - len(broken)} of {len(one)}",
-                    ", ".join(broken[:3])
-                    + (f" and {len(broken) - 3} more" if len(broken) > 3 else ""),
-                ]
-            )
-    return (
-        []
-        if not lines
-        else [
-            "Orders of SQNR that the method predicts, and the layers in which they are seen:",
-            "",
-            *markdown_table(["predicted", "layers", "not in"], lines),
-            "",
-        ]
-    )
+            more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+            seen = f"{len(one) - len(broken)} of {len(one)}"
+            lines.append([words, seen, ", ".join(broken[:3]) + more])
+    if not lines:
+        return []
+    return [
+        "",
+        "Orders of SQNR that the method predicts, and the layers in which they are seen:",
+        "",
+        *markdown_table(["predicted", "layers", "not in"], lines),
+    ]
 
 
 def _levels(report: AccuracyReport, row: AccuracyRow) -> dict[str, float]:
@@ -176,29 +149,17 @@ def _corrected(report: AccuracyReport) -> list[str]:
     lines = []
     for words, which in parts.items():
         layers = [layer for layer, inside in zip(report.layers, which, strict=True) if inside]
-        pairs, zeros = (
-            sum(layer.pairs for layer in layers),
-            sum(layer.zero_pairs for layer in layers),
-        )
-        lines.append(
-            [
-                words,
-                str(len(layers)),
-                f"{zeros / pairs:.1%}",
-                *(_middle(row, which) for row in rows),
-            ]
-        )
-    names = [
-        "activations",
-        "layers",
-        "pairs with an integer zero",
-        *(f"`{row.pe}`" for row in rows),
-    ]
+        pairs = sum(layer.pairs for layer in layers)
+        zeros = sum(layer.zero_pairs for layer in layers)
+        middles = [_middle(row, which) for row in rows]
+        lines.append([words, str(len(layers)), f"{zeros / pairs:.1%}", *middles])
+    designs = [f"`{row.pe}`" for row in rows]
+    names = ["activations", "layers", "pairs with an integer zero", *designs]
     return [
+        "",
         "Layers by the zero point of their activations; median SQNR in dB:",
         "",
         *markdown_table(names, lines),
-        "",
     ]
 
 
@@ -211,34 +172,15 @@ def _middle(row: AccuracyRow, which: Sequence[bool]) -> str:
     return f"{median(known):.1f}" if known else "exact"
 
 
-def rendered(document: str) -> str:
-    """Return the document with its tables made anew."""
-    return TABLE.sub(
-        lambda match: (
-            match[1] + tables_of(AccuracyReport.load(FILES / f"{match[2]}.json")) + match[3]
-        ),
-        document,
-    )
+def lines_of(name: str) -> list[str]:
+    """Return the lines of a network's tables."""
+    report = AccuracyReport.load(FILES / f"{name}.json")
+    return [*_about(report), "", *_designs(report), *_orders(report), *_corrected(report)]
 
 
-def write_tables() -> None:
-    """Write docs/accuracy.md with new tables."""
-    write_text(DOCUMENT, rendered(DOCUMENT.read_text(encoding="utf-8")))
-
-
-def main() -> None:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--check", action="store_true", help="only say whether the document's tables are these"
-    )
-    if not parser.parse_args().check:
-        write_tables()
-    elif rendered(text := DOCUMENT.read_text(encoding="utf-8")) != text:
-        sys.exit(
-            f"{DOCUMENT}: tables are not those of {FILES}; run python workloads/accuracy_tables.py"
-        )
+PAGES = Pages(lambda: [DOCUMENT], lines_of, spaced=False)
+rendered, write_tables = PAGES.rendered, PAGES.write
 
 
 if __name__ == "__main__":
-    main()
+    PAGES.write_or_check()

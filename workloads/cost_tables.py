@@ -12,8 +12,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from accuracy_tables import ROOT, markdown_table
-from page_tables import Pages
+from page_tables import ROOT, Pages, markdown_table
 
 FOLDER = ROOT / "docs" / "costs"
 PAGE = ROOT / "docs" / "costs.md"

@@ -15,8 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from accuracy_tables import ROOT, markdown_table
-from page_tables import Pages
+from page_tables import ROOT, Pages, markdown_table
 
 PAGE = ROOT / "docs" / "how-to" / "crossbar.md"
 RECORD = ROOT / "docs" / "crossbar" / "resnet20.json"
@@ -130,13 +129,13 @@ def sums_table(record: dict[str, Any]) -> list[str]:
     return markdown_table(heads, rows)
 
 
-KINDS: Mapping[str, Callable[[dict[str, Any]], list[str]]] = {
+TABLES: Mapping[str, Callable[[dict[str, Any]], list[str]]] = {
     "answers": answers_table,
     "sums": sums_table,
     "training": training_table,
 }
 
-PAGES = Pages(lambda: [PAGE], lambda name: KINDS[name](loaded()), spaced=False)
+PAGES = Pages(lambda: [PAGE], lambda name: TABLES[name](loaded()), spaced=False)
 rendered, write_tables = PAGES.rendered, PAGES.write
 
 

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from accuracy_tables import ROOT, markdown_table
 from numpy.typing import NDArray
-from page_tables import Pages
+from page_tables import ROOT, Pages, markdown_table
 
 from sparqsim.gather.lookups import Lookups
 from sparqsim.results.gather_report import GatherEntry, GatherReport

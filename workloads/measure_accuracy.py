@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from accuracy_tables import FILES, ROOT, write_tables
+from accuracy_tables import FILES, write_tables
+from page_tables import ROOT
 
 from sparqsim.base.files import write_text
 from sparqsim.networks.accuracy import accuracy

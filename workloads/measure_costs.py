@@ -18,8 +18,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from accuracy_tables import ROOT
 from cost_tables import FOLDER, PARTS, write_tables
+from page_tables import ROOT
 
 import sparqsim
 from sparqsim.base.files import write_text

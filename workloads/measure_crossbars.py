@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from accuracy_tables import ROOT
 from crossbar_tables import RECORD, WITHOUT_TRAINING, write_tables
 from numpy.typing import NDArray
+from page_tables import ROOT
 from safetensors.torch import load_file
 from torch import Tensor, nn
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from accuracy_tables import ROOT
+from page_tables import ROOT
 from rivals_tables import BIT_DESIGNS, BITS, FOLDER, SHIFTS, YARDSTICKS, write_tables
 from torch import Tensor, nn
 

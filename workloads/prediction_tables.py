@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from accuracy_tables import ROOT, markdown_table
+from page_tables import ROOT, markdown_table
 
 from sparqsim.results.prediction import LayerPrediction, Prediction
 

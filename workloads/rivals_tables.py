@@ -16,8 +16,7 @@ from statistics import median
 from typing import Any
 
 import prediction_tables
-from accuracy_tables import ROOT, markdown_table
-from page_tables import Pages
+from page_tables import ROOT, Pages, markdown_table
 
 FOLDER = ROOT / "docs" / "rivals"
 

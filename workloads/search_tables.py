@@ -10,8 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from accuracy_tables import ROOT, markdown_table
-from page_tables import Pages
+from page_tables import ROOT, Pages, markdown_table
 
 RECORD = ROOT / "docs" / "search" / "resnet20.json"
 PAGE = ROOT / "docs" / "how-to" / "search-resnet20.md"

@@ -10,8 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from accuracy_tables import ROOT, markdown_table
-from page_tables import Pages
+from page_tables import ROOT, Pages, markdown_table
 
 RECORD = ROOT / "docs" / "trainers" / "digits.json"
 PAGE = ROOT / "docs" / "how-to" / "trainers.md"

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from statistics import mean
 from typing import Any
 
-from accuracy_tables import ROOT, markdown_table
-from page_tables import Pages
+from page_tables import ROOT, Pages, markdown_table
 
 RECORD = ROOT / "docs" / "weight-methods" / "resnet20.json"
 PAGE = ROOT / "docs" / "how-to" / "weight-methods.md"
