@@ -161,34 +161,13 @@ def column_order(shifts: NDArray[np.int64], schedule: Schedule) -> NDArray[np.in
     """Return which filter each column of the array takes, pass after pass: int64 (filters,).
 
     `given` keeps the layer's order. `sorted` puts filters of equal shifts together, most shifts
-    first, equal ones in the layer's order. No order has a smaller sum of `pass_cycles`: j passes
-    hold at most j * columns filters, so the slowest of the next is at least the slowest left.
+    first, equal ones in the layer's order. No order has a smaller sum of cycles of passes, which
+    wait for their slowest column: j passes hold at most j * columns filters, so the slowest of the
+    next is at least the slowest left.
     """
     if schedule == "given":
         return np.arange(len(shifts))
     return np.argsort(-shifts, kind="stable")
-
-
-def pass_cycles(
-    shifts: NDArray[np.int64], columns: int, per_cycle: int, schedule: Schedule
-) -> NDArray[np.int64]:
-    """Return the cycles of a step in each pass, where its columns wait for the slowest.
-
-    Parameters
-    ----------
-    shifts : int64 (filters,)
-    columns : int
-        Filters of a pass: the array's columns.
-    per_cycle : int
-        Shifts that a PE treats in a cycle.
-    schedule : 'sorted' or 'given'
-
-    Returns
-    -------
-    int64 (ceil(filters / columns),)
-    """
-    cycles = -(-shifts[column_order(shifts, schedule)] // per_cycle)
-    return np.maximum.reduceat(cycles, np.arange(0, len(cycles), columns))
 
 
 def storage_bits(shifts: int, group: int, consecutive: bool = False) -> Fraction:

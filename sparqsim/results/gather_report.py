@@ -31,8 +31,6 @@ from sparqsim.results.gather_parts import (
 from sparqsim.results.setting import ArrayInfo
 
 GATHER_SCHEMA: Final = "sparqsim.gather/1"
-#: What format and layout others are compared with.
-REFERENCE_FORMAT: Final = "fp32"
 
 
 class MlpRun(Record):

@@ -11,20 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from sparqsim.base.errors import InputError
 from sparqsim.pe.base import LayerFacts, PEDesign
 from sparqsim.search.space import LayerBits
 from sparqsim.trace.codebits import ALL_BITS
-
-
-class TakenLayer(Protocol):
-    """A layer, as far as hardware has to take it."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
 
 
 @dataclass(frozen=True)

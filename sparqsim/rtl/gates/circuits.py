@@ -48,7 +48,7 @@ class Gates:
 
 @dataclass(frozen=True)
 class DesignGates:
-    """A design's netlists. `has_edge`: whether the edge is more than wires."""
+    """A design's netlists."""
 
     circuit: Circuit
     pe: Gates
@@ -60,11 +60,6 @@ class DesignGates:
         """How wide operands are where they enter."""
         edge, pe = self.edge.wiring.inputs, self.pe.wiring.inputs
         return Widths(len(edge["in_data"]), len(pe["w"]))
-
-    @property
-    def has_edge(self) -> bool:
-        """Whether a row has cells at the edge, which cost energy."""
-        return bool(self.edge.wiring.instances)
 
     @cached_property
     def benches(self) -> dict[str, Bench]:

@@ -27,7 +27,6 @@ RESET_CYCLES = 2
 WARM_UP = RESET_CYCLES + 2
 #: Cycles after the last step: the accumulator takes the sum, the registers behind take the zeros.
 TAIL = 3
-SUM_BITS = 32
 
 Planes = dict[str, NDArray[np.uint64]]
 
