@@ -101,7 +101,7 @@ def synthesised_whole(structure, circuit, side, library, sources, monkeypatch):
     return float(re.search(r"Chip area for top module .*: *([0-9.]+)", text)[1])
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("name", "structure"),
     [
@@ -146,6 +146,7 @@ endmodule
 """
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("liberty", [None, DEBIAN_LIBERTY], ids=["transistors", "debian"])
 def test_a_multiplier_is_as_much_larger_than_an_adder_as_published(

@@ -15,7 +15,7 @@ from sparqsim.rtl.tiles import by_place, cut, step_cycles
 from sparqsim.rtl.timeline import elastic_starts
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("sides", [(1, 1), (1, 5), (5, 1), (5, 3), (8, 8)], ids=str)
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
@@ -28,6 +28,7 @@ def test_starts_of_every_step(spec, dataflow, depth, sides, agree, sized):
     agree(design, array, sized(dataflow, 40, *sides, design))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 @pytest.mark.parametrize("spec", ["sparq-5opt", "mac-4b4b", "sparq-exact", "sparq-5opt:stages=2"])
 def test_ragged_tiles(spec, dataflow, agree):
@@ -35,7 +36,7 @@ def test_ragged_tiles(spec, dataflow, agree):
     agree(get_pe(spec), ArrayConfig(3, 4, dataflow=dataflow, coupling="elastic:2"), (1, 1, 1))
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("steps", [1, 3, 17], ids=lambda steps: f"{steps} steps")
 @pytest.mark.parametrize("depth", [1, 2, 4])
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
@@ -51,6 +52,7 @@ def test_overlapping_tiles(spec, dataflow, depth, steps, agree, sized):
     agree(design, array, sized(dataflow, steps, 11, 5, design))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("sides", [(1, 1), (1, 5), (7, 1), (8, 8)], ids=str)
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 def test_overlapping_tiles_on_other_arrays(dataflow, sides, agree, sized):

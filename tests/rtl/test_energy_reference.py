@@ -109,7 +109,7 @@ def parts_of(energies):
     return np.array([getattr(energies, part) for part in PARTS])
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_netlist_rtl_and_simulator_agree_in_every_cycle(spec, gates, rng, compared):
     design, netlists = gates(spec)
@@ -120,6 +120,7 @@ def test_netlist_rtl_and_simulator_agree_in_every_cycle(spec, gates, rng, compar
     compared(found.checks.sums)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("spec", ["mac-8b8b", "pragmatic:lanes=4"])
 def test_signed_activations_agree_too(spec, gates, rng):
     design, netlists = gates(spec, signed=True)
@@ -152,6 +153,7 @@ def test_other_libraries_agree_too(files, library, rng, tmp_path):
     assert (found.pe.internal > 0).all()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_zero_operands_cost_the_clock_and_leakage_only(spec, gates, rng):
     """Where a step takes several cycles whatever its operands, its sequence changes, too."""
@@ -169,6 +171,7 @@ def test_zero_operands_cost_the_clock_and_leakage_only(spec, gates, rng):
     assert bool(edge.idle.total_pj) == bool(netlists.edge.wiring.instances)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", SPECS)
 def test_twice_the_samples_cost_twice_as_much(spec, gates, rng):
     design, netlists = gates(spec)
@@ -183,7 +186,7 @@ def test_twice_the_samples_cost_twice_as_much(spec, gates, rng):
 def test_energy_is_that_of_layers_added_up(library):
     trace = load_trace(DIGITS)
     names = ["layer1.0.conv1", "layer2.0.shortcut", "fc"]
-    plan = Plan(library, samples=20, checked=0)
+    plan = Plan(library, samples=8, checked=0)
 
     def total(layers):
         record = measured_energies(trace, "digits", [get_pe("mac-4b4b")], plan, layers)

@@ -138,11 +138,11 @@ def test_area_refuses(arguments, told, capsys):
 
 
 def test_check_takes_narrow_accumulators_and_many_steps(capsys):
-    command = ("rtl", "check", "mac-4b4b", "--array", "1x1", "--steps", "2500")
-    assert ended(*command, "--acc-bits", "22") == 0
-    assert "counted in units of 256 in 22 bits" in capsys.readouterr().out
+    command = ("rtl", "check", "mac-4b4b", "--array", "1x1", "--steps", "1200")
+    assert ended(*command, "--acc-bits", "21") == 0
+    assert "counted in units of 256 in 21 bits" in capsys.readouterr().out
     assert ended(*command, "--acc-bits", "20") == 2
-    assert "can take 22 bits on mac-4b4b" in capsys.readouterr().err
+    assert "can take 21 bits on mac-4b4b" in capsys.readouterr().err
     narrow = ("rtl", "check", "mac-8b8b", "--array", "2x2", "--steps", "9", "--acc-bits", "16")
     assert ended(*narrow, "--overflow", "wrap") == 0
 

@@ -67,6 +67,7 @@ def sized(design, array, signed):
     return (both, both * design.lanes, both) if whole else ragged
 
 
+@pytest.mark.sampled(2)
 @SPEC
 @pytest.mark.parametrize(
     ("dataflow", "coupling", "overlap", "signed"),

@@ -50,14 +50,14 @@ def random_weights(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarr
     return w
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("spec", SPARQ)
 def test_trim_unit_and_dot_unit_on_every_pair(spec, rng, compared):
     agrees_on_pairs(get_pe(spec), ALL_PAIRS, rng)
     compared(len(ALL_PAIRS), "pairs")
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("spec", [f"{spec},pairing=off" for spec in SPARQ])
 def test_trim_unit_without_pairing(spec, rng, compared):
     """The windows and the rounding are those of every pair above: here it is the switch that is
@@ -117,7 +117,7 @@ def test_every_product_of_the_conventional_pe(compared):
 )
 def test_dot_unit_of_conventional_pes(spec, signed, rng, compared):
     design = get_pe(spec)
-    x = random_weights(rng, (10_000, design.lanes))
+    x = random_weights(rng, (4_000, design.lanes))
     x, w = x if signed else x.view(np.uint8), random_weights(rng, x.shape)
     shown = rtl_pairs(design, x, w)
     pairs = zip(x.tolist(), w.tolist(), strict=True)
