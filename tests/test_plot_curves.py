@@ -377,7 +377,7 @@ def store(made_store, tmp_path) -> Path:
     return tmp_path / made_store.name
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("kind", "only"),
     [

@@ -65,7 +65,7 @@ FIGURES: dict[str, Callable[[Comparison, str], Figure]] = {
 }
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("width", WIDTHS_INCHES)
 @pytest.mark.parametrize("kind", FIGURES)
 def test_72_layers_fit_a_page_and_can_be_read(deep, kind, width):
