@@ -27,7 +27,7 @@ SHARED = Path(os.environ.get("SPARQSIM_SHARED", ROOT.parent / "shared"))
 NO_SHARED = f"shared data not found at {SHARED} (set SPARQSIM_SHARED)"
 
 settings.register_profile("default", deadline=None, max_examples=30)
-settings.register_profile("ci", deadline=None, max_examples=30, derandomize=True, print_blob=True)
+settings.register_profile("ci", deadline=None, max_examples=20, derandomize=True, print_blob=True)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default")
 )

@@ -243,6 +243,7 @@ def encrypted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return settings
 
 
+@pytest.mark.slow
 def test_a_cluster_with_tls_takes_those_who_have_the_key(
     folder: Path, encrypted: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

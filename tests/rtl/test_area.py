@@ -408,7 +408,9 @@ def test_synthesis_for_debians_library_gives_the_shipped_figures_again(
     _compare_with_shipped(debian, "default", structure, name, yosys)
 
 
-def test_areas_are_in_proportion_to_those_of_the_cells_of_ones_own_library(tmp_path, monkeypatch, yosys):
+def test_areas_are_in_proportion_to_those_of_the_cells_of_ones_own_library(
+    tmp_path, monkeypatch, yosys
+):
     monkeypatch.setattr(measure, "MEASURED_DESIGNS", ("mac-4b4b", "sparq-2opt"))
     monkeypatch.setattr(measure, "FLOWS", {"fast mapping": FLOWS["fast mapping"]})
     path = tmp_path / "tiny.lib"
