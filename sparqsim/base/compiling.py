@@ -24,6 +24,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numba
 from numba import config as numba_config
+from numba.core import types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.runtime.nrt import rtsys
 
@@ -108,6 +109,21 @@ class _KernelCache(FunctionCache):
             super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
+class _ConstantsByType:
+    """How a kernel calls this one: by the types of what it passes.
+
+    numba would compile a function again for every constant that another kernel passes to it.
+    """
+
+    def __init__(self, dispatcher: Any) -> None:
+        self._template_of = dispatcher.get_call_template
+
+    def __call__(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        """Return what numba asks of a dispatcher: the template of a call with these types."""
+        by_type = tuple(types.unliteral(each) for each in args)  # type: ignore[no-untyped-call]
+        return self._template_of(by_type, {name: types.unliteral(kws[name]) for name in kws})  # type: ignore[no-untyped-call]
+
+
 def compiled(function: Callable[P, R], *, parallel: bool) -> Callable[P, R]:
     """Return a function as machine code, cached on disk."""
     users_folder = getattr(numba_config, CACHE_SETTING)
@@ -116,6 +132,7 @@ def compiled(function: Callable[P, R], *, parallel: bool) -> Callable[P, R]:
         dispatcher: Callable[P, R] = numba.njit(
             cache=_CACHE_FOLDER is not None, parallel=parallel, nogil=True
         )(function)
+        vars(dispatcher)["get_call_template"] = _ConstantsByType(dispatcher)
         if _CACHE_FOLDER is not None:
             vars(dispatcher)["_cache"] = _KernelCache(function)
     finally:
