@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -126,6 +127,8 @@ def test_a_block_alone_is_the_one_of_the_network(tmp_path):
     ]
     with pytest.raises(InputError, match="block 2: expected 0 to 1"):
         model.alone(2)
+    with pytest.raises(InputError, match="block -1: expected 0 to 1"):
+        model.before(-1, tokens)
 
 
 def test_a_blocks_trace_has_seven_layers_and_two_products(tmp_path):
@@ -206,13 +209,55 @@ def test_sizes_that_no_network_has_are_refused():
         ({"heads": 3}, "width=32, heads=3"),
         ({"heads": 32}, "expected heads of an even width"),
         ({"kv_heads": 3}, "expected a multiple of kv_heads"),
+        ({"context": 0}, "context=0, expected at least 1"),
+        ({"rotary_base": np.nan}, "rotary_base=nan, expected a number above 0"),
+        ({"norm_epsilon": -1.0}, "norm_epsilon=-1.0, expected a number above 0"),
     ]:
         with pytest.raises(InputError, match=message):
             Sizes(**(vars(SIZES) | changed))
 
 
+def test_a_file_with_another_number_of_blocks_is_refused_at_once(tmp_path):
+    """2^32 - 1 of them would take all memory before a weight was missed."""
+    path = written(tmp_path / "tiny.gguf", drawn())
+    data, field = path.read_bytes(), b"llama.block_count" + struct.pack("<I", 4)
+    for blocks, message in [
+        (2**32 - 1, r"tiny\.gguf: llama.block_count=4294967295, expected at most 20"),
+        (0, r"tiny\.gguf: blocks=0, expected at least 1"),
+    ]:
+        changed = data.replace(field + struct.pack("<I", 2), field + struct.pack("<I", blocks))
+        assert changed != data
+        path.write_bytes(changed)
+        with pytest.raises(InputError, match=message):
+            load_gguf(path)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        ([[0, 12]], "input_ids has token 12, expected 0 to 11"),
+        ([[-1, 3]], "input_ids has token -1, expected 0 to 11"),
+        ([[1] * 8], "input_ids has 8 tokens, expected 1 to 7, the longest"),
+        ([[]], "input_ids has 0 tokens, expected 1 to 7"),
+        ([0, 1], r"input_ids is int64 \(2,\), expected int64 \(batch, tokens\)"),
+        ([[0.0, 1.0]], r"input_ids is float32 \(1, 2\), expected int64"),
+    ],
+)
+def test_what_are_no_tokens_is_refused(tokens, message, tmp_path):
+    model = Llama(replace(SIZES, context=7)).eval()
+    given = torch.tensor(tokens) if tokens != [[]] else torch.zeros(1, 0, dtype=torch.int64)
+    for run in (model, lambda tokens: model.before(1, tokens)):
+        with pytest.raises(InputError, match=message):
+            run(given)
+    path = tmp_path / "t.safetensors"
+    with pytest.raises(InputError, match=message):
+        dump(model, [given], path)
+    assert not path.exists()
+    assert model(torch.tensor([[1] * 7])).shape == (1, 7, 12)
+
+
 def test_files_of_llama2c_have_no_names(tmp_path):
-    sizes = Sizes(11, 16, 24, 3, 4, 2)
+    sizes = Sizes(11, 16, 24, 3, 4, 2, context=5)
     weights = drawn(sizes, own_head=True)
     order = ["attention_norm", "attention.query", "attention.key", "attention.value",
              "attention.output", "feed_forward_norm", "feed_forward.gate", "feed_forward.down",
@@ -270,6 +315,9 @@ def test_stories260k_writes_the_same_40_tokens_under_the_8_bit_array():
 def test_a_start_that_is_too_long_is_refused():
     with pytest.raises(InputError, match="start has 3 tokens, expected at most 2"):
         continued(lambda tokens: tokens, torch.ones(1, 3), 2)
+    for start in (torch.ones(3), torch.ones(1, 0)):
+        with pytest.raises(InputError, match=r"expected \(1, tokens\), 1 token or more"):
+            continued(lambda tokens: tokens, start, 2)
 
 
 def test_without_the_package_the_model_says_how_it_is_installed(monkeypatch):

@@ -18,6 +18,8 @@ from pathlib import Path
 from accuracy_tables import ROOT
 from torch import Tensor
 
+from sparqsim.base.errors import InputError
+from sparqsim.base.textfile import read_text
 from sparqsim.networks.language import LanguageModel, smollm2
 from sparqsim.networks.language.packaged import LICENSE_NOTE
 from sparqsim.networks.phase import Phase
@@ -47,8 +49,8 @@ class Sequences:
     @classmethod
     def of(cls, model: LanguageModel, text: Path, tokens: int) -> Sequences:
         """Return the first tokens of a text."""
-        given = model.words.tokens(text.read_text(encoding="utf-8"))[:, :tokens]
-        seen = model.words.tokens(CALIBRATION.read_text(encoding="utf-8"))[:, :CALIBRATED]
+        given = model.words.tokens(read_text(text))[:, :tokens]
+        seen = model.words.tokens(read_text(CALIBRATION))[:, :CALIBRATED]
         return cls(model, given, seen)
 
     def dump(self, phase: str, path: Path, block: int | None = BLOCK) -> DumpReport:
@@ -81,9 +83,13 @@ def main() -> None:
     which.add_argument("--all-blocks", action="store_true", help="the whole network, its head too")
     parser.add_argument("--text", type=Path, default=TEXT, help="a file of text")
     asked = parser.parse_args()
-    sequences = Sequences.of(smollm2(), asked.text, Phase.parse(asked.phase).length)
     block = None if asked.all_blocks else asked.block
-    print(sequences.dump(asked.phase, asked.path, block))
+    try:
+        tokens = Phase.parse(asked.phase).length
+        sequences = Sequences.of(smollm2(), asked.text, tokens)
+        print(sequences.dump(asked.phase, asked.path, block))
+    except InputError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
 
 
 if __name__ == "__main__":

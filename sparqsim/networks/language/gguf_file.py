@@ -87,16 +87,28 @@ def _sizes(opened: _Opened) -> Sizes:
 
     heads = of("attention.head_count", int)
     tokens = opened.field("tokenizer.ggml.tokens", list)
-    sizes = Sizes(
-        vocabulary=of("vocab_size", int, len(tokens)),
-        width=of("embedding_length", int),
-        hidden=of("feed_forward_length", int),
-        blocks=of("block_count", int),
-        heads=heads,
-        kv_heads=of("attention.head_count_kv", int, heads),
-        rotary_base=of("rope.freq_base", float, 10_000.0),
-        norm_epsilon=of("attention.layer_norm_rms_epsilon", float),
-    )
+    given = {
+        "vocabulary": of("vocab_size", int, len(tokens)),
+        "width": of("embedding_length", int),
+        "hidden": of("feed_forward_length", int),
+        "blocks": of("block_count", int),
+        "heads": heads,
+        "kv_heads": of("attention.head_count_kv", int, heads),
+        "rotary_base": of("rope.freq_base", float, 10_000.0),
+        "norm_epsilon": of("attention.layer_norm_rms_epsilon", float),
+        "context": of("context_length", int, 0) or None,
+    }
+    try:
+        sizes = Sizes(**given)
+    except InputError as error:
+        raise InputError(f"{opened.place}: {error}") from None
+    held = len(opened.reader.tensors)
+    # Before a network is made: one of 2^32 blocks would take all memory.
+    if sizes.blocks > held:
+        raise InputError(
+            f"{opened.place}: llama.block_count={sizes.blocks}, expected at most {held}, one for "
+            "each tensor"
+        )
     scaling = of("rope.scaling.type", str, "none")
     if scaling != "none":
         raise InputError(f"{opened.place}: llama.rope.scaling.type={scaling!r}, expected none")

@@ -33,8 +33,10 @@ def continued(model: Logits | nn.Module, start: Tensor, tokens: int) -> Tensor:
     Raises
     ------
     InputError
-        For a start that is longer.
+        For a start that is longer, or no sequence.
     """
+    if start.ndim != 2 or not start.shape[1]:
+        raise InputError(f"start is {tuple(start.shape)}, expected (1, tokens), 1 token or more")
     if start.shape[1] > tokens:
         raise InputError(f"start has {start.shape[1]} tokens, expected at most {tokens}")
     found = start

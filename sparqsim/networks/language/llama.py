@@ -14,6 +14,7 @@ blocks compute; rotary positions: Su et al. (arXiv 2104.09864).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,8 @@ class Sizes:
 
     vocabulary: tokens there are. width: of the residual stream. hidden: of the feed-forward layers.
     heads, kv_heads: of queries, and of keys and values. rotary_base, norm_epsilon: constants of
-    the rotary positions and of the norms.
+    the rotary positions and of the norms. context: tokens of the longest sequence that it was made
+    for, None where that is not known.
 
     Raises
     ------
@@ -44,12 +46,17 @@ class Sizes:
     kv_heads: int
     rotary_base: float = 10_000.0
     norm_epsilon: float = 1e-5
+    context: int | None = None
 
     def __post_init__(self) -> None:
         counts = ("vocabulary", "width", "hidden", "blocks", "heads", "kv_heads")
-        for name in counts:
+        known = counts if self.context is None else (*counts, "context")
+        for name in known:
             if getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)}, expected at least 1")
+        for name in ("rotary_base", "norm_epsilon"):
+            if not 0 < getattr(self, name) < inf:
+                raise InputError(f"{name}={getattr(self, name)}, expected a number above 0")
         if self.width % self.heads or (self.width // self.heads) % 2:
             raise InputError(
                 f"width={self.width}, heads={self.heads}: expected heads of an even width"
@@ -162,7 +169,8 @@ class Llama(nn.Module):
         self.head = nn.Linear(sizes.width, sizes.vocabulary, bias=False)
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        """Return the logits of the token behind each."""
+        """Return the logits of the token behind each. Raises InputError for what are no tokens."""
+        check_tokens(input_ids, self.sizes)
         x = self.embedding(input_ids)
         for block in self.blocks:
             x = block(x)
@@ -173,7 +181,14 @@ class Llama(nn.Module):
         """Return what a block takes of token numbers, (batch, tokens, width), in float.
 
         number: of the block, from 0.
+
+        Raises
+        ------
+        InputError
+            For a block that is not there, and for what are no tokens.
         """
+        self._check_block(number)
+        check_tokens(input_ids, self.sizes)
         with torch.no_grad():
             x: Tensor = self.embedding(input_ids)
             for block in list(self.blocks)[:number]:
@@ -188,9 +203,28 @@ class Llama(nn.Module):
         InputError
             For a block that is not there.
         """
+        self._check_block(number)
+        return OneBlock(self, number)
+
+    def _check_block(self, number: int) -> None:
         if not 0 <= number < self.sizes.blocks:
             raise InputError(f"block {number}: expected 0 to {self.sizes.blocks - 1}")
-        return OneBlock(self, number)
+
+
+def check_tokens(input_ids: Tensor, sizes: Sizes) -> None:
+    """Raise InputError for what are no token numbers (batch, tokens) of a network."""
+    if input_ids.dtype not in {torch.int64, torch.int32} or input_ids.ndim != 2:
+        found = f"{str(input_ids.dtype).removeprefix('torch.')} {tuple(input_ids.shape)}"
+        raise InputError(f"input_ids is {found}, expected int64 (batch, tokens)")
+    longest = inf if sizes.context is None else sizes.context
+    if not 1 <= input_ids.shape[1] <= longest:
+        expected = "at least 1" if sizes.context is None else f"1 to {longest}, the longest"
+        raise InputError(f"input_ids has {input_ids.shape[1]} tokens, expected {expected}")
+    unknown = input_ids[(input_ids < 0) | (input_ids >= sizes.vocabulary)]
+    if unknown.numel():
+        raise InputError(
+            f"input_ids has token {int(unknown[0])}, expected 0 to {sizes.vocabulary - 1}"
+        )
 
 
 class OneBlock(nn.Module):

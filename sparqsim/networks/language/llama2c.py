@@ -44,7 +44,7 @@ def load_llama2c(path: str | PathLike[str]) -> Llama:
         data[:HEADER_BYTES], "<i4"
     ).tolist()
     try:
-        sizes = Sizes(abs(vocabulary), width, hidden, blocks, heads, kv_heads)
+        sizes = Sizes(abs(vocabulary), width, hidden, blocks, heads, kv_heads, context=longest)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     tables = 2 * longest * sizes.head // 2
