@@ -16,6 +16,7 @@ from sparqsim.base.errors import InputError
 from sparqsim.networks.observe import coded, naming
 from sparqsim.networks.rows import rows_of
 from sparqsim.networks.site import Site
+from sparqsim.networks.torch.kept import KeptOutputs, Setting
 from sparqsim.networks.torch.loaders import Inputs
 from sparqsim.networks.torch.network import Call, Network, Values, Visitor
 from sparqsim.networks.torch.outputs import logits_of
@@ -76,6 +77,7 @@ class CalibrationRun(RunningNetwork):
     ) -> None:
         self._network, self._sites, self._batches = network, sites, batches
         self._labels = labels
+        self._kept = KeptOutputs([call.name for call in network.calls])
         self.provides = frozenset({"inputs", "prefix", "answers", "blocks"})
         if labels != "none":
             self.provides |= {"labels"}
@@ -117,10 +119,12 @@ class CalibrationRun(RunningNetwork):
         """Return what the network answers (`RunningNetwork.logits`), computed in float32 on the
         values that codes stand for.
         """
-        visitor = self._visitor(chosen or {}, activation_scales or {}, activation_bits)
+        weights, scales = chosen or {}, activation_scales or {}
+        compute = self._visitor(weights, scales, activation_bits)
+        self._kept.begin(_settings(weights, scales, activation_bits))
         answers = []
-        for inputs, _ in self._batches():
-            found = logits_of(self._network.run(inputs, visitor))
+        for number, (inputs, _) in enumerate(self._batches()):
+            found = logits_of(self._network.run(inputs, self._kept.visitor(number, compute)))
             if found is None:
                 raise InputError("the network's output is not known to be logits, expected some")
             answers.append(as_float32(found))
@@ -193,6 +197,11 @@ class CalibrationRun(RunningNetwork):
         return visitor
 
 
+def _settings(chosen: ChosenWeights, scales: Mapping[str, float], bits: int) -> dict[str, Setting]:
+    """Return how layers of chosen weights compute. The same weights are one object."""
+    return {name: (weights, scales.get(name), bits) for name, weights in chosen.items()}
+
+
 def _as_weight(call: Call, chosen: QuantisedWeights) -> Tensor:
     return torch.from_numpy(shaped(chosen.real, call.module.weight))
 
@@ -203,12 +212,12 @@ def _held(values: Tensor, scale: float, *, signed: bool, bits: int = 8) -> Tenso
     bits: of the codes the top ones, as `mac-4b8b` takes four.
     """
     step = torch.tensor(scale, dtype=torch.float32)
-    codes = torch.clamp(torch.round(values.float() / step), *LIMITS[signed])
+    codes = (values.float() / step).round_().clamp_(*LIMITS[signed])
     if bits == 8:
-        return codes * step
+        return codes.mul_(step)
     unit = 1 << (8 - bits)
     least, most = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
-    return torch.clamp(torch.round(codes / unit), least, most) * (unit * step)
+    return codes.div_(unit).round_().clamp_(least, most).mul_(unit * step)
 
 
 def _computed(call: Call, values: Tensor, weight: Tensor) -> Tensor:

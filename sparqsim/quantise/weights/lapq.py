@@ -135,6 +135,7 @@ class _Search:
     def __init__(self, keys: Lapq, facts: NetworkFacts, network: RunningNetwork) -> None:
         self._keys, self._facts, self._network = keys, facts, network
         self._seen = {layer.name: self._observed(layer) for layer in facts.layers}
+        self._coded: dict[str, QuantisedWeights] = {}
         self._told = self._measure()
 
     def _measure(self) -> Callable[[Array], float]:
@@ -181,13 +182,15 @@ class _Search:
         return self._told(self._network.logits(chosen, clips.activations, bits))
 
     def weights_of(self, clips: Clips) -> dict[str, QuantisedWeights]:
-        """Return all layers' weights at the nearest codes."""
-        return {
-            layer.name: QuantisedWeights.at_scales(
-                layer.weights, clips.weights[layer.name], self._keys.bits
-            )
-            for layer in self._facts.layers
-        }
+        """Return all layers' weights at the nearest codes: the same objects as last time where a
+        layer's scales are, so that whoever runs the network knows what did not change.
+        """
+        for layer in self._facts.layers:
+            scales, last = clips.weights[layer.name], self._coded.get(layer.name)
+            if last is None or not np.array_equal(last.scales, scales):
+                coded = QuantisedWeights.at_scales(layer.weights, scales, self._keys.bits)
+                self._coded[layer.name] = coded
+        return dict(self._coded)
 
     def clips_of(self, powers: Sequence[float]) -> list[Clips]:
         """Return the clips of least mean |error|^p, for each of some p."""
