@@ -85,12 +85,18 @@ def least_dram_bytes(layer: Layer, passes: Sequence[PEDesign], memory: MemoryCon
     Every pass fetches what it uses of activations and weights, each byte once; between two passes
     partial sums leave and come back; finished outputs leave once.
     """
-    shape = layer.gemm
-    stored = [Stored(pe.lanes, pe.weight_bits, pe.pair_bits_of(layer)) for pe in passes]
-    used = [used_bytes(job_of(layer, each, memory), memory) for each in stored]
+    used = [_used_bytes(layer, pe, memory) for pe in passes]
     fetched = sum(each["activations"] + each["weights"] for each in used)
-    sums = shape.groups * -(-shape.m * shape.n * memory.psum_bits // 8)
-    return fetched + 2 * (len(passes) - 1) * sums + used[-1]["outputs"]
+    shape = layer.gemm
+    partial_sums = shape.groups * -(-shape.m * shape.n * memory.psum_bits // 8)
+    between_passes = 2 * (len(passes) - 1) * partial_sums
+    return fetched + between_passes + used[-1]["outputs"]
+
+
+def _used_bytes(layer: Layer, pe: PEDesign, memory: MemoryConfig) -> dict[str, int]:
+    """Return the bytes that a pass uses of each operand."""
+    stored = Stored(pe.lanes, pe.weight_bits, pe.pair_bits_of(layer))
+    return used_bytes(job_of(layer, stored, memory), memory)
 
 
 def dram_cycles(moved_bytes: int, memory: MemoryConfig) -> int:

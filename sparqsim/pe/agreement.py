@@ -23,9 +23,10 @@ def compare(pe: PEDesign, x: Array, w: Array) -> None:
 
 def stepped(pe: PEDesign, x: Array, w: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return values and cycles of every `step` of X (M, K) @ W (K, N), int64 (M, N, steps) each."""
-    values_and_cycles = [(step.value, step.cycles) for step in plain_steps(pe, x, w)]
+    steps = list(plain_steps(pe, x, w))
     shape = len(x), w.shape[1], pe.steps(x.shape[1])
-    values, cycles = np.array(values_and_cycles, np.int64).reshape(-1, 2).T
+    values = np.array([step.value for step in steps], np.int64)
+    cycles = np.array([step.cycles for step in steps], np.int64)
     return values.reshape(shape), cycles.reshape(shape)
 
 

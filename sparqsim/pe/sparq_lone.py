@@ -79,7 +79,8 @@ class LonePass(PEDesign):
     def _states(self) -> tuple[NDArray[np.uint8], list[tuple[int, ...]]]:
         """Return the state of every magnitude, uint8 (256,), and an activation of each."""
         window = (np.arange(256, dtype=np.uint8) & self._mask) >> self.shift
-        half = self.bits
-        halves = (window >> half > 0) + 2 * ((window & (1 << half) - 1) > 0)
+        has_high = (window >> self.bits) > 0
+        has_low = (window & (1 << self.bits) - 1) > 0
+        halves = has_high + 2 * has_low
         _, first, states = np.unique(halves, return_index=True, return_inverse=True)
-        return states.astype(np.uint8), [(int(value),) for value in first]
+        return states.astype(np.uint8), [(magnitude,) for magnitude in first.tolist()]

@@ -162,16 +162,27 @@ class SySmt(PEDesign):
     def matmul(self, x: Array, w: Array) -> NDArray[np.int64]:
         """Return the design's exact arithmetic for X @ W; see `PEDesign.matmul`."""
         self.check_operands(x, w)
-        m, n = x.shape[-2], w.shape[-1]
-        tables, k = collision_tables(self), x.shape[-1]
         lead = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
-        every_x = np.broadcast_to(x, (*lead, m, k)).reshape(-1, m, k)
-        every_w = np.broadcast_to(w, (*lead, k, n)).reshape(-1, k, n)
-        short = self.lanes * self.steps(k) - k
-        whole_x = np.ascontiguousarray(np.pad(every_x, ((0, 0), (0, 0), (0, short))))
-        whole_w = np.ascontiguousarray(np.pad(every_w, ((0, 0), (0, short), (0, 0))))
-        sums = collided_sums(whole_x, whole_w, tables.activations, tables.weights, self.lanes)
-        return sums.reshape(*lead, m, n)
+        tables = collision_tables(self)
+        sums = collided_sums(
+            self._whole_steps(x, lead, axis=-1),
+            self._whole_steps(w, lead, axis=-2),
+            tables.activations,
+            tables.weights,
+            self.lanes,
+        )
+        return sums.reshape(*lead, *sums.shape[1:])
+
+    def _whole_steps(self, operand: Array, lead: tuple[int, ...], axis: int) -> Array:
+        """Return matrices (groups, ...) of all `lead` places, zeros behind K on `axis` to the end
+        of its last step.
+        """
+        matrix = operand.shape[-2:]
+        groups = np.broadcast_to(operand, (*lead, *matrix)).reshape(-1, *matrix)
+        k = matrix[axis]
+        behind = [(0, 0)] * 3
+        behind[axis] = (0, self.lanes * self.steps(k) - k)
+        return np.ascontiguousarray(np.pad(groups, behind))
 
     def activation_states(self, x: Array) -> NDArray[np.uint8]:
         """Return a number for what every thread's activation can do in a collision."""

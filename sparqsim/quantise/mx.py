@@ -62,15 +62,20 @@ class MxFormat:
         exponents : int64 (..., K), of each value's block; 0 for a block of zeros
         """
         k = values.shape[-1]
-        padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, -k % BLOCK)])
+        whole_blocks = [(0, 0)] * (values.ndim - 1) + [(0, -k % BLOCK)]
+        padded = np.pad(values, whole_blocks)
         blocks = padded.reshape(*values.shape[:-1], -1, BLOCK)
+        shared = self._shared_exponents(blocks)
+        elements = self.elements(np.ldexp(blocks, -shared))
+        exponents = np.broadcast_to(shared, blocks.shape)
+        return elements.reshape(padded.shape)[..., :k], exponents.reshape(padded.shape)[..., :k]
+
+    def _shared_exponents(self, blocks: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the exponents (..., blocks, 1) that elements of each block share."""
         largest = np.abs(blocks).max(axis=-1, keepdims=True)
         _, exponents = np.frexp(largest)
         shared = np.maximum(exponents - 1 - self.largest_exponent, LOWEST_EXPONENT)
-        shared = np.where(largest > 0, shared, 0)
-        elements = self.elements(np.ldexp(blocks, -shared))
-        spread = np.broadcast_to(shared, blocks.shape)
-        return elements.reshape(padded.shape)[..., :k], spread.reshape(padded.shape)[..., :k]
+        return np.where(largest > 0, shared, 0)
 
 
 MXINT8: Final = MxFormat(6, 6, 0, 0, 127)

@@ -102,10 +102,15 @@ class Space:
         """Return the places of edges, those that share layers together."""
         groups: list[tuple[set[str], list[int]]] = []
         for place, edge in enumerate(self.edges):
-            meeting = [group for group in groups if not group[0].isdisjoint(edge.layers)]
-            layers = set(edge.layers).union(*(names for names, _ in meeting))
-            places = sorted([place, *(each for _, own in meeting for each in own)])
-            groups = [group for group in groups if group not in meeting] + [(layers, places)]
+            layers, places = set(edge.layers), [place]
+            apart = []
+            for group_layers, group_places in groups:
+                if group_layers.isdisjoint(edge.layers):
+                    apart.append((group_layers, group_places))
+                else:
+                    layers |= group_layers
+                    places += group_places
+            groups = [*apart, (layers, sorted(places))]
         return [tuple(places) for _, places in groups]
 
     def ways(self, group: Sequence[int]) -> int:

@@ -31,16 +31,17 @@ class SparqExactPath(DataPath):
 
     def cycles(self, design: SparqExact, xs: Sequence[int], *, signed: bool = False) -> list[Cycle]:
         """Return one cycle, or one for each activation; the word has the second one's halves."""
-        bits, (x1, x2) = WINDOWS.bits, map(abs, xs)
-        low = (1 << bits) - 1
-        later = (x2 & low) << LATER_AT | (x2 >> bits) << (LATER_AT + bits)
-        trimmed = tuple(TRIMMED.step((x1, x2), w).value for w in ((1, 0), (0, 1)))
-        if trimmed == (x1, x2):
+        x1, x2 = map(abs, xs)
+        bits = WINDOWS.bits
+        low, high = x2 & (1 << bits) - 1, x2 >> bits
+        later = low << LATER_AT | high << (LATER_AT + bits)
+        as_trimmed = [TRIMMED.step((x1, x2), w).value for w in ((1, 0), (0, 1))]
+        if as_trimmed == [x1, x2]:
             one = cycle_of(TRIMMED.trim_unit(x1, x2), WINDOWS)
             return [Cycle(one.word | later, one.ports)]
         first = cycle_of(split(x1, 0, 0, bits), WINDOWS)
-        word = first.word | later | 1 << TWO_AT
         second = cycle_of(split(x2, 0, 1, bits), WINDOWS)
+        word = first.word | later | 1 << TWO_AT
         return [Cycle(word, first.ports), Cycle(word, second.ports)]
 
     def codes(self, design: SparqExact, x: Array) -> NDArray[np.uint16]:

@@ -145,9 +145,12 @@ class _Written:
                 yield from self._joined(equation, left, right, of_label)
 
     def _plain(self, equation: Equation, left: str, right: str) -> Iterator[Any]:
+        """Axes of both in the order of a matrix product: (stack, rows, K) @ (stack, K, columns)."""
         stack, rows, columns = equation.stack, equation.rows, equation.columns
-        first = yield from self._turned(left, equation.left, stack + rows + equation.summed)
-        second = yield from self._turned(right, equation.right, stack + equation.summed + columns)
+        left_axes = stack + rows + equation.summed
+        right_axes = stack + equation.summed + columns
+        first = yield from self._turned(left, equation.left, left_axes)
+        second = yield from self._turned(right, equation.right, right_axes)
         yield from self._product(first, second, stack + rows + columns, equation.output)
 
     def _joined(

@@ -158,19 +158,19 @@ class Network:
 
     def product(self, first: Tensor, second: Tensor) -> Tensor:
         """Compute the product of two activations, (groups, M, K) x (groups, K, N)."""
-        at = f"{self.at}." if self.at else ""
-        self._counts[f"{at}product"] += 1
-        name = self._numbered(f"{at}product{self._counts[f'{at}product']}")
-        values = self._by_input(first), self._by_input(second)
-        return self._visit(Call(name, "gemm"), values).reshape(*first.shape[:-1], second.shape[-1])
+        products = f"{self.at}.product" if self.at else "product"
+        self._counts[products] += 1
+        call = Call(self._numbered(f"{products}{self._counts[products]}"), "gemm")
+        output = self._visit(call, (self._by_input(first), self._by_input(second)))
+        return output.reshape(*first.shape[:-1], second.shape[-1])
 
     def linear(self, name: str, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Compute a linear layer that is no module, x (..., K)."""
         name = self._numbered(name.removesuffix(".weight").removesuffix("_weight"))
         made = self._functional.linear(name, weight, bias)
         rows = self._by_input(x.reshape(-1, x.shape[-1]))
-        output = self._visit(Call(name, "linear", made), (rows,)).reshape(*x.shape[:-1], -1)
-        return with_bias(output, made.bias, bias)
+        output = self._visit(Call(name, "linear", made), (rows,))
+        return with_bias(output.reshape(*x.shape[:-1], -1), made.bias, bias)
 
     def convolution(
         self, name: str, x: Tensor, weight: Tensor, bias: Tensor | None, **geometry: Any

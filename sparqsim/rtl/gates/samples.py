@@ -69,14 +69,14 @@ def _position(at: int, sizes: tuple[int, int, int], array: ArrayConfig) -> Posit
 
 def operands_of(lowered: Entering, positions: list[Position], array: ArrayConfig) -> Operands:
     """Return what the PEs of these outputs, and those above them, multiply."""
-    rows = [lowered.rows(at.m, at.m + 1)[at.group, 0] for at in positions]
-    inner = np.array([at.m % array.rows != 0 for at in positions])
-    above = [
-        lowered.rows(at.m - 1, at.m)[at.group, 0] if has_above else np.zeros_like(row)
-        for at, row, has_above in zip(positions, rows, inner, strict=True)
-    ]
+    x = np.stack([lowered.rows(at.m, at.m + 1)[at.group, 0] for at in positions])
     w = np.stack([lowered.weights[at.group, :, at.n] for at in positions])
-    return Operands(tuple(positions), np.stack(rows), w, np.stack(above), inner)
+    inner = np.array([at.m % array.rows != 0 for at in positions])
+    x_above = np.zeros_like(x)
+    for sample in np.flatnonzero(inner):
+        at = positions[sample]
+        x_above[sample] = lowered.rows(at.m - 1, at.m)[at.group, 0]
+    return Operands(tuple(positions), x, w, x_above, inner)
 
 
 @dataclass(frozen=True)
