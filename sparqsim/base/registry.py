@@ -4,8 +4,8 @@ file of the user's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, is_dataclass
 from importlib.metadata import EntryPoint
 from typing import Any, Generic
 
@@ -102,3 +102,24 @@ def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
         f"{what} {name!r} is not known{nearest(name, names)}; expected one of "
         f"{', '.join(names)}, or FILE.py:CLASS"
     )
+
+
+def finished(
+    base: type[Base], expected: str, stated: Collection[str] = ("name",)
+) -> Callable[[Any, str], type[Base]]:
+    """Return what takes a class from outside as a finished dataclass of `base`.
+
+    expected: what it must have, in words. stated: names of what it says of itself.
+    """
+
+    def checked(value: Any, origin: str) -> type[Base]:
+        """Return the class. Raises InputError where it is another one, or unfinished."""
+        if not (isinstance(value, type) and issubclass(value, base)):
+            raise InputError(f"{origin} is {value!r}, expected a subclass of {base.__qualname__}")
+        says_all = all(hasattr(value, each) for each in stated)
+        complete = not getattr(value, "__abstractmethods__", None) and is_dataclass(value)
+        if not (complete and says_all):
+            raise InputError(f"{origin} is unfinished: expected {expected}")
+        return value
+
+    return checked

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
-from typing import Any
-
-from sparqsim.base.errors import InputError
-from sparqsim.base.registry import Registry
+from sparqsim.base.registry import Registry, finished
 from sparqsim.quantise.rows.base import RowFormat
 
 WHAT = "row format"
@@ -25,24 +21,14 @@ def get_row_format(spec: str | RowFormat) -> RowFormat:
     return spec if isinstance(spec, RowFormat) else REGISTRY.made(str(spec))
 
 
-def _checked(value: Any, origin: str) -> type[RowFormat]:
-    if not (isinstance(value, type) and issubclass(value, RowFormat)):
-        base = RowFormat.__qualname__
-        raise InputError(f"{origin} is {value!r}, expected a subclass of {base}")
-    unfinished = getattr(value, "__abstractmethods__", None) or not hasattr(value, "name")
-    if unfinished or not is_dataclass(value):
-        raise InputError(
-            f"{origin} is unfinished: expected a frozen dataclass with `name`, `row_bytes`, "
-            "`encode` and `decode`"
-        )
-    return value
-
-
 REGISTRY: Registry[RowFormat] = Registry(
     WHAT,
     RowFormat,  # type: ignore[type-abstract] # a base to look for
     "sparqsim.quantise.rows",
     "sparqsim.rows",
-    _checked,
+    finished(
+        RowFormat,  # type: ignore[type-abstract]
+        "a frozen dataclass with `name`, `row_bytes`, `encode` and `decode`",
+    ),
 )
 shipped_row_formats = REGISTRY.shipped

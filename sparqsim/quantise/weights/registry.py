@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
 from typing import Any
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.keys import keys_of, with_keys
-from sparqsim.base.registry import Registry
+from sparqsim.base.registry import Registry, finished
 from sparqsim.quantise.weights.base import WeightQuantiser, placed_keys
 
 WHAT = "weight quantiser"
@@ -57,21 +56,15 @@ def _named(kind: type[WeightQuantiser], text: str, spec: str) -> str:
     return ",".join(named)
 
 
+FINISHED = "a frozen dataclass with `name`, the field `bits` and `quantise`"
+_finished = finished(WeightQuantiser, FINISHED)  # type: ignore[type-abstract]
+
+
 def _checked(value: Any, origin: str) -> type[WeightQuantiser]:
-    if not (isinstance(value, type) and issubclass(value, WeightQuantiser)):
-        base = WeightQuantiser.__qualname__
-        raise InputError(f"{origin} is {value!r}, expected a subclass of {base}")
-    unfinished = getattr(value, "__abstractmethods__", None) or not hasattr(value, "name")
-    if unfinished or not is_dataclass(value) or "bits" not in _names_of_keys(value):
-        raise InputError(
-            f"{origin} is unfinished: expected a frozen dataclass with `name`, the field `bits` "
-            "and `quantise`"
-        )
-    return value
-
-
-def _names_of_keys(kind: Any) -> list[str]:
-    return [key.name for key in keys_of(kind)]
+    kind = _finished(value, origin)
+    if all(key.name != "bits" for key in keys_of(kind)):
+        raise InputError(f"{origin} is unfinished: expected {FINISHED}")
+    return kind
 
 
 REGISTRY: Registry[WeightQuantiser] = Registry(
