@@ -14,22 +14,17 @@ logits and accuracies.
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import sklearn
 import torch
 from digits_network import (
     BATCH,
     BLOCKS,
     CLASSES,
     SIDE,
-    SPLIT_SEED,
     STEM_CHANNELS,
-    TEST_SHARE,
     Digits,
     IntegerLayer,
     Network,
@@ -42,22 +37,24 @@ from digits_network import (
     run_network,
     train,
 )
+from digits_trace import (
+    CALIBRATION_IMAGES,
+    LICENSE_NOTE,
+    provenance,
+    report_differences,
+    save,
+)
 from torch import Tensor
 
 import sparqsim
 from sparqsim.trace.coverage import Coverage
 
-CALIBRATION_IMAGES = 512
-FOLD_TOLERANCE = 1e-4  # of the largest logit: float32 rounding through 16 layers
-
-LICENSE_NOTE = (
-    "Images: 'Optical recognition of handwritten digits dataset' as bundled with scikit-learn "
-    "(sklearn.datasets.load_digits), whose description says: 'This is a copy of the test set of "
-    "the UCI ML hand-written digits datasets "
-    "https://archive.ics.uci.edu/ml/datasets/Optical+Recognition+of+Handwritten+Digits'. It gives "
-    "creator E. Alpaydin and date July 1998, and names no licence. Weights: trained by this "
-    "script, under the licence of this project."
+QUANTISATION = (
+    "activations uint8, zero point 0, one scale per layer; weights int8 symmetric, one scale per "
+    "output channel, 2*max|w|/255; round half to even; bias, residual add and pooling in float64"
 )
+TRAINING = f"SGD with Nesterov momentum, one-cycle rate, batch {BATCH}, shifts of up to 2 pixels"
+FOLD_TOLERANCE = 1e-4  # of the largest logit: float32 rounding through 16 layers
 
 
 def trace_layer(name: str, layer: IntegerLayer, x: Tensor) -> sparqsim.Layer:
@@ -83,17 +80,6 @@ def trace_layer(name: str, layer: IntegerLayer, x: Tensor) -> sparqsim.Layer:
     )
 
 
-def correct(logits: Tensor, labels: Tensor) -> int:
-    """Return how many images are classified correctly."""
-    return int((logits.argmax(dim=1) == labels).sum())
-
-
-def accuracy_record(logits: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Return accuracy as counts and as a share."""
-    count = correct(logits, labels)
-    return {"correct": count, "total": len(labels), "share": count / len(labels)}
-
-
 def architecture() -> str:
     """Return the architecture in one line."""
     blocks = ", ".join(
@@ -106,42 +92,6 @@ def architecture() -> str:
         "ReLU after conv1, between a block's convolutions and after its add; "
         f"global average pooling; fc {BLOCKS[-1].outputs}->{CLASSES}"
     )
-
-
-def provenance(
-    digits: Digits, seed: int, epochs: int, logits_float: Tensor, logits_8bit: Tensor
-) -> dict[str, Any]:
-    """Return what a reader needs to judge and to repeat the trace."""
-    return {
-        "accuracy_float": accuracy_record(logits_float, digits.test_labels),
-        "accuracy_8bit": accuracy_record(logits_8bit, digits.test_labels),
-        "architecture": architecture(),
-        "batch_normalisation": "folded into weights and bias before quantisation",
-        "calibration_images": f"the first {CALIBRATION_IMAGES} of the training split",
-        "dataset": "sklearn.datasets.load_digits, pixels / 16, 8x8 scaled up to 16x16 (bilinear)",
-        "epochs": epochs,
-        "quantisation": "activations uint8, zero point 0, one scale per layer; weights int8 "
-        "symmetric, one scale per output channel, 2*max|w|/255; round half to even; bias, "
-        "residual add and pooling in float64",
-        "seed": seed,
-        "split": {
-            "test_size": TEST_SHARE,
-            "random_state": SPLIT_SEED,
-            "stratified": True,
-            "train": len(digits.train_labels),
-            "test": len(digits.test_labels),
-        },
-        "training": (
-            f"SGD with Nesterov momentum, one-cycle rate, batch {BATCH}, shifts of up to 2 pixels"
-        ),
-        "threads": torch.get_num_threads(),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "scikit-learn": sklearn.__version__,
-        },
-    }
 
 
 def build_trace(
@@ -164,6 +114,11 @@ def build_trace(
         provenance={
             **provenance(digits, seed, epochs, logits_float, logits_8bit),
             **Coverage(inputs=images).entry(),
+            "architecture": architecture(),
+            "batch_normalisation": "folded into weights and bias before quantisation",
+            "quantisation": QUANTISATION,
+            "training": TRAINING,
+            "threads": torch.get_num_threads(),
         },
         arrays={
             "labels": digits.test_labels.numpy(),
@@ -222,19 +177,8 @@ def product_output(layer: sparqsim.Layer) -> Tensor:
 def check(path: Path) -> int:
     """Recompute what a trace file says of itself; return 0 if it holds, 1 if not."""
     trace = sparqsim.load_trace(path)
-    differing = replay(trace)
-    labels = torch.from_numpy(np.array(trace.arrays["labels"]))
-    for kind in ("float", "8bit"):
-        logits = torch.from_numpy(np.array(trace.arrays[f"logits_{kind}"]))
-        if accuracy_record(logits, labels) != trace.metadata.provenance[f"accuracy_{kind}"]:
-            differing.append(f"accuracy_{kind} is {accuracy_record(logits, labels)}")
-    inputs = len(trace.arrays["traced_images"])
-    if Coverage.of(trace.metadata.provenance) != Coverage(inputs=inputs):
-        differing.append(f"coverage is not that of {inputs} images and every layer")
-    print(
-        "\n".join(differing or [f"{path}: replayed {len(trace.layers)} layers, all numbers agree"])
-    )
-    return 1 if differing else 0
+    coverage = Coverage(inputs=len(trace.arrays["traced_images"]))
+    return report_differences(trace, replay(trace), coverage)
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -276,9 +220,7 @@ def make(options: argparse.Namespace) -> int:
     network = train(digits, options.seed, options.epochs)
     with torch.no_grad():
         trace = build_trace(digits, network, options.seed, options.epochs, options.images)
-    trace.save(options.out)
-    for kind in ("float", "8bit"):
-        print(f"accuracy_{kind}: {trace.metadata.provenance[f'accuracy_{kind}']}")
+    save(trace, options.out)
     return 0
 
 

@@ -14,17 +14,20 @@ functions of PyTorch, and compares every layer's operands, the logits and the ac
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import sklearn
 import torch
-from digits_network import SPLIT_SEED, TEST_SHARE, Digits, load_split
+from digits_network import Digits, load_split
+from digits_trace import (
+    CALIBRATION_IMAGES,
+    LICENSE_NOTE,
+    provenance,
+    report_differences,
+    save,
+)
 from digits_vit import DEPTH, EPOCHS, HEADS, HIDDEN, LEARNING_RATE, WIDTH, DigitsVit, train_vit
-from make_digits_trace import CALIBRATION_IMAGES, LICENSE_NOTE, accuracy_record
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -35,6 +38,11 @@ from sparqsim.quantise.recipe import Recipe
 from sparqsim.trace.coverage import Coverage
 
 IMAGES = 8
+ARCHITECTURE = (
+    f"patches of 4x4 pixels, a class token, {DEPTH} blocks of width {WIDTH} with {HEADS} heads and "
+    f"MLPs of {HIDDEN}, layer norms before each, GELU, a classifier"
+)
+TRAINING = f"AdamW, one-cycle rate up to {LEARNING_RATE}, shifts of up to 2 pixels"
 #: What a trace keeps beside its layers, to be replayed: parameters that no array multiplies.
 KEPT = ("norm", "class_token", "positions", "in_proj_bias")
 
@@ -46,14 +54,18 @@ def build_trace(digits: Digits, network: DigitsVit, seed: int, epochs: int) -> s
     quantised = QuantisedNetwork(network, calibration, recipe=Recipe())
     in_float, in_8bit = (evaluate(quantised, tests, pe) for pe in (None, "mac-8b8b"))
     found = trace_of(quantised, [digits.test_images[:IMAGES]], IMAGES)
-    about = found.metadata.provenance
     return sparqsim.Trace(
         list(found.layers),
         network=f"vision transformer of {DEPTH} blocks, handwritten digits 16x16",
         calibrator=quantised.calibrator,
         origin="workloads/make_vit_trace.py",
         license_note=LICENSE_NOTE,
-        provenance=about | provenance(digits, seed, epochs, in_float.logits, in_8bit.logits),
+        provenance={
+            **found.metadata.provenance,
+            **provenance(digits, seed, epochs, in_float.logits, in_8bit.logits),
+            "architecture": ARCHITECTURE,
+            "training": TRAINING,
+        },
         arrays={
             "labels": digits.test_labels.numpy(),
             "logits_float": in_float.logits.numpy(),
@@ -70,38 +82,6 @@ def kept_parameters(network: nn.Module) -> dict[str, np.ndarray]:
         name: parameter.detach().numpy()
         for name, parameter in network.named_parameters()
         if any(part in name for part in KEPT)
-    }
-
-
-def provenance(
-    digits: Digits, seed: int, epochs: int, logits_float: Tensor, logits_8bit: Tensor
-) -> dict[str, Any]:
-    """Return what a reader needs to judge and to repeat the trace."""
-    return {
-        "accuracy_float": accuracy_record(logits_float, digits.test_labels),
-        "accuracy_8bit": accuracy_record(logits_8bit, digits.test_labels),
-        "architecture": (
-            f"patches of 4x4 pixels, a class token, {DEPTH} blocks of width {WIDTH} with {HEADS} "
-            f"heads and MLPs of {HIDDEN}, layer norms before each, GELU, a classifier"
-        ),
-        "calibration_images": f"the first {CALIBRATION_IMAGES} of the training split",
-        "dataset": "sklearn.datasets.load_digits, pixels / 16, 8x8 scaled up to 16x16 (bilinear)",
-        "epochs": epochs,
-        "seed": seed,
-        "split": {
-            "test_size": TEST_SHARE,
-            "random_state": SPLIT_SEED,
-            "stratified": True,
-            "train": len(digits.train_labels),
-            "test": len(digits.test_labels),
-        },
-        "training": f"AdamW, one-cycle rate up to {LEARNING_RATE}, shifts of up to 2 pixels",
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "scikit-learn": sklearn.__version__,
-        },
     }
 
 
@@ -212,19 +192,8 @@ def replayed(trace: sparqsim.Trace) -> list[str]:
 def check(path: Path) -> int:
     """Recompute what a trace file says of itself; return 0 if it holds, 1 if not."""
     trace = sparqsim.load_trace(path)
-    differing = replayed(trace)
-    labels = torch.from_numpy(np.array(trace.arrays["labels"]))
-    for kind in ("float", "8bit"):
-        logits = torch.from_numpy(np.array(trace.arrays[f"logits_{kind}"]))
-        if accuracy_record(logits, labels) != trace.metadata.provenance[f"accuracy_{kind}"]:
-            differing.append(f"accuracy_{kind} is {accuracy_record(logits, labels)}")
-    coverage = Coverage.of(trace.metadata.provenance)
-    if coverage != Coverage(inputs=len(trace.arrays["traced_images"]), unit="picture"):
-        differing.append(f"coverage is not that of whole pictures: {coverage}")
-    print(
-        "\n".join(differing or [f"{path}: replayed {len(trace.layers)} layers, all numbers agree"])
-    )
-    return 1 if differing else 0
+    coverage = Coverage(inputs=len(trace.arrays["traced_images"]), unit="picture")
+    return report_differences(trace, replayed(trace), coverage)
 
 
 def make(options: argparse.Namespace) -> int:
@@ -233,9 +202,7 @@ def make(options: argparse.Namespace) -> int:
     digits = load_split()
     network = train_vit(digits, options.seed, options.epochs)
     trace = build_trace(digits, network, options.seed, options.epochs)
-    trace.save(options.out)
-    for kind in ("float", "8bit"):
-        print(f"accuracy_{kind}: {trace.metadata.provenance[f'accuracy_{kind}']}")
+    save(trace, options.out)
     return 0
 
 
