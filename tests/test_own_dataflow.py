@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from busy_cycles import busy_cycles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_dataflows import TransposedOutputs
@@ -169,17 +170,7 @@ def test_heat_map_counts_the_steps_of_the_processes(flow):
     layer, pe = layer_of(8, most=12), sparqsim.get_pe("sparq-exact")
     trace, array = Trace([layer]), ArrayConfig(3, 4, flow)
     found = heatmap(sparqsim.simulate(trace, pe, array), trace)
-    roles, shape = get_dataflow(flow).roles, layer.gemm
-    sizes = {"m": shape.m, "s": pe.steps(shape.k), "n": shape.n}
-    row_tiles = -(-sizes[roles[1]] // 3)
-    busy = np.zeros((3, 4), np.int64)
-    for tile in range(row_tiles * -(-sizes[roles[2]] // 4)):
-        col_tile, row_tile = divmod(tile, row_tiles)
-        for done in window_of(layer, pe, array, tile).run.steps:
-            inside = row_tile * 3 + done.row < sizes[roles[1]]
-            if inside and col_tile * 4 + done.col < sizes[roles[2]]:
-                busy[done.row, done.col] += done.cycles
-    assert found.step_cycles.tolist() == busy.tolist()
+    assert found.step_cycles.tolist() == busy_cycles(layer, pe, array)
 
 
 @pytest.mark.parametrize("flow", OWN, ids=lambda flow: flow.rpartition(":")[2])

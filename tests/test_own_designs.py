@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from busy_cycles import busy_cycles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_designs import FixedSerial, Fused, WeightSerial, WindowedSerial
@@ -20,7 +21,6 @@ import sparqsim
 from sparqsim import ArrayConfig, InputError, Layer, MemoryConfig, Trace
 from sparqsim.analysis.bandwidth import bandwidth_curves
 from sparqsim.analysis.heatmap import heatmap
-from sparqsim.analysis.wave import window_of
 from sparqsim.array.registry import get_dataflow
 from sparqsim.array.timing import array_timing
 from sparqsim.cli import main
@@ -130,17 +130,7 @@ def test_heat_map_counts_the_steps_of_the_processes(spec, flow):
     layer, pe = layer_of(8, most=12), sparqsim.get_pe(spec)
     trace, array = Trace([layer]), ArrayConfig(3, 4, flow)
     found = heatmap(sparqsim.simulate(trace, pe, array), trace, known=[pe])
-    roles, shape = get_dataflow(flow).roles, layer.gemm
-    sizes = {"m": shape.m, "s": bound_to(layer, pe).steps(shape.k), "n": shape.n}
-    row_tiles = -(-sizes[roles[1]] // 3)
-    busy = np.zeros((3, 4), np.int64)
-    for tile in range(row_tiles * -(-sizes[roles[2]] // 4)):
-        col_tile, row_tile = divmod(tile, row_tiles)
-        for done in window_of(layer, pe, array, tile).run.steps:
-            inside = row_tile * 3 + done.row < sizes[roles[1]]
-            if inside and col_tile * 4 + done.col < sizes[roles[2]]:
-                busy[done.row, done.col] += done.cycles
-    assert found.step_cycles.tolist() == busy.tolist()
+    assert found.step_cycles.tolist() == busy_cycles(layer, pe, array)
 
 
 def test_weights_alone_decide_what_weights_decide():
