@@ -191,7 +191,7 @@ def test_the_least_cost_is_that_of_the_cheapest_point(known: Known, random: Any)
     """Also where fewer bits take more, and layers take what two of their edges decide."""
     layers = {name for edge in known.space.edges for name in edge.layers}
     drawn = {
-        (name, bits): random.random()
+        (name, bits): random.randint(1, 10**6)
         for name in layers
         for bits in itertools.product((6, 7, 8), repeat=2)
     }
