@@ -9,6 +9,25 @@ import typer
 
 from sparqsim.base.plugins import named_file
 from sparqsim.base.wording import counted
+from sparqsim.cli.accelerator import array_config
+from sparqsim.cli.network_options import (
+    CALIBRATOR,
+    Batch,
+    Calibrate,
+    Images,
+    Keep,
+    MaxPixels,
+    Quantised,
+    RecipeFile,
+    Scheme,
+    Skip,
+    Steps,
+    calibration_pictures,
+    check_alone,
+    known_classes,
+    names,
+    opened_recipe,
+)
 from sparqsim.cli.options import (
     Array,
     Baseline,
@@ -25,31 +44,10 @@ from sparqsim.cli.options import (
     Overlap,
     SignedAs,
     Trust,
-    array_config,
     split_designs,
-)
-from sparqsim.cli.trace import (
-    CALIBRATOR,
-    Batch,
-    Calibrate,
-    Images,
-    Keep,
-    MaxPixels,
-    Quantised,
-    RecipeFile,
-    Scheme,
-    Skip,
-    Steps,
-    calibration_pictures,
-    check_alone,
-    names,
-    opened_recipe,
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from sparqsim.networks.evaluate import AnsweringNetwork
     from sparqsim.networks.images import Pictures
     from sparqsim.quantise.recipe import Recipe
@@ -161,9 +159,8 @@ def accuracy(
     check_outputs({"-o": output}, [model, images, labels, bits, recipe, quantised, *plugins])
     read = opened_recipe(recipe, flags, trust=trust)
     check_alone("--quantised", quantised, flags | {"--recipe": recipe, "--skip": skip or None})
-    pictures, classes = _answered(
-        Pictures.open(images, preprocess, max_pixels).first(limit), labels, label_offset
-    )
+    pictures = Pictures.open(images, preprocess, max_pixels).first(limit)
+    classes = known_classes(pictures, labels, label_offset)
     labelled = replace(pictures, labels=classes)
     calibration = calibration_pictures(labelled, calibrate_on, read)
     with steps_bar() as progress:
@@ -205,18 +202,6 @@ def _calibrated_on(calibration: Pictures, recipe: Recipe | None, quantised: str 
         return "; ".join(filter(None, ["not here: scales of a quantised network in a file", note]))
     stated = None if recipe is None else recipe.calibration.pictures
     return f"{len(calibration.first(stated))} of them"
-
-
-def _answered(
-    pictures: Pictures, labels: str | None, offset: int
-) -> tuple[Pictures, NDArray[np.int64] | None]:
-    """Return the pictures to answer, and their classes where they are known."""
-    from sparqsim.networks.images.labels import checked_classes, load_labels
-
-    classes = pictures.labels if labels is None else load_labels(labels, pictures.names)
-    if classes is None:
-        return pictures, None
-    return pictures, checked_classes(classes, labels or "labels", offset)
 
 
 def _measured(network: AnsweringNetwork, *arguments: Any, **settings: Any) -> AccuracyReport:

@@ -74,9 +74,9 @@ def diff(one: Source, other: Source, strict: Strict = False, format_: Format = "
 def budget(trace: Trace, bits: Bits, keep_8bit: Keep = None, format_: Format = "table") -> None:
     """Convert between 'b bits everywhere' and 'first and last layer at 8', at equal total bits."""
     import sparqsim
+    from sparqsim.cli.network_options import names
     from sparqsim.cli.show_card import budget_shown
     from sparqsim.cli.tables import checked_format, show
-    from sparqsim.cli.trace import names
     from sparqsim.trace.budget import equal_budget
 
     checked_format(format_)

@@ -10,13 +10,8 @@ import typer
 from sparqsim.base.errors import InputError
 from sparqsim.base.parse import whole_number
 from sparqsim.cli import completion
-from sparqsim.cli.options import (
-    Array,
-    Dataflow,
-    Output,
-    accelerator_config,
-    split_names,
-)
+from sparqsim.cli.accelerator import accelerator_config
+from sparqsim.cli.options import Array, Dataflow, Output, split_names
 
 if TYPE_CHECKING:
     from sparqsim.engine.behind import Behind

@@ -10,6 +10,7 @@ import typer
 from sparqsim.base.errors import InputError, printable, shown
 from sparqsim.base.parse import real_number
 from sparqsim.base.wording import counted
+from sparqsim.cli.accelerator import accelerator_config
 from sparqsim.cli.completion import preset
 from sparqsim.cli.options import (
     Array,
@@ -25,7 +26,6 @@ from sparqsim.cli.options import (
     SignedAs,
     Trace,
     Trust,
-    accelerator_config,
     check_figure,
     plot_option,
     split_designs,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sparqsim.base.errors import printable
+from sparqsim.cli.accelerator import accelerator_config
 from sparqsim.cli.options import (
     Array,
     Config,
@@ -20,7 +21,6 @@ from sparqsim.cli.options import (
     Overlap,
     SignedAs,
     Trust,
-    accelerator_config,
     split_designs,
 )
 

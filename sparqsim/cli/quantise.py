@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sparqsim.cli.network_options import Batch, Images, MaxPixels, Skip, Steps, names
 from sparqsim.cli.options import Format, Model, Trust
-from sparqsim.cli.trace import Batch, Images, MaxPixels, Skip, Steps, names
 
 if TYPE_CHECKING:
     from sparqsim.cli.tables import Shown

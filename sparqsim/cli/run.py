@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparqsim.base.errors import InputError
+from sparqsim.cli.accelerator import accelerator_config, energy_plan
 from sparqsim.cli.options import (
     AccBits,
     Areas,
@@ -32,10 +33,8 @@ from sparqsim.cli.options import (
     Timeline,
     Trace,
     Trust,
-    accelerator_config,
     accumulator_option,
     check_figure,
-    energy_plan,
     option_words,
     plot_option,
     split_designs,

@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from sparqsim.base.plugins import named_file
+from sparqsim.cli.accelerator import array_config, energy_plan
 from sparqsim.cli.accuracy import LabelOffset, Labels
+from sparqsim.cli.network_options import Batch, Images, Keep, MaxPixels, Steps, known_classes, names
 from sparqsim.cli.options import (
     Array,
     CalibrateOn,
@@ -22,11 +24,8 @@ from sparqsim.cli.options import (
     Limit,
     Overlap,
     SignedAs,
-    array_config,
-    energy_plan,
 )
 from sparqsim.cli.sweep import Scheduler
-from sparqsim.cli.trace import Batch, Images, Keep, MaxPixels, Steps, names
 
 Network = Annotated[
     str,
@@ -192,7 +191,6 @@ def search(
     from sparqsim.cli.tables import checked_format, deliver, saving
     from sparqsim.engine.assignment import file_of
     from sparqsim.networks.images import Pictures
-    from sparqsim.networks.images.labels import checked_classes, load_labels
     from sparqsim.pe.signs import checked_signed
     from sparqsim.results.search_cost import checked_cost
     from sparqsim.search.asked import Search
@@ -209,9 +207,7 @@ def search(
     check_outputs(outputs, [model, images, labels, file_of(pe), *map(named_file, (model, method))])
     config = array_config(array, dataflow, coupling, overlap)
     pictures = Pictures.open(images, preprocess, max_pixels).first(limit)
-    classes = pictures.labels if labels is None else load_labels(labels, pictures.names)
-    if classes is not None:
-        classes = checked_classes(classes, labels or "labels", label_offset)
+    classes = known_classes(pictures, labels, label_offset)
     asked = Search(
         pe=pe,
         budget=budget,

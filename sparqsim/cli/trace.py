@@ -2,111 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sparqsim.base.plugins import named_file
 from sparqsim.base.wording import counted
 from sparqsim.cli.help import command_group
+from sparqsim.cli.network_options import (
+    CALIBRATOR,
+    Batch,
+    Calibrate,
+    Images,
+    Keep,
+    MaxPixels,
+    Quantised,
+    RecipeFile,
+    Scheme,
+    Skip,
+    Steps,
+    calibration_pictures,
+    check_alone,
+    names,
+    opened_recipe,
+)
 from sparqsim.cli.options import CalibrateOn, Format, Limit, Model, Trace, Trust
-
-if TYPE_CHECKING:
-    from sparqsim.networks.images import Pictures
-    from sparqsim.quantise.recipe import Recipe
 
 app = command_group("Look at trace files, check them, make them.")
 
-#: How scales are found where neither a flag nor a recipe says it.
-CALIBRATOR = "mean-max"
-
 Target = Annotated[
     str, typer.Option("-o", "--output", metavar="FILE", help="Trace file to write (.safetensors).")
-]
-Images = Annotated[
-    str,
-    typer.Option("--images", metavar="DIR|FILE", help="Directory of pictures, or .npz/.npy file."),
-]
-Steps = Annotated[
-    str,
-    typer.Option(
-        "--preprocess",
-        metavar="SPEC",
-        help="Steps, joined by commas, or by spaces in quotes: e.g. 'resize:256 crop:224 "
-        "scale:1/255 mean:0.485:0.456:0.406 std:0.229:0.224:0.225 order:rgb layout:nchw'.",
-    ),
-]
-MaxPixels = Annotated[
-    int | None,
-    typer.Option(
-        "--max-pixels",
-        metavar="N",
-        min=1,
-        max=10**12,
-        help="Pixels of one picture, at most; a larger one is refused before it is decoded. "
-        "Default: 100,000,000.",
-    ),
-]
-Calibrate = Annotated[
-    str | None,
-    typer.Option(
-        "--calibrate",
-        metavar="NAME",
-        help="How activation scales are found: mean-max, max, percentile:P, mse, lp:P, or "
-        "FILE.py:CLASS.",
-        show_default=CALIBRATOR,
-    ),
-]
-RecipeFile = Annotated[
-    str | None,
-    typer.Option(
-        "--recipe",
-        metavar="FILE",
-        help="TOML file that says how the network becomes integers: calibrator, weight quantiser, "
-        "kept layers, layer by layer; in the place of --calibrate, --keep-8bit, --calibrate-on.",
-        show_default=False,
-    ),
-]
-Quantised = Annotated[
-    str | None,
-    typer.Option(
-        "--quantised",
-        metavar="FILE",
-        help="What `sparqsim quantise` wrote of the network: its integers and scales are taken, "
-        "and nothing is measured.",
-        show_default=False,
-    ),
-]
-Skip = Annotated[
-    str, typer.Option("--skip", metavar="A,B", help="Nodes or operators to leave out of the trace.")
-]
-Keep = Annotated[
-    str | None,
-    typer.Option(
-        "--keep-8bit",
-        metavar="A,B",
-        help="Layers that stay at 8 bits ('' for none). [default: first convolution, last layer]",
-        show_default=False,
-    ),
-]
-Scheme = Annotated[
-    str,
-    typer.Option(
-        "--scheme", metavar="NAME", help="Which list of --bits, where the file holds several."
-    ),
-]
-
-Batch = Annotated[
-    int | None,
-    typer.Option(
-        "--batch",
-        metavar="N",
-        min=1,
-        help="Pictures that an ONNX network runs at a time. [default: as many as it fixes, else 8, "
-        "else 1 where a batch would mix pictures]",
-        show_default=False,
-    ),
 ]
 
 
@@ -267,7 +192,7 @@ def import_(
     """
     from sparqsim.base.errors import printable
     from sparqsim.base.files import check_outputs
-    from sparqsim.networks.modelfiles import import_trace
+    from sparqsim.networks.importing import import_trace
     from sparqsim.trace.drawn import checked_values
     from sparqsim.trace.synthetic import Distribution
 
@@ -346,41 +271,3 @@ def requantise_(
     new = requantise(trace, bits, scheme)
     new.save(output)
     show(transforms_shown(new, 1, output), format_)
-
-
-def opened_recipe(path: str | None, flags: Mapping[str, object], *, trust: bool) -> Recipe | None:
-    """Return the recipe of a file that --recipe names; None where none is.
-
-    Raises
-    ------
-    InputError
-        For one of `flags` beside it, which the recipe says.
-    """
-    from sparqsim.quantise.recipe import Recipe
-
-    check_alone("--recipe", path, flags)
-    if path is None:
-        return None
-    return Recipe.read(path, trust=trust)
-
-
-def check_alone(option: str, path: str | None, flags: Mapping[str, object]) -> None:
-    """Raise InputError for one of `flags` beside an option whose file says it."""
-    from sparqsim.base.errors import InputError
-
-    for flag, value in flags.items():
-        if path is not None and value is not None:
-            raise InputError(
-                f"{flag} {value} beside {option} {path}, which says it; expected one of the two"
-            )
-
-
-def calibration_pictures(pictures: Pictures, first: int | None, recipe: Recipe | None) -> Pictures:
-    """Return the pictures that scales are found on: the recipe's number of all, else the first."""
-    stated = None if recipe is None else recipe.calibration.pictures
-    return pictures.first(first) if stated is None else pictures
-
-
-def names(text: str) -> tuple[str, ...]:
-    """Return the comma-separated names of an option."""
-    return tuple(filter(None, (name.strip() for name in text.split(","))))
