@@ -15,7 +15,7 @@ from sparqsim.base.contract import Violation
 from sparqsim.base.errors import InputError
 from sparqsim.pe import PEDesign, get_pe
 from sparqsim.pe.base import LayerFacts
-from sparqsim.pe.contract import check_declaration
+from sparqsim.pe.contract_declared import check_declaration
 from sparqsim.trace import Layer
 
 ONE_STAGE = ["mac-8b8b", "mac-2x8b8b", "mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-6opt"]
