@@ -15,14 +15,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from sparqsim.array.config import ArrayConfig
 from sparqsim.base.errors import InputError, nearest, shown
 from sparqsim.base.parse import name_fault
 from sparqsim.base.plugins import named_file, names_a_file, refuse_code
-from sparqsim.base.record import faults_of
-from sparqsim.base.textfile import read_text, toml_of
+from sparqsim.engine.assignment_file import AssignmentFile
 from sparqsim.engine.models.base import KEPT, EngineModel
 from sparqsim.engine.models.kept import kept_run
 from sparqsim.engine.models.registry import get_model, known_names
@@ -314,28 +311,8 @@ def file_of(pe: object) -> str | None:
     return (assignment_file(pe) or named_file(pe)) if isinstance(pe, str) else None
 
 
-class _LayerTable(BaseModel):
-    """A table [[layers]] of a file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    match: str
-    pe: str
-
-
-class _AssignmentFile(BaseModel):
-    """A file with an assignment."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    name: str
-    default: str
-    layers: list[_LayerTable] = Field(default_factory=list)
-
-
 def load_assignment(path: str | Path, *, trust: bool = False) -> Assignment:
-    """Return the assignment of a TOML file: `name`, `default`, and tables [[layers]] with `match`
-    and `pe`.
+    """Return the assignment of a TOML file; see `AssignmentFile`.
 
     Parameters
     ----------
@@ -351,11 +328,7 @@ def load_assignment(path: str | Path, *, trust: bool = False) -> Assignment:
     """
     if not str(path):
         raise InputError(f"{SIGN!r}: no file is named, expected {SIGN}FILE.toml")
-    document = toml_of(read_text(path, "a .toml file with an assignment"), path)
-    try:
-        file = _AssignmentFile.model_validate(document)
-    except ValidationError as error:
-        raise InputError(f"{path}: {faults_of(error)[0]}") from None
+    file = AssignmentFile.read(path)
     specs = (file.default, *(table.pe for table in file.layers))
     found = {spec: _named_in(spec, Path(path), trust=trust) for spec in dict.fromkeys(specs)}
     rules = [(table.match, found[table.pe]) for table in file.layers]
