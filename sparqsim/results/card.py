@@ -8,22 +8,18 @@ one is a reconstruction, with a side for the hardware. What is not known is None
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from pydantic import Field
 
-from sparqsim.base.errors import shown
 from sparqsim.base.known import UNKNOWN, Fact, Facts, Known, read
-from sparqsim.base.plugins import refuse_code
 from sparqsim.base.record import Name, Record, Text
 from sparqsim.memory.traffic import MemoryInfo
-from sparqsim.results.clock import Clock
 from sparqsim.results.energy import EnergyInfo
-from sparqsim.results.iso_area import IsoArea
 from sparqsim.results.layer_report import LayerReport
 from sparqsim.results.setting import ArrayInfo, Kept, PEInfo, Provenance
-from sparqsim.trace.quantisation import Quantisation, kept_facts, quantisation_of
+from sparqsim.trace.quantisation import Quantisation, quantisation_of
 from sparqsim.trace.trace import Trace
 
 if TYPE_CHECKING:
@@ -39,12 +35,8 @@ OUTSIDE_ARRAY = "bias, scales, corrections for zero points; not timed"
 ONE_CLOCK = "cycles alone, at one clock of unknown period"
 #: What follows a network's name where its trace was transformed.
 TRANSFORMED = "[transformed: "
-#: Facts that are one of a few words.
-CHOICES = frozenset({"first_last"})
 #: What stands where nothing was asked for.
 NOT_ASKED = "none"
-
-OneOf = TypeVar("OneOf", bound=Facts)
 
 
 class DesignFacts(Facts):
@@ -274,141 +266,6 @@ def network_of(name: str, quantisation: Quantisation) -> str | None:
     return (name.partition(TRANSFORMED)[0] if quantisation.transforms else name).strip() or None
 
 
-def check_card(run: Ran, card: Card) -> None:
-    """Raise ValueError where a report's card contradicts the report."""
-    _check_designs(card, specs_of(run.pe))
-    expected = run_card(run, card.quantisation, card.designs)
-    if card.hardware is not None and expected.hardware is not None:
-        expected = expected.model_copy(
-            update={"hardware": _in_words_of(card.hardware, expected.hardware)}
-        )
-    for part in ("hardware", "origin", "numbers"):
-        found, right = getattr(card, part), getattr(expected, part)
-        if found != right:
-            raise ValueError(f"card.{part}: {_first_difference(found, right)}")
-    kept = [layer.name for layer in run.layers if layer.kept_8bit]
-    strange = sorted(set(kept) - set(card.quantisation.kept_8bit or ()))
-    if strange:
-        raise ValueError(
-            f"card.quantisation.kept_8bit: has no {shown(strange[0])}, which ran at 8 bits; "
-            "expected every layer that did"
-        )
-    ends = kept_facts(card.quantisation.kept_8bit or (), [layer.name for layer in run.layers])
-    if card.quantisation.first_last not in (None, ends["first_last"].value):
-        raise ValueError(
-            f"card.quantisation.first_last: found {shown(card.quantisation.first_last)}, but "
-            f"kept_8bit gives {shown(ends['first_last'].value)}"
-        )
-    for layer in run.layers:
-        narrow = (card.quantisation.layer_bits or {}).get(layer.name, (8, 8))
-        if narrow != (layer.activation_bits, layer.weight_bits):
-            raise ValueError(
-                f"card.quantisation.layer_bits: found {narrow} for {shown(layer.name)}, expected "
-                f"those of the layer, {(layer.activation_bits, layer.weight_bits)}"
-            )
-
-
-def _check_designs(card: Card, specs: Sequence[str]) -> None:
-    """Raise ValueError where a card is not that of a report of these designs.
-
-    A design in a file of Python comes first: whoever named it there has to hear that it is not run.
-    """
-    for spec in specs:
-        if spec not in card.specs:
-            refuse_code(spec, "PE design", "pe", "one that you name with --pe")
-    if card.of != "report" or card.specs != specs:
-        raise ValueError(
-            f"card: of={card.of!r}, designs {', '.join(card.specs) or 'none'}, expected "
-            f"of='report', designs {', '.join(specs)}"
-        )
-
-
-def _in_words_of(written: HardwareFacts, now: HardwareFacts) -> HardwareFacts:
-    """Return facts of which those that are assumed have the words of the version that wrote them.
-
-    What this version says of itself, another may have said in other words.
-    """
-    assumed = {
-        name: written.fact(name)
-        for name in written.names()
-        if written.known[name] == now.known[name] == "assumed"
-    }
-    return now.with_facts(**assumed)
-
-
-def comparison_card(
-    cards: Sequence[Card], iso_area: IsoArea | None = None, clock: Clock | None = None
-) -> Card:
-    """Return the card of a comparison: what its reports share, and all designs.
-
-    Parameters
-    ----------
-    cards : sequence of Card
-        Of the reports, at least one.
-    iso_area, clock : optional
-        What the comparison says of equal area and of clocks.
-    """
-    surroundings = [card.hardware for card in cards if card.hardware is not None]
-    hardware = _shared(HardwareFacts, surroundings)
-    numbers = dict(_numbers_of(cards))
-    if iso_area is not None:
-        hardware = hardware.with_facts(**_area_facts(iso_area, hardware))
-        numbers["equal_area"] = "read"
-    if clock is not None:
-        told = f"{clock.kind}; {clock.source}, {clock.library}"
-        hardware = hardware.with_facts(clock=read(told))
-        numbers["time"] = "read"
-    designs = {each.design: each for card in cards for each in card.designs}
-    return Card(
-        of="comparison",
-        quantisation=_shared(Quantisation, [card.quantisation for card in cards]),
-        designs=tuple(designs.values()),
-        hardware=hardware,
-        origin=_shared(Origin, [card.origin for card in cards]),
-        numbers=numbers,
-    )
-
-
-def _area_facts(iso_area: IsoArea, hardware: HardwareFacts) -> dict[str, Fact]:
-    width = 32 if iso_area.areas_of is None else iso_area.areas_of.acc_bits
-    bits = "of each design's least width" if width == "least" else f"of {width} bits"
-    return {
-        "area_source": read(f"{iso_area.source}: {iso_area.taken_from}"),
-        "accumulators": Fact(f"{hardware.accumulators}; areas {bits}", "assumed"),
-    }
-
-
-def _shared(kind: type[OneOf], parts: Sequence[OneOf]) -> OneOf:
-    """Return the facts that several records have in common.
-
-    Texts in which they differ stand one after another; what else differs is not known of all.
-    """
-    shared = {}
-    for name in kind.names():
-        facts = _distinct(part.fact(name) for part in parts)
-        if len(facts) == 1:
-            shared[name] = facts[0]
-        elif all(isinstance(fact.value, str) for fact in facts) and name not in CHOICES:
-            shared[name] = Fact("; ".join(fact.value for fact in facts), facts[0].known)
-    return kind.of(**shared)
-
-
-def _distinct(facts: Iterable[Fact]) -> list[Fact]:
-    """Return facts in their order, each once; their values need not be hashable."""
-    found: list[Fact] = []
-    for fact in facts:
-        if fact not in found:
-            found.append(fact)
-    return found
-
-
-def _numbers_of(cards: Sequence[Card]) -> Iterable[tuple[str, Known]]:
-    """Yield how numbers are known, where several cards say it: the weakest."""
-    order: Mapping[Known, int] = {"measured": 0, "read": 1, "assumed": 2, UNKNOWN: 3}
-    for name in dict.fromkeys(name for card in cards for name in card.numbers):
-        yield name, max((card.numbers.get(name, "measured") for card in cards), key=order.get)  # type: ignore[arg-type]
-
-
 def _numbers(run: Ran) -> dict[str, Known]:
     """Return how each kind of number of a report is known."""
     drawn = bool(run.provenance.synthetic)
@@ -434,14 +291,3 @@ def _memory(memory: MemoryInfo | None) -> str:
 
 def _assumed(value: float | None) -> Fact:
     return Fact(value, UNKNOWN if value is None else "assumed")
-
-
-def _first_difference(found: Any, expected: Any) -> str:
-    """Return the first field in which two records, or two mappings, differ, in words."""
-    one = found.model_dump() if isinstance(found, Record) else found
-    other = expected.model_dump() if isinstance(expected, Record) else expected
-    if not isinstance(one, dict) or not isinstance(other, dict):
-        return f"found {shown(one)}, but the report gives {shown(other)}"
-    names = [*other, *(name for name in one if name not in other)]
-    name = next(name for name in names if one.get(name) != other.get(name))
-    return f"{name}: found {shown(one.get(name))}, but the report gives {shown(other.get(name))}"

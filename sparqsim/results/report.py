@@ -17,7 +17,9 @@ from sparqsim.base.tabular import Row, Tabular
 from sparqsim.base.wording import counted
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.results import versions
-from sparqsim.results.card import Card, card_again, check_card, comparison_card
+from sparqsim.results.card import Card, card_again
+from sparqsim.results.card_check import check_card
+from sparqsim.results.card_shared import comparison_card
 from sparqsim.results.cardless import card_of_run
 from sparqsim.results.clock import Clock
 from sparqsim.results.confounds import Difference, card_diff
@@ -32,14 +34,7 @@ from sparqsim.results.layer_report import (
     Utilization,
 )
 from sparqsim.results.runs import check_layers
-from sparqsim.results.setting import (
-    HONEST,
-    ArrayInfo,
-    Kept,
-    PEInfo,
-    Provenance,
-    timing_notes,
-)
+from sparqsim.results.setting import HONEST, ArrayInfo, Kept, PEInfo, Provenance, timing_notes
 from sparqsim.trace.coverage import Coverage
 
 REPORT_SCHEMA: Final = "sparqsim.report/2"
