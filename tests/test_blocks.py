@@ -22,7 +22,7 @@ from sparqsim.networks.torch import QuantisedNetwork
 from sparqsim.networks.torch.running import CalibrationRun
 from sparqsim.networks.torch.sites import real_weights
 from sparqsim.quantise import blocks
-from sparqsim.quantise.blocks import LayeredNetwork, find_units
+from sparqsim.quantise.layered import LayeredNetwork, find_units
 from sparqsim.quantise.recipe import Recipe
 from sparqsim.quantise.weights import LayerFacts, NetworkFacts, get_weight_quantiser
 from sparqsim.quantise.weights.contract import check_weight_quantiser, trial_facts

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqsim import InputError
-from sparqsim.quantise.calibrate import BINS, CLIPS_TRIED, calibrator
+from sparqsim.quantise.calibrate import calibrator
+from sparqsim.quantise.observers import BINS, CLIPS_TRIED
 
 SPECS = [
     "mean-max",

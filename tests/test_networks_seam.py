@@ -20,11 +20,12 @@ from hypothesis.extra.numpy import arrays
 from sparqsim import ArrayConfig, InputError, check_trace, get_pe, load_trace, simulate
 from sparqsim.networks.accuracy import accuracy
 from sparqsim.networks.arithmetic import Arithmetic
+from sparqsim.networks.chosen_layers import kept_layers
 from sparqsim.networks.dump import dump, trace_of
 from sparqsim.networks.evaluate import AnsweringNetwork, best
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.observe import Observations, coded
-from sparqsim.networks.site import Operands, Site, kept_layers
+from sparqsim.networks.site import Operands, Site
 from sparqsim.quantise.codes import ActivationCodes, WeightCodes
 from sparqsim.trace.coverage import Tally
 

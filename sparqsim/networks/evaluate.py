@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.networks.arithmetic import Designs, designs_of
+from sparqsim.networks.chosen_layers import with_bits
 from sparqsim.networks.computing import Computing, scales_tensors
 from sparqsim.networks.dump import SiteNetwork, trace_of
 from sparqsim.networks.images import Pictures
-from sparqsim.networks.site import Operands, with_bits
+from sparqsim.networks.site import Operands
 from sparqsim.results.accuracy_report import Hits
 from sparqsim.trace.bitlist import BitList
 from sparqsim.trace.coverage import Tally

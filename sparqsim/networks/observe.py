@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.quantise.calibrate import Observer
 from sparqsim.quantise.codes import ActivationCodes, Quantised, quantise
+from sparqsim.quantise.observers import Observer
 from sparqsim.quantise.recipe import Recipe
 
 Array = NDArray[Any]

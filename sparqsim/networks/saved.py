@@ -20,107 +20,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import ValidationError
 
-from sparqsim.base.errors import InputError, nearest, shown
+from sparqsim.base.errors import InputError, nearest
 from sparqsim.base.files import replaced
-from sparqsim.base.record import Name, Record, Text, faults_of
+from sparqsim.base.record import faults_of
 from sparqsim.base.textfile import json_of
 from sparqsim.base.version import VERSION
-from sparqsim.networks.site import Op, Site
-from sparqsim.quantise.codes import ActivationCodes, WeightCodes
-from sparqsim.quantise.recipe import ACCUMULATOR_BITS
-from sparqsim.trace.codebits import CodeRange
+from sparqsim.networks.saved_document import QuantisedDocument, SavedCodes, SavedLayer
+from sparqsim.networks.saved_tensors import DTYPES, Array, LayerTensors
+from sparqsim.networks.site import Site
+from sparqsim.quantise.codes import ActivationCodes
 from sparqsim.trace.header import written_header
-from sparqsim.trace.stated import Stated
 from sparqsim.trace.tensorfile import TensorFile
 
-Array = NDArray[Any]
-
 KEY = "sparqsim.quantised"
-FORMAT: Literal["sparqsim.quantised/1"] = "sparqsim.quantised/1"
 EXPECTED = "a quantised network written by sparqsim quantise, or by QuantisedNetwork.save"
-#: Codes are computed in float32 (`sparqsim.quantise.codes`): others are 0 or infinite there.
-LEAST_SCALE, LARGEST_SCALE = (
-    float(each) for each in (np.finfo(np.float32).smallest_subnormal, np.finfo(np.float32).max)
-)
-
-
-class SavedCodes(Record):
-    """How a tensor is stored: real = (code - zero_point) * scale, code int8 where `signed`.
-
-    bits: of the code; below 8 of keys and values alone.
-    """
-
-    scale: float = Field(ge=LEAST_SCALE, le=LARGEST_SCALE, allow_inf_nan=False)
-    zero_point: int
-    signed: bool
-    bits: int = Field(default=8, ge=2, le=8, exclude_if=lambda bits: bits == 8)
-
-    @model_validator(mode="after")
-    def _check_zero_point(self) -> Self:
-        lowest, highest = (-128, 127) if self.signed else (0, 255)
-        if not lowest <= self.zero_point <= highest:
-            raise ValueError(
-                f"zero_point is {self.zero_point}, expected {lowest} to {highest}, a code"
-            )
-        return self
-
-    @classmethod
-    def of(cls, codes: ActivationCodes) -> SavedCodes:
-        """Return codes as a file has them."""
-        return cls(
-            scale=codes.scale, zero_point=codes.zero_point, signed=codes.signed, bits=codes.bits
-        )
-
-    @property
-    def codes(self) -> ActivationCodes:
-        """The codes."""
-        return ActivationCodes(self.scale, self.zero_point, self.signed, self.bits)
-
-
-class SavedLayer(Record):
-    """A layer, without its tensors. weight_bits: None for a product of two activations."""
-
-    name: Name
-    op: Op
-    groups: int = Field(ge=1)
-    activation: SavedCodes
-    second: SavedCodes | None
-    keep_8bit: bool
-    weight_bits: int | None = Field(ge=2, le=8)
-    accumulator_bits: int = Field(default=ACCUMULATOR_BITS, ge=8, le=64)
-    reason: Text = ""
-
-
-class QuantisedDocument(Record):
-    """What a file says of the network.
-
-    source: what was quantised, in words. source_sha256: of the network that it was made of: of an
-    ONNX file's bytes, of a PyTorch network's parameters and buffers. calibrator, recipe: as in
-    traces; recipe_title: in a line, '' where none was given. stated: what quantization cards of its
-    traces are told. pictures: that scales were found on.
-    preprocess: what was done to them. matmuls, fold: of a PyTorch network; skip: of an ONNX one.
-    """
-
-    format: Literal["sparqsim.quantised/1"] = FORMAT
-    version: Text
-    source: Text
-    source_sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    calibrator: Text
-    recipe: dict[str, JsonValue] = Field(default_factory=dict)
-    recipe_title: Text = ""
-    stated: Stated = Field(default_factory=Stated)
-    pictures: int | None = Field(default=None, ge=1)
-    preprocess: Text = ""
-    matmuls: tuple[str, ...] | None = ()
-    fold: bool = True
-    skip: tuple[str, ...] = ()
-    layers: tuple[SavedLayer, ...] = Field(min_length=1)
 
 
 def save(path: str | PathLike[str], sites: Iterable[Site], **document: Any) -> None:
@@ -327,7 +245,7 @@ class SavedNetwork:
         )
         if site.weights is None:
             return made
-        tensors = _LayerTensors(place, self.tensors[layer.name])
+        tensors = LayerTensors(place, self.tensors[layer.name])
         columns = tensors.columns(site.weights.codes.shape)
         weights = tensors.weights(site.weights.codes.shape, columns, int(layer.weight_bits or 0))
         bias = tensors.bias(len(site.weights.codes))
@@ -356,77 +274,3 @@ def _check_codes(place: str, layer: SavedLayer, site: Site) -> None:
 
 #: Names of a layer's operands.
 PLACES = ("activation", "second")
-#: What each tensor of a layer holds.
-DTYPES: Mapping[str, type[np.generic]] = {
-    "weights": np.int8,
-    "weight_scales": np.float64,
-    "weight_zero_points": np.int64,
-    "column_channels": np.int64,
-    "bias": np.float32,
-}
-
-
-@dataclass(frozen=True)
-class _LayerTensors:
-    """The tensors of one layer; `place`: the file and the layer, for messages."""
-
-    place: str
-    tensors: Mapping[str, Array]
-
-    def columns(self, shape: tuple[int, ...]) -> NDArray[np.int64] | None:
-        """Return each column's output channel, None where column n is channel n.
-
-        `shape`: (output channel, kernel position, input channel of the group).
-        """
-        if "column_channels" not in self.tensors:
-            return None
-        count = len(self.tensors["column_channels"].reshape(-1))
-        columns = self._tensor("column_channels", (count,))
-        steps = np.diff(columns, prepend=-1)
-        ends = count > 0 and columns[-1] == shape[0] - 1
-        if not ends or steps.min() < 0 or steps.max() > 1 or columns[0] != 0:
-            raise InputError(
-                f"{self.place}: column_channels are {shown(columns.tolist())}, expected each of "
-                f"{shape[0]} output channels, ascending"
-            )
-        return columns
-
-    def weights(
-        self, shape: tuple[int, ...], columns: NDArray[np.int64] | None, bits: int
-    ) -> WeightCodes:
-        """Return the weights, a row for each column."""
-        count = shape[0] if columns is None else len(columns)
-        codes = self._tensor("weights", (count, *shape[1:]))
-        CodeRange.of(bits, signed=True).check(codes, f"{self.place}: weights")
-        scales = self._tensor("weight_scales", (count,))
-        if not ((scales >= 0) & (scales <= LARGEST_SCALE)).all():
-            raise InputError(
-                f"{self.place}: weight_scales hold NaN, infinite or negative numbers, or some that "
-                f"are too large; expected 0 to {LARGEST_SCALE:g}"
-            )
-        points = np.zeros(count, np.int64)
-        if "weight_zero_points" in self.tensors:
-            points = self._tensor("weight_zero_points", (count,))
-            if points.min() < -128 or points.max() > 128:
-                raise InputError(f"{self.place}: weight_zero_points are beyond codes of a byte")
-        return WeightCodes(codes, scales, points, bits)
-
-    def bias(self, channels: int) -> NDArray[np.float32] | None:
-        """Return the bias, None where there is none."""
-        if "bias" not in self.tensors:
-            return None
-        bias = self._tensor("bias", (channels,))
-        if not np.isfinite(bias).all():
-            raise InputError(f"{self.place}: bias holds NaN or infinite values, expected numbers")
-        return bias
-
-    def _tensor(self, what: str, shape: tuple[int, ...]) -> Array:
-        if what not in self.tensors:
-            raise InputError(f"{self.place}: tensor {what!r} is missing")
-        values = self.tensors[what]
-        if values.shape != shape or values.dtype != DTYPES[what]:
-            raise InputError(
-                f"{self.place}: {what} are {values.dtype} {values.shape}, expected "
-                f"{np.dtype(DTYPES[what])} {shape}"
-            )
-        return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from sparqsim.base.errors import InputError, nearest
+from sparqsim.base.errors import InputError
 from sparqsim.base.record import faults_of
 from sparqsim.networks.sums import WIDEST_BITS, Weights, layer_sums
 from sparqsim.pe import PEDesign
 from sparqsim.quantise.codes import ActivationCodes, Quantised, WeightCodes, top_bits
 from sparqsim.quantise.recipe import ACCUMULATOR_BITS
-from sparqsim.trace.bitlist import BitList, LayerBits
 from sparqsim.trace.codebits import ALL_BITS, CodeRange
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.schema import ConvGeometry, LayerRecord
@@ -295,99 +294,3 @@ class Site:
         if self.bias is not None:
             output += self.bias.astype(np.float64)
         return output
-
-
-def with_bits(sites: Iterable[Site], bits: BitList) -> tuple[Site, ...]:
-    """Return the layers of a network, their weights with the bits of a list.
-
-    Raises
-    ------
-    InputError
-        For a list that does not fit the layers, one with bits of activations (their rule looks at
-        all codes of a layer, which are not there before the network has answered), and layers
-        whose weights have a zero point, or are activations.
-    """
-    found = list(sites)
-    of_layers = bits.of_layers([site.name for site in found], of="network")
-    return tuple(
-        replace(site, weight_bits=_bits_of(site, of_layers[site.name], bits.place))
-        if site.name in of_layers
-        else site
-        for site in found
-    )
-
-
-def _bits_of(site: Site, bits: LayerBits, place: str) -> int:
-    name = f"{place}: layer {site.name!r}"
-    if bits.activations < ALL_BITS:
-        raise InputError(
-            f"{name}: activations={bits.activations}, expected {ALL_BITS}: a network's answers are "
-            "computed with fewer bits of weights only (sparqsim trace requantise takes both)"
-        )
-    if bits.weights == ALL_BITS:
-        return ALL_BITS
-    if site.weights is None:
-        raise InputError(f"{name}: multiplies two activations, expected a layer with weights")
-    if site.weights.zero_points.any():
-        raise InputError(f"{name}: its weights have a zero point, expected codes around 0")
-    return bits.weights
-
-
-def stacked(left: Array, right: Array) -> tuple[Array, Array]:
-    """Return a product of activations as groups.
-
-    left (..., M, K), right (..., K, N) -> (G, M, K), (G * N, 1, K)
-    """
-    front = stack_shape(left, right)
-    xs = _one_stack(left, front)
-    columns = np.ascontiguousarray(_one_stack(right, front).swapaxes(1, 2))
-    depth = right.shape[-2]
-    return np.ascontiguousarray(xs), columns.reshape(-1, 1, depth)
-
-
-def stack_shape(left: Array, right: Array) -> tuple[int, ...]:
-    """Return the shape of a stack of matrix products, without the matrices' own axes."""
-    return np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-
-
-def _one_stack(matrices: Array, front: tuple[int, ...]) -> Array:
-    """Return matrices (..., rows, columns), repeated over `front`, as (G, rows, columns)."""
-    size = matrices.shape[-2:]
-    return np.broadcast_to(matrices, (*front, *size)).reshape(-1, *size)
-
-
-def check_layer_names(chosen: Collection[str], names: Sequence[str], option: str) -> frozenset[str]:
-    """Return the layers that a user names, by `option`.
-
-    Raises InputError for one that is not there.
-    """
-    for name in chosen:
-        if name not in names:
-            raise InputError(
-                f"{option}: layer {name!r} is not in the network{nearest(name, names)}; expected "
-                f"some of {', '.join(names)}"
-            )
-    return frozenset(chosen)
-
-
-def kept_layers(
-    ops: Sequence[tuple[str, str]],
-    chosen: Collection[str] | None,
-    option: str = "--keep-8bit",
-) -> frozenset[str]:
-    """Return the layers of a file's network that stay at 8 bits.
-
-    Parameters
-    ----------
-    ops : sequence of (name, op)
-        Every layer, in order.
-    chosen : names
-        By default the first convolution and the last layer.
-    option : str
-        What names them, for messages.
-    """
-    names = [name for name, _ in ops]
-    if chosen is not None:
-        return check_layer_names(chosen, names, option)
-    first = [name for name, op in ops if op == "conv2d"][:1]
-    return frozenset([*first, names[-1]])

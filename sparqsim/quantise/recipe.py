@@ -34,14 +34,13 @@ tensor, its clip found by the layer's calibrator; `nearest:B` alone, B from 2 to
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from sparqsim.base.errors import InputError, nearest, shown
 from sparqsim.base.plugins import names_a_file, refuse_code
@@ -49,72 +48,21 @@ from sparqsim.base.record import Name, Record, faults_of, key_shown
 from sparqsim.base.textfile import read_text, toml_of
 from sparqsim.base.wording import counted
 from sparqsim.quantise.calibrate import Calibrator, calibrator
+from sparqsim.quantise.recipe_fields import (
+    ALL_ACTIVATION_BITS,
+    Activations,
+    CalibrationChoice,
+    Kept,
+    KeysAndValues,
+    LayerChoice,
+    Weights,
+)
 from sparqsim.quantise.weights import WeightQuantiser, get_weight_quantiser
 
 KEPT_WEIGHTS = "nearest:8"
-#: Bits of activations' codes where a recipe does not say otherwise.
-ALL_ACTIVATION_BITS = 8
 #: Bits of the accumulator where a recipe does not say otherwise.
 ACCUMULATOR_BITS = 32
-KEPT_CHOICES = ("first-last", "none")
 REMEDY = "--trust, for recipes that you have read"
-
-Labels = Literal["none", "true", "float-network"]
-
-
-def _calibrator_name(spec: str) -> str:
-    try:
-        calibrator(spec)
-    except InputError as error:
-        raise ValueError(str(error)) from None
-    return spec
-
-
-def _weights_name(spec: str) -> str:
-    try:
-        get_weight_quantiser(spec)
-    except InputError as error:
-        raise ValueError(str(error)) from None
-    return spec
-
-
-def _kv_choice(spec: str) -> str:
-    if not re.fullmatch("nearest:[2-8]", spec):
-        raise ValueError(f"kv is {spec!r}, expected 'nearest:B', B bits from 2 to 8")
-    return spec
-
-
-def _kept_choice(value: object) -> object:
-    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
-        return tuple(value)
-    if value in KEPT_CHOICES:
-        return value
-    raise ValueError(f"expected {' or '.join(map(repr, KEPT_CHOICES))}, or a list of layer names")
-
-
-Activations = Annotated[str, AfterValidator(_calibrator_name)]
-Weights = Annotated[str, AfterValidator(_weights_name)]
-KeysAndValues = Annotated[str, AfterValidator(_kv_choice)]
-Kept = Annotated[Literal["first-last", "none"] | tuple[Name, ...], BeforeValidator(_kept_choice)]
-
-
-class CalibrationChoice(Record):
-    """On which pictures a network is measured.
-
-    pictures: the first ones, so many; None: all. labels: what methods that look at answers compare
-    them with: nothing, the pictures' own classes, or the float network's answers.
-    """
-
-    pictures: int | None = Field(default=None, ge=1)
-    labels: Labels = "none"
-
-
-class LayerChoice(Record):
-    """A layer that is quantised otherwise than the network; None: as the network."""
-
-    weights: Weights | None = None
-    activations: Activations | None = None
-    activation_bits: int | None = Field(default=None, ge=2, le=ALL_ACTIVATION_BITS)
 
 
 class Recipe(Record):

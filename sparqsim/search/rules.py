@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sparqsim.quantise.recipe import ALL_ACTIVATION_BITS, LayerChoice, Recipe
+from sparqsim.quantise.recipe import Recipe
+from sparqsim.quantise.recipe_fields import ALL_ACTIVATION_BITS, LayerChoice
 from sparqsim.search.space import LayerBits
 
 

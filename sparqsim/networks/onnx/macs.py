@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.networks.site import Op, Operands, stack_shape, stacked
+from sparqsim.networks.site import Op, Operands
+from sparqsim.networks.stacks import stack_shape, stacked
 from sparqsim.quantise.codes import ActivationCodes, Quantised, WeightCodes
 from sparqsim.trace.schema import ConvGeometry
 

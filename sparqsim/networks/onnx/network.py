@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sparqsim.base.errors import InputError
+from sparqsim.networks.chosen_layers import kept_layers
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.observe import Observations, check_finite, coded, naming
 from sparqsim.networks.onnx.batching import batching
@@ -29,7 +30,7 @@ from sparqsim.networks.recipes import (
     kept_option,
     stated_kept,
 )
-from sparqsim.networks.site import Operands, Site, kept_layers
+from sparqsim.networks.site import Operands, Site
 from sparqsim.networks.stating import OWN_CODES, beside_own_codes, calibrated_here
 from sparqsim.quantise.codes import OWN_SCALES, ActivationCodes, Quantised
 from sparqsim.quantise.recipe import ACCUMULATOR_BITS, Recipe

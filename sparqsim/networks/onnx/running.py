@@ -21,17 +21,13 @@ from sparqsim.networks.onnx.native import native_model
 from sparqsim.networks.onnx.network import Network
 from sparqsim.networks.onnx.quantised import quantised_model
 from sparqsim.networks.onnx.session import Session
-from sparqsim.networks.recipes import (
-    calibration_pictures,
-    followed,
-    recipe_entry,
-    weight_codes,
-)
+from sparqsim.networks.recipes import calibration_pictures, followed, recipe_entry, weight_codes
 from sparqsim.networks.rows import as_real, rows_of
 from sparqsim.networks.site import Site
 from sparqsim.networks.topbits import TopBits
 from sparqsim.quantise.codes import ActivationCodes, Quantised
-from sparqsim.quantise.recipe import Labels, Recipe
+from sparqsim.quantise.recipe import Recipe
+from sparqsim.quantise.recipe_fields import Labels
 from sparqsim.quantise.weights import QuantisedWeights, Rows, RunningNetwork
 from sparqsim.quantise.weights.facts import ChosenWeights, Progress, silent
 from sparqsim.trace.codebits import ALL_BITS

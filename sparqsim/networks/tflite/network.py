@@ -10,6 +10,7 @@ import numpy as np
 
 from sparqsim.base.errors import InputError
 from sparqsim.base.wording import counted
+from sparqsim.networks.chosen_layers import kept_layers
 from sparqsim.networks.images import Pictures
 from sparqsim.networks.recipes import (
     chosen_kept,
@@ -18,7 +19,7 @@ from sparqsim.networks.recipes import (
     stated_kept,
     with_own_codes,
 )
-from sparqsim.networks.site import Operands, kept_layers
+from sparqsim.networks.site import Operands
 from sparqsim.networks.stating import OWN_CODES
 from sparqsim.networks.tflite.fixedpoint import codes_of
 from sparqsim.networks.tflite.interpreter import Interpreter

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sparqsim.base.errors import InputError
+from sparqsim.networks.chosen_layers import check_layer_names, with_bits
 from sparqsim.networks.observe import Observations, naming
 from sparqsim.networks.recipes import (
     check_one_source_of_bits,
@@ -23,16 +24,10 @@ from sparqsim.networks.recipes import (
     recipe_entry,
 )
 from sparqsim.networks.saved import SavedNetwork, save
-from sparqsim.networks.site import Operands, Site, check_layer_names, with_bits
+from sparqsim.networks.site import Operands, Site
 from sparqsim.networks.stating import calibrated_here
 from sparqsim.networks.torch.direct import DirectForms
-from sparqsim.networks.torch.loaders import (
-    Inputs,
-    batches,
-    checked,
-    inputs_taken,
-    prepared,
-)
+from sparqsim.networks.torch.loaders import Inputs, batches, checked, inputs_taken, prepared
 from sparqsim.networks.torch.network import Call, Network, Values
 from sparqsim.networks.torch.running import CalibrationRun
 from sparqsim.networks.torch.sites import (
@@ -42,7 +37,8 @@ from sparqsim.networks.torch.sites import (
     real_weights,
     sites_of,
 )
-from sparqsim.quantise.recipe import KEPT_CHOICES, Recipe
+from sparqsim.quantise.recipe import Recipe
+from sparqsim.quantise.recipe_fields import KEPT_CHOICES
 from sparqsim.quantise.weights.facts import Progress, silent
 from sparqsim.trace.bitlist import BitList
 

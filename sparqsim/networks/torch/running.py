@@ -22,7 +22,7 @@ from sparqsim.networks.torch.network import Call, Network, Values, Visitor
 from sparqsim.networks.torch.outputs import logits_of
 from sparqsim.networks.torch.sites import as_float32, laid_out, padded, shaped
 from sparqsim.quantise.codes import LIMITS, ActivationCodes
-from sparqsim.quantise.recipe import Labels
+from sparqsim.quantise.recipe_fields import Labels
 from sparqsim.quantise.weights import QuantisedWeights, Rows, RunningNetwork
 from sparqsim.quantise.weights.facts import ChosenWeights
 

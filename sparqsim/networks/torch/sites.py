@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from sparqsim.networks.observe import coded, naming
-from sparqsim.networks.site import Operands, Site, stacked
+from sparqsim.networks.site import Operands, Site
+from sparqsim.networks.stacks import stacked
 from sparqsim.networks.torch.network import Call, Values
 from sparqsim.quantise.codes import ActivationCodes, WeightCodes
 from sparqsim.trace.schema import ConvGeometry

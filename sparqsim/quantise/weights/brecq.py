@@ -30,7 +30,9 @@ from sparqsim.quantise.weights.codes import QuantisedWeights
 from sparqsim.quantise.weights.facts import LayerFacts, NetworkFacts
 
 if TYPE_CHECKING:
-    from sparqsim.quantise.blocks import Grid, LayeredNetwork, Learning, Reconstruction, Unit
+    from sparqsim.quantise.blocks import Reconstruction
+    from sparqsim.quantise.descent import Grid, Learning
+    from sparqsim.quantise.layered import LayeredNetwork, Unit
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Brecq(WeightQuantiser):
 
     def learning(self, seed: int) -> Learning:
         """Return how blocks are learned."""
-        from sparqsim.quantise.blocks import Learning
+        from sparqsim.quantise.descent import Learning
 
         return Learning(Schedule(steps=self.steps), self.batch, seed)
 
@@ -78,7 +80,8 @@ class _Run:
             return start_scales(layer.matrix, self._limit).reshape(-1)
 
     def _layered(self) -> LayeredNetwork:
-        from sparqsim.quantise.blocks import LayeredNetwork, as_weight
+        from sparqsim.quantise.blocks import as_weight
+        from sparqsim.quantise.layered import LayeredNetwork
 
         codes = self._blocks.activations
         names = [name for name in self._blocks.modules if name in codes]
@@ -127,7 +130,8 @@ class _Run:
     def _grid(self, name: str) -> Grid:
         import torch
 
-        from sparqsim.quantise.blocks import Grid, as_weight
+        from sparqsim.quantise.blocks import as_weight
+        from sparqsim.quantise.descent import Grid
 
         weights = as_weight(self._layers[name].weights, self._network.modules[name].weight)
         return Grid(weights, torch.from_numpy(self._scales[name]), self._limit)

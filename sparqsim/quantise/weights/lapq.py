@@ -29,7 +29,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.errors import InputError
-from sparqsim.quantise.calibrate import LeastError
 from sparqsim.quantise.clips import (
     POWERS,
     Descent,
@@ -41,6 +40,7 @@ from sparqsim.quantise.clips import (
     scipy_optimize,
 )
 from sparqsim.quantise.codes import LEAST_WEIGHT_BITS, MOST_WEIGHT_BITS
+from sparqsim.quantise.observers import LeastError
 from sparqsim.quantise.weights.base import Chosen, Need, WeightQuantiser
 from sparqsim.quantise.weights.codes import QuantisedWeights
 from sparqsim.quantise.weights.facts import LayerFacts, NetworkFacts, RunningNetwork

@@ -19,7 +19,7 @@ from sparqsim.quantise.rounding import Schedule
 from sparqsim.quantise.weights.brecq import Brecq
 
 if TYPE_CHECKING:
-    from sparqsim.quantise.blocks import Learning
+    from sparqsim.quantise.descent import Learning
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Qdrop(Brecq):
 
     def learning(self, seed: int) -> Learning:
         """Return how blocks are learned."""
-        from sparqsim.quantise.blocks import Learning
+        from sparqsim.quantise.descent import Learning
 
         schedule = Schedule(steps=self.steps)
         return Learning(schedule, self.batch, seed, self.drop, self.activation_bits)

@@ -16,7 +16,8 @@ from sparqsim.networks.onnx.restoring import digest_of
 from sparqsim.networks.onnx.running import with_recipe
 from sparqsim.networks.onnx.session import Session
 from sparqsim.networks.site import Operands, Site
-from sparqsim.quantise.recipe import ALL_ACTIVATION_BITS, Recipe
+from sparqsim.quantise.recipe import Recipe
+from sparqsim.quantise.recipe_fields import ALL_ACTIVATION_BITS
 from sparqsim.search.networks.base import Array, BitsOf, SearchedNetwork
 from sparqsim.search.rules import Rules
 from sparqsim.search.space import Edge, LayerBits

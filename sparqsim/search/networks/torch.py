@@ -23,7 +23,8 @@ from sparqsim.networks.torch.dump import trace_in_float
 from sparqsim.networks.torch.network import Call, Values
 from sparqsim.networks.torch.quantised import QuantisedNetwork
 from sparqsim.networks.torch.sites import operands_of
-from sparqsim.quantise.recipe import ALL_ACTIVATION_BITS, Recipe
+from sparqsim.quantise.recipe import Recipe
+from sparqsim.quantise.recipe_fields import ALL_ACTIVATION_BITS
 from sparqsim.search.networks.base import Array, BitsOf, SearchedNetwork
 from sparqsim.search.rules import Rules
 from sparqsim.search.space import Edge, Kind, LayerBits
