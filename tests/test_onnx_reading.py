@@ -64,6 +64,11 @@ def save(
     return path
 
 
+#: Weights of which onnxruntime's kernels make exact sums on every processor: those of AVX2 without
+#: VNNI add two products in 16 bits, which 255 times a weight of 8 bits leaves.
+SEVEN_BITS = (-63, 64)
+
+
 def given_values(folder: Path, **arrays: np.ndarray) -> Pictures:
     np.savez(folder / "inputs.npz", **arrays)
     return Pictures.open(folder / "inputs.npz")
@@ -431,7 +436,7 @@ def test_dynamic_quantisation(tmp_path: Path) -> None:
         Node("Cast", ["i"], ["f"], to=1),
         Node("Mul", ["f", "s"], ["y"]),
     ]
-    w = np.random.default_rng(0).integers(-127, 128, (K, N)).astype(np.int8)
+    w = np.random.default_rng(0).integers(*SEVEN_BITS, (K, N)).astype(np.int8)
     x = normal(1, 4, K)
     path = save(tmp_path, nodes, {"w": w}, {"x": [4, K]})
     inputs = given_values(tmp_path, x=x)
@@ -722,7 +727,7 @@ def test_a_bias_in_units_of_scale_0_is_0(tmp_path: Path) -> None:
         {
             "s": np.float32(0.004),
             "z": np.uint8(3),
-            "w": random.integers(-127, 128, (3, 2, 3, 3)).astype(np.int8),
+            "w": random.integers(*SEVEN_BITS, (3, 2, 3, 3)).astype(np.int8),
             "ws": scales,
             "wz": np.zeros(3, np.int8),
             "ys": np.float32(0.01),
