@@ -38,15 +38,17 @@ SPECS = (
     "lp:2.4:4",
     "lp:0.5:2",
     "lp:4:3",
-    "adaround:4:steps=50",
-    "adaround:2:steps=50,prefix=float",
-    "lapq:4:evaluations=30",
+    "adaround:4:steps=10",
+    "adaround:2:steps=10,prefix=float",
+    "lapq:4:evaluations=6",
     "lapq:2:activation_bits=8,clips=layer,iterations=0",
     "multipoint:4",
     "multipoint:2:points=3,extra=1.5",
     "olive:4",
     "bitslice:8",
 )
+#: Powers of which the default run has one.
+LONG = ("lp:0.5:2", "lp:4:3")
 
 
 # The contract.
@@ -58,7 +60,9 @@ def test_every_shipped_quantiser_is_tried_here() -> None:
     assert tried == set(shipped_weight_quantisers())
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize(
+    "spec", [pytest.param(spec, marks=pytest.mark.slow if spec in LONG else []) for spec in SPECS]
+)
 def test_shipped_quantisers_keep_the_contract(spec: str) -> None:
     if spec.startswith("lapq"):
         pytest.importorskip("scipy", reason="extra 'torch' (SciPy) is not installed")
