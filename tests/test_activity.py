@@ -162,6 +162,11 @@ def test_sum_of_many_large_squares_is_exact(value):
     assert sum_of_squares(np.full(3_000_001, value)) == 3_000_001 * value * value
 
 
+@pytest.mark.parametrize("value", [94_906_265, 94_906_267, 2**27 + 1])
+def test_squares_around_the_largest_in_float64_are_exact(value):
+    assert sum_of_squares(np.array([value, -value, 1])) == 2 * value * value + 1
+
+
 @given(layers_of())
 def test_measured_error_equals_brute_force(xw):
     """Squared and largest error, signal and non-zero MACs of a whole layer, from the definition."""

@@ -18,9 +18,12 @@ from sparqsim.pe.activity import PartCounter
 from sparqsim.pe.arithmetic import Factors, row_blocks
 from sparqsim.pe.base import Array, PEDesign
 from sparqsim.pe.declared import activation_cycles
-from sparqsim.pe.layout import padded_to
+from sparqsim.pe.layout import magnitude_pairs, padded_to
 from sparqsim.results.layer_report import Error, Pairs
 from sparqsim.trace.lowering import LoweredLayer
+
+#: Two bytes of 1, read as one number.
+BOTH = 0x0101
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,10 @@ def metered(
     watchers : sequence of Watcher
         See the rows alone.
     """
-    rows = _together(layer, [each for each in meters if isinstance(each, Meter)])
+    ours = [each for each in meters if isinstance(each, Meter)]
+    rows, counted = _together(layer, ours), PairsOnce()
+    for meter in ours:
+        meter.count_with(counted)
     for x in row_blocks(layer, rows.block_elements):
         exact, signal = rows.add(x)
         for meter in meters:
@@ -114,6 +120,20 @@ class _Exact:
         return int((self._nonzero * np.count_nonzero(self._layer.weights, axis=2)).sum())
 
 
+class PairsOnce:
+    """The counted pairs of the block that was asked for last, which designs ask for in turn."""
+
+    def __init__(self) -> None:
+        self._block: Array | None = None
+        self._counts: NDArray[np.int64] = np.zeros((256, 256), np.int64)
+
+    def of(self, x: Array) -> NDArray[np.int64]:
+        """Return `magnitude_pairs` of a block."""
+        if self._block is not x:
+            self._block, self._counts = x, magnitude_pairs(x)
+        return self._counts
+
+
 class Meter:
     """Accumulates one design's measurement over row blocks; what a shared pass finds, it takes from
     there.
@@ -127,6 +147,7 @@ class Meter:
         self._parts: PartCounter | None = None
         self._cycles: list[NDArray[np.uint8]] = []
         self._shared: tuple[Together, int] | None = None
+        self._counted = PairsOnce()
 
     def sharing(self) -> Sharing | None:
         """Return how the design takes part in a shared pass; None where it does not."""
@@ -136,13 +157,17 @@ class Meter:
         """Leave to a shared pass what it finds for its design number `at`."""
         self._shared = together, at
 
+    def count_with(self, counted: PairsOnce) -> None:
+        """Count pairs of activations in common with other designs."""
+        self._counted = counted
+
     def add(self, x: Array, exact: NDArray[np.int64], signal: int) -> None:
         """Count a block of X (groups, rows, K), its corrected product, and its sum of squares."""
         pe, entering = self._pe, self._factors.entering(x)
         if self._shared is None:
             self._add_error(exact, signal, x)
         if not self._windows_shared:
-            self._windows.update(pe.windows(entering))
+            self._windows.update(self._windows_of(entering))
         if not self._parts_shared:
             self._add_parts(entering)
         if pe.cost == "activations":
@@ -155,6 +180,11 @@ class Meter:
     @property
     def _parts_shared(self) -> bool:
         return self._shared is not None and self._shared[0].counts_parts(self._shared[1])
+
+    def _windows_of(self, entering: Array) -> dict[int, int]:
+        pe = self._pe
+        by_pairs = pe.windows_by_pairs and type(pe).windows is PEDesign.windows
+        return pe.pair_windows(self._counted.of(entering)) if by_pairs else pe.windows(entering)
 
     def _add_parts(self, entering: Array) -> None:
         states = self._pe.activation_states(entering)
@@ -214,9 +244,11 @@ def pair_classes(x: Array, used: Array | None) -> Pairs:
 
     `used` is None where the value used depends on the weight it meets, or is of another scale.
     """
-    first, second = np.moveaxis(padded_to(x, 2).reshape(-1, 2), 1, 0)
-    zeros = (first == 0).astype(np.uint8) + (second == 0)
-    both_zero, one_zero = int((zeros == 2).sum()), int((zeros == 1).sum())
+    # One byte per element: a pair read as one 16-bit number.
+    present = padded_to(x != 0, 2).view(np.uint16)
+    any_nonzero, both_nonzero = present != 0, present == BOTH
+    nonzero, both = _number(any_nonzero), _number(both_nonzero)
+    both_zero, one_zero = present.size - nonzero, nonzero - both
     if used is None:
         return Pairs(
             both_zero=both_zero,
@@ -225,14 +257,16 @@ def pair_classes(x: Array, used: Array | None) -> Pairs:
             trimmed=None,
             one_zero_changed=None,
         )
-    # One byte per element: a pair read as one 16-bit number is non-zero where either element
-    # changed.
-    changed = padded_to(used != x, 2).view(np.uint16).ravel() != 0
-    trimmed = int((changed & (zeros == 0)).sum())
+    changed = padded_to(used != x, 2).view(np.uint16) != 0
+    trimmed = _number(changed & both_nonzero)
     return Pairs(
         both_zero=both_zero,
         one_zero=one_zero,
         trimmed=trimmed,
-        both_nonzero_exact=len(zeros) - both_zero - one_zero - trimmed,
-        one_zero_changed=int((changed & (zeros == 1)).sum()),
+        both_nonzero_exact=both - trimmed,
+        one_zero_changed=_number(changed & any_nonzero) - trimmed,
     )
+
+
+def _number(which: NDArray[np.bool_]) -> int:
+    return int(np.count_nonzero(which))

@@ -10,6 +10,8 @@ from sparqsim.pe.base import Array
 
 #: Squares of integers below 2^21 can be added 2^21 times in int64.
 HALF_BITS = 20
+#: Integers up to here are exact in float64.
+FLOAT64_EXACT = 1 << 53
 #: Bits of a square that are added up apart from those above.
 LOW_BITS = 32
 #: Bound of the sizes of integers whose squares are added up so.
@@ -18,6 +20,10 @@ SQUARED = 1 << 32
 
 def sum_of_squares(values: NDArray[np.int64]) -> int:
     """Return the exact sum of squares of integers below 2^40 in size, as an unbounded int."""
+    largest = max(-int(values.min(initial=0)), int(values.max(initial=0)))
+    if largest * largest * values.size <= FLOAT64_EXACT:  # so is every sum on the way
+        floats = values.ravel().astype(np.float64)
+        return int(floats @ floats)
     total = 0
     for part in np.array_split(values.ravel(), -(-values.size >> HALF_BITS) or 1):
         high, low = part >> HALF_BITS, part & ((1 << HALF_BITS) - 1)

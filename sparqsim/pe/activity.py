@@ -121,6 +121,9 @@ def state_counts(states: NDArray[np.uint8], number: int) -> NDArray[np.int64]:
 def small_state_counts(states: NDArray[np.uint8], number: int) -> NDArray[np.int64]:
     """Return the same without a kernel."""
     groups, _, steps = states.shape
+    if number == 2:
+        ones = states.sum(axis=1, dtype=np.int32).astype(np.int64)
+        return np.stack((states.shape[1] - ones, ones), axis=-1)
     places = np.arange(groups * steps).reshape(groups, 1, steps) * number
     counts = np.bincount((places + states).ravel(), minlength=groups * steps * number)
     return counts.reshape(groups, steps, number).astype(np.int64, copy=False)

@@ -373,6 +373,8 @@ class PEDesign(ABC):
     def weight_states(self, w: Array) -> NDArray[np.uint8]:
         """Return which lanes of each step have a weight, uint8 bit masks (..., steps, N)."""
         weights = self.state_weights(w)
+        if self.takes_adjacent:
+            return nonzero_masks(weights.swapaxes(-1, -2), self.lanes).swapaxes(-1, -2)
         in_steps = arranged(weights.swapaxes(-1, -2), self.k_order(w.shape[-2]))
         return nonzero_masks(in_steps.reshape(*in_steps.shape[:-2], -1), self.lanes).swapaxes(
             -1, -2
@@ -384,8 +386,12 @@ class PEDesign(ABC):
 
     def windows(self, x: Array) -> dict[int, int]:
         """Return how many non-zero activations use a window at each left shift, lone ones apart."""
-        counts_them = type(self).pair_windows is not PEDesign.pair_windows
-        return self.pair_windows(magnitude_pairs(x)) if counts_them else {}
+        return self.pair_windows(magnitude_pairs(x)) if self.windows_by_pairs else {}
+
+    @property
+    def windows_by_pairs(self) -> bool:
+        """Whether counted pairs of activations tell the windows."""
+        return type(self).pair_windows is not PEDesign.pair_windows
 
     def pair_windows(self, pairs: NDArray[np.int64]) -> dict[int, int]:
         """Return the same of activations whose pairs are counted; none by default.

@@ -31,10 +31,13 @@ def nonzero_masks(values: Array, lanes: int) -> NDArray[np.uint8]:
     """Return, for each `lanes` adjacent elements of (..., K), the bit mask of those that are not
     zero.
     """
-    groups = padded_to(values != 0, lanes).reshape(*values.shape[:-1], -1, lanes)
+    present = padded_to(values != 0, lanes).view(np.uint8)
+    if lanes == 1:
+        return present
+    groups = present.reshape(*values.shape[:-1], -1, lanes)
     mask = np.zeros(groups.shape[:-1], np.uint8)
     for lane in range(lanes):
-        mask |= groups[..., lane].astype(np.uint8) << lane
+        mask |= groups[..., lane] << lane
     return mask
 
 

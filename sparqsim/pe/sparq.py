@@ -184,7 +184,8 @@ class PairTables:
 @lru_cache(maxsize=32)
 def pair_tables(design: Sparq) -> PairTables:
     """Return the fast form of `Sparq.trim_unit`."""
-    x2, x1 = np.divmod(np.arange(65_536), 256)
+    x1 = np.arange(256, dtype=np.uint8)[None, :]
+    x2 = x1.T
     lone = ((x1 == 0) != (x2 == 0)) & (design.pairing == "on")
     q1, shift1 = _multiplier_inputs(design, lone, x1, x2)
     q2, shift2 = _multiplier_inputs(design, lone, x2, x1)
@@ -196,21 +197,23 @@ def pair_tables(design: Sparq) -> PairTables:
         (q1 > 0) & (shift1 > 0),
         (q2 > 0) & (shift2 > 0),
     ]
-    signature = sum(feature.astype(np.int64) << bit for bit, feature in enumerate(features))
-    state, examples = numbered_states(signature)
-    used = _used_values(design, lone, x1) + 256 * _used_values(design, lone, x2)
-    return PairTables(used.astype(np.uint16), state, examples)
+    signature = sum(feature.astype(np.uint8) << bit for bit, feature in enumerate(features))
+    state, examples = numbered_states(signature.ravel())
+    used = _used_values(design, lone, x1) | _used_values(design, lone, x2) << 8
+    return PairTables(used.astype(np.uint16).ravel(), state, examples)
 
 
 def _windows(
-    windows: WindowSet, rounding: Rounding, x: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    windows: WindowSet, rounding: Rounding, x: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """Return q and the left shift of every activation."""
     q, shift = window_tables(windows, rounding)
-    return q[x].astype(np.int64), shift[x].astype(np.int64)
+    return q[x].astype(np.uint16), shift[x].astype(np.uint16)
 
 
-def _used_values(design: Sparq, lone: NDArray[np.bool_], x: NDArray[np.int64]) -> NDArray[np.int64]:
+def _used_values(
+    design: Sparq, lone: NDArray[np.bool_], x: NDArray[np.uint8]
+) -> NDArray[np.uint16]:
     """Return the value used for every activation, `lone` ones through the wide window."""
     q, shift = _windows(design.windows_of_pair, design.rounding, x)
     lone_q, lone_shift = _windows(design.windows_of_lone, design.rounding, x)
@@ -218,8 +221,8 @@ def _used_values(design: Sparq, lone: NDArray[np.bool_], x: NDArray[np.int64]) -
 
 
 def _multiplier_inputs(
-    design: Sparq, lone: NDArray[np.bool_], x: NDArray[np.int64], partner: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    design: Sparq, lone: NDArray[np.bool_], x: NDArray[np.uint8], partner: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """Return q and shift at the multiplier of `x`: half of a lone value, else of `x`."""
     q, shift = _windows(design.windows_of_pair, design.rounding, x)
     wide, at = _windows(design.windows_of_lone, design.rounding, x | partner)
@@ -231,11 +234,14 @@ def _multiplier_inputs(
 
 
 def numbered_states(
-    signature: NDArray[np.int64],
+    signature: Array,
 ) -> tuple[NDArray[np.uint8], list[tuple[int, ...]]]:
-    """Return the distinct signatures of all pairs numbered from 0, and one pair of each."""
-    _, first, number = np.unique(signature, return_index=True, return_inverse=True)
-    return number.astype(np.uint8), [(int(code) % 256, int(code) // 256) for code in first]
+    """Return the distinct signatures of all pairs numbered from 0, and the first pair of each."""
+    distinct = np.flatnonzero(np.bincount(signature))
+    number = np.zeros(distinct[-1] + 1, np.uint8)
+    number[distinct] = np.arange(len(distinct))
+    first = [int(np.argmax(signature == each)) for each in distinct]
+    return number[signature], [(code % 256, code // 256) for code in first]
 
 
 @dataclass(frozen=True)

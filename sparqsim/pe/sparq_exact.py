@@ -121,7 +121,7 @@ def _exact_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[tuple[in
     codes = np.arange(65_536, dtype=np.uint16)
     slow = tables.used != codes
     halves_used = sum(
-        ((codes >> shift & 15) > 0).astype(np.int64) << bit
+        ((codes >> shift & 15) > 0).astype(np.uint16) << bit
         for bit, shift in enumerate((0, 4, 8, 12))
     )
     state, examples = numbered_states(np.where(slow, 1000 + halves_used, tables.state))
