@@ -110,23 +110,10 @@ def write_timeline(
         file.write('{"displayTimeUnit":"ns","traceEvents":[\n')
         file.write(",\n".join(_dumped(event) for event in _names()))
         for layer, outcome in runs:
-            whole = _event(0, layer.name, start, sum(each.times.total for each in outcome.passes))
-            shown, missing = [], 0
-            for each in outcome.passes:
-                most = max(1, share // len(outcome.passes))
-                events, beyond = layer_events(each.program, each.times, most)
-                shown += [
-                    _event(track, name, start + begin, end - begin)
-                    for begin, end, track, name in events
-                ]
-                missing += beyond
-                start += each.times.total
+            events, missing = _shown(layer.name, outcome, start, share)
+            file.write("".join(",\n" + _dumped(event) for event in events))
+            start += sum(each.times.total for each in outcome.passes)
             left_out += missing
-            whole["args"] = {
-                "memory_stall_cycles": outcome.memory_stall,
-                "events_left_out": missing,
-            }
-            file.write("".join(",\n" + _dumped(event) for event in (whole, *shown)))
         notes = {
             "unit": "1 us shown is 1 cycle",
             "most_events": most_events,
@@ -134,6 +121,25 @@ def write_timeline(
         }
         file.write(f'\n],"otherData":{_dumped(notes)}}}\n')
     return left_out
+
+
+def _shown(
+    name: str, outcome: Outcome, start: int, most_events: int
+) -> tuple[list[dict[str, Any]], int]:
+    """Return the events of a layer that starts at a cycle, that of the whole layer first, and how
+    many were left out.
+    """
+    of_each_pass = max(1, most_events // len(outcome.passes))
+    shown, missing, begun = [], 0, start
+    for each in outcome.passes:
+        events, beyond = layer_events(each.program, each.times, of_each_pass)
+        for begin, end, track, what in events:
+            shown.append(_event(track, what, begun + begin, end - begin))
+        missing += beyond
+        begun += each.times.total
+    whole = _event(0, name, start, begun - start)
+    whole["args"] = {"memory_stall_cycles": outcome.memory_stall, "events_left_out": missing}
+    return [whole, *shown], missing
 
 
 def layer_events(

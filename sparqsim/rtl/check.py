@@ -82,30 +82,32 @@ def check_gemm(
         what = f"{x.shape[0]}x{x.shape[1]}x{w.shape[1]} on {array}"
         refuse_overflow(design, array, x.shape[1], accumulator.bits, signed=signed, what=what)
     tiles, where = cut(design, array, x, w), f"{design.spec} on {array}"
-    runs = (
-        [tiles]
-        if array.link_depth is None or array.overlap
-        else [tiles.only(tile) for tile in range(len(tiles))]
-    )
+    runs = [tiles]
+    if array.link_depth is not None and not array.overlap:
+        runs = [tiles.only(tile) for tile in range(len(tiles))]
     shown = [check_tiles(design, array, run, accumulator) for run in runs]
     total = sum(activity.cycles for activity in shown)
     if total != (told := simulated_cycles(design, array, x, w)):
         raise MismatchError(f"{where}: the RTL takes {total} cycles, the simulator says {told}")
-    result = assembled(
-        array,
-        np.concatenate([results(array, *pair) for pair in zip(runs, shown, strict=True)]),
-        x,
-        w,
-    )
-    # Folds of K are added outside the array: sums that wrapped are equal modulo the width.
-    unit = unit_of(design, signed)
-    ours, theirs = (accumulator.held(sums, unit) for sums in (design.matmul(x, w), result))
+    by_tile = [results(array, run, activity) for run, activity in zip(runs, shown, strict=True)]
+    result = assembled(array, np.concatenate(by_tile), x, w)
+    _check_result(result, design.matmul(x, w), accumulator, unit_of(design, signed), where)
+    return Checked(total, sum(activity.psums.size for activity in shown))
+
+
+def _check_result(
+    result: Array, expected: Array, accumulator: Accumulator, unit: int, where: str
+) -> None:
+    """Raise MismatchError where the RTL's result is not the simulator's.
+
+    Folds of K are added outside the array: sums that wrapped are equal modulo the width.
+    """
+    ours, theirs = accumulator.held(expected, unit), accumulator.held(result, unit)
     if not np.array_equal(ours, theirs):
         raise MismatchError(
             f"{where}: the RTL's result differs from the simulator's at (m, n) "
             f"{tuple(np.argwhere(ours != theirs)[0].tolist())}"
         )
-    return Checked(total, sum(activity.psums.size for activity in shown))
 
 
 def simulated_cycles(design: PEDesign, array: ArrayConfig, x: Array, w: Array) -> int:
