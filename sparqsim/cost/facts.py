@@ -38,9 +38,9 @@ class LanePairs:
     @classmethod
     def of(cls, tables: PathTables, lanes: int) -> LanePairs:
         """Return those of a design: lane by lane alone where every multiplier has its own."""
-        moving = len(np.unique(np.concatenate([tables.first_lanes, tables.last_lanes]))) > 1
+        ways = np.unique(np.concatenate([tables.first_lanes, tables.last_lanes]))
+        used = np.ones((lanes, lanes), bool) if len(ways) > 1 else np.eye(lanes, dtype=bool)
+        count = int(used.sum())
         number = np.full((lanes, lanes), -1, np.int64)
-        used = [(a, b) for a in range(lanes) for b in range(lanes) if moving or a == b]
-        for at, (before, now) in enumerate(used):
-            number[before, now] = at
-        return cls(number, len(used), bool(tables.two.any()))
+        number[used] = np.arange(count)
+        return cls(number, count, bool(tables.two.any()))

@@ -109,10 +109,11 @@ def term_vectors(factors: NDArray[np.int32], terms: Terms) -> NDArray[np.int32]:
     """
     _, groups, lanes, steps, n = factors.shape
     vectors = np.zeros((groups, steps, len(terms.lanes), n), np.int32)
-    present = (factors[EXACT] != 0).view(np.uint8)
+    has_weight = (factors[EXACT] != 0).view(np.uint8)
     for mask in range(1, 1 << lanes):
-        count = sum(present[:, lane] for lane in range(lanes) if mask >> lane & 1)
-        holds = {EXACT: count <= 2, CHANGED: count == 2, QUARTERED: count > 2}
+        threads = [lane for lane in range(lanes) if mask >> lane & 1]
+        products = sum(has_weight[:, lane] for lane in threads)
+        holds = {EXACT: products <= 2, CHANGED: products == 2, QUARTERED: products > 2}
         for term in range(terms.first[mask], terms.first[mask + 1]):
             kind, lane = terms.kinds[term], terms.lanes[term]
             np.multiply(factors[kind, :, lane], holds[kind], out=vectors[:, :, term])

@@ -85,18 +85,22 @@ class Product:
         they should be.
         """
         ends = [0, len(x) - 1]
-        pictures = x[ends].permute(0, 2, 3, 1).double().numpy()
-        size = y.shape[2], y.shape[3]
-        windows = patches(np.ascontiguousarray(pictures), geometry, self.groups, size, 0)
-        picture, row, column = np.unravel_index(_spread(2 * size[0] * size[1], PLACES), (2, *size))
-        rows = windows[:, picture, row, column].reshape(self.groups, len(row), -1)
+        height, width = y.shape[2], y.shape[3]
+        places = _spread(2 * height * width, PLACES)
+        picture, row, column = np.unravel_index(places, (2, height, width))
+
+        pictures = np.ascontiguousarray(x[ends].permute(0, 2, 3, 1).double().numpy())
+        windows = patches(pictures, geometry, self.groups, (height, width), 0)
+        rows = windows[:, picture, row, column].reshape(self.groups, len(places), -1)
+
         by_group = w.numpy().reshape(self.groups, -1, *w.shape[1:])
         channels = _spread(by_group.shape[1], CHANNELS)
         filters = by_group[:, channels].transpose(0, 1, 3, 4, 2).astype(np.float64)
-        columns = filters.reshape(self.groups, len(channels), -1).transpose(0, 2, 1)
-        found = y[ends].double().numpy()[picture, :, row, column]
-        found = found.reshape(len(row), self.groups, -1)[:, :, channels]
-        return found.transpose(1, 0, 2), float_product(rows, columns)
+        columns = filters.reshape(self.groups, len(channels), -1).swapaxes(1, 2)
+
+        outputs = y[ends].double().numpy()[picture, :, row, column]
+        of_groups = outputs.reshape(len(places), self.groups, -1)[:, :, channels]
+        return of_groups.swapaxes(0, 1), float_product(rows, columns)
 
 
 def _spread(size: int, count: int) -> NDArray[np.int64]:

@@ -96,14 +96,20 @@ class Steps:
 
 def steps_of(design: PEDesign, operands: Operands) -> Steps:
     """Lay operands out in the steps of a design that is bound to its layer."""
-    tiles, above = (_tiles(design, x, operands.w) for x in (operands.x, operands.x_above))
-    values = step_values(design, tiles)[:, 0, :, 0]
+    tiles = _tiles(design, operands.x, operands.w)
+    values = _of_one_pe(step_values(design, tiles))
     costs = np.broadcast_to(step_cycles(design, tiles), (len(tiles), 1, values.shape[1], 1))
-    cycles = costs[:, 0, :, 0].astype(np.int64)
-    within = [partial[:, 0, :, 0] for partial in partial_values(design, tiles)]
-    above_values = step_values(design, above)[:, 0, :, 0]
-    sums_above = np.where(operands.inner[:, None], np.cumsum(above_values, 1), 0)
+    cycles = _of_one_pe(costs).astype(np.int64)
+    within = [_of_one_pe(partial) for partial in partial_values(design, tiles)]
+    above = _tiles(design, operands.x_above, operands.w)
+    sums_above = np.cumsum(_of_one_pe(step_values(design, above)), axis=1)
+    sums_above[~operands.inner] = 0
     return Steps(tiles, cycles, _sums(values, cycles, within), sums_above)
+
+
+def _of_one_pe(by_tile: Array) -> Array:
+    """Return (samples, steps) of (samples, 1, steps, 1): the array has one PE."""
+    return by_tile[:, 0, :, 0]
 
 
 def _tiles(design: PEDesign, x: Array, w: Array) -> Tiles:
