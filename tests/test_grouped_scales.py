@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -200,3 +201,26 @@ def test_shared_exponents_go_no_lower_than_their_bits():
     elements, exponents = MXINT8.quantised(values)
     assert exponents.tolist() == [-127] * 3
     assert elements.tolist() == [8, 24, -8]  # of 64 steps to 2^-127
+
+
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [
+        (600.0, "layer 'a': a group of 32 weights has the scale or minimum -72000"),
+        (1e6, "has the scale or minimum -1.2e+08, expected at most 65504, which float16 holds"),
+        (3e38, "has the scale or minimum"),
+    ],
+)
+def test_weights_that_float16_does_not_hold_are_refused(scale, message):
+    """They were infinite, and the layer's outputs what a cast of infinity gives."""
+    w = np.array([[-120, 3]] * 33 + [[120, -7]], np.int8)
+    layer = Layer.from_gemm("a", np.ones((2, 34), np.int8), w, weight_scales=(scale, 1.0))
+    with pytest.raises(InputError, match=re.escape(message)):
+        sparqsim.simulate(Trace([layer]), "mac-w4a8", ARRAY, keep_8bit=False)
+
+
+@pytest.mark.filterwarnings("error")
+def test_weights_below_float32s_normal_numbers_are_zeros():
+    held = grouped(np.arange(-8, 24)[None] * 1e-42)
+    assert not held.real.any()
+    assert not held.codes.any()

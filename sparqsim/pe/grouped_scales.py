@@ -41,6 +41,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.base.errors import InputError
 from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step
 from sparqsim.pe.encoded import EncodedLayer
 from sparqsim.pe.kept import KeptMode
@@ -186,9 +187,13 @@ class MacW4a8(GroupedScales):
         return KeptMode(passes, words if of_w[1:] else "")
 
     def encoded(self, layer: LoweredLayer) -> EncodedLayer:
-        """Return the layer with its weights in Q4_1."""
+        """Return the layer with its weights in Q4_1. Raises InputError where float16 overflows."""
         zero = layer.activation_zero_point
-        real = grouped(layer.real_weights.swapaxes(1, 2) * layer.weight_scales[..., None]).real
+        weights_of_filters = layer.real_weights.swapaxes(1, 2) * layer.weight_scales[..., None]
+        try:
+            real = grouped(weights_of_filters).real
+        except InputError as error:
+            raise InputError(f"layer {layer.name!r}: {error}") from None
         least = _least_bit(real)
         weights = np.ldexp(real, -least[..., None]).astype(np.int64).swapaxes(1, 2)
         unit = np.ldexp(1 / layer.weight_scales, least)[:, None, :]
