@@ -29,7 +29,8 @@ def keys_of(keyed: Any) -> list[Field[Any]]:
 _HINTS: WeakKeyDictionary[type, dict[str, Any]] = WeakKeyDictionary()
 
 
-def _hints(kind: type) -> dict[str, Any]:
+def hints_of(kind: type) -> dict[str, Any]:
+    """Return the types of a class's fields, by name."""
     if kind not in _HINTS:
         _HINTS[kind] = get_type_hints(kind)
     return _HINTS[kind]
@@ -53,7 +54,7 @@ def with_keys(kind: type[Keyed], text: str, spec: str, what: str) -> Keyed:
         For an unknown key (with the nearest known one), or a value that is not accepted.
     """
     known = {key.name: key for key in keys_of(kind)}
-    hints = _hints(kind)
+    hints = hints_of(kind)
     values: dict[str, Any] = {}
     for part in filter(None, text.split(",")):
         name, equals, value = part.partition("=")
@@ -82,7 +83,7 @@ def check_keys(keyed: Any, named: str) -> None:
 
     `named`: what messages call the object.
     """
-    hints = _hints(type(keyed))
+    hints = hints_of(type(keyed))
     for key in keys_of(keyed):
         value, hint = getattr(keyed, key.name), hints[key.name]
         if get_origin(hint) is Literal:
@@ -132,7 +133,7 @@ def _accepted_in_words(key: Field[Any], hint: Any) -> str:
 
 def key_choices(kind: type[Any]) -> dict[str, tuple[str, str]]:
     """Return for each key its default and what it accepts, as text."""
-    hints = _hints(kind)
+    hints = hints_of(kind)
     return {
         key.name: (
             "" if key.default is MISSING else str(key.default),

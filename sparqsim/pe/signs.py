@@ -7,10 +7,10 @@ setting of a whole comparison gives it to every design that has it, on the layer
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final, Literal, get_args, get_type_hints
+from typing import Any, Final, Literal, get_args
 
 from sparqsim.base.errors import InputError, shown
-from sparqsim.base.keys import keys_of
+from sparqsim.base.keys import hints_of, keys_of
 from sparqsim.pe.base import PEDesign
 
 #: What designs of unsigned activations do with layers of int8 ones.
@@ -42,7 +42,7 @@ def by_magnitude(pe: PEDesign) -> PEDesign:
 def _has_key(pe: PEDesign) -> bool:
     if KEY not in {key.name for key in keys_of(pe)}:
         return False
-    return MAGNITUDE in get_args(get_type_hints(type(pe))[KEY])
+    return MAGNITUDE in get_args(hints_of(type(pe))[KEY])
 
 
 def is_by_magnitude(run_as: str, spec: str) -> bool:
