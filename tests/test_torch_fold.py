@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from sparqsim import InputError, load_trace
 from sparqsim.networks.torch import dump
 from sparqsim.networks.torch.fold import fold_batch_norms
+from sparqsim.networks.torch.modes import OperationMode
 from sparqsim.networks.torch.outputs import tensors_of
 
 
@@ -289,3 +290,9 @@ class OneNormForTwo(nn.Module):
 def test_a_norm_that_two_layers_share_stays(tmp_path):
     report = dump(settled(OneNormForTwo()), DATA, tmp_path / "net.safetensors")
     assert (report.folded, report.unfolded) == ((), ("norm",))
+
+
+@pytest.mark.parametrize("mode", OperationMode.__subclasses__())
+def test_no_mode_loads_pytorchs_compiler(mode):
+    """A method that PyTorch shields from it is wrapped in one that loads it first."""
+    assert not hasattr(mode.__torch_dispatch__, "__wrapped__")

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from sparqsim.base.errors import InputError
 from sparqsim.networks.torch.loaders import Inputs
+from sparqsim.networks.torch.modes import OperationMode
 from sparqsim.networks.torch.outputs import tensors_of
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
@@ -50,17 +50,21 @@ def fold_batch_norms(model: nn.Module, example: Tensor | Inputs) -> Folded:
         When folding changes the network's output.
     """
     inputs = Inputs.of(example)
+    foldable = any(isinstance(each, NORMS) and _foldable(each) for each in model.modules())
+    pairs = _followers(model, inputs) if foldable else []
+    if not pairs:
+        return Folded((), _norms(model))
     before = _real_tensors(inputs.fed_to(model))
-    pairs = _followers(model, inputs)
     for layer, norm in pairs:
         _fold(model.get_submodule(layer), model.get_submodule(norm))
         _replace(model, model.get_submodule(norm))
-    left = tuple(name for name, module in model.named_modules() if isinstance(module, NORMS))
-    if not pairs:
-        return Folded((), left)
     unchecked = "" if before else "the network's output holds no tensor of real numbers"
     _check_unchanged(before, _real_tensors(inputs.fed_to(model)))
-    return Folded(tuple(pairs), left, unchecked)
+    return Folded(tuple(pairs), _norms(model), unchecked)
+
+
+def _norms(model: nn.Module) -> tuple[str, ...]:
+    return tuple(name for name, module in model.named_modules() if isinstance(module, NORMS))
 
 
 def computes_as(module: nn.Module, kinds: Sequence[type[nn.Module]]) -> bool:
@@ -138,7 +142,7 @@ def _followers(model: nn.Module, inputs: Inputs) -> list[tuple[str, str]]:
     return readers.pairs()
 
 
-class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's own is untyped
+class _Readers(OperationMode):
     """While active, notes who reads layers' outputs: norms, and operations outside them."""
 
     def __init__(self) -> None:

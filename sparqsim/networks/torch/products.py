@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from sparqsim.networks.torch.attention import attended
 from sparqsim.networks.torch.constants import Constants
 from sparqsim.networks.torch.macs import product_macs
+from sparqsim.networks.torch.modes import OperationMode
 from sparqsim.trace.coverage import Tally
 
 #: Names of PyTorch's basic operations that multiply matrices.
@@ -75,7 +75,7 @@ class Watched(Protocol):
         """Return a two-dimensional convolution by a constant weight."""
 
 
-class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's is untyped
+class ProductMode(OperationMode):
     """While active, hands products that no module site computes to the network.
 
     It sees PyTorch's basic operations, to which `torch.matmul`, `torch.einsum`, functional layers
@@ -270,7 +270,7 @@ def _summed(added: Tensor, product: Tensor | None, beta: Any, alpha: Any) -> Ten
     return scaled if beta == 0 else scaled + (added if beta == 1 else beta * added)
 
 
-class StrayProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's is untyped
+class StrayProducts(OperationMode):
     """While active, notes every matrix product that is computed outside the network's sites.
 
     It sees PyTorch's basic operations, so it sees what fused functions do as well.
