@@ -69,6 +69,20 @@ def test_weights_are_symmetric_and_the_largest_saturates(values):
     assert np.abs(weights.codes.astype(int)).max() <= 127
 
 
+@pytest.mark.parametrize("weights", [1, 7, 1 << 20])
+def test_channels_get_codes_block_by_block(weights, monkeypatch):
+    monkeypatch.setattr("sparqsim.quantise.codes.BLOCK_WEIGHTS", weights)
+    values = np.random.default_rng(weights).normal(size=(7, 3)).astype(np.float32)
+    found = WeightCodes.of_real(values)
+    by_hand = [
+        [code_by_hand(value, scale, True) for value in channel]
+        for channel, scale in zip(values, found.scales, strict=True)
+    ]
+    assert found.codes.tolist() == by_hand
+    largest = np.abs(values).max(axis=1).astype(np.float64)
+    assert np.array_equal(found.scales, (2 * largest / 255).astype(np.float32))
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_tie_at_the_largest_weight(sign):
     """The largest weight stands 127.5 steps from zero: 127 on either side, in every channel."""

@@ -76,6 +76,20 @@ def test_integer_products_are_exact_where_float32_would_not_be(k):
     assert np.array_equal(product, x.astype(np.int64) @ w.astype(np.int64))
 
 
+@pytest.mark.parametrize("elements", [1, 1300, 2000, 1 << 22])
+def test_columns_of_weights_are_multiplied_block_by_block(elements, monkeypatch):
+    monkeypatch.setattr(sums, "BLOCK_WEIGHTS", elements)
+    rng = np.random.default_rng(elements)
+    x = rng.integers(0, 256, (2, 3, 600)).astype(np.uint8)
+    w = rng.integers(-128, 128, (2, 600, 5)).astype(np.int8)
+    one_by_one = [[[int(a @ b) for b in v.T] for a in u] for u, v in zip(*_wide(x, w), strict=True)]
+    assert exact_product(x, Factor(w)).tolist() == one_by_one
+
+
+def _wide(*operands):
+    return [each.astype(np.int64) for each in operands]
+
+
 def test_float32_takes_no_more_of_k_than_it_can_sum_exactly():
     assert Factor(np.ones((1, 4096, 1), np.int8)).pieces(0, 1) == 4096
     assert Factor(np.full((1, 4096, 1), -128, np.int8)).pieces(0, 255) == 512

@@ -36,6 +36,8 @@ SHORTEST_PIECE = 16
 WIDEST_BITS = 64
 #: Elements of X in work at once; as float32 64 MiB.
 BLOCK_ELEMENTS = 1 << 24
+#: Elements of W in work at once; as float32 16 MiB.
+BLOCK_WEIGHTS = 1 << 22
 
 
 class Factor:
@@ -44,11 +46,6 @@ class Factor:
     def __init__(self, integers: Array) -> None:
         self.integers = integers
         self._pieces: dict[tuple[int, int], int | None] = {}
-
-    @cached_property
-    def single(self) -> NDArray[np.float32]:
-        """The integers as float32."""
-        return self.integers.astype(np.float32)
 
     @cached_property
     def column_sums(self) -> NDArray[np.int64]:
@@ -122,8 +119,8 @@ class Weights:
 
     def __init__(self, codes: Array, groups: int) -> None:
         rows = codes.reshape(groups, -1, codes.shape[1] * codes.shape[2])
-        #: W as it is stored, int8 (groups, K, N).
-        self.stored = Factor(np.ascontiguousarray(rows.transpose(0, 2, 1)))
+        #: W as it is stored, int8 (groups, K, N): a view of the codes.
+        self.stored = Factor(rows.transpose(0, 2, 1))
         self._used: dict[PEDesign, Factor | None] = {}
 
     def used(self, pe: PEDesign) -> Factor | None:
@@ -138,7 +135,7 @@ class Weights:
     def _made(self, pe: PEDesign) -> Factor | None:
         if pe.values_by_pair or pe.encodes:
             return None
-        stored = self.stored.integers
+        stored = np.ascontiguousarray(self.stored.integers)
         used = pe.used_weights(stored)
         return self.stored if used is stored else Factor(np.ascontiguousarray(used))
 
@@ -173,9 +170,10 @@ def layer_sums(
     prepared = weights or Weights(layer.weights, layer.record.groups)
     used = prepared.used(pe)
     factor = prepared.stored if used is None else used
+    matrix = None if used is not None else np.ascontiguousarray(factor.integers)
     blocks = []
     for rows in _rows(layer, pe, transformed=used is not None):
-        product = pe.matmul(rows, factor.integers) if used is None else exact_product(rows, factor)
+        product = exact_product(rows, factor) if matrix is None else pe.matmul(rows, matrix)
         held = wrapped(product, accumulator_bits)
         blocks.append(_corrected(layer, factor, held, rows))
     return _shaped(layer, np.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0])
@@ -214,12 +212,23 @@ def exact_product(x: Array, w: Factor) -> NDArray[np.int64]:
     piece = w.pieces(*_limits(x))
     if piece is None:
         return integer_product(x.astype(np.float64), w.integers.astype(np.float64))
-    k = x.shape[2]
-    single = x.astype(np.float32)
-    total = integer_product(single[:, :, :piece], w.single[:, :piece])
-    for start in range(piece, k, piece):
+    groups, k, n = w.integers.shape
+    total = np.empty((groups, x.shape[1], n), np.int64)
+    single, columns = x.astype(np.float32), max(1, BLOCK_WEIGHTS // (groups * k))
+    for start in range(0, n, columns):
+        block = slice(start, start + columns)
+        # Kept in float32, all layers' weights would be as large as the network again.
+        weights = w.integers[:, :, block].astype(np.float32)
+        total[:, :, block] = _sum_of_pieces(single, weights, piece)
+    return total
+
+
+def _sum_of_pieces(x: Array, w: Array, piece: int) -> NDArray[np.int64]:
+    """Return x @ w, whose sums over `piece` of K are exact."""
+    total = integer_product(x[:, :, :piece], w[:, :piece])
+    for start in range(piece, x.shape[2], piece):
         stop = start + piece
-        total += integer_product(single[:, :, start:stop], w.single[:, start:stop])
+        total += integer_product(x[:, :, start:stop], w[:, start:stop])
     return total
 
 

@@ -41,6 +41,8 @@ OWN_SCALES = "the network's own scales"
 LIMITS = {False: (0, 255), True: (-127, 127)}
 #: Bits that weights may be given: below 2 there is no code but 0, above 8 none that a byte holds.
 LEAST_WEIGHT_BITS, MOST_WEIGHT_BITS = 2, 8
+#: Weights that are given codes at a time: their steps in float32 take 4 bytes each.
+BLOCK_WEIGHTS = 1 << 20
 #: Bits of the types that a network's own codes may have, by NumPy's name or that of its extension.
 CODE_BITS = {"int8": 8, "uint8": 8, "int4": 4, "uint4": 4}
 
@@ -211,8 +213,8 @@ def spanning_scales(weights: Array, bits: int) -> NDArray[np.float32]:
     InputError
         For NaN or infinite weights.
     """
-    per_channel = np.abs(weights).reshape(len(weights), -1)
-    largest = per_channel.max(axis=1).astype(np.float64)
+    per_channel = weights.reshape(len(weights), -1)
+    largest = np.maximum(per_channel.max(axis=1), -per_channel.min(axis=1)).astype(np.float64)
     if not np.isfinite(float32(largest)).all():
         raise InputError("weights hold NaN or infinite values, expected finite ones")
     scales = float32(2 * largest / ((1 << bits) - 1))
@@ -230,9 +232,13 @@ def symmetric_codes(weights: Array, scales: Array, bits: int) -> NDArray[np.int8
     bits : int
     """
     along_channels = np.reshape(scales, (-1, *[1] * (weights.ndim - 1)))
-    codes = quantise(weights, along_channels, signed=True).codes
     highest = highest_symmetric(bits)
-    saturated: NDArray[np.int8] = np.clip(codes, -highest, highest)
+    saturated = np.empty(weights.shape, np.int8)
+    channels = max(1, BLOCK_WEIGHTS * len(weights) // max(1, weights.size))
+    for start in range(0, len(weights), channels):
+        block = slice(start, start + channels)
+        codes = quantise(weights[block], along_channels[block], signed=True).codes
+        np.clip(codes, -highest, highest, out=saturated[block])
     return saturated
 
 
