@@ -242,6 +242,15 @@ class Without(Mac8b8b):
         return np.where(w == self.lost, 0, w).astype(np.int8)
 
 
+class Second(Mac8b8b):
+    """Takes the second weight of each row of W as a zero."""
+
+    name = "second"
+
+    def used_weights(self, w):
+        return np.where(np.arange(w.shape[-1]) == 1, 0, w).astype(np.int8)
+
+
 class Half(Mac4b8b):
     """Leaves the low nibbles out."""
 
@@ -290,6 +299,16 @@ def test_a_weight_that_passes_lose_is_not_taken_for_another(weights, lost):
     w = np.array(weights, np.int8).reshape(1, 1, 2)
     assert not adds_up([Without(lost=lost)], w, False)
     assert adds_up([Without(lost=99)], w, False)
+
+
+@pytest.mark.parametrize("block", [1, 2, 1 << 20])
+@pytest.mark.parametrize("weights", [(3, 3, 3), (3, 0, 3), (0, 3, 3), (5, 3, 4)])
+def test_a_weight_that_is_lost_at_one_place_is_found(weights, block, monkeypatch):
+    """Where the code stands before or behind it too, and is not lost there."""
+    monkeypatch.setattr("sparqsim.engine.models.kept.BLOCK_WEIGHTS", block)
+    w = np.array(weights, np.int8).reshape(1, 1, -1)
+    assert adds_up([Second()], w, False) == (weights[1] == 0)
+    assert adds_up([Mac8b8b()], w, False)
 
 
 @pytest.mark.parametrize("design", NARROW)

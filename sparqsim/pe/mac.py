@@ -275,9 +275,10 @@ def parts(bits: int) -> tuple[Part, ...]:
 
 def part_of(values: Operand, part: Part) -> Operand:
     """Return what a pass takes of an operand or of many: the parts of a value add up to it."""
+    if part == "whole":
+        return values
     low: Operand = values & 15
-    high: Operand = values - low
-    return {"whole": values, "high": high, "low": low}[part]
+    return low if part == "low" else values - low
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from sparqsim.memory.system import Loops
 
 #: Rows from which it is worth proving that passes add up: once for all rows.
-MANY_ROWS = 256
+MANY_ROWS = 64
+#: Weights that are looked at at a time.
+BLOCK_WEIGHTS = 1 << 20
 
 
 def kept_run(model: EngineModel, layer: Layer) -> EngineModel:
@@ -206,9 +208,9 @@ def adds_up(passes: Sequence[PEDesign], w: Array, signed: bool) -> bool:
         return False
     codes = np.arange(256, dtype=np.uint8).view(np.int8 if signed else np.uint8)[:, None]
     used = np.stack([pe.used_activations(codes)[:, 0].astype(np.int64) for pe in passes])
-    beside = np.stack([w, *(pe.used_weights(w) for pe in passes)]).astype(np.int64)
-    stored, *parts = _distinct_columns(beside.reshape(len(beside), -1))
-    return np.array_equal(np.array(parts).T @ used, stored[:, None] * codes[:, 0].astype(np.int64))
+    parts = [pe.used_weights(w) for pe in passes]
+    stored, taken = _by_code(w, parts) or _by_place(w, parts)
+    return np.array_equal(taken.T @ used, stored[:, None] * codes[:, 0].astype(np.int64))
 
 
 def _one_by_one(pe: PEDesign) -> bool:
@@ -216,12 +218,37 @@ def _one_by_one(pe: PEDesign) -> bool:
     return alone and not (pe.values_by_pair or pe.encodes)
 
 
-def _distinct_columns(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return every column once, of integers (few, many) from -256 to 255."""
-    key = np.zeros(values.shape[1], np.int64)
-    for row in values:
+#: Codes that weights have, and what each pass takes of each: int64 (codes,), (passes, codes).
+Taken = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def _by_code(w: Array, parts: Sequence[Array]) -> Taken | None:
+    """Return what passes take of each code; None where a weight's neighbours matter."""
+    codes = np.ascontiguousarray(w).reshape(-1)
+    flat = [part.reshape(-1) for part in parts]
+    places = codes.view(np.uint8)
+    blocks = [slice(at, at + BLOCK_WEIGHTS) for at in range(0, codes.size, BLOCK_WEIGHTS)]
+    stored, taken = np.zeros(256, np.int64), np.zeros((len(parts), 256), np.int64)
+    met = np.zeros(256, bool)
+    for block in blocks:
+        met[places[block]] = True
+        stored[places[block]] = codes[block]
+        for table, part in zip(taken, flat, strict=True):
+            table[places[block]] = part[block]
+    for table, part in zip(taken, flat, strict=True):
+        if not all(np.array_equal(table[places[block]], part[block]) for block in blocks):
+            return None
+    return stored[met], taken[:, met]
+
+
+def _by_place(w: Array, parts: Sequence[Array]) -> Taken:
+    """Return every code once with all that passes take of it together: integers -256..255."""
+    beside = np.stack([w, *parts]).astype(np.int64).reshape(1 + len(parts), -1)
+    key = np.zeros(beside.shape[1], np.int64)
+    for row in beside:
         key = key * 512 + row
-    return values[:, np.unique(key, return_index=True)[1]]
+    stored, *taken = beside[:, np.unique(key, return_index=True)[1]]
+    return stored, np.array(taken)
 
 
 class _Meter(OutputMeter):
