@@ -33,7 +33,7 @@ BY_SIGN = {np.uint8: DEFAULT, np.int8: ("mac-8b8b", "mac-4b8b", "mac-4b4b", *SIG
 @pytest.fixture
 def shared(monkeypatch):
     """Layers of any size share a pass."""
-    monkeypatch.setattr(together_module, "SHARED_FROM", 0)
+    monkeypatch.setattr(measure_module, "SHARED_FROM", 0)
 
 
 def layer_of(m=5, k=7, n=3, dtype=np.uint8, seed=0, **points):
@@ -142,7 +142,7 @@ def both_ways(layer, designs, monkeypatch):
     """Return what designs make of a layer, one by one and in a shared pass."""
     monkeypatch.setattr(together_module, "BLOCK_ELEMENTS", 40)
     for threshold in (1 << 60, 0):
-        monkeypatch.setattr(together_module, "SHARED_FROM", threshold)
+        monkeypatch.setattr(measure_module, "SHARED_FROM", threshold)
         yield measure(layer.lower(), designs)
 
 
@@ -177,7 +177,7 @@ def test_designs_of_pairs_are_not_measured_alone(monkeypatch):
 
 def test_small_layers_are_measured_alone(monkeypatch):
     """They need no kernel."""
-    monkeypatch.setattr(measure_module, "Together", None)
+    monkeypatch.setattr(together_module, "Together", None)
     layer = layer_of()
     measure(layer.lower(), bound_designs(layer, DEFAULT))
 

@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.array.costs import SideCosts
 from sparqsim.engine.squares import sum_of_squares
-from sparqsim.engine.together import Sharing, Together, sharing
 from sparqsim.pe.activity import PartCounter
 from sparqsim.pe.arithmetic import Factors, row_blocks
 from sparqsim.pe.base import Array, PEDesign
@@ -22,6 +21,12 @@ from sparqsim.pe.layout import magnitude_pairs, padded_to
 from sparqsim.results.layer_report import Error, Pairs
 from sparqsim.trace.lowering import LoweredLayer
 
+if TYPE_CHECKING:
+    from sparqsim.engine.together import Sharing, Together
+
+#: Elements of X and W from which a layer is worth a pass that designs share: kernels, and asking
+#: designs about all pairs.
+SHARED_FROM = 1 << 19
 #: Two bytes of 1, read as one number.
 BOTH = 0x0101
 
@@ -91,6 +96,8 @@ def _together(layer: LoweredLayer, meters: Sequence[Meter]) -> Together | _Exact
     able = [(meter, each) for meter in meters if (each := meter.sharing()) is not None]
     if not able:
         return _Exact(layer)
+    from sparqsim.engine.together import Together
+
     try:
         together = Together(layer, [each for _, each in able])
     except OverflowError:
@@ -124,14 +131,13 @@ class PairsOnce:
     """The counted pairs of the block that was asked for last, which designs ask for in turn."""
 
     def __init__(self) -> None:
-        self._block: Array | None = None
-        self._counts: NDArray[np.int64] = np.zeros((256, 256), np.int64)
+        self._last: tuple[Array, NDArray[np.int64]] | None = None
 
     def of(self, x: Array) -> NDArray[np.int64]:
         """Return `magnitude_pairs` of a block."""
-        if self._block is not x:
-            self._block, self._counts = x, magnitude_pairs(x)
-        return self._counts
+        if self._last is None or self._last[0] is not x:
+            self._last = x, magnitude_pairs(x)
+        return self._last[1]
 
 
 class Meter:
@@ -151,7 +157,12 @@ class Meter:
 
     def sharing(self) -> Sharing | None:
         """Return how the design takes part in a shared pass; None where it does not."""
-        return sharing(self._layer, self._pe, self._factors.weights)
+        layer = self._layer
+        if layer.groups * layer.k * (layer.m + layer.n) < SHARED_FROM:
+            return None
+        from sparqsim.engine.together import sharing
+
+        return sharing(layer, self._pe, self._factors.weights)
 
     def share(self, together: Together, at: int) -> None:
         """Leave to a shared pass what it finds for its design number `at`."""

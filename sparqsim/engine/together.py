@@ -21,8 +21,6 @@ from sparqsim.pe.pairwise import OnPairs, is_pairwise, on_pairs
 from sparqsim.results.layer_report import Error, Pairs
 from sparqsim.trace.lowering import LoweredLayer
 
-#: Elements of X and W from which a layer is worth kernels, and asking designs about all pairs.
-SHARED_FROM = 1 << 19
 #: Elements of X that are in work at once: each becomes a float32 for every design.
 BLOCK_ELEMENTS = 1 << 20
 
@@ -40,9 +38,8 @@ class Sharing:
 
 
 def sharing(layer: LoweredLayer, pe: PEDesign, weights: Array) -> Sharing | None:
-    """Return how a design takes part; None where it cannot, or the layer is small."""
-    elements = layer.groups * layer.k * (layer.m + layer.n)
-    if elements < SHARED_FROM or not is_pairwise(pe):
+    """Return how a design takes part; None where it cannot."""
+    if not is_pairwise(pe):
         return None
     pairs = on_pairs(pe, layer.stored_signed)
     return None if pairs is None else Sharing(pe, pairs, weights)

@@ -18,11 +18,9 @@ from sparqsim.base.record import Name, Record, Text
 from sparqsim.base.wording import counted
 from sparqsim.trace.codebits import ALL_BITS
 from sparqsim.trace.coverage import Coverage
-from sparqsim.trace.drawn import DrawnTrace
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.stated import recipe_settings, stated_facts
-from sparqsim.trace.trace import Trace
-from sparqsim.trace.transforms.applying import KEY as TRANSFORMS
+from sparqsim.trace.trace import TRANSFORMS, Trace
 
 Bits: TypeAlias = Annotated[int, Field(ge=1, le=ALL_BITS)]
 Ends: TypeAlias = Literal["both", "first", "last", "none"]
@@ -182,7 +180,7 @@ def quantisation_of(trace: Trace, *, keep_8bit: bool = True) -> Quantisation:
     if about.calibrator:
         stated["activation_observer"] = about.calibrator
     told = {name: read(value) for name, value in stated.items()}
-    drawn_seed = trace.document.drawn.seed if isinstance(trace, DrawnTrace) else None
+    drawn_seed = _drawn_seed(trace)
     if drawn_seed is not None:
         told.setdefault("seeds", read(f"values drawn with seed {drawn_seed}"))
     applied = applied_transforms(about.provenance)
@@ -228,6 +226,15 @@ def bits_facts(bits: Mapping[str, tuple[int, int]]) -> dict[str, Fact]:
         "weight_bit_set": read(tuple(sorted({each[1] for each in bits.values()}))),
         "layer_bits": read(narrow),
     }
+
+
+def _drawn_seed(trace: Trace) -> int | None:
+    """Return the seed of drawn values; None where a trace holds its values."""
+    if not trace.metadata.synthetic:
+        return None
+    from sparqsim.trace.drawn import DrawnTrace
+
+    return trace.document.drawn.seed if isinstance(trace, DrawnTrace) else None
 
 
 def applied_transforms(provenance: Mapping[str, Any]) -> tuple[str, ...]:

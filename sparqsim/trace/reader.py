@@ -18,11 +18,9 @@ from sparqsim.base.limits import LAYERS
 from sparqsim.base.record import faults_of
 from sparqsim.base.textfile import json_of
 from sparqsim.trace.codebits import ALL_BITS, checked
-from sparqsim.trace.drawn import DrawnTrace, drawn_trace_of, shape_of
 from sparqsim.trace.layer import Layer, LayerFault, tensor_place
 from sparqsim.trace.schema import DRAWN_FORMAT, FORMAT, DrawnDocument, LayerRecord, TraceDocument
 from sparqsim.trace.source import TensorSource
-from sparqsim.trace.synthetic import Distribution
 from sparqsim.trace.tensorfile import TensorFile
 from sparqsim.trace.trace import ARRAYS, METADATA_KEY, Trace, name_faults
 
@@ -42,6 +40,8 @@ def load_trace(path: str | Path) -> Trace:
     if document is None:
         raise InputError(f"{path}: {_first_of(faults)}")
     if isinstance(document, DrawnDocument):
+        from sparqsim.trace.drawn import drawn_trace_of
+
         faults += _drawn_faults(file, document)
         if faults:
             raise InputError(f"{path}: {_first_of(faults)}")
@@ -115,6 +115,8 @@ def trace_remarks(path: str | Path) -> list[str]:
     InputError
         For a file with faults.
     """
+    from sparqsim.trace.drawn import DrawnTrace
+
     trace = load_trace(path)
     if isinstance(trace, DrawnTrace):
         told = "values are drawn when they are read, and none was drawn for this check"
@@ -183,6 +185,9 @@ def _kind(fields: Any) -> type[TraceDocument | DrawnDocument]:
 
 def _drawn_faults(file: TensorFile, document: DrawnDocument) -> list[str]:
     """Return what is wrong with a file of drawn values whose document can be read."""
+    from sparqsim.trace.drawn import drawn_trace_of, shape_of
+    from sparqsim.trace.synthetic import Distribution
+
     faults = [
         f"tensor {name!r} stands in the file, and all values are drawn ({DRAWN_FORMAT}): "
         "expected no tensors"

@@ -28,6 +28,8 @@ Array = NDArray[Any]
 
 METADATA_KEY = "sparqsim"
 ARRAYS = "arrays/"
+#: Where a trace's provenance keeps what transforms did to it, one entry each, in order.
+TRANSFORMS = "transforms"
 
 
 class Trace(Tabular):

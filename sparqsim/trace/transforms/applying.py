@@ -15,14 +15,14 @@ from sparqsim.base.errors import InputError
 from sparqsim.trace.layer import Layer
 from sparqsim.trace.reader import as_trace
 from sparqsim.trace.source import BLOCK_ELEMENTS, TensorSource
-from sparqsim.trace.trace import Trace
+from sparqsim.trace.trace import TRANSFORMS, Trace
 from sparqsim.trace.transforms.base import Transform
 from sparqsim.trace.transforms.registry import get_transform
 
 Array = NDArray[Any]
 
-#: Where a trace's provenance keeps what was done to it, one entry a transform, in order.
-KEY = "transforms"
+#: Where a trace's provenance keeps what was done to it.
+KEY = TRANSFORMS
 OPERANDS = ("activations", "weights")
 
 
