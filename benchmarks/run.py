@@ -45,7 +45,11 @@ x, w = np.zeros((12_544, 576)), np.zeros((576, 128))
 x @ w
 print(peak_mib())
 """
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+#: Compiled modules are kept, as by any Python that is not told otherwise: those of the packages that
+#: start-up is compared with were compiled when they were installed.
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+} | {"PYTHONPATH": str(ROOT)}
 
 
 def machine() -> dict[str, Any]:
