@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -193,15 +194,12 @@ def _iso_area(
     scaling: Scaling, pe_of: Mapping[str, PEDesign], results: Mapping[str, _Result]
 ) -> IsoArea:
     baseline_cycles = results[scaling.baseline.spec].report.cycles.total
-    return scaling.block(
-        {
-            name: scaling.record(
-                pe_of[name], result.scaled_cycles, baseline_cycles, result.report.cycles.total
-            )
-            for name, result in results.items()
-            if pe_of[name] in scaling.arrays
-        }
-    )
+    records = {}
+    for name, result in results.items():
+        cycles, pe = result.report.cycles.total, pe_of[name]
+        if pe in scaling.arrays:
+            records[name] = scaling.record(pe, result.scaled_cycles, baseline_cycles, cycles)
+    return scaling.block(records)
 
 
 def _array(array: ArrayConfig | None, coupling: str | None, overlap: bool | None) -> ArrayConfig:
@@ -293,9 +291,7 @@ def _layer_reports(
     layer: Layer, runs: Sequence[tuple[Assignment, Assignment]], setting: Setting
 ) -> list[tuple[LayerReport, tuple[int, ...]]]:
     """Return one layer's report for each assignment, which comes with `Setting.running` of it, and
-    its cycles on the assignment's further arrays.
-
-    Assignments that share an outcome share the work.
+    its cycles on the assignment's further arrays. Those that share an outcome share the work.
     """
     models = [running.bound(layer) for _, running in runs]
     # Designs may be equal and yet differ in a key: a key can be left out of comparisons.
@@ -312,19 +308,18 @@ def _layer_reports(
     if metering is not None:
         for key, counter in counters.items():
             reports[key] = metering.with_energy(reports[key], key[1], counter)
-    cycles: dict[tuple[tuple[str, EngineModel], ArrayConfig], int] = {}
-    for (run, _), key in zip(runs, keys, strict=True):
-        for array in setting.scaled.get(run, ()):
-            if (key, array) not in cycles:
-                on_array = task.on(array)
-                cycles[key, array] = cycles_on(on_array, key[1], memory, engine, found[key])
-    return [
-        (
-            reports[key].model_copy(update={"kept_8bit": running.keeps(layer)}),
-            tuple(cycles[key, array] for array in setting.scaled.get(run, ())),
-        )
-        for (run, running), key in zip(runs, keys, strict=True)
-    ]
+
+    @cache
+    def cycles_of(key: tuple[str, EngineModel], array: ArrayConfig) -> int:
+        """Return the layer's cycles on a further array."""
+        return cycles_on(task.on(array), key[1], memory, engine, found[key])
+
+    of_runs = []
+    for (run, running), key in zip(runs, keys, strict=True):
+        report = reports[key].model_copy(update={"kept_8bit": running.keeps(layer)})
+        further_arrays = setting.scaled.get(run, ())
+        of_runs.append((report, tuple(cycles_of(key, array) for array in further_arrays)))
+    return of_runs
 
 
 def report_of(
