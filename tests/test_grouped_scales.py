@@ -224,3 +224,16 @@ def test_weights_below_float32s_normal_numbers_are_zeros():
     held = grouped(np.arange(-8, 24)[None] * 1e-42)
     assert not held.real.any()
     assert not held.codes.any()
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "bits"), [(32, 3, 8), (16, 3, 16), (16, 1, 8), (33, 3, 16)]
+)
+def test_blocks_that_straddle_kernel_positions_are_not_stored(channels, kernel, bits):
+    """A pixel would have another exponent in every window that reads it."""
+    x = np.ones((1, 4, 4, channels), np.uint8)
+    w = np.ones((1, kernel**2, channels), np.int8)
+    layer = Layer.conv2d("a", x, w, kernel=(kernel, kernel))
+    memory = sparqsim.MemoryConfig()
+    report = sparqsim.simulate(Trace([layer]), "mac-mxfp4", ARRAY, keep_8bit=False, memory=memory)
+    assert report.layers[0].traffic.activation_pair_bits == bits

@@ -80,6 +80,20 @@ def test_bytes_of_a_layer_are_those_of_its_pairs(name):
     assert DESIGN.encoded(layer.lower()).signed == (bits == 8)
 
 
+@pytest.mark.parametrize(
+    ("channels", "groups", "kernel", "bits"),
+    [(3, 1, 3, 16), (4, 1, 3, 9), (3, 1, 1, 9), (4, 4, 3, 16), (4, 2, 3, 9)],
+)
+def test_pairs_that_straddle_kernel_positions_are_not_stored(channels, groups, kernel, bits):
+    """A pixel's value would be another's victim in one window, and stay in the next."""
+    x = np.arange(36 * channels, dtype=np.uint8).reshape(1, 6, 6, channels)
+    w = np.ones((groups, kernel**2, channels // groups), np.int8)
+    layer = Layer.conv2d("a", x, w, kernel=(kernel, kernel), groups=groups)
+    (found,) = sparqsim.simulate(Trace([layer]), DESIGN, ARRAY, memory=MEMORY).layers
+    assert found.traffic.activation_pair_bits == bits
+    assert found.traffic.activations.used_bytes == groups * -(-x.size // groups * bits // 16)
+
+
 def test_actions_of_the_memory_are_of_all_bytes():
     """What energy is counted by: activations of 17 bytes, or of 15."""
     for name, moved in (("unsigned", 17), ("signed", 15)):

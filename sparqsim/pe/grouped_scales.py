@@ -34,7 +34,7 @@ exponents, a quarter of a bit for each value of MX.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,12 +45,13 @@ from sparqsim.base.errors import InputError
 from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step
 from sparqsim.pe.encoded import EncodedLayer
 from sparqsim.pe.kept import KeptMode
-from sparqsim.pe.layout import mask_examples, nonzero_masks
+from sparqsim.pe.layout import blocks_can_be_stored, mask_examples, nonzero_masks
 from sparqsim.pe.mac import MacPass, parts
 from sparqsim.pe.mx_codes import MxCodes, every_code
 from sparqsim.pe.trimming import Trimming
 from sparqsim.quantise.mx import BLOCK, LOWEST_EXPONENT, MXFP4, MXINT8, MxFormat
 from sparqsim.quantise.q4_1 import GROUP, grouped
+from sparqsim.trace.layer import Layer
 from sparqsim.trace.lowering import LoweredLayer
 
 #: Bits of a block's exponent (MX), and of a group's scale and minimum (Q4_1).
@@ -161,6 +162,12 @@ class MacMxfp4(MacMx):
     def activation_pair_bits(self, storage: str) -> int:
         """Return those of two elements; shared exponents are not counted."""
         return 8
+
+    def pair_bits_of(self, layer: Layer) -> Callable[[str], int]:
+        """Return those of the trace's codes where blocks straddle kernel positions."""
+        if not blocks_can_be_stored(layer, BLOCK):
+            return super().activation_pair_bits
+        return self.activation_pair_bits
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqsim.trace.layer import Layer
+
 Array = NDArray[Any]
 
 
@@ -56,3 +58,16 @@ def magnitude_pairs(x: Array) -> NDArray[np.int64]:
     magnitudes = np.abs(x).view(np.uint8) if x.dtype == np.int8 else x
     numbers = padded_to(magnitudes, 2).view("<u2")
     return np.bincount(numbers.ravel(), minlength=1 << 16).reshape(256, 256)
+
+
+def blocks_can_be_stored(layer: Layer, size: int) -> bool:
+    """Return whether blocks of `size` activations along K are the same at every kernel position.
+
+    What a block shares (an outlier's mark, an exponent) can then lie in memory. Where channels of a
+    group are no whole blocks, a pixel has other neighbours in every window that reads it.
+    """
+    geometry = layer.record.geometry
+    if geometry is None or geometry.kernel == (1, 1):
+        return True
+    channels = layer.activations_source.shape[-1] // layer.gemm.groups
+    return channels % size == 0

@@ -47,7 +47,7 @@ from numpy.typing import NDArray
 from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step
 from sparqsim.pe.encoded import EncodedLayer
 from sparqsim.pe.kept import KeptMode
-from sparqsim.pe.layout import mask_examples, nonzero_masks
+from sparqsim.pe.layout import blocks_can_be_stored, mask_examples, nonzero_masks
 from sparqsim.pe.mac import nibble_passes
 from sparqsim.pe.trimming import Trimming
 from sparqsim.quantise.olive import (
@@ -155,7 +155,11 @@ class Olive4b(PEDesign):
         return 2 * BITS
 
     def pair_bits_of(self, layer: Layer) -> Callable[[str], int]:
-        """Return 8 where codes of the layer may be below 0, else 9, however it is stored."""
+        """Return 8 where codes of the layer may be below 0, else 9, however it is stored; those of
+        the trace's codes where pairs straddle kernel positions.
+        """
+        if not blocks_can_be_stored(layer, 2):
+            return super().activation_pair_bits
         signed = has_negatives(layer) if self.found is None else self.found.signed
         bits = pair_bits(signed=signed)
         return lambda _: bits
