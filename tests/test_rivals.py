@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from collections import defaultdict
+from itertools import pairwise, product
 from statistics import median
 
 import pytest
@@ -34,8 +35,13 @@ def never_above(lower, higher):
 
 def test_pages_show_every_record(tables):
     pages = [page.read_text(encoding="utf-8") for page in tables.pages()]
-    shown = {match[2].split("_")[1] for page in pages for match in TABLE.finditer(page)}
-    assert shown == {path.stem for path in tables.FOLDER.glob("*.json")}
+    found = defaultdict(set)
+    for page in pages:
+        for match in TABLE.finditer(page):
+            kind, of_what = match[2].split("_")
+            found[kind].add(of_what)
+    assert found.pop("olive") == set(tables.olive_tables.TABLES)
+    assert set().union(*found.values()) == {path.stem for path in tables.FOLDER.glob("*.json")}
 
 
 def test_fewer_bits_lose_more(tables, record):
@@ -117,3 +123,28 @@ def test_equal_area_is_that_of_circuits_that_were_synthesised(tables, record):
             assert middle == pytest.approx(exact / found["cycles"])
     with_area = {row["pe"] for row in record["rows"] if "equal_area" in row}
     assert with_area >= {*tables.YARDSTICKS, "swis", "bitfusion", "stripes", "loom"}
+
+
+def test_sparq_answers_better_than_olive_after_relu():
+    """What docs/rivals/olive.md says: with weights of 8 bits and with those of 4."""
+    import recipe_tables
+
+    for network in ("resnet20", "squeezenet"):
+        record = recipe_tables.loaded(network)
+        olive = recipe_tables.row_of(record, "olive", "olive-4b")
+        for recipe, pe in product(("a8w8", "a4w4"), ("sparq-5opt", "sparq-3opt", "sparq-2opt")):
+            sparq = recipe_tables.row_of(record, recipe, pe)
+            assert sparq["top1"] > olive["top1"]
+            assert sparq["agree"] > olive["agree"]
+
+
+def test_sparq_is_as_sure_as_8_bits_on_language_models_and_olive_is_not():
+    import language_tables
+
+    found = language_tables.loaded("stories260k")["answers"]
+    exact, sparq, olive, plain = (
+        found[name]["perplexity"]
+        for name in ("mac-8b8b", "sparq-5opt:signed=magnitude", "olive-4b", "mac-4b4b")
+    )
+    assert sparq < 1.05 * exact
+    assert 7 * sparq < olive < plain

@@ -1,4 +1,5 @@
-"""Make the tables of docs/rivals/*.md from docs/rivals/*.json, and docs/rivals/predictions/*.json.
+"""Make the tables of docs/rivals/*.md from docs/rivals/*.json, docs/rivals/predictions/*.json,
+and the records that `olive_tables.py` reads.
 
     python workloads/rivals_tables.py            # writes them
     python workloads/rivals_tables.py --check    # exit code 1 if a page holds others
@@ -15,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import olive_tables
 import prediction_tables
 from page_tables import ROOT, Pages, markdown_table
 
@@ -152,8 +154,10 @@ def pages() -> list[Path]:
 
 
 def lines_of(name: str) -> list[str]:
-    """Return the lines of the table KIND_NETWORK."""
+    """Return the lines of the table KIND_NETWORK; of OliVe, olive_WHAT."""
     kind, network = name.split("_")
+    if kind == "olive":
+        return olive_tables.TABLES[network]()
     predicted = prediction_tables.TABLES.get(kind)
     return predicted(network) if predicted else TABLES[kind](loaded(network))
 
