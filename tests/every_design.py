@@ -11,6 +11,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import numpy as np
 
 import sparqsim
+from sparqsim.pe.contract import CHECKS, check_first_pairs, check_first_products
 from sparqsim.pe.registry import designs
 
 
@@ -27,6 +28,14 @@ def every_spec() -> list[str]:
             specs.append(f"{name}:{chosen}" if chosen else name)
     return specs
 
+
+#: Checks of the contract that step 65,536 pairs or products each, and the others.
+EXHAUSTIVE_CHECKS = {
+    name: check
+    for name, check in CHECKS.items()
+    if check in {check_first_pairs, check_first_products}
+}
+QUICK_CHECKS = {name: check for name, check in CHECKS.items() if name not in EXHAUSTIVE_CHECKS}
 
 SPECS = every_spec()
 #: Those with more than one key off its default: the default run leaves them to `-m slow`.
