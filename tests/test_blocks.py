@@ -66,6 +66,12 @@ def facts_of(model, inputs, kept="none"):
     return NetworkFacts(tuple(layers), network)
 
 
+@pytest.fixture(scope="module")
+def facts():
+    """Facts of the residual network, calibrated on eight pictures; nothing writes to them."""
+    return facts_of(resnet(), [pictures(8, 1)])
+
+
 def layered(model, names, scale=0.02):
     return LayeredNetwork(model, names, dict.fromkeys(names, False), dict.fromkeys(names, scale))
 
@@ -179,7 +185,7 @@ def test_block_errors_fall_from_nearest_to_adaround_to_brecq_on_pictures_that_we
         spec: block_errors(
             facts, get_weight_quantiser(spec).quantise_network(facts).weights, unseen
         )
-        for spec in ("nearest:2", "adaround:2:steps=250", "brecq:2:steps=250")
+        for spec in ("nearest:2", "adaround:2:steps=100", "brecq:2:steps=100")
     }
     nearest, by_layer, by_block = found.values()
     for learned in (by_layer, by_block):
@@ -188,8 +194,7 @@ def test_block_errors_fall_from_nearest_to_adaround_to_brecq_on_pictures_that_we
 
 
 @pytest.mark.parametrize("spec", ["brecq:3:steps=8", "qdrop:2:steps=8"])
-def test_codes_are_neighbours_of_the_weights(spec):
-    facts = facts_of(resnet(), [pictures(8, 1)])
+def test_codes_are_neighbours_of_the_weights(spec, facts):
     found = get_weight_quantiser(spec).quantise_network(facts).weights
     limit = 2 ** (int(spec.split(":")[1]) - 1) - 1
     for layer in facts.layers:
@@ -208,30 +213,28 @@ def test_shipped_quantisers_keep_the_contract(spec):
 
 def test_each_block_is_told_of():
     facts = facts_of(resnet(), [pictures(8, 1), pictures(4, 2)])
-    told = get_weight_quantiser("brecq:4:steps=60,batch=8").quantise_network(facts).facts["blocks"]
+    told = get_weight_quantiser("brecq:4:steps=12,batch=8").quantise_network(facts).facts["blocks"]
     assert list(told) == ["conv1", "layer1.0", "layer2.0", "layer3.0", "linear"]
     for block in told.values():
         assert block["pictures"] == 12
         assert 0 < block["output_error"] <= block["output_error_nearest"]
 
 
-def test_qdrop_without_dropping_and_with_all_bits_is_brecq():
-    facts = facts_of(resnet(), [pictures(8, 1)])
+def test_qdrop_without_dropping_and_with_all_bits_is_brecq(facts):
     same, other = (
         get_weight_quantiser(spec).quantise_network(facts).weights
-        for spec in ("brecq:3:steps=20", "qdrop:3:steps=20,drop=0,activation_bits=8")
+        for spec in ("brecq:3:steps=8", "qdrop:3:steps=8,drop=0,activation_bits=8")
     )
-    dropped = get_weight_quantiser("qdrop:3:steps=20").quantise_network(facts).weights
+    dropped = get_weight_quantiser("qdrop:3:steps=8").quantise_network(facts).weights
     for name, each in same.items():
         assert np.array_equal(each.codes, other[name].codes)
     assert any((each.codes != dropped[name].codes).any() for name, each in same.items())
 
 
-def test_fixed_layers_stay_as_they_are():
-    facts = facts_of(resnet(), [pictures(8, 1)])
+def test_fixed_layers_stay_as_they_are(facts):
     first, *others = facts.layers
     fixed = {first.name: get_weight_quantiser("nearest:2").quantise(first)}
-    quantiser = get_weight_quantiser("brecq:3:steps=20")
+    quantiser = get_weight_quantiser("brecq:3:steps=8")
     alone = replace(facts, layers=tuple(others))
     behind = quantiser.quantise_network(replace(alone, fixed=fixed))
     without = quantiser.quantise_network(alone)
@@ -241,8 +244,7 @@ def test_fixed_layers_stay_as_they_are():
     )
 
 
-def test_the_network_that_is_given_stays_as_it_is():
-    facts = facts_of(resnet(), [pictures(8, 1)])
+def test_the_network_that_is_given_stays_as_it_is(facts):
     before = facts.network.logits()
     get_weight_quantiser("brecq:3:steps=3").quantise_network(facts)
     assert np.array_equal(before, facts.network.logits())
@@ -271,9 +273,8 @@ def test_inputs_are_what_mac_4b8b_takes(signed):
 # Going on.
 
 
-def test_an_interrupted_run_goes_on_at_its_block():
+def test_an_interrupted_run_goes_on_at_its_block(facts):
     quantiser = get_weight_quantiser("brecq:3:steps=50,batch=4")
-    facts = facts_of(resnet(), [pictures(8, 1)])
     whole = quantiser.quantise_network(facts)
     told = []
 
@@ -302,9 +303,8 @@ def test_an_interrupted_run_goes_on_at_its_block():
     )
 
 
-def test_damaged_and_missing_caches_do_no_harm(tmp_path, monkeypatch):
-    quantiser = get_weight_quantiser("brecq:3:steps=10")
-    facts = facts_of(resnet(), [pictures(8, 1)])
+def test_damaged_and_missing_caches_do_no_harm(facts, tmp_path, monkeypatch):
+    quantiser = get_weight_quantiser("brecq:3:steps=3")
     first = quantiser.quantise_network(facts).weights
     files = list((tmp_path / "cache" / "sparqsim" / "blocks").iterdir())
     assert len(files) == 5
