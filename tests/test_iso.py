@@ -68,6 +68,8 @@ def test_an_array_is_scaled_to_the_nearest_number_of_lines(rows, cols, dataflow,
 )
 def test_cycles_are_those_of_a_simulation_of_the_scaled_array(setting, small_trace):
     pes = ["mac-8b8b", "mac-4b4b", "sparq-3opt", "sparq-exact"]
+    if setting.get("engine") == "event":  # the processes take seconds for each array
+        pes = pes[::3]
     both = sparqsim.compare(small_trace, pes, iso="area", **setting)
     assert sparqsim.compare(small_trace, pes, **setting).reports == both.reports
     for name in pes:
