@@ -112,7 +112,7 @@ def layer_of(seed: int, sizes: dict[str, int], lanes: int) -> Layer:
     return Layer.from_gemm("drawn", x.astype(np.uint8), rng.integers(-128, 128, (k, n), np.int8))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     rows=st.integers(1, 5),
     cols=st.integers(1, 5),
