@@ -286,6 +286,15 @@ def test_junit_and_markdown(cases: Path, tmp_path: Path) -> None:
     assert "| exact-ws | missing |" in markdown.read_text()
 
 
+def test_a_suite_of_ones_own_fails_where_a_golden_report_has_changed(cases: Path) -> None:
+    """As an assertion; `test_regress_docs.py` runs the suite."""
+    assert_unchanged(cases)
+    edit_golden(cases, "window-os", lambda document: document.update(schema="sparqsim.report/99"))
+    with pytest.raises(AssertionError, match=r"window-os(.|\n)*schema 'sparqsim.report/99'"):
+        assert_unchanged(cases)
+
+
+@pytest.mark.slow
 def test_three_lines_in_a_users_own_suite(cases: Path) -> None:
     (cases.parent / "test_mine.py").write_text(
         "from sparqsim.regress import assert_unchanged\n\ndef test_cycles():\n    "
