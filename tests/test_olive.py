@@ -163,6 +163,7 @@ def _counted_scale(stored: list, padded: list, *, signed: bool) -> Fraction:
     return plain_scale([int(value) for value in padded], signed=signed)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("zero_points", [False, True])
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("k", [1, 6, 9])

@@ -69,6 +69,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("width", [80, 100, 250])
 def test_nothing_is_wider_than_the_terminal_and_no_figure_is_cut(
@@ -470,6 +471,7 @@ def completed(words, root):
     return ended.stdout.split()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
