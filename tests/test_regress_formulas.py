@@ -134,7 +134,7 @@ FORMULAS = [
 ]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("file", "formula", "off_by_one", "case", "moved", "by"), FORMULAS)
 def test_formula_off_by_one_fails(
     tmp_path: Path, file: str, formula: str, off_by_one: str, case: str, moved: str, by: str
