@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from busy_cycles import busy_cycles
+from every_design import EXHAUSTIVE_CHECKS, QUICK_CHECKS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_designs import FixedSerial, Fused, WeightSerial, WindowedSerial
@@ -23,11 +24,11 @@ from sparqsim.analysis.bandwidth import bandwidth_curves
 from sparqsim.analysis.heatmap import heatmap
 from sparqsim.array.registry import get_dataflow
 from sparqsim.array.timing import array_timing
+from sparqsim.base.contract import outcomes_of
 from sparqsim.cli import main
 from sparqsim.pe.arithmetic import layer_sums
 from sparqsim.pe.base import LayerFacts
 from sparqsim.pe.binding import bound_to
-from sparqsim.pe.contract import check_design
 from sparqsim.pe.mac import Mac8b8b
 
 HERE = Path(__file__).parent
@@ -58,10 +59,18 @@ def check_engines_agree(layer: Layer, spec: str, array: ArrayConfig, memory=None
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.rpartition(":")[2])
 def test_they_keep_the_contract(spec):
-    assert [found for found in check_design(sparqsim.get_pe(spec)) if found.failure] == []
+    found = outcomes_of(QUICK_CHECKS, sparqsim.get_pe(spec))
+    assert [each for each in found if each.failure] == []
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.rpartition(":")[2])
+def test_they_keep_the_exhaustive_checks(spec):
+    found = outcomes_of(EXHAUSTIVE_CHECKS, sparqsim.get_pe(spec))
+    assert [each for each in found if each.failure] == []
+
+
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.rpartition(":")[2])
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.rpartition(":")[2])
 def test_engines_agree_in_every_setting(spec, flow):
@@ -86,7 +95,7 @@ arrays = st.builds(
 seeds = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.sampled_from(SPECS), arrays, seeds, st.booleans())
 def test_engines_agree(spec, array, seed, with_memory):
     layer = layer_of(seed, groups=1 + seed % 2, signed=seed % 3 == 0)

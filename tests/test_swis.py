@@ -9,14 +9,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from every_design import EXHAUSTIVE_CHECKS, QUICK_CHECKS
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import sparqsim
 from sparqsim.analysis.heatmap import heatmap
+from sparqsim.base.contract import outcomes_of
 from sparqsim.base.errors import InputError
-from sparqsim.pe.contract import check_design
 from sparqsim.pe.swis import Swis
 from sparqsim.pe.swis_groups import defined_decompose
 
@@ -212,7 +213,14 @@ def test_a_target_has_no_step_of_its_own():
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("spec", ["swis:shifts=target:3.25", "swis:shifts=target:2,schedule=given"])
 def test_a_target_keeps_the_contract(spec):
-    outcomes = list(check_design(sparqsim.get_pe(spec)))
+    outcomes = list(outcomes_of(QUICK_CHECKS, sparqsim.get_pe(spec)))
+    assert [outcome for outcome in outcomes if outcome.failure] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", ["swis:shifts=target:3.25", "swis:shifts=target:2,schedule=given"])
+def test_a_target_keeps_the_exhaustive_checks(spec):
+    outcomes = list(outcomes_of(EXHAUSTIVE_CHECKS, sparqsim.get_pe(spec)))
     assert [outcome for outcome in outcomes if outcome.failure] == []
 
 
