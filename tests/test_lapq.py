@@ -37,10 +37,19 @@ def loss_of(facts, weights, scales, bits=4):
     return total / len(logits)
 
 
+@pytest.fixture(scope="module")
+def searched():
+    """A network with labels, and what both phases choose of it."""
+    facts = answering()
+    return facts, get_weight_quantiser("lapq:3:evaluations=60").quantise_network(facts)
+
+
 @pytest.mark.parametrize("labelled", [True, False])
-def test_losses_are_those_of_the_answers(labelled):
-    facts = answering(labelled)
-    found = get_weight_quantiser("lapq:3:evaluations=60").quantise_network(facts)
+def test_losses_are_those_of_the_answers(labelled, searched):
+    facts, found = searched
+    if not labelled:
+        facts = answering(labelled)
+        found = get_weight_quantiser("lapq:3:evaluations=60").quantise_network(facts)
     told = found.facts
     assert told["phases"] == ["fit", "powell"]
     assert told["pictures"] == 16
@@ -87,10 +96,9 @@ def test_one_clip_for_a_layer_or_one_for_each_channel():
         assert (len(set(scales.tolist())) > 1) == several
 
 
-def test_powell_moves_a_layer_by_one_factor():
-    facts = answering()
+def test_powell_moves_a_layer_by_one_factor(searched):
+    facts, found = searched
     start = get_weight_quantiser(PHASE_1).quantise_network(facts)
-    found = get_weight_quantiser("lapq:3:evaluations=60").quantise_network(facts)
     factors = iter(found.facts["factors"])
     for layer in facts.layers:
         moved = found.weights[layer.name].scales / start.weights[layer.name].scales

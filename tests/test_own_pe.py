@@ -12,7 +12,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "docs/examples/five_bit_pe.py"
-TRACE = ROOT / "workloads/digits_resnet.safetensors"
 
 PACKAGE = '''
 from dataclasses import dataclass
@@ -83,7 +82,7 @@ def installed(tmp_path_factory):
     return folder / "site"
 
 
-def test_installed_package_is_listed_shown_checked_and_simulated(installed, tmp_path):
+def test_installed_package_is_listed_shown_checked_and_simulated(installed, small_path):
     listed = sparqsim_command("pe", "list", folders=[installed])
     assert "halver: from another package (halver_pe:Halver)" in listed.stdout
     assert (
@@ -92,8 +91,9 @@ def test_installed_package_is_listed_shown_checked_and_simulated(installed, tmp_
     )
     checked = sparqsim_command("pe", "check", "halver", folders=[installed])
     assert (checked.returncode, checked.stdout.count("  ok  ")) == (0, 19 - 1 + 7)
-    report = tmp_path / "report.json"
-    run = sparqsim_command("simulate", TRACE, "--pe", "halver", "-o", report, folders=[installed])
+    report = small_path.with_name("report.json")
+    words = ("simulate", small_path, "--pe", "halver", "-o", report)
+    run = sparqsim_command(*words, folders=[installed])
     assert (run.returncode, run.stderr) == (0, "")
     assert '"name": "halver"' in report.read_text()
 
@@ -119,9 +119,9 @@ def test_the_worked_example_keeps_its_contract(run):
     )
 
 
-def test_the_worked_example_runs(run, tmp_path):
-    report = tmp_path / "report.json"
-    ended = run("simulate", TRACE, "--pe", f"{EXAMPLE}:FiveBit:placement=top", "-o", report)
+def test_the_worked_example_runs(run, small_path):
+    report = small_path.with_name("report.json")
+    ended = run("simulate", small_path, "--pe", f"{EXAMPLE}:FiveBit:placement=top", "-o", report)
     assert (ended.code, ended.err) == (0, "")
     assert '"spec": "five-bit:placement=top"' in report.read_text()
 
