@@ -17,7 +17,7 @@ from sparqsim.trace import tensorfile
 
 FOLDER = Path(__file__).parent / "fuzz"
 #: Inputs of each kind: in every run, and in the slow one.
-FEW, MANY = 6, 280
+FEW, MANY = 3, 280
 
 
 def loaded():

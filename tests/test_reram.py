@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sparqsim
@@ -140,7 +140,7 @@ def outputs(case: Case) -> np.ndarray:
     return case.model.outputs(lowered, lowered.rows())
 
 
-@pytest.mark.sampled(10)
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize("seed", range(500))
 def test_processes_fast_form_and_oracle_agree(seed):
     case = drawn(random.Random(seed))  # noqa: S311 - nothing secret
@@ -194,6 +194,7 @@ def test_nine_bits_suffice_for_128_rows_of_two_bit_cells():
     assert found.from_json(found.to_json()) == found
 
 
+@settings(max_examples=settings.default.max_examples // 3)
 @given(st.randoms(use_true_random=False))
 def test_auto_finds_the_fewest_bits(rng):
     case = drawn(rng, adc_bits="auto", sqnr_db="lossless")
