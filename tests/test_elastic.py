@@ -40,7 +40,7 @@ def published_starts(
     return f
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.integers(1, 6),
     st.integers(1, 6),

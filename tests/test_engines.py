@@ -99,7 +99,7 @@ def check_random_operands(pe: str, settings_of_array: tuple, seed: int) -> None:
     check_engines_agree(Trace([layer_of(rng, *sized(rng, pe, array, groups), groups)]), pe, array)
 
 
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(st.sampled_from(DESIGNS), st.tuples(*settings_of_arrays), seeds)
 def test_event_engine_gives_the_same_report(pe, settings_of_array, seed):
     check_random_operands(pe, settings_of_array, seed)
@@ -139,7 +139,7 @@ def check_real_operands(pe: str, settings_of_array: tuple, seed: int) -> None:
 WEIGHTED = (*DESIGNS, *["sparq-exact", BIT_SERIAL] * (len(DESIGNS) // 4))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.sampled_from(WEIGHTED), st.tuples(*settings_of_arrays), seeds)
 def test_event_engine_gives_the_same_report_on_real_operands(pe, settings_of_array, seed):
     check_real_operands(pe, settings_of_array, seed)

@@ -159,7 +159,7 @@ def check_event_equals_fast(case: Case) -> None:
     assert case.fast() == defined
 
 
-@examples(250)
+@examples(120)
 @given(cases())
 def test_fast_timing_equals_the_processes(case):
     check_event_equals_fast(case)

@@ -132,7 +132,7 @@ def fitting(
         raise
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(
     layer=layers(),
     array=arrays(),
@@ -154,6 +154,7 @@ def test_fast_form_equals_the_event_model(layer, array, memory, which, design):
         assert pad.most_held <= config.half_bytes
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("design", "flow"),
     [
@@ -174,7 +175,7 @@ def test_memory_without_limits_adds_nothing(design, flow, overlap):
     assert free.utilization == alone.utilization
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(
     layer=layers(),
     array=arrays(),
@@ -285,7 +286,7 @@ def test_a_tile_fetches_each_input_element_once(layer, flow):
             assert 0 < size <= len(whole)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(layer=layers(), array=arrays(), memory=memories(), which=st.integers(0, 1))
 def test_what_is_fetched_is_used(layer, array, memory, which):
     found = fitting(layer, array, with_order(memory, array, which))
@@ -348,7 +349,7 @@ def test_auto_takes_the_order_that_moves_least(flow):
         assert len(set(by_order.values())) == 2  # the choice matters here
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=80)
 @given(
     layer=layers(),
     array=arrays(),
@@ -454,7 +455,7 @@ def test_two_orders_win_in_turn():
 # --- what single transfers take: both models are held to this, not to each other ---
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(layer=layers(), array=arrays(), memory=memories(), which=st.integers(0, 1))
 def test_every_transfer_takes_what_its_requests_take(layer, array, memory, which):
     """Whole bursts over the channel, bytes over the port, each rounded up to cycles; only reads
@@ -592,7 +593,7 @@ def test_a_block_that_fits_nowhere_is_refused(flow, operand, layer):
 # --- more never hurts ---
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(
     layer=layers(),
     array=arrays(),

@@ -64,7 +64,7 @@ pads = st.builds(ScratchpadConfig, st.sampled_from([0.5, 1, 4, float("inf")]))
 memories = st.builds(MemoryConfig, activations=pads, weights=pads, outputs=pads)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(arrays, st.sampled_from(SPECS), seeds, st.booleans())
 def test_event_engine_gives_the_same_report(array, spec, seed, with_memory):
     design = sparqsim.get_pe(spec)
@@ -95,7 +95,7 @@ def test_event_engine_agrees_where_values_decide_and_n_lies_along_the_rows(seed,
     assert fast == event
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(arrays, st.sampled_from(["mac-8b8b", "mac-2x8b8b", "sparq-exact"]), seeds)
 def test_an_exact_design_is_exact_through_the_processes(array, spec, seed):
     from sparqsim.event.layer import run_layer
@@ -109,7 +109,7 @@ def test_an_exact_design_is_exact_through_the_processes(array, spec, seed):
     assert report.layers[0].error.noise == 0
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(arrays, st.sampled_from(["mac-4b8b", "sparq-5opt", "sparq-exact"]), seeds, memories)
 def test_the_transpose_is_os_on_the_transposed_problem(array, spec, seed, memory):
     """Shapes alone decide: M and N exchanged, rows hold N. Values enter the same steps."""
@@ -130,7 +130,7 @@ def test_the_transpose_is_os_on_the_transposed_problem(array, spec, seed, memory
     assert with_memory.cycles.total >= free.cycles.total
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(arrays, st.sampled_from(["mac-8b8b", "sparq-5opt", "sparq-exact"]), seeds, memories)
 def test_a_dataflow_is_its_roles(array, spec, seed, memory):
     """Another name for the roles of `ws` or `is` changes nothing but the name."""

@@ -29,7 +29,7 @@ def trace_of(seed: int, m: int, k: int, n: int, *, keep_8bit: bool) -> sparqsim.
     return sparqsim.Trace([layer])
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     spec=st.sampled_from(ONE_STAGE),
     sides=st.tuples(st.integers(1, 5), st.integers(1, 5)),
