@@ -57,6 +57,7 @@ def counted(pe, x, w, blocks):
     return {part: cycles for part, cycles in counter.cycles().items() if cycles}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("spec", "dtype"), COUNTED)
 @FEW
 @given(data=st.data(), blocks=st.integers(1, 3))
@@ -128,6 +129,7 @@ def classes_by_hand(x, used):
     return found
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("spec", TRANSFORMATIONS)
 @FEW
 @given(xw=layers_of())

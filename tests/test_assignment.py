@@ -46,6 +46,7 @@ def test_the_first_rule_that_takes_a_layer_decides():
     assert [model.spec for model in MIXED.models] == ["mac-4b8b", "sparq-exact", "sparq-5opt"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("memory", [None, "edge"])
 @pytest.mark.parametrize(("keep", "kept"), [(True, "honest"), (True, "ideal"), (False, "honest")])
 @pytest.mark.parametrize("engine", ["fast", "event"])

@@ -151,6 +151,7 @@ def narrow(design, activation_bits: int, weight_bits: int):
     return Narrow
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
 @pytest.mark.parametrize("coupling", ["lockstep", "elastic:1", "elastic:2", "broadcast"])

@@ -114,6 +114,7 @@ def test_fused_is_never_faster_per_lane_than_serial(bits, rest):
     assert (fused == serial) == ({bits, rest} <= {2, 4, 8})
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("name", "signed"),
     [

@@ -93,7 +93,7 @@ def test_signed_activations_are_refused(spec):
         sparqsim.get_pe(spec).matmul(np.ones((1, 2), np.int8), np.ones((2, 1), np.int8))
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("x_value", [0, 255])
 @pytest.mark.parametrize("w_value", [-128, 127])
 def test_constant_tiles(pe, x_value, w_value):
@@ -164,7 +164,7 @@ def sparq_designs():
     ]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("design", sparq_designs(), ids=lambda design: design.spec)
 def test_sparq_uses_what_the_published_rule_says(design):
     bits, shifts, lone_bits, lone_shifts = RULES[design.name]
@@ -176,7 +176,7 @@ def test_sparq_uses_what_the_published_rule_says(design):
     assert design.used_activations(ALL_PAIRS).tolist() == expected
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("design", sparq_designs(), ids=lambda design: design.spec)
 def test_pair_identity(design):
     """Every pair is two n-bit products at the mode's own shifts: y = (q1 * wA << s1) + (q2 * wB <<
