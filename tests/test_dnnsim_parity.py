@@ -121,7 +121,11 @@ def laconic_recount(case: Case) -> int:
     return total
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    # Steps of the largest case are a hundred times those of the others.
+    [pytest.param(name, marks=pytest.mark.slow if name == "p4" else []) for name in CASES],
+)
 def test_the_recount_meets_dnnsim(name):
     case = CASES[name]
     steps = windows(case).shape[0] * windows(case).shape[2] * len(filters(case))

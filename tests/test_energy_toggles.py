@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -15,6 +15,8 @@ from sparqsim.cost.paths.registry import path_of
 from sparqsim.cost.toggles import Toggles, defined_toggles
 from sparqsim.pe.base import LayerFacts, PEDesign
 
+#: Examples of a test that every design takes: there are enough of these.
+FEW = settings(max_examples=settings.default.max_examples // 3)
 NAMES = (
     "mac-8b8b",
     "mac-2x8b8b",
@@ -57,8 +59,8 @@ def _path(design: PEDesign):
 def test_tables_are_the_definition(design: PEDesign, dtype: type) -> None:
     path = _path(design)
     tables = path.tables(design)
-    drawn = np.random.default_rng(0).integers(0, 256, (3000, design.lanes), np.uint8)
-    small = np.random.default_rng(1).integers(0, 3, (300, design.lanes), np.uint8)
+    drawn = np.random.default_rng(0).integers(0, 256, (1000, design.lanes), np.uint8)
+    small = np.random.default_rng(1).integers(0, 3, (200, design.lanes), np.uint8)
     for xs in [*drawn.view(dtype).tolist(), *small.tolist()]:
         (code,) = path.codes(design, np.array(xs, dtype))
         cycles = path.cycles(design, xs, signed=dtype is np.int8)
@@ -95,6 +97,7 @@ def operands(draw: st.DrawFn) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
 
 
 @pytest.mark.parametrize("design", DESIGNS, ids=repr)
+@FEW
 @given(operands(), st.integers(1, 3), st.integers(1, 3))
 def test_joint_counts_are_those_of_every_pe(
     design: PEDesign,
