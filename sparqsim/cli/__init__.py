@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> None:
         streams, too.
     """
     import gc
+    import os
     import sys
 
     from sparqsim.cli.signals import Signals
@@ -27,6 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
     if owned:
         # Hardly anything that loading makes is garbage: looking for it takes a tenth of the time.
         gc.set_threshold(20_000, 50, 100)
+        # pydantic would look through all that is installed for plugins, of which we ask nothing.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     with StandardStreams(owned=owned) as streams, Signals(owned=owned) as signals:
         from sparqsim.cli.app import exit_code_of
 
@@ -34,4 +37,6 @@ def main(arguments: list[str] | None = None) -> None:
             code = exit_code_of(arguments)
         code = signals.told() or code
         code = streams.told() or code
+    if owned:
+        gc.freeze()  # the process ends: its memory goes back as a whole, unsearched
     sys.exit(code)
