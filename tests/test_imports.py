@@ -26,16 +26,18 @@ LEAVE = (
 )
 
 
-def imported(source, root):
-    """Top-level modules present after running `source`."""
-    shown = (
-        f"{source}\nimport sys\nprint('MODULES', *sorted({{name.partition('.')[0] for name in "
-        "sys.modules}))"
-    )
+def loaded(source, root):
+    """All modules present after running `source`."""
+    shown = f"{source}\nimport sys\nprint('MODULES', *sorted(sys.modules))"
     ended = subprocess.run(
         [sys.executable, "-c", shown], capture_output=True, text=True, check=True, cwd=root
     )
     return set(ended.stdout.rsplit("MODULES", 1)[1].split())
+
+
+def imported(source, root):
+    """Top-level modules present after running `source`."""
+    return {name.partition(".")[0] for name in loaded(source, root)}
 
 
 def test_importing_the_package_costs_next_to_nothing(root):
@@ -62,9 +64,11 @@ def test_help_is_fast_because_it_imports_little(arguments, root):
 def test_a_comparison_draws_nothing_and_models_no_events(root, digits_path):
     """The fast form needs neither matplotlib nor simpy, nor, of a small network, numba."""
     arguments = ["compare", str(digits_path)]
-    found = imported(f"from sparqsim.cli import main\n{LEAVE.format(arguments=arguments)}", root)
+    found = loaded(f"from sparqsim.cli import main\n{LEAVE.format(arguments=arguments)}", root)
     assert {"numpy", "pydantic"} <= found
     assert not found & {"matplotlib", "simpy", "torch", "numba", "llvmlite", "scipy"}
+    for_others = {"engine.together", "trace.drawn", "trace.synthetic", "trace.transforms"}
+    assert not found & {f"sparqsim.{name}" for name in for_others}
 
 
 def test_every_public_name_is_there():
