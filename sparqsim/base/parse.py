@@ -80,8 +80,8 @@ def name_fault(name: str, longest: int = LONGEST_NAME) -> str:
         return "is empty, expected at least one character"
     if len(name) > longest:
         return f"has {len(name)} characters, expected at most {longest}"
-    odd = next((char for char in name if not char.isprintable()), None)
-    if odd is None:
+    if name.isprintable():
         return ""
+    odd = next(char for char in name if not char.isprintable())
     what = unicodedata.name(odd, "a control character" if ord(odd) < 256 else "not a character")
     return f"holds U+{ord(odd):04X} ({what.lower()}), expected printable characters"

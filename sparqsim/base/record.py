@@ -163,34 +163,36 @@ def _brief(value: object) -> str | None:
     )
 
 
-def check_counts(record: BaseModel, path: str = "") -> None:
+def check_counts(record: BaseModel) -> None:
     """Raise ValueError naming a field of `record`, or of one in it, that is no finite count."""
-    values = vars(record)
-    for name in type(record).model_fields:
-        value = values[name]
-        if not _is_count(value):
-            _check_count(value, f"{path}{name}")
+    if not _holds_counts(record):  # most do: only then are places worked out
+        _check_count(record, "")
 
 
-def _is_count(value: object) -> bool:
-    """Return whether a value is a finite count, text or nothing: most are."""
+def _holds_counts(value: object) -> bool:
+    """Return whether a value, and all in it, is known to be a finite count, text or nothing."""
     kind = type(value)
     if kind is int or kind is float:
         return 0 <= value < math.inf  # type: ignore[operator]
-    return kind is str or value is None
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is dict:
+        return all(map(_holds_counts, value.values()))  # type: ignore[attr-defined]
+    if kind is tuple:
+        return all(map(_holds_counts, value))  # type: ignore[call-overload]
+    return isinstance(value, BaseModel) and all(map(_holds_counts, vars(value).values()))
 
 
 def _check_count(value: object, path: str) -> None:
     if isinstance(value, BaseModel):
-        check_counts(value, f"{path}.")
+        for name in type(value).model_fields:
+            _check_count(vars(value)[name], f"{path}.{name}".lstrip("."))
     elif isinstance(value, dict):
         for name, part in value.items():
-            if not _is_count(part):
-                _check_count(part, f"{path}.{name}")
+            _check_count(part, f"{path}.{name}")
     elif isinstance(value, tuple):
         for at, part in enumerate(value):
-            if not _is_count(part):
-                _check_count(part, f"{path}[{at}]")
+            _check_count(part, f"{path}[{at}]")
     elif isinstance(value, int | float) and not 0 <= value < math.inf:
         raise ValueError(f"{path}={shown(value)}: expected at least 0, and finite")
 

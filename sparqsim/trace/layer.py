@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -249,7 +250,7 @@ class Layer(Tabular):
     def gemm(self) -> GemmShape:
         """The matrix product this layer becomes, from shapes alone."""
         channels, positions, depth = self.weights_source.shape
-        m = int(np.prod(self.output_shape[:-1]))
+        m = math.prod(self.output_shape[:-1])
         return GemmShape(m, positions * depth, channels // self.record.groups, self.record.groups)
 
     def flat_rows(self, *, bits: bool = False) -> list[Row]:
