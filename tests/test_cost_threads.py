@@ -2,35 +2,84 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+
 import numpy as np
 import pytest
 
 from sparqsim.array import costs as costs_module
-from sparqsim.array.costs import PairTileCosts
+from sparqsim.array.costs import PairTileCosts, copy_axes
 from sparqsim.array.grid import TileGrid
-from sparqsim.base.threads import all_done, one_ahead
+from sparqsim.base import threads as threads_module
+from sparqsim.base.threads import in_order, one_ahead, shares, side_by_side
 
 M, STEPS, N, SIDE = 7, 3, 8, 3
 
 
-@pytest.mark.parametrize("repeat", [False, True])
+@pytest.mark.parametrize("one_by_one", [False, True])
 @pytest.mark.parametrize("cores", [1, 2])
-def test_tiles_are_those_of_the_layer(repeat, cores, monkeypatch):
-    """Batches of two tiles, or one where one is made ahead; in `is` steps lie along rows."""
+def test_tiles_are_those_of_the_layer(one_by_one, cores, monkeypatch):
+    """Batches of two tiles; in `is` steps lie along rows."""
     monkeypatch.setattr(costs_module, "SMALL", -1)
     monkeypatch.setattr(costs_module, "core_count", lambda: cores)
+    monkeypatch.setattr(threads_module, "core_count", lambda: cores)
     monkeypatch.setattr(costs_module, "BATCH_BYTES", 2 * N * SIDE * SIDE)
     # Other values in each case: memory that nobody filled may hold those of the case before.
-    rng = np.random.default_rng(2 * cores + repeat)
+    rng = np.random.default_rng(2 * cores + one_by_one)
     drawn = rng.integers(1, 9, (9, STEPS, N)).astype(np.uint8)
     grid = TileGrid(1, STEPS, M, N, SIDE, SIDE)
     tiles = PairTileCosts(lambda _, m, s, n: drawn[m, s, n], grid, "nsm")
-    batches = [batch.copy() for batch in tiles.batches(repeat=repeat)]
-    assert {len(batch) for batch in batches} <= {1, 2}
-    found = np.concatenate(batches).tolist()
+    sizes, batches = set(), []
+
+    def copied(batch):
+        sizes.add(len(batch))
+        return batch.copy()
+
+    if one_by_one:
+        batches = [copied(batch) for batch in tiles.batches()]
+        found = np.concatenate(batches).tolist()
+    else:
+        found = tiles.of_tiles(copied).tolist()
+    assert sizes == {1, 2}
     expected = [drawn[col : col + SIDE].transpose(2, 1, 0).tolist() for col in range(0, 9, SIDE)]
     assert found == expected
     assert tiles.tally.busiest_and_all()[1] == drawn[:M].sum()
+
+
+@pytest.mark.parametrize("axes", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("step", [1, 2])
+def test_axes_change_places(axes, step):
+    """Whether bytes of a line lie side by side or not."""
+    values = np.random.default_rng(3).integers(0, 256, (3, 4, 5 * step), np.uint8)[..., ::step]
+    place = np.empty([values.shape[axis] for axis in axes], np.uint8)
+    copy_axes(values, list(axes), place)
+    for at in np.ndindex(*values.shape):
+        assert place[tuple(at[axis] for axis in axes)] == values[at]
+
+
+def test_shares_are_the_whole_in_order(monkeypatch):
+    monkeypatch.setattr(threads_module, "core_count", lambda: 3)
+    assert shares(7) == [(0, 2), (2, 4), (4, 7)]
+    assert shares(7, least=3) == [(0, 3), (3, 7)]
+    assert shares(2, least=3) == [(0, 2)]
+    assert [each for part in shares(2) for each in range(*part)] == [0, 1]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_results_come_in_the_order_of_the_calls(threads):
+    """However long each call takes."""
+    waits = [0.02, 0, 0.01, 0, 0, 0, 0.01]
+    calls = ((number, wait) for number, wait in enumerate(waits))
+    assert list(in_order(lambda number, wait: time.sleep(wait) or number, calls, threads)) == [
+        *range(len(waits))
+    ]
+
+
+def test_all_parts_are_done_when_it_returns():
+    done = []
+    side_by_side(lambda number, wait: time.sleep(wait) or done.append(number), [(0, 0), (1, 0.02)])
+    assert sorted(done) == [0, 1]
 
 
 def test_faults_of_another_thread_are_told():
@@ -43,4 +92,6 @@ def test_faults_of_another_thread_are_told():
     with pytest.raises(ValueError, match="no more"):
         next(items)
     with pytest.raises(ZeroDivisionError):
-        all_done([(divmod, (1, 0)), (divmod, (1, 1))], 2)
+        list(in_order(divmod, [(1, 0), (1, 1)], 2))
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(divmod, [(1, 1), (1, 0)])

@@ -16,8 +16,7 @@ from sparqsim.array.grid import TileGrid
 def broadcast_stalls(costs: TileCosts) -> NDArray[np.int64]:
     """Return the cycles that slow steps add to each tile, int64 (groups, col tiles, row tiles)."""
     grid = costs.grid
-    stalls = [_added(batch, grid) for batch in costs.batches(repeat=False)]
-    return costs.for_tiles(np.concatenate(stalls))
+    return costs.for_tiles(costs.of_tiles(lambda batch: _added(batch, grid)))
 
 
 def broadcast_fixed_stalls(cycles: int, grid: TileGrid) -> NDArray[np.int64]:

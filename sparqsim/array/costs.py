@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sparqsim.array.grid import TileGrid
 from sparqsim.array.sides import MOST_PLANES, SideWaves
 from sparqsim.base.jit import SMALL, jit
-from sparqsim.base.threads import all_done, core_count, one_ahead
+from sparqsim.base.threads import core_count, in_order, one_ahead, shares
 
 Costs = NDArray[np.uint8]
 
@@ -22,8 +22,11 @@ Costs = NDArray[np.uint8]
 #: operands there are zero.
 PairCosts = Callable[[int, slice, slice, slice], Costs]
 
-#: Step cycles that are in work at once, bytes.
-BATCH_BYTES = 1 << 24
+#: What makes something of each tile of a batch: (tiles, ...).
+OfTiles = Callable[[Costs], NDArray[Any]]
+
+#: Step cycles that a core has in work at once, bytes: as many as stay in its memory.
+BATCH_BYTES = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,16 @@ class WorkTally:
 
     def add(self, costs: Costs) -> None:
         """Count the next tiles, uint8 (tiles, stream or 1, rows or 1, columns or 1)."""
-        sums = step_sums(costs)
-        sums *= self._grid.stream // costs.shape[1]
+        self.add_sums(step_sums(costs), costs.shape[1])
+
+    def add_sums(self, sums: NDArray[np.int64], items: int) -> None:
+        """Count the next tiles, whose costs of so many items are added up, int64 (tiles, rows or 1,
+        columns or 1).
+        """
+        sums = sums * (self._grid.stream // items)
         self._busy = self._busy + sums.sum(axis=0)
-        self._real += self._of_layer(sums, np.arange(self._tiles, self._tiles + len(costs)))
-        self._tiles += len(costs)
+        self._real += self._of_layer(sums, np.arange(self._tiles, self._tiles + len(sums)))
+        self._tiles += len(sums)
 
     def _of_layer(self, sums: NDArray[np.int64], tiles: NDArray[np.int64]) -> int:
         """Return the sum of `sums` (tiles, rows or 1, columns or 1) over PEs with real work."""
@@ -126,19 +134,23 @@ class TileCosts(ABC):
 
     def __init__(self, grid: TileGrid, sharing: Sharing) -> None:
         self.grid, self.sharing = grid, sharing
-        #: Filled once all batches have been given out.
+        #: Filled once all tiles have been given out.
         self.tally = WorkTally(grid, sharing)
 
     @abstractmethod
-    def batches(self, *, repeat: bool) -> Iterator[Costs]:
-        """Yield all tiles in order, some at a time, once.
+    def of_tiles(self, function: OfTiles) -> NDArray[Any]:
+        """Return what a function makes of all tiles in order, (tiles, ...), once; it is called with
+        batches, on several cores at once.
 
-        Column tiles, or row tiles, that share their costs are left out, except the first one,
-        unless `repeat` is set.
+        Column tiles, or row tiles, that share their costs are left out, except the first one.
         """
 
+    @abstractmethod
+    def batches(self) -> Iterator[Costs]:
+        """Yield all tiles in order, some at a time, once; those that share their costs, too."""
+
     def for_tiles(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return what is known of each tile of `batches(repeat=False)` for all of them.
+        """Return what is known of each tile of `of_tiles` for all of them.
 
         Parameters
         ----------
@@ -174,17 +186,25 @@ class SideTileCosts(TileCosts):
         super().__init__(grid, sharing)
         self._tiles = self._cut(costs.by_role(roles))
 
-    def batches(self, *, repeat: bool) -> Iterator[Costs]:
+    def of_tiles(self, function: OfTiles) -> NDArray[Any]:
+        """Give out what is in memory anyway."""
+        distinct = self._counted()
+        parts = shares(len(distinct)) if distinct.size > SMALL else [(0, len(distinct))]
+        calls = ((distinct[slice(*part)],) for part in parts)
+        return np.concatenate(list(in_order(function, calls, len(parts))))
+
+    def batches(self) -> Iterator[Costs]:
         """Yield what is in memory anyway."""
-        tiles = self._tiles
-        distinct = tiles.reshape(-1, *tiles.shape[3:])
-        self.tally.add(distinct)
-        if not repeat:
-            yield distinct
-            return
-        for of_group in tiles:
+        self._counted()
+        for of_group in self._tiles:
             for number in range(self.grid.col_tiles):
                 yield self._row_tiles(of_group[0 if self.sharing.columns else number])
+
+    def _counted(self) -> Costs:
+        """Return all tiles but those that share their costs with others, and count them."""
+        distinct = self._tiles.reshape(-1, *self._tiles.shape[3:])
+        self.tally.add(distinct)
+        return distinct
 
     def _row_tiles(self, tiles: Costs) -> Costs:
         """Return the row tiles of a column tile, the first repeated where all share its costs."""
@@ -219,42 +239,79 @@ class PairTileCosts(TileCosts):
         super().__init__(grid, UNSHARED)
         self._pair_costs, self._roles = pair_costs, roles
 
-    def batches(self, *, repeat: bool) -> Iterator[Costs]:
+    def of_tiles(self, function: OfTiles) -> NDArray[Any]:
+        """Lay out, count and give to the function as many tiles at once as fit `BATCH_BYTES`."""
+
+        def done(batch: list[Costs]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+            costs = self._laid_out(batch)
+            return function(costs), step_sums(costs)
+
+        calls = ((batch,) for batch in self._asked())
+        found = []
+        for values, sums in in_order(done, calls, None if self.grid.steps > SMALL else 1):
+            found.append(values)
+            self.tally.add_sums(sums, self.grid.stream)
+        return np.concatenate(found)
+
+    def batches(self) -> Iterator[Costs]:
         """Yield as many tiles at once as fit `BATCH_BYTES`.
 
-        Who asks for tiles that overlap (`repeat`) goes through them on one core: another one makes
-        the next batch ready meanwhile, and each is half as long.
+        Who asks for tiles one after another goes through them on one core: another one makes the
+        next batch ready meanwhile.
         """
-        grid = self.grid
-        cores = core_count() if grid.steps > SMALL else 1
-        if repeat and cores > 1:
-            return one_ahead(self._batches(BATCH_BYTES // 2, 1))
-        return self._batches(BATCH_BYTES, cores)
+        cores = core_count() if self.grid.steps > SMALL else 1
+        return one_ahead(self._counted()) if cores > 1 else self._counted()
 
-    def _batches(self, most_bytes: int, cores: int) -> Iterator[Costs]:
-        """Yield batches of so many bytes, copied to them by so many cores."""
+    def _counted(self) -> Iterator[Costs]:
+        for batch in self._asked():
+            costs = self._laid_out(batch)
+            self.tally.add(costs)
+            yield costs
+
+    def _asked(self) -> Iterator[list[Costs]]:
+        """Yield the costs of some tiles at a time, each as the design gives them."""
         grid = self.grid
-        size = max(1, most_bytes // (grid.stream * grid.rows * grid.cols))
+        size = max(1, BATCH_BYTES // (grid.stream * grid.rows * grid.cols))
         for start in range(0, grid.tiles, size):
-            count = min(size, grid.tiles - start)
-            batch = np.empty((count, grid.stream, grid.rows, grid.cols), np.uint8)
-            copies = (
-                (np.copyto, (place, self._tile(number)))
-                for place, number in zip(batch, range(start, start + count), strict=True)
-            )
-            if cores > 1:
-                all_done(copies, cores)
-            else:
-                for copy, operands in copies:
-                    copy(*operands)
-            self.tally.add(batch)
-            yield batch
+            numbers = range(start, min(start + size, grid.tiles))
+            yield [self._of_design(number) for number in numbers]
 
-    def _tile(self, number: int) -> Costs:
+    def _of_design(self, number: int) -> Costs:
+        """Return what the design gives for a tile, uint8 (m, steps, n)."""
         group, rows, cols = self.grid.slices(number)
         part = dict(zip(self._roles, (slice(0, self.grid.stream), rows, cols), strict=True))
-        costs = self._pair_costs(group, part["m"], part["s"], part["n"])
-        return costs.transpose(["msn".index(role) for role in self._roles])
+        return self._pair_costs(group, part["m"], part["s"], part["n"])
+
+    def _laid_out(self, batch: list[Costs]) -> Costs:
+        """Return tiles as one batch, the stream first."""
+        grid, axes = self.grid, ["msn".index(role) for role in self._roles]
+        costs = np.empty((len(batch), grid.stream, grid.rows, grid.cols), np.uint8)
+        for place, tile in zip(costs, batch, strict=True):
+            copy_axes(tile, axes, place)
+        return costs
+
+
+def copy_axes(values: Costs, axes: Sequence[int], place: Costs) -> None:
+    """Copy values, uint8, to `place` with their three axes in another order."""
+    turned = values.transpose(axes)
+    if axes[-1] != values.ndim - 1:
+        # Bytes that lie far apart are fetched line by line first, those of the last axis together.
+        last = axes.index(values.ndim - 1)
+        lines = np.moveaxis(turned, last, -1)
+        near = np.empty(lines.shape, np.uint8)
+        _copy_lines(lines, near)
+        turned = np.moveaxis(near, -1, last)
+        np.copyto(place, turned)
+    else:
+        _copy_lines(turned, place)
+
+
+def _copy_lines(values: Costs, place: Costs) -> None:
+    """Copy values to `place`, whole lines of the last axis at a time where they are that."""
+    line = np.dtype(f"V{values.shape[-1]}")
+    if values.strides[-1] == 1 and values.dtype == place.dtype:
+        values, place = values.view(line), place.view(line)
+    np.copyto(place, values)
 
 
 def step_sums(costs: Costs) -> NDArray[np.int64]:

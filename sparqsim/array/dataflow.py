@@ -14,13 +14,21 @@ long as its slowest active PE. In broadcast it does item s in wave s, wherever i
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.array.broadcast import broadcast_fixed_stalls, broadcast_stalls
-from sparqsim.array.costs import PairCosts, PairTileCosts, SideCosts, SideTileCosts, TileCosts
+from sparqsim.array.costs import (
+    Costs,
+    PairCosts,
+    PairTileCosts,
+    SideCosts,
+    SideTileCosts,
+    TileCosts,
+)
 from sparqsim.array.elastic import Links, chained_stalls, separate_stalls
 from sparqsim.array.fixed import elastic_fixed_stalls, lockstep_fixed_stalls
 from sparqsim.array.grid import TileGrid
@@ -284,14 +292,18 @@ def check_roles(flow: type[Dataflow]) -> None:
 def wave_stalls(costs: TileCosts, *, overlap: bool) -> NDArray[np.int64]:
     """Return what slow steps add to each tile in lockstep, int64 (groups, col tiles, row tiles)."""
     grid = costs.grid
-    batches = (
-        tile_waves(batch, grid.stream, grid.rows, grid.cols)
-        for batch in costs.batches(repeat=False)
-    )
+
+    def waves_of(batch: Costs) -> Costs:
+        return tile_waves(batch, grid.stream, grid.rows, grid.cols)
+
+    def stalls_of(batch: Costs) -> NDArray[np.int64]:
+        waves = waves_of(batch)
+        late: NDArray[np.int64] = waves.sum(-1, dtype=np.int64) - waves.shape[-1]
+        return late
+
     if not overlap:
-        stalls_of_batches = [waves.sum(-1, dtype=np.int64) - waves.shape[-1] for waves in batches]
-        return costs.for_tiles(np.concatenate(stalls_of_batches))
-    waves = costs.for_tiles(np.concatenate(list(batches)))
+        return costs.for_tiles(costs.of_tiles(stalls_of))
+    waves = costs.for_tiles(costs.of_tiles(waves_of))
     in_order = waves.reshape(grid.tiles, waves.shape[-1])
     merged = merged_waves(in_order, max(grid.stream, grid.rows))
     stalls: NDArray[np.int64] = (merged.sum(-1, dtype=np.int64) - merged.shape[-1]).reshape(
@@ -309,7 +321,6 @@ def elastic_stalls(costs: TileCosts, links: Links, *, overlap: bool) -> NDArray[
         further_rows=grid.rows - 1 if sharing.rows else 0,
     )
     if overlap:
-        stalls_in_order = chained_stalls(costs.batches(repeat=True), links, grid.tiles)
+        stalls_in_order = chained_stalls(costs.batches(), links, grid.tiles)
         return stalls_in_order.reshape(grid.shape)
-    stalls = [separate_stalls(batch, links) for batch in costs.batches(repeat=False)]
-    return costs.for_tiles(np.concatenate(stalls))
+    return costs.for_tiles(costs.of_tiles(partial(separate_stalls, links=links)))

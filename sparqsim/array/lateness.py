@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.base.jit import jit, parallel_jit, prange
+from sparqsim.base.jit import jit
 
 Array = NDArray[Any]
 Costs = NDArray[np.uint8]
@@ -316,11 +316,11 @@ def _end_of_tile(costs: Costs, items: int, way: Way, limits: Array, state: State
     return _latest(free)
 
 
-@parallel_jit
+@jit
 def separate(costs: Costs, items: int, way: Way, planes: int, limits: Array, ends: Array) -> None:
     """Stream every tile on its own and note when it has ended."""
     tiles, _, rows, cols = costs.shape
-    for tile in prange(tiles):
+    for tile in range(tiles):
         ends[tile] = _end_of_tile(
             costs[tile], items, way, limits, fresh_state(planes, rows, cols, limits)
         )
