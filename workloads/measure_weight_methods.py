@@ -182,6 +182,7 @@ def measure(record: dict[str, Any]) -> None:
         if key in rows:
             continue
         print(part, key, file=sys.stderr, flush=True)
+        torch.set_num_threads(1)  # kernels on several threads can leave PyTorch with as many
         rows[key] = made(subject, *arguments)
         write_text(RECORD, json.dumps(record, indent=1) + "\n")
 

@@ -22,14 +22,18 @@ SPECS = (
     "lp:2:4",
     "adaround:4",
     "multipoint:4",
+    "nearest:3",
+    "adaround:3",
     "nearest:2",
     "adaround:2",
     "multipoint:2:extra=1",
     "lapq:4:iterations=0",
     "lapq:4",
     "brecq:2",
+    "brecq:3",
     "brecq:4",
     "qdrop:2",
+    "qdrop:3",
     "qdrop:4",
 )
 #: What is measured with the calibration pictures' labels, too.
@@ -84,12 +88,12 @@ def layers_table(record: Record) -> list[str]:
 
 
 def blocks_table(record: Record) -> list[str]:
-    """Return output errors of every block in the whole network."""
+    """Return output errors of every block in the whole network, at bits that `brecq` has."""
     specs = [
         f"{name}:{bits}"
-        for bits in (4, 2)
+        for bits in (4, 3, 2)
         for name in ("nearest", "adaround", "brecq")
-        if f"{name}:{bits}" in record["answers"]
+        if {f"{name}:{bits}", f"brecq:{bits}"} <= record["answers"].keys()
     ]
     blocks = list(record["answers"][specs[0]]["blocks"])
     rows = [
