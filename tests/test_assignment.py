@@ -279,17 +279,21 @@ def test_the_command_line(files, run, refused):
     assert Path("mixed.toml").read_text() == FILE
 
 
+#: A design that leaves a file behind where its own is run.
+MINE = """
+from pathlib import Path
+from dataclasses import dataclass
+from sparqsim.pe.mac import Mac8b8b
+Path(__file__).with_name('RAN').touch()
+@dataclass(frozen=True)
+class Mine(Mac8b8b):
+    name = 'mine'
+"""
+
+
 def test_a_file_runs_python_only_if_it_is_trusted(files, run, refused):
     (files / "in").mkdir()
-    Path("in/mine.py").write_text(
-        "from pathlib import Path\n"
-        "from dataclasses import dataclass\n"
-        "from sparqsim.pe.mac import Mac8b8b\n"
-        "Path(__file__).with_name('RAN').touch()\n"
-        "@dataclass(frozen=True)\n"
-        "class Mine(Mac8b8b):\n"
-        "    name = 'mine'\n"
-    )
+    Path("in/mine.py").write_text(MINE)
     Path("in/a.toml").write_text(FILE.replace("sparq-exact", "mine.py:Mine"))
     words = ("simulate", "net.safetensors", "--pe", "@in/a.toml", "-o", "r.json")
     assert "--trust" in refused(*words)
@@ -352,15 +356,7 @@ def test_a_changed_assignment_is_another_point(files, run, refused):
 
 
 def test_a_sweep_runs_python_in_an_assignment_only_if_it_is_trusted(files, run, refused):
-    Path("mine.py").write_text(
-        "from pathlib import Path\n"
-        "from dataclasses import dataclass\n"
-        "from sparqsim.pe.mac import Mac8b8b\n"
-        "Path(__file__).with_name('RAN').touch()\n"
-        "@dataclass(frozen=True)\n"
-        "class Mine(Mac8b8b):\n"
-        "    name = 'mine'\n"
-    )
+    Path("mine.py").write_text(MINE)
     Path("mixed.toml").write_text(FILE.replace("sparq-exact", "mine.py:Mine"))
     Path("cases.toml").write_text(
         '[[case]]\nname = "mixed"\ntrace = "net.safetensors"\npe = "@mixed.toml"\n'

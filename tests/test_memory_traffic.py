@@ -41,16 +41,20 @@ def bytes_of(elements: int, bits: float) -> int:
     return ceil(elements * bits / 8)
 
 
-@pytest.mark.parametrize(("design", "storage", "bits"), CASES)
-def test_every_number_by_hand(design, storage, bits):
+def small_convolution() -> Layer:
     values = np.random.default_rng(0)
-    layer = Layer.conv2d(
+    return Layer.conv2d(
         "by hand",
         values.integers(0, 256, (1, 4, 4, 4)).astype(np.uint8),
         values.integers(-128, 128, (6, 9, 4)).astype(np.int8),
         kernel=(3, 3),
         padding=(1, 1, 1, 1),
     )
+
+
+@pytest.mark.parametrize(("design", "storage", "bits"), CASES)
+def test_every_number_by_hand(design, storage, bits):
+    layer = small_convolution()
     blocks = [bytes_of(lines * 4 * 4, bits) for lines in LINES]
     pad = ScratchpadConfig(size_kib=round(2 * max(blocks) / 1024 + 0.0005, 3))
     memory = MemoryConfig(
@@ -134,14 +138,7 @@ def test_numbers_of_one_design_written_out():
 
     Blocks of 28, 42, 42, 28 bytes; twice; 56 bytes are used at all.
     """
-    values = np.random.default_rng(0)
-    layer = Layer.conv2d(
-        "by hand",
-        values.integers(0, 256, (1, 4, 4, 4)).astype(np.uint8),
-        values.integers(-128, 128, (6, 9, 4)).astype(np.int8),
-        kernel=(3, 3),
-        padding=(1, 1, 1, 1),
-    )
+    layer = small_convolution()
     memory = MemoryConfig(
         activations=ScratchpadConfig(size_kib=0.083),
         storage="windowed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -51,6 +51,12 @@ EXACT_LABEL = "exact"
 #: How far above the decibels exact results are drawn, in heights of the decibel axis: room for a
 #: line of text.
 EXACT_STEP = 0.22
+MARK: dict[str, Any] = {
+    "linestyle": "",
+    "markersize": 3.2,
+    "markeredgecolor": INK,
+    "markeredgewidth": 0.3,
+}
 
 
 def plot_speedup(
@@ -222,17 +228,8 @@ def _draw_errors(
         for place, report in zip(slot.places(len(shown))[0], shown, strict=True):
             measured = report.totals if slot.index is None else report.layers[slot.index]
             look = looks[report.pe.spec]
-            axes.plot(
-                place,
-                scale.place(measured.error),
-                linestyle="",
-                marker=look.marker,
-                color=look.color,
-                markersize=3.2,
-                markeredgecolor=INK,
-                markeredgewidth=0.3,
-                clip_on=False,
-            )
+            error = scale.place(measured.error)
+            axes.plot(place, error, marker=look.marker, color=look.color, clip_on=False, **MARK)
     scale.apply(axes)
     axes.set_ylabel("output SQNR (dB)")
 
@@ -263,13 +260,4 @@ def _patch(look: Look) -> Patch:
 
 
 def _mark(look: Look) -> Line2D:
-    return Line2D(
-        [],
-        [],
-        linestyle="",
-        marker=look.marker,
-        color=look.color,
-        markersize=3.2,
-        markeredgecolor=INK,
-        markeredgewidth=0.3,
-    )
+    return Line2D([], [], marker=look.marker, color=look.color, **MARK)
