@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.jit import jit
+from sparqsim.base.exact import float_product
 from sparqsim.pe.base import Array
 
 #: Squares of integers below 2^21 can be added 2^21 times in int64.
@@ -23,7 +24,7 @@ def sum_of_squares(values: NDArray[np.int64]) -> int:
     largest = max(-int(values.min(initial=0)), int(values.max(initial=0)))
     if largest * largest * values.size <= FLOAT64_EXACT:  # so is every sum on the way
         floats = values.ravel().astype(np.float64)
-        return int(floats @ floats)
+        return int(float_product(floats, floats))
     total = 0
     for part in np.array_split(values.ravel(), -(-values.size >> HALF_BITS) or 1):
         high, low = part >> HALF_BITS, part & ((1 << HALF_BITS) - 1)
