@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqsim.base.jit import jit
 from sparqsim.base.exact import float_product
+from sparqsim.base.jit import jit
 from sparqsim.pe.base import Array
 
 #: Squares of integers below 2^21 can be added 2^21 times in int64.
