@@ -296,3 +296,18 @@ def test_a_norm_that_two_layers_share_stays(tmp_path):
 def test_no_mode_loads_pytorchs_compiler(mode):
     """A method that PyTorch shields from it is wrapped in one that loads it first."""
     assert not hasattr(mode.__torch_dispatch__, "__wrapped__")
+
+
+@pytest.mark.slow
+def test_a_compiled_part_has_the_layers_that_it_has_without(tmp_path):
+    """Nothing shields the modes from the compiler: under them it leaves the part as it is."""
+    first, part = nn.Linear(8, 8), nn.Sequential(nn.ReLU(), nn.Linear(8, 8), nn.ReLU())
+    traces = []
+    for number, middle in enumerate((part, torch.compile(part, backend="eager"))):
+        path = tmp_path / f"{number}.safetensors"
+        dump(nn.Sequential(first, middle, nn.Linear(8, 4)), [torch.ones(5, 8)], path)
+        traces.append(load_trace(path))
+    plain, compiled = (trace.layers for trace in traces)
+    assert len(plain) == len(compiled) == 3
+    assert np.array_equal(plain[1].activations, compiled[1].activations)
+    assert np.array_equal(plain[1].weights, compiled[1].weights)
