@@ -311,15 +311,17 @@ def test_a_weight_that_is_lost_at_one_place_is_found(weights, block, monkeypatch
     assert adds_up([Mac8b8b()], w, False)
 
 
-@pytest.mark.parametrize("design", NARROW)
-def test_kept_layers_of_many_rows_are_reported_alike(design, monkeypatch):
-    """Whether their passes are multiplied or proved to add up."""
-    of = layer(9, 7, 3, seed=6)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("design", [*NARROW, "sparq-exact"])
+def test_kept_layers_of_many_rows_are_reported_alike(design, signed, monkeypatch):
+    """Whether their passes are multiplied, or proved to add up, alone or in a shared pass."""
+    of = layer(9, 7, 3, signed=signed, seed=6)
     reports = []
-    for many in (1 << 60, 0):
+    for many, shared_from in ((1 << 60, 1 << 60), (0, 1 << 60), (0, 0)):
         monkeypatch.setattr("sparqsim.engine.models.kept.MANY_ROWS", many)
+        monkeypatch.setattr("sparqsim.engine.measure.SHARED_FROM", shared_from)
         reports.append(alone(design, of, ArrayConfig(4, 4)))
-    assert reports[0] == reports[1]
+    assert reports[0] == reports[1] == reports[2]
 
 
 def test_layers_of_fewer_bits_need_fewer_passes():

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.exact import integer_product
 from sparqsim.base.jit import jit
+from sparqsim.base.threads import shares, side_by_side
 from sparqsim.pe.activity import activity_of, has_mask_states, mask_counts, weight_counts
 from sparqsim.pe.base import Array, PEDesign
-from sparqsim.pe.pairwise import PAIRS, all_pairs, pair_numbers
+from sparqsim.pe.layout import PAIRS
+from sparqsim.pe.pairwise import all_pairs, pair_numbers
 from sparqsim.results.layer_report import Pairs
 
 #: More kinds of pairs would be counted slower than design by design.
@@ -39,7 +41,7 @@ class Kinds:
     examples: NDArray[np.int64]
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def kinds_of(states: tuple[bytes, ...]) -> Kinds:
     """Return the kinds of pairs that differ in zeros or in a state; each uint8 (65536,), as
     bytes.
@@ -78,9 +80,17 @@ class StepWeights:
     def _masks(self, weights: Array, lanes: int) -> NDArray[np.int64]:
         key = (lanes, id(weights))
         if key not in self._known:
+            counts = mask_counts(weights, lanes) if lanes > 1 else self._alone(weights)
             # Kept beside the counts: no other array takes its id meanwhile.
-            self._known[key] = (weights, mask_counts(weights, lanes))
+            self._known[key] = (weights, counts)
         return self._known[key][1]
+
+    def _alone(self, weights: Array) -> NDArray[np.int64]:
+        """Return the masks of one lane, from those of two, which most designs ask for, too."""
+        neither, first, second, both = np.moveaxis(self._masks(weights, 2), -1, 0)
+        zero, other = [neither + second, neither + first], [first + both, second + both]
+        by_step = np.stack([np.stack(zero, axis=-1), np.stack(other, axis=-1)], axis=-1)
+        return by_step.reshape(len(weights), -1, 2)[:, : weights.shape[1]]
 
 
 class Census:
@@ -92,17 +102,36 @@ class Census:
         Of X (groups, rows, K).
     states : sequence of uint8 (65536,)
         What is told apart at each step, beside zeros.
+    classes : sequence of uint8 (65536,)
+        What is told apart in all steps together.
     """
 
-    def __init__(self, groups: int, k: int, states: Sequence[NDArray[np.uint8]]) -> None:
+    def __init__(
+        self,
+        groups: int,
+        k: int,
+        states: Sequence[NDArray[np.uint8]],
+        classes: Sequence[NDArray[np.uint8]],
+    ) -> None:
         self.kinds = kinds_of(tuple(each.tobytes() for each in states))
+        self._class_kinds = kinds_of(tuple(each.tobytes() for each in classes))
         self._k = k
         self._seen = np.zeros(PAIRS, np.int64)
         self._by_step = np.zeros((groups, -(-k // 2), len(self.kinds.examples)), np.int64)
 
     def add(self, x: Array) -> None:
         """Count a block of rows, uint8 or int8 (groups, rows, K)."""
-        _count_pairs(pair_numbers(x), self.kinds.kind, self._seen, self._by_step, STEPS_AT_ONCE)
+        numbers = pair_numbers(x)
+        parts = shares(numbers.shape[2], STEPS_AT_ONCE)
+        seen = np.zeros((len(parts), PAIRS), np.int64)
+        side_by_side(
+            _count_pairs,
+            [
+                (numbers, part, STEPS_AT_ONCE, self.kinds.kind, of_part, self._by_step)
+                for part, of_part in zip(parts, seen, strict=True)
+            ],
+        )
+        self._seen += seen.sum(axis=0)
 
     def nonzero(self) -> NDArray[np.int64]:
         """Return how many rows have a non-zero activation, int64 (groups, K)."""
@@ -120,10 +149,17 @@ class Census:
             seen = folded
         return pe.pair_windows(seen)
 
+    @cached_property
+    def _by_class_kind(self) -> NDArray[np.int64]:
+        """How often each kind of pair that classes tell apart occurs, in all rows."""
+        counts = np.zeros(len(self._class_kinds.examples), np.int64)
+        np.add.at(counts, self._class_kinds.kind, self._seen)
+        return counts
+
     def classes(self, classes: NDArray[np.uint8]) -> Pairs:
-        """Return the classes of all pairs, given `OnPairs.classes`."""
+        """Return the classes of all pairs, given `OnPairs.classes` that was among `classes`."""
         of_class = np.zeros(6, np.int64)
-        np.add.at(of_class, classes, self._seen)
+        np.add.at(of_class, classes[self._class_kinds.examples], self._by_class_kind)
         exact, trimmed, one_kept, one_changed, *both_zero = of_class.tolist()
         return Pairs(
             both_zero=sum(both_zero),
@@ -164,16 +200,19 @@ def _exact_product(x: NDArray[np.int64], w: NDArray[np.int64]) -> NDArray[np.int
 @jit
 def _count_pairs(
     numbers: NDArray[np.uint16],
+    part: tuple[int, int],
+    at_once: int,
     kind: NDArray[np.uint16],
     seen: NDArray[np.int64],
     by_step: NDArray[np.int64],
-    at_once: int,
 ) -> None:
-    """Add pairs (groups, rows, steps) to `seen` by number, to (groups, steps, kinds) by kind."""
-    groups, rows, steps = numbers.shape
+    """Add pairs (groups, rows, steps) of a part of the steps to `seen` by number, to (groups,
+    steps, kinds) by kind.
+    """
+    groups, rows, _ = numbers.shape
     for group in range(groups):
-        for start in range(0, steps, at_once):
-            stop = min(start + at_once, steps)
+        for start in range(part[0], part[1], at_once):
+            stop = min(start + at_once, part[1])
             for row in range(rows):
                 for step in range(start, stop):
                     number = numbers[group, row, step]

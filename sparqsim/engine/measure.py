@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.array.costs import SideCosts
+from sparqsim.base.jit import SMALL
 from sparqsim.engine.squares import sum_of_squares
 from sparqsim.pe.activity import PartCounter
 from sparqsim.pe.arithmetic import Factors, row_blocks
@@ -77,10 +79,11 @@ def metered(
     watchers : sequence of Watcher
         See the rows alone.
     """
-    ours = [each for each in meters if isinstance(each, Meter)]
-    rows, counted = _together(layer, ours), PairsOnce()
-    for meter in ours:
-        meter.count_with(counted)
+    sharers = [each for each in meters if isinstance(each, Sharer)]
+    rows, counted = _together(layer, sharers), PairsOnce()
+    for meter in meters:
+        if isinstance(meter, Meter):
+            meter.count_with(counted)
     for x in row_blocks(layer, rows.block_elements):
         exact, signal = rows.add(x)
         for meter in meters:
@@ -91,18 +94,29 @@ def metered(
     return [meter.measurement(macs_nonzero) for meter in meters]
 
 
-def _together(layer: LoweredLayer, meters: Sequence[Meter]) -> Together | _Exact:
+def is_large(layer: LoweredLayer) -> bool:
+    """Return whether a pass that designs share over the layer is worth its while."""
+    elements: int = layer.groups * layer.k * (layer.m + layer.n)
+    return elements >= SHARED_FROM
+
+
+def _together(layer: LoweredLayer, meters: Sequence[Sharer]) -> Together | _Exact:
     """Return what sees the rows first: for the meters that can share it, and tell them so."""
-    able = [(meter, each) for meter in meters if (each := meter.sharing()) is not None]
-    if not able:
+    designs: list[Sharing] = []
+    places = []
+    for meter in meters:
+        if taking_part := meter.sharings():
+            places.append((meter, len(designs)))
+            designs += taking_part
+    if not designs:
         return _Exact(layer)
     from sparqsim.engine.together import Together
 
     try:
-        together = Together(layer, [each for _, each in able])
+        together = Together(layer, designs)
     except OverflowError:
         return _Exact(layer)
-    for at, (meter, _) in enumerate(able):
+    for meter, at in places:
         meter.share(together, at)
     return together
 
@@ -127,6 +141,18 @@ class _Exact:
         return int((self._nonzero * np.count_nonzero(self._layer.weights, axis=2)).sum())
 
 
+class Sharer(ABC):
+    """A meter that leaves to a shared pass what that finds."""
+
+    @abstractmethod
+    def sharings(self) -> list[Sharing]:
+        """Return the designs that take part; none where the meter sees the rows alone."""
+
+    @abstractmethod
+    def share(self, together: Together, at: int) -> None:
+        """Take from a pass what it finds for its designs `at`, `at` + 1, ..."""
+
+
 class PairsOnce:
     """The counted pairs of the block that was asked for last, which designs ask for in turn."""
 
@@ -140,7 +166,7 @@ class PairsOnce:
         return self._last[1]
 
 
-class Meter:
+class Meter(Sharer):
     """Accumulates one design's measurement over row blocks; what a shared pass finds, it takes from
     there.
     """
@@ -155,14 +181,14 @@ class Meter:
         self._shared: tuple[Together, int] | None = None
         self._counted = PairsOnce()
 
-    def sharing(self) -> Sharing | None:
-        """Return how the design takes part in a shared pass; None where it does not."""
-        layer = self._layer
-        if layer.groups * layer.k * (layer.m + layer.n) < SHARED_FROM:
-            return None
+    def sharings(self) -> list[Sharing]:
+        """Return how the design takes part in a shared pass; nothing where it does not."""
+        if not is_large(self._layer):
+            return []
         from sparqsim.engine.together import sharing
 
-        return sharing(layer, self._pe, self._factors.weights)
+        each = sharing(self._layer, self._pe, self._factors.weights)
+        return [] if each is None else [each]
 
     def share(self, together: Together, at: int) -> None:
         """Leave to a shared pass what it finds for its design number `at`."""
@@ -199,9 +225,12 @@ class Meter:
 
     def _add_parts(self, entering: Array) -> None:
         states = self._pe.activation_states(entering)
-        if states is not None:
-            self._parts = self._parts or PartCounter(self._pe, self._factors.layer.weights)
-            self._parts.add(states)
+        if states is None:
+            return
+        if self._parts is None:
+            small = SMALL if self._shared is None else 0  # a shared pass has loaded numba
+            self._parts = PartCounter(self._pe, self._factors.layer.weights, small)
+        self._parts.add(states)
 
     def _add_error(self, exact: NDArray[np.int64], signal: int, x: Array) -> None:
         used = self._factors.used_activations(x)

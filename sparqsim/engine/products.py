@@ -8,8 +8,10 @@ own weights says that no sum can leave float32; K is cut where one could.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from sparqsim.base.exact import FLOAT32_EXACT, float_product, integer_product
 from sparqsim.base.jit import jit
+from sparqsim.base.threads import in_order, shares, side_by_side
 from sparqsim.engine.squares import SQUARED, Squares
 from sparqsim.pe.base import Array
 from sparqsim.pe.pairwise import OnPairs, PairValues, codes_on_pairs, pair_numbers
@@ -37,10 +40,17 @@ class FloatWeights:
         #: float32 (groups, K or K + 1, N): whole pairs.
         self.floats = np.zeros((groups, k + k % 2, n), np.float32)
         self._sizes = np.zeros((-(-k // BLOCK), groups, n), np.int64)
-        sums, bits = np.zeros((2, groups, n), np.int64)
-        _weigh(weights, BLOCK, self.floats, self._sizes, sums, bits)
+        parts = shares(len(self._sizes))
+        sums, bits = np.zeros((2, len(parts), groups, n), np.int64)
+        side_by_side(
+            _weigh,
+            [
+                (weights, part, BLOCK, self.floats, self._sizes, *of_part)
+                for part, *of_part in zip(parts, sums, bits, strict=True)
+            ],
+        )
         #: What the zero point of activations adds to the array's sums, int64 (groups, 1, N).
-        self.offset = layer.activation_zero_point * sums[:, None]
+        self.offset = layer.activation_zero_point * sums.sum(axis=0)[:, None]
         bit = int(np.bitwise_or.reduce(bits, axis=None))
         self._unit = bit & -bit or 1
         self._largest = int(self._sizes.sum(axis=0).max())
@@ -127,7 +137,7 @@ class Products:
         self._places = [self._place(*each) for each in used]
         first = self._slots[0].weights
         self._slots.sort(key=lambda slot: slot.weights is not first)  # neighbours meet W together
-        self._packed = np.stack([slot.values.packed for slot in self._slots])
+        self._packed = _stacked(tuple(slot.values for slot in self._slots))
 
     def _place(self, pairs: OnPairs, weights: Array) -> Slot | None:
         """Return the slot of a design; None where it is exact."""
@@ -165,7 +175,8 @@ class Products:
         numbers = pair_numbers(x)
         groups, rows, steps = numbers.shape
         spread = np.empty((groups, len(self._slots), rows, steps), np.uint64)
-        _spread(numbers, self._packed, spread)
+        parts = shares(groups * rows)
+        side_by_side(_spread, [(numbers, part, self._packed, spread) for part in parts])
         of_slots = self._multiplied(spread.view(np.float32))
         first = next(of_slots)
         offset, before = self._slots[0].weights.offset, self._signal.total
@@ -175,8 +186,8 @@ class Products:
         else:
             self._signal.add(exact)
         self._outputs += exact.size
-        for slot, product in zip(self._slots[1:], of_slots, strict=True):
-            slot.count(product, exact)
+        rest = zip(self._slots[1:], of_slots, strict=True)
+        deque(in_order(Slot.count, ((slot, product, exact) for slot, product in rest)), maxlen=0)
         return exact, self._signal.total - before
 
     def _multiplied(self, x: Single) -> Iterator[Array]:
@@ -203,6 +214,12 @@ class Products:
         )
 
 
+@lru_cache(maxsize=4)
+def _stacked(values: tuple[PairValues, ...]) -> NDArray[np.uint64]:
+    """Return the tables of some slots, uint64 (slots, 65536): most layers have the same."""
+    return np.stack([each.packed for each in values])
+
+
 def _meets(numbered: tuple[int, Slot]) -> tuple[FloatWeights, int | None]:
     """Return the same for slots that are multiplied together."""
     place, slot = numbered
@@ -221,32 +238,38 @@ def _product(x: Single, w: Single, cuts: list[slice]) -> Array:
 
 @jit
 def _spread(
-    numbers: NDArray[np.uint16], tables: NDArray[np.uint64], spread: NDArray[np.uint64]
+    numbers: NDArray[np.uint16],
+    part: tuple[int, int],
+    tables: NDArray[np.uint64],
+    spread: NDArray[np.uint64],
 ) -> None:
-    """Write what every table (slots, 65536) has for numbers (groups, rows, steps) to `spread`
-    (groups, slots, rows, steps).
+    """Write what every table (slots, 65536) has for a part of the rows of all groups, of numbers
+    (groups, rows, steps), to `spread` (groups, slots, rows, steps).
     """
-    groups, rows, steps = numbers.shape
-    for group in range(groups):
-        for row in range(rows):
-            for slot in range(len(tables)):
-                for step in range(steps):
-                    spread[group, slot, row, step] = tables[slot, numbers[group, row, step]]
+    _, rows, steps = numbers.shape
+    for place in range(part[0], part[1]):
+        group, row = place // rows, place % rows
+        for slot in range(len(tables)):
+            for step in range(steps):
+                spread[group, slot, row, step] = tables[slot, numbers[group, row, step]]
 
 
 @jit
 def _weigh(
     weights: Array,
+    part: tuple[int, int],
     block: int,
     floats: Single,
     sizes: NDArray[np.int64],
     sums: NDArray[np.int64],
     bits: NDArray[np.int64],
 ) -> None:
-    """Write W (groups, K, N) as floats; add up |w| by blocks of K, w, and bits of w, by column."""
+    """Write a part of the blocks of W (groups, K, N) as floats; add up |w| by blocks of K, w, and
+    bits of w, by column.
+    """
     groups, k, columns = weights.shape
     for group in range(groups):
-        for at in range(k):
+        for at in range(part[0] * block, min(part[1] * block, k)):
             size = sizes[at // block, group]
             for column in range(columns):
                 value = np.int64(weights[group, at, column])

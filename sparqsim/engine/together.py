@@ -62,7 +62,8 @@ class Together:
     def __init__(self, layer: LoweredLayer, designs: Sequence[Sharing]) -> None:
         self._layer, self._designs = layer, designs
         states = [state for each in designs for state in each.pairs.states]
-        self._census = Census(layer.groups, layer.k, states)
+        classes = [each.pairs.classes for each in designs]
+        self._census = Census(layer.groups, layer.k, states, classes)
         self._columns = StepWeights(layer.weights)
         self._products = Products(layer, [(each.pairs, each.weights) for each in designs])
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.jit import SMALL, jit
+from sparqsim.base.threads import shares, side_by_side
 from sparqsim.pe.base import Array, PEDesign
 
 #: Weights from which masks are counted by a kernel.
@@ -27,18 +28,25 @@ MOST_MASK_LANES = 4
 
 
 class PartCounter:
-    """Counts part cycles of one design over the row blocks of one layer."""
+    """Counts part cycles of one design over the row blocks of one layer.
 
-    def __init__(self, pe: PEDesign, weights: NDArray[np.int8]) -> None:
-        """Start with no rows; `weights` int8 (groups, K, N)."""
-        self._pe = pe
+    Parameters
+    ----------
+    pe : PEDesign
+    weights : int8 (groups, K, N)
+    small : int
+        Steps of a block up to which they are counted without a kernel.
+    """
+
+    def __init__(self, pe: PEDesign, weights: NDArray[np.int8], small: int = SMALL) -> None:
+        self._pe, self._small = pe, small
         xs = len(pe.state_examples()[0])
         self._cols = weight_counts(pe, weights)
         self._rows = np.zeros((*self._cols.shape[:2], xs), np.int64)
 
     def add(self, states: NDArray[np.uint8]) -> None:
         """Count a block of rows: activation states, uint8 (groups, rows, steps)."""
-        self._rows += state_counts(states, self._rows.shape[-1])
+        self._rows += state_counts(states, self._rows.shape[-1], self._small)
 
     def cycles(self) -> dict[str, int]:
         """Return the cycles in which each part worked, over all PEs; 0 for one that never did."""
@@ -86,9 +94,10 @@ def mask_counts(weights: Array, lanes: int) -> NDArray[np.int64]:
     -------
     int64 (groups, steps, 2^lanes)
     """
-    groups, k, _ = weights.shape
+    groups, k, columns = weights.shape
     counts = np.zeros((groups, -(-k // lanes), 1 << lanes), np.int64)
-    _count_masks(weights, lanes, counts)
+    parts = shares(counts.shape[1], MASKED_FROM // (groups * lanes * max(1, columns)) + 1)
+    side_by_side(_count_masks, [(weights, part, lanes, counts) for part in parts])
     return counts
 
 
@@ -109,9 +118,12 @@ def _part_table(pe: PEDesign, _spec: str) -> dict[str, NDArray[np.int64]]:
     return table
 
 
-def state_counts(states: NDArray[np.uint8], number: int) -> NDArray[np.int64]:
-    """Return how often states occur by step: (groups, rows, steps) -> (groups, steps, number)."""
-    if states.size <= SMALL:
+def state_counts(states: NDArray[np.uint8], number: int, small: int = SMALL) -> NDArray[np.int64]:
+    """Return how often states occur by step: (groups, rows, steps) -> (groups, steps, number).
+
+    `small`: states up to which no kernel is used.
+    """
+    if states.size <= small:
         return small_state_counts(states, number)
     counts = np.zeros((states.shape[0], states.shape[2], number), np.int64)
     count_states(states, counts)
@@ -140,11 +152,13 @@ def count_states(states: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
 
 
 @jit
-def _count_masks(weights: Array, lanes: int, counts: NDArray[np.int64]) -> None:
+def _count_masks(
+    weights: Array, part: tuple[int, int], lanes: int, counts: NDArray[np.int64]
+) -> None:
     groups, k, columns = weights.shape
     masks = np.empty(columns, np.uint8)
     for group in range(groups):
-        for step in range(counts.shape[1]):
+        for step in range(part[0], part[1]):
             masks[:] = 0
             for lane in range(min(lanes, k - step * lanes)):
                 row = weights[group, step * lanes + lane]

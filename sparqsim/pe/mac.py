@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from sparqsim.pe.base import Array, LayerFacts, PEDesign, Step
 from sparqsim.pe.kept import KeptMode
-from sparqsim.pe.layout import mask_examples, nonzero_masks
+from sparqsim.pe.layout import looked_up, mask_examples, nonzero_masks
 from sparqsim.pe.trimming import Trimming
 
 #: What a pass over a kept layer has of the design whose circuit it runs on.
@@ -72,7 +72,7 @@ def top_nibbles(values: Array, rounding: Rounding, at: int = NIBBLE_BITS) -> Arr
     """Return `top_nibble` of every element, of the dtype given (uint8 or int8), whose range it
     follows.
     """
-    return np.take(nibble_table(values.dtype == np.int8, rounding, at), values.view(np.uint8))
+    return looked_up(nibble_table(values.dtype == np.int8, rounding, at), values)
 
 
 def nonzero_of_pairs(pairs: NDArray[np.int64]) -> int:

@@ -18,12 +18,9 @@ from numpy.typing import NDArray
 
 from sparqsim.pe.arithmetic import checked_operands
 from sparqsim.pe.base import PEDesign
-from sparqsim.pe.layout import padded_to
+from sparqsim.pe.layout import PAIRS, padded_to
 
 Array = NDArray[Any]
-
-#: Pairs of codes.
-PAIRS = 1 << 16
 
 
 class PairValues:
@@ -113,11 +110,26 @@ def _asked(pe: PEDesign, _spec: str, signed: bool) -> OnPairs | None:
     change = used - pairs
     classes = 2 * zero.sum(axis=1) + change.any(axis=1)
     values = PairValues(used), PairValues(change)
-    return OnPairs(*values, classes.astype(np.uint8), _states(pe, pairs))
+    return OnPairs(*values, classes.astype(np.uint8), _states(pe, pe.spec, signed))
 
 
-def _states(pe: PEDesign, pairs: Array) -> tuple[NDArray[np.uint8], ...]:
+def unchanged_pairs(pe: PEDesign, signed: bool) -> OnPairs:
+    """Return the states of a design, with every code used as it is."""
+    change, classes = _no_change()
+    return OnPairs(codes_on_pairs(signed), change, classes, _states(pe, pe.spec, signed))
+
+
+@lru_cache(maxsize=1)
+def _no_change() -> tuple[PairValues, NDArray[np.uint8]]:
+    """Return what is added to codes, and the classes of pairs, where none is changed."""
+    zeros = (all_pairs(signed=False) == 0).sum(axis=1)
+    return PairValues(np.zeros((PAIRS, 2), np.int64)), (2 * zeros).astype(np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _states(pe: PEDesign, _spec: str, signed: bool) -> tuple[NDArray[np.uint8], ...]:
+    """Return `OnPairs.states`; `_spec` as in `_asked`."""
     if pe.lanes > 2 or not pe.takes_adjacent:
         return ()
-    states = pe.activation_states(pairs)
+    states = pe.activation_states(all_pairs(signed))
     return () if states is None else tuple(np.ascontiguousarray(states.T))

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from sparqsim.array.config import ArrayConfig
 from sparqsim.array.dataflow import Timing
-from sparqsim.engine.measure import Measurement
+from sparqsim.base.jit import SMALL
+from sparqsim.engine.measure import Measurement, Sharer, is_large
 from sparqsim.engine.models.base import KEPT, Capacity, Defined, EngineModel, Meter, Task
 from sparqsim.engine.models.registry import get_model, made_of, resolve
 from sparqsim.engine.models.values import OutputMeter
@@ -31,6 +32,7 @@ from sparqsim.trace import Layer
 from sparqsim.trace.lowering import LoweredLayer
 
 if TYPE_CHECKING:
+    from sparqsim.engine.together import Sharing, Together
     from sparqsim.memory.system import Loops
 
 #: Rows from which it is worth proving that passes add up: once for all rows.
@@ -213,6 +215,22 @@ def adds_up(passes: Sequence[PEDesign], w: Array, signed: bool) -> bool:
     return np.array_equal(taken.T @ used, stored[:, None] * codes[:, 0].astype(np.int64))
 
 
+def _is_exact(passes: Sequence[PEDesign], lowered: LoweredLayer) -> bool:
+    """Return whether passes are known to add up to the exact sums of a layer."""
+    signed, w = lowered.stored_signed, lowered.weights
+    if adds_up(passes, w, signed):
+        return True
+    if len(passes) > 1 or not is_large(lowered):
+        return False
+    from sparqsim.pe.pairwise import is_pairwise, on_pairs
+
+    if not is_pairwise(passes[0]):
+        return False
+    pairs = on_pairs(passes[0], signed)
+    unchanged = pairs is not None and not pairs.change.largest
+    return unchanged and np.array_equal(passes[0].used_weights(w), w)
+
+
 def _one_by_one(pe: PEDesign) -> bool:
     alone = pe.one_by_one or (pe.lanes == 1 and pe.takes_adjacent)
     return alone and not (pe.values_by_pair or pe.encodes)
@@ -251,31 +269,71 @@ def _by_place(w: Array, parts: Sequence[Array]) -> Taken:
     return stored, np.array(taken)
 
 
-class _Meter(OutputMeter):
+class _Meter(OutputMeter, Sharer):
     """Collects the error of the sums of all passes, and the activity of parts in each."""
 
     def __init__(self, model: InPasses, lowered: LoweredLayer) -> None:
         super().__init__(model.outputs, lowered)
-        self._designs = model.pass_designs
-        self._weights = lowered.weights
+        self._designs, self._lowered = model.pass_designs, lowered
         self._counters: dict[PEDesign, PartCounter] = {}
         few = lowered.m < MANY_ROWS  # multiplied sooner than proved
-        self._exact = not few and adds_up(self._designs, lowered.weights, lowered.stored_signed)
+        self._exact = not few and _is_exact(self._designs, lowered)
+        self._shared: tuple[Together, int] | None = None
+
+    def sharings(self) -> list[Sharing]:
+        """Return each pass as it counts its parts, where all of them are proved to add up."""
+        layer, signed = self._lowered, self._lowered.stored_signed
+        if not self._exact or not is_large(layer):
+            return []
+        from sparqsim.engine.together import Sharing
+        from sparqsim.pe.pairwise import unchanged_pairs
+
+        return [Sharing(pe, unchanged_pairs(pe, signed), layer.weights) for pe in self._designs]
+
+    def share(self, together: Together, at: int) -> None:
+        """Leave errors and pairs to a shared pass, and parts that follow from pairs."""
+        self._shared = together, at
 
     def add(self, x: Array, exact: NDArray[np.int64], signal: int) -> None:
         """Count a block of rows; nothing is multiplied where the passes are proved to add up."""
-        if self._exact:
+        if self._exact and self._shared is None:
             self.add_exact(x, exact, signal)
-        else:
+        elif not self._exact:
             super().add(x, exact, signal)
-        for pe in self._designs:
-            states = pe.activation_states(x)
-            if states is not None:
-                self._counters.setdefault(pe, PartCounter(pe, self._weights)).add(states)
+        for number, pe in enumerate(self._designs):
+            if not self._parts_shared(number):
+                self._add_parts(pe, x)
+
+    def _parts_shared(self, number: int) -> bool:
+        """Return whether a shared pass counts the parts of a pass over the layer."""
+        return self._shared is not None and self._shared[0].counts_parts(self._shared[1] + number)
+
+    def _add_parts(self, pe: PEDesign, x: Array) -> None:
+        states = pe.activation_states(x)
+        if states is None:
+            return
+        if pe not in self._counters:
+            small = SMALL if self._shared is None else 0  # a shared pass has loaded numba
+            self._counters[pe] = PartCounter(pe, self._lowered.weights, small)
+        self._counters[pe].add(states)
 
     def measurement(self, macs_nonzero: int) -> Measurement:
         """Return what was collected, with the parts of all passes."""
         activity: Counter[str] = Counter()
         for counter in self._counters.values():
             activity.update(counter.cycles())
-        return replace(super().measurement(macs_nonzero), activity=dict(sorted(activity.items())))
+        if self._shared is None:
+            measured = super().measurement(macs_nonzero)
+            return replace(measured, activity=dict(sorted(activity.items())))
+        together, at = self._shared
+        for number in range(len(self._designs)):
+            if self._parts_shared(number):
+                activity.update(together.activity(at + number))
+        return Measurement(
+            error=together.error(at),
+            pairs=together.pairs(at),
+            windows={},
+            activity=dict(sorted(activity.items())),
+            macs_nonzero=macs_nonzero,
+            step_cycles=None,
+        )
