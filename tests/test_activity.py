@@ -18,6 +18,7 @@ import sparqsim
 from sparqsim.engine.measure import measure, pair_classes
 from sparqsim.engine.squares import sum_of_squares
 from sparqsim.pe.activity import PartCounter
+from sparqsim.pe.layout import PAIRS, looked_up, nonzero_masks
 from sparqsim.pe.sparq import Sparq
 
 #: Examples of tests that every design takes: there are enough of these.
@@ -229,3 +230,26 @@ def test_every_part_of_sparq_is_counted():
         "adder",
         "pe",
     }
+
+
+@pytest.mark.parametrize("lanes", range(1, 9))
+def test_masks_say_which_lanes_are_not_zero(lanes):
+    rng = np.random.default_rng(lanes)
+    values = rng.integers(-2, 3, (2, 5, 19)) * (rng.random((2, 5, 19)) < 0.5)
+    masks = nonzero_masks(values.astype(np.int8), lanes)
+    for row, found in zip(values.reshape(-1, 19).tolist(), masks.reshape(10, -1), strict=True):
+        steps = [row[start : start + lanes] for start in range(0, 19, lanes)]
+        assert found.tolist() == [
+            sum(1 << lane for lane, value in enumerate(step) if value) for step in steps
+        ]
+
+
+@pytest.mark.parametrize("size", [5, PAIRS - 1, PAIRS, PAIRS + 2])
+def test_codes_are_looked_up_one_by_one(size):
+    """Whether two at a time or not; also those that do not lie side by side."""
+    rng = np.random.default_rng(size)
+    table = rng.integers(-128, 128, 256).astype(np.int8)
+    codes = rng.integers(-128, 128, 2 * size).astype(np.int8)
+    for few in (codes[:size], codes[::2]):
+        expected = [int(table[code % 256]) for code in few.tolist()]
+        assert looked_up(table, few).tolist() == expected

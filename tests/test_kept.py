@@ -21,11 +21,12 @@ from sparqsim.base.contract import Violation, variants
 from sparqsim.engine.models import get_model
 from sparqsim.engine.models.kept import adds_up, kept_run
 from sparqsim.memory import DramConfig, load_accelerator
-from sparqsim.pe.base import LayerFacts
+from sparqsim.pe.base import LayerFacts, PEDesign
 from sparqsim.pe.contract_kept import check_kept
 from sparqsim.pe.kept import KeptMode
 from sparqsim.pe.mac import Mac4b8b, Mac8b8b, MacPass
 from sparqsim.pe.registry import designs
+from sparqsim.pe.sparq_exact import SparqExact
 
 NARROW = ("mac-4b8b", "mac-4b4b", "sparq-5opt", "sparq-6opt", "sparq-7opt", "sysmt-2t", "swis")
 OTHERS = ("sparq-exact", "bitfusion", "stripes", "pragmatic", "mac-2x8b8b", "sysmt-4t")
@@ -43,7 +44,7 @@ def layer(
     return Layer.from_gemm("fc", x, w, keep_8bit=True, **fields)
 
 
-def alone(design: str, of: Layer, array: ArrayConfig, **how):
+def alone(design: str | PEDesign, of: Layer, array: ArrayConfig, **how):
     """The report of one layer."""
     return sparqsim.simulate(sparqsim.Trace([of]), design, array, **how).layers[0]
 
@@ -260,6 +261,23 @@ class Half(Mac4b8b):
         return KeptMode((MacPass(self, "high"),))
 
 
+class Losing(Mac4b8b):
+    """Loses weights above 0."""
+
+    name = "losing"
+
+    def kept_8bit(self, facts):
+        return KeptMode((Positive(signed="magnitude"),))
+
+
+@dataclass(frozen=True)
+class Positive(SparqExact):
+    """Looks at pairs of activations; takes weights above 0 as zeros."""
+
+    def used_weights(self, w):
+        return np.minimum(w, 0)
+
+
 def test_a_design_that_does_not_say_leaves_them_to_the_8_bit_array(run, tmp_path):
     trace = sparqsim.Trace([layer(3, 4, 2)])
     report = sparqsim.simulate(trace, Silent(), ArrayConfig(2, 2))
@@ -312,7 +330,7 @@ def test_a_weight_that_is_lost_at_one_place_is_found(weights, block, monkeypatch
 
 
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("design", [*NARROW, "sparq-exact"])
+@pytest.mark.parametrize("design", [*NARROW, "sparq-exact", Half(), Losing()])
 def test_kept_layers_of_many_rows_are_reported_alike(design, signed, monkeypatch):
     """Whether their passes are multiplied, or proved to add up, alone or in a shared pass."""
     of = layer(9, 7, 3, signed=signed, seed=6)
