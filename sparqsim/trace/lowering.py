@@ -22,6 +22,10 @@ Array = NDArray[Any]
 PICTURE_ELEMENTS = 1 << 24
 
 
+#: Filters that become columns at once: lines of so many stay in the nearest cache.
+FILTERS = 64
+
+
 class LoweredLayer:
     """The operands of one layer as GEMM operands: W in memory, X read block by block.
 
@@ -50,9 +54,7 @@ class LoweredLayer:
         self.m = int(np.prod(output_shape[:-1]))
         self.k, self.n, self.groups = positions * depth, channels // record.groups, record.groups
         #: W of every group, int8 (groups, K, N).
-        self.weights = np.ascontiguousarray(
-            weights.reshape(self.groups, self.n, self.k).transpose(0, 2, 1)
-        )
+        self.weights = _columns(weights.reshape(self.groups, self.n, self.k))
         self._weight_zero_points = np.asarray(record.weight_zero_points or (0,), np.int64)
 
     @property
@@ -179,6 +181,15 @@ class LoweredLayer:
                 x.sum(axis=2, keepdims=True, dtype=np.int64) - self.k * zx
             )
         return product
+
+
+def _columns(filters: Array) -> Array:
+    """Return filters (groups, N, K) as columns (groups, K, N)."""
+    groups, n, k = filters.shape
+    columns = np.empty((groups, k, n), filters.dtype)
+    for start in range(0, n, FILTERS):
+        columns[..., start : start + FILTERS] = filters[:, start : start + FILTERS].swapaxes(1, 2)
+    return columns
 
 
 def patches(
