@@ -77,7 +77,7 @@ def digits() -> Subject:
     torch.use_deterministic_algorithms(mode=True)
     model = digits_network.train(split, seed=0, epochs=60)
     torch.set_num_threads(1)
-    return _of_digits("residual CNN of the shipped trace", model, split, left_out=("lapq",))
+    return _of_digits("residual CNN of the shipped trace", model, split)
 
 
 def vit() -> Subject:
@@ -95,7 +95,9 @@ def vit() -> Subject:
     )
 
 
-def _of_digits(name: str, model: nn.Module, split: Digits, *, left_out: tuple[str, ...]) -> Subject:
+def _of_digits(
+    name: str, model: nn.Module, split: Digits, *, left_out: tuple[str, ...] = ()
+) -> Subject:
     """Return all digits of the test split, and the first of the training split, which calibrate."""
     import make_digits_trace
 
@@ -140,15 +142,17 @@ def resnet20() -> Subject:
 
 def resnet18() -> Subject:
     """ImageNet samples."""
-    return _imagenet("resnet18", "torch", "ResNet-18", answered=60)
+    return _imagenet("resnet18", "torch", "ResNet-18", answered=60, left_out=LEARNED)
 
 
 def squeezenet() -> Subject:
     """ImageNet samples."""
-    return _imagenet("squeezenet", "caffe", "SqueezeNet 1.1", answered=100)
+    return _imagenet("squeezenet", "caffe", "SqueezeNet 1.1", answered=100, left_out=("lapq",))
 
 
-def _imagenet(make: str, style: str, name: str, *, answered: int) -> Subject:
+def _imagenet(
+    make: str, style: str, name: str, *, answered: int, left_out: tuple[str, ...]
+) -> Subject:
     """Return the first samples, which are answered, and the last 32, which calibrate."""
     from networks import convolutional, shared
 
@@ -161,7 +165,7 @@ def _imagenet(make: str, style: str, name: str, *, answered: int) -> Subject:
         batches[-16:],
         20,
         "the last of those 200",
-        left_out=LEARNED,
+        left_out=left_out,
     )
 
 

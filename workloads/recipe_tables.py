@@ -169,12 +169,19 @@ def about_table(record: Row) -> list[str]:
         f"* pictures: {pictures}",
         f"* calibration: {scales}",
         f"* seeds: {record['seeds']}",
+        *_trained(record),
         f"* the float network has {first['float_top1']} of {record['answered_pictures']} right",
         f"* {record['array']}; areas: {record['areas']}",
         f"* energy: array alone, {cells}",
         *(f"* energy: {remark}" for remark in energies["remarks"]),
         *_absent(record),
     ]
+
+
+def _trained(record: Row) -> list[str]:
+    """Return which weights a network has that is trained anew, where the record says it."""
+    digest = record.get("weights_sha256")
+    return [f"* weights: SHA-256 `{digest[:16]}...`"] if digest else []
 
 
 def _absent(record: Row) -> list[str]:
