@@ -22,6 +22,17 @@ PAGES = {
     for path in (ROOT / "README.md", ROOT / "PACKAGE.md", *sorted(ROOT.glob("docs/**/*.md")))
 }
 
+#: Pages whose blocks take seconds; what they name exists all the same, see below.
+LONG = {
+    "docs/accuracy.md",
+    "docs/how-to/crossbar.md",
+    "docs/how-to/own-dataflow.md",
+    "docs/how-to/rtl.md",
+    "docs/how-to/search.md",
+    "docs/how-to/see.md",
+    "docs/validation.md",
+}
+
 CASES = """[[case]]
 name = "small"
 trace = "SMALL"
@@ -154,7 +165,10 @@ def _names(page: Path) -> dict[str, Any]:
     return names | {"model": model, "loader": batches, "calibration_loader": batches}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.slow) if page in LONG else page for page in PAGES],
+)
 def test_every_block_of_a_page_is_run_or_excused(page, reader_files, tmp_path, monkeypatch):
     folder = tmp_path / "clone"
     shutil.copytree(reader_files, folder)

@@ -57,6 +57,7 @@ def hostile_results(name: str) -> Comparison:
 
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "save",
     [plot.plot_speedup, plot.plot_layers, plot.plot_pareto],

@@ -55,6 +55,7 @@ def test_actions_are_those_of_the_processes(seed):
     assert counts["crossbar.cell_writes"] * lowered.m * len(model.phases) == run.read
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("spec", SPECS)
 def test_both_engines_give_the_same_report_with_memory(small_trace, spec):
     memory = load_accelerator("edge").memory

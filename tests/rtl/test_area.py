@@ -384,12 +384,13 @@ def _compare_with_shipped(library, flow, structure, name, yosys):
     assert 0.7 < found["pe"] / row["designs"][name]["pe"] < 1.4
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("flow", ["default", "ripple-carry adders"])
 def test_synthesis_gives_the_shipped_figures_again(flow, yosys):
     _compare_with_shipped(Library(), flow, Structure(), "sparq-2opt", yosys)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("structure", "name"),
     [

@@ -37,7 +37,7 @@ SPEC = pytest.mark.parametrize("spec", SPECS)
 
 #: Steps streamed in all, by design or kind of design. Most comparisons are made where the simulator
 #: is fastest: by the plain MAC, whose array is everybody's.
-LONG = {"mac-8b8b": 8_000, "mac": 800, "sparq": 300, "sysmt": 300, "sparq-exact": 200}
+LONG = {"mac-8b8b": 4_000, "mac": 800, "sparq": 300, "sysmt": 300, "sparq-exact": 200}
 
 
 @pytest.mark.sampled(4)

@@ -183,6 +183,7 @@ def test_twice_the_samples_cost_twice_as_much(spec, gates, rng):
         np.testing.assert_array_equal(first, parts_of(getattr(once, of)))
 
 
+@pytest.mark.slow
 def test_energy_is_that_of_layers_added_up(library):
     trace = load_trace(DIGITS)
     names = ["layer1.0.conv1", "layer2.0.shortcut", "fc"]

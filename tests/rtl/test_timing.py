@@ -198,6 +198,7 @@ def other(request, shared, tmp_path):
     return library_of(names)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("other", OTHERS, indirect=True)
 def test_adders_of_other_libraries_are_timed(other, tools, tmp_path):
     periods = _periods_of_adders(other, tmp_path)

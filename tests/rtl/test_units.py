@@ -117,7 +117,7 @@ def test_every_product_of_the_conventional_pe(compared):
 )
 def test_dot_unit_of_conventional_pes(spec, signed, rng, compared):
     design = get_pe(spec)
-    x = random_weights(rng, (4_000, design.lanes))
+    x = random_weights(rng, (2_000, design.lanes))
     x, w = x if signed else x.view(np.uint8), random_weights(rng, x.shape)
     shown = rtl_pairs(design, x, w)
     pairs = zip(x.tolist(), w.tolist(), strict=True)
