@@ -50,6 +50,7 @@ TESTS = {
     ],
     "coded arrays": ["test_coded.py", "-k", "ragged or signed_codes"],
     "large sums": ["test_arrays.py", "-k", "24_bits"],
+    "kernels": ["../test_small_forms.py"],
     "footprint": ["../test_memory_footprint.py"],
     "loop orders": ["../test_memory_model.py", "-k", "auto or equal_bytes or curves"],
     "recount": ["../test_recount.py"],
