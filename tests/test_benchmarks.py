@@ -100,6 +100,7 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_slower_commit_is_found_and_a_quicker_one_is_fine(
     scripts: Path, repository: Path
 ) -> None:

@@ -45,6 +45,7 @@ def test_two_runs_make_the_same_figures(figures, tmp_path):
     assert [name for name in figures if figures[name] != again[name]] == []
 
 
+@pytest.mark.slow
 def test_committed_figures_are_those_that_are_made(figures):
     committed = {path.name: path.read_bytes() for path in FIGURES.glob("*.svg")}
     assert committed.keys() == figures.keys(), (

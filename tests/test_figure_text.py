@@ -76,6 +76,7 @@ def results() -> Results:
     return Results(["mac-8b8b", "sparq-exact"])
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_makes_its_texts_drawable(results, kind):
     """A text that nobody prepared, on an axis and beside it, in whatever kind of figure."""

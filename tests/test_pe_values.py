@@ -233,6 +233,7 @@ def test_no_step_takes_more_than_declared(pe, xw):
     assert max(map(max, plain_cycles(pe, xw[0]))) <= pe.most_step_cycles
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("spec", ARRAY_TIMED)
 @FEW
 @given(xw=operands(np.uint8))

@@ -339,6 +339,7 @@ def test_more_designs_than_looks_still_get_one():
     assert list(style.looks_of(specs)) == specs
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
 def test_equal_input_gives_equal_bytes(small, tmp_path, suffix):
     hot = heatmap(small.reports["sparq-exact"], made_trace(3))
@@ -468,6 +469,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     return int(end.value.code or 0), capsys.readouterr().err
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -78,6 +78,7 @@ def test_every_plot_function_is_known_here(shown: dict[str, object]) -> None:
     assert with_axes == ONE_AXES
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", sorted(functions()))
 def test_a_plot_returns_the_figure_that_it_writes(
     shown: dict[str, object], name: str, tmp_path: Path
@@ -96,6 +97,7 @@ def test_a_plot_returns_the_figure_that_it_writes(
     assert marks[0] == marks[1], "the same figure, with a path and without"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", sorted(ONE_AXES))
 def test_axes_of_the_users_figure(shown: dict[str, object], name: str) -> None:
     own = functions()[name](shown[name])

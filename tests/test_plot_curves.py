@@ -224,6 +224,7 @@ def test_no_text_overlaps(drawn, kind, width):
     check_readable(curves_figure(speedup_curves(drawn[kind], kind), width=width))
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("width", ["page", "column"])
 def test_no_text_overlaps_with_many_places_and_all_designs(width):

@@ -167,7 +167,7 @@ def results(request: pytest.FixtureRequest) -> Results:
     return Results(SETS[request.param])
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("width", style.WIDTHS_INCHES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_figures_can_be_read(results: Results, kind: str, width: str) -> None:

@@ -54,6 +54,7 @@ def test_two_processes_go_on_to_the_same_record_and_trials(folder, serial, tmp_p
     assert sorted(lines) == sorted(expected)
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_gives_the_same_record(folder, serial, tmp_path) -> None:
     """Its second worker is in another folder."""
     pytest.importorskip("distributed", reason="extra 'dask' is not installed")

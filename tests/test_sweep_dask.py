@@ -89,6 +89,7 @@ def test_workers_that_cannot_see_the_trace_receive_it_once(folder: Path, cluster
     assert all(traces <= 1 for traces in received.values())
 
 
+@pytest.mark.slow
 def test_only_a_worker_that_cannot_see_the_trace(folder: Path) -> None:
     (folder / "alone").mkdir()
     with stress.cluster(folder / "alone", workers=1) as cluster:

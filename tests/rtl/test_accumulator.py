@@ -117,7 +117,7 @@ def test_the_accumulator_counts_beyond_2_to_the_23_either_way(name, compared):
         check_gemm(design, ArrayConfig(1, 2), x, w, accumulator=Accumulator(bits - 1))
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("array", ["os", "ws", "is"])
 @pytest.mark.parametrize("name", ["mac-8b8b", "mac-4b4b", "sparq-exact", "stripes"])
 @pytest.mark.parametrize(("coupling", "overlap"), [("lockstep", True), ("elastic:2", False)])

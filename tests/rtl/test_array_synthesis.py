@@ -101,7 +101,7 @@ def synthesised_whole(structure, circuit, side, library, sources, monkeypatch):
     return float(re.search(r"Chip area for top module .*: *([0-9.]+)", text)[1])
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(
     ("name", "structure"),
     [

@@ -74,7 +74,7 @@ def test_sums_beyond_24_bits_move_down_a_long_column(dataflow):
     check_gemm(design, ArrayConfig(80, 1, dataflow=dataflow), x, w)
 
 
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(14)
 @SPEC
 @FLOWS
 @OVERLAP

@@ -109,7 +109,7 @@ def parts_of(energies):
     return np.array([getattr(energies, part) for part in PARTS])
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("spec", SPECS)
 def test_netlist_rtl_and_simulator_agree_in_every_cycle(spec, gates, rng, compared):
     design, netlists = gates(spec)
@@ -153,7 +153,7 @@ def test_other_libraries_agree_too(files, library, rng, tmp_path):
     assert (found.pe.internal > 0).all()
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("spec", SPECS)
 def test_zero_operands_cost_the_clock_and_leakage_only(spec, gates, rng):
     """Where a step takes several cycles whatever its operands, its sequence changes, too."""
@@ -171,7 +171,7 @@ def test_zero_operands_cost_the_clock_and_leakage_only(spec, gates, rng):
     assert bool(edge.idle.total_pj) == bool(netlists.edge.wiring.instances)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("spec", SPECS)
 def test_twice_the_samples_cost_twice_as_much(spec, gates, rng):
     design, netlists = gates(spec)
@@ -196,6 +196,7 @@ def test_energy_is_that_of_layers_added_up(library):
     assert total(names) == [energy for name in names for energy in total([name])]
 
 
+@pytest.mark.slow
 def test_random_operands_cost_more_than_real_ones_for_8_bit_macs(library):
     """The range is that of the same experiment with other cells; it is one of means over layers."""
     trace, plan = load_trace(DIGITS), Plan(library, samples=32, checked=0)
@@ -301,6 +302,7 @@ def test_the_command_writes_a_record_that_is_read_again(library, tmp_path, capsy
     assert sum(parts) == pytest.approx(fmean(layer.pe.total_pj) / layer.macs)
 
 
+@pytest.mark.slow
 def test_another_flow_makes_another_netlist_of_the_same_values(library):
     """Without sharing of adders Yosys keeps the multiplier of mac-8b8b apart from its accumulator."""
     trace, flows = load_trace(DIGITS), (FLOW, "no adder sharing")

@@ -82,6 +82,7 @@ def agrees_on_pairs(design: Sparq, pairs: np.ndarray, rng: np.random.Generator) 
     assert shown[:, 2].tolist() == values
 
 
+@pytest.mark.slow
 def test_exact_unit_on_every_pair(rng, compared):
     design = get_pe("sparq-exact")
     w = random_weights(rng, ALL_PAIRS.shape)
@@ -125,6 +126,7 @@ def test_dot_unit_of_conventional_pes(spec, signed, rng, compared):
     compared(len(x), "pairs")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("rounding", ["nearest-even", "trim"])
 def test_dot_unit_of_two_threads(rounding, rng, compared):
     if "sysmt-2t" not in designs():
