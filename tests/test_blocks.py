@@ -275,7 +275,7 @@ def test_inputs_are_what_mac_4b8b_takes(signed):
 
 
 def test_an_interrupted_run_goes_on_at_its_block(facts):
-    quantiser = get_weight_quantiser("brecq:3:steps=20,batch=4")
+    quantiser = get_weight_quantiser("brecq:3:steps=50,batch=4")
     whole = quantiser.quantise_network(facts)
     told = []
 
@@ -287,7 +287,7 @@ def test_an_interrupted_run_goes_on_at_its_block(facts):
     other = replace(facts, progress=fails, seed=1)
     with pytest.raises(KeyboardInterrupt):
         quantiser.quantise_network(other)
-    assert told[0] == ("conv1", 20, 100)
+    assert told[0] == ("conv1", 50, 250)
     told.clear()
     again = replace(other, progress=lambda *values: told.append(values))
     found = quantiser.quantise_network(again)
