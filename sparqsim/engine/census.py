@@ -88,9 +88,11 @@ class StepWeights:
     def _alone(self, weights: Array) -> NDArray[np.int64]:
         """Return the masks of one lane, from those of two, which most designs ask for, too."""
         neither, first, second, both = np.moveaxis(self._masks(weights, 2), -1, 0)
-        zero, other = [neither + second, neither + first], [first + both, second + both]
-        by_step = np.stack([np.stack(zero, axis=-1), np.stack(other, axis=-1)], axis=-1)
-        return by_step.reshape(len(weights), -1, 2)[:, : weights.shape[1]]
+        zero = np.stack([neither + second, neither + first], axis=-1)
+        nonzero = np.stack([first + both, second + both], axis=-1)
+        by_lane = np.stack([zero, nonzero], axis=-1)
+        by_element = by_lane.reshape(len(weights), -1, 2)
+        return by_element[:, : weights.shape[1]]
 
 
 class Census:

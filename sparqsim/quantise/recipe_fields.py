@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -19,20 +20,20 @@ KEPT_CHOICES = ("first-last", "none")
 Labels = Literal["none", "true", "float-network"]
 
 
-def _calibrator_name(spec: str) -> str:
+def _known_to(find: Callable[[str], object], spec: str) -> str:
     try:
-        calibrator(spec)
+        find(spec)
     except InputError as error:
         raise ValueError(str(error)) from None
     return spec
+
+
+def _calibrator_name(spec: str) -> str:
+    return _known_to(calibrator, spec)
 
 
 def _weights_name(spec: str) -> str:
-    try:
-        get_weight_quantiser(spec)
-    except InputError as error:
-        raise ValueError(str(error)) from None
-    return spec
+    return _known_to(get_weight_quantiser, spec)
 
 
 def _kv_choice(spec: str) -> str:

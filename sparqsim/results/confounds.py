@@ -115,12 +115,17 @@ def card_diff(
     confounds = [fact for fact in facts if fact.differs and not _explained(fact, differing)]
     not_known = [fact for fact in facts if fact.is_known_in_part and not fact.differs]
     numbers = (str(at) for at in range(1, len(cards) + 1))
+    designs = (", ".join(card.specs) for card in cards)
     return CardDiff(
         names=tuple(names or numbers),
-        designs=tuple(", ".join(card.specs) for card in cards),
-        confounds=tuple(fact.difference() for fact in confounds),
-        not_known=tuple(fact.difference() for fact in not_known),
+        designs=tuple(designs),
+        confounds=_differences(confounds),
+        not_known=_differences(not_known),
     )
+
+
+def _differences(facts: Sequence[_Compared]) -> tuple[Difference, ...]:
+    return tuple(fact.difference() for fact in facts)
 
 
 def confound_notes(cards: Sequence[Card], free: Collection[str] = ()) -> list[str]:
