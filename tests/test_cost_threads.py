@@ -49,9 +49,12 @@ def test_tiles_are_those_of_the_layer(one_by_one, cores, monkeypatch):
 
 @pytest.mark.parametrize("axes", list(itertools.permutations(range(3))))
 @pytest.mark.parametrize("step", [1, 2])
-def test_axes_change_places(axes, step):
-    """Whether bytes of a line lie side by side or not."""
-    values = np.random.default_rng(3).integers(0, 256, (3, 4, 5 * step), np.uint8)[..., ::step]
+@pytest.mark.parametrize("shape", [(3, 4, 5), (9, 16, 19), (8, 8, 8)])
+def test_axes_change_places(axes, step, shape):
+    """Whether bytes of a line lie side by side or not, and whether eight of them do."""
+    *first, last = shape
+    drawn = np.random.default_rng(3).integers(0, 256, (*first, last * step), np.uint8)
+    values = drawn[..., ::step]
     place = np.empty([values.shape[axis] for axis in axes], np.uint8)
     copy_axes(values, list(axes), place)
     for at in np.ndindex(*values.shape):

@@ -241,7 +241,7 @@ def test_squares_of_floats_are_exact(values, offset, exact):
     floats = np.array(values, np.float32).reshape(1, -1, 1)
     against = None if exact is None else np.full((1, len(values), 1), exact)
     for _ in range(2):
-        squares.add_floats(floats, np.full((1, 1, 1), offset), against)
+        squares.add_differences(floats, np.full((1, 1, 1), offset), against)
     differences = [value - offset - (exact or 0) for value in values]
     assert squares.total == 2 * sum(each * each for each in differences)
     assert squares.largest == max(map(abs, differences))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sparqsim.base.exact import FLOAT32_EXACT, float_product, integer_product
 from sparqsim.base.jit import jit
 from sparqsim.base.threads import in_order, shares, side_by_side
-from sparqsim.engine.squares import SQUARED, Squares
+from sparqsim.engine.squares import Squares
 from sparqsim.pe.base import Array
 from sparqsim.pe.pairwise import OnPairs, PairValues, codes_on_pairs, pair_numbers
 from sparqsim.results.layer_report import Error
@@ -40,24 +40,20 @@ class FloatWeights:
         #: float32 (groups, K or K + 1, N): whole pairs.
         self.floats = np.zeros((groups, k + k % 2, n), np.float32)
         self._sizes = np.zeros((-(-k // BLOCK), groups, n), np.int64)
-        parts = shares(len(self._sizes))
-        sums, bits = np.zeros((2, len(parts), groups, n), np.int64)
-        side_by_side(
-            _weigh,
-            [
-                (weights, part, BLOCK, self.floats, self._sizes, *of_part)
-                for part, *of_part in zip(parts, sums, bits, strict=True)
-            ],
-        )
+        sums = np.zeros((groups, n), np.int64)
+        # Integers of 16 bits: their sums by block fit float32.
+        summed = self.floats if weights.dtype.itemsize <= 2 else weights.astype(np.float64)
+        for block, sizes in enumerate(self._sizes):
+            rows = slice(block * BLOCK, min((block + 1) * BLOCK, k))
+            self.floats[:, rows] = weights[:, rows]
+            ones = np.ones(rows.stop - rows.start, summed.dtype)
+            sizes[:] = float_product(ones, np.abs(summed[:, rows]))
+            sums += integer_product(ones, summed[:, rows])
         #: What the zero point of activations adds to the array's sums, int64 (groups, 1, N).
-        self.offset = layer.activation_zero_point * sums.sum(axis=0)[:, None]
-        bit = int(np.bitwise_or.reduce(bits, axis=None))
+        self.offset = layer.activation_zero_point * sums[:, None]
+        bit = int(np.bitwise_or.reduce(weights, axis=None))
         self._unit = bit & -bit or 1
         self._largest = int(self._sizes.sum(axis=0).max())
-
-    def largest_sum(self, values: PairValues) -> int:
-        """Return a bound of every sum of such activations, corrected."""
-        return values.largest * self._largest + int(np.abs(self.offset).max())
 
     def cuts(self, values: PairValues) -> list[slice] | None:
         """Return parts of K in which float32 holds all sums of such activations exactly; None where
@@ -91,25 +87,20 @@ class Slot:
         Parts of K that are multiplied on their own.
     against : bool
         Whether the exact sums are taken from it: it holds sums, not differences of sums.
-    small : bool
-        Whether all of its differences are below `SQUARED`.
     """
 
     values: PairValues
     weights: FloatWeights
     cuts: list[slice]
     against: bool
-    small: bool
     squares: Squares = field(default_factory=Squares)
 
     def count(self, product: Array, exact: NDArray[np.int64]) -> None:
         """Add up the differences from the exact sums, (groups, rows, N)."""
-        offset = self.weights.offset if self.against else np.zeros_like(self.weights.offset)
-        if product.dtype == np.float32 and self.small:
-            self.squares.add_floats(product, offset, exact if self.against else None)
+        if self.against:
+            self.squares.add_differences(product, self.weights.offset, exact)
         else:
-            sums = product.astype(np.int64) - offset
-            self.squares.add(sums - exact if self.against else sums)
+            self.squares.add_differences(product, np.zeros_like(self.weights.offset))
 
 
 class Products:
@@ -156,11 +147,10 @@ class Products:
         if id(weights) not in self._weights:
             self._weights[id(weights)] = FloatWeights(self._layer.with_weights(weights))
         floats = self._weights[id(weights)]
-        stored, cuts = self._weights[id(self._layer.weights)], floats.cuts(values)
+        cuts = floats.cuts(values)
         if cuts is None:
             raise OverflowError
-        largest = floats.largest_sum(values) + against * stored.largest_sum(self._stored)
-        return Slot(values, floats, cuts, against, largest < SQUARED)
+        return Slot(values, floats, cuts, against)
 
     def add(self, x: Array) -> tuple[NDArray[np.int64], int]:
         """Count a block of X (groups, rows, K).
@@ -181,10 +171,7 @@ class Products:
         first = next(of_slots)
         offset, before = self._slots[0].weights.offset, self._signal.total
         exact = first.astype(np.int64) - offset
-        if first.dtype == np.float32 and self._slots[0].small:
-            self._signal.add_floats(first, offset)
-        else:
-            self._signal.add(exact)
+        self._signal.add_differences(first, offset)
         self._outputs += exact.size
         rest = zip(self._slots[1:], of_slots, strict=True)
         deque(in_order(Slot.count, ((slot, product, exact) for slot, product in rest)), maxlen=0)
@@ -252,28 +239,3 @@ def _spread(
         for slot in range(len(tables)):
             for step in range(steps):
                 spread[group, slot, row, step] = tables[slot, numbers[group, row, step]]
-
-
-@jit
-def _weigh(
-    weights: Array,
-    part: tuple[int, int],
-    block: int,
-    floats: Single,
-    sizes: NDArray[np.int64],
-    sums: NDArray[np.int64],
-    bits: NDArray[np.int64],
-) -> None:
-    """Write a part of the blocks of W (groups, K, N) as floats; add up |w| by blocks of K, w, and
-    bits of w, by column.
-    """
-    groups, k, columns = weights.shape
-    for group in range(groups):
-        for at in range(part[0] * block, min(part[1] * block, k)):
-            size = sizes[at // block, group]
-            for column in range(columns):
-                value = np.int64(weights[group, at, column])
-                floats[group, at, column] = value
-                size[column] += abs(value)
-                sums[group, column] += value
-                bits[group, column] |= value

@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.base.jit import SMALL, jit
-from sparqsim.base.threads import shares, side_by_side
 from sparqsim.pe.base import Array, PEDesign
 
-#: Weights from which masks are counted by a kernel.
-MASKED_FROM = 1 << 17
 #: Masks of more lanes are too many to be counted one by one.
 MOST_MASK_LANES = 4
+#: A bit for each of 64 columns.
+EVERY_COLUMN = ~np.uint64(0)
 
 
 class PartCounter:
@@ -70,7 +69,7 @@ def weight_counts(pe: PEDesign, weights: Array) -> NDArray[np.int64]:
     weights : int8 (groups, K, N)
     """
     states = len(pe.state_examples()[1])
-    if weights.size > MASKED_FROM and has_mask_states(pe):
+    if has_mask_states(pe):
         return mask_counts(pe.state_weights(weights), pe.lanes)
     return state_counts(np.ascontiguousarray(pe.weight_states(weights).swapaxes(1, 2)), states)
 
@@ -94,11 +93,29 @@ def mask_counts(weights: Array, lanes: int) -> NDArray[np.int64]:
     -------
     int64 (groups, steps, 2^lanes)
     """
-    groups, k, columns = weights.shape
-    counts = np.zeros((groups, -(-k // lanes), 1 << lanes), np.int64)
-    parts = shares(counts.shape[1], MASKED_FROM // (groups * lanes * max(1, columns)) + 1)
-    side_by_side(_count_masks, [(weights, part, lanes, counts) for part in parts])
+    nonzero = _bits_by_lane(weights, lanes)
+    groups, steps, _, words = nonzero.shape
+    counts = np.full((groups, steps, 1 << lanes), weights.shape[2], np.int64)
+    in_all = {0: np.full((groups, steps, words), EVERY_COLUMN)}
+    for mask in range(1, 1 << lanes):
+        lane = mask.bit_length() - 1
+        in_all[mask] = in_all[mask ^ 1 << lane] & nonzero[:, :, lane]
+        counts[:, :, mask] = np.bitwise_count(in_all[mask]).sum(axis=-1)
+    # Up to here a mask's columns may be non-zero in other lanes, too.
+    for lane in range(lanes):
+        by_lane = counts.reshape(groups, steps, -1, 2, 1 << lane)
+        by_lane[:, :, :, 0] -= by_lane[:, :, :, 1]
     return counts
+
+
+def _bits_by_lane(weights: Array, lanes: int) -> NDArray[np.uint64]:
+    """Return a bit for each non-zero weight (groups, K, N): (groups, steps, lanes, words)."""
+    groups, k, columns = weights.shape
+    steps = -(-k // lanes)
+    bits = np.zeros((groups, steps * lanes, -(-columns // 64) * 8), np.uint8)
+    packed = np.packbits(weights != 0, axis=-1)
+    bits[:, :k, : packed.shape[2]] = packed
+    return bits.view(np.uint64).reshape(groups, steps, lanes, -1)
 
 
 def part_table(pe: PEDesign) -> dict[str, NDArray[np.int64]]:
@@ -149,24 +166,3 @@ def count_states(states: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
         for row in range(rows):
             for step in range(steps):
                 counts[group, step, states[group, row, step]] += 1
-
-
-@jit
-def _count_masks(
-    weights: Array, part: tuple[int, int], lanes: int, counts: NDArray[np.int64]
-) -> None:
-    groups, k, columns = weights.shape
-    masks = np.empty(columns, np.uint8)
-    for group in range(groups):
-        for step in range(part[0], part[1]):
-            masks[:] = 0
-            for lane in range(min(lanes, k - step * lanes)):
-                row = weights[group, step * lanes + lane]
-                for column in range(columns):
-                    masks[column] |= np.uint8(row[column] != 0) << np.uint8(lane)
-            # Counted mask by mask: no addition waits for the one before it.
-            for mask in range(counts.shape[2]):
-                there = np.int32(0)
-                for column in range(columns):
-                    there += np.int32(masks[column] == mask)
-                counts[group, step, mask] = there
