@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ArrayConfig": "array.config",
     "Assignment": "engine.assignment",
-    "Comparison": "results.report",
+    "Comparison": "results.comparison",
     "EngineModel": "engine.models",
     "GemmShape": "trace",
     "InputError": "base.errors",
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from sparqsim.pe import PEDesign as PEDesign
     from sparqsim.pe import get_pe as get_pe
     from sparqsim.results.cardfile import card as card
-    from sparqsim.results.report import Comparison as Comparison
+    from sparqsim.results.comparison import Comparison as Comparison
     from sparqsim.results.report import Report as Report
     from sparqsim.trace import GemmShape as GemmShape
     from sparqsim.trace import Layer as Layer

@@ -17,7 +17,8 @@ import sparqsim
 from sparqsim.base.keys import keys_of
 from sparqsim.cli.options import split_designs
 from sparqsim.pe.registry import designs
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.comparison import Comparison
+from sparqsim.results.report import Report
 
 MINE = '''
 """A PE of somebody else's."""

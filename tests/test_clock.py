@@ -11,8 +11,8 @@ import pytest
 
 import sparqsim
 from sparqsim.base.errors import InputError
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.loading import as_comparison
-from sparqsim.results.report import Comparison
 from sparqsim.rtl.timing import TABLE
 
 PES = ["mac-8b8b", "mac-4b8b", "sparq-5opt", "laconic"]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import sparqsim
 from sparqsim.analysis.bandwidth import BandwidthCurves
 from sparqsim.networks.trials import measured_coverage
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.comparison import Comparison
+from sparqsim.results.report import Report
 from sparqsim.trace.coverage import Coverage, LeftOut
 
 FORMATS = ("table", "json", "csv", "markdown")

@@ -19,8 +19,9 @@ from sparqsim.cost.memory import load_memory
 from sparqsim.cost.nodes import FACTORS
 from sparqsim.cost.plan import EnergyPlan
 from sparqsim.cost.table import TriedLayer, load_table, shipped_tables
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.energy import Energy
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 
 PLAN = EnergyPlan(table(), load_memory("45nm"))
 

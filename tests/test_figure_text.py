@@ -15,7 +15,7 @@ from test_plot_readable import KINDS, MEMORY, Results, words
 import sparqsim
 from sparqsim import plot
 from sparqsim.plot.glyphs import drawable
-from sparqsim.results.report import Comparison
+from sparqsim.results.comparison import Comparison
 
 HOSTILE = (
     "bell\x07",

@@ -29,8 +29,8 @@ from sparqsim.results.accuracy_report import (
     NetworkLayer,
     RowLayer,
 )
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.layer_report import Cycles, Error, Utilization
-from sparqsim.results.report import Comparison
 from sparqsim.results.setting import ArrayInfo
 from sparqsim.trace.coverage import Coverage, LeftOut
 

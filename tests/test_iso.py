@@ -22,9 +22,9 @@ from sparqsim import plot
 from sparqsim.cli.show_iso import iso_area_table
 from sparqsim.engine.iso_area import scaled_array
 from sparqsim.html import save_page
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.iso_area import Range
 from sparqsim.results.loading import as_comparison, load_result
-from sparqsim.results.report import Comparison
 from sparqsim.results.schemas import schema_text
 from sparqsim.rtl.area import ArrayAreas, relative_pe_area, shipped_table
 

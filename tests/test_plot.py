@@ -30,8 +30,8 @@ from sparqsim.cli import main
 from sparqsim.plot import pareto, slots, style
 from sparqsim.plot.labels import text_points, wrapped
 from sparqsim.plot.pareto_points import ParetoPoint
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.loading import as_comparison, load_result
-from sparqsim.results.report import Comparison
 
 
 def made_trace(layers: int, network: str = "made net", **document: object) -> sparqsim.Trace:

@@ -11,7 +11,8 @@ import sparqsim
 from sparqsim import plot
 from sparqsim.base.errors import InputError
 from sparqsim.plot.energy import parts_of
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.comparison import Comparison
+from sparqsim.results.report import Report
 
 PES = ["mac-8b8b", "mac-4b4b", "sparq-5opt"]
 

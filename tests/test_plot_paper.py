@@ -26,7 +26,8 @@ from sparqsim.plot.pareto_points import ParetoPoint, front_of
 from sparqsim.plot.points import speedup_curves
 from sparqsim.plot.roofline import roofline_figure
 from sparqsim.plot.style import MOST_HEIGHT_INCHES, WIDTHS_INCHES
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.comparison import Comparison
+from sparqsim.results.report import Report
 from sparqsim.trace.coverage import Coverage, LeftOut
 
 PES = ["mac-8b8b", "mac-4b8b", "sparq-5opt", "sparq-2opt", "sparq-exact", "smt-sa-2t"]

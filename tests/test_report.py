@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sparqsim
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.comparison import Comparison
+from sparqsim.results.report import Report
 from sparqsim.results.schemas import FOLDER, schema_files
 
 SHAPE_ONLY = (

@@ -26,7 +26,8 @@ from sparqsim.cli.show import report_shown
 from sparqsim.cli.tables import Table, as_csv, shortened
 from sparqsim.cli.welcome import SHIPPED, TRANSFORMER
 from sparqsim.pe.registry import designs
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.comparison import Comparison
+from sparqsim.results.report import Report
 
 LONG = "backbone.stages.{}.blocks.{}.residual_function.depthwise_separable.conv"
 FORMATS = ("table", "json", "csv", "markdown")

@@ -24,9 +24,10 @@ from page_tables import ROOT
 import sparqsim
 from sparqsim.base.files import write_text
 from sparqsim.engine.simulation import DEFAULT_PES
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.energy import Energy
 from sparqsim.results.iso_area import Range
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 from sparqsim.trace.source import TensorSource
 
 ENERGY_TABLE = "osu018"

@@ -37,7 +37,7 @@ from sparqsim.networks.language.greedy import under
 from sparqsim.networks.torch.answers import answers
 from sparqsim.networks.torch.direct import DirectForms
 from sparqsim.networks.torch.evaluate import arithmetic_of
-from sparqsim.results.report import Comparison
+from sparqsim.results.comparison import Comparison
 from sparqsim.torch import QuantisedNetwork, evaluate
 
 #: Tokens that are answered.

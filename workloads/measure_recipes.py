@@ -39,7 +39,8 @@ from sparqsim.networks.torch.evaluate import Evaluation
 from sparqsim.pe import get_pe
 from sparqsim.pe.signs import by_magnitude
 from sparqsim.quantise.recipe import Recipe
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.comparison import Comparison
+from sparqsim.results.report import Report
 from sparqsim.results.setting import ArrayInfo
 from sparqsim.trace import Trace
 

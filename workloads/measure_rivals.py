@@ -31,7 +31,7 @@ from sparqsim.networks.torch import QuantisedNetwork, evaluate
 from sparqsim.networks.torch.answers import Answers, answers
 from sparqsim.networks.torch.dump import trace_of
 from sparqsim.pe import PEDesign
-from sparqsim.results.report import Comparison
+from sparqsim.results.comparison import Comparison
 from sparqsim.trace.bitlist import BitList
 
 sys.path.insert(0, str(ROOT / "tests"))  # the network is defined beside the tests that use it

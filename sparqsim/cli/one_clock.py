@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from sparqsim.base.errors import InputError
 from sparqsim.results.clock import SOURCE, TIMED
-from sparqsim.results.report import Comparison
+from sparqsim.results.comparison import Comparison
 from sparqsim.rtl.timing import period, shipped_timing
 
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from sparqsim.analysis.heatmap import Heatmap
     from sparqsim.engine.assignment import Assignment
     from sparqsim.engine.models import EngineModel
-    from sparqsim.results.report import Comparison, Report
+    from sparqsim.results.comparison import Comparison
+    from sparqsim.results.report import Report
 
 
 def plot(

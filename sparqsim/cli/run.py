@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import sparqsim
     from sparqsim.array.config import ArrayConfig
     from sparqsim.engine.assignment import Assignment
-    from sparqsim.results.report import Comparison
+    from sparqsim.results.comparison import Comparison
 
 
 WaveFile = Annotated[

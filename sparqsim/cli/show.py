@@ -22,9 +22,10 @@ from sparqsim.cli.joined import Joined
 from sparqsim.cli.notes import notes
 from sparqsim.cli.one_clock import note_of_one_clock
 from sparqsim.cli.tables import Shown, Table
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.engine_notes import cost_lines
 from sparqsim.results.layer_report import Measured
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 from sparqsim.results.signed import WITHOUT_SIGNS, signed_layers
 from sparqsim.trace import Layer
 

@@ -7,7 +7,7 @@ from sparqsim.cli.cells import mark, new_table
 from sparqsim.cli.show_iso import spread
 from sparqsim.cli.tables import Table
 from sparqsim.results.clock import Clock
-from sparqsim.results.report import Comparison
+from sparqsim.results.comparison import Comparison
 
 
 def clock_table(comparison: Comparison, clock: Clock) -> Table:

@@ -6,8 +6,8 @@ from sparqsim.array.registry import reported_dataflow
 from sparqsim.base.errors import printable
 from sparqsim.cli.cells import mark, new_table, short
 from sparqsim.cli.tables import Table
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.iso_area import IsoArea, IsoDesign, Range
-from sparqsim.results.report import Comparison
 from sparqsim.rtl.area import BASELINES
 
 

@@ -24,9 +24,10 @@ from sparqsim.memory import MemoryConfig
 from sparqsim.memory.traffic import MemoryInfo
 from sparqsim.pe import PEDesign
 from sparqsim.pe.signs import MAGNITUDE
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.iso_area import IsoArea
 from sparqsim.results.layer_report import LayerReport
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 from sparqsim.results.setting import HONEST, ArrayInfo, Kept
 from sparqsim.rtl.accumulator import USUAL_BITS
 from sparqsim.trace import Layer, Trace

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sparqsim.html.cells import Cell, Column, Table, decimal
 from sparqsim.results.clock import Clock, DesignClock
-from sparqsim.results.report import Comparison
+from sparqsim.results.comparison import Comparison
 
 AREA_TERMS = (
     ("speedup per area", "clock_area.speedup_per_area"),

@@ -17,6 +17,7 @@ from sparqsim.results.accuracy_report import AccuracyReport, AccuracyRow, Hits, 
 from sparqsim.results.bounds import Bounds
 from sparqsim.results.card import DesignFacts, HardwareFacts, Origin
 from sparqsim.results.clock import DesignClock, TimeAtEqualArea
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.energy import CellEnergy, Energy
 from sparqsim.results.gather_energy import GatherEnergy
 from sparqsim.results.gather_parts import GatherLookups, RowErrors
@@ -31,7 +32,6 @@ from sparqsim.results.layer_report import (
     Pairs,
     Utilization,
 )
-from sparqsim.results.report import Comparison
 from sparqsim.results.setting import PEInfo
 from sparqsim.trace.quantisation import Quantisation
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from sparqsim.html.cells import Cell, Column, Table, decimal
 from sparqsim.plot.energy import cells_text
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.energy import Energy, EnergyInfo
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 
 CELLS = ("switching", "internal", "clock", "leakage")
 COLUMNS = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sparqsim.html.cells import Cell, Column, Table, decimal
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.iso_area import IsoArea, IsoDesign, Range, ScaledArray
-from sparqsim.results.report import Comparison
 
 TERMS = (
     ("speedup", "iso.speedup"),

@@ -17,7 +17,7 @@ from sparqsim.plot.energy import energy_figure
 from sparqsim.plot.pareto_points import ParetoPoint, front_of
 from sparqsim.plot.roofline import roofline_figure
 from sparqsim.plot.style import WIDTHS_INCHES, house_style, take_notes, take_title
-from sparqsim.results.report import Comparison
+from sparqsim.results.comparison import Comparison
 
 #: Bars, layers times designs, that figures by layer hold at most: beyond it the page would grow
 #: without being clearer.

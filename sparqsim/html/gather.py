@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from sparqsim.results.accuracy_report import ACCURACY_SCHEMA, AccuracyReport
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.filekinds import result_text
 from sparqsim.results.gather_report import GATHER_SCHEMA, GatherReport
 from sparqsim.results.loading import KINDS, as_comparison, load_result
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 
 Kept = TypeVar("Kept", AccuracyReport, GatherReport)
 

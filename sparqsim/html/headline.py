@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sparqsim.html.summary import Number, best_designs
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.comparison import Comparison
+from sparqsim.results.report import Report
 
 TIMES_ITSELF = "; timed by its own queues, see the note below the table"
 

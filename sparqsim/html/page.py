@@ -55,10 +55,11 @@ from sparqsim.html.tables import (
 from sparqsim.results.accuracy_report import AccuracyReport
 from sparqsim.results.answer_cards import trial_notes
 from sparqsim.results.card import Card
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.confounds import confound_notes
 from sparqsim.results.gather_card import gather_card
 from sparqsim.results.gather_report import GatherReport
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 
 if TYPE_CHECKING:
     import jinja2

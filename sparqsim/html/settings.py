@@ -9,7 +9,8 @@ from sparqsim.base.wording import counted
 from sparqsim.html.cells import Cell, Column, Table
 from sparqsim.html.definitions import meaning
 from sparqsim.html.tables import design_name, reports_of
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.comparison import Comparison
+from sparqsim.results.report import Report
 from sparqsim.results.setting import Provenance
 from sparqsim.trace.coverage import Coverage
 

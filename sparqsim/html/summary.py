@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from sparqsim.base.wording import counted
 from sparqsim.html.tables import reports_of
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.engine_notes import found_lines
 from sparqsim.results.kept import kept_layers, kept_modes, where_kept
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 from sparqsim.results.setting import note_lines, value_notes
 from sparqsim.results.signed import WITHOUT_SIGNS, signed_notes
 

@@ -18,8 +18,9 @@ from sparqsim.html.cells import (
     squared_error,
 )
 from sparqsim.plot.layer_names import LayerNames
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.layer_report import Cycles, LayerReport, Measured
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 from sparqsim.results.setting import note_lines
 
 

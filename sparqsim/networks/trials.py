@@ -16,7 +16,7 @@ from sparqsim.results.accuracy_report import (
     Trial,
 )
 from sparqsim.results.answer_cards import begun_card
-from sparqsim.results.report import Comparison
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.signed import signed_layers
 from sparqsim.trace import Trace
 from sparqsim.trace.coverage import NO_REASON, Coverage, LeftOut

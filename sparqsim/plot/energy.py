@@ -30,8 +30,9 @@ from sparqsim.plot.style import (
     Saving,
     house_style,
 )
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.energy import Energy, EnergyInfo
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 
 PANEL_INCHES = 2.9
 BAR_WIDTH = 0.7

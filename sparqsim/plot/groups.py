@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.iso_area import IsoArea, ScaledArray, ScaledArrays
 from sparqsim.results.layer_report import LayerReport, Totals
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 
 Result = TypeVar("Result", Comparison, Report)
 Item = TypeVar("Item")

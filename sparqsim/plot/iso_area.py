@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from sparqsim.plot.slots import SlotRow
 from sparqsim.plot.style import INK, SMALL_POINTS, Look
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.iso_area import IsoArea, Range
-from sparqsim.results.report import Comparison
 
 BASELINE: dict[str, Any] = {"color": INK, "linestyle": (0, (4, 2)), "linewidth": 0.7}
 ERROR_BAR: dict[str, Any] = {

@@ -45,8 +45,9 @@ from sparqsim.plot.style import (
     house_style,
     most_height_inches,
 )
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.layer_report import Cycles
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 
 BAR_POINTS = 6.0
 PANEL_INCHES = 1.05

@@ -30,7 +30,7 @@ from sparqsim.plot.panel import Panel, check_target, delivered
 from sparqsim.plot.pareto_points import ParetoPoint, front_of, pareto_points
 from sparqsim.plot.placing import Named, name_marks
 from sparqsim.plot.style import INK, SMALL_POINTS, Saving, house_style, looks_of
-from sparqsim.results.report import Comparison
+from sparqsim.results.comparison import Comparison
 
 SQNR = "output SQNR, all layers (dB)"
 PANEL_INCHES = 2.6

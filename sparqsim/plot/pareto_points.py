@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sparqsim.base.errors import InputError
 from sparqsim.plot.iso_area import iso_area_speedup
 from sparqsim.plot.labels import design_label
-from sparqsim.results.report import Comparison
+from sparqsim.results.comparison import Comparison
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from typing import Any
 
 from sparqsim.base.errors import InputError, nearest
 from sparqsim.plot.style import LOOKS
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.filekinds import STORE, kind_of_bytes
 from sparqsim.results.loading import load_result
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 
 BASELINE = "mac-8b8b"
 

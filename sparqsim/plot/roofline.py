@@ -28,8 +28,9 @@ from sparqsim.plot.layer_names import shortened
 from sparqsim.plot.panel import Panel, check_target, delivered
 from sparqsim.plot.placing import Named, name_marks
 from sparqsim.plot.style import INK, SMALL_POINTS, Look, Saving, house_style, looks_of
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.kept import where_kept
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 
 PANEL_INCHES = 3.0
 #: Roofs are of several designs at once, so they have no design's colour.

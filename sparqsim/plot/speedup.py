@@ -41,8 +41,9 @@ from sparqsim.plot.style import (
     looks_of,
     most_height_inches,
 )
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.layer_report import Error
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 
 LEAST_BAR_POINTS = 3.2
 HEIGHTS_INCHES = (1.45, 1.0)

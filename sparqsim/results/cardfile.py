@@ -7,11 +7,12 @@ from pathlib import Path
 
 from sparqsim.results.accuracy_report import ACCURACY_SCHEMA, AccuracyReport
 from sparqsim.results.card import CARD_SCHEMA, Card, trace_card
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.filekinds import TRACE, kind_of_bytes, result_text
 from sparqsim.results.gather_card import gather_card
 from sparqsim.results.gather_report import GATHER_SCHEMA, GatherReport
 from sparqsim.results.loading import KINDS, load_result
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 from sparqsim.trace.reader import load_trace
 from sparqsim.trace.trace import Trace
 

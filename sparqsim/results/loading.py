@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sparqsim.base.errors import InputError
+from sparqsim.results.comparison import COMPARISON_SCHEMAS, Comparison
 from sparqsim.results.filekinds import result_text
-from sparqsim.results.report import COMPARISON_SCHEMAS, REPORT_SCHEMAS, Comparison, Report
+from sparqsim.results.report import REPORT_SCHEMAS, Report
 
 KINDS: dict[str, type[Comparison | Report]] = {
     **dict.fromkeys(REPORT_SCHEMAS, Report),

@@ -26,7 +26,7 @@ from sparqsim.results.accuracy_report import (
     KeptAs,
     Trial,
 )
-from sparqsim.results.report import Comparison
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.setting import HONEST, Kept
 from sparqsim.trace import Trace
 from sparqsim.trace.bitlist import BitList

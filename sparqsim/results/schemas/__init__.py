@@ -16,10 +16,11 @@ from pathlib import Path
 from sparqsim.base.record import Record
 from sparqsim.results.accuracy_report import AccuracyReport
 from sparqsim.results.card import Card
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.confounds import CardDiff
 from sparqsim.results.gather_report import GatherReport
 from sparqsim.results.prediction import Prediction
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 from sparqsim.results.search_report import SearchReport
 
 FOLDER = Path(__file__).parent
