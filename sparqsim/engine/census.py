@@ -129,7 +129,7 @@ class Census:
         side_by_side(
             _count_pairs,
             [
-                (numbers, part, STEPS_AT_ONCE, self.kinds.kind, of_part, self._by_step)
+                (numbers, *part, STEPS_AT_ONCE, self.kinds.kind, of_part, self._by_step)
                 for part, of_part in zip(parts, seen, strict=True)
             ],
         )
@@ -202,19 +202,20 @@ def _exact_product(x: NDArray[np.int64], w: NDArray[np.int64]) -> NDArray[np.int
 @jit
 def _count_pairs(
     numbers: NDArray[np.uint16],
-    part: tuple[int, int],
+    first: int,
+    end: int,
     at_once: int,
     kind: NDArray[np.uint16],
     seen: NDArray[np.int64],
     by_step: NDArray[np.int64],
 ) -> None:
-    """Add pairs (groups, rows, steps) of a part of the steps to `seen` by number, to (groups,
-    steps, kinds) by kind.
+    """Add pairs (groups, rows, steps) of steps first..end to `seen` by number, to (groups, steps,
+    kinds) by kind.
     """
     groups, rows, _ = numbers.shape
     for group in range(groups):
-        for start in range(part[0], part[1], at_once):
-            stop = min(start + at_once, part[1])
+        for start in range(first, end, at_once):
+            stop = min(start + at_once, end)
             for row in range(rows):
                 for step in range(start, stop):
                     number = numbers[group, row, step]

@@ -166,7 +166,7 @@ class Products:
         groups, rows, steps = numbers.shape
         spread = np.empty((groups, len(self._slots), rows, steps), np.uint64)
         parts = shares(groups * rows)
-        side_by_side(_spread, [(numbers, part, self._packed, spread) for part in parts])
+        side_by_side(_spread, [(numbers, *part, self._packed, spread) for part in parts])
         of_slots = self._multiplied(spread.view(np.float32))
         first = next(of_slots)
         offset, before = self._slots[0].weights.offset, self._signal.total
@@ -226,15 +226,16 @@ def _product(x: Single, w: Single, cuts: list[slice]) -> Array:
 @jit
 def _spread(
     numbers: NDArray[np.uint16],
-    part: tuple[int, int],
+    first: int,
+    end: int,
     tables: NDArray[np.uint64],
     spread: NDArray[np.uint64],
 ) -> None:
-    """Write what every table (slots, 65536) has for a part of the rows of all groups, of numbers
-    (groups, rows, steps), to `spread` (groups, slots, rows, steps).
+    """Write what every table (slots, 65536) has for rows first..end, counted through all groups, of
+    numbers (groups, rows, steps), to `spread` (groups, slots, rows, steps).
     """
     _, rows, steps = numbers.shape
-    for place in range(part[0], part[1]):
+    for place in range(first, end):
         group, row = place // rows, place % rows
         for slot in range(len(tables)):
             for step in range(steps):
