@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ import pytest
 from sparqsim.array import costs as costs_module
 from sparqsim.array.costs import PairTileCosts, copy_axes
 from sparqsim.array.grid import TileGrid
+from sparqsim.base import compiling
 from sparqsim.base import threads as threads_module
+from sparqsim.base.jit import jit
 from sparqsim.base.threads import in_order, one_ahead, shares, side_by_side
 
 M, STEPS, N, SIDE = 7, 3, 8, 3
@@ -98,3 +102,23 @@ def test_faults_of_another_thread_are_told():
         list(in_order(divmod, [(1, 0), (1, 1)], 2))
     with pytest.raises(ZeroDivisionError):
         side_by_side(divmod, [(1, 1), (1, 0)])
+
+
+def test_a_kernel_is_compiled_once_whichever_thread_asks(monkeypatch):
+    """numba's settings are the process's, and are changed meanwhile; cached properties of Python
+    3.12 and later do not wait for each other.
+    """
+    made = []
+
+    def compiled(function, *, parallel):
+        time.sleep(0.02)
+        made.append(parallel)
+        return function
+
+    monkeypatch.setattr(compiling, "compiled", compiled)
+    kernel = jit(lambda x: x + 1)
+    together = Barrier(3)
+    with ThreadPoolExecutor(3) as threads:
+        found = set(threads.map(lambda _: together.wait() >= 0 and kernel.compiled, range(3)))
+    assert made == [False]
+    assert [function(1) for function in found] == [2]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from threading import RLock
 from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -16,6 +17,10 @@ __all__ = ["SMALL", "Kernel", "jit", "parallel_jit", "prange"]
 #: Elements up to which a form in numpy takes a few milliseconds: less than numba takes to load, and
 #: far less than compiling. A short run of a small network then needs no kernel at all.
 SMALL = 1 << 20
+
+#: Kernels become machine code one at a time, with those that they call: numba's settings are the
+#: process's.
+COMPILING = RLock()
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,14 +46,21 @@ class Kernel(Generic[P, R]):
         functools.update_wrapper(self, function)
         self._function = function
         self._parallel = parallel
+        self._machine_code: Callable[P, R] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the machine code for the types of these arguments."""
         return self.compiled(*args, **kwargs)
 
-    @functools.cached_property
+    @property
     def compiled(self) -> Callable[P, R]:
-        """The function as numba has it."""
+        """The function as numba has it: the same, whichever thread asks first."""
+        if self._machine_code is None:
+            with COMPILING:
+                self._machine_code = self._machine_code or self._made()
+        return self._machine_code
+
+    def _made(self) -> Callable[P, R]:
         from sparqsim.base.compiling import PRANGE, compiled
 
         function: Any = self._function
