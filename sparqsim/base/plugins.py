@@ -7,6 +7,7 @@ to check.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
@@ -16,9 +17,10 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, TypeVar
 
 from sparqsim.base.errors import InputError, nearest, shown
@@ -96,7 +98,9 @@ class SourceClass:
 
     def _module(self) -> ModuleType:
         file = self.file
-        module_spec = importlib.util.spec_from_file_location(f"{USER_MODULE}{file.stem}", file)
+        name = _module_name(file)
+        loader = _AsItIsNow(name, str(file))
+        module_spec = importlib.util.spec_from_file_location(name, file, loader=loader)
         if module_spec is None or module_spec.loader is None:
             raise InputError(
                 f"{self.what} file {self.path!r} is not Python source; expected {EXPECTED}"
@@ -108,6 +112,24 @@ class SourceClass:
         except (Exception, SystemExit) as error:
             raise InputError(f"{self.what} file {self.path!r} cannot be run: {error!r}") from error
         return module
+
+
+class _AsItIsNow(SourceFileLoader):
+    """Runs a file's text, and keeps nothing of it.
+
+    What Python keeps beside a file stands for all versions of it of one second and one length.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile what the file holds."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _module_name(file: Path) -> str:
+    """Return what the module of a file is called; files of one name in two folders are two."""
+    place = hashlib.sha256(str(file.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{USER_MODULE}{file.stem}_{place[:8]}"
 
 
 def user_place(error: BaseException) -> str | None:

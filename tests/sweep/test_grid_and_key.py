@@ -154,6 +154,22 @@ def test_key_follows_the_source_of_a_users_design(tmp_path: Path, trace: str) ->
     assert len(keys) == 2
 
 
+def test_key_follows_the_sources_of_files_of_one_name(tmp_path: Path, trace: str) -> None:
+    """Either of two designs of an assignment, each in a folder of its own."""
+    (tmp_path / "pes.toml").write_text(
+        'name = "two"\ndefault = "a/mine.py:Mine"\n'
+        '[[layers]]\nmatch = "only"\npe = "b/mine.py:Mine"\n'
+    )
+    keys = set()
+    for lanes in ((1, 1), (1, 2), (2, 1)):
+        for folder, number, name in zip("ab", lanes, ("mine", "other"), strict=True):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            source = USER_DESIGN.format(lanes=number).replace('"mine"', f'"{name}"')
+            (tmp_path / folder / "mine.py").write_text(source)
+        keys.add(key(Case(trace=trace, pe=f"@{tmp_path}/pes.toml").trusted(True)))
+    assert len(keys) == 3
+
+
 def test_the_fast_engine_is_not_in_the_key(trace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store from before the engine could be chosen keeps its points."""
     monkeypatch.setattr("sparqsim.sweep.point.VERSION", "0.1.0")
