@@ -16,7 +16,7 @@ import sparqsim
 from sparqsim.base.errors import InputError
 from sparqsim.engine import measure as measure_module
 from sparqsim.engine import together as together_module
-from sparqsim.engine.census import StepWeights
+from sparqsim.engine.census import StepWeights, _exact_product
 from sparqsim.engine.measure import Meter, measure
 from sparqsim.engine.products import FloatWeights
 from sparqsim.engine.simulation import DEFAULT_PES
@@ -250,14 +250,15 @@ def test_squares_of_floats_are_exact(values, offset, exact):
 @pytest.mark.parametrize("spec", ["mac-8b8b", "mac-4b4b", "sparq-5opt", "mac-2x8b8b"])
 @pytest.mark.parametrize("k", [1, 6, 9])
 def test_columns_are_counted_by_the_lanes_that_have_a_weight(spec, k):
+    """More columns than bits of a word, and than a byte counts."""
     pe = sparqsim.get_pe(spec)
-    w = np.random.default_rng(k).integers(-9, 10, (2, k, 5)).astype(np.int8)
+    w = np.random.default_rng(k).integers(-9, 10, (2, k, 300)).astype(np.int8)
     used = pe.used_weights(w).tolist()
     steps = -(-k // pe.lanes)
     expected = np.zeros((2, steps, 1 << pe.lanes), int)
     for group in range(2):
         for step in range(steps):
-            for column in range(5):
+            for column in range(300):
                 rows = used[group][step * pe.lanes : (step + 1) * pe.lanes]
                 mask = sum((row[column] != 0) << lane for lane, row in enumerate(rows))
                 expected[group, step, mask] += 1
@@ -281,6 +282,55 @@ class OfAnotherShape(Sparq5opt):
 
     def used_activations(self, x):
         return super().used_activations(x)[..., :1]
+
+
+class Larger(Sparq5opt):
+    """Sums of what it adds to codes leave float32 where those of codes do not."""
+
+    name = "sparq-5opt"
+
+    def used_activations(self, x):
+        return x.astype(np.int16) * 100
+
+
+@pytest.mark.usefixtures("shared")
+def test_each_design_has_the_parts_of_k_that_it_needs():
+    """An odd sum beyond 2^24: a product of all of K would lose it."""
+    x, w = np.full((1, 601), 255, np.uint8), np.full((601, 1), 3, np.int8)
+    layer = sparqsim.Layer.from_gemm("large", x, w)
+    assert FloatWeights(layer.lower()).cuts(codes_on_pairs(signed=False)) == [slice(None)]
+    *_, found = measure(layer.lower(), [*bound_designs(layer, DEFAULT), Larger()])
+    assert found.error.max_abs == 99 * 255 * 3 * 601
+
+
+class Halved(Sparq5opt):
+    """Codes as they are, weights without their last bit."""
+
+    name = "sparq-5opt"
+
+    def used_activations(self, x):
+        return x
+
+    def used_weights(self, w):
+        return w & -2
+
+
+class Quartered(Halved):
+    def used_weights(self, w):
+        return w & -4
+
+
+@pytest.mark.usefixtures("shared")
+def test_designs_of_the_same_values_have_weights_of_their_own():
+    layer = layer_of()
+    x, w = layer.lower().rows()[0].astype(object), layer.lower().weights[0].astype(object)
+    for lost, found in zip((1, 3), measure(layer.lower(), [Halved(), Quartered()]), strict=True):
+        assert found.error.noise == ((x @ (w & lost)) ** 2).sum()
+
+
+def test_counts_beyond_float64_are_multiplied_as_integers():
+    many = np.array([[2**31 + 1]])
+    assert _exact_product(many, many).tolist() == [[(2**31 + 1) ** 2]]
 
 
 def test_a_design_that_changes_what_pads_is_measured_alone():
