@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import sparqsim
 from sparqsim.base.errors import InputError
 from sparqsim.engine import measure as measure_module
+from sparqsim.engine import squares as squares_module
 from sparqsim.engine import together as together_module
 from sparqsim.engine.census import StepWeights, _exact_product
 from sparqsim.engine.measure import Meter, measure
@@ -235,14 +236,18 @@ EDGES = [0, 1, -1, 2**16, 2**24, -(2**24), 2**24 - 1]
     st.integers(-(2**31) + 2**25, 2**31 - 2**25) | st.none(),
 )
 @example([-(2**24)] * 6, 2**30, 2**31 - 2**25)
+@example([1], -(2**27), None)
 def test_squares_of_floats_are_exact(values, offset, exact):
-    """Up to sizes whose squares need 64 bits."""
+    """Up to sizes whose squares need 64 bits, two rows at a time."""
     squares = Squares()
     floats = np.array(values, np.float32).reshape(1, -1, 1)
-    against = None if exact is None else np.full((1, len(values), 1), exact)
-    for _ in range(2):
-        squares.add_differences(floats, np.full((1, 1, 1), offset), against)
-    differences = [value - offset - (exact or 0) for value in values]
+    others = [(exact or 0) + (exact is not None) * row for row in range(len(values))]
+    against = None if exact is None else np.array(others).reshape(floats.shape)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(squares_module, "AT_ONCE", 2)
+        for _ in range(2):
+            squares.add_differences(floats, np.full((1, 1, 1), offset), against)
+    differences = [value - offset - other for value, other in zip(values, others, strict=True)]
     assert squares.total == 2 * sum(each * each for each in differences)
     assert squares.largest == max(map(abs, differences))
 
