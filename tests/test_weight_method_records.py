@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from statistics import mean
 
 import pytest
@@ -18,6 +17,11 @@ def tables():
 @pytest.fixture(scope="module")
 def record(tables):
     return tables.loaded()
+
+
+@pytest.fixture(scope="module")
+def page(tables):
+    return tables.PAGE.read_text(encoding="utf-8")
 
 
 def test_no_picture_both_calibrates_and_is_answered(record):
@@ -37,11 +41,9 @@ def test_adaround_takes_less_than_two_minutes(record):
 
 
 def test_brecq_takes_less_than_twenty_minutes(record):
-    """Of processor time, where its blocks did not come from the cache."""
-    seconds = [record["answers"][f"brecq:{bits}"]["cpu_seconds"] for bits in (4, 2)]
-    learned = [each for each in seconds if each is not None]
-    assert learned
-    assert max(learned) < 1200
+    """Of processor time."""
+    seconds = [record["answers"][f"brecq:{bits}"]["cpu_seconds"] for bits in (4, 3, 2)]
+    assert max(seconds) < 1200
 
 
 def test_points_by_error_beat_points_at_random(record):
@@ -51,26 +53,48 @@ def test_points_by_error_beat_points_at_random(record):
 
 
 #: Bits at which section "Output error of blocks" says that `brecq` is behind `adaround`.
-BEHIND_ADAROUND = (4,)
+BEHIND_ADAROUND = (4, 3)
 
 
-def test_blocks_come_nearer_from_nearest_to_brecq(record, tables):
-    """And by way of `adaround`, summed over blocks, where that was measured; else the page says
-    so.
+@pytest.mark.parametrize("bits", [4, 3, 2])
+def test_blocks_come_nearer_from_nearest_to_brecq(record, page, bits):
+    """By way of `adaround`, summed over blocks, or the page says that it is not so; `qdrop`'s are
+    between.
     """
-    page = tables.PAGE.read_text(encoding="utf-8")
-    for bits in (4, 2):
-        sums = {
-            name: sum(record["answers"][f"{name}:{bits}"]["blocks"].values())
-            for name in ("brecq", "adaround", "nearest")
-            if f"{name}:{bits}" in record["answers"]
-        }
-        for better in sums.keys() - {"nearest"}:
-            assert sums[better] <= sums.get("nearest", math.inf)
-        if "adaround" in sums:
-            behind = sums["brecq"] > sums["adaround"]
-            assert behind == (bits in BEHIND_ADAROUND)
-            assert not behind or f"**At {bits} bits `brecq` is behind `adaround` here**" in page
+    nearest, adaround, brecq, qdrop = (
+        sum(record["answers"][f"{name}:{bits}"]["blocks"].values())
+        for name in ("nearest", "adaround", "brecq", "qdrop")
+    )
+    assert adaround <= nearest
+    assert brecq <= qdrop <= nearest
+    behind = brecq > adaround
+    assert behind == (bits in BEHIND_ADAROUND)
+    assert not behind or f"t {bits} bits `brecq` is behind `adaround` here**" in page
+    assert f"{qdrop:.2f}" in page
+
+
+def test_the_page_says_in_which_blocks_brecq_is_ahead(record, page):
+    """At 2 bits in six of nine; at 4 and 3 in none, by 2 to 60 % of `adaround`'s, but in seven of
+    nine where more steps were taken.
+    """
+    behind = {}
+    for bits in (4, 3, 2):
+        adaround, brecq = (
+            record["answers"][f"{n}:{bits}"]["blocks"] for n in ("adaround", "brecq")
+        )
+        behind[bits] = {name: brecq[name] / adaround[name] - 1 for name in brecq}
+    assert [name for name, more in behind[2].items() if more > 0] == [
+        "layer1.0",
+        "layer1.2",
+        "layer2.0",
+    ]
+    adaround, longer = (
+        record["answers"][spec]["blocks"] for spec in ("adaround:3", "brecq:3:steps=5000")
+    )
+    assert sum(longer[name] < adaround[name] for name in adaround) == 7
+    assert f"{sum(longer.values()):.3f} to `adaround:3`'s {sum(adaround.values()):.3f}" in page
+    more = [*behind[4].values(), *behind[3].values()]
+    assert (f"{min(more):.0%}", f"{max(more):.0%}") == ("2%", "60%")
 
 
 def test_combining_waits_behind_the_array(record):
@@ -81,16 +105,12 @@ def test_combining_waits_behind_the_array(record):
             assert row["combining_cycles"] == 0
 
 
-#: What section "Losses of lapq" says does not hold: by labels, the loss at p* is not near the grid's.
-NOT_NEAR_THE_GRID = ("lapq:4:iterations=0 true", "lapq:4 true")
-
-
 def lapq_rows(record):
     return {key: row for key, row in record["answers"].items() if "powers" in row["told"]}
 
 
-def test_lapq_falls_from_the_grid_to_the_end(record, tables):
-    page = tables.PAGE.read_text(encoding="utf-8")
+def test_lapq_ends_below_its_start_which_is_not_near_the_grid(record, page):
+    assert "**The first does not hold here**" in page
     for key, row in lapq_rows(record).items():
         told = row["told"]
         if "iterations=0" in key:
@@ -98,18 +118,25 @@ def test_lapq_falls_from_the_grid_to_the_end(record, tables):
         else:
             assert told["phases"] == ["fit", "powell"]
             assert told["final_loss"] <= told["start_loss"]
-        near = told["start_loss"] <= 1.01 * min(told["losses"])
-        assert near == (key not in NOT_NEAR_THE_GRID)
-        if not near:
-            assert told["loss"] == "cross-entropy of the labels"
-            assert "**With labels the first\ndoes not hold here**" in page
+        assert told["start_loss"] > 1.01 * min(told["losses"])
+        assert f"with {told['start_loss']:.3f}" in page
 
 
-def test_clips_by_the_loss_answer_no_fewer_than_those_of_least_square(record):
+def test_clips_by_the_loss_answer_no_fewer_than_those_of_least_square(record, page):
     """`lapq` of 4 bits, both operands, beside weights of `lp:2` and of `nearest`; activations
-    `mse:4`.
+    `mse:4`: not by the divergence, as the page says.
     """
-    others = [record["answers"][spec]["mac-4b8b"]["top1"] for spec in ("lp:2:4", "nearest:4")]
-    for key, row in lapq_rows(record).items():
-        if "iterations=0" in key:
-            assert row["mac-4b8b"]["top1"] >= max(others)
+    right = {key: row["mac-4b8b"]["top1"] for key, row in record["answers"].items()}
+    assert right["lapq:4 true"] >= right["lp:2:4"] > right["lapq:4"] >= right["nearest:4"]
+    assert "**The third does not hold by the divergence**" in page
+    told = (f"{right[key]} {words}" for key, words in (("lapq:4", "right"), ("lp:2:4", "under")))
+    assert all(words in page for words in told)
+
+
+def test_of_the_answered_pictures_the_divergence_rises(record, page):
+    before, after = (
+        record["answers"][key]["mac-4b8b"]["divergence"]
+        for key in ("lapq:4:iterations=0", "lapq:4")
+    )
+    assert before < after
+    assert f"from {before:.3f} after phase 1 to {after:.3f}" in page

@@ -67,7 +67,7 @@ def _of_losses(record: Record) -> list[Claim]:
         Claim(
             "lapq",
             f"calibration loss at p* no more than {TOLERANCE:.0%} above the least over p",
-            f"{start:.4f} at p* = {losses['power']:.2f}; least {least:.4f}",
+            f"{start:.3g} at p* = {losses['power']:.2f}; least {least:.3g}",
             start <= (1 + TOLERANCE) * least,
         )
     ]
@@ -77,13 +77,13 @@ def _of_losses(record: Record) -> list[Claim]:
             Claim(
                 "lapq",
                 "final calibration loss no more than at p*",
-                f"{final:.4f} after {losses['evaluations']} losses; {start:.4f}",
+                f"{final:.3g} after {losses['evaluations']} losses; {start:.3g}",
                 final <= start,
             )
         )
     for pe in ("mac-4b8b", FOUR_BIT_ARRAY):
         own, other = (_right(record, recipe, pe) for recipe in ("lapq", "a4w4"))
-        expected = f"on `{pe}`, right on as many pictures as `a4w4`"
+        expected = f"on `{pe}`, right on at least as many pictures as `a4w4`"
         claims.append(Claim("lapq", expected, f"{own}; {other}", own >= other))
     return claims
 

@@ -31,6 +31,7 @@ SPECS = (
     "lapq:4",
     "brecq:2",
     "brecq:3",
+    "brecq:3:steps=5000",
     "brecq:4",
     "qdrop:2",
     "qdrop:3",
