@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import sparqsim
@@ -40,6 +40,8 @@ def trace_of(seed: int, m: int, k: int, n: int, *, keep_8bit: bool) -> sparqsim.
     keep_8bit=st.booleans(),
     seed=st.integers(0, 999),
 )
+@example("mac-4b8b", (2, 3), (5, 7, 4), "os", "lockstep", False, True, 0)
+@example("mac-4b4b", (2, 3), (5, 7, 4), "ws", "elastic:2", True, True, 0)
 def test_only_the_fill_grows_by_the_stage(
     spec, sides, sizes, flow, coupling, overlap, keep_8bit, seed
 ):
