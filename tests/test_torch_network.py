@@ -161,9 +161,9 @@ def test_products_hold_the_quantised_activations(path):
         y.reshape(2, 6, 2, 4).transpose(0, 2, 1, 3).reshape(4, 6, 4)
         for y in np.split(real.astype(np.float32).reshape(2, 6, 24), 3, axis=2)
     )
-    q_codes = np.clip(np.rint(q.astype(np.float64) / scores.record.activation_scale), -127, 127)
+    q_codes = np.clip(np.rint(q / np.float32(scores.record.activation_scale)), -127, 127)
     assert np.array_equal(scores.activations, q_codes)
-    k_codes = np.clip(np.rint(k.astype(np.float64) / scores.record.weight_scales[0]), -127, 127)
+    k_codes = np.clip(np.rint(k / np.float32(scores.record.weight_scales[0])), -127, 127)
     assert np.array_equal(scores.weights.reshape(4, 6, 4), k_codes)
 
 

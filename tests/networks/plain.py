@@ -61,9 +61,9 @@ class PlainLayer(nn.Module):
     def forward(self, x):
         record = self.layer.record
         lowest, highest = (-127, 127) if self.layer.signed else (0, 255)
-        codes = np.clip(
-            np.rint(x.numpy().astype(np.float64) / record.activation_scale), lowest, highest
-        ).astype(int)
+        # In float32, as the rule has it: near the middle of two codes float64 can round otherwise.
+        steps = x.numpy().astype(np.float32) / np.float32(record.activation_scale)
+        codes = np.clip(np.rint(steps), lowest, highest).astype(int)
         sums = sums_of(self.layer, codes, self.pe)
         self.seen[record.name] = (codes, sums)
         real = sums * (np.array(record.weight_scales) * record.activation_scale)
