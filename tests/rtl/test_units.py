@@ -63,7 +63,7 @@ def test_trim_unit_without_pairing(spec, rng, compared):
     """The windows and the rounding are those of every pair above: here it is the switch that is
     tested.
     """
-    pairs = np.concatenate([ALL_PAIRS[(ALL_PAIRS == 0).any(1)], rng.choice(ALL_PAIRS, 8_192)])
+    pairs = np.concatenate([pairs_with_zero(), rng.choice(ALL_PAIRS, 8_192)])
     agrees_on_pairs(get_pe(spec), pairs, rng)
     compared(len(pairs), "pairs")
 
@@ -82,12 +82,28 @@ def agrees_on_pairs(design: Sparq, pairs: np.ndarray, rng: np.random.Generator) 
     assert shown[:, 2].tolist() == values
 
 
+def test_exact_unit(rng, compared):
+    """Pairs with a zero, and one in eight of the others."""
+    pairs = np.concatenate([pairs_with_zero(), rng.choice(ALL_PAIRS, 8_192)])
+    agrees_exactly(pairs, rng)
+    compared(len(pairs), "pairs")
+
+
 @pytest.mark.slow
 def test_exact_unit_on_every_pair(rng, compared):
+    agrees_exactly(ALL_PAIRS, rng)
+    compared(len(ALL_PAIRS), "pairs")
+
+
+def pairs_with_zero() -> np.ndarray:
+    return ALL_PAIRS[(ALL_PAIRS == 0).any(1)]
+
+
+def agrees_exactly(pairs: np.ndarray, rng: np.random.Generator) -> None:
     design = get_pe("sparq-exact")
-    w = random_weights(rng, ALL_PAIRS.shape)
-    shown = rtl_pairs(design, ALL_PAIRS, w)
-    steps = [design.step(x, y) for x, y in zip(ALL_PAIRS.tolist(), w.tolist(), strict=True)]
+    w = random_weights(rng, pairs.shape)
+    shown = rtl_pairs(design, pairs, w)
+    steps = [design.step(x, y) for x, y in zip(pairs.tolist(), w.tolist(), strict=True)]
     assert (shown[:, 1] + 1).tolist() == [step.cycles for step in steps]
     two = shown[:, 1] == 1
     assert np.where(two, shown[:, 2] + shown[:, 3], shown[:, 2]).tolist() == [
@@ -95,11 +111,10 @@ def test_exact_unit_on_every_pair(rng, compared):
     ]
     first_half = [
         split(x1, 0, 0, 4) if slow else TRIMMED.trim_unit(x1, x2)
-        for (x1, x2), slow in zip(ALL_PAIRS.tolist(), two, strict=True)
+        for (x1, x2), slow in zip(pairs.tolist(), two, strict=True)
     ]
     assert (shown[:, 0] & 0x7FFF).tolist() == [row_word(control, 4, 1, 3) for control in first_half]
-    assert (shown[two, 2] == ALL_PAIRS[two, 0].astype(int) * w[two, 0]).all()
-    compared(len(ALL_PAIRS), "pairs")
+    assert (shown[two, 2] == pairs[two, 0].astype(int) * w[two, 0]).all()
 
 
 def test_every_product_of_the_conventional_pe(compared):
