@@ -71,6 +71,8 @@ def test_blocks_come_nearer_from_nearest_to_brecq(record, page, bits):
     assert behind == (bits in BEHIND_ADAROUND)
     assert not behind or f"t {bits} bits `brecq` is behind `adaround` here**" in page
     assert f"{qdrop:.2f}" in page
+    right = [record["answers"][f"{name}:{bits}"]["mac-4b8b"]["top1"] for name in ("qdrop", "brecq")]
+    assert right == sorted(right)
 
 
 def test_the_page_says_in_which_blocks_brecq_is_ahead(record, page):
