@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from sparqsim.array.costs import SideCosts
 from sparqsim.array.dataflow import Work
 from sparqsim.array.elastic import Links, chained_stalls, separate_stalls, starts
 from sparqsim.array.registry import get_dataflow
+from sparqsim.base.jit import Kernel
 from sparqsim.event import Tile, run_tiles
 from sparqsim.pe.base import Step
 
@@ -322,14 +324,28 @@ def test_depth_closes_in_on_the_busiest_pe_of_long_streams(loads):
     assert waits[-1] < 1.05
 
 
+@contextmanager
+def as_python():
+    """Let kernels run as the functions they are, uncompiled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Kernel, "__call__", lambda kernel, *args: kernel._function(*args))
+        yield
+
+
+@pytest.mark.parametrize(
+    "kernels",
+    [as_python, pytest.param(nullcontext, marks=pytest.mark.slow)],  # those of 64 bits take long
+    ids=["as Python", "compiled"],
+)
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.booleans())
-def test_wide_and_narrow_integers_and_any_batches_agree(seed, depth, loads):
+def test_wide_and_narrow_integers_and_any_batches_agree(kernels, seed, depth, loads):
     """Lateness is kept in 32 bits where it cannot overflow, else in 64; tiles arrive in batches of
     any size.
     """
     rng = np.random.default_rng(seed)
-    tiles, items, rows, cols = (int(size) for size in rng.integers(1, 8, 4))
+    most = 4 if kernels is as_python else 7
+    tiles, items, rows, cols = (int(size) for size in rng.integers(1, most + 1, 4))
     costs = rng.integers(1, 9, (tiles, items, rows, cols), np.uint8)
     links = Links(depth, 1, max(items, rows), items, loads)
     narrow, cut = chained_stalls([costs], links, tiles), tiles // 2
@@ -337,10 +353,11 @@ def test_wide_and_narrow_integers_and_any_batches_agree(seed, depth, loads):
         chained_stalls([part for part in (costs[:cut], costs[cut:]) if len(part)], links, tiles)
         == narrow
     ).all()
-    assert (chained_stalls([costs], links, tiles, most_cycles=1 << 40) == narrow).all()
-    assert (
-        separate_stalls(costs, links, most_cycles=1 << 40) == separate_stalls(costs, links)
-    ).all()
+    with kernels():
+        chained = chained_stalls([costs], links, tiles, most_cycles=1 << 40)
+        separate = separate_stalls(costs, links, most_cycles=1 << 40)
+    assert (chained == narrow).all()
+    assert (separate == separate_stalls(costs, links)).all()
 
 
 @settings(max_examples=300, deadline=None)
