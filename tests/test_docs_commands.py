@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -188,9 +189,14 @@ def test_pages_are_found_and_hold_commands():
     assert len(run) > 20
 
 
+@cache
+def _application() -> Any:
+    """Return all commands; making them takes a tenth of a second."""
+    return typer.main.get_command(app)
+
+
 def _option_names(words: list[str]) -> tuple[Any, list[str]]:
-    command = typer.main.get_command(app)
-    words = words[1:]
+    command, words = _application(), words[1:]
     while words and hasattr(command, "commands") and words[0] in command.commands:
         command, words = command.commands[words[0]], words[1:]
     return command, words
