@@ -220,6 +220,15 @@ def refused(run: Callable[..., Ended]) -> Callable[..., str]:
 
 
 @pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pages hold no figures of runs, which take longer than all else: for tests of what pages
+    say.
+    """
+    pytest.importorskip("jinja2", reason="needs Jinja2 (extra `report`)")
+    monkeypatch.setattr("sparqsim.html.page.drawings", lambda *_: iter(()))
+
+
+@pytest.fixture
 def craft(tmp_path: Path) -> Callable[..., Path]:
     """Write a safetensors file byte by byte: any header (bytes, or a JSON value), any announced
     header length.

@@ -204,6 +204,7 @@ def test_every_action_is_explained():
                 assert meaning_in(record, each.name)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_page_lists_actions_with_their_meaning():
     trace = sparqsim.Trace([gemm(5, 7, 4, 1)])
     memory = load_accelerator("edge").memory

@@ -173,6 +173,7 @@ def text_of(page):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_page_of_results_that_differ_has_a_table_of_it(files):
     page = page_text(gather([files("both.json"), files("no-ends.json")]))
     said = text_of(page)
@@ -182,6 +183,7 @@ def test_a_page_of_results_that_differ_has_a_table_of_it(files):
     assert "Confounds" not in text_of(page_text(gather([files("both.json")])))
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_page_says_what_reports_of_one_run_differ_in(files, tmp_path):
     document = json.loads(files("other.json").read_text())
     document["provenance"]["version"] = document["card"]["origin"]["revision"] = "0.0.1"

@@ -146,6 +146,7 @@ def test_tables_say_what_was_timed(small_path, run):
     assert "Memory moves bytes per cycle" in told
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_page_has_the_clocks_and_what_each_number_means(compared, tmp_path):
     pytest.importorskip("jinja2")
     from sparqsim.html.page import save_page

@@ -541,6 +541,7 @@ def test_a_wrong_accuracy_record_is_told(refused, tmp_path):
     assert not (tmp_path / "page.html").exists()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_speedup_at_equal_area_has_a_table_with_its_range():
     both = sparqsim.compare(
         made_trace(),
@@ -650,6 +651,7 @@ def test_numbers_stand_before_prose(text, compared):
     assert all(meaning(fact.number.term) for fact in facts)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_page_says_of_how_many_inputs_and_what_is_missing():
     macs = covered(8).macs
     part = covered(8, LeftOut(name="mha", reason="stacked", macs=macs), calibrator="max")
@@ -693,6 +695,7 @@ def test_explanations_are_in_the_words_of_the_field(page):
     assert in_words("None where x_y is False") == "no value where x y is no"
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_layer_tables_drop_what_all_names_begin_with_and_say_it_once():
     named = sparqsim.compare(made_trace("features.block."), ["sparq-5opt"])
     text = page_text(Gathered.of([named]))

@@ -361,6 +361,7 @@ def test_what_kept_may_be():
         alone("mac-4b8b", layer(3, 4, 2), ArrayConfig(2, 2), kept="free")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_tables_pages_and_timelines_tell_and_show_it(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mid = Layer.from_gemm("mid", np.ones((4, 6), np.uint8), np.ones((6, 3), np.int8))

@@ -149,6 +149,7 @@ def test_comparison_page_and_figures(compared, small_path, run, refused):
     assert "--baseline" in refused("plot", compared, "--kind", "adc", "--baseline", "a", "-o", "x")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_no_clock_or_pe_count_is_said_to_be_shared_with_arrays(compared, small_path, run):
     shown = run("compare", small_path, "--pe", f"mac-8b8b,{','.join(SPECS)}").out
     told = " ".join(shown.split())
@@ -276,6 +277,7 @@ def test_figures_do_not_call_crossbars_equal_pes(small_trace):
         assert pareto_figure(comparison).axes[0].get_xlabel().endswith(f"mac-8b8b, {terms}")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_what_crossbars_alone_ran_on_is_no_array(small_trace, small_path, run, tmp_path):
     """Beside an array of PEs the array is named, and the note says that it is not theirs."""
     alone = sparqsim.compare(small_trace, SPECS, baseline=SPECS[0])
