@@ -160,33 +160,24 @@ def wait_for_rows(store: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def test_workers_with_another_version_are_refused(folder: Path, tmp_path: Path) -> None:
+def test_workers_with_another_version_are_refused(
+    folder: Path, cluster: str, tmp_path: Path
+) -> None:
     code = (
         "from sparqsim.base import version; version.VERSION = '99'\n"
         "import sys; from sparqsim.cli import main\n"
         "if __name__ == '__main__': main(sys.argv[1:])"
     )
     (tmp_path / "other.py").write_text(code)
-    with stress.cluster(tmp_path, workers=1) as cluster:
-        ended = subprocess.run(
-            [
-                sys.executable,
-                "other.py",
-                "sweep",
-                str(folder / "net.safetensors"),
-                "--pe",
-                "mac-8b8b",
-                "-o",
-                "s.sqlite",
-                "--scheduler",
-                cluster.address,
-            ],
-            check=False,
-            cwd=tmp_path,
-            env=stress.environment(),
-            capture_output=True,
-            text=True,
-        )
+    words = ("sweep", folder / "net.safetensors", "--pe", "mac-8b8b", "-o", "s.sqlite")
+    ended = subprocess.run(
+        [sys.executable, "other.py", *words, "--scheduler", cluster],
+        check=False,
+        cwd=tmp_path,
+        env=stress.environment(),
+        capture_output=True,
+        text=True,
+    )
     assert ended.returncode == 2
     assert "another version of sparqsim" in ended.stderr
     assert ended.stderr.count("\n") == 1, ended.stderr
