@@ -274,8 +274,9 @@ def test_inputs_are_what_mac_4b8b_takes(signed):
 # Going on.
 
 
-def test_an_interrupted_run_goes_on_at_its_block(facts):
-    quantiser = get_weight_quantiser("brecq:3:steps=50,batch=4")
+def test_an_interrupted_run_goes_on_at_its_block(facts, monkeypatch):
+    monkeypatch.setattr(blocks, "TOLD_EVERY", 15)
+    quantiser = get_weight_quantiser("brecq:3:steps=15,batch=4")
     whole = quantiser.quantise_network(facts)
     told = []
 
@@ -287,7 +288,7 @@ def test_an_interrupted_run_goes_on_at_its_block(facts):
     other = replace(facts, progress=fails, seed=1)
     with pytest.raises(KeyboardInterrupt):
         quantiser.quantise_network(other)
-    assert told[0] == ("conv1", 50, 250)
+    assert told[0] == ("conv1", 15, 75)
     told.clear()
     again = replace(other, progress=lambda *values: told.append(values))
     found = quantiser.quantise_network(again)
@@ -319,14 +320,17 @@ def test_damaged_and_missing_caches_do_no_harm(facts, tmp_path, monkeypatch):
         assert np.array_equal(each.codes, without[name].codes)
 
 
-def test_progress_of_a_network_by_recipe():
+def test_progress_of_a_network_by_recipe(monkeypatch):
+    monkeypatch.setattr(blocks, "TOLD_EVERY", 10)
     told = []
-    recipe = Recipe(weights="brecq:4:steps=50", keep_8bit="none")
+    recipe = Recipe(weights="brecq:4:steps=20", keep_8bit="none")
     QuantisedNetwork(
         resnet(), [pictures(4, 1)], recipe=recipe, progress=lambda *values: told.append(values)
     )
     names = ("conv1", "layer1.0", "layer2.0", "layer3.0", "linear")
-    assert told == [(name, 50 * number, 250) for number, name in enumerate(names, 1)]
+    assert told == [
+        (name, 20 * number + step, 100) for number, name in enumerate(names) for step in (10, 20)
+    ]
 
 
 # What is refused.
