@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,10 @@ import pytest
 from trainer_modules import trainer_modules
 
 torch = pytest.importorskip("torch", reason="extra 'train' (PyTorch) is not installed")
-pytest.importorskip("sklearn", reason="extra 'train' (scikit-learn) is not installed")
+# Looked for and not imported, which takes seconds: every worker collects these tests, one runs them.
+pytestmark = pytest.mark.skipif(
+    find_spec("sklearn") is None, reason="extra 'train' (scikit-learn) is not installed"
+)
 
 from sparqsim.torch import evaluate  # noqa: E402
 from sparqsim.trace.bitlist import BitList  # noqa: E402

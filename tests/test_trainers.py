@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 from trainer_modules import trainer_modules
 
 torch = pytest.importorskip("torch", reason="extra 'train' (PyTorch) is not installed")
-pytest.importorskip("sklearn", reason="extra 'train' (scikit-learn) is not installed")
+# Looked for and not imported, which takes seconds: every worker collects these tests, one runs them.
+pytestmark = pytest.mark.skipif(
+    find_spec("sklearn") is None, reason="extra 'train' (scikit-learn) is not installed"
+)
 
 from networks import shared  # noqa: E402
 
