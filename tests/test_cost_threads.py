@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -81,6 +83,30 @@ def test_results_come_in_the_order_of_the_calls(threads):
     assert list(in_order(lambda number, wait: time.sleep(wait) or number, calls, threads)) == [
         *range(len(waits))
     ]
+
+
+def test_arguments_are_asked_for_a_few_ahead():
+    """Else all that calls are given would lie in memory at once."""
+    asked = []
+    calls = ((asked.append(number) or number,) for number in range(100))
+    assert next(in_order(int, calls, 2)) == 0
+    assert len(asked) <= 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_has_threads_of_its_own():
+    """It would wait for those of its parent forever."""
+    calls = [(number, 2) for number in range(4)]
+    expected = list(in_order(divmod, calls, 2))
+    child = os.fork()
+    if not child:
+        answered = False
+        try:
+            signal.alarm(5)
+            answered = list(in_order(divmod, calls, 2)) == expected
+        finally:
+            os._exit(not answered)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_all_parts_are_done_when_it_returns():
