@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import math
 from pathlib import Path
 
@@ -40,6 +41,14 @@ def test_pages_show_every_table_of_every_record(tables):
     pages = [page.read_text(encoding="utf-8") for page in tables.pages()]
     shown = {match[2] for page in pages for match in TABLE.finditer(page)}
     assert shown == {f"{kind}_{name}" for kind in tables.TABLES for name in NETWORKS}
+
+
+def test_what_is_drawn_for_claims_is_among_the_seeds(tables, record):
+    """A record with points at random does not say that nothing was drawn."""
+    (seeds,) = [line for line in tables.about_table(record) if line.startswith("* seeds:")]
+    assert seeds.endswith("nothing is drawn") == (
+        "random" not in json.dumps(record.get("claims", {}))
+    )
 
 
 def test_every_recipe_has_its_designs_once(record):

@@ -168,7 +168,7 @@ def about_table(record: Row) -> list[str]:
     return [
         f"* pictures: {pictures}",
         f"* calibration: {scales}",
-        f"* seeds: {record['seeds']}",
+        f"* seeds: {record['seeds']}{_compared_by_chance(record)}",
         *_trained(record),
         f"* the float network has {first['float_top1']} of {record['answered_pictures']} right",
         f"* {record['array']}; areas: {record['areas']}",
@@ -176,6 +176,13 @@ def about_table(record: Row) -> list[str]:
         *(f"* energy: {remark}" for remark in energies["remarks"]),
         *_absent(record),
     ]
+
+
+def _compared_by_chance(record: Row) -> str:
+    """Return what is drawn for a claim and not for a row, where the record has it."""
+    if "multipoint" not in record.get("claims", {}):
+        return ""
+    return " but the random points that those of `multipoint` are compared with (seed 0)"
 
 
 def _trained(record: Row) -> list[str]:
