@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from sparqsim.array import costs as costs_module
-from sparqsim.array.costs import PairTileCosts, copy_axes
+from sparqsim.array.axes import copy_axes
+from sparqsim.array.costs import PairTileCosts
 from sparqsim.array.grid import TileGrid
 from sparqsim.base import compiling
 from sparqsim.base import threads as threads_module
