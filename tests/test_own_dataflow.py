@@ -5,6 +5,7 @@ by roles alone.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -234,6 +235,15 @@ def test_sweep_takes_it_and_its_source_is_part_of_the_key(trace_path, tmp_path, 
     own.write_text(text + "\n# edited\n")
     assert run(capsys, *words, *flows)[0] == 0
     assert len(sparqsim.sweep.Store(store).rows()) == 3
+
+
+def test_a_dataflow_of_the_same_second_and_length_is_another(tmp_path):
+    file = tmp_path / "mine.py"
+    for roles in ("snm", "msn"):
+        text = "from sparqsim.array.dataflow import Dataflow\n"
+        file.write_text(f'{text}class Mine(Dataflow):\n    name, roles = "mine", "{roles}"\n')
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+        assert get_dataflow(f"{file}:Mine").roles == roles
 
 
 def test_a_case_finds_it_beside_its_file_and_an_accelerator_file_runs_no_code(tmp_path):

@@ -102,14 +102,16 @@ def _installed(entry: EntryPoint) -> Dataflow:
     return flow
 
 
-def _stamp(file: Path) -> tuple[str, int, int]:
-    """Return what changes when the file is another or is written to."""
-    status = file.stat()
-    return str(file.resolve()), status.st_mtime_ns, status.st_size
+def _stamp(file: Path) -> tuple[str, bytes]:
+    """Return what changes when the file is another or holds another text.
+
+    Copies keep the time of what they copy, so time and length tell nothing.
+    """
+    return str(file.resolve()), file.read_bytes()
 
 
 @cache
-def _in_file(source: SourceClass, _stamp: tuple[str, int, int]) -> Dataflow:
+def _in_file(source: SourceClass, _stamp: tuple[str, bytes]) -> Dataflow:
     flow = _checked(source.load(Dataflow), source.origin)
     if flow.name in dataflow_names():
         raise InputError(
