@@ -14,7 +14,7 @@ import pytest
 
 from sparqsim.array import costs as costs_module
 from sparqsim.array.axes import copy_axes
-from sparqsim.array.costs import PairTileCosts
+from sparqsim.array.costs import PairTileCosts, SideCosts, SideTileCosts
 from sparqsim.array.grid import TileGrid
 from sparqsim.base import compiling
 from sparqsim.base import threads as threads_module
@@ -52,6 +52,20 @@ def test_tiles_are_those_of_the_layer(one_by_one, cores, monkeypatch):
     expected = [drawn[col : col + SIDE].transpose(2, 1, 0).tolist() for col in range(0, 9, SIDE)]
     assert found == expected
     assert tiles.tally.busiest_and_all()[1] == drawn[:M].sum()
+
+
+@pytest.mark.parametrize("cores", [1, 2, 5])
+def test_tiles_of_one_side_are_those_of_the_layer(cores, monkeypatch):
+    """In order, however many cores share them: activations decide, three tiles of rows."""
+    monkeypatch.setattr(costs_module, "SMALL", -1)
+    monkeypatch.setattr(threads_module, "core_count", lambda: cores)
+    drawn = np.random.default_rng(4).integers(1, 9, (1, M, STEPS)).astype(np.uint8)
+    grid = TileGrid(1, M, N, STEPS, SIDE, SIDE)
+    tiles = SideTileCosts(SideCosts(drawn, "ms"), grid, "smn")
+    found = tiles.of_tiles(lambda batch: batch.copy())
+    padded = np.ones((9, STEPS), int)
+    padded[:M] = drawn[0]
+    assert found[..., 0].tolist() == [padded[at : at + SIDE].T.tolist() for at in range(0, 9, SIDE)]
 
 
 @pytest.mark.parametrize("axes", list(itertools.permutations(range(3))))
