@@ -54,6 +54,16 @@ def test_random_shapes(spec, dataflow, overlap, rng, agree):
         agree(design, array, (m, k, n))
 
 
+@pytest.mark.parametrize("spec", ["sparq-exact"])
+@FLOWS
+@OVERLAP
+def test_random_shapes_where_steps_stall_the_array(spec, dataflow, overlap, rng, agree):
+    """Some steps take two cycles, of which the whole array waits for the second."""
+    rows, cols = (int(side) for side in rng.integers(2, 5, 2))
+    shape = rows + 1, 9, cols + 1
+    agree(get_pe(spec), ArrayConfig(rows, cols, dataflow=dataflow, overlap=overlap), shape)
+
+
 @OVERLAP
 def test_sums_beyond_24_bits(overlap):
     """300 products of 255 and 127, or -128, pass 2^23 either way."""
