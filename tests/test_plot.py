@@ -72,6 +72,12 @@ def deep() -> Comparison:
     return sparqsim.compare(made_trace(54, network=name, synthetic="uniform, 40 % zeros"))
 
 
+@pytest.fixture(scope="module")
+def drawn(compared: Comparison) -> Figure:
+    """The speedups of sixteen layers and seven designs, a page wide; nobody changes it."""
+    return plot.speedup_figure(compared)
+
+
 def shown_texts(figure: Figure) -> Iterator[Text]:
     """Every text that is drawn: tick labels beyond an axis's limits are not."""
     hidden = set()
@@ -175,8 +181,8 @@ def test_the_overlap_check_finds_an_overlap(compared):
         check_readable(figure)
 
 
-def test_speedup_figure_says_what_it_shows(compared):
-    text = words(plot.speedup_figure(compared))
+def test_speedup_figure_says_what_it_shows(drawn):
+    text = words(drawn)
     for expected in (
         "speedup (x) over\nmac-8b8b, equal PEs",
         "output SQNR (dB)",
@@ -197,8 +203,8 @@ def test_speedup_figure_says_what_it_shows(compared):
     assert "SYNTHETIC" not in text
 
 
-def test_speedup_figure_draws_the_numbers_of_the_comparison(compared):
-    upper, lower = plot.speedup_figure(compared).axes[:2]
+def test_speedup_figure_draws_the_numbers_of_the_comparison(compared, drawn):
+    upper, lower = drawn.axes[:2]
     shown = [name for name in compared.order if name != "mac-8b8b"]
     expected = [compared.layer_speedup(name, at) for at in range(16) for name in shown]
     expected += [compared.speedup(name) for name in shown]
@@ -343,8 +349,7 @@ def test_more_designs_than_looks_still_get_one():
 @pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
 def test_equal_input_gives_equal_bytes(small, tmp_path, suffix):
     hot = heatmap(small.reports["sparq-exact"], made_trace(3))
-    drawings = (
-        (plot.plot_speedup, small),
+    drawings = (  # speedups are compared with another process's below
         (plot.plot_utilization, hot),
         (plot.plot_layers, small),
         (plot.plot_pareto, small),
@@ -368,6 +373,7 @@ for path in sys.argv[2:]:
 
 
 def test_another_process_another_day_another_configuration_gives_the_same_bytes(small, tmp_path):
+    """Nor is pyplot ever loaded there, which would choose a backend and keep every figure."""
     (tmp_path / "c.json").write_text(small.to_json())
     here = [tmp_path / f"here.{suffix}" for suffix in style.FORMATS]
     for path in here:
@@ -382,7 +388,8 @@ def test_another_process_another_day_another_configuration_gives_the_same_bytes(
         "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),
         "PYTHONPATH": ROOT,
     }
-    run = [sys.executable, "-c", DRAW, str(tmp_path / "c.json"), *map(str, there)]
+    check = DRAW + "assert 'matplotlib.pyplot' not in sys.modules\n"
+    run = [sys.executable, "-c", check, str(tmp_path / "c.json"), *map(str, there)]
     subprocess.run(run, check=True, env=environment)
     for one, other in zip(here, there, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.suffix
@@ -415,13 +422,6 @@ def test_drawing_leaves_the_users_settings_alone(small, tmp_path):
     with mpl.rc_context({"font.size": 31.0}):
         plot.plot_speedup(small, tmp_path / "f.svg")
         assert mpl.rcParams["font.size"] == 31.0
-
-
-def test_pyplot_is_never_loaded(small, tmp_path):
-    (tmp_path / "c.json").write_text(small.to_json())
-    check = DRAW + "assert 'matplotlib.pyplot' not in sys.modules\n"
-    run = [sys.executable, "-c", check, str(tmp_path / "c.json"), str(tmp_path / "f.svg")]
-    subprocess.run(run, check=True, env={**os.environ, "PYTHONPATH": ROOT})
 
 
 @pytest.mark.parametrize(

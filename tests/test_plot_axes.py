@@ -5,6 +5,8 @@ user's.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,43 +25,76 @@ from sparqsim.results.accuracy_report import AccuracyReport
 ROOT = Path(__file__).resolve().parent.parent
 ONE_AXES = {"pareto", "curves", "bandwidth", "roofline", "energy", "accuracy"}
 ARRAY = sparqsim.ArrayConfig(4, 4)
+PES = ["mac-8b8b", "sparq-5opt", "sparq-exact"]
+
+
+class Shown(Mapping[str, object]):
+    """What each plot function draws; made when a test first asks for it."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(5)
+        layers = [
+            sparqsim.Layer.from_gemm(
+                f"$layer {k}$",
+                rng.integers(0, 99, (9, k)).astype(np.uint8),
+                rng.integers(-99, 99, (k, 5)).astype(np.int8),
+            )
+            for k in (6, 17)
+        ]
+        self.trace = sparqsim.Trace(layers, network="$made$ net")
+        self.memory = sparqsim.load_accelerator("edge").memory
+        self.makers: dict[str, Callable[[], object]] = {
+            "adc": self.converters,
+            "speedup": lambda: self.compared,
+            "layers": lambda: self.compared,
+            "pareto": lambda: self.compared,
+            "utilization": lambda: heatmap(self.compared.reports[PES[1]], self.trace),
+            "roofline": lambda: sparqsim.compare(self.trace, PES, ARRAY, memory=self.memory),
+            "energy": lambda: sparqsim.compare(self.trace, PES, ARRAY, energy="osu018"),
+            "curves": lambda: plot.speedup_curves(
+                [self.compared.reports[name] for name in PES], "k"
+            ),
+            "bandwidth": self.bandwidth,
+            "accuracy": lambda: AccuracyReport.load(ROOT / "docs/accuracy/resnet20.json"),
+        }
+        self.made: dict[str, object] = {}
+
+    @cached_property
+    def compared(self) -> sparqsim.Comparison:
+        return sparqsim.compare(self.trace, PES, ARRAY)
+
+    def converters(self) -> object:
+        crossbars = [f"reram:adc_bits={bits}" for bits in ("4", "6", "1/3/3/3")]
+        converted = sparqsim.compare(self.trace, crossbars)
+        return plot.converter_points([converted.reports[name] for name in converted.order])
+
+    def bandwidth(self) -> object:
+        designs = [sparqsim.get_pe(name) for name in PES]
+        return bandwidth_curves(
+            self.trace,
+            designs,
+            ARRAY,
+            self.memory,
+            baseline=PES[0],
+            kept=None,
+            bandwidths=(1.0, 8.0),
+        )
+
+    def __getitem__(self, name: str) -> object:
+        if name not in self.made:
+            self.made[name] = self.makers[name]()
+        return self.made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.makers)
+
+    def __len__(self) -> int:
+        return len(self.makers)
 
 
 @pytest.fixture(scope="module")
-def shown() -> dict[str, object]:
-    """What each plot function draws."""
-    rng = np.random.default_rng(5)
-    layers = [
-        sparqsim.Layer.from_gemm(
-            f"$layer {k}$",
-            rng.integers(0, 99, (9, k)).astype(np.uint8),
-            rng.integers(-99, 99, (k, 5)).astype(np.int8),
-        )
-        for k in (6, 17)
-    ]
-    trace = sparqsim.Trace(layers, network="$made$ net")
-    memory = sparqsim.load_accelerator("edge").memory
-    pes = ["mac-8b8b", "sparq-5opt", "sparq-exact"]
-    comparison = sparqsim.compare(trace, pes, ARRAY)
-    with_memory = sparqsim.compare(trace, pes, ARRAY, memory=memory)
-    reports = [comparison.reports[name] for name in pes]
-    designs = [sparqsim.get_pe(name) for name in pes]
-    crossbars = [f"reram:adc_bits={bits}" for bits in ("4", "6", "1/3/3/3")]
-    converted = sparqsim.compare(trace, crossbars)
-    return {
-        "adc": plot.converter_points([converted.reports[name] for name in converted.order]),
-        "speedup": comparison,
-        "layers": comparison,
-        "pareto": comparison,
-        "utilization": heatmap(reports[1], trace),
-        "roofline": with_memory,
-        "energy": sparqsim.compare(trace, pes, ARRAY, energy="osu018"),
-        "curves": plot.speedup_curves(reports, "k"),
-        "bandwidth": bandwidth_curves(
-            trace, designs, ARRAY, memory, baseline=pes[0], kept=None, bandwidths=(1.0, 8.0)
-        ),
-        "accuracy": AccuracyReport.load(ROOT / "docs/accuracy/resnet20.json"),
-    }
+def shown() -> Shown:
+    return Shown()
 
 
 def functions() -> dict[str, object]:
@@ -70,7 +105,7 @@ def functions() -> dict[str, object]:
     }
 
 
-def test_every_plot_function_is_known_here(shown: dict[str, object]) -> None:
+def test_every_plot_function_is_known_here(shown: Shown) -> None:
     assert set(functions()) == set(shown)
     with_axes = {
         name for name, draw in functions().items() if "ax" in inspect.signature(draw).parameters
@@ -80,9 +115,7 @@ def test_every_plot_function_is_known_here(shown: dict[str, object]) -> None:
 
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", sorted(functions()))
-def test_a_plot_returns_the_figure_that_it_writes(
-    shown: dict[str, object], name: str, tmp_path: Path
-) -> None:
+def test_a_plot_returns_the_figure_that_it_writes(shown: Shown, name: str, tmp_path: Path) -> None:
     draw = functions()[name]
     figure = draw(shown[name])
     assert isinstance(figure, Figure)
@@ -97,9 +130,11 @@ def test_a_plot_returns_the_figure_that_it_writes(
     assert marks[0] == marks[1], "the same figure, with a path and without"
 
 
+# matplotlib warns where placing a legend takes a second, which depends on what else is running.
+@pytest.mark.filterwarnings("ignore:Creating legend with loc")
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", sorted(ONE_AXES))
-def test_axes_of_the_users_figure(shown: dict[str, object], name: str) -> None:
+def test_axes_of_the_users_figure(shown: Shown, name: str) -> None:
     own = functions()[name](shown[name])
     figure = Figure(figsize=(9, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -134,7 +169,7 @@ def named(axes: Axes, legend: Legend) -> set[str]:
     return {" ".join(text.split()) for text in texts} - {"mine"}
 
 
-def test_words_may_be_left_out_of_the_users_axes(shown: dict[str, object]) -> None:
+def test_words_may_be_left_out_of_the_users_axes(shown: Shown) -> None:
     figure = Figure()
     axes = figure.subplots()
     plot.plot_bandwidth(shown["bandwidth"], ax=axes, with_title=False, with_notes=False)
@@ -146,7 +181,7 @@ def test_words_may_be_left_out_of_the_users_axes(shown: dict[str, object]) -> No
 
 
 def test_axes_and_a_path_are_refused_and_so_is_what_is_no_axes(
-    shown: dict[str, object], tmp_path: Path
+    shown: Shown, tmp_path: Path
 ) -> None:
     figure = Figure()
     with pytest.raises(sparqsim.InputError, match="a path and ax"):
@@ -155,5 +190,5 @@ def test_axes_and_a_path_are_refused_and_so_is_what_is_no_axes(
         plot.plot_pareto(shown["pareto"], ax=figure)
 
 
-def test_a_figure_shows_itself_in_a_notebook(shown: dict[str, object]) -> None:
+def test_a_figure_shows_itself_in_a_notebook(shown: Shown) -> None:
     assert plot.plot_bandwidth(shown["bandwidth"])._repr_png_().startswith(b"\x89PNG")

@@ -5,7 +5,7 @@ none is cut off.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from itertools import product
 
 import numpy as np
@@ -32,7 +32,7 @@ from sparqsim.plot.gather import plot_gather
 from sparqsim.plot.points import speedup_curves
 from sparqsim.plot.roofline import roofline_figure
 from sparqsim.results.gather_report import GatherReport
-from sparqsim.results.report import Report
+from sparqsim.results.report import Comparison, Report
 
 NETWORK = (
     "a network with a name that goes on for quite a while and then some more, until it needs a "
@@ -66,14 +66,23 @@ def made_trace(zeros: float = 0.4) -> sparqsim.Trace:
 
 
 class Results:
-    """What figures are drawn from, for one set of designs."""
+    """What figures are drawn from, for one set of designs; run when a figure first asks for it."""
 
     def __init__(self, names: list[str]) -> None:
         self.names, self.trace = names, made_trace()
-        self.compared = sparqsim.compare(self.trace, names, iso="area")
-        self.with_memory = sparqsim.compare(self.trace, names, memory=MEMORY)
-        self.with_energy = sparqsim.compare(self.trace, names, energy="osu018")
         self.by = cache(self._by)
+
+    @cached_property
+    def compared(self) -> Comparison:
+        return sparqsim.compare(self.trace, self.names, iso="area")
+
+    @cached_property
+    def with_memory(self) -> Comparison:
+        return sparqsim.compare(self.trace, self.names, memory=MEMORY)
+
+    @cached_property
+    def with_energy(self) -> Comparison:
+        return sparqsim.compare(self.trace, self.names, energy="osu018")
 
     def _by(self, arrays: str = "16x16", zeros: tuple[float, ...] = (0.4,)) -> list[Report]:
         """Reports of every design on each of the arrays, with each share of zeros."""
