@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -41,6 +41,7 @@ from sparqsim.plot.style import (
     INK,
     MOST_HEIGHT_INCHES,
     SMALL_POINTS,
+    Look,
     Saving,
     house_style,
     most_height_inches,
@@ -189,18 +190,38 @@ class Stacks:
     parts: Sequence[str]
 
     def draw(self, axes: Axes, slots: Iterable[Slot]) -> None:
-        """Draw one stacked bar in each slot."""
-        for slot in slots:
-            at = len(self.layers) if slot.index is None else slot.index
-            cycles, unit = [*self.layers, self.total][at], self.units[at]
-            (place,), bar = slot.places(1)
-            bottom = 0.0
-            for part in self.parts:
-                look, height = CYCLE_LOOKS[part], getattr(cycles, part) / unit
-                axes.bar(
-                    place, height, bar, bottom, color=look.color, hatch=look.hatch, edgecolor=INK
-                )
-                bottom += height
+        """Draw one stacked bar in each slot: all in one call, which takes as long as many bars."""
+        drawn = [bar for slot in slots for bar in self._bars(slot)]
+        axes.bar(
+            [bar.place for bar in drawn],
+            [bar.height for bar in drawn],
+            [bar.width for bar in drawn],
+            [bar.bottom for bar in drawn],
+            color=[bar.look.color for bar in drawn],
+            hatch=[bar.look.hatch for bar in drawn],
+            edgecolor=INK,
+        )
+
+    def _bars(self, slot: Slot) -> Iterator[_Bar]:
+        """Yield the bars of one slot, from the bottom."""
+        at = len(self.layers) if slot.index is None else slot.index
+        cycles, unit = [*self.layers, self.total][at], self.units[at]
+        (place,), width = slot.places(1)
+        bottom = 0.0
+        for part in self.parts:
+            height = getattr(cycles, part) / unit
+            yield _Bar(place, width, bottom, height, CYCLE_LOOKS[part])
+            bottom += height
+
+
+class _Bar(NamedTuple):
+    """A class of cycles in a slot, in data of the axes."""
+
+    place: float
+    width: float
+    bottom: float
+    height: float
+    look: Look
 
 
 def _same_limits(panels: Sequence[Axes]) -> None:
