@@ -12,7 +12,10 @@ from threading import RLock
 from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar
 
-__all__ = ["SMALL", "Kernel", "jit", "parallel_jit", "prange"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SMALL", "Kernel", "jit", "only_read", "parallel_jit", "prange"]
 
 #: Elements up to which a form in numpy takes a few milliseconds: less than numba takes to load, and
 #: far less than compiling. A short run of a small network then needs no kernel at all.
@@ -24,6 +27,7 @@ COMPILING = RLock()
 
 P = ParamSpec("P")
 R = TypeVar("R")
+E = TypeVar("E", bound=np.generic)
 
 
 def prange(*bounds: int) -> range:
@@ -89,3 +93,14 @@ def jit(function: Callable[P, R]) -> Callable[P, R]:
 def parallel_jit(function: Callable[P, R]) -> Callable[P, R]:
     """Like `jit`, with `prange` loops spread over the cores."""
     return Kernel(function, parallel=True)
+
+
+def only_read(values: NDArray[E]) -> NDArray[E]:
+    """Return an array in C order, of which nothing can be written; `values` stay as they are.
+
+    To numba, arrays that can be written and those that cannot are of two types, and a kernel that
+    is given now these and now those is compiled for both.
+    """
+    held = np.ascontiguousarray(values).view()
+    held.flags.writeable = False
+    return held

@@ -64,7 +64,8 @@ class ToggleCounter:
 
     def add(self, x: Array) -> None:
         """Count a block of rows, uint8 or int8 (groups, rows, K)."""
-        codes = np.ascontiguousarray(self._path.codes(self._design, x))
+        # Of one width whatever the design, so that one kernel is compiled for all of them.
+        codes = np.ascontiguousarray(self._path.codes(self._design, x), np.uint16)
         tables = self._tables
         tell_rows(
             codes,

@@ -18,6 +18,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from sparqsim.base.jit import only_read
 from sparqsim.quantise.rows.base import RowFormat, Rows, Stored, check_finite, check_held
 from sparqsim.quantise.rows.int4 import ranges_of
 from sparqsim.quantise.rows.uniform import LEVELS4, half_parameters, packed, unpacked, values_of
@@ -50,7 +51,7 @@ class Codebook4(RowFormat):
         scale, bias = half_parameters(*ranges_of(rows, "greedy"))
         grid = np.tile(np.arange(CENTROIDS, dtype=np.uint8), (len(rows), 1))
         start = values_of(grid, bias.astype(np.float32), scale.astype(np.float32))
-        held, start = np.ascontiguousarray(rows), np.sort(start, axis=1)
+        held, start = only_read(rows), np.sort(start, axis=1)
         # Means are within fp16 as the elements are; a centroid without elements may be beyond.
         settled = k_means(held, start.astype(np.float64), self.iterations)
         book = settled.clip(-LARGEST_HALF, LARGEST_HALF).astype("<f2")

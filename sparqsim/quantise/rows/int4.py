@@ -22,6 +22,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from sparqsim.base.jit import only_read
 from sparqsim.quantise.rows.base import RowFormat, Rows, Stored, check_finite, check_held
 from sparqsim.quantise.rows.uniform import (
     LEVELS4,
@@ -84,4 +85,4 @@ def ranges_of(rows: Rows, search: Search) -> tuple[Singles, Singles]:
         return low, high
     from sparqsim.quantise.rows.kernels import greedy_ranges
 
-    return greedy_ranges(np.ascontiguousarray(rows))
+    return greedy_ranges(only_read(rows))
