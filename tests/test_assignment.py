@@ -239,6 +239,7 @@ def test_a_file_that_is_none_is_refused(files, old, new, message):
         load_assignment("mixed.toml")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_command_line(files, run, refused):
     words = ("compare", "net.safetensors", "--pe", "@mixed.toml,sparq-5opt", "--config", "edge")
     for form in ("table", "csv", "markdown", "json"):

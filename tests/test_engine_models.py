@@ -307,6 +307,7 @@ def trace_file(tmp_path: Path, monkeypatch) -> Path:
     return tmp_path / "small.safetensors"
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_an_engine_from_a_file_through_the_command_line(trace_file, run, refused):
     spec = f"{VECTOR}:lanes=4"
     for way in ("fast", "event"):

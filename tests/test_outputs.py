@@ -259,7 +259,7 @@ def test_a_full_disk_is_one_line(command: str, tmp_path: Path, small_path: Path)
     arguments = ["trace", "import", "t.csv", "--values", "stored", "-o", output]
     if command == "plot":
         output = "out.pdf"
-        arguments = ["compare", str(small_path), "--plot", output]
+        arguments = ["compare", str(small_path), "--pe", "sparq-5opt", "--plot", output]
     if command == "dump":
         pytest.importorskip("onnx")
         pytest.importorskip("onnxruntime")

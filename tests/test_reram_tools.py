@@ -129,6 +129,7 @@ def compared(small_path, run, monkeypatch, tmp_path) -> Path:
     return tmp_path / "c.json"
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_comparison_page_and_figures(compared, small_path, run, refused):
     shown = run("compare", small_path, "--pe", ",".join(SPECS), "--actions").out
     assert f"{SPECS[1]} found adc_bits=" in " ".join(shown.split())
