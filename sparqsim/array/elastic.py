@@ -60,6 +60,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqsim.array.lateness import Way, chain, fresh_state, note_lateness, separate
+from sparqsim.base.jit import only_read
 
 Array = NDArray[np.int64]
 Costs = NDArray[np.uint8]
@@ -178,7 +179,7 @@ def _laid_out(costs: Costs) -> Costs:
     """Return costs as the kernels take them: a column as a row, which they run through faster."""
     if costs.shape[3] == 1:
         costs = costs.swapaxes(2, 3)
-    return np.ascontiguousarray(costs)
+    return only_read(costs)
 
 
 def _unhindered_end(costs: Costs, links: Links) -> int:
