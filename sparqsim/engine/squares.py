@@ -21,7 +21,16 @@ def sum_of_squares(values: Array) -> int:
 
     values: integers, also as floats that hold them.
     """
-    if largest_size(values) ** 2 * values.size <= FLOAT64_EXACT:  # so is every sum on the way
+    return _sum_of_squares(values, largest_size(values))
+
+
+def largest_size(values: Array) -> int:
+    """Return the largest size of integers, also of floats that hold them; 0 of none."""
+    return max(-int(values.min(initial=0)), int(values.max(initial=0)))
+
+
+def _sum_of_squares(values: Array, largest: int) -> int:
+    if largest**2 * values.size <= FLOAT64_EXACT:  # so is every sum on the way
         floats = values.ravel().astype(np.float64, copy=False)
         return int(float_product(floats, floats))
     total = 0
@@ -34,11 +43,6 @@ def sum_of_squares(values: Array) -> int:
             + int(low @ low)
         )
     return total
-
-
-def largest_size(values: Array) -> int:
-    """Return the largest size of integers, also of floats that hold them; 0 of none."""
-    return max(-int(values.min(initial=0)), int(values.max(initial=0)))
 
 
 class Squares:
@@ -73,5 +77,6 @@ class Squares:
             differences = sums[:, part] - offset.astype(np.float64)
             if exact is not None:
                 differences -= exact[:, part]
-            self.total += sum_of_squares(differences)
-            self.largest = max(self.largest, largest_size(differences))
+            largest = largest_size(differences)
+            self.total += _sum_of_squares(differences, largest)
+            self.largest = max(self.largest, largest)
