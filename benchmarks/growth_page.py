@@ -29,17 +29,18 @@ Memory that does not grow beyond a megabyte has none.
 FOOT = """
 ## What it means
 
-No time grows faster than linear but that of the side in `is`, and no memory.
+No time grows faster than linear, and no memory, within the errors of the fits.
 
 * **Layers** are worked on one by one: time is linear, and memory is that of one layer.
-* **Pictures and K** are operands: time is linear, a little less where fixed costs still count. Rows are read in blocks,
-  so that memory grows by what is kept of each row, step cycles: a byte for each of M x steps, and the bits that lockstep
-  arrays are timed from. With K the weights grow, too.
-* **Designs** share operands and exact products, and each has its own pass: time is at most linear.
+* **Pictures and K** are operands: time is linear, less where fixed costs still count. Rows are read in blocks of a
+  bounded size, so that memory levels off; what is kept of each row is its step cycles, a byte for each of M x steps, and
+  the bits that lockstep arrays are timed from.
+* **Designs** are measured in one pass over the operands. Each that changes activations adds rows of its own to the block
+  that meets the weights, so memory grows with them, and time with their products.
 * **Side of the array**: the work is that of the layer. In lockstep, `os`, waves are counted by the tile's columns
   alone; elastic links whose columns share costs are stepped in one column. In `is` a layer this small is timed in a form
-  that needs no kernel and goes over the PEs of a tile one by one, so its time tends to the square of the side, linear in
-  PEs; layers of over a million step cycles, and every further array of a sweep, are timed 64 waves at a time instead.
+  that needs no kernel and goes over the PEs of a tile one by one (the hump at 64); larger arrays, and layers of over a
+  million step cycles, are timed by a kernel.
 
 ## Repeat it
 
