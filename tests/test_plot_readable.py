@@ -31,8 +31,9 @@ from sparqsim.plot.curves import curves_figure
 from sparqsim.plot.gather import plot_gather
 from sparqsim.plot.points import speedup_curves
 from sparqsim.plot.roofline import roofline_figure
+from sparqsim.results.comparison import Comparison
 from sparqsim.results.gather_report import GatherReport
-from sparqsim.results.report import Comparison, Report
+from sparqsim.results.report import Report
 
 NETWORK = (
     "a network with a name that goes on for quite a while and then some more, until it needs a "
