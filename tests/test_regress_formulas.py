@@ -66,8 +66,8 @@ FORMULAS = [
     ),
     (
         BASE,
-        "waves.shape[-1] for waves in",
-        "waves.shape[-1] + 1 for waves in",
+        "dtype=np.int64) - waves.shape[-1]",
+        "dtype=np.int64) - waves.shape[-1] + 1",
         "exact-ws",
         "pe_stall",
         EACH_TILE,

@@ -41,6 +41,9 @@ PRANGE = numba.prange
 #: numba reads this setting when a decorator runs; it is the user's, so it is put back.
 CACHE_SETTING = "CACHE_DIR"
 
+#: Whether kernels stay Python: the user's NUMBA_DISABLE_JIT.
+DISABLED = "DISABLE_JIT"
+
 
 def _sources_digest(package: Path) -> str:
     digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
@@ -132,6 +135,8 @@ def compiled(function: Callable[P, R], *, parallel: bool) -> Callable[P, R]:
         dispatcher: Callable[P, R] = numba.njit(
             cache=_CACHE_FOLDER is not None, parallel=parallel, nogil=True
         )(function)
+        if getattr(numba_config, DISABLED):
+            return dispatcher
         vars(dispatcher)["get_call_template"] = _ConstantsByType(dispatcher)
         if _CACHE_FOLDER is not None:
             vars(dispatcher)["_cache"] = _KernelCache(function)
